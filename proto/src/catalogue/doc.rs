@@ -1,0 +1,96 @@
+//! Writes `docs/metrics.md` from the table.
+
+use std::fmt::Write as _;
+
+use super::{FIELDS, Field, Group, Kind, RateUnit, Sum};
+
+/// The text of `docs/metrics.md`.
+#[must_use]
+pub fn markdown() -> String {
+    let mut out = String::from(
+        "# Metrics\n\n\
+         Written by `cargo run -p cairn-proto --example metrics-doc`; a test compares it with the\n\
+         catalogue (`proto/src/catalogue/table.rs`). Values travel and are kept as integers in the\n\
+         unit given here; rates and sums are computed when somebody asks.\n\n\
+         | no. | name | kind | unit | entities | sources, best first | Heapster | Heapster rate | Prometheus | sums | says |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for field in FIELDS {
+        row(&mut out, field);
+    }
+    out.push_str(
+        "\nA value is held until its measurement is older than the max-age of its group, then it is\n\
+         absent, never 0.\n\n| group | max-age | fields |\n|---|---|---|\n",
+    );
+    for group in Group::ALL {
+        let fields: Vec<&str> = FIELDS
+            .iter()
+            .filter(|f| f.group == group)
+            .map(|f| f.name)
+            .collect();
+        let fields = if fields.is_empty() {
+            "none yet".to_owned()
+        } else {
+            fields.join(", ")
+        };
+        let seconds = group.max_age_ms() / 1000;
+        put(
+            &mut out,
+            format_args!("| {} | {seconds} s | {fields} |\n", group.as_str()),
+        );
+    }
+    out
+}
+
+fn row(out: &mut String, field: &Field) {
+    let entities: Vec<&str> = field.entities.iter().map(|k| k.as_str()).collect();
+    let sources: Vec<&str> = field.sources.iter().map(|s| s.as_str()).collect();
+    let kind = match field.kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+    };
+    let rate = match field.heapster_rate {
+        Some((name, RateUnit::Millicores)) => format!("`{name}` (millicores)"),
+        Some((name, RateUnit::PerSecond)) => format!("`{name}` (per second)"),
+        None => String::new(),
+    };
+    let heapster = field
+        .heapster
+        .map(|name| format!("`{name}`"))
+        .unwrap_or_default();
+    let sum = match field.sum {
+        Sum::None => "",
+        Sum::Pods => "pods to namespace to cluster",
+    };
+    put(
+        out,
+        format_args!(
+            "| {} | `{}` | {kind} | {} | {} | {} | {heapster} | {rate} | `{}` | {sum} | {} |\n",
+            field.id.0,
+            field.name,
+            field.unit.as_str(),
+            entities.join(", "),
+            sources.join(", "),
+            field.prometheus,
+            field.help,
+        ),
+    );
+}
+
+fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text)
+        .expect("writing to a String cannot fail");
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_document_is_the_catalogues() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(
+            text == super::markdown(),
+            "docs/metrics.md is old: cargo run -p cairn-proto --example metrics-doc > docs/metrics.md"
+        );
+    }
+}

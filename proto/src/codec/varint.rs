@@ -1,0 +1,90 @@
+//! Variable-length integers (LEB128) and a reader that never reads past its end.
+
+use super::Error;
+
+/// Appends a varint.
+pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
+    loop {
+        let [low, ..] = value.to_le_bytes();
+        value >>= 7;
+        if value == 0 {
+            out.push(low & 0x7f);
+            return;
+        }
+        out.push(low | 0x80);
+    }
+}
+
+/// Maps small numbers of either sign to small unsigned ones.
+pub(super) fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+/// The inverse of [`zigzag`].
+pub(super) fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
+}
+
+/// Reads from the front of a slice.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(super) fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    pub(super) fn byte(&mut self, what: &'static str) -> Result<u8, Error> {
+        let (first, rest) = self.rest.split_first().ok_or(Error::Truncated(what))?;
+        self.rest = rest;
+        Ok(*first)
+    }
+
+    pub(super) fn varint(&mut self, what: &'static str) -> Result<u64, Error> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte(what)?;
+            let bits = u64::from(byte & 0x7f);
+            // The tenth byte has room for one bit only.
+            if shift == 63 && bits > 1 {
+                return Err(Error::Range(what));
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Error::Range(what))
+    }
+
+    pub(super) fn size(&mut self, what: &'static str) -> Result<usize, Error> {
+        usize::try_from(self.varint(what)?).map_err(|_| Error::Range(what))
+    }
+
+    pub(super) fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], Error> {
+        let (head, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(Error::Truncated(what))?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    pub(super) fn finish(self, what: &'static str) -> Result<(), Error> {
+        if self.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Trailing(what))
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Every limit on what a peer may send, in one place.
+//!
+//! A limit is checked before the thing it limits is buffered or decoded. Each constant says why
+//! it has that value and what breaks above and below it.
+
+/// Live entity ids of one node.
+///
+/// Twenty times the largest supported node (110 pods with three containers, their file systems
+/// and interfaces). Above it one node could hold the memory of a fleet.
+pub const MAX_ENTITIES: usize = 65_535;
+
+/// Bytes of all strings of one `Define`: a pod name, a namespace, a UID and a runtime id at their
+/// longest come to 253 + 63 + 36 + 64.
+pub const MAX_DEFINE_BYTES: usize = 512;
+
+/// Bytes of one name (DNS subdomain, the longest name that Kubernetes gives out).
+pub const MAX_NAME_BYTES: usize = 253;
+
+/// Labels of one `Define`.
+pub const MAX_LABELS: usize = 16;
+
+/// Bytes of free text in a frame (reasons); longer text is cut, not refused.
+pub const MAX_TEXT_BYTES: usize = 1024;
+
+/// Columns of one row: four times what the catalogue may hold in the next versions.
+pub const MAX_COLUMNS: usize = 512;
+
+/// Cells (entities times columns) of one decoded row.
+///
+/// A presence bit costs an eighth of a byte on the wire and sixteen bytes decoded; without this
+/// limit a row of `MAX_ROW_BYTES` could ask for half a gigabyte. 65,535 entities with 30 columns
+/// each fit.
+pub const MAX_CELLS: usize = 2_000_000;
+
+/// Bytes of one encoded row. A keyframe of 2,000 pods with 20 fields in the plain codec is 600 KB.
+pub const MAX_ROW_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes of one gRPC message, either way: a row and its envelope.
+pub const MAX_FRAME_BYTES: usize = MAX_ROW_BYTES + 4096;
+
+/// Rows of one block; chunks seal whole blocks. Longer blocks would keep too many rows past the
+/// window, shorter ones would pay for their dictionary too often.
+pub const BLOCK_ROWS: u64 = 16;
+
+/// Runtime ids of one `Resolve`.
+pub const MAX_RESOLVE_IDS: usize = 256;
+
+/// Row codecs listed in `Hello`.
+pub const MAX_CODECS: usize = 16;
+
+/// Bytes of a bearer token: a projected token is about 1.2 KB.
+pub const MAX_TOKEN_BYTES: usize = 16 * 1024;

@@ -1,0 +1,176 @@
+//! Rates, resets, holding and max-age: the only implementation.
+//!
+//! A [`Tracker`] follows one series through its rows in order of their ticks. It is pure: the same
+//! rows give the same answers on every replica and after every replay.
+//!
+//! * A rate is the difference of the counter over the difference of the *measurement* times, never
+//!   of the ticks.
+//! * A measurement with the time of the last one holds the rate; an earlier one is ignored.
+//! * A lower counter, or another life start told by the same source, is a reset: the point has no
+//!   rate and the series begins anew there.
+//! * Another source of the same kernel counter continues the series; of another counter does not.
+//! * A value or a rate is held until its measurement is older than the group's max-age, then it is
+//!   absent. A rate never reaches over a hole longer than that either: an average over minutes is
+//!   not what the thing uses now.
+
+use crate::catalogue::{Field, Kind};
+use crate::model::Stamp;
+
+/// How far two life starts told by the same source may differ and still be one life, ms.
+///
+/// Kubelets compute the start from an uptime in whole seconds, so it wavers by one.
+pub const START_TOLERANCE_MS: u64 = 2_000;
+
+/// One measured value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// The raw value.
+    pub value: u64,
+    /// When, by whom and in which life.
+    pub stamp: Stamp,
+}
+
+/// An exact rate: so much in so many milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Growth of the counter.
+    pub delta: u64,
+    /// Distance of the two measurements, ms; never 0.
+    pub over_ms: u64,
+}
+
+impl Rate {
+    /// Of a counter in nanoseconds of CPU: billionths of a core, rounded down.
+    #[must_use]
+    pub fn nanocores(&self) -> u64 {
+        let exact = u128::from(self.delta) * 1_000 / u128::from(self.over_ms.max(1));
+        u64::try_from(exact).unwrap_or(u64::MAX)
+    }
+
+    /// Units per second.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "53 bits are enough for a quotient"
+    )]
+    pub fn per_second(&self) -> f64 {
+        self.delta as f64 * 1_000.0 / self.over_ms.max(1) as f64
+    }
+}
+
+/// What a measurement did to its series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// The first of the series.
+    First,
+    /// Later than the last: there is a new rate.
+    Advanced,
+    /// The same measurement again: value and rate are held.
+    Held,
+    /// Earlier than the last: ignored.
+    Late,
+    /// The counter or its life began anew: no rate yet.
+    Reset,
+    /// The last measurement was too old, or of another counter: no rate yet.
+    Restarted,
+}
+
+/// Follows one series.
+#[derive(Clone, Copy, Debug)]
+pub struct Tracker {
+    max_age_ms: u64,
+    counter: bool,
+    last: Option<Point>,
+    rate: Option<Rate>,
+    // The next measurement begins a new series, whatever it is.
+    interrupted: bool,
+}
+
+impl Tracker {
+    /// Begins with nothing known.
+    #[must_use]
+    pub fn new(field: &Field) -> Self {
+        Self {
+            max_age_ms: field.group.max_age_ms(),
+            counter: field.kind == Kind::Counter,
+            last: None,
+            rate: None,
+            interrupted: false,
+        }
+    }
+
+    /// Takes the next measurement.
+    pub fn observe(&mut self, point: Point) -> Observed {
+        let Some(last) = self.last else {
+            self.last = Some(point);
+            return Observed::First;
+        };
+        if self.interrupted {
+            return self.restart(point, Observed::Restarted);
+        }
+        let (old, new) = (last.stamp, point.stamp);
+        if new.time_ms < old.time_ms {
+            return Observed::Late;
+        }
+        if new.time_ms == old.time_ms {
+            // A gauge that changed within one unit of its source's clock is the newer reading.
+            if !self.counter {
+                self.last = Some(point);
+            }
+            return Observed::Held;
+        }
+        let over_ms = new.time_ms - old.time_ms;
+        if !old.source.same_counter(new.source) || over_ms > self.max_age_ms {
+            return self.restart(point, Observed::Restarted);
+        }
+        if self.counter && (point.value < last.value || another_life(old, new)) {
+            return self.restart(point, Observed::Reset);
+        }
+        if self.counter {
+            self.rate = Some(Rate {
+                delta: point.value - last.value,
+                over_ms,
+            });
+        }
+        self.last = Some(point);
+        Observed::Advanced
+    }
+
+    /// Says that the next measurement must not be compared with the last: a run that began with a
+    /// clock step, or another boot. What is known is held as before.
+    pub fn interrupt(&mut self) {
+        self.interrupted = self.last.is_some();
+    }
+
+    /// The value at a tick: the last measured, if it is not too old.
+    #[must_use]
+    pub fn value_at(&self, tick_ms: u64) -> Option<Point> {
+        self.last
+            .filter(|last| tick_ms.saturating_sub(last.stamp.time_ms) <= self.max_age_ms)
+    }
+
+    /// The rate at a tick, if its newer measurement is not too old.
+    #[must_use]
+    pub fn rate_at(&self, tick_ms: u64) -> Option<Rate> {
+        self.value_at(tick_ms).and(self.rate)
+    }
+
+    fn restart(&mut self, point: Point, why: Observed) -> Observed {
+        self.last = Some(point);
+        self.rate = None;
+        self.interrupted = false;
+        why
+    }
+}
+
+/// True when one source says that the measured thing began at another time. What two sources say
+/// is not compared: the summary and the resource endpoint disagree about the same container.
+fn another_life(old: Stamp, new: Stamp) -> bool {
+    match (old.start_ms, new.start_ms) {
+        (Some(a), Some(b)) if old.source == new.source => a.abs_diff(b) > START_TOLERANCE_MS,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! Tables of rows and what they mean, and a property against an obvious model.
+
+use proptest::prelude::*;
+
+use super::{Observed, Point, Rate, Tracker};
+use crate::catalogue::{Source, table};
+use crate::model::Stamp;
+
+fn cpu() -> Tracker {
+    Tracker::new(table::field(table::CPU).unwrap())
+}
+
+fn at(time_ms: u64, value: u64) -> Point {
+    Point {
+        value,
+        stamp: Stamp {
+            time_ms,
+            start_ms: None,
+            source: Source::Resource,
+        },
+    }
+}
+
+fn born(time_ms: u64, value: u64, start_ms: u64, source: Source) -> Point {
+    Point {
+        value,
+        stamp: Stamp {
+            time_ms,
+            start_ms: Some(start_ms),
+            source,
+        },
+    }
+}
+
+#[test]
+fn a_rate_is_over_measurement_time() {
+    let mut t = cpu();
+    assert_eq!(t.observe(at(10_313, 1_000_000_000)), Observed::First);
+    assert_eq!(t.rate_at(20_000), None);
+    assert_eq!(t.observe(at(25_313, 4_000_000_000)), Observed::Advanced);
+    assert_eq!(
+        t.rate_at(30_000),
+        Some(Rate {
+            delta: 3_000_000_000,
+            over_ms: 15_000
+        })
+    );
+    assert_eq!(t.rate_at(30_000).unwrap().nanocores(), 200_000_000);
+}
+
+#[test]
+fn the_same_measurement_holds_the_rate() {
+    let mut t = cpu();
+    t.observe(at(1_000, 0));
+    t.observe(at(2_000, 500));
+    assert_eq!(t.observe(at(2_000, 500)), Observed::Held);
+    assert_eq!(
+        t.rate_at(12_000),
+        Some(Rate {
+            delta: 500,
+            over_ms: 1_000
+        })
+    );
+}
+
+#[test]
+fn an_earlier_measurement_is_ignored() {
+    let mut t = cpu();
+    t.observe(at(1_000, 0));
+    t.observe(at(3_000, 500));
+    assert_eq!(t.observe(at(2_000, 900)), Observed::Late);
+    assert_eq!(t.value_at(3_000).unwrap().value, 500);
+}
+
+#[test]
+fn rate_is_absent_across_counter_reset() {
+    let mut t = cpu();
+    t.observe(at(1_000, 100));
+    t.observe(at(2_000, 200));
+    assert_eq!(t.observe(at(3_000, 50)), Observed::Reset);
+    assert_eq!(t.rate_at(3_000), None);
+    t.observe(at(4_000, 60));
+    assert_eq!(
+        t.rate_at(4_000),
+        Some(Rate {
+            delta: 10,
+            over_ms: 1_000
+        })
+    );
+}
+
+#[test]
+fn another_start_told_by_the_same_source_is_a_reset_even_when_the_counter_is_higher() {
+    let mut t = cpu();
+    t.observe(born(10_000, 100, 1_000, Source::Resource));
+    assert_eq!(
+        t.observe(born(20_000, 300, 15_000, Source::Resource)),
+        Observed::Reset
+    );
+    let mut t = cpu();
+    t.observe(born(10_000, 100, 1_000, Source::Resource));
+    assert_eq!(
+        t.observe(born(20_000, 300, 3_000, Source::Resource)),
+        Observed::Advanced
+    );
+}
+
+#[test]
+fn starts_of_two_sources_are_not_compared_and_the_series_goes_on() {
+    let mut t = cpu();
+    t.observe(born(10_000, 100, 1_000, Source::Resource));
+    assert_eq!(
+        t.observe(born(20_000, 300, 9_000, Source::Summary)),
+        Observed::Advanced
+    );
+}
+
+#[test]
+fn the_hosts_counters_never_continue_a_cgroups() {
+    let mut t = cpu();
+    t.observe(born(10_000, 100, 1_000, Source::Resource));
+    assert_eq!(
+        t.observe(born(20_000, 300, 1_000, Source::Procfs)),
+        Observed::Restarted
+    );
+    assert_eq!(t.rate_at(20_000), None);
+}
+
+#[test]
+fn values_and_rates_are_held_to_max_age_and_then_absent() {
+    let mut t = cpu();
+    t.observe(at(1_000, 1));
+    t.observe(at(2_000, 2));
+    assert!(t.rate_at(92_000).is_some());
+    assert!(t.rate_at(92_001).is_none());
+    assert!(t.value_at(92_001).is_none());
+}
+
+#[test]
+fn a_hole_longer_than_max_age_is_not_averaged_over() {
+    let mut t = cpu();
+    t.observe(at(1_000, 1));
+    assert_eq!(t.observe(at(91_001, 2)), Observed::Restarted);
+    assert_eq!(t.rate_at(91_001), None);
+}
+
+#[test]
+fn nothing_is_compared_across_an_interruption() {
+    let mut t = cpu();
+    t.observe(at(1_000, 1));
+    t.observe(at(2_000, 2));
+    t.interrupt();
+    assert!(t.rate_at(3_000).is_some(), "what was known is held");
+    assert_eq!(
+        t.observe(at(1_500, 9)),
+        Observed::Restarted,
+        "the clock may have gone back"
+    );
+    assert_eq!(t.rate_at(3_000), None);
+}
+
+#[test]
+fn a_gauge_takes_the_newer_reading_of_the_same_second() {
+    let mut t = Tracker::new(table::field(table::MEMORY_USAGE).unwrap());
+    t.observe(at(1_000, 10));
+    t.observe(at(1_000, 20));
+    assert_eq!(t.value_at(1_000).unwrap().value, 20);
+    assert_eq!(
+        t.observe(at(2_000, 5)),
+        Observed::Advanced,
+        "gauges may fall"
+    );
+}
+
+/// The rules once more, slowly: all points so far, no state.
+fn model(points: &[(u64, u64)]) -> Option<Rate> {
+    let mut accepted: Vec<(u64, u64)> = Vec::new();
+    let mut rate = None;
+    for &(time, value) in points {
+        match accepted.last() {
+            Some(&(t, _)) if time <= t => {}
+            Some(&(t, v)) if value < v || time - t > 90_000 => {
+                rate = None;
+                accepted.push((time, value));
+            }
+            Some(&(t, v)) => {
+                rate = Some(Rate {
+                    delta: value - v,
+                    over_ms: time - t,
+                });
+                accepted.push((time, value));
+            }
+            None => accepted.push((time, value)),
+        }
+    }
+    rate
+}
+
+proptest! {
+    #[test]
+    fn the_tracker_agrees_with_the_model(
+        points in prop::collection::vec((0u64..200_000, 0u64..1_000), 1..40)
+    ) {
+        let mut tracker = cpu();
+        for (n, (time, value)) in points.iter().enumerate() {
+            tracker.observe(at(*time, *value));
+            let tick = tracker.last.unwrap().stamp.time_ms;
+            prop_assert_eq!(tracker.rate_at(tick), model(&points[..=n]));
+        }
+    }
+}
