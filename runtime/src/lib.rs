@@ -1,0 +1,47 @@
+//! Process scaffolding shared by the Cairn binaries.
+//!
+//! Everything here is about being a well-behaved process, nothing about metrics of a cluster:
+//!
+//! ```text
+//! logging, exit, flags     what the process says, how it ends, how it is told what to do
+//! clock                    wall time (system, or driven by a test), tickers
+//! tasks, shutdown          who owns each task, and how all of them stop
+//! files, tls, listen       files read with a cap; every TLS config; every server socket
+//! admin, readiness         /livez /readyz /metrics /debug/clock
+//! backoff, body, bound,    retry delays, capped bodies, the file of bound addresses,
+//! duration                 durations as people write them
+//! ```
+//!
+//! It deliberately knows no wire format, no Kubernetes type and no metric of another crate. It reads
+//! no environment variable, installs no global except the log subscriber, and spawns only in
+//! [`tasks`].
+
+pub mod logging;
+
+pub mod exit;
+
+pub mod flags;
+
+pub mod clock;
+
+pub mod tasks;
+
+pub mod shutdown;
+
+pub mod readiness;
+
+pub mod files;
+
+pub mod tls;
+
+pub mod listen;
+
+pub mod admin;
+
+pub mod backoff;
+
+pub mod body;
+
+pub mod bound;
+
+pub mod duration;

@@ -1,0 +1,164 @@
+//! The accept loop and what its connections share.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::service::Service;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::connection::Connection;
+use super::peers::Peers;
+use super::{BoxError, Config, Refused};
+use crate::logging::Repeat;
+use crate::shutdown::Token;
+use crate::tasks::Group;
+
+/// The pause after a failed accept. Descriptors come back as connections end; without a pause the
+/// loop would spin on the same error.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// One listener at work.
+pub(super) struct Accept {
+    group: Group,
+    peers: Peers,
+    shared: Arc<Shared>,
+}
+
+/// What all connections of a listener share.
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) local: SocketAddr,
+    pub(super) token: Token,
+    pub(super) handshakes: Semaphore,
+    repeat: Mutex<Repeat>,
+}
+
+impl Accept {
+    pub(super) fn new(config: Config, local: SocketAddr, token: Token) -> Self {
+        let group = Group::new(config.name, config.max_connections);
+        let handshakes = Semaphore::new(config.max_handshakes.min(Semaphore::MAX_PERMITS));
+        let repeat = Mutex::default();
+        let shared = Arc::new(Shared {
+            config,
+            local,
+            token,
+            handshakes,
+            repeat,
+        });
+        Self {
+            group,
+            peers: Peers::default(),
+            shared,
+        }
+    }
+
+    /// Accepts until the token is cancelled; returns how many connections were taken.
+    pub(super) async fn run<S, B>(&self, listener: TcpListener, service: S) -> u64
+    where
+        S: Service<
+                Request<Incoming>,
+                Response = Response<B>,
+                Future: Send + 'static,
+                Error: Into<BoxError>,
+            > + Clone
+            + Send
+            + 'static,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let mut accepted = 0;
+        loop {
+            // Accepting is cancel safe: a connection not taken stays in the kernel's queue.
+            let result = tokio::select! {
+                biased;
+                () = self.shared.token.cancelled() => return accepted,
+                result = listener.accept() => result,
+            };
+            match result {
+                Ok((stream, addr)) => {
+                    accepted += u64::from(self.take(stream, addr, service.clone()));
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    self.shared
+                        .refuse(Refused::Accept, self.shared.local, &error);
+                    // At most one pause after the token: far below any drain.
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Starts a connection, unless a limit forbids it.
+    pub(super) fn take<S, B>(&self, stream: TcpStream, addr: SocketAddr, service: S) -> bool
+    where
+        S: Service<
+                Request<Incoming>,
+                Response = Response<B>,
+                Future: Send + 'static,
+                Error: Into<BoxError>,
+            > + Send
+            + 'static,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
+        let config = &self.shared.config;
+        let Some(place) = self.peers.enter(addr.ip(), config.max_per_peer) else {
+            self.shared
+                .refuse(Refused::PerPeer, addr, "the peer has too many connections");
+            return false;
+        };
+        let shared = Arc::clone(&self.shared);
+        let open = config.metrics.open(config.name);
+        let connection = Connection {
+            shared,
+            addr,
+            _place: place,
+            _open: open,
+        };
+        let started = self.group.try_spawn(connection.run(stream, service));
+        if started.is_err() {
+            self.shared.refuse(
+                Refused::Limit,
+                addr,
+                "the listener has too many connections",
+            );
+        }
+        started.is_ok()
+    }
+
+    /// Waits for the connections, at most `drain`; returns how many were aborted.
+    pub(super) async fn drained(&self, drain: Duration) -> usize {
+        let aborted = self.group.drained(drain).await;
+        if aborted > 0 {
+            let Config { name, metrics, .. } = &self.shared.config;
+            metrics.count_aborted(name, aborted);
+            tracing::warn!(
+                listener = name,
+                aborted,
+                ?drain,
+                "connections aborted after the drain"
+            );
+        }
+        aborted
+    }
+}
+
+impl Shared {
+    /// Counts a refused connection; each is told at debug level, and once a minute as a warning.
+    pub(super) fn refuse(&self, reason: Refused, peer: SocketAddr, why: &str) {
+        let name = self.config.name;
+        self.config.metrics.count_refused(name, reason);
+        tracing::debug!(listener = name, %peer, ?reason, why, "connection refused");
+        let mut repeat = self.repeat.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = repeat.should_log(Instant::now(), false) {
+            tracing::warn!(listener = name, %peer, ?reason, why, before, "connection refused");
+        }
+    }
+}

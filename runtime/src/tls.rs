@@ -1,0 +1,52 @@
+//! Every TLS configuration of the process, on both sides.
+//!
+//! Server: [`ServerTls`] serves a certificate from two files and takes new ones without dropping a
+//! connection. It asks clients for a certificate and verifies that they hold its key; whether the
+//! certificate is trusted is for the authenticators, which find it as [`PeerCertificates`].
+//!
+//! Client: a [`Connector`] dials one address and verifies another's name against a [`Trust`], whose
+//! files are re-read too. [`reload_loop`] is the task that re-reads both kinds, by content: watching
+//! for file events misses the way Kubernetes swaps mounted files.
+//!
+//! The crypto provider is passed explicitly everywhere. Sessions are never resumed, so each
+//! connection proves both certificates anew.
+
+mod certificate;
+mod connector;
+mod error;
+mod glob;
+mod material;
+mod refusal;
+mod reload;
+mod server;
+#[cfg(test)]
+mod tests;
+mod trust;
+mod verifier;
+
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+pub use rustls_pki_types::{CertificateDer, ServerName};
+pub use tokio_rustls::client::TlsStream as ClientStream;
+
+pub use self::connector::{ConnectError, ConnectKind, Connector, Hint};
+pub use self::error::Error;
+pub use self::reload::{Reload, Reloadable, reload_loop};
+pub use self::server::{PeerCertificates, ServerTls};
+pub use self::trust::{Trust, TrustFiles};
+
+/// Takes a host name or an address as the name to expect of a server.
+///
+/// # Errors
+///
+/// [`Error::Name`] for a text that is neither.
+pub fn server_name(text: &str) -> Result<ServerName<'static>, Error> {
+    ServerName::try_from(text.to_owned()).map_err(|_| Error::Name {
+        text: text.to_owned(),
+    })
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}

@@ -1,0 +1,83 @@
+//! What the verifier must know of a certificate beyond whether it chains.
+
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls_pki_types::{CertificateDer, IpAddr, ServerName, UnixTime};
+use webpki::{EndEntityCert, Error as PkiError, KeyUsage};
+
+use crate::logging;
+
+/// The most names told of a certificate, and the most characters of each: the peer wrote them.
+const MAX_NAMES: usize = 16;
+const MAX_NAME_CHARS: usize = 253;
+
+/// Judges a certificate alone, without any issuer: its dates, and whether it is a CA.
+///
+/// The path builder looks at these before it looks for an issuer, and with no anchor it never finds
+/// one, so an unknown issuer is the best possible answer.
+fn judge_alone(
+    certificate: &CertificateDer<'_>,
+    now: UnixTime,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Option<PkiError> {
+    let certificate = EndEntityCert::try_from(certificate).ok()?;
+    let usage = KeyUsage::server_auth();
+    certificate
+        .verify_for_usage(algorithms.all, &[], &[], now, usage, None, None)
+        .err()
+}
+
+/// Tells whether a certificate is one of a CA.
+pub(super) fn is_ca(
+    certificate: &CertificateDer<'_>,
+    now: UnixTime,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> bool {
+    matches!(
+        judge_alone(certificate, now, algorithms),
+        Some(PkiError::CaUsedAsEndEntity)
+    )
+}
+
+/// Tells whether a certificate's last day is over.
+pub(super) fn is_expired(
+    certificate: &CertificateDer<'_>,
+    now: UnixTime,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> bool {
+    matches!(
+        judge_alone(certificate, now, algorithms),
+        Some(PkiError::CertExpired { .. })
+    )
+}
+
+/// Lists the names a certificate is for, as text: host names and addresses, at most 16, escaped.
+pub(super) fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let Ok(certificate) = EndEntityCert::try_from(certificate) else {
+        return Vec::new();
+    };
+    // The library lists all names, addresses included, only in its refusal of a name that does not
+    // fit; this one fits no certificate that is in use.
+    let probe = ServerName::IpAddress(IpAddr::from(std::net::Ipv6Addr::UNSPECIFIED));
+    let presented = match certificate.verify_is_valid_for_subject_name(&probe) {
+        Err(PkiError::CertNotValidForName(context)) => context.presented,
+        _ => certificate
+            .valid_dns_names()
+            .map(|name| format!("DnsName({name:?})"))
+            .collect(),
+    };
+    presented
+        .iter()
+        .take(MAX_NAMES)
+        .map(|name| plain(name))
+        .collect()
+}
+
+/// Turns `DnsName("node1")` into `node1` and `IpAddress(10.0.0.1)` into `10.0.0.1`.
+fn plain(presented: &str) -> String {
+    let inner = presented
+        .split_once('(')
+        .and_then(|(_, rest)| rest.strip_suffix(')'))
+        .map_or(presented, |inner| inner.trim_matches('"'));
+    let cut: String = inner.chars().take(MAX_NAME_CHARS).collect();
+    logging::escape(&cut)
+}

@@ -1,0 +1,267 @@
+//! The client side: dial one address, verify another's name.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::refusal::{Refusal, Why};
+use super::verifier::Verifier;
+use super::{ClientStream, Trust, provider};
+
+/// The flags that an operator would use to mend a refusal, for the messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// The flag that sets the name to expect, such as `--kubelet-server-name`.
+    pub name_flag: &'static str,
+    /// The flag that names the CA file, such as `--kubelet-ca`.
+    pub ca_flag: &'static str,
+}
+
+impl Default for Hint {
+    fn default() -> Self {
+        Self {
+            name_flag: "the server name flag",
+            ca_flag: "the CA flag",
+        }
+    }
+}
+
+/// Why no verified connection came to be. The messages of refused certificates say which names the
+/// certificate has, which was expected, and which flag helps.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The address could not be reached.
+    #[error("cannot connect to {addr}: check that something listens there")]
+    Dial {
+        /// The address dialled.
+        addr: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The connection and its handshake took too long.
+    #[error("no connection to {addr} within {deadline:?}: check the network and the server")]
+    Deadline {
+        /// The address dialled.
+        addr: SocketAddr,
+        /// The time given.
+        deadline: Duration,
+    },
+    /// The certificate is for other names.
+    #[error(
+        "the certificate of {addr} is for {}, not for {expected}: set {} to a name it has, or renew it",
+        listed(.found), .hint.name_flag
+    )]
+    Names {
+        /// The address dialled.
+        addr: SocketAddr,
+        /// The name expected.
+        expected: String,
+        /// The names the certificate has.
+        found: Vec<String>,
+        /// The flags that help.
+        hint: Hint,
+    },
+    /// No trusted CA signed the certificate, and it is not pinned.
+    #[error(
+        "the certificate of {addr} (for {}, expected {expected}) is signed by no trusted CA and is \
+         not pinned: set {} to the file of the CA that signed it",
+        listed(.found), .hint.ca_flag
+    )]
+    UnknownIssuer {
+        /// The address dialled.
+        addr: SocketAddr,
+        /// The name expected.
+        expected: String,
+        /// The names the certificate has.
+        found: Vec<String>,
+        /// The flags that help.
+        hint: Hint,
+    },
+    /// The certificate's dates are over or have not begun.
+    #[error(
+        "the certificate of {addr} (for {}, expected {expected}) {}: renew it, or check this \
+         machine's clock",
+        listed(.found), if *.not_yet_valid { "is not valid yet" } else { "has expired" }
+    )]
+    Expired {
+        /// The address dialled.
+        addr: SocketAddr,
+        /// The name expected.
+        expected: String,
+        /// The names the certificate has.
+        found: Vec<String>,
+        /// True when its dates have not begun.
+        not_yet_valid: bool,
+    },
+    /// The handshake failed otherwise.
+    #[error(
+        "TLS handshake with {addr} failed: check that it serves TLS and its certificate is sound"
+    )]
+    Handshake {
+        /// The address dialled.
+        addr: SocketAddr,
+        /// What the TLS library or the connection said.
+        source: io::Error,
+    },
+}
+
+/// The kinds of [`ConnectError`], closed, for metric labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConnectKind {
+    /// Not reached.
+    Connect,
+    /// Not in time.
+    Timeout,
+    /// The certificate was refused.
+    Certificate,
+    /// The handshake failed otherwise.
+    Handshake,
+}
+
+impl ConnectError {
+    /// Returns the kind.
+    #[must_use]
+    pub fn kind(&self) -> ConnectKind {
+        match self {
+            Self::Dial { .. } => ConnectKind::Connect,
+            Self::Deadline { .. } => ConnectKind::Timeout,
+            Self::Names { .. } | Self::UnknownIssuer { .. } | Self::Expired { .. } => {
+                ConnectKind::Certificate
+            }
+            Self::Handshake { .. } => ConnectKind::Handshake,
+        }
+    }
+}
+
+/// Makes verified connections. A clone shares the trust.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    config: Arc<ClientConfig>,
+    server_name: ServerName<'static>,
+    hint: Hint,
+}
+
+impl Connector {
+    /// Makes a connector that expects `server_name` and offers the protocols `alpn`, best first.
+    #[must_use]
+    pub fn new(trust: Arc<Trust>, server_name: ServerName<'static>, alpn: &[&str]) -> Self {
+        Self::new_with_hint(trust, server_name, alpn, Hint::default())
+    }
+
+    /// Makes a connector whose messages name the flags of `hint`.
+    #[must_use]
+    pub fn new_with_hint(
+        trust: Arc<Trust>,
+        server_name: ServerName<'static>,
+        alpn: &[&str],
+        hint: Hint,
+    ) -> Self {
+        let mut config = client_config(trust);
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Self {
+            config: Arc::new(config),
+            server_name,
+            hint,
+        }
+    }
+
+    /// Returns the name expected of the server.
+    #[must_use]
+    pub fn server_name(&self) -> &ServerName<'static> {
+        &self.server_name
+    }
+
+    /// Dials `dial`, verifies the server and returns the connection, all within `deadline`.
+    ///
+    /// Cancel safe: the connection is closed with the future.
+    ///
+    /// # Errors
+    ///
+    /// Each step has its variant of [`ConnectError`].
+    pub async fn connect(
+        &self,
+        dial: SocketAddr,
+        deadline: Duration,
+    ) -> Result<ClientStream<TcpStream>, ConnectError> {
+        tokio::time::timeout(deadline, self.handshake(dial))
+            .await
+            .unwrap_or(Err(ConnectError::Deadline {
+                addr: dial,
+                deadline,
+            }))
+    }
+
+    async fn handshake(&self, addr: SocketAddr) -> Result<ClientStream<TcpStream>, ConnectError> {
+        let dialled = |source| ConnectError::Dial { addr, source };
+        let stream = TcpStream::connect(addr).await.map_err(dialled)?;
+        // Small frames go out at once; nothing here benefits from waiting for more.
+        stream.set_nodelay(true).map_err(dialled)?;
+        TlsConnector::from(Arc::clone(&self.config))
+            .connect(self.server_name.clone(), stream)
+            .await
+            .map_err(|error| self.refused(addr, error))
+    }
+
+    fn refused(&self, addr: SocketAddr, source: io::Error) -> ConnectError {
+        let Some(refusal) = Refusal::unpack(&source) else {
+            return ConnectError::Handshake { addr, source };
+        };
+        let Refusal { why, found, .. } = refusal.clone();
+        let expected = self.server_name.to_str().into_owned();
+        let hint = self.hint;
+        match why {
+            Why::Names => ConnectError::Names {
+                addr,
+                expected,
+                found,
+                hint,
+            },
+            Why::UnknownIssuer => ConnectError::UnknownIssuer {
+                addr,
+                expected,
+                found,
+                hint,
+            },
+            Why::Expired | Why::NotYetValid => {
+                let not_yet_valid = why == Why::NotYetValid;
+                ConnectError::Expired {
+                    addr,
+                    expected,
+                    found,
+                    not_yet_valid,
+                }
+            }
+            Why::Other => ConnectError::Handshake { addr, source },
+        }
+    }
+}
+
+fn client_config(trust: Arc<Trust>) -> ClientConfig {
+    let provider = provider();
+    let algorithms = provider.signature_verification_algorithms;
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has cipher suites of both protocol versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Verifier { trust, algorithms }))
+        .with_no_client_auth();
+    // A resumed session would skip the verifier, and so outlive a CA that is no longer trusted.
+    config.resumption = Resumption::disabled();
+    config
+}
+
+/// Writes the names of a certificate for a message.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        "no name at all".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
