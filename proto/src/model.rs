@@ -7,7 +7,8 @@ mod entity;
 mod name;
 mod snapshot;
 
-pub use entity::{EntityDef, EntityId, EntityKind};
+pub use crate::catalogue::EntityKind;
+pub use entity::{EntityDef, EntityId};
 pub use name::{Error as NameError, check as check_name};
 pub use snapshot::{Builder, Column, ColumnId, Snapshot};
 

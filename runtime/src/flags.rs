@@ -28,7 +28,10 @@ pub fn parse<A: Parser>() -> Result<A, ExitCode> {
 /// Joins the message and the tips of a parser's error, without its block of usage.
 fn one_line(text: &str) -> String {
     let text = text.strip_prefix("error: ").unwrap_or(text);
-    let lines = text.lines().take_while(|line| !line.starts_with("Usage:")).map(str::trim);
+    let lines = text
+        .lines()
+        .take_while(|line| !line.starts_with("Usage:"))
+        .map(str::trim);
     let said: Vec<&str> = lines
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
         .collect();
@@ -49,7 +52,10 @@ mod tests {
     fn a_wrong_flag_is_one_line_that_names_it() {
         let error = Args::try_parse_from(["x", "--coumt", "5"]).unwrap_err();
         let line = one_line(&error.to_string());
-        assert!(line.contains("--coumt") && line.contains("--help"), "{line}");
+        assert!(
+            line.contains("--coumt") && line.contains("--help"),
+            "{line}"
+        );
         assert!(!line.contains('\n') && !line.contains("Usage"), "{line}");
         let error = Args::try_parse_from(["x", "--count", "many"]).unwrap_err();
         let line = one_line(&error.to_string());

@@ -1,11 +1,15 @@
 //! The rows.
 
-use super::{Field, FieldId, Group, Kind, RateUnit, Source, Sum, Unit};
-use crate::model::EntityKind::{self, Container, Node, Pod, System};
+use super::{EntityKind, Field, FieldId, Group, Kind, RateUnit, Source, Sum, Unit};
 
-const CGROUPS: &[EntityKind] = &[Node, System, Pod, Container];
-const NETWORKS: &[EntityKind] = &[Node, Pod];
-const HOST: &[EntityKind] = &[Node];
+const CGROUPS: &[EntityKind] = &[
+    EntityKind::Node,
+    EntityKind::System,
+    EntityKind::Pod,
+    EntityKind::Container,
+];
+const NETWORKS: &[EntityKind] = &[EntityKind::Node, EntityKind::Pod];
+const HOST: &[EntityKind] = &[EntityKind::Node];
 
 /// A gauge of the node's own /proc.
 const fn host(

@@ -1,0 +1,83 @@
+//! Bodies and headers as the reference servers send them.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
+
+/// Text, such as errors.
+pub(super) fn text(status: StatusCode, body: impl Into<String>) -> Response {
+    build(status, "text/plain; charset=utf-8", body.into())
+}
+
+/// JSON as Go's `MarshalIndent(v, " ", " ")` prints it: every line after the first begins with one
+/// more space.
+pub(super) fn pretty<T: Serialize>(value: &T) -> Response {
+    let mut bytes = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b" ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
+    let written = value
+        .serialize(&mut serializer)
+        .map(|()| String::from_utf8(bytes));
+    match written {
+        // Strings never hold a raw line break, so each one is the formatter's.
+        Ok(Ok(json)) => build(StatusCode::OK, JSON, json.replace('\n', "\n ")),
+        _ => text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the answer could not be written as JSON",
+        ),
+    }
+}
+
+/// JSON on one line and a line break.
+pub(super) fn compact<T: Serialize>(value: &T) -> Response {
+    match serde_json::to_string(value) {
+        Ok(json) => build(StatusCode::OK, JSON, json + "\n"),
+        Err(_) => text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the answer could not be written as JSON",
+        ),
+    }
+}
+
+/// A redirect to the path without double slashes.
+pub(super) fn moved(path: &str, query: Option<&str>) -> Response {
+    let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    let mut response = text(StatusCode::MOVED_PERMANENTLY, String::new());
+    if let Ok(value) = HeaderValue::from_str(&target) {
+        response.headers_mut().insert(header::LOCATION, value);
+    }
+    response
+}
+
+/// `None` for GET; otherwise the refusal.
+pub(super) fn not_get(method: &Method) -> Option<Response> {
+    if method == Method::GET {
+        return None;
+    }
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "405: Method Not Allowed");
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static("GET"));
+    Some(response)
+}
+
+/// Marks an answer over several nodes, some of which count with held values.
+pub(super) fn with_missing(mut response: Response, nodes_missing: usize) -> Response {
+    if nodes_missing > 0 {
+        response
+            .headers_mut()
+            .insert("cairn-nodes-missing", HeaderValue::from(nodes_missing));
+    }
+    response
+}
+
+const JSON: &str = "application/json";
+
+fn build(status: StatusCode, content_type: &'static str, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let value = HeaderValue::from_static(content_type);
+    response.headers_mut().insert(header::CONTENT_TYPE, value);
+    response
+}

@@ -1,0 +1,118 @@
+//! What the plain listener serves to whom.
+//!
+//! On loopback everything; on any other address only `/healthz`, the model and the scraper
+//! routes, which have no secrets beyond usage figures and clients that cannot authenticate.
+//! `Host` must be an address, `localhost` or a name that was allowed, so that a web page of
+//! somebody else cannot read this one through a name that it controls (DNS rebinding).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{StatusCode, header};
+
+use super::answer;
+
+/// The rules of one listener.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// True when the listener is on loopback.
+    pub loopback: bool,
+    /// Further names that `Host` may have.
+    pub hosts: Arc<[String]>,
+}
+
+impl Gate {
+    fn admits_host(&self, host: &str) -> bool {
+        let name = match host.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+        };
+        let name = name.trim_end_matches('.');
+        name.parse::<IpAddr>().is_ok()
+            || name.eq_ignore_ascii_case("localhost")
+            || self
+                .hosts
+                .iter()
+                .any(|allowed| allowed.eq_ignore_ascii_case(name))
+    }
+
+    fn admits_path(&self, path: &str) -> bool {
+        self.loopback
+            || path.trim_end_matches('/') == "/healthz"
+            || path.starts_with("/api/v1/model")
+            || path.starts_with("/api/v1/dashboard")
+    }
+}
+
+/// Lets a request through or says why not.
+pub(super) async fn check(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .or_else(|| request.uri().host());
+    // Only HTTP/1.0 may come without one, and no browser speaks it.
+    if host.is_some_and(|host| !gate.admits_host(host)) {
+        let body = "this Host is not served here: use an address or localhost, or allow the name with --http-host";
+        return answer::text(StatusCode::MISDIRECTED_REQUEST, body);
+    }
+    if !gate.admits_path(request.uri().path()) {
+        let body = "this listener is not on loopback and serves only /healthz, /api/v1/model and \
+                    /api/v1/dashboard: reach the rest on a loopback listener (kubectl port-forward)";
+        return answer::text(StatusCode::FORBIDDEN, body);
+    }
+    next.run(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_addresses_localhost_or_allowed_names() {
+        let gate = Gate {
+            loopback: true,
+            hosts: vec!["heapster".to_owned()].into(),
+        };
+        for good in [
+            "127.0.0.1:8082",
+            "[::1]:8082",
+            "[::1]",
+            "localhost",
+            "LOCALHOST:1",
+            "heapster:80",
+        ] {
+            assert!(gate.admits_host(good), "{good}");
+        }
+        for bad in [
+            "evil.example",
+            "evil.example:8082",
+            "127.0.0.1.evil.example",
+            "",
+        ] {
+            assert!(!gate.admits_host(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn off_loopback_only_the_old_apis_are_served() {
+        let gate = Gate {
+            loopback: false,
+            hosts: Arc::default(),
+        };
+        for good in [
+            "/healthz",
+            "/healthz/",
+            "/api/v1/model/nodes/",
+            "/api/v1/dashboard/nodes/n",
+        ] {
+            assert!(gate.admits_path(good), "{good}");
+        }
+        for bad in ["/", "/api/cairn/v1/stream", "/metrics", "/healthzz"] {
+            assert!(!gate.admits_path(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The API of the Dashboard's metrics scraper.
+//!
+//! Its client matches items by name, adds series up by exact second, and fails as a whole on one
+//! value that is not an integer. All series of one answer therefore lie on the ticks of the sums.
+
+use axum::response::Response;
+use cairn_proto::catalogue::HeapsterMetric;
+use http::{Method, StatusCode, Uri};
+use serde::Serialize;
+
+use super::route::Target;
+use super::series::{named, of_named};
+use super::{Api, answer, time};
+use crate::query::{Bounds, View};
+
+#[derive(Serialize)]
+struct List {
+    items: Vec<Item>,
+}
+
+#[derive(Serialize)]
+struct Item {
+    #[serde(rename = "dataPoints")]
+    data_points: [u8; 0],
+    #[serde(rename = "metricPoints")]
+    metric_points: Vec<MetricPoint>,
+    #[serde(rename = "metricName")]
+    metric_name: &'static str,
+    uids: [String; 1],
+}
+
+#[derive(Serialize)]
+struct MetricPoint {
+    timestamp: String,
+    value: u64,
+}
+
+/// Answers a request below `/api/v1/dashboard`.
+pub(super) fn answer(api: &Api, method: &Method, uri: &Uri, segments: &[&str]) -> Response {
+    if let Some(refusal) = answer::not_get(method) {
+        return refusal;
+    }
+    let view = api.view();
+    match segments {
+        ["nodes", node, "metrics", metric, _, ..] => {
+            answer::compact(&list(&view, metric, [*node].into_iter(), Target::Node))
+        }
+        [
+            "namespaces",
+            namespace,
+            "pod-list",
+            pods,
+            "metrics",
+            metric,
+            _,
+            ..,
+        ] => {
+            let names = pods.split(',').filter(|name| !name.is_empty());
+            answer::compact(&list(&view, metric, names, |pod| {
+                Target::Pod(namespace, pod)
+            }))
+        }
+        // The client's health check asks for paths that never existed and wants 200.
+        _ => answer::text(StatusCode::OK, format!("URL: {}", uri.path())),
+    }
+}
+
+fn list<'a>(
+    view: &View,
+    metric: &str,
+    names: impl Iterator<Item = &'a str>,
+    target: impl Fn(&'a str) -> Target<'a>,
+) -> List {
+    let (metric_name, found) = match metric {
+        "cpu" => ("cpu", HeapsterMetric::find("cpu/usage_rate")),
+        // What the client calls usage is the working set.
+        _ => ("memory", HeapsterMetric::find("memory/working_set")),
+    };
+    let ticks = view.ticks(view.published_ms(), Bounds::ALL);
+    let mut items: Vec<Item> = Vec::new();
+    for name in names {
+        let Some((lives, metric)) = named(view, target(name)).zip(found) else {
+            continue;
+        };
+        let points = of_named(view, &lives, metric, &ticks);
+        if points.is_empty() || items.iter().any(|item| item.uids == [name]) {
+            continue;
+        }
+        let metric_points = points.into_iter().map(|p| MetricPoint {
+            timestamp: time::format(p.tick_ms),
+            value: p.value,
+        });
+        items.push(Item {
+            data_points: [],
+            metric_points: metric_points.collect(),
+            metric_name,
+            uids: [name.to_owned()],
+        });
+    }
+    List { items }
+}

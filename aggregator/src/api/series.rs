@@ -1,0 +1,142 @@
+//! Series by what is addressed, for every API that addresses names.
+
+use cairn_proto::catalogue::{FIELDS, Field, HeapsterMetric, Kind, RateUnit, Sum};
+use cairn_proto::model::EntityKind;
+
+use super::route::Target;
+use crate::query::{Bounds, Named, Sample, View};
+use crate::store::{Entity, Selector};
+
+/// A point as an integer, and with its fraction when it has one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Point {
+    /// Grid time, Unix ms.
+    pub(super) tick_ms: u64,
+    /// Truncated toward zero.
+    pub(super) value: u64,
+    /// Only of metrics that are fractions by nature.
+    pub(super) float: Option<f64>,
+}
+
+/// The lives of what is addressed; `None` when nothing of that name is in the window.
+pub(super) fn named(view: &View, target: Target<'_>) -> Option<Named> {
+    let own_name = match target {
+        Target::FreeContainer(_, name) | Target::Container(_, _, name) => Some(name),
+        _ => None,
+    };
+    let mut lives = view.entities(&target.selector()?);
+    lives.retain(|entity| own_name.is_none_or(|name| *entity.name == *name));
+    (!lives.is_empty()).then_some(Named { lives })
+}
+
+/// The points of a metric within the bounds; none when there is nothing of that name.
+pub(super) fn points(
+    view: &View,
+    target: Target<'_>,
+    metric: HeapsterMetric,
+    bounds: Bounds,
+) -> Vec<Point> {
+    match target {
+        Target::Cluster => sum(view, &view.entities(&Selector::Pods), metric, bounds),
+        Target::Namespace(ns) => sum(
+            view,
+            &view.entities(&Selector::Namespace(ns)),
+            metric,
+            bounds,
+        ),
+        _ => named(view, target).map_or_else(Vec::new, |named| {
+            let nodes = named
+                .lives
+                .iter()
+                .map(|life| view.newest_of_node(&life.node));
+            let newest = nodes.max().unwrap_or(0);
+            of_named(view, &named, metric, &view.ticks(newest, bounds))
+        }),
+    }
+}
+
+/// The points of one name on the given ticks.
+pub(super) fn of_named(
+    view: &View,
+    named: &Named,
+    metric: HeapsterMetric,
+    ticks_ms: &[u64],
+) -> Vec<Point> {
+    let series = view.named_series(named, metric.field(), ticks_ms);
+    let samples = ticks_ms.iter().zip(series);
+    samples
+        .filter_map(|(tick, sample)| point(*tick, sample?, metric))
+        .collect()
+}
+
+/// Names of the metrics that have a value in the window, sorted.
+pub(super) fn metric_names(view: &View, target: Target<'_>) -> Vec<&'static str> {
+    let kind = match target {
+        Target::Cluster | Target::Namespace(_) => None,
+        Target::Node(_) => Some(EntityKind::Node),
+        Target::FreeContainer(..) => Some(EntityKind::System),
+        Target::Pod(..) => Some(EntityKind::Pod),
+        Target::Container(..) => Some(EntityKind::Container),
+    };
+    let carried = |field: &&Field| match kind {
+        Some(kind) => field.entities.contains(&kind),
+        None => field.sum == Sum::Pods,
+    };
+    let mut names: Vec<&'static str> = FIELDS
+        .iter()
+        .filter(carried)
+        .flat_map(|field| [field.heapster, field.heapster_rate.map(|(name, _)| name)])
+        .flatten()
+        .filter(|name| {
+            HeapsterMetric::find(name)
+                .is_some_and(|metric| !points(view, target, metric, Bounds::ALL).is_empty())
+        })
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+fn sum(view: &View, pods: &[Entity], metric: HeapsterMetric, bounds: Bounds) -> Vec<Point> {
+    let field = metric.field();
+    let summed = match metric {
+        HeapsterMetric::Value(field) => field.kind == Kind::Gauge,
+        HeapsterMetric::Rate(..) => true,
+    };
+    if field.sum != Sum::Pods || !summed {
+        return Vec::new();
+    }
+    let ticks = view.ticks(view.published_ms(), bounds);
+    let totals = view.sum_over_pods(pods, field, &ticks);
+    let scale = match metric {
+        HeapsterMetric::Rate(_, RateUnit::Millicores) => 1_000_000,
+        _ => 1,
+    };
+    let totals = ticks.into_iter().zip(totals);
+    totals
+        .filter_map(|(tick_ms, total)| {
+            Some(Point {
+                tick_ms,
+                value: total? / scale,
+                float: None,
+            })
+        })
+        .collect()
+}
+
+fn point(tick_ms: u64, sample: Sample, metric: HeapsterMetric) -> Option<Point> {
+    let (value, float) = match metric {
+        HeapsterMetric::Value(_) => (sample.value, None),
+        HeapsterMetric::Rate(_, RateUnit::Millicores) => {
+            (sample.rate?.nanocores() / 1_000_000, None)
+        }
+        HeapsterMetric::Rate(_, RateUnit::PerSecond) => {
+            let rate = sample.rate?;
+            (rate.nanocores(), Some(rate.per_second()))
+        }
+    };
+    Some(Point {
+        tick_ms,
+        value,
+        float,
+    })
+}

@@ -1,0 +1,381 @@
+//! The wiring: listeners, then tasks, then the wait for the end.
+//!
+//! [`start`] binds every listener before anything runs, so that a taken port or a broken file is
+//! told before the first agent connects; [`Started::run`] runs until the token is cancelled and
+//! then stops in order: readiness, listeners and streams, admin last.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_runtime::admin::{self, Admin};
+use cairn_runtime::clock::Clock;
+use cairn_runtime::exit::Failure;
+use cairn_runtime::listen::{self, Bound, ListenMetrics};
+use cairn_runtime::readiness::Readiness;
+use cairn_runtime::shutdown::Token;
+use cairn_runtime::tasks::{Outcome, Supervisor, TaskError};
+use cairn_runtime::tls::ServerTls;
+use cairn_runtime::{bound, clock, duration, logging, tls};
+use hyper_util::service::TowerToHyperService;
+use prometheus_client::registry::Registry;
+
+use crate::api::{self, Api, Gate, Streams};
+use crate::config::{Config, Ingest as IngestConfig};
+use crate::ingest::{Authenticator, Ingest, Metrics, Parts};
+use crate::metrics;
+use crate::store::{Door, PlainStore};
+
+/// How long requests in flight may take once the process is asked to go.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// The whole end, under the 5 s that a stop may take.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// How often files are looked at for changes.
+const RELOAD: Duration = Duration::from_secs(10);
+
+/// Addresses that were bound.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// gRPC over TLS.
+    pub grpc: SocketAddr,
+    /// Plain HTTP.
+    pub http: SocketAddr,
+    /// Own endpoints.
+    pub admin: SocketAddr,
+}
+
+/// A process that is bound and runs when it is told to.
+#[derive(Debug)]
+pub struct Started {
+    /// Where it listens.
+    pub addresses: Addresses,
+    /// What holds it back from being ready.
+    pub readiness: Readiness,
+    supervisor: Supervisor,
+    token: Token,
+}
+
+/// The listeners, bound.
+struct Listeners {
+    grpc: Bound,
+    http: Bound,
+    admin: Bound,
+}
+
+/// What several tasks share.
+struct Shared {
+    store: Arc<dyn Door>,
+    clock: Clock,
+    token: Token,
+    listens: Arc<ListenMetrics>,
+    streams: Streams,
+}
+
+/// Reads the files, binds the listeners and prepares every task.
+///
+/// # Errors
+///
+/// A file or an address that does not work, with what to do about it.
+pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
+    let auth = Arc::new(authenticator(&config.ingest)?);
+    let (cert, key) = &config.tls;
+    let server = ServerTls::load(cert, key, &["h2"]).map_err(|e| Failure::config(&e))?;
+    let listeners = bind(&config).await?;
+    let addresses = listeners.addresses();
+    let window_ms = millis(config.window);
+    let clock = Clock::new(config.clock);
+    let shared = Shared {
+        store: Arc::new(PlainStore::new(window_ms)),
+        clock: clock.clone(),
+        token: token.clone(),
+        listens: Arc::new(ListenMetrics::default()),
+        streams: Streams::default(),
+    };
+    let mut registry = Registry::default();
+    admin::register_process_metrics(&mut registry, "cairn_aggregator");
+    shared.listens.register(&mut registry, "cairn_aggregator");
+    metrics::register(
+        &mut registry,
+        &shared.store,
+        &clock,
+        &shared.streams,
+        window_ms,
+    );
+    let readiness = Readiness::new();
+    let mut supervisor = Supervisor::new(token.clone());
+    let ingest = Ingest::new(Parts {
+        store: Arc::clone(&shared.store),
+        clock: clock.clone(),
+        auth: Arc::clone(&auth),
+        metrics: Metrics::new(&mut registry),
+        instance: format!("{}-{}", std::process::id(), clock.unix_ms()),
+        token: token.clone(),
+    });
+    start_grpc(
+        &mut supervisor,
+        listeners.grpc,
+        &shared,
+        ingest,
+        Arc::clone(&server),
+    );
+    start_http(&mut supervisor, listeners.http, &shared, &config);
+    start_upkeep(&mut supervisor, &shared, &config, auth, server);
+    let admin = Admin {
+        registry: Arc::new(registry),
+        readiness: readiness.clone(),
+        health: supervisor.health(),
+        clock,
+    };
+    supervisor.spawn(
+        "admin",
+        admin::serve_counted(
+            listeners.admin,
+            admin,
+            Arc::clone(&shared.listens),
+            token.clone(),
+        ),
+    );
+    announce(&config, addresses)?;
+    Ok(Started {
+        addresses,
+        readiness,
+        supervisor,
+        token,
+    })
+}
+
+impl Started {
+    /// Runs until the token is cancelled or a task dies.
+    ///
+    /// # Errors
+    ///
+    /// The task that died, or those that did not stop in time.
+    pub async fn run(self) -> Result<(), Failure> {
+        let (token, readiness) = (self.token.clone(), self.readiness.clone());
+        let mut supervisor = self.supervisor;
+        supervisor.spawn("readiness", async move {
+            token.cancelled().await;
+            readiness.shutting_down();
+            Ok(())
+        });
+        match supervisor.run(GRACE).await {
+            Outcome::Clean => Ok(()),
+            other => Err(Failure::Other(format!(
+                "{other:?}: see the log lines before this one"
+            ))),
+        }
+    }
+}
+
+impl Listeners {
+    fn addresses(&self) -> Addresses {
+        Addresses {
+            grpc: self.grpc.local_addr(),
+            http: self.http.local_addr(),
+            admin: self.admin.local_addr(),
+        }
+    }
+}
+
+/// Writes the bound addresses down and says what runs.
+fn announce(config: &Config, addresses: Addresses) -> Result<(), Failure> {
+    if let Some(path) = &config.bound_file {
+        let named = [
+            ("grpc", addresses.grpc),
+            ("http", addresses.http),
+            ("admin", addresses.admin),
+        ];
+        bound::publish(path, &named).map_err(|e| Failure::config(&e))?;
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        grpc = %addresses.grpc, http = %addresses.http, admin = %addresses.admin,
+        interval = %duration::display(config.interval), window = %duration::display(config.window),
+        memory_limit = config.memory_limit, ingest = ?config.ingest,
+        "listening"
+    );
+    if config.ingest == IngestConfig::None {
+        tracing::warn!("--ingest-auth none: whoever reaches the gRPC listener may report any node");
+    }
+    Ok(())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn authenticator(config: &IngestConfig) -> Result<Authenticator, Failure> {
+    match config {
+        IngestConfig::TokenFile(path) => {
+            Authenticator::token_file(path.clone()).map_err(|e| Failure::config(&e))
+        }
+        IngestConfig::None => Ok(Authenticator::None),
+    }
+}
+
+async fn bind(config: &Config) -> Result<Listeners, Failure> {
+    let bind = |flag: &'static str, addr| async move {
+        let bound = listen::bind(addr).await;
+        bound.map_err(|e| Failure::Other(format!("{flag}: {}", logging::chain(&e))))
+    };
+    Ok(Listeners {
+        grpc: bind("--grpc-listen", config.grpc_listen).await?,
+        http: bind("--http-listen", config.http_listen).await?,
+        admin: bind("--admin-listen", config.admin_listen).await?,
+    })
+}
+
+fn start_grpc(
+    supervisor: &mut Supervisor,
+    bound: Bound,
+    shared: &Shared,
+    ingest: Ingest,
+    tls: Arc<ServerTls>,
+) {
+    let config = listen::Config {
+        name: "grpc",
+        // A fleet of 5,000 that reconnects before its old connections are noticed.
+        max_connections: 10_240,
+        // Agents behind one address: several nodes behind a NAT.
+        max_per_peer: 1_024,
+        // Each is about a millisecond of CPU; more at once only makes all of them late.
+        max_handshakes: 64,
+        handshake_deadline: Duration::from_secs(5),
+        header_deadline: Duration::from_secs(10),
+        tls: Some(tls),
+        metrics: Arc::clone(&shared.listens),
+    };
+    let routes = tonic::service::Routes::new(ingest.service()).prepare();
+    let service = TowerToHyperService::new(routes.into_axum_router());
+    let token = shared.token.clone();
+    supervisor.spawn("grpc", async move {
+        // Streams end with the token; the listener then has nothing left to wait for.
+        let (_, cut) = tokio::join!(
+            listen::serve(bound, config, service, token.clone(), DRAIN),
+            async {
+                token.cancelled().await;
+                ingest.drained(DRAIN).await
+            }
+        );
+        if cut > 0 {
+            tracing::warn!(streams = cut, "streams of agents were cut off");
+        }
+        Ok(())
+    });
+}
+
+fn start_http(supervisor: &mut Supervisor, bound: Bound, shared: &Shared, config: &Config) {
+    let gate = Gate {
+        loopback: bound.local_addr().ip().is_loopback(),
+        hosts: config.http_hosts.clone().into(),
+    };
+    let api = Api {
+        store: Arc::clone(&shared.store),
+        clock: shared.clock.clone(),
+        interval_ms: millis(config.interval),
+        window_ms: millis(config.window),
+        streams: shared.streams.clone(),
+        token: shared.token.clone(),
+    };
+    let config = listen::Config {
+        name: "http",
+        max_connections: 4_096,
+        max_per_peer: 512,
+        max_handshakes: 0,
+        handshake_deadline: Duration::ZERO,
+        // Above the Dashboard's health check, which comes every 30 s on one connection.
+        header_deadline: Duration::from_secs(60),
+        tls: None,
+        metrics: Arc::clone(&shared.listens),
+    };
+    let service = TowerToHyperService::new(api::router(api, gate));
+    let token = shared.token.clone();
+    supervisor.spawn("http", async move {
+        listen::serve(bound, config, service, token, DRAIN).await;
+        Ok(())
+    });
+}
+
+fn start_upkeep(
+    supervisor: &mut Supervisor,
+    shared: &Shared,
+    config: &Config,
+    auth: Arc<Authenticator>,
+    server: Arc<ServerTls>,
+) {
+    let budget = if config.memory_limit == 0 {
+        u64::MAX
+    } else {
+        config.memory_limit
+    };
+    let expiry = expire(
+        Arc::clone(&shared.store),
+        shared.clock.clone(),
+        millis(config.interval),
+        budget,
+        shared.token.clone(),
+    );
+    supervisor.spawn("expiry", expiry);
+    let reload = tls::reload_loop(vec![server.into()], RELOAD, shared.token.clone());
+    supervisor.spawn("certificates", reload);
+    supervisor.spawn("tokens", reload_tokens(auth, shared.token.clone()));
+}
+
+/// Drops what the window no longer covers, at each tick of the grid.
+async fn expire(
+    store: Arc<dyn Door>,
+    clock: Clock,
+    interval_ms: u64,
+    budget: u64,
+    token: Token,
+) -> Result<(), TaskError> {
+    let mut waiter = clock.waiter("expiry");
+    let mut short = false;
+    loop {
+        let next = (clock.unix_ms() / interval_ms + 1) * interval_ms;
+        tokio::select! {
+            biased;
+            () = token.cancelled() => return Ok(()),
+            () = waiter.until(next) => {}
+        }
+        let evicted = store.evict(clock.unix_ms(), budget);
+        let shortened = evicted.shortened_rows > 0;
+        if shortened != short {
+            short = shortened;
+            match shortened {
+                true => tracing::warn!(
+                    rows = evicted.shortened_rows,
+                    budget,
+                    "the window is over --memory-limit: every node's oldest rows go early"
+                ),
+                false => tracing::info!("the window is below --memory-limit again"),
+            }
+        }
+    }
+}
+
+async fn reload_tokens(auth: Arc<Authenticator>, token: Token) -> Result<(), TaskError> {
+    let mut ticker = clock::ticker(RELOAD);
+    let mut broken = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = token.cancelled() => return Ok(()),
+            _ = ticker.tick() => {}
+        }
+        match auth.reload() {
+            Ok(true) => tracing::info!("the file of agents' tokens has changed and is in force"),
+            Ok(false) => {}
+            Err(error) if !broken => tracing::error!(
+                error = %logging::chain(&error),
+                "the file of agents' tokens is broken: the old content stays in force"
+            ),
+            Err(_) => {
+                continue;
+            }
+        }
+        broken = auth.reload().is_err();
+    }
+}

@@ -1,0 +1,148 @@
+//! Flags and their environment variables. Nothing else reads the environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cairn_runtime::clock::Mode;
+use cairn_runtime::duration;
+use clap::{Parser, ValueEnum};
+
+/// Keeps rolling windows of what the agents report and serves them.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "cairn-aggregator", version, about)]
+pub struct Args {
+    /// Where agents connect: gRPC over TLS
+    #[arg(
+        long,
+        env = "CAIRN_GRPC_LISTEN",
+        value_name = "ADDR",
+        default_value = "[::]:9443"
+    )]
+    pub grpc_listen: SocketAddr,
+
+    /// Where the page, the Heapster model API and the Dashboard scraper API are served, plain. Off
+    /// loopback only the two APIs and /healthz are
+    #[arg(
+        long,
+        env = "CAIRN_HTTP_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8082"
+    )]
+    pub http_listen: SocketAddr,
+
+    /// A name that the Host header may have beside addresses and localhost; may be repeated
+    #[arg(
+        long,
+        env = "CAIRN_HTTP_HOST",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub http_host: Vec<String>,
+
+    /// Where the process's own /livez, /readyz and /metrics are served, plain
+    #[arg(
+        long,
+        env = "CAIRN_ADMIN_LISTEN",
+        value_name = "ADDR",
+        default_value = "[::]:9102"
+    )]
+    pub admin_listen: SocketAddr,
+
+    /// Distance of the points that the APIs show: 1s, 2s, 5s, 10s, 15s, 20s, 30s or 60s
+    #[arg(long, env = "CAIRN_INTERVAL", value_name = "DURATION", default_value = "10s",
+          value_parser = duration::parse)]
+    pub interval: Duration,
+
+    /// How long values are kept; from two intervals to 24h
+    #[arg(long, env = "CAIRN_WINDOW", value_name = "DURATION", default_value = "15m",
+          value_parser = duration::parse)]
+    pub window: Duration,
+
+    /// How agents prove which node they are. There is no default outside a cluster
+    #[arg(long, env = "CAIRN_INGEST_AUTH", value_name = "HOW")]
+    pub ingest_auth: Option<IngestAuth>,
+
+    /// File with lines `node-name sha256-of-token`, for --ingest-auth token-file; read again when
+    /// it changes
+    #[arg(long, env = "CAIRN_INGEST_TOKEN_FILE", value_name = "FILE")]
+    pub ingest_token_file: Option<PathBuf>,
+
+    /// Serving certificate of the gRPC listener, PEM, with its chain; read again when it changes
+    #[arg(long, env = "CAIRN_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key of the serving certificate, PEM
+    #[arg(long, env = "CAIRN_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
+    /// The most bytes that the window may be counted as; beyond it every node's oldest rows go
+    /// first. With the suffixes Ki, Mi, Gi; 0 means no limit
+    #[arg(long, env = "CAIRN_MEMORY_LIMIT", value_name = "BYTES", default_value = "1Gi",
+          value_parser = parse_bytes)]
+    pub memory_limit: u64,
+
+    /// Which events are logged: a level, or target=level pairs separated by commas
+    #[arg(long, env = "CAIRN_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+
+    /// The clock: system, or driven for tests
+    #[arg(
+        long,
+        env = "CAIRN_CLOCK",
+        value_name = "CLOCK",
+        default_value = "system",
+        hide = true
+    )]
+    pub clock: Mode,
+
+    /// File into which the bound addresses are written, for tests and scripts
+    #[arg(long, env = "CAIRN_BOUND_FILE", value_name = "FILE", hide = true)]
+    pub bound_file: Option<PathBuf>,
+}
+
+/// How agents prove which node they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IngestAuth {
+    /// By a bearer token whose hash stands beside the node's name in a file
+    TokenFile,
+    /// Not at all; only on a loopback listener
+    None,
+}
+
+/// Reads a number of bytes, with the binary suffixes of Kubernetes.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.strip_suffix('i') {
+        Some(rest) => match rest.char_indices().next_back() {
+            Some((at, 'K')) => (rest.get(..at), 1 << 10),
+            Some((at, 'M')) => (rest.get(..at), 1 << 20),
+            Some((at, 'G')) => (rest.get(..at), 1 << 30),
+            _ => (None, 0),
+        },
+        None => (Some(text), 1),
+    };
+    number
+        .and_then(|number| number.parse::<u64>().ok())
+        .and_then(|number| number.checked_mul(unit))
+        .ok_or_else(|| "expected a number of bytes such as 1073741824, 512Mi or 2Gi".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_the_suffixes_of_kubernetes() {
+        assert_eq!(parse_bytes("512Mi"), Ok(512 << 20));
+        assert_eq!(parse_bytes("0"), Ok(0));
+        for bad in ["", "Mi", "1MB", "1.5Gi", "-1", "99999999999Gi", "1Ti"] {
+            assert!(parse_bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_flags_are_consistent() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+    }
+}

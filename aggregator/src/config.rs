@@ -1,0 +1,174 @@
+//! The configuration, checked as a whole: every problem is found before the first is told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cairn_runtime::clock::Mode;
+use cairn_runtime::exit::Failure;
+
+use crate::args::{Args, IngestAuth};
+
+/// Distances that a grid may have, s.
+const INTERVALS: [u64; 8] = [1, 2, 5, 10, 15, 20, 30, 60];
+
+/// The longest window: a day of 10 s rows is 8,640 of them a node.
+const MAX_WINDOW: Duration = Duration::from_secs(24 * 3600);
+
+/// How agents prove which node they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ingest {
+    /// By a token whose hash is in this file.
+    TokenFile(PathBuf),
+    /// Not at all.
+    None,
+}
+
+/// What the process runs with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// gRPC over TLS.
+    pub grpc_listen: SocketAddr,
+    /// Plain HTTP.
+    pub http_listen: SocketAddr,
+    /// Further names of the plain listener.
+    pub http_hosts: Vec<String>,
+    /// Own endpoints.
+    pub admin_listen: SocketAddr,
+    /// Distance of the grid's ticks.
+    pub interval: Duration,
+    /// Time held.
+    pub window: Duration,
+    /// Agents' identity.
+    pub ingest: Ingest,
+    /// Serving certificate and key.
+    pub tls: (PathBuf, PathBuf),
+    /// Bytes of the window; 0 means no limit.
+    pub memory_limit: u64,
+    /// System or driven.
+    pub clock: Mode,
+    /// Where to write the bound addresses.
+    pub bound_file: Option<PathBuf>,
+}
+
+impl TryFrom<Args> for Config {
+    type Error = Failure;
+
+    fn try_from(args: Args) -> Result<Self, Failure> {
+        let mut problems: Vec<String> = Vec::new();
+        let mut problem = |text: String| problems.push(text);
+        if !INTERVALS
+            .iter()
+            .any(|s| args.interval == Duration::from_secs(*s))
+        {
+            problem("--interval must be 1s, 2s, 5s, 10s, 15s, 20s, 30s or 60s".to_owned());
+        }
+        if args.window < 2 * args.interval || args.window > MAX_WINDOW {
+            problem("--window must be between two intervals and 24h".to_owned());
+        }
+        let ingest = match (args.ingest_auth, args.ingest_token_file) {
+            (Some(IngestAuth::TokenFile), Some(path)) => Some(Ingest::TokenFile(path)),
+            (Some(IngestAuth::TokenFile), None) => {
+                problem("--ingest-auth token-file needs --ingest-token-file FILE".to_owned());
+                None
+            }
+            (Some(IngestAuth::None), None) if args.grpc_listen.ip().is_loopback() => {
+                Some(Ingest::None)
+            }
+            (Some(IngestAuth::None), None) => {
+                let text = "--ingest-auth none takes anybody's word for any node and so works only \
+                            with --grpc-listen on loopback: use token-file";
+                problem(text.to_owned());
+                None
+            }
+            (Some(IngestAuth::None), Some(_)) => {
+                problem("--ingest-token-file goes with --ingest-auth token-file".to_owned());
+                None
+            }
+            (None, _) => {
+                let text = "--ingest-auth is needed: token-file with --ingest-token-file FILE, or \
+                            none on a loopback listener";
+                problem(text.to_owned());
+                None
+            }
+        };
+        let tls = args.tls_cert.zip(args.tls_key);
+        if tls.is_none() {
+            problem(
+                "--tls-cert FILE and --tls-key FILE are needed: agents connect over TLS".into(),
+            );
+        }
+        if args.clock != Mode::System && !args.admin_listen.ip().is_loopback() {
+            problem("--clock driven needs --admin-listen on loopback".to_owned());
+        }
+        match (ingest, tls) {
+            (Some(ingest), Some(tls)) if problems.is_empty() => Ok(Config {
+                grpc_listen: args.grpc_listen,
+                http_listen: args.http_listen,
+                http_hosts: args.http_host,
+                admin_listen: args.admin_listen,
+                interval: args.interval,
+                window: args.window,
+                ingest,
+                tls,
+                memory_limit: args.memory_limit,
+                clock: args.clock,
+                bound_file: args.bound_file,
+            }),
+            _ => Err(Failure::Config(problems.join("; "))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn config(flags: &[&str]) -> Result<Config, Failure> {
+        let given = ["cairn-aggregator"].iter().chain(flags);
+        Config::try_from(Args::try_parse_from(given).unwrap())
+    }
+
+    const GOOD: [&str; 8] = [
+        "--tls-cert",
+        "c",
+        "--tls-key",
+        "k",
+        "--ingest-auth",
+        "token-file",
+        "--ingest-token-file",
+        "t",
+    ];
+
+    #[test]
+    fn every_problem_is_told_at_once() {
+        let Err(Failure::Config(text)) = config(&["--interval", "3s", "--window", "1s"]) else {
+            panic!("taken")
+        };
+        for part in ["--interval", "--window", "--ingest-auth", "--tls-cert"] {
+            assert!(text.contains(part), "{part} is not in: {text}");
+        }
+    }
+
+    #[test]
+    fn a_complete_configuration_is_taken() {
+        assert!(config(&GOOD).is_ok());
+    }
+
+    #[test]
+    fn nobody_is_taken_at_their_word_from_another_machine() {
+        let flags = ["--tls-cert", "c", "--tls-key", "k", "--ingest-auth", "none"];
+        assert!(config(&flags).is_err());
+        let loopback = ["--grpc-listen", "127.0.0.1:0"];
+        assert!(config(&[flags.as_slice(), &loopback].concat()).is_ok());
+    }
+
+    #[test]
+    fn a_driven_clock_needs_a_loopback_admin_listener() {
+        assert!(config(&[GOOD.as_slice(), &["--clock", "driven=1"]].concat()).is_err());
+        let flags = ["--clock", "driven=1", "--admin-listen", "127.0.0.1:0"];
+        assert!(config(&[GOOD.as_slice(), &flags].concat()).is_ok());
+    }
+}

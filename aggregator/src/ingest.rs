@@ -1,0 +1,150 @@
+//! Takes in what the agents sample.
+//!
+//! One task a stream: it authenticates, reads `Hello`, opens the node's session in the store
+//! (which fences the one before), answers `Welcome`, and then applies frame after frame. Bounds:
+//! streams, by [`MAX_STREAMS`]; what a peer sends, by `proto::limits`; answers waiting for a
+//! stream, by [`ANSWERS`].
+//!
+//! Invariant: a frame that is refused leaves the window as it was, and ends only its own stream.
+
+mod auth;
+mod fence;
+mod history;
+mod metrics;
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_proto::limits;
+use cairn_proto::v1;
+use cairn_proto::v1::ingest_server::IngestServer;
+use cairn_runtime::clock::Clock;
+use cairn_runtime::listen::Peer;
+use cairn_runtime::shutdown::Token;
+use cairn_runtime::tasks::Group;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+pub use auth::{Authenticator, Error as AuthError};
+pub use metrics::Metrics;
+
+use crate::store::Door;
+use fence::Fence;
+
+/// Streams at once: 5,000 nodes that all reconnect before their old streams are noticed.
+pub const MAX_STREAMS: usize = 10_240;
+
+/// Answers that may wait for one stream. An agent that reads none of eight is not there.
+const ANSWERS: usize = 8;
+
+/// Ends a stream's wait for its `Hello`.
+const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What every stream needs.
+#[derive(Clone, Debug)]
+pub struct Ingest {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn Door>,
+    clock: Clock,
+    auth: Arc<Authenticator>,
+    fence: Fence,
+    metrics: Metrics,
+    instance: String,
+    streams: Group,
+    token: Token,
+}
+
+/// Parts of an [`Ingest`].
+#[derive(Debug)]
+pub struct Parts {
+    /// The window.
+    pub store: Arc<dyn Door>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Who may report which node.
+    pub auth: Arc<Authenticator>,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Names this life of the process to the agents.
+    pub instance: String,
+    /// Ends every stream.
+    pub token: Token,
+}
+
+impl Ingest {
+    /// Takes streams from now on.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts {
+            store,
+            clock,
+            auth,
+            metrics,
+            instance,
+            token,
+        } = parts;
+        let streams = Group::new("ingest stream", MAX_STREAMS);
+        let fence = Fence::default();
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                clock,
+                auth,
+                fence,
+                metrics,
+                instance,
+                streams,
+                token,
+            }),
+        }
+    }
+
+    /// The gRPC service.
+    #[must_use]
+    pub fn service(&self) -> IngestServer<Self> {
+        IngestServer::new(self.clone())
+            .max_decoding_message_size(limits::MAX_FRAME_BYTES)
+            .max_encoding_message_size(limits::MAX_FRAME_BYTES)
+    }
+
+    /// Waits until the streams have ended after the token was cancelled. Returns how many had to
+    /// be cut off.
+    pub async fn drained(&self, deadline: Duration) -> usize {
+        self.inner.streams.drained(deadline).await
+    }
+}
+
+#[tonic::async_trait]
+impl v1::ingest_server::Ingest for Ingest {
+    type ReportStream = ReceiverStream<Result<v1::AggregatorFrame, Status>>;
+
+    async fn report(
+        &self,
+        request: Request<Streaming<v1::AgentFrame>>,
+    ) -> Result<Response<Self::ReportStream>, Status> {
+        let inner = Arc::clone(&self.inner);
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.addr);
+        let identity = inner.auth.identify(request.metadata()).map_err(|refusal| {
+            inner.metrics.refused_identity(&refusal);
+            tracing::warn!(peer = ?peer, reason = %refusal, "agent refused");
+            Status::unauthenticated(refusal.to_string())
+        })?;
+        let (answers, stream) = mpsc::channel(ANSWERS);
+        let frames = request.into_inner();
+        let running = Arc::clone(&inner);
+        let started = inner.streams.try_spawn(async move {
+            session::run(running, frames, identity, answers).await;
+        });
+        started.map_err(|full| {
+            inner.metrics.refused_full();
+            Status::resource_exhausted(full.to_string())
+        })?;
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}

@@ -1,0 +1,272 @@
+//! Who may report which node.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use cairn_proto::limits;
+use cairn_proto::model::{EntityKind, check_name};
+use cairn_runtime::files;
+use ring::digest::{SHA256, digest};
+use tonic::metadata::MetadataMap;
+
+/// Bytes of a token file: 10,000 nodes with the longest names.
+const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
+
+type Hash = [u8; 32];
+
+/// Why the file of tokens cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be read.
+    #[error("--ingest-token-file cannot be read")]
+    Read(#[source] files::Error),
+    /// A line is not `node-name sha256-of-token`.
+    #[error(
+        "--ingest-token-file {path}, line {line}: expected `node-name sha256-of-token` ({why}); \
+         the hash is what `printf %s \"$TOKEN\" | sha256sum` prints"
+    )]
+    Line {
+        /// The file.
+        path: String,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// No line in it names a node.
+    #[error("--ingest-token-file {path} names no node: nobody could report anything")]
+    Empty {
+        /// The file.
+        path: String,
+    },
+}
+
+/// Why a stream is not who it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    /// No `authorization` with a bearer token.
+    #[error("no bearer token was sent: start the agent with --token-file")]
+    NoToken,
+    /// A token that no line of the file has.
+    #[error(
+        "the token is not in the aggregator's token file: is the node's line there, with the \
+         sha256 of this token?"
+    )]
+    Unknown,
+}
+
+/// Which node an authenticated stream may report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// This one, by the token with this hash.
+    Node(Arc<str>, Hash),
+    /// Any: nobody asked who it is.
+    Anyone,
+}
+
+impl Identity {
+    pub(super) fn may_report(&self, node: &str) -> bool {
+        match self {
+            Identity::Node(own, _) => **own == *node,
+            Identity::Anyone => true,
+        }
+    }
+}
+
+/// Tells who a stream is.
+#[derive(Debug)]
+pub enum Authenticator {
+    /// By a file with lines `node-name sha256-of-token`, read again when it changes.
+    TokenFile {
+        /// Where it is.
+        path: PathBuf,
+        /// Node by hash of its token, and the bytes that it was read from.
+        known: ArcSwap<Known>,
+    },
+    /// Takes everybody at their word; only on loopback.
+    None,
+}
+
+/// A file of tokens as read.
+#[derive(Debug, Default)]
+pub struct Known {
+    content: Hash,
+    nodes: HashMap<Hash, Arc<str>>,
+}
+
+impl Authenticator {
+    /// Reads a file of tokens.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn token_file(path: PathBuf) -> Result<Self, Error> {
+        let known = ArcSwap::from_pointee(read(&path)?);
+        Ok(Authenticator::TokenFile { path, known })
+    }
+
+    /// Reads the file again if its content has changed; true when it has. After an error the old
+    /// content stays in force.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub fn reload(&self) -> Result<bool, Error> {
+        let Authenticator::TokenFile { path, known } = self else {
+            return Ok(false);
+        };
+        let new = read(path)?;
+        let changed = new.content != known.load().content;
+        if changed {
+            known.store(Arc::new(new));
+        }
+        Ok(changed)
+    }
+
+    pub(super) fn identify(&self, metadata: &MetadataMap) -> Result<Identity, Refusal> {
+        let bearer = metadata
+            .get("authorization")
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim());
+        self.identify_token(bearer)
+    }
+
+    pub(super) fn identify_token(&self, token: Option<&str>) -> Result<Identity, Refusal> {
+        let Authenticator::TokenFile { known, .. } = self else {
+            return Ok(Identity::Anyone);
+        };
+        let token = token.filter(|t| !t.is_empty() && t.len() <= limits::MAX_TOKEN_BYTES);
+        let token = token.ok_or(Refusal::NoToken)?;
+        // Looked up by hash: how long it takes says nothing about the tokens that there are.
+        let hash = hash(token.as_bytes());
+        let node = known.load().nodes.get(&hash).map(Arc::clone);
+        node.map(|node| Identity::Node(node, hash))
+            .ok_or(Refusal::Unknown)
+    }
+
+    /// True while an identity given out earlier is still good: its line is in the file.
+    pub(super) fn admits(&self, identity: &Identity) -> bool {
+        match (self, identity) {
+            (Authenticator::TokenFile { known, .. }, Identity::Node(node, hash)) => {
+                known.load().nodes.get(hash) == Some(node)
+            }
+            (Authenticator::TokenFile { .. }, Identity::Anyone) => false,
+            (Authenticator::None, _) => true,
+        }
+    }
+}
+
+fn hash(bytes: &[u8]) -> Hash {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    out
+}
+
+fn read(path: &Path) -> Result<Known, Error> {
+    let bytes = files::read_small(path, MAX_FILE_BYTES).map_err(Error::Read)?;
+    let content = hash(&bytes);
+    let shown = path.display().to_string();
+    let text = String::from_utf8_lossy(&bytes);
+    let mut nodes = HashMap::new();
+    for (line, text) in (1..).zip(text.lines()) {
+        let text = text.trim();
+        if text.is_empty() || text.starts_with('#') {
+            continue;
+        }
+        let wrong = |why| Error::Line {
+            path: shown.clone(),
+            line,
+            why,
+        };
+        let (node, hex) = text
+            .split_once(char::is_whitespace)
+            .ok_or(wrong("one word only"))?;
+        check_name(EntityKind::Node, node).map_err(|_| wrong("not a node name"))?;
+        let token = parse_hex(hex.trim()).ok_or(wrong("the hash is not 64 hexadecimal digits"))?;
+        if nodes.insert(token, Arc::from(node)).is_some() {
+            return Err(wrong("another node has this token"));
+        }
+    }
+    if nodes.is_empty() {
+        return Err(Error::Empty { path: shown });
+    }
+    Ok(Known { content, nodes })
+}
+
+fn parse_hex(text: &str) -> Option<Hash> {
+    let mut out = [0u8; 32];
+    let digits: Vec<u8> = text
+        .chars()
+        .map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok()))
+        .collect::<Option<_>>()?;
+    if digits.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = pair.iter().fold(0, |byte, digit| byte << 4 | digit);
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // sha256 of "secret".
+    const SECRET: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokens");
+        std::fs::write(&path, text).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn a_token_is_known_by_its_hash_and_names_its_node() {
+        let (_dir, path) = file(&format!("# nodes\nnode1 {SECRET}\n"));
+        let auth = Authenticator::token_file(path).unwrap();
+        let node1 = auth.identify_token(Some("secret")).unwrap();
+        assert!(node1.may_report("node1") && !node1.may_report("node2"));
+        assert_eq!(auth.identify_token(Some("other")), Err(Refusal::Unknown));
+        assert_eq!(auth.identify_token(Some("")), Err(Refusal::NoToken));
+        assert_eq!(auth.identify_token(None), Err(Refusal::NoToken));
+    }
+
+    #[test]
+    fn a_changed_file_counts_and_a_broken_one_does_not() {
+        let (_dir, path) = file(&format!("node1 {SECRET}\n"));
+        let auth = Authenticator::token_file(path.clone()).unwrap();
+        assert!(!auth.reload().unwrap());
+        let node1 = auth.identify_token(Some("secret")).unwrap();
+        assert!(auth.admits(&node1));
+        std::fs::write(&path, format!("node2 {SECRET}\n")).unwrap();
+        assert!(auth.reload().unwrap());
+        std::fs::write(&path, "node3\n").unwrap();
+        assert!(auth.reload().is_err());
+        assert!(
+            auth.identify_token(Some("secret"))
+                .unwrap()
+                .may_report("node2")
+        );
+        assert!(!auth.admits(&node1), "its line is gone");
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
+        for bad in ["node1", "node1 abc", "Node1 x", "", "# only a comment"] {
+            let (_dir, path) = file(bad);
+            assert!(Authenticator::token_file(path).is_err(), "{bad:?}");
+        }
+        let (_dir, path) = file(&format!("node1 {SECRET}\nnode2 {SECRET}\n"));
+        let error = Authenticator::token_file(path).unwrap_err().to_string();
+        assert!(
+            error.contains("line 2") && error.contains("another node"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! One stream writes a node: a newer one ends the older.
+//!
+//! Two agents that both believe to be the node would replace each other for ever; after the third
+//! replacement in a minute the newcomer is refused for a while, so that one of them gets through.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use cairn_runtime::shutdown::Token;
+use tokio::time::Instant;
+
+/// Within which replacements are counted.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// Replacements after which the next newcomer is refused.
+const REPLACEMENTS: usize = 3;
+
+/// Nodes remembered at most; beyond it, those without a living stream are forgotten first.
+const MAX_NODES: usize = 16_384;
+
+/// The newcomer has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this node's stream was replaced {REPLACEMENTS} times within a minute: do two agents run with \
+     its name? the next is taken in {} s", .wait.as_secs()
+)]
+pub(super) struct Refused {
+    wait: Duration,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Fence {
+    nodes: Mutex<HashMap<String, Living>>,
+}
+
+#[derive(Debug, Default)]
+struct Living {
+    stream: Token,
+    replaced: Vec<Instant>,
+    refused_until: Option<Instant>,
+}
+
+impl Fence {
+    /// Makes room for a new stream of the node. The token returned is cancelled when a newer one
+    /// comes.
+    pub(super) fn enter(
+        &self,
+        node: &str,
+        now: Instant,
+        shutdown: &Token,
+    ) -> Result<Token, Refused> {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        if nodes.len() >= MAX_NODES {
+            nodes.retain(|_, living| !living.stream.is_cancelled());
+        }
+        let living = nodes.entry(node.to_owned()).or_insert_with(|| {
+            let stream = Token::new();
+            stream.cancel();
+            Living {
+                stream,
+                ..Living::default()
+            }
+        });
+        if let Some(until) = living.refused_until.filter(|until| *until > now) {
+            return Err(Refused { wait: until - now });
+        }
+        living
+            .replaced
+            .retain(|at| now.saturating_duration_since(*at) < WITHIN);
+        if !living.stream.is_cancelled() {
+            if living.replaced.len() >= REPLACEMENTS {
+                living.replaced.clear();
+                living.refused_until = Some(now + WITHIN);
+                return Err(Refused { wait: WITHIN });
+            }
+            living.replaced.push(now);
+            living.stream.cancel();
+        }
+        living.stream = shutdown.child_token();
+        Ok(living.stream.clone())
+    }
+
+    /// Says that a stream has ended by itself: its successor replaces nobody.
+    pub(super) fn leave(stream: &Token) {
+        stream.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newer_stream_ends_the_older() {
+        let (fence, shutdown) = (Fence::default(), Token::new());
+        let first = fence.enter("n", Instant::now(), &shutdown).unwrap();
+        let second = fence.enter("n", Instant::now(), &shutdown).unwrap();
+        assert!(first.is_cancelled() && !second.is_cancelled());
+        let other = fence.enter("m", Instant::now(), &shutdown).unwrap();
+        assert!(!second.is_cancelled() && !other.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_newcomer_after_three_replacements_is_refused_for_a_minute() {
+        let (fence, shutdown) = (Fence::default(), Token::new());
+        let mut stream = fence.enter("n", Instant::now(), &shutdown).unwrap();
+        for _ in 0..REPLACEMENTS {
+            stream = fence.enter("n", Instant::now(), &shutdown).unwrap();
+        }
+        assert!(fence.enter("n", Instant::now(), &shutdown).is_err());
+        assert!(!stream.is_cancelled(), "the one that is there stays");
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(fence.enter("n", Instant::now(), &shutdown).is_err());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(fence.enter("n", Instant::now(), &shutdown).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_comes_back_after_its_stream_ended_replaces_nobody() {
+        let (fence, shutdown) = (Fence::default(), Token::new());
+        for _ in 0..10 {
+            let stream = fence.enter("n", Instant::now(), &shutdown).unwrap();
+            Fence::leave(&stream);
+        }
+    }
+}

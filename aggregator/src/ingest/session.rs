@@ -1,0 +1,349 @@
+//! One stream, from `Hello` to its end.
+
+mod apply;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_proto::model::{EntityKind, Run, check_name};
+use cairn_proto::v1::agent_frame::Kind;
+use cairn_proto::v1::aggregator_frame::Kind as Answer;
+use cairn_proto::{catalogue, codec, limits, v1, wire};
+use cairn_runtime::logging;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout, timeout_at};
+use tonic::{Code, Status, Streaming};
+
+use super::auth::Identity;
+use super::fence::Fence;
+use super::history::History;
+use super::{HELLO_DEADLINE, Inner};
+use crate::store::{Error, Opening, Session};
+
+/// How long an answer may wait for a peer that does not read.
+const SEND_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Acks are at most this frequent; `Bye` is answered at once.
+const ACK_EVERY: Duration = Duration::from_secs(1);
+
+/// A stream without a frame for three of its intervals and this much is not there any more.
+const SILENCE: Duration = Duration::from_secs(60);
+
+type Answers = mpsc::Sender<Result<v1::AggregatorFrame, Status>>;
+
+/// How a stream ended.
+enum End {
+    /// The agent said goodbye or closed its side.
+    Gone(&'static str),
+    /// We end it, with this status.
+    Refused(&'static str, Status),
+}
+
+/// Serves a stream until it ends; the peer is told why.
+pub(super) async fn run(
+    inner: Arc<Inner>,
+    mut frames: Streaming<v1::AgentFrame>,
+    identity: Identity,
+    answers: Answers,
+) {
+    let hello = match timeout(HELLO_DEADLINE, frames.message()).await {
+        Ok(Ok(Some(v1::AgentFrame {
+            kind: Some(Kind::Hello(hello)),
+            ..
+        }))) => hello,
+        Ok(Ok(_)) => {
+            let status = Status::invalid_argument("the first frame must be Hello");
+            return refuse(&inner, &answers, "no_hello", status).await;
+        }
+        Ok(Err(status)) => return refuse(&inner, &answers, "broken", status).await,
+        Err(_) => {
+            let status = Status::deadline_exceeded("no Hello came within 10 s");
+            return refuse(&inner, &answers, "no_hello", status).await;
+        }
+    };
+    let opening = match check(&hello, &identity) {
+        Ok(opening) => opening,
+        Err((reason, status)) => return refuse(&inner, &answers, reason, status).await,
+    };
+    let stream = match inner.fence.enter(&hello.node, Instant::now(), &inner.token) {
+        Ok(stream) => stream,
+        Err(refused) => {
+            tracing::warn!(node = %hello.node, reason = %refused, "agent refused");
+            let status = Status::resource_exhausted(refused.to_string());
+            return refuse(&inner, &answers, "replaced_too_often", status).await;
+        }
+    };
+    let mut served = Served::open(&inner, &hello, opening, identity, answers);
+    let end = tokio::select! {
+        biased;
+        () = stream.cancelled() => served.fenced(),
+        end = served.serve(&mut frames) => end,
+    };
+    Fence::leave(&stream);
+    served.close(end).await;
+}
+
+async fn refuse(inner: &Inner, answers: &Answers, reason: &'static str, status: Status) {
+    inner.metrics.refused(reason);
+    // The peer may be gone already; then nobody needs to know.
+    drop(timeout(SEND_DEADLINE, answers.send(Err(status))).await);
+}
+
+/// What the agent said of itself, checked.
+#[derive(Clone, Copy)]
+struct Opened {
+    run: Run,
+    interval_ms: u64,
+    row_codec: u32,
+}
+
+type Refusal = (&'static str, Status);
+
+fn check(hello: &v1::Hello, identity: &Identity) -> Result<Opened, Refusal> {
+    let bad = |text: String| ("hello", Status::invalid_argument(text));
+    check_name(EntityKind::Node, &hello.node).map_err(|e| bad(format!("node: {e}")))?;
+    if !identity.may_report(&hello.node) {
+        let node = &hello.node;
+        let text = format!(
+            "this token does not belong to node {node}: check --node-name and the token file"
+        );
+        return Err(("wrong_node", Status::permission_denied(text)));
+    }
+    let run = wire::run(hello.run.as_ref()).map_err(|e| bad(format!("run: {e}")))?;
+    let offered = hello
+        .row_codecs
+        .get(..limits::MAX_CODECS.min(hello.row_codecs.len()));
+    let row_codec = codec::choose(offered.unwrap_or_default()).ok_or_else(|| {
+        let text = format!(
+            "no row codec in common: this aggregator reads {:?}",
+            codec::SUPPORTED
+        );
+        ("codec", Status::failed_precondition(text))
+    })?;
+    if !(1_000..=60_000).contains(&hello.interval_ms) || 60_000 % hello.interval_ms != 0 {
+        return Err(bad(format!(
+            "an interval of {} ms is not on the grid",
+            hello.interval_ms
+        )));
+    }
+    Ok(Opened {
+        run,
+        interval_ms: hello.interval_ms,
+        row_codec,
+    })
+}
+
+/// An open stream.
+struct Served {
+    inner: Arc<Inner>,
+    session: Session,
+    run: Run,
+    identity: Identity,
+    interval_ms: u64,
+    answers: Answers,
+    history: History,
+    welcome: v1::Welcome,
+    applied_seq: Option<u64>,
+    acked_seq: Option<u64>,
+    acked_at: Instant,
+}
+
+impl Served {
+    fn open(
+        inner: &Arc<Inner>,
+        hello: &v1::Hello,
+        opened: Opened,
+        identity: Identity,
+        answers: Answers,
+    ) -> Self {
+        let now_ms = inner.clock.unix_ms();
+        let Opened {
+            run,
+            interval_ms,
+            row_codec,
+        } = opened;
+        let session = inner.store.open(
+            &hello.node,
+            Opening {
+                run,
+                interval_ms,
+                now_ms,
+            },
+        );
+        let offered = hello.oldest_block..hello.next_seq.div_ceil(limits::BLOCK_ROWS);
+        let chunks = codec::choose(&hello.chunk_codecs).is_some();
+        let missing = if chunks {
+            inner.store.missing(&session, offered)
+        } else {
+            Vec::new()
+        };
+        inner.metrics.opened();
+        tracing::info!(
+            node = %hello.node, version = %logging::escape(&wire::cut(hello.version.clone())),
+            epoch_ms = run.epoch_ms, next_seq = hello.next_seq, wanted_blocks = missing.len(),
+            "agent connected"
+        );
+        let welcome = v1::Welcome {
+            aggregator_instance: inner.instance.clone(),
+            row_codec,
+            // An agent that writes none of them is not asked for history.
+            chunk_codecs: if chunks {
+                codec::SUPPORTED.to_vec()
+            } else {
+                Vec::new()
+            },
+            catalogue: catalogue::VERSION,
+            unix_ms: now_ms,
+        };
+        Self {
+            inner: Arc::clone(inner),
+            session,
+            run,
+            identity,
+            interval_ms,
+            answers,
+            history: History::new(run, missing),
+            welcome,
+            applied_seq: None,
+            acked_seq: None,
+            acked_at: Instant::now(),
+        }
+    }
+
+    /// Welcome, then frame after frame. Cancel safe in the one way that matters: a frame is
+    /// applied without a wait in between.
+    async fn serve(&mut self, frames: &mut Streaming<v1::AgentFrame>) -> End {
+        let welcome = self.welcome.clone();
+        if let Err(end) = self.send(Answer::Welcome(welcome)).await {
+            return end;
+        }
+        let silence = SILENCE + 3 * Duration::from_millis(self.interval_ms);
+        loop {
+            if let Err(end) = self.ask().await {
+                return end;
+            }
+            let deadline = match self.ack_due() {
+                Some(due) => due,
+                None => Instant::now() + silence,
+            };
+            let frame = match timeout_at(deadline, frames.message()).await {
+                Ok(Ok(Some(frame))) => frame,
+                Ok(Ok(None)) => return End::Gone("closed"),
+                Ok(Err(status)) if is_refusal(&status) => return End::Refused("frame", status),
+                Ok(Err(_)) => return End::Gone("broken"),
+                Err(_) if self.ack_due().is_some() => {
+                    if let Err(end) = self.ack().await {
+                        return end;
+                    }
+                    continue;
+                }
+                Err(_) => {
+                    let status = Status::deadline_exceeded("no frame came for too long");
+                    return End::Refused("silent", status);
+                }
+            };
+            if let Err(end) = self.apply(frame).await {
+                return end;
+            }
+        }
+    }
+
+    /// Asks for the next piece of history.
+    async fn ask(&mut self) -> Result<(), End> {
+        match self.history.next() {
+            Some(want) => {
+                self.inner.metrics.want();
+                self.send(Answer::Want(want)).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// When the next ack must go out; `None` when nothing is unacknowledged.
+    fn ack_due(&self) -> Option<Instant> {
+        (self.applied_seq > self.acked_seq).then(|| self.acked_at + ACK_EVERY)
+    }
+
+    async fn ack(&mut self) -> Result<(), End> {
+        self.acked_at = Instant::now();
+        self.acked_seq = self.applied_seq;
+        match self.applied_seq {
+            Some(seq) => {
+                let run = Some(v1::Run::from(&self.run));
+                self.send(Answer::Ack(v1::Ack { run, seq })).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn send(&mut self, answer: Answer) -> Result<(), End> {
+        let frame = v1::AggregatorFrame { kind: Some(answer) };
+        match timeout(SEND_DEADLINE, self.answers.send(Ok(frame))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Gone("broken")),
+            Err(_) => Err(End::Gone("not_reading")),
+        }
+    }
+
+    fn refused(&self, error: &Error) -> End {
+        if matches!(error, Error::Fenced) {
+            return self.fenced();
+        }
+        self.inner.metrics.rejected(error);
+        fault("frame", logging::chain(error))
+    }
+
+    fn fenced(&self) -> End {
+        if self.inner.token.is_cancelled() {
+            let status = Status::unavailable("the aggregator is going: reconnect to another one");
+            return End::Refused("shutdown", status);
+        }
+        let text = "a newer stream of this node has taken over";
+        End::Refused("fenced", Status::aborted(text))
+    }
+
+    async fn close(mut self, end: End) {
+        let (reason, status) = match end {
+            End::Gone(reason) => (reason, None),
+            End::Refused(reason, status) => (reason, Some(status)),
+        };
+        self.inner
+            .store
+            .close(&self.session, self.inner.clock.unix_ms());
+        self.inner.metrics.closed(reason);
+        let node = &self.session.node;
+        match status {
+            None => tracing::info!(node, reason, "agent left"),
+            Some(status) => {
+                tracing::warn!(
+                    node,
+                    reason,
+                    status = status.message(),
+                    "stream of an agent ended"
+                );
+                if reason == "shutdown" {
+                    let drain = v1::Drain {
+                        reconnect_after_ms: 0,
+                        reason: "shutdown".into(),
+                    };
+                    drop(self.send(Answer::Drain(drain)).await);
+                }
+                drop(timeout(SEND_DEADLINE, self.answers.send(Err(status))).await);
+            }
+        }
+    }
+}
+
+/// A frame that breaks the protocol.
+fn fault(reason: &'static str, text: impl Into<String>) -> End {
+    End::Refused(reason, Status::invalid_argument(text.into()))
+}
+
+/// True for what tonic makes of a frame that is too large or does not decode, false for what it
+/// makes of a connection that is gone.
+fn is_refusal(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::OutOfRange | Code::InvalidArgument | Code::ResourceExhausted
+    )
+}

@@ -1,0 +1,169 @@
+//! What each kind of frame does.
+
+use cairn_proto::model::EntityId;
+use cairn_proto::v1::agent_frame::Kind;
+use cairn_proto::v1::aggregator_frame::Kind as Answer;
+use cairn_proto::{limits, v1, wire};
+use cairn_runtime::logging;
+use tonic::Status;
+
+use super::{End, Served, fault};
+use crate::store::{Applied, SourceState, WireRow};
+
+impl Served {
+    /// Applies one frame, without a wait unless it asks for an answer.
+    pub(super) async fn apply(&mut self, frame: v1::AgentFrame) -> Result<(), End> {
+        if !self.inner.auth.admits(&self.identity) {
+            let text = "this agent's token was taken out of the aggregator's token file";
+            return Err(End::Refused("revoked", Status::unauthenticated(text)));
+        }
+        let Some(kind) = frame.kind else {
+            self.inner.metrics.frame("unknown");
+            return Ok(());
+        };
+        self.inner.metrics.frame(word(&kind));
+        match kind {
+            Kind::Hello(_) => Err(fault("hello", "a second Hello in one stream")),
+            Kind::Define(define) => self.define(define),
+            Kind::Row(row) => self.row(&row, frame.unix_ms),
+            Kind::Chunk(chunk) => self.chunk(&chunk),
+            Kind::Gap(gap) => self.gap(&gap),
+            Kind::SourceStatus(status) => {
+                self.source(status);
+                Ok(())
+            }
+            // Names are known to whoever watches the pods; this aggregator does not.
+            Kind::Resolve(resolve) if resolve.runtime_ids.len() > limits::MAX_RESOLVE_IDS => {
+                Err(fault("resolve", "too many ids in one Resolve"))
+            }
+            Kind::Resolve(_) => self.send(Answer::Names(v1::Names::default())).await,
+            Kind::Token(token) => self.renew(&token),
+            Kind::Bye(bye) => {
+                self.ack().await?;
+                let reason = logging::escape(&wire::cut(bye.reason));
+                tracing::info!(node = %self.session.node, reason, "agent said goodbye");
+                Err(End::Gone("bye"))
+            }
+        }
+    }
+
+    fn define(&mut self, define: v1::Define) -> Result<(), End> {
+        let id = EntityId(define.id);
+        let defined = match wire::define(define) {
+            Ok(def) => self.inner.store.define(&self.session, def),
+            Err(error) if error.refuses_entity() => {
+                self.inner.metrics.refused_entity();
+                tracing::debug!(node = %self.session.node, entity = id.0, %error, "entity refused");
+                self.inner.store.refuse(&self.session, id)
+            }
+            Err(error) => return Err(fault("define", error.to_string())),
+        };
+        defined.map_err(|error| self.refused(&error))
+    }
+
+    fn row(&mut self, row: &v1::Row, sent_ms: u64) -> Result<(), End> {
+        self.inner.metrics.payload(row.payload.len());
+        let wire = WireRow {
+            seq: row.seq,
+            base_seq: row.base_seq,
+            tick_ms: row.tick,
+            payload: &row.payload,
+            sent_ms,
+            now_ms: self.inner.clock.unix_ms(),
+        };
+        let applied = self.inner.store.append(&self.session, wire);
+        let applied = applied.map_err(|error| self.refused(&error))?;
+        self.inner.metrics.row(applied);
+        if matches!(applied, Applied::TooOld | Applied::TooNew) {
+            tracing::debug!(node = %self.session.node, tick_ms = row.tick, ?applied, "row not kept");
+        }
+        self.applied_seq = self.applied_seq.max(Some(row.seq));
+        self.look_back(row.seq);
+        Ok(())
+    }
+
+    /// With the first row of a block the one before is sealed: what was passed over of it on the
+    /// way can be asked for now.
+    fn look_back(&mut self, seq: u64) {
+        if seq.is_multiple_of(limits::BLOCK_ROWS) && !self.welcome.chunk_codecs.is_empty() {
+            let block = seq / limits::BLOCK_ROWS;
+            let sealed = block.saturating_sub(1)..block;
+            self.history
+                .add(self.inner.store.missing(&self.session, sealed));
+        }
+    }
+
+    fn chunk(&mut self, chunk: &v1::Chunk) -> Result<(), End> {
+        self.inner.metrics.payload(chunk.payload.len());
+        let run = wire::run(chunk.run.as_ref()).map_err(|e| fault("chunk", e.to_string()))?;
+        if !self.history.answered(run, chunk.block) {
+            return Err(fault("chunk", "a chunk that was not asked for"));
+        }
+        let taken = self
+            .inner
+            .store
+            .take(&self.session, chunk.block, &chunk.payload);
+        let rows = taken.map_err(|error| self.refused(&error))?;
+        self.inner.metrics.history(rows);
+        Ok(())
+    }
+
+    fn gap(&mut self, gap: &v1::Gap) -> Result<(), End> {
+        let run = wire::run(gap.run.as_ref()).map_err(|e| fault("gap", e.to_string()))?;
+        let (first, last) = (gap.first_seq, gap.last_seq);
+        if first > last || last - first > 1_000_000 {
+            return Err(fault("gap", "a gap without a sensible range"));
+        }
+        let mut answered = false;
+        for block in first / limits::BLOCK_ROWS..=last / limits::BLOCK_ROWS {
+            answered |= self.history.answered(run, block);
+        }
+        if answered && gap.reason() != v1::GapReason::Open {
+            let rows = last - first + 1;
+            self.inner.metrics.gap(rows);
+            self.inner.store.gap(&self.session, rows);
+        }
+        Ok(())
+    }
+
+    fn source(&mut self, status: v1::SourceStatus) {
+        let state = SourceState {
+            name: logging::escape(&wire::cut(status.source.clone())),
+            ok: status.state() == v1::SourceState::Ok,
+            since_ms: status.since_ms,
+            reason: logging::escape(&wire::cut(status.reason)),
+        };
+        self.inner.store.source(&self.session, state);
+    }
+
+    fn renew(&mut self, token: &v1::Token) -> Result<(), End> {
+        match self.inner.auth.identify_token(Some(&token.bearer)) {
+            Ok(identity) if identity.may_report(&self.session.node) => {
+                self.identity = identity;
+                Ok(())
+            }
+            Ok(_) => {
+                let status = Status::permission_denied("the new token belongs to another node");
+                Err(End::Refused("token", status))
+            }
+            Err(refusal) => Err(End::Refused(
+                "token",
+                Status::unauthenticated(refusal.to_string()),
+            )),
+        }
+    }
+}
+
+fn word(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Hello(_) => "hello",
+        Kind::Define(_) => "define",
+        Kind::Row(_) => "row",
+        Kind::Chunk(_) => "chunk",
+        Kind::Gap(_) => "gap",
+        Kind::SourceStatus(_) => "source_status",
+        Kind::Resolve(_) => "resolve",
+        Kind::Token(_) => "token",
+        Kind::Bye(_) => "bye",
+    }
+}

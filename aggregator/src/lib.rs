@@ -1,0 +1,24 @@
+//! The Cairn aggregator: keeps rolling windows of what the agents report, and serves them.
+//!
+//! ```text
+//! agents == gRPC over TLS ==> ingest --> store --> query --> api ==> page, Heapster, Dashboard
+//! ```
+//!
+//! It is a cache: the agents hold the truth, and an aggregator that starts empty asks them for
+//! what it lacks. It writes nothing to disk, and computes nothing before somebody asks.
+
+pub mod args;
+
+pub mod config;
+
+pub mod ingest;
+
+pub mod store;
+
+pub mod query;
+
+pub mod api;
+
+mod metrics;
+
+pub mod app;

@@ -1,0 +1,14 @@
+//! What the window means: series on the aggregator's grid, lives of a name, sums, the watermark.
+//!
+//! Pure functions over what the store's [`Door`](crate::store::Door) hands out; the only clock
+//! here is the `now` that a caller passes in. Rates, holding and max-age are `proto::rate`'s.
+
+mod series;
+mod sum;
+mod view;
+mod watermark;
+
+pub use series::{Sample, on_grid};
+pub use sum::add_up;
+pub use view::{Bounds, Named, View};
+pub use watermark::{NODE_MAX_AGE_MS, nodes_missing, published_tick, wait_ms};

@@ -1,0 +1,127 @@
+//! One entity's series on the grid.
+
+use cairn_proto::catalogue::Field;
+use cairn_proto::rate::{Rate, Tracker};
+
+use crate::store::RawRow;
+
+/// What a series says at one tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The raw value, held if need be.
+    pub value: u64,
+    /// The rate of a counter; `None` at its first point, after a reset and for gauges.
+    pub rate: Option<Rate>,
+}
+
+/// Puts the rows of a series on the grid: one entry a tick, `None` where it has no value.
+///
+/// `rows` are in order of their ticks and should begin a max-age before the first tick, so that
+/// rates and held values are right from the start. At each tick the last row at or before it
+/// counts. If that row knows the entity, the last value is held up to max-age. If it does not, the
+/// source has said that the entity is gone, and there is no value, however young the last one is.
+#[must_use]
+pub fn on_grid(field: &Field, rows: &[RawRow], ticks_ms: &[u64]) -> Vec<Option<Sample>> {
+    let mut tracker = Tracker::new(field);
+    let mut rows = rows.iter().peekable();
+    let mut present = false;
+    let mut out = Vec::with_capacity(ticks_ms.len());
+    for tick_ms in ticks_ms {
+        while let Some(row) = rows.next_if(|row| row.tick_ms <= *tick_ms) {
+            if row.interrupted {
+                tracker.interrupt();
+            }
+            present = row.present;
+            if let Some(point) = row.point {
+                tracker.observe(point);
+            }
+        }
+        let sample = tracker
+            .value_at(*tick_ms)
+            .filter(|_| present)
+            .map(|point| Sample {
+                value: point.value,
+                rate: tracker.rate_at(*tick_ms),
+            });
+        out.push(sample);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_proto::catalogue::{Source, table};
+    use cairn_proto::model::Stamp;
+    use cairn_proto::rate::Point;
+
+    use super::*;
+
+    fn row(tick_ms: u64, point: Option<(u64, u64)>) -> RawRow {
+        RawRow {
+            tick_ms,
+            present: point.is_some(),
+            point: point.map(|(time_ms, value)| Point {
+                value,
+                stamp: Stamp {
+                    time_ms,
+                    start_ms: None,
+                    source: Source::Resource,
+                },
+            }),
+            interrupted: false,
+        }
+    }
+
+    fn cpu() -> &'static Field {
+        table::field(table::CPU).unwrap()
+    }
+
+    #[test]
+    fn a_row_that_is_missing_holds_and_a_row_that_lacks_the_entity_ends() {
+        let rows = [
+            row(10, Some((10, 1))),
+            row(20, Some((20, 2))),
+            row(50, None),
+        ];
+        let out = on_grid(cpu(), &rows, &[10, 20, 30, 40, 50, 60]);
+        let values: Vec<Option<u64>> = out.iter().map(|s| s.map(|s| s.value)).collect();
+        assert_eq!(values, [Some(1), Some(2), Some(2), Some(2), None, None]);
+        assert_eq!(
+            out[3].and_then(|s| s.rate),
+            Some(Rate {
+                delta: 1,
+                over_ms: 10
+            })
+        );
+    }
+
+    #[test]
+    fn of_rows_between_two_grid_times_the_last_counts() {
+        let rows = [
+            row(2, Some((2, 1))),
+            row(4, Some((4, 2))),
+            row(6, Some((6, 9))),
+        ];
+        let out = on_grid(cpu(), &rows, &[0, 5, 10]);
+        let values: Vec<Option<u64>> = out.iter().map(|s| s.map(|s| s.value)).collect();
+        assert_eq!(values, [None, Some(2), Some(9)]);
+    }
+
+    #[test]
+    fn an_entity_that_comes_back_goes_on_from_its_last_measurement() {
+        let rows = [
+            row(10, Some((10, 100))),
+            row(20, None),
+            row(30, Some((30, 300))),
+        ];
+        let out = on_grid(cpu(), &rows, &[10, 20, 30]);
+        assert_eq!(out[1], None);
+        assert_eq!(
+            out[2].and_then(|s| s.rate),
+            Some(Rate {
+                delta: 200,
+                over_ms: 20
+            })
+        );
+    }
+}

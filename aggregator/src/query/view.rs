@@ -1,0 +1,196 @@
+//! The window as seen at one moment: the grid, its newest ticks, series by name.
+
+use std::sync::Arc;
+
+use cairn_proto::catalogue::{Field, Kind};
+
+use super::watermark::{NODE_MAX_AGE_MS, nodes_missing, published_tick};
+use super::{Sample, add_up, on_grid};
+use crate::store::{Door, Entity, NodeState, Selector};
+
+/// The lives of one name: what an API that addresses names means by it.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// Sorted by the start of the life; never empty.
+    pub lives: Vec<Entity>,
+}
+
+/// Times of a request, Unix ms, both inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Nothing before.
+    pub start_ms: u64,
+    /// Nothing after.
+    pub end_ms: u64,
+}
+
+impl Bounds {
+    /// The whole window.
+    pub const ALL: Bounds = Bounds {
+        start_ms: 0,
+        end_ms: u64::MAX,
+    };
+}
+
+/// The window at one moment. Holds no lock; what it reads may grow meanwhile.
+#[derive(Clone, Debug)]
+pub struct View {
+    store: Arc<dyn Door>,
+    nodes: Vec<NodeState>,
+    interval_ms: u64,
+    window_ms: u64,
+    published_ms: u64,
+}
+
+impl View {
+    /// Looks at the store now.
+    #[must_use]
+    pub fn new(store: &Arc<dyn Door>, interval_ms: u64, window_ms: u64, now_ms: u64) -> Self {
+        let nodes = store.nodes();
+        let published_ms = published_tick(&nodes, interval_ms, now_ms).unwrap_or(0);
+        Self {
+            store: Arc::clone(store),
+            nodes,
+            interval_ms,
+            window_ms,
+            published_ms,
+        }
+    }
+
+    /// Every node, sorted by name.
+    #[must_use]
+    pub fn nodes(&self) -> &[NodeState] {
+        &self.nodes
+    }
+
+    /// Newest tick of values over several nodes, Unix ms.
+    #[must_use]
+    pub fn published_ms(&self) -> u64 {
+        self.published_ms
+    }
+
+    /// Nodes that count at the published tick with held values.
+    #[must_use]
+    pub fn nodes_missing(&self) -> usize {
+        nodes_missing(&self.nodes, self.published_ms)
+    }
+
+    /// Newest tick of a node's own values: what it has delivered, or the published one.
+    #[must_use]
+    pub fn newest_of_node(&self, node: &str) -> u64 {
+        let state = self.nodes.iter().find(|n| n.name == node);
+        let newest = state.and_then(|n| n.newest_tick_ms).unwrap_or(0);
+        (newest / self.interval_ms * self.interval_ms).max(self.published_ms)
+    }
+
+    /// Grid times of the window up to `newest_ms` that lie within the bounds.
+    #[must_use]
+    pub fn ticks(&self, newest_ms: u64, bounds: Bounds) -> Vec<u64> {
+        let oldest = newest_ms
+            .saturating_sub(self.window_ms)
+            .max(bounds.start_ms);
+        let first = oldest
+            .div_ceil(self.interval_ms)
+            .saturating_mul(self.interval_ms);
+        let last = newest_ms.min(bounds.end_ms);
+        let mut ticks = Vec::new();
+        let mut tick = first;
+        while tick <= last {
+            ticks.push(tick);
+            tick += self.interval_ms;
+        }
+        ticks
+    }
+
+    /// What the selector finds, alive or not.
+    #[must_use]
+    pub fn entities(&self, selector: &Selector<'_>) -> Vec<Entity> {
+        self.store.entities(selector)
+    }
+
+    /// True when the entity was there in its node's newest row, and that row is young enough.
+    #[must_use]
+    pub fn is_current(&self, entity: &Entity) -> bool {
+        entity.alive
+            && self
+                .newest_of_node(&entity.node)
+                .saturating_sub(entity.last_tick_ms)
+                <= NODE_MAX_AGE_MS
+    }
+
+    /// One entity's series.
+    #[must_use]
+    pub fn series(&self, entity: &Entity, field: &Field, ticks_ms: &[u64]) -> Vec<Option<Sample>> {
+        let (Some(first), Some(last)) = (ticks_ms.first(), ticks_ms.last()) else {
+            return Vec::new();
+        };
+        // Twice: a held rate's two measurements may each be a max-age back.
+        let before = field.group.max_age_ms().saturating_mul(2);
+        let rows = self
+            .store
+            .read(entity, field.id, (first.saturating_sub(before), *last));
+        on_grid(field, &rows, ticks_ms)
+    }
+
+    /// The series of a name: at each tick that of the life that was alive then, of two the later.
+    #[must_use]
+    pub fn named_series(
+        &self,
+        named: &Named,
+        field: &Field,
+        ticks_ms: &[u64],
+    ) -> Vec<Option<Sample>> {
+        let mut merged = vec![None; ticks_ms.len()];
+        for life in &named.lives {
+            let series = self.series(life, field, ticks_ms);
+            for (tick, (into, sample)) in ticks_ms.iter().zip(merged.iter_mut().zip(series)) {
+                let lived = (life.first_tick_ms..=life.last_tick_ms).contains(tick);
+                if sample.is_some() && (lived || into.is_none()) {
+                    *into = sample;
+                }
+            }
+        }
+        merged
+    }
+
+    /// Sums a field over pods: gauges as they are, CPU as billionths of a core, so that the
+    /// thousandths of an API are rounded after they are added.
+    #[must_use]
+    pub fn sum_over_pods(
+        &self,
+        pods: &[Entity],
+        field: &Field,
+        ticks_ms: &[u64],
+    ) -> Vec<Option<u64>> {
+        let series = pods.iter().map(|pod| {
+            let samples = self.series(pod, field, ticks_ms);
+            samples
+                .into_iter()
+                .map(|s| s.and_then(|s| amount(field, s)))
+                .collect()
+        });
+        add_up(series, ticks_ms.len())
+    }
+
+    /// Names of the pods' namespaces, sorted, of pods that are there now.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<Arc<str>> = self
+            .entities(&Selector::Pods)
+            .into_iter()
+            .filter(|pod| self.is_current(pod))
+            .map(|pod| pod.namespace)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// What a sample adds to a sum.
+fn amount(field: &Field, sample: Sample) -> Option<u64> {
+    match field.kind {
+        Kind::Gauge => Some(sample.value),
+        Kind::Counter => sample.rate.map(|r| r.nanocores()),
+    }
+}

@@ -1,0 +1,274 @@
+//! The window: what every node said, row by row, for as long as it is kept.
+//!
+//! [`Door`] is all that ingest and query may use. Behind it stands [`PlainStore`], which keeps
+//! decoded rows and is obvious rather than small; a packed store that implements the same door
+//! can take its place, with the plain one as its oracle.
+//!
+//! The door hands out raw values with their measurement times and never computes: rates, holding
+//! and sums are [`query`](crate::query)'s, through `proto::rate`.
+
+mod entity;
+mod node;
+mod plain;
+mod run;
+
+use std::fmt::Debug;
+
+pub use entity::{Entity, EntityPath, Selector};
+pub use plain::PlainStore;
+
+use cairn_proto::catalogue::FieldId;
+use cairn_proto::codec;
+use cairn_proto::model::{EntityDef, EntityId, Run};
+use cairn_proto::rate::Point;
+use tokio::sync::watch;
+
+/// One stream's right to write a node's rows. Opening another one for the node ends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Whose rows it may write.
+    pub node: String,
+    /// Rises with every session of the process.
+    pub number: u64,
+}
+
+/// What a session says of itself when it opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// The run that it reports.
+    pub run: Run,
+    /// Distance of the run's ticks, ms.
+    pub interval_ms: u64,
+    /// The aggregator's wall clock, Unix ms.
+    pub now_ms: u64,
+}
+
+/// A row as it travelled.
+#[derive(Clone, Copy, Debug)]
+pub struct WireRow<'a> {
+    /// Number in its run.
+    pub seq: u64,
+    /// The row that the payload refers to; `None` for a keyframe.
+    pub base_seq: Option<u64>,
+    /// Grid time, Unix ms.
+    pub tick_ms: u64,
+    /// Encoded values.
+    pub payload: &'a [u8],
+    /// The agent's clock when the row was sent, Unix ms.
+    pub sent_ms: u64,
+    /// The aggregator's clock when it arrived, Unix ms.
+    pub now_ms: u64,
+}
+
+/// What became of a row that was not at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It is in the window.
+    Applied,
+    /// Its (run, seq) or its tick is held already.
+    Duplicate,
+    /// In the window, behind a newer row of its node: a tick was corrected.
+    Late,
+    /// Its tick is older than the window: not kept.
+    TooOld,
+    /// Its tick is more than one interval ahead of the node's own clock as measured: not kept.
+    TooNew,
+}
+
+/// Why a frame was refused. All but [`Error::Fenced`] are the sender's fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A newer session of the node has been opened.
+    #[error("a newer session of this node has taken over")]
+    Fenced,
+    /// The payload does not decode.
+    #[error("row {seq} does not decode")]
+    Decode {
+        /// The row.
+        seq: u64,
+        /// What is wrong with it.
+        #[source]
+        source: codec::Error,
+    },
+    /// The row refers to one that is not the last of this session.
+    #[error("row {seq} refers to row {base}, but the last row of this session is {last:?}")]
+    Base {
+        /// The row.
+        seq: u64,
+        /// What it refers to.
+        base: u64,
+        /// What it should refer to.
+        last: Option<u64>,
+    },
+    /// The row uses an id that was not defined in this session.
+    #[error("row {seq} uses entity {entity}, which was not defined in this session")]
+    Undefined {
+        /// The row.
+        seq: u64,
+        /// The id.
+        entity: u32,
+    },
+    /// A run has more live ids than a node may have.
+    #[error("entity {entity} is one more than a node may have")]
+    TooManyEntities {
+        /// The id.
+        entity: u32,
+    },
+    /// An id was defined as something else before.
+    #[error("entity {entity} was defined as something else before in this run")]
+    Redefined {
+        /// The id.
+        entity: u32,
+    },
+    /// Ticks of a run must rise with its seqs and lie on its grid.
+    #[error("row {seq}: its tick does not lie on the grid or does not rise with the seq")]
+    Tick {
+        /// The row.
+        seq: u64,
+    },
+}
+
+/// What is known of a node beside its values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeState {
+    /// Its name.
+    pub name: String,
+    /// True while a session is open.
+    pub live: bool,
+    /// Since when it is live or not, Unix ms of the aggregator.
+    pub since_ms: u64,
+    /// Its newest tick; `None` before the first row.
+    pub newest_tick_ms: Option<u64>,
+    /// When its newest row arrived, Unix ms of the aggregator.
+    pub arrived_ms: u64,
+    /// Distance of its ticks, ms.
+    pub interval_ms: u64,
+    /// Its clock minus the aggregator's, ms: the largest recent difference, which is the one with
+    /// the least delay in it.
+    pub offset_ms: i64,
+    /// State of its sources, sorted by name.
+    pub sources: Vec<SourceState>,
+    /// Rows known not to come: fallen out of the agent's ring before they could be sent.
+    pub gap_rows: u64,
+}
+
+/// State of one source of a node, as the agent said it last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceState {
+    /// Name of the source.
+    pub name: String,
+    /// True while it delivers.
+    pub ok: bool,
+    /// Since when, Unix ms of the agent.
+    pub since_ms: u64,
+    /// What is wrong and what to check; empty when fine.
+    pub reason: String,
+}
+
+/// One row, seen from one series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawRow {
+    /// Grid time, Unix ms.
+    pub tick_ms: u64,
+    /// False when the source no longer knew the entity at this tick: its life was over.
+    pub present: bool,
+    /// The value with its measurement, when the row has one.
+    pub point: Option<Point>,
+    /// True when rates may not reach from the rows before into this one.
+    pub interrupted: bool,
+}
+
+/// What [`Door::evict`] dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evicted {
+    /// Rows older than the window.
+    pub expired_rows: u64,
+    /// Rows dropped for memory.
+    pub shortened_rows: u64,
+    /// Nodes of which nothing is left.
+    pub nodes: u64,
+}
+
+/// Figures of the store for its own metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Nodes with rows or a session.
+    pub nodes: u64,
+    /// Rows held.
+    pub rows: u64,
+    /// Samples held.
+    pub samples: u64,
+    /// Bytes that they are counted as.
+    pub bytes: u64,
+}
+
+/// All that ingest and query may do with the window.
+pub trait Door: Send + Sync + Debug {
+    /// Opens a session for a node and ends the one before it.
+    fn open(&self, node: &str, opening: Opening) -> Session;
+
+    /// Says that a session has ended; without effect on a newer one.
+    fn close(&self, session: &Session, now_ms: u64);
+
+    /// Names an entity id of the session's run. An upsert.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Fenced`], [`Error::TooManyEntities`], [`Error::Redefined`].
+    fn define(&self, session: &Session, def: EntityDef) -> Result<(), Error>;
+
+    /// Says that an id is known but refused: its cells are skipped, counted and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Fenced`], [`Error::TooManyEntities`].
+    fn refuse(&self, session: &Session, entity: EntityId) -> Result<(), Error>;
+
+    /// Takes a row in. After an error the window is as before.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    fn append(&self, session: &Session, row: WireRow<'_>) -> Result<Applied, Error>;
+
+    /// Takes over a sealed block of a run, replacing what is held of it in one step. Returns how
+    /// many rows are new.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    fn take(&self, session: &Session, block: u64, payload: &[u8]) -> Result<u64, Error>;
+
+    /// Blocks of the session's run, of those offered, that the window lacks: newest first.
+    fn missing(&self, session: &Session, offered: std::ops::Range<u64>) -> Vec<u64>;
+
+    /// Counts rows that an agent said will not come.
+    fn gap(&self, session: &Session, rows: u64);
+
+    /// Remembers the state of one of the node's sources.
+    fn source(&self, session: &Session, state: SourceState);
+
+    /// Every node, sorted by name.
+    fn nodes(&self) -> Vec<NodeState>;
+
+    /// What the selector finds in the whole window, sorted by namespace, name and start.
+    fn entities(&self, selector: &Selector<'_>) -> Vec<Entity>;
+
+    /// The rows of a series with ticks in the range, in order of their ticks.
+    fn read(&self, entity: &Entity, field: FieldId, ticks_ms: (u64, u64)) -> Vec<RawRow>;
+
+    /// A number that rises with every change; wakes its receivers.
+    fn subscribe(&self) -> watch::Receiver<u64>;
+
+    /// The lowest tick that changed since that number; `None` when that is too long ago to know.
+    fn changed_since(&self, version: u64) -> Option<Option<u64>>;
+
+    /// Drops what is older than the window, then the oldest of what is over the budget.
+    fn evict(&self, now_ms: u64, budget_bytes: u64) -> Evicted;
+
+    /// How much is held.
+    fn size(&self) -> Size;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! How entities are called outside of a run.
+
+use std::sync::Arc;
+
+use cairn_proto::model::{EntityDef, EntityId, EntityKind};
+
+/// Identity of an entity on its node, whatever run it is in.
+///
+/// Pods are known by UID: a pod created again under its name is another entity. Containers are
+/// known by pod, name and runtime id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EntityPath {
+    /// The node itself.
+    Node,
+    /// A pod, by UID.
+    Pod(Arc<str>),
+    /// A container of a pod.
+    Container {
+        /// UID of the pod.
+        pod: Arc<str>,
+        /// Name in the pod.
+        name: Arc<str>,
+        /// Runtime id; empty while nobody knows it.
+        runtime_id: Arc<str>,
+    },
+    /// Anything else, by kind, parent and name.
+    Part {
+        /// What it is.
+        kind: EntityKind,
+        /// What it is part of.
+        parent: Box<EntityPath>,
+        /// Its name there.
+        name: Arc<str>,
+    },
+}
+
+impl EntityPath {
+    /// The path of a definition, given how to find its parent's; `None` when the parent is of a
+    /// kind that cannot have it, or not known.
+    pub(super) fn of(
+        def: &EntityDef,
+        parent: impl FnOnce(EntityId) -> Option<EntityPath>,
+    ) -> Option<Self> {
+        match def.kind {
+            EntityKind::Node => Some(EntityPath::Node),
+            EntityKind::Pod => Some(EntityPath::Pod(def.uid.as_str().into())),
+            EntityKind::Container => match def.parent.and_then(parent)? {
+                EntityPath::Pod(pod) => Some(EntityPath::Container {
+                    pod,
+                    name: def.name.as_str().into(),
+                    runtime_id: def.runtime_id.as_str().into(),
+                }),
+                _ => None,
+            },
+            kind => {
+                let parent = def.parent.map_or(Some(EntityPath::Node), parent)?;
+                Some(EntityPath::Part {
+                    kind,
+                    parent: Box::new(parent),
+                    name: def.name.as_str().into(),
+                })
+            }
+        }
+    }
+}
+
+/// An entity of the window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entity {
+    /// The node that reports it.
+    pub node: Arc<str>,
+    /// Its identity there.
+    pub path: EntityPath,
+    /// What it is.
+    pub kind: EntityKind,
+    /// Namespace of a pod or of a container's pod; empty for others.
+    pub namespace: Arc<str>,
+    /// Its own name.
+    pub name: Arc<str>,
+    /// When its life began as its source says, or its first tick in the window, Unix ms: of two
+    /// with one name, the later is the one meant.
+    pub start_ms: u64,
+    /// First tick of the window at which it was there, Unix ms.
+    pub first_tick_ms: u64,
+    /// Last tick at which it was there, Unix ms.
+    pub last_tick_ms: u64,
+    /// True when it was there in its node's newest row.
+    pub alive: bool,
+}
+
+/// Which entities to list.
+#[derive(Clone, Copy, Debug)]
+pub enum Selector<'a> {
+    /// Every node.
+    Nodes,
+    /// One node.
+    Node(&'a str),
+    /// The system containers of a node.
+    Systems(&'a str),
+    /// Every pod.
+    Pods,
+    /// The pods that a node reports.
+    PodsOfNode(&'a str),
+    /// The pods of a namespace.
+    Namespace(&'a str),
+    /// The lives of one pod name.
+    Pod {
+        /// Its namespace.
+        namespace: &'a str,
+        /// Its name.
+        name: &'a str,
+    },
+    /// The containers of all lives of one pod name.
+    Containers {
+        /// Namespace of the pod.
+        namespace: &'a str,
+        /// Name of the pod.
+        pod: &'a str,
+    },
+}
+
+impl Selector<'_> {
+    /// The only node that can have them; `None` when any can.
+    pub(super) fn node(&self) -> Option<&str> {
+        match self {
+            Selector::Node(node) | Selector::Systems(node) | Selector::PodsOfNode(node) => {
+                Some(node)
+            }
+            _ => None,
+        }
+    }
+
+    /// True when the entity is one of them. `pod` is the definition of a container's pod.
+    pub(super) fn admits(&self, def: &EntityDef, pod: Option<&EntityDef>) -> bool {
+        match self {
+            Selector::Nodes | Selector::Node(_) => def.kind == EntityKind::Node,
+            Selector::Systems(_) => def.kind == EntityKind::System,
+            Selector::Pods | Selector::PodsOfNode(_) => def.kind == EntityKind::Pod,
+            Selector::Namespace(namespace) => {
+                def.kind == EntityKind::Pod && def.namespace == *namespace
+            }
+            Selector::Pod { namespace, name } => {
+                def.kind == EntityKind::Pod && def.namespace == *namespace && def.name == *name
+            }
+            Selector::Containers {
+                namespace,
+                pod: name,
+            } => {
+                def.kind == EntityKind::Container
+                    && pod.is_some_and(|p| p.namespace == *namespace && p.name == *name)
+            }
+        }
+    }
+}

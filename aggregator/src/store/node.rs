@@ -1,0 +1,407 @@
+//! One node of the plain store: its session, its runs, its ticks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cairn_proto::codec::{chunk, row};
+use cairn_proto::limits;
+use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run, Snapshot};
+
+use super::run::{EntityRow, Held, RunRows, check_defined, check_rises, seen};
+use super::{
+    Applied, Entity, EntityPath, Error, NodeState, Opening, Selector, Size, SourceState, WireRow,
+};
+
+/// Clock differences kept: enough to see past a few slow frames, few enough to follow a drift.
+const OFFSETS: usize = 16;
+
+/// Sources of one node that are remembered; agents have five.
+const SOURCES: usize = 16;
+
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    session: Option<Open>,
+    since_ms: u64,
+    runs: Vec<RunRows>,
+    // Invariant: exactly one entry for every row of every run.
+    ticks: BTreeMap<u64, (Run, u64)>,
+    arrived_ms: u64,
+    interval_ms: u64,
+    offsets: Vec<i64>,
+    next_offset: usize,
+    sources: BTreeMap<String, SourceState>,
+    pub(super) gap_rows: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    number: u64,
+    run: Run,
+    interval_ms: u64,
+    last: Option<(u64, Arc<Snapshot>)>,
+}
+
+impl Node {
+    pub(super) fn session(&self) -> Option<u64> {
+        self.session.as_ref().map(|open| open.number)
+    }
+
+    pub(super) fn open(&mut self, number: u64, opening: Opening) {
+        if self.session.is_none() {
+            self.since_ms = opening.now_ms;
+        }
+        let Opening {
+            run, interval_ms, ..
+        } = opening;
+        self.session = Some(Open {
+            number,
+            run,
+            interval_ms,
+            last: None,
+        });
+        self.interval_ms = interval_ms;
+        self.offsets.clear();
+        self.next_offset = 0;
+        if !self.runs.iter().any(|r| r.run == run) {
+            self.runs.push(RunRows::new(run));
+        }
+    }
+
+    pub(super) fn close(&mut self, now_ms: u64) {
+        self.session = None;
+        self.since_ms = now_ms;
+    }
+
+    fn current(&mut self) -> Result<&mut RunRows, Error> {
+        let run = self
+            .session
+            .as_ref()
+            .map(|open| open.run)
+            .ok_or(Error::Fenced)?;
+        self.runs
+            .iter_mut()
+            .find(|r| r.run == run)
+            .ok_or(Error::Fenced)
+    }
+
+    pub(super) fn define(&mut self, def: EntityDef) -> Result<(), Error> {
+        let run = self.current()?;
+        let (id, entity) = (def.id, def.id.0);
+        if !run.knows(id) && run.defs.len() + run.refused.len() >= limits::MAX_ENTITIES {
+            return Err(Error::TooManyEntities { entity });
+        }
+        if let Some(old) = run.defs.get(&id) {
+            let same = old.kind == def.kind && old.name == def.name && old.uid == def.uid;
+            if !same {
+                return Err(Error::Redefined { entity });
+            }
+        }
+        if let Some(old) = run.path(id) {
+            run.paths.remove(&old);
+        }
+        run.refused.remove(&id);
+        run.defs.insert(id, Arc::new(def));
+        match run.path(id) {
+            Some(path) => {
+                run.paths.insert(path, id);
+            }
+            None => {
+                // A part of something unknown has no identity: its cells are skipped.
+                run.defs.remove(&id);
+                run.refused.insert(id);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn refuse(&mut self, id: EntityId) -> Result<(), Error> {
+        let run = self.current()?;
+        if !run.knows(id) && run.defs.len() + run.refused.len() >= limits::MAX_ENTITIES {
+            return Err(Error::TooManyEntities { entity: id.0 });
+        }
+        run.refused.insert(id);
+        Ok(())
+    }
+
+    pub(super) fn append(&mut self, row: WireRow<'_>, window_ms: u64) -> Result<Applied, Error> {
+        let seq = row.seq;
+        let open = self.session.as_ref().ok_or(Error::Fenced)?;
+        let (interval_ms, last) = (open.interval_ms, open.last.clone());
+        let last_seq = last.as_ref().map(|(seq, _)| *seq);
+        let base = match row.base_seq {
+            None => None,
+            Some(base) if Some(base) == last_seq => last.map(|(_, snapshot)| snapshot),
+            Some(base) => {
+                return Err(Error::Base {
+                    seq,
+                    base,
+                    last: last_seq,
+                });
+            }
+        };
+        if !row.tick_ms.is_multiple_of(interval_ms.max(1)) || last_seq.is_some_and(|l| seq <= l) {
+            return Err(Error::Tick { seq });
+        }
+        let snapshot = row::decode(base.as_deref(), row.payload)
+            .map_err(|source| Error::Decode { seq, source })?;
+        let run = self.current()?;
+        check_defined(run, seq, &snapshot)?;
+        check_rises(run, seq, row.tick_ms)?;
+        let snapshot = Arc::new(snapshot);
+        self.note_offset(row);
+        let own_now = add(row.now_ms, self.offset_ms());
+        let applied = if row.tick_ms > own_now.saturating_add(interval_ms) {
+            Applied::TooNew
+        } else if row.tick_ms.saturating_add(window_ms) < own_now {
+            Applied::TooOld
+        } else {
+            self.insert(seq, row.tick_ms, Arc::clone(&snapshot))
+        };
+        if let Some(open) = self.session.as_mut() {
+            open.last = Some((seq, snapshot));
+        }
+        if matches!(applied, Applied::Applied) {
+            self.arrived_ms = row.now_ms;
+        }
+        Ok(applied)
+    }
+
+    /// Puts a row into the session's run, unless its seq or its tick is held.
+    fn insert(&mut self, seq: u64, tick_ms: u64, snapshot: Arc<Snapshot>) -> Applied {
+        let newest = self.ticks.last_key_value().map(|(tick, _)| *tick);
+        let taken = self.ticks.contains_key(&tick_ms);
+        let Ok(run) = self.current() else {
+            return Applied::Duplicate;
+        };
+        if taken || run.rows.contains_key(&seq) {
+            return Applied::Duplicate;
+        }
+        run.rows.insert(seq, Held { tick_ms, snapshot });
+        let run = run.run;
+        self.ticks.insert(tick_ms, (run, seq));
+        if newest.is_some_and(|n| tick_ms < n) {
+            Applied::Late
+        } else {
+            Applied::Applied
+        }
+    }
+
+    pub(super) fn take(
+        &mut self,
+        block: u64,
+        payload: &[u8],
+        window_ms: u64,
+    ) -> Result<(u64, Option<u64>), Error> {
+        let first = block.saturating_mul(limits::BLOCK_ROWS);
+        let rows = chunk::decode(payload).map_err(|source| Error::Decode { seq: first, source })?;
+        let interval_ms = self.interval_ms.max(1);
+        let run = self.current()?;
+        for one in &rows {
+            let seq = first + one.offset;
+            if !one.tick.is_multiple_of(interval_ms) {
+                return Err(Error::Tick { seq });
+            }
+            check_defined(run, seq, &one.snapshot)?;
+            check_rises(run, seq, one.tick)?;
+        }
+        let oldest = self.newest_tick().unwrap_or(0).saturating_sub(window_ms);
+        let (mut added, mut lowest) = (0, None);
+        for one in rows.into_iter().filter(|one| one.tick >= oldest) {
+            let applied = self.insert(first + one.offset, one.tick, Arc::new(one.snapshot));
+            if matches!(applied, Applied::Applied | Applied::Late) {
+                added += 1;
+                lowest = Some(lowest.map_or(one.tick, |l: u64| l.min(one.tick)));
+            }
+        }
+        Ok((added, lowest))
+    }
+
+    pub(super) fn missing(&mut self, offered: std::ops::Range<u64>, window_ms: u64) -> Vec<u64> {
+        // One more than fit into the window, for the one that its border cuts.
+        let wanted = window_ms / self.interval_ms.max(1) / limits::BLOCK_ROWS + 1;
+        let Ok(run) = self.current() else {
+            return Vec::new();
+        };
+        let full = |block: &u64| {
+            let first = block.saturating_mul(limits::BLOCK_ROWS);
+            let seqs = first..first.saturating_add(limits::BLOCK_ROWS);
+            run.rows.range(seqs).count() as u64 == limits::BLOCK_ROWS
+        };
+        let oldest = offered.end.saturating_sub(wanted).max(offered.start);
+        (oldest..offered.end)
+            .rev()
+            .filter(|block| !full(block))
+            .collect()
+    }
+
+    pub(super) fn source(&mut self, state: SourceState) {
+        if self.sources.len() < SOURCES || self.sources.contains_key(&state.name) {
+            self.sources.insert(state.name.clone(), state);
+        }
+    }
+
+    fn newest_tick(&self) -> Option<u64> {
+        self.ticks.last_key_value().map(|(tick, _)| *tick)
+    }
+
+    fn note_offset(&mut self, row: WireRow<'_>) {
+        let offset = difference(row.sent_ms, row.now_ms);
+        match self.offsets.get_mut(self.next_offset) {
+            Some(slot) => *slot = offset,
+            None => self.offsets.push(offset),
+        }
+        self.next_offset = (self.next_offset + 1) % OFFSETS;
+    }
+
+    /// The node's clock minus ours. A delay makes a difference smaller, never larger.
+    fn offset_ms(&self) -> i64 {
+        self.offsets.iter().max().copied().unwrap_or(0)
+    }
+
+    pub(super) fn state(&self, name: &str) -> NodeState {
+        NodeState {
+            name: name.to_owned(),
+            live: self.session.is_some(),
+            since_ms: self.since_ms,
+            newest_tick_ms: self.newest_tick(),
+            arrived_ms: self.arrived_ms,
+            interval_ms: self.interval_ms,
+            offset_ms: self.offset_ms(),
+            sources: self.sources.values().cloned().collect(),
+            gap_rows: self.gap_rows,
+        }
+    }
+
+    /// Adds what the selector admits, one entry an identity.
+    pub(super) fn entities(&self, node: &Arc<str>, selector: &Selector<'_>, out: &mut Vec<Entity>) {
+        let mut found: BTreeMap<EntityPath, Entity> = BTreeMap::new();
+        let newest = self.newest_tick();
+        for run in &self.runs {
+            for (path, id) in &run.paths {
+                let Some(def) = run.defs.get(id) else {
+                    continue;
+                };
+                let pod = def
+                    .parent
+                    .and_then(|p| run.defs.get(&p))
+                    .filter(|p| is_pod(p));
+                if !selector.admits(def, pod.map(|p| &**p)) {
+                    continue;
+                }
+                let Some(seen) = seen(run, *id) else { continue };
+                let namespace = pod.map_or(def.namespace.as_str(), |p| p.namespace.as_str());
+                let entity = found.entry(path.clone()).or_insert_with(|| Entity {
+                    node: Arc::clone(node),
+                    path: path.clone(),
+                    kind: def.kind,
+                    namespace: namespace.into(),
+                    name: def.name.as_str().into(),
+                    start_ms: 0,
+                    first_tick_ms: u64::MAX,
+                    last_tick_ms: 0,
+                    alive: false,
+                });
+                entity.start_ms = entity.start_ms.max(seen.start_ms.unwrap_or(seen.first_ms));
+                entity.first_tick_ms = entity.first_tick_ms.min(seen.first_ms);
+                entity.last_tick_ms = entity.last_tick_ms.max(seen.last_ms);
+                entity.alive = Some(entity.last_tick_ms) == newest;
+            }
+        }
+        out.extend(found.into_values());
+    }
+
+    /// The rows of the node in a range of ticks, seen from one entity.
+    pub(super) fn rows(&self, path: &EntityPath, ticks_ms: (u64, u64)) -> Vec<EntityRow> {
+        let mut before: Option<Run> = None;
+        let mut rows = Vec::new();
+        if ticks_ms.0 > ticks_ms.1 {
+            return rows;
+        }
+        for (tick_ms, (run, seq)) in self.ticks.range(ticks_ms.0..=ticks_ms.1) {
+            let Some(rows_of) = self.runs.iter().find(|r| r.run == *run) else {
+                continue;
+            };
+            let Some(held) = rows_of.rows.get(seq) else {
+                continue;
+            };
+            let id = rows_of.paths.get(path);
+            rows.push(EntityRow {
+                tick_ms: *tick_ms,
+                place: id.and_then(|id| held.snapshot.position(*id)),
+                snapshot: Arc::clone(&held.snapshot),
+                interrupted: before.is_some_and(|b| !run.continues(&b)),
+            });
+            before = Some(*run);
+        }
+        rows
+    }
+
+    /// Drops rows older than the window, by the node's own clock. Returns how many.
+    pub(super) fn expire(&mut self, now_ms: u64, window_ms: u64) -> u64 {
+        let oldest = add(now_ms, self.offset_ms()).saturating_sub(window_ms);
+        let mut dropped = 0;
+        while self
+            .ticks
+            .first_key_value()
+            .is_some_and(|(tick, _)| *tick < oldest)
+        {
+            dropped += u64::from(self.drop_oldest());
+        }
+        if dropped > 0 {
+            self.tidy();
+        }
+        dropped
+    }
+
+    /// Drops the oldest row but never the newest one. Returns whether it did.
+    pub(super) fn shorten(&mut self) -> bool {
+        let dropped = self.ticks.len() > 1 && self.drop_oldest();
+        if dropped {
+            self.tidy();
+        }
+        dropped
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        let Some((_, (run, seq))) = self.ticks.pop_first() else {
+            return false;
+        };
+        if let Some(rows) = self.runs.iter_mut().find(|r| r.run == run) {
+            rows.rows.remove(&seq);
+        }
+        true
+    }
+
+    fn tidy(&mut self) {
+        let live = self.session.as_ref().map(|open| open.run);
+        self.runs
+            .retain(|r| !r.rows.is_empty() || Some(r.run) == live);
+        self.runs.iter_mut().for_each(RunRows::sweep);
+    }
+
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.session.is_none() && self.ticks.is_empty()
+    }
+
+    pub(super) fn add_size(&self, size: &mut Size) {
+        size.nodes += 1;
+        for held in self.runs.iter().flat_map(|r| r.rows.values()) {
+            size.rows += 1;
+            size.samples += held.snapshot.sample_count() as u64;
+            let cells = held.snapshot.columns().len() * held.snapshot.entities().len();
+            size.bytes += (cells * size_of::<Option<u64>>() + 256) as u64;
+        }
+    }
+}
+
+fn is_pod(def: &EntityDef) -> bool {
+    def.kind == EntityKind::Pod
+}
+
+fn add(time_ms: u64, offset_ms: i64) -> u64 {
+    time_ms.saturating_add_signed(offset_ms)
+}
+
+fn difference(a_ms: u64, b_ms: u64) -> i64 {
+    i64::try_from(i128::from(a_ms) - i128::from(b_ms)).unwrap_or(0)
+}

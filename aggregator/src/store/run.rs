@@ -1,0 +1,143 @@
+//! One run of a node in the plain store: its dictionary and its rows.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use cairn_proto::catalogue::{FieldId, Group, table};
+use cairn_proto::model::{ColumnId, EntityDef, EntityId, Run, Snapshot};
+use cairn_proto::rate::Point;
+
+use super::{EntityPath, Error, RawRow};
+
+#[derive(Debug)]
+pub(super) struct RunRows {
+    pub(super) run: Run,
+    pub(super) defs: HashMap<EntityId, Arc<EntityDef>>,
+    pub(super) refused: HashSet<EntityId>,
+    pub(super) paths: HashMap<EntityPath, EntityId>,
+    pub(super) rows: BTreeMap<u64, Held>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) tick_ms: u64,
+    pub(super) snapshot: Arc<Snapshot>,
+}
+
+/// A row, seen from one entity; computed on outside the lock.
+#[derive(Debug)]
+pub(super) struct EntityRow {
+    pub(super) tick_ms: u64,
+    pub(super) place: Option<usize>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) interrupted: bool,
+}
+
+impl EntityRow {
+    pub(super) fn raw(&self, field: FieldId) -> RawRow {
+        let group = table::field(field).map(|f| f.group);
+        let point = self.place.zip(group).and_then(|(place, group)| {
+            let value = self.snapshot.cell(place, ColumnId::field(field))?;
+            Some(Point {
+                value,
+                stamp: self.snapshot.stamp(place, group)?,
+            })
+        });
+        let (tick_ms, interrupted) = (self.tick_ms, self.interrupted);
+        RawRow {
+            tick_ms,
+            present: self.place.is_some(),
+            point,
+            interrupted,
+        }
+    }
+}
+
+impl RunRows {
+    pub(super) fn new(run: Run) -> Self {
+        Self {
+            run,
+            defs: HashMap::new(),
+            refused: HashSet::new(),
+            paths: HashMap::new(),
+            rows: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn path(&self, id: EntityId) -> Option<EntityPath> {
+        let def = self.defs.get(&id)?;
+        EntityPath::of(def, |parent| {
+            let parent = self.defs.get(&parent)?;
+            // Parents of parents do not occur below pods; deeper parts find theirs by name.
+            EntityPath::of(parent, |_| Some(EntityPath::Node))
+        })
+    }
+
+    pub(super) fn knows(&self, id: EntityId) -> bool {
+        self.defs.contains_key(&id) || self.refused.contains(&id)
+    }
+
+    /// Forgets ids that no held row uses, so that names seen long ago cost nothing. Ids above
+    /// every row are defined for a row that is still to come.
+    pub(super) fn sweep(&mut self) {
+        let mut used: HashSet<EntityId> = HashSet::new();
+        for held in self.rows.values() {
+            used.extend(held.snapshot.entities());
+        }
+        let parents: Vec<EntityId> = used
+            .iter()
+            .filter_map(|id| self.defs.get(id).and_then(|def| def.parent))
+            .collect();
+        used.extend(parents);
+        let newest = used.iter().max().copied();
+        let keep = |id: &EntityId| used.contains(id) || newest.is_none_or(|n| *id > n);
+        self.defs.retain(|id, _| keep(id));
+        self.refused.retain(keep);
+        self.paths.retain(|_, id| keep(id));
+    }
+}
+
+/// Every id of a row must have been defined, or refused, before it.
+pub(super) fn check_defined(run: &RunRows, seq: u64, snapshot: &Snapshot) -> Result<(), Error> {
+    match snapshot.entities().iter().find(|id| !run.knows(**id)) {
+        Some(id) => Err(Error::Undefined { seq, entity: id.0 }),
+        None => Ok(()),
+    }
+}
+
+/// Within a run, ticks rise with seqs.
+pub(super) fn check_rises(run: &RunRows, seq: u64, tick_ms: u64) -> Result<(), Error> {
+    let before = run.rows.range(..seq).next_back();
+    let after = run.rows.range(seq.saturating_add(1)..).next();
+    let falls = before.is_some_and(|(_, held)| held.tick_ms >= tick_ms)
+        || after.is_some_and(|(_, held)| held.tick_ms <= tick_ms);
+    if falls {
+        Err(Error::Tick { seq })
+    } else {
+        Ok(())
+    }
+}
+
+pub(super) struct Seen {
+    pub(super) first_ms: u64,
+    pub(super) last_ms: u64,
+    pub(super) start_ms: Option<u64>,
+}
+
+/// When an entity was there in a run; `None` when it never was.
+pub(super) fn seen(run: &RunRows, id: EntityId) -> Option<Seen> {
+    let there = |held: &&Held| held.snapshot.position(id).is_some();
+    let first = run.rows.values().find(there)?;
+    let last = run.rows.values().rev().find(there)?;
+    let start_ms = last.snapshot.position(id).and_then(|place| {
+        Group::ALL
+            .iter()
+            .filter_map(|g| last.snapshot.stamp(place, *g)?.start_ms)
+            .max()
+    });
+    Some(Seen {
+        first_ms: first.tick_ms,
+        last_ms: last.tick_ms,
+        start_ms,
+    })
+}

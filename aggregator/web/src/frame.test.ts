@@ -1,0 +1,58 @@
+import { expect, test } from "vitest";
+import { FrameError, parseFrame } from "./frame";
+
+const GOOD = {
+  interval_ms: 10_000,
+  window_ms: 900_000,
+  now_ms: 1_795_332_330_123,
+  ticks: [1_795_332_320_000, 1_795_332_330_000],
+  cluster: { cpu: [12.5, null], memory: [123, 456] },
+  nodes: [
+    {
+      name: "node1",
+      state: "stale",
+      since_ms: 1_795_332_330_000,
+      reason: "no row",
+      sources: [{ name: "summary", state: "failing", reason: "kubelet answered 403" }],
+      series: { cpu: [0.087, null] },
+    },
+  ],
+};
+
+const read = (change: object) => parseFrame(JSON.stringify({ ...GOOD, ...change }));
+
+test("a frame is read", () => {
+  const frame = read({});
+  expect(frame.pods).toBeNull();
+  expect(frame.nodes[0]).toMatchObject({
+    name: "node1",
+    state: "stale",
+    reason: "no row",
+    sources: [{ name: "summary", state: "failing", reason: "kubelet answered 403" }],
+  });
+  expect(frame.nodes[0]?.series.cpu).toEqual([0.087, null]);
+  expect(frame.cluster.memory).toEqual([123, 456]);
+});
+
+test("reason and sources may be left out", () => {
+  const frame = read({ nodes: [{ name: "a", state: "fresh", series: {} }] });
+  expect(frame.nodes[0]).toMatchObject({ reason: null, sinceMs: null, sources: [] });
+});
+
+test.each([
+  ["columns of another length", { cluster: { cpu: [1] } }],
+  ["ticks that do not ascend", { ticks: [2, 1] }],
+  ["no nodes", { nodes: undefined }],
+  ["an unknown state", { nodes: [{ name: "a", state: "well", series: {} }] }],
+  ["an interval of zero", { interval_ms: 0 }],
+  ["a pod without a uid", { pods: [{ namespace: "a", name: "b", series: {} }] }],
+])("%s is refused", (_what, change) => {
+  expect(() => read(change)).toThrow(FrameError);
+});
+
+test("a hostile series name meets no inherited member", () => {
+  const text = JSON.stringify({ ...GOOD, nodes: [] }).replace('"cpu"', '"__proto__"');
+  const frame = parseFrame(text);
+  expect(Object.getPrototypeOf(frame.cluster)).toBeNull();
+  expect(Object.keys(frame.cluster)).toContain("__proto__");
+});

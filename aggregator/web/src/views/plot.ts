@@ -1,0 +1,125 @@
+// uPlot, set up the way all graphs of the page look.
+
+import uPlot from "uplot";
+import type { GraphKind } from "../graphs";
+import { ceiling, timeAxis } from "../units";
+import type { Column, Columns } from "../frame";
+
+const FONT = '11px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
+/** Wide enough for "1000 KiB/s", so that axes of all graphs line up. */
+const AXIS_WIDTH = 68;
+/** A young window is not stretched: the time axis is never shorter than this, ms. */
+const SHORTEST_MS = 120_000;
+const DECIMAL_STEPS = [1, 2, 2.5, 5];
+
+/** The range of the time axis, Unix ms: all that is held, ending at the newest tick. */
+export function timeRange(ticks: readonly number[]): [number, number] {
+  const last = ticks[ticks.length - 1] ?? 0;
+  const first = ticks[0] ?? last;
+  return [Math.min(first, last - SHORTEST_MS), last];
+}
+
+/** What uPlot draws: the ticks and one column per line. */
+export function plotData(ticks: number[], kind: GraphKind, series: Columns): uPlot.AlignedData {
+  const columns = kind.lines.map(
+    (line): Column => series[line.series] ?? new Array<null>(ticks.length).fill(null),
+  );
+  return [ticks, ...columns];
+}
+
+function steps(binary: boolean): number[] {
+  const out: number[] = [];
+  if (binary) {
+    for (let power = 0; power <= 60; power++) out.push(2 ** power);
+    return out;
+  }
+  for (let power = -6; power <= 12; power++) {
+    for (const step of DECIMAL_STEPS) out.push(step * 10 ** power);
+  }
+  return out;
+}
+
+function colour(element: Element, property: string): string {
+  return getComputedStyle(element).getPropertyValue(property).trim();
+}
+
+export interface PlotOptions {
+  kind: GraphKind;
+  width: number;
+  height: number;
+  /** Graphs with the same group show the same moment under the pointer. */
+  group: string;
+  /** The index of the tick under the pointer; null when there is none. */
+  onHover: (index: number | null) => void;
+}
+
+/** A plot inside `target`. The caller destroys it. */
+export function makePlot(target: HTMLElement, options: PlotOptions, data: uPlot.AlignedData): uPlot {
+  const { kind } = options;
+  const paint = (property: string) => () => colour(target, property);
+  const grid = { stroke: paint("--grid"), width: 1 };
+  return new uPlot(
+    {
+      width: options.width,
+      height: options.height,
+      ms: 1,
+      legend: { show: false },
+      padding: [8, 10, 0, 0],
+      cursor: {
+        y: false,
+        drag: { x: false, y: false },
+        points: { size: 7 },
+        sync: { key: options.group, setSeries: false },
+      },
+      scales: {
+        x: { time: true, range: (u) => timeRange(u.data[0] as number[]) },
+        y: { range: (_u, _min, max) => [0, ceiling(max ?? 0, kind.floor, kind.binary)] },
+      },
+      axes: [
+        {
+          stroke: paint("--muted"),
+          font: FONT,
+          grid,
+          ticks: { show: false },
+          size: 24,
+          space: 70,
+          values: (_u, splits) => timeAxis(splits),
+        },
+        {
+          stroke: paint("--muted"),
+          font: FONT,
+          grid,
+          ticks: { show: false },
+          size: AXIS_WIDTH,
+          gap: 6,
+          space: 26,
+          incrs: steps(kind.binary),
+          values: (_u, splits) => kind.axis(splits),
+        },
+      ],
+      series: [
+        {},
+        ...kind.lines.map((line, i) => ({
+          label: line.label,
+          stroke: paint(line.colour),
+          width: 1.5,
+          // Only the first line is filled: overlapping fills hide which line is which.
+          ...(i === 0 ? { fill: () => `${colour(target, line.colour)}1f` } : {}),
+          points: { show: lonely },
+        })),
+      ],
+      hooks: { setCursor: [(u) => options.onHover(u.cursor.idx ?? null)] },
+    },
+    data,
+    target,
+  );
+}
+
+/** Points are drawn only where there is no line: a value between two gaps would be invisible. */
+function lonely(u: uPlot, seriesIndex: number): boolean {
+  const column = u.data[seriesIndex];
+  if (!column) return false;
+  let values = 0;
+  for (const value of column) if (value !== null && value !== undefined) values += 1;
+  return values > 0 && values <= 2;
+}
