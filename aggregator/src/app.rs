@@ -14,9 +14,9 @@ use cairn_runtime::exit::Failure;
 use cairn_runtime::listen::{self, Bound, ListenMetrics};
 use cairn_runtime::readiness::Readiness;
 use cairn_runtime::shutdown::Token;
-use cairn_runtime::tasks::{Outcome, Supervisor, TaskError};
+use cairn_runtime::tasks::{Outcome, Supervisor};
 use cairn_runtime::tls::ServerTls;
-use cairn_runtime::{bound, clock, duration, logging, tls};
+use cairn_runtime::{bound, duration, logging};
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 
@@ -25,15 +25,13 @@ use crate::config::{Config, Ingest as IngestConfig};
 use crate::ingest::{Authenticator, Ingest, Metrics, Parts};
 use crate::metrics;
 use crate::store::{Door, PlainStore};
+use crate::upkeep::Upkeep;
 
 /// How long requests in flight may take once the process is asked to go.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// The whole end, under the 5 s that a stop may take.
 const GRACE: Duration = Duration::from_secs(4);
-
-/// How often files are looked at for changes.
-const RELOAD: Duration = Duration::from_secs(10);
 
 /// Addresses that were bound.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +82,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     let server = ServerTls::load(cert, key, &["h2"]).map_err(|e| Failure::config(&e))?;
     let listeners = bind(&config).await?;
     let addresses = listeners.addresses();
-    let window_ms = millis(config.window);
+    let (interval_ms, window_ms) = (millis(config.interval), millis(config.window));
     let clock = Clock::new(config.clock);
     let shared = Shared {
         store: Arc::new(PlainStore::new(window_ms)),
@@ -121,7 +119,15 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
         Arc::clone(&server),
     );
     start_http(&mut supervisor, listeners.http, &shared, &config);
-    start_upkeep(&mut supervisor, &shared, &config, auth, server);
+    let upkeep = Upkeep {
+        store: Arc::clone(&shared.store),
+        clock: clock.clone(),
+        interval_ms,
+        budget: config.memory_limit,
+        readiness: readiness.clone(),
+        token: token.clone(),
+    };
+    upkeep.start(&mut supervisor, auth, server);
     let admin = Admin {
         registry: Arc::new(registry),
         readiness: readiness.clone(),
@@ -296,86 +302,4 @@ fn start_http(supervisor: &mut Supervisor, bound: Bound, shared: &Shared, config
         listen::serve(bound, config, service, token, DRAIN).await;
         Ok(())
     });
-}
-
-fn start_upkeep(
-    supervisor: &mut Supervisor,
-    shared: &Shared,
-    config: &Config,
-    auth: Arc<Authenticator>,
-    server: Arc<ServerTls>,
-) {
-    let budget = if config.memory_limit == 0 {
-        u64::MAX
-    } else {
-        config.memory_limit
-    };
-    let expiry = expire(
-        Arc::clone(&shared.store),
-        shared.clock.clone(),
-        millis(config.interval),
-        budget,
-        shared.token.clone(),
-    );
-    supervisor.spawn("expiry", expiry);
-    let reload = tls::reload_loop(vec![server.into()], RELOAD, shared.token.clone());
-    supervisor.spawn("certificates", reload);
-    supervisor.spawn("tokens", reload_tokens(auth, shared.token.clone()));
-}
-
-/// Drops what the window no longer covers, at each tick of the grid.
-async fn expire(
-    store: Arc<dyn Door>,
-    clock: Clock,
-    interval_ms: u64,
-    budget: u64,
-    token: Token,
-) -> Result<(), TaskError> {
-    let mut waiter = clock.waiter("expiry");
-    let mut short = false;
-    loop {
-        let next = (clock.unix_ms() / interval_ms + 1) * interval_ms;
-        tokio::select! {
-            biased;
-            () = token.cancelled() => return Ok(()),
-            () = waiter.until(next) => {}
-        }
-        let evicted = store.evict(clock.unix_ms(), budget);
-        let shortened = evicted.shortened_rows > 0;
-        if shortened != short {
-            short = shortened;
-            match shortened {
-                true => tracing::warn!(
-                    rows = evicted.shortened_rows,
-                    budget,
-                    "the window is over --memory-limit: every node's oldest rows go early"
-                ),
-                false => tracing::info!("the window is below --memory-limit again"),
-            }
-        }
-    }
-}
-
-async fn reload_tokens(auth: Arc<Authenticator>, token: Token) -> Result<(), TaskError> {
-    let mut ticker = clock::ticker(RELOAD);
-    let mut broken = false;
-    loop {
-        tokio::select! {
-            biased;
-            () = token.cancelled() => return Ok(()),
-            _ = ticker.tick() => {}
-        }
-        match auth.reload() {
-            Ok(true) => tracing::info!("the file of agents' tokens has changed and is in force"),
-            Ok(false) => {}
-            Err(error) if !broken => tracing::error!(
-                error = %logging::chain(&error),
-                "the file of agents' tokens is broken: the old content stays in force"
-            ),
-            Err(_) => {
-                continue;
-            }
-        }
-        broken = auth.reload().is_err();
-    }
 }

@@ -21,4 +21,6 @@ pub mod api;
 
 mod metrics;
 
+mod upkeep;
+
 pub mod app;

@@ -1,0 +1,252 @@
+//! The wiring: which task gets what, and in which order they stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_proto::catalogue::Source;
+use cairn_proto::model::Run;
+use cairn_runtime::admin::{self, Admin};
+use cairn_runtime::clock::Clock;
+use cairn_runtime::exit::Failure;
+use cairn_runtime::readiness::{Note, Readiness};
+use cairn_runtime::shutdown::Token;
+use cairn_runtime::tasks::{Outcome, Supervisor};
+use cairn_runtime::tls::{self, Reloadable};
+use cairn_runtime::{bound, listen, logging};
+use prometheus_client::registry::Registry;
+
+use crate::config::{Config, KubeletTrust};
+use crate::metrics::{self, Metrics};
+use crate::ring::Ring;
+use crate::sampler::{Feeds, Sampler, Setup, boot};
+use crate::sources::{Feed, kubelet, procfs};
+use crate::uplink;
+
+/// How often trusted certificates are re-read.
+const RELOAD_EVERY: Duration = Duration::from_secs(10);
+
+/// Time for the sessions to say goodbye after the sampler has stopped.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// Time for the admin listener, which stops last. Together with [`GRACE`] below five seconds less
+/// what the process needs to end.
+const ADMIN_GRACE: Duration = Duration::from_millis(500);
+
+/// An agent that is set up and bound, and not yet running.
+#[derive(Debug)]
+pub struct Bound {
+    admin: Option<SocketAddr>,
+    readiness: Readiness,
+    token: Token,
+    admin_token: Token,
+    work: Supervisor,
+    admin_work: Supervisor,
+}
+
+/// Sets everything up and starts all tasks. Must be called inside a tokio runtime.
+///
+/// # Errors
+///
+/// What keeps the agent from working at all; a taken admin port does so only where a test drives the
+/// clock through it.
+pub async fn start(config: Config) -> Result<Bound, Failure> {
+    config.log();
+    let clock = Clock::new(config.admin.clock);
+    let readiness = Readiness::new();
+    let mut registry = Registry::default();
+    admin::register_process_metrics(&mut registry, metrics::PREFIX);
+    let metrics = Metrics::new(&mut registry);
+    let (token, admin_token) = (Token::new(), Token::new());
+    let mut work = Supervisor::new(token.clone());
+    let mut admin_work = Supervisor::new(admin_token.clone());
+
+    let listener = bind(&config, &readiness).await?;
+    let run = Run {
+        epoch_ms: clock.unix_ms(),
+        boot_id: boot::boot_id(&config.proc_root),
+        clock_stepped: false,
+    };
+    let ring = Ring::new(run, config.window_ms, config.ring_bytes);
+    let setup = Setup {
+        node: config.node.clone(),
+        interval_ms: config.interval_ms,
+        window_ms: config.window_ms,
+        clock: clock.clone(),
+        ring: ring.clone(),
+        readiness: readiness.clone(),
+        metrics: metrics.clone(),
+    };
+    let feeds = start_sources(&config, &mut work, &token)?;
+    let sampler = Sampler::new(setup, feeds);
+    let uplink = uplink::Setup {
+        node: config.node.clone(),
+        interval_ms: config.interval_ms,
+        window_ms: config.window_ms,
+        token_file: config.token_file.clone(),
+        clock: clock.clone(),
+        ring,
+        statuses: sampler.statuses(),
+        readiness: readiness.clone(),
+        metrics: metrics.uplink,
+    };
+    work.spawn("sampler", sampler.run(token.clone()));
+    for target in &config.aggregators {
+        work.spawn(
+            "uplink",
+            uplink::run(target.clone(), uplink.clone(), token.clone()),
+        );
+    }
+    work.spawn(
+        "tls-reload",
+        tls::reload_loop(trusts(&config), RELOAD_EVERY, token.clone()),
+    );
+
+    let address = listener.as_ref().map(listen::Bound::local_addr);
+    if let Some(listener) = listener {
+        let health = work.health();
+        let registry = Arc::new(registry);
+        let admin = Admin {
+            registry,
+            readiness: readiness.clone(),
+            health,
+            clock,
+        };
+        admin_work.spawn("admin", admin::serve(listener, admin, admin_token.clone()));
+    }
+    publish(&config, address)?;
+    Ok(Bound {
+        admin: address,
+        readiness,
+        token,
+        admin_token,
+        work,
+        admin_work,
+    })
+}
+
+impl Bound {
+    /// Where the admin listener is; `None` when its port was taken.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Runs until `stop` completes or a task dies, then stops in order: sampling, the sessions after
+    /// their last row, the admin listener. Takes less than five seconds.
+    ///
+    /// # Errors
+    ///
+    /// A task died.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+        let Self {
+            admin: _,
+            readiness,
+            token,
+            admin_token,
+            work,
+            admin_work,
+        } = self;
+        let stopping = async {
+            stop.await;
+            readiness.shutting_down();
+            token.cancel();
+            std::future::pending::<()>().await;
+        };
+        let working = async {
+            let outcome = work.run(GRACE).await;
+            admin_token.cancel();
+            outcome
+        };
+        let serving = async {
+            let outcome = admin_work.run(ADMIN_GRACE).await;
+            // Without its admin listener nobody could tell how the agent is.
+            token.cancel();
+            outcome
+        };
+        let ended = async { tokio::join!(working, serving) };
+        let (worked, served) = tokio::select! {
+            () = stopping => (Outcome::Clean, Outcome::Clean),
+            outcomes = ended => outcomes,
+        };
+        judge(worked).and(judge(served))
+    }
+}
+
+fn judge(outcome: Outcome) -> Result<(), Failure> {
+    match outcome {
+        // Those that were aborted are in the log; the last rows were worth waiting for, not more.
+        Outcome::Clean | Outcome::Pending { .. } => Ok(()),
+        Outcome::TaskFailed { name, error } => {
+            Err(Failure::Other(format!("task {name} failed: {error}")))
+        }
+        Outcome::TaskPanicked { name } => Err(Failure::Other(format!(
+            "task {name} panicked: see the log, and report it"
+        ))),
+    }
+}
+
+async fn bind(config: &Config, readiness: &Readiness) -> Result<Option<listen::Bound>, Failure> {
+    match listen::bind(config.admin.listen).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if config.admin.clock == cairn_runtime::clock::Mode::System => {
+            let reason = format!("--admin-listen: {}", logging::chain(&error));
+            tracing::error!(reason, "no admin listener, the agent goes on without it");
+            readiness.note("admin listener", Note::Degraded(reason));
+            Ok(None)
+        }
+        Err(error) => Err(Failure::Other(format!(
+            "--admin-listen: {}",
+            logging::chain(&error)
+        ))),
+    }
+}
+
+fn start_sources(config: &Config, work: &mut Supervisor, token: &Token) -> Result<Feeds, Failure> {
+    let (host, worker) = Feed::new(Source::Procfs);
+    procfs::start(config.proc_root.clone(), worker).map_err(|error| Failure::other(&error))?;
+    let Some(kubelet) = config.kubelet.clone() else {
+        return Ok(Feeds {
+            summary: None,
+            resource: None,
+            host: Some(host),
+        });
+    };
+    let interval_ms = config.interval_ms;
+    let (summary, worker) = Feed::new(Source::Summary);
+    let task = kubelet::run(kubelet.clone(), interval_ms, worker, token.clone());
+    work.spawn("source-summary", task);
+    let (resource, worker) = Feed::new(Source::Resource);
+    let task = kubelet::run(kubelet, interval_ms, worker, token.clone());
+    work.spawn("source-resource", task);
+    Ok(Feeds {
+        summary: Some(summary),
+        resource: Some(resource),
+        host: Some(host),
+    })
+}
+
+/// Everything whose files may be replaced while the agent runs.
+fn trusts(config: &Config) -> Vec<Reloadable> {
+    let mut found: Vec<Reloadable> = Vec::new();
+    // All aggregators share one trust.
+    if let Some(aggregator) = config.aggregators.first() {
+        found.push(Arc::clone(&aggregator.trust).into());
+    }
+    match config.kubelet.as_ref().map(|kubelet| &kubelet.trust) {
+        Some(KubeletTrust::Verified(trust)) => found.push(Arc::clone(trust).into()),
+        Some(KubeletTrust::Insecure(_) | KubeletTrust::Missing) | None => {}
+    }
+    found
+}
+
+fn publish(config: &Config, admin: Option<SocketAddr>) -> Result<(), Failure> {
+    let Some(path) = &config.admin.bound_file else {
+        return Ok(());
+    };
+    let bound: Vec<(&str, SocketAddr)> = admin
+        .map(|address| ("admin", address))
+        .into_iter()
+        .collect();
+    bound::publish(path, &bound).map_err(|error| Failure::other(&error))
+}

@@ -1,0 +1,152 @@
+//! The command line. Nothing else in the agent reads the environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cairn_runtime::clock;
+use cairn_runtime::duration;
+use clap::Parser;
+
+/// Reads this node's statistics and streams them to the Cairn aggregator.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "cairn-agent", version, max_term_width = 100)]
+pub struct Args {
+    /// Name of this node in the cluster
+    #[arg(long, env = "NODE_NAME", value_name = "NAME")]
+    pub node_name: Option<String>,
+
+    /// Aggregator to stream to, https://HOST:PORT; every address that HOST resolves to gets a
+    /// stream. May be repeated; none means that rows stay in this process
+    #[arg(
+        long,
+        env = "CAIRN_AGGREGATOR",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    pub aggregator: Vec<String>,
+
+    /// CA certificates that an aggregator's certificate is verified against, PEM; may be repeated
+    #[arg(
+        long,
+        env = "CAIRN_AGGREGATOR_CA",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    pub aggregator_ca: Vec<PathBuf>,
+
+    /// Name that an aggregator's certificate must have [default: the URL's host]
+    #[arg(long, env = "CAIRN_AGGREGATOR_SERVER_NAME", value_name = "NAME")]
+    pub aggregator_server_name: Option<String>,
+
+    /// File with the bearer token for the aggregator; read again at each connect and each 10 s
+    #[arg(long, env = "CAIRN_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Distance of two rows: 1s, 2s, 5s, 10s, 15s, 20s, 30s or 60s
+    #[arg(long, env = "CAIRN_INTERVAL", value_name = "DURATION", default_value = "10s",
+          value_parser = duration::parse)]
+    pub interval: Duration,
+
+    /// How long rows are kept for an aggregator that asks for them, 1m to 24h
+    #[arg(long, env = "CAIRN_WINDOW", value_name = "DURATION", default_value = "15m",
+          value_parser = duration::parse)]
+    pub window: Duration,
+
+    /// Most memory of the kept rows, bytes; the oldest go first. 0 keeps the newest row only
+    #[arg(long, env = "CAIRN_RING_BYTES", value_name = "BYTES", default_value_t = 32 * 1024 * 1024)]
+    pub ring_bytes: usize,
+
+    /// Where the kubelet answers: auto (port 10250 of 127.0.0.1, then of `HOST_IP`), https://ADDRESS:PORT,
+    /// or off
+    #[arg(
+        long,
+        env = "CAIRN_KUBELET",
+        value_name = "auto|URL|off",
+        default_value = "auto"
+    )]
+    pub kubelet: String,
+
+    /// Name that the kubelet's certificate must have [default: the node name]
+    #[arg(long, env = "CAIRN_KUBELET_SERVER_NAME", value_name = "NAME")]
+    pub kubelet_server_name: Option<String>,
+
+    /// CA certificates that the kubelet's certificate is verified against, PEM; may be repeated and
+    /// may have a * in its last component [default: the places of kubeadm, k3s, RKE2, k0s,
+    /// microk8s and AKS that exist]
+    #[arg(
+        long,
+        env = "CAIRN_KUBELET_CA",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    pub kubelet_ca: Vec<PathBuf>,
+
+    /// The kubelet's own certificate, PEM: exactly this one is trusted, whatever its names and
+    /// dates; may be repeated and may have a * in its last component
+    #[arg(
+        long,
+        env = "CAIRN_KUBELET_CERT",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    pub kubelet_cert: Vec<PathBuf>,
+
+    /// File with the bearer token for the kubelet; read again at each scrape
+    #[arg(long, env = "CAIRN_KUBELET_TOKEN_FILE", value_name = "FILE")]
+    pub kubelet_token_file: Option<PathBuf>,
+
+    /// Take any certificate of a kubelet on loopback. No token is ever sent then
+    #[arg(long, env = "CAIRN_KUBELET_INSECURE_SKIP_TLS_VERIFY")]
+    pub kubelet_insecure_skip_tls_verify: bool,
+
+    /// The node's address, the second that --kubelet auto tries
+    #[arg(long, env = "HOST_IP", value_name = "ADDRESS", hide = true)]
+    pub host_ip: Option<String>,
+
+    /// Where the node's /proc is
+    #[arg(
+        long,
+        env = "CAIRN_PROC_ROOT",
+        value_name = "DIR",
+        default_value = "/proc"
+    )]
+    pub proc_root: PathBuf,
+
+    /// Where /livez, /readyz and /metrics of the agent itself are served
+    #[arg(
+        long,
+        env = "CAIRN_ADMIN_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:9101"
+    )]
+    pub admin_listen: SocketAddr,
+
+    /// What is logged: a level, or target=level pairs with commas
+    #[arg(long, env = "CAIRN_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+
+    /// The clock: system, driven, or `driven=UNIX_MS`
+    #[arg(
+        long,
+        env = "CAIRN_CLOCK",
+        value_name = "MODE",
+        default_value = "system",
+        hide = true
+    )]
+    pub clock: clock::Mode,
+
+    /// File that gets the bound addresses
+    #[arg(long, env = "CAIRN_BOUND_FILE", value_name = "FILE", hide = true)]
+    pub bound_file: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        <Args as clap::CommandFactory>::command().debug_assert();
+    }
+}

@@ -1,0 +1,108 @@
+//! Command lines and what becomes of them.
+
+use clap::Parser as _;
+
+use super::*;
+
+fn config(line: &[&str]) -> Result<Config, Error> {
+    let program = std::iter::once("cairn-agent");
+    Config::try_from(Args::try_parse_from(program.chain(line.iter().copied())).unwrap())
+}
+
+fn problems(line: &[&str]) -> String {
+    config(line).unwrap_err().to_string()
+}
+
+#[test]
+fn a_node_name_is_enough_without_a_kubelet() {
+    let config = config(&["--node-name", "node1", "--kubelet", "off"]).unwrap();
+    assert_eq!((config.interval_ms, config.window_ms), (10_000, 900_000));
+    assert!(config.kubelet.is_none() && config.aggregators.is_empty());
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let text = problems(&[
+        "--node-name=Node_1",
+        "--kubelet=off",
+        "--interval=3s",
+        "--window=5s",
+        "--aggregator=http://x:1",
+        "--token-file=/nonexistent/token",
+        "--admin-listen=0.0.0.0:0",
+        "--clock=driven",
+    ]);
+    for part in [
+        "--node-name \"Node_1\"",
+        "--interval 3s",
+        "--window 5s",
+        "--aggregator \"http://x:1\"",
+        "--aggregator-ca",
+        "--token-file /nonexistent/token: cannot open",
+        "--clock driven=0 needs",
+    ] {
+        assert!(text.contains(part), "{part} is not in: {text}");
+    }
+    assert_eq!(text.lines().count(), 1);
+}
+
+#[test]
+fn a_missing_ca_file_is_named_with_its_flag() {
+    let line = ["--node-name=n", "--kubelet-ca=/nonexistent/ca.crt"];
+    assert!(problems(&line).contains("--kubelet-ca /nonexistent/ca.crt: cannot open"));
+    let line = [
+        "--node-name=n",
+        "--kubelet=off",
+        "--aggregator=https://a:1",
+        "--aggregator-ca=/no",
+    ];
+    assert!(problems(&line).contains("--aggregator-ca /no: cannot open"));
+}
+
+#[test]
+fn a_ca_file_without_a_certificate_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ca.crt");
+    std::fs::write(&path, "nothing").unwrap();
+    let flag = format!("--kubelet-ca={}", path.display());
+    assert!(problems(&["--node-name=n", &flag]).contains("no certificate"));
+}
+
+#[test]
+fn skipping_verification_is_for_loopback_only() {
+    let skip = "--kubelet-insecure-skip-tls-verify";
+    let on = |url: &str| {
+        let flag = format!("--kubelet=https://{url}:10250");
+        config(&["--node-name=n", skip, &flag])
+    };
+    let kubelet = on("127.0.0.1").unwrap().kubelet.unwrap();
+    assert!(matches!(kubelet.trust, KubeletTrust::Insecure(_)));
+    assert!(on("[::1]").is_ok());
+    assert!(
+        on("192.0.2.1")
+            .unwrap_err()
+            .to_string()
+            .contains("loopback only")
+    );
+    let auto = config(&["--node-name=n", skip, "--host-ip=192.0.2.1"]);
+    assert!(auto.unwrap_err().to_string().contains("loopback only"));
+}
+
+#[test]
+fn urls_are_host_and_port_and_nothing_more() {
+    for (text, expected) in [
+        ("https://a.b:9443", Some(("a.b", 9443))),
+        ("https://a.b:9443/", Some(("a.b", 9443))),
+        ("https://[::1]:9443", Some(("::1", 9443))),
+        ("https://a.b", None),
+        ("https://a.b:0", None),
+        ("http://a.b:9443", None),
+        ("https://a.b:9443/x", None),
+        ("https://u@a.b:9443", None),
+        ("a.b:9443", None),
+        ("", None),
+    ] {
+        let expected = expected.map(|(host, port): (&str, u16)| (host.to_owned(), port));
+        assert_eq!(https_host(text), expected, "{text}");
+    }
+}

@@ -1,0 +1,30 @@
+//! The Cairn agent: reads its own node's statistics and streams them to the aggregator.
+//!
+//! Data flows one way, and every hop is bounded:
+//!
+//! ```text
+//! sources ----> sampler ----> ring ----> uplink ----> aggregator
+//! kubelet       one row       the last   one session
+//! /proc         a tick        15 min     an address
+//! ```
+//!
+//! Each source runs in a task (or thread) of its own and holds its newest reading; a slow or broken
+//! one delays no other. The sampler is the only writer of the ring, and the sessions only read it.
+//! It deliberately speaks to no Kubernetes API, keeps nothing on a disk, and computes no rate:
+//! what a source said travels with the time at which the source measured it.
+
+pub mod args;
+
+pub mod config;
+
+pub mod sources;
+
+pub mod sampler;
+
+pub mod ring;
+
+pub mod uplink;
+
+pub mod metrics;
+
+pub mod app;

@@ -1,0 +1,220 @@
+//! One row a tick.
+//!
+//! One task owns all of it. At each tick of the grid it asks every source, waits a bounded time for
+//! those that answer in time, makes a row of the newest readings, and appends it to the ring: with
+//! that it is handed to every session. Only then does it wait for the next tick, so a driven clock
+//! has come to rest when all of it is done.
+//!
+//! When the wall clock steps, the run ends and a new one begins.
+
+pub mod boot;
+
+pub mod grid;
+
+pub mod merge;
+
+pub mod preference;
+
+pub mod registry;
+
+mod tick;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use cairn_proto::catalogue::{Source, table};
+use cairn_proto::model::Run;
+use cairn_runtime::clock::{Clock, Line, Waiter};
+use cairn_runtime::readiness::{Blocker, Readiness};
+use cairn_runtime::shutdown::Token;
+use cairn_runtime::tasks::TaskError;
+
+use self::grid::Grid;
+use self::preference::Preference;
+use self::registry::Registry;
+use crate::metrics::Metrics;
+use crate::ring::{Ring, Stock};
+use crate::sources::Feed;
+use crate::sources::procfs::Host;
+use crate::sources::resource::Resource;
+use crate::sources::status::{Board, Statuses};
+use crate::sources::summary::Summary;
+
+/// How far wall time and the run's line may part before the run ends, ms. Below it a time daemon's
+/// slewing would end runs; above it rates would be wrong by more than a twentieth.
+const STEP_MS: u64 = 500;
+
+/// The sampler's ends of all sources; `None` is switched off.
+#[derive(Debug)]
+pub struct Feeds {
+    /// The kubelet's summary.
+    pub summary: Option<Feed<Summary>>,
+    /// The kubelet's resource endpoint.
+    pub resource: Option<Feed<Resource>>,
+    /// The node's /proc.
+    pub host: Option<Feed<Host>>,
+}
+
+/// What the sampler works with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The node's name.
+    pub node: String,
+    /// Distance of the ticks, ms.
+    pub interval_ms: u64,
+    /// How long rows are kept and entities remembered, ms.
+    pub window_ms: u64,
+    /// Wall time.
+    pub clock: Clock,
+    /// Where rows go.
+    pub ring: Ring,
+    /// Where the first row is waited for and sources are noted.
+    pub readiness: Readiness,
+    /// Where things are counted.
+    pub metrics: Metrics,
+}
+
+/// Makes the rows.
+#[derive(Debug)]
+pub struct Sampler {
+    setup: Setup,
+    feeds: Feeds,
+    grid: Grid,
+    run: Run,
+    line: Line,
+    // These two from the start: a clock that is stepped before the task runs first must find
+    // somebody who waits, and must not step over the first tick.
+    waiter: Waiter,
+    next_tick: u64,
+    board: Board,
+    registry: Registry,
+    cpu: Option<Preference>,
+    first_row: Option<Blocker>,
+    evicted: Stock,
+    // The kubelet's name for the node, when it is another one and was told.
+    misnamed: Option<String>,
+}
+
+impl Sampler {
+    /// Makes a sampler whose first run is the ring's.
+    #[must_use]
+    pub fn new(setup: Setup, feeds: Feeds) -> Self {
+        let grid = Grid::new(setup.interval_ms, &setup.node);
+        let sources: Vec<Source> = [
+            feeds.summary.as_ref().map(Feed::source),
+            feeds.resource.as_ref().map(Feed::source),
+            feeds.host.as_ref().map(Feed::source),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let board = Board::new(&sources, setup.readiness.clone());
+        let ranked = table::field(table::CPU).map_or(&[][..], |field| field.sources);
+        let ranked: Vec<Source> = ranked
+            .iter()
+            .copied()
+            .filter(|source| sources.contains(source))
+            .collect();
+        let first_row = setup.readiness.block("first-row", "no row was sampled yet");
+        Self {
+            run: setup.ring.subscribe().borrow().run,
+            line: setup.clock.line(),
+            waiter: setup.clock.waiter("sampler"),
+            next_tick: grid.first(setup.clock.unix_ms()),
+            grid,
+            board,
+            registry: Registry::default(),
+            cpu: Preference::new(&ranked),
+            first_row: Some(first_row),
+            evicted: Stock::default(),
+            misnamed: None,
+            setup,
+            feeds,
+        }
+    }
+
+    /// Lets somebody watch how the sources are doing.
+    #[must_use]
+    pub fn statuses(&self) -> Statuses {
+        self.board.subscribe()
+    }
+
+    /// Samples until the token is cancelled; then closes the ring, so that sessions send what is in
+    /// it and leave.
+    ///
+    /// # Errors
+    ///
+    /// A source's task or thread has ended.
+    pub async fn run(mut self, token: Token) -> Result<(), TaskError> {
+        let sampled = tokio::select! {
+            biased;
+            // A row in the making is given up: it was promised to nobody.
+            () = token.cancelled() => Ok(()),
+            ended = self.ticks() => ended,
+        };
+        self.setup.ring.close();
+        match sampled {
+            // The sources stop at the same token and may be seen to be gone first.
+            Err(_) if token.is_cancelled() => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn ticks(&mut self) -> Result<(), TaskError> {
+        let clock = self.setup.clock.clone();
+        let mut tick = self.next_tick;
+        loop {
+            // Either way the drift says whether the clock stepped.
+            let _wake = self.waiter.until_or_back(self.grid.due_ms(tick)).await;
+            let now_ms = clock.unix_ms();
+            if self.line.drift_ms().unsigned_abs() > STEP_MS {
+                self.step(now_ms);
+                tick = self.grid.first(now_ms);
+                continue;
+            }
+            if now_ms < self.grid.due_ms(tick) {
+                continue;
+            }
+            if !clock.is_driven() {
+                let (newest, skipped) = self.grid.newest_due(tick, now_ms);
+                self.setup.metrics.sampler.skipped_ticks.inc_by(skipped);
+                tick = newest;
+            }
+            let lag_ms = now_ms.saturating_sub(self.grid.due_ms(tick));
+            self.setup
+                .metrics
+                .sampler
+                .lag
+                .observe(Duration::from_millis(lag_ms).as_secs_f64());
+            self.sample(tick).await?;
+            tick = self.grid.after(tick);
+        }
+    }
+
+    /// Ends the run and begins the next.
+    fn step(&mut self, now_ms: u64) {
+        let drift_ms = self.line.drift_ms();
+        tracing::warn!(drift_ms, "wall clock stepped, a new run begins");
+        self.setup.metrics.sampler.clock_steps.inc();
+        self.line = self.setup.clock.line();
+        // Two runs of one boot must not have one epoch, or they would be taken for one.
+        let epoch_ms = if now_ms == self.run.epoch_ms {
+            now_ms + 1
+        } else {
+            now_ms
+        };
+        self.run = Run {
+            epoch_ms,
+            clock_stepped: true,
+            ..self.run
+        };
+        if let Some(host) = &mut self.feeds.host {
+            // Its times are on the line that ended.
+            host.forget();
+        }
+        self.registry.forget_times();
+        self.setup.ring.begin(self.run);
+    }
+}

@@ -1,0 +1,229 @@
+//! The newest readings of all sources become one row.
+//!
+//! Pure but for the [`Registry`], which gives out ids. What exists is what the newest good summary
+//! lists. While the summary is silent its last answer goes on, value by value, until each is too
+//! old to mean anything. Figures of the resource endpoint are put to the summary's entities by
+//! namespace, pod and container name, with their own measurement times.
+
+mod row;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cairn_proto::catalogue::{Group, Source};
+use cairn_proto::model::{EntityDef, EntityId, EntityKind, Snapshot, Stamp};
+
+use self::row::{Figures, Row};
+use super::registry::{Description, Key, Registry};
+use crate::sources::Reading;
+use crate::sources::procfs::Host;
+use crate::sources::resource::{self, Resource};
+use crate::sources::summary::{Pod, Stats, Summary};
+
+/// What a row is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The tick, Unix ms.
+    pub tick: u64,
+    /// The node's name.
+    pub node: &'a str,
+    /// The newest good summary.
+    pub summary: Option<&'a Reading<Summary>>,
+    /// Whether it came at this tick, so that what it does not list is gone.
+    pub summary_is_fresh: bool,
+    /// The newest good resource answer.
+    pub resource: Option<&'a Reading<Resource>>,
+    /// The newest host figures.
+    pub host: Option<&'a Reading<Host>>,
+    /// Who measures CPU time now, where both kubelet endpoints could.
+    pub cpu: Source,
+}
+
+/// A row, and what was noticed while it was made.
+#[derive(Clone, Debug, Default)]
+pub struct Merged {
+    /// The row.
+    pub snapshot: Snapshot,
+    /// The definitions of its entities, in its order.
+    pub defs: Vec<Arc<EntityDef>>,
+    /// Measurements with an earlier time than the one before of the same source.
+    pub late_count: u64,
+    /// Entities that got no id.
+    pub refused_count: u64,
+}
+
+/// Makes the row of a tick.
+#[must_use]
+pub fn merge(inputs: &Inputs<'_>, registry: &mut Registry) -> Merged {
+    let mut row = Row::new(inputs.tick, inputs.summary_is_fresh, registry);
+    let what = Description {
+        kind: EntityKind::Node,
+        parent: None,
+        name: inputs.node,
+        namespace: "",
+        uid: "",
+    };
+    let mut node = inputs.summary.map_or_else(Figures::default, |reading| {
+        figures(&reading.values.node, inputs.cpu)
+    });
+    if let (Source::Resource, Some(reading)) = (inputs.cpu, inputs.resource) {
+        node.cpu = reading
+            .values
+            .node
+            .map(|cpu| counter(cpu, reading.taken_ms, None));
+    }
+    node.host = inputs.host.map(|reading| *reading.values);
+    if let (Some(id), Some(summary)) = (row.add(Key::Node, what, &node), inputs.summary) {
+        add_system(&mut row, id, &summary.values.system);
+        add_pods(&mut row, id, inputs, &summary.values.pods);
+    }
+    row.finish()
+}
+
+fn add_system(row: &mut Row<'_>, node: EntityId, system: &[Stats]) {
+    for stats in system {
+        let figures = figures(stats, Source::Summary);
+        if !row.belongs(&figures) {
+            continue;
+        }
+        let (kind, parent) = (EntityKind::System, Some(node));
+        let what = Description {
+            kind,
+            parent,
+            name: &stats.name,
+            namespace: "",
+            uid: "",
+        };
+        row.add(Key::System(stats.name.clone()), what, &figures);
+    }
+}
+
+fn add_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, pods: &[Pod]) {
+    // Of two pods of one name (an old one still going) the later start is the one that the resource
+    // endpoint, which knows no UID, means.
+    let mut newest: HashMap<(&str, &str), (Option<u64>, usize)> = HashMap::new();
+    for (at, pod) in pods.iter().enumerate() {
+        let this = (pod.stats.start_ms, at);
+        let entry = newest.entry((&pod.namespace, &pod.name)).or_insert(this);
+        *entry = (*entry).max(this);
+    }
+    for (at, pod) in pods.iter().enumerate() {
+        let named = newest.get(&(pod.namespace.as_str(), pod.name.as_str()));
+        let is_newest = named.is_none_or(|(_, newest)| *newest == at);
+        let measured = inputs.resource.filter(|_| is_newest).and_then(|reading| {
+            Some((
+                reading.values.pod(&pod.namespace, &pod.name)?,
+                reading.taken_ms,
+            ))
+        });
+        add_pod(row, node, inputs.cpu, pod, measured);
+    }
+}
+
+fn add_pod(
+    row: &mut Row<'_>,
+    node: EntityId,
+    source: Source,
+    pod: &Pod,
+    measured: Option<(&resource::Pod, u64)>,
+) {
+    let mut own = figures(&pod.stats, source);
+    if source == Source::Resource {
+        let cpu = measured.and_then(|(pod, taken)| Some(counter(pod.cpu?, taken, None)));
+        own.cpu = cpu;
+    }
+    let containers: Vec<(&Stats, Figures)> = newest_by_name(&pod.containers)
+        .map(|stats| {
+            let mut figures = figures(stats, source);
+            if source == Source::Resource {
+                figures.cpu = measured.and_then(|(pod, taken)| {
+                    let container = pod.containers.get(&stats.name)?;
+                    Some(counter(container.cpu?, taken, container.start_ms))
+                });
+            }
+            (stats, figures)
+        })
+        .filter(|(_, figures)| row.belongs(figures))
+        .collect();
+    if containers.is_empty() && !row.belongs(&own) {
+        return;
+    }
+    let what = Description {
+        kind: EntityKind::Pod,
+        parent: Some(node),
+        name: &pod.name,
+        namespace: &pod.namespace,
+        uid: &pod.uid,
+    };
+    let Some(id) = row.add(Key::Pod(pod.uid.clone()), what, &own) else {
+        row.refuse(containers.len());
+        return;
+    };
+    for (stats, figures) in containers {
+        let (kind, parent) = (EntityKind::Container, Some(id));
+        let what = Description {
+            kind,
+            parent,
+            name: &stats.name,
+            namespace: "",
+            uid: "",
+        };
+        row.add(
+            Key::Container(pod.uid.clone(), stats.name.clone()),
+            what,
+            &figures,
+        );
+    }
+}
+
+/// The containers of a pod; of two with one name the one that began later.
+fn newest_by_name(containers: &[Stats]) -> impl Iterator<Item = &Stats> {
+    containers.iter().enumerate().filter_map(|(at, stats)| {
+        let mut same = containers
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| s.name == stats.name);
+        same.all(|(other, s)| (s.start_ms, other) <= (stats.start_ms, at))
+            .then_some(stats)
+    })
+}
+
+/// What the summary says of an entity; its CPU time only when that is what is taken.
+fn figures(stats: &Stats, cpu_source: Source) -> Figures {
+    let stamp = |time_ms| Stamp {
+        time_ms,
+        start_ms: stats.start_ms,
+        source: Source::Summary,
+    };
+    Figures {
+        cpu: stats
+            .cpu
+            .filter(|_| cpu_source == Source::Summary)
+            .map(|cpu| (cpu.usage_core_nanos, stamp(cpu.time_ms))),
+        memory: stats.memory.map(|memory| (memory, stamp(memory.time_ms))),
+        network: stats
+            .network
+            .map(|network| (network, stamp(network.time_ms))),
+        host: None,
+    }
+}
+
+/// A counter of the resource endpoint.
+fn counter(cpu: resource::Cpu, taken_ms: u64, start_ms: Option<u64>) -> (u64, Stamp) {
+    let time_ms = cpu.time_ms.unwrap_or(taken_ms);
+    (
+        cpu.usage_core_nanos,
+        Stamp {
+            time_ms,
+            start_ms,
+            source: Source::Resource,
+        },
+    )
+}
+
+/// True when a measurement still means something at a tick.
+fn is_young(group: Group, time_ms: u64, tick: u64) -> bool {
+    tick.saturating_sub(time_ms) <= group.max_age_ms()
+}

@@ -1,0 +1,265 @@
+//! The small numbers of entities.
+//!
+//! An id belongs to a key for the whole run and is never given to another. A key that was not seen
+//! for longer than the window is forgotten; when it comes back it gets a new id.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cairn_proto::catalogue::{Group, Source};
+use cairn_proto::limits::MAX_ENTITIES;
+use cairn_proto::model::{EntityDef, EntityId, EntityKind};
+use cairn_proto::{v1, wire};
+
+/// What makes an entity the same entity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// The machine.
+    Node,
+    /// A system container, by its name.
+    System(String),
+    /// A pod, by its UID.
+    Pod(String),
+    /// A container: its pod's UID and its name.
+    Container(String, String),
+}
+
+/// What a definition says beside its id.
+#[derive(Clone, Copy, Debug)]
+pub struct Description<'a> {
+    /// What it is.
+    pub kind: EntityKind,
+    /// What it belongs to.
+    pub parent: Option<EntityId>,
+    /// Its name.
+    pub name: &'a str,
+    /// Namespace of a pod, else empty.
+    pub namespace: &'a str,
+    /// UID of a pod, else empty.
+    pub uid: &'a str,
+}
+
+/// What is kept of an entity.
+#[derive(Debug)]
+pub struct Entry {
+    def: Arc<EntityDef>,
+    seen_tick: u64,
+    // The newest measurement time of each group, with its source.
+    measured: [Option<(Source, u64)>; Group::ALL.len()],
+}
+
+impl Entry {
+    /// The definition; the same `Arc` as long as nothing in it changes.
+    #[must_use]
+    pub fn def(&self) -> &Arc<EntityDef> {
+        &self.def
+    }
+
+    /// Takes note of a measurement; true when it is earlier than the one before of the same source.
+    pub fn is_late(&mut self, group: Group, source: Source, time_ms: u64) -> bool {
+        let Some(slot) = self.measured.get_mut(group as usize) else {
+            return false;
+        };
+        let late = slot.is_some_and(|(by, before)| by == source && time_ms < before);
+        *slot = Some((source, time_ms));
+        late
+    }
+}
+
+/// All entities of a run.
+#[derive(Debug)]
+pub struct Registry {
+    entries: HashMap<Key, Entry>,
+    next_id: u32,
+    limit: usize,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::with_limit(MAX_ENTITIES)
+    }
+}
+
+impl Registry {
+    /// Makes a registry of at most `limit` entities at a time.
+    #[must_use]
+    pub fn with_limit(limit: usize) -> Self {
+        Self {
+            entries: HashMap::new(),
+            next_id: 1,
+            limit,
+        }
+    }
+
+    /// Number of entities known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True when nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Sees an entity at a tick. `None` when it is refused: there are too many, the ids are used up,
+    /// or its names are such that no aggregator would take them.
+    pub fn see(&mut self, key: Key, tick: u64, what: Description<'_>) -> Option<&mut Entry> {
+        let known = self.entries.get(&key).map(|entry| &entry.def);
+        let id = match known {
+            Some(def) => def.id,
+            None if self.entries.len() >= self.limit => return None,
+            None => EntityId(self.next_id),
+        };
+        if !known.is_some_and(|def| is_described(def, what)) {
+            let def = define(id, what);
+            wire::define(v1::Define::from(&def)).ok()?;
+            let def = Arc::new(def);
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.def = def;
+            } else {
+                self.next_id = self.next_id.checked_add(1)?;
+                let measured = [None; Group::ALL.len()];
+                let entry = Entry {
+                    def,
+                    seen_tick: tick,
+                    measured,
+                };
+                return Some(self.entries.entry(key).or_insert(entry));
+            }
+        }
+        let entry = self.entries.get_mut(&key)?;
+        entry.seen_tick = tick;
+        Some(entry)
+    }
+
+    /// Forgets what was last seen before `tick`.
+    pub fn forget_before(&mut self, tick: u64) {
+        self.entries.retain(|_, entry| entry.seen_tick >= tick);
+    }
+
+    /// Forgets all measurement times: a new run begins.
+    pub fn forget_times(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.measured = [None; Group::ALL.len()];
+        }
+    }
+}
+
+fn is_described(def: &EntityDef, what: Description<'_>) -> bool {
+    def.kind == what.kind
+        && def.parent == what.parent
+        && def.name == what.name
+        && def.namespace == what.namespace
+        && def.uid == what.uid
+}
+
+fn define(id: EntityId, what: Description<'_>) -> EntityDef {
+    EntityDef {
+        id,
+        kind: what.kind,
+        parent: what.parent,
+        name: what.name.to_owned(),
+        namespace: what.namespace.to_owned(),
+        uid: what.uid.to_owned(),
+        // Neither the summary nor the resource endpoint tells it.
+        runtime_id: String::new(),
+        labels: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod<'a>(name: &'a str, uid: &'a str) -> Description<'a> {
+        let parent = Some(EntityId(1));
+        Description {
+            kind: EntityKind::Pod,
+            parent,
+            name,
+            namespace: "shop",
+            uid,
+        }
+    }
+
+    fn see(registry: &mut Registry, tick: u64, name: &str, uid: &str) -> Option<EntityId> {
+        registry
+            .see(Key::Pod(uid.to_owned()), tick, pod(name, uid))
+            .map(|entry| entry.def().id)
+    }
+
+    #[test]
+    fn an_entity_that_comes_back_has_its_id_and_its_definition_again() {
+        let mut registry = Registry::default();
+        let first = Arc::clone(
+            registry
+                .see(Key::Pod("u1".into()), 10, pod("crasher", "u1"))
+                .unwrap()
+                .def(),
+        );
+        see(&mut registry, 20, "other", "u2");
+        let again = registry
+            .see(Key::Pod("u1".into()), 30, pod("crasher", "u1"))
+            .unwrap()
+            .def();
+        assert!(Arc::ptr_eq(&first, again));
+    }
+
+    #[test]
+    fn ids_are_never_given_again() {
+        let mut registry = Registry::default();
+        let first = see(&mut registry, 10, "a", "u1");
+        registry.forget_before(11);
+        assert!(registry.is_empty());
+        let second = see(&mut registry, 20, "a", "u1");
+        assert!(first.is_some() && second > first);
+    }
+
+    #[test]
+    fn a_changed_name_is_a_new_definition_under_the_same_id() {
+        let mut registry = Registry::default();
+        let old = see(&mut registry, 10, "a", "u1");
+        let entry = registry
+            .see(Key::Pod("u1".into()), 20, pod("b", "u1"))
+            .unwrap();
+        assert_eq!(
+            (Some(entry.def().id), entry.def().name.as_str()),
+            (old, "b")
+        );
+    }
+
+    #[test]
+    fn beyond_the_limit_the_newcomer_is_refused_and_the_others_stay() {
+        let mut registry = Registry::with_limit(2);
+        assert!(see(&mut registry, 10, "a", "u1").is_some());
+        assert!(see(&mut registry, 10, "b", "u2").is_some());
+        assert_eq!(see(&mut registry, 10, "c", "u3"), None);
+        assert!(see(&mut registry, 20, "a", "u1").is_some());
+        registry.forget_before(20);
+        assert!(see(&mut registry, 20, "c", "u3").is_some());
+    }
+
+    #[test]
+    fn names_that_no_aggregator_takes_are_refused_here() {
+        let mut registry = Registry::default();
+        assert_eq!(see(&mut registry, 10, "A b", "u1"), None);
+        assert_eq!(see(&mut registry, 10, "a", &"u".repeat(600)), None);
+        assert_eq!(see(&mut registry, 10, "a", "u\u{202e}1"), None);
+        assert!(registry.is_empty());
+    }
+
+    #[test]
+    fn late_is_earlier_than_before_from_the_same_source() {
+        let mut registry = Registry::default();
+        let entry = registry
+            .see(Key::Pod("u1".into()), 10, pod("a", "u1"))
+            .unwrap();
+        assert!(!entry.is_late(Group::Cpu, Source::Resource, 100));
+        assert!(!entry.is_late(Group::Cpu, Source::Resource, 100));
+        assert!(!entry.is_late(Group::Memory, Source::Summary, 50));
+        assert!(entry.is_late(Group::Cpu, Source::Resource, 99));
+        assert!(!entry.is_late(Group::Cpu, Source::Summary, 50));
+    }
+}

@@ -1,0 +1,308 @@
+//! The loop on a driven clock, with sources that answer what the test says.
+
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry as Metered;
+
+use super::*;
+use crate::metrics::BySource;
+use crate::sources::{Answer, Reading, Worker};
+
+const START: u64 = 1_795_332_330_000;
+const DEADLINE: Duration = Duration::from_secs(20);
+
+struct Bench {
+    clock: Clock,
+    ring: Ring,
+    readiness: Readiness,
+    metrics: Metrics,
+    sampler: Sampler,
+    worker: Worker<Host>,
+}
+
+fn bench() -> Bench {
+    let clock = Clock::driven(START - 1);
+    let run = Run {
+        epoch_ms: START - 1,
+        boot_id: [7; 16],
+        clock_stepped: false,
+    };
+    let ring = Ring::new(run, 900_000, 1 << 20);
+    let readiness = Readiness::new();
+    let metrics = Metrics::new(&mut Metered::default());
+    let setup = Setup {
+        node: "node1".into(),
+        interval_ms: 10_000,
+        window_ms: 900_000,
+        clock: clock.clone(),
+        ring: ring.clone(),
+        readiness: readiness.clone(),
+        metrics: metrics.clone(),
+    };
+    let (host, worker) = Feed::new(Source::Procfs);
+    let sampler = Sampler::new(
+        setup,
+        Feeds {
+            summary: None,
+            resource: None,
+            host: Some(host),
+        },
+    );
+    Bench {
+        clock,
+        ring,
+        readiness,
+        metrics,
+        sampler,
+        worker,
+    }
+}
+
+/// Answers at once, for ever, with the tick as the load.
+async fn answer(mut worker: Worker<Host>) {
+    while let Some(trigger) = worker.next().await {
+        let time_ms = trigger.line.unix_ms();
+        let host = Host {
+            time_ms,
+            load_milli: Some([trigger.tick, 0, 0]),
+            ..Host::default()
+        };
+        let result = Ok(Reading {
+            values: Arc::new(host),
+            taken_ms: time_ms,
+        });
+        worker.answer(Answer {
+            result,
+            took: Duration::ZERO,
+        });
+    }
+}
+
+/// Runs the sampler beside a scenario.
+async fn with(
+    bench: Bench,
+    scenario: impl AsyncFnOnce(&Clock, &Ring),
+) -> (Ring, Metrics, Readiness) {
+    let Bench {
+        clock,
+        ring,
+        readiness,
+        metrics,
+        sampler,
+        worker,
+    } = bench;
+    let token = Token::new();
+    let stopped = token.clone();
+    let steps = async {
+        scenario(&clock, &ring).await;
+        stopped.cancel();
+    };
+    let (ran, (), ()) = tokio::join!(sampler.run(token), answer(worker), steps);
+    assert_eq!(ran, Ok(()));
+    (ring, metrics, readiness)
+}
+
+fn ticks(ring: &Ring) -> Vec<u64> {
+    let head = *ring.subscribe().borrow();
+    let rows = (0..head.next_seq).filter_map(|seq| ring.row(&head.run, seq));
+    rows.map(|row| (row.tick - START) / 1_000).collect()
+}
+
+#[tokio::test]
+async fn a_step_ends_when_every_due_tick_is_in_the_ring() {
+    let (ring, metrics, readiness) = with(bench(), async |clock, ring| {
+        clock.step(START + 250, DEADLINE).await.unwrap();
+        assert_eq!(ticks(ring), [0]);
+        clock.step(START + 9_999, DEADLINE).await.unwrap();
+        assert_eq!(ticks(ring), [0]);
+        clock.step(START + 30_250, DEADLINE).await.unwrap();
+        assert_eq!(ticks(ring), [0, 10, 20, 30]);
+    })
+    .await;
+    assert!(ring.subscribe().borrow().closed && readiness.is_ready());
+    assert_eq!(
+        (
+            metrics.sampler.rows.get(),
+            metrics.sampler.skipped_ticks.get()
+        ),
+        (4, 0)
+    );
+}
+
+#[tokio::test]
+async fn not_ready_before_the_first_row() {
+    let bench = bench();
+    let readiness = bench.readiness.clone();
+    assert!(
+        readiness
+            .render(true)
+            .1
+            .contains("[-]first-row no row was sampled yet")
+    );
+    with(bench, async |clock, _| {
+        clock.step(START + 250, DEADLINE).await.unwrap();
+    })
+    .await;
+    let (ready, text) = readiness.render(true);
+    assert!(
+        ready && text.contains("[+]source procfs: delivers"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_step_back_of_the_wall_clock_begins_a_run_at_zero() {
+    let (ring, metrics, _) = with(bench(), async |clock, ring| {
+        clock.step(START + 10_250, DEADLINE).await.unwrap();
+        assert_eq!(ticks(ring), [0, 10]);
+        clock.step(START + 5_000, DEADLINE).await.unwrap();
+        let head = *ring.subscribe().borrow();
+        assert!(head.run.clock_stepped && head.next_seq == 0, "{head:?}");
+        assert_eq!(head.run.epoch_ms, START + 5_000);
+        clock.step(START + 10_250, DEADLINE).await.unwrap();
+    })
+    .await;
+    assert_eq!(
+        (ticks(&ring), metrics.sampler.clock_steps.get()),
+        (vec![10], 1)
+    );
+}
+
+#[tokio::test]
+async fn a_step_back_of_less_than_half_a_second_changes_nothing() {
+    let (ring, metrics, _) = with(bench(), async |clock, _| {
+        clock.step(START + 9_500, DEADLINE).await.unwrap();
+        clock.step(START + 9_200, DEADLINE).await.unwrap();
+        clock.step(START + 10_250, DEADLINE).await.unwrap();
+    })
+    .await;
+    assert_eq!(
+        (ticks(&ring), metrics.sampler.clock_steps.get()),
+        (vec![0, 10], 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_source_is_busy_and_its_last_reading_is_repeated_with_its_old_time() {
+    let Bench {
+        clock,
+        ring,
+        readiness,
+        metrics,
+        sampler,
+        mut worker,
+    } = bench();
+    let token = Token::new();
+    let stopped = token.clone();
+    let first = async move {
+        let trigger = worker.next().await.unwrap();
+        let host = Host {
+            time_ms: trigger.tick,
+            load_milli: Some([1; 3]),
+            ..Host::default()
+        };
+        let result = Ok(Reading {
+            values: Arc::new(host),
+            taken_ms: trigger.tick,
+        });
+        worker.answer(Answer {
+            result,
+            took: Duration::ZERO,
+        });
+        // Takes every further question and answers none.
+        worker.next().await;
+        std::future::pending::<()>().await;
+    };
+    let steps = async {
+        for k in 0..4 {
+            clock
+                .step(START + k * 10_000 + 250, DEADLINE)
+                .await
+                .unwrap();
+        }
+        stopped.cancel();
+    };
+    tokio::select! {
+        (ran, ()) = async { tokio::join!(sampler.run(token), steps) } => assert_eq!(ran, Ok(())),
+        () = first => {}
+    }
+    assert_eq!(ticks(&ring), [0, 10, 20, 30]);
+    let run = ring.subscribe().borrow().run;
+    let newest = ring.row(&run, 3).unwrap();
+    let stamp = newest
+        .snapshot
+        .stamp(0, cairn_proto::catalogue::Group::Host)
+        .unwrap();
+    assert_eq!(stamp.time_ms, START);
+    let busy = metrics
+        .scrapes
+        .busy
+        .get_or_create(&BySource { source: "procfs" })
+        .get();
+    assert_eq!(busy, 2);
+    assert!(
+        readiness
+            .render(true)
+            .1
+            .contains("[!]source procfs: still at the scrape")
+    );
+}
+
+#[tokio::test]
+async fn a_source_that_is_gone_ends_the_sampler() {
+    let Bench {
+        clock,
+        sampler,
+        worker,
+        ..
+    } = bench();
+    drop(worker);
+    let (ran, stepped) = tokio::join!(sampler.run(Token::new()), clock.step(START + 250, DEADLINE));
+    assert!(ran.unwrap_err().to_string().contains("procfs"));
+    assert_eq!(stepped, Ok(()));
+}
+
+#[tokio::test]
+async fn a_kubelet_that_knows_the_node_by_another_name_is_told() {
+    let Bench {
+        clock,
+        readiness,
+        mut sampler,
+        worker,
+        ..
+    } = bench();
+    let (feed, mut asked) = Feed::new(Source::Summary);
+    sampler.feeds.summary = Some(feed);
+    let answers = async move {
+        for name in ["node2", "node1"] {
+            let trigger = asked.next().await.unwrap();
+            let values = Arc::new(Summary {
+                node_name: name.to_owned(),
+                ..Summary::default()
+            });
+            let result = Ok(Reading {
+                values,
+                taken_ms: trigger.tick,
+            });
+            asked.answer(Answer {
+                result,
+                took: Duration::ZERO,
+            });
+        }
+        std::future::pending::<()>().await;
+    };
+    let steps = async {
+        clock.step(START + 250, DEADLINE).await.unwrap();
+        let told = "[!]node name: kubelet calls this node node2, not node1: check --node-name";
+        let text = readiness.render(true).1;
+        assert!(text.contains(told), "{text}");
+        clock.step(START + 10_250, DEADLINE).await.unwrap();
+        assert!(!readiness.render(true).1.contains("node name"));
+    };
+    tokio::select! {
+        ran = sampler.run(Token::new()) => panic!("{ran:?}"),
+        () = answer(worker) => {}
+        () = answers => {}
+        () = steps => {}
+    }
+}

@@ -1,0 +1,243 @@
+//! One tick: ask, wait a bounded time, merge, append.
+
+use std::time::Duration;
+
+use cairn_proto::catalogue::Source;
+use cairn_runtime::logging;
+use cairn_runtime::readiness::Note;
+use cairn_runtime::tasks::TaskError;
+
+use super::merge::{self, Inputs, Merged};
+use super::{Feeds, Sampler};
+use crate::metrics::{ByKind, BySource, BySourceKind};
+use crate::sources::{Failure, FailureKind, Feed, Outcome, Trigger};
+
+/// The most that a row waits for its sources. A healthy one answers in a tenth of a second; longer
+/// would make every row late for the sake of one that is not.
+const MAX_WAIT: Duration = Duration::from_secs(2);
+
+/// Under this name `/readyz?verbose` says that the kubelet knows the node by another one.
+const NAME_NOTE: &str = "node name";
+
+impl Sampler {
+    /// Makes the row of a tick.
+    pub(super) async fn sample(&mut self, tick: u64) -> Result<(), TaskError> {
+        let wait = Duration::from_millis(self.setup.interval_ms / 4).min(MAX_WAIT);
+        let trigger = Trigger {
+            tick,
+            line: self.line.clone(),
+        };
+        let Feeds {
+            summary,
+            resource,
+            host,
+        } = &mut self.feeds;
+        let (by_summary, by_resource, by_host) = tokio::join!(
+            ask(summary, &trigger, wait),
+            ask(resource, &trigger, wait),
+            ask(host, &trigger, wait),
+        );
+        let mut fresh = Vec::new();
+        for (source, outcome) in [
+            (Source::Summary, by_summary),
+            (Source::Resource, by_resource),
+            (Source::Procfs, by_host),
+        ] {
+            let Some((outcome, durations)) = outcome else {
+                continue;
+            };
+            if self.hear(source, tick, outcome, &durations)? {
+                fresh.push(source);
+            }
+        }
+        self.count_odd(&fresh);
+        self.compare_names();
+        let cpu = self.cpu.as_mut().map(|cpu| {
+            let before = cpu.current();
+            let now = cpu.tick(|source| fresh.contains(&source));
+            if now != before {
+                tracing::info!(
+                    from = before.as_str(),
+                    to = now.as_str(),
+                    "CPU source switches"
+                );
+            }
+            now
+        });
+        let inputs = Inputs {
+            tick,
+            node: &self.setup.node,
+            summary: self.feeds.summary.as_ref().and_then(Feed::last),
+            summary_is_fresh: fresh.contains(&Source::Summary),
+            resource: self.feeds.resource.as_ref().and_then(Feed::last),
+            host: self.feeds.host.as_ref().and_then(Feed::last),
+            cpu: cpu.unwrap_or(Source::Summary),
+        };
+        let merged = merge::merge(&inputs, &mut self.registry);
+        self.append(tick, merged);
+        self.registry
+            .forget_before(tick.saturating_sub(self.setup.window_ms));
+        Ok(())
+    }
+
+    /// Takes what a source did at a tick; true when it brought a good reading.
+    fn hear(
+        &mut self,
+        source: Source,
+        tick: u64,
+        outcome: Outcome,
+        durations: &[Duration],
+    ) -> Result<bool, TaskError> {
+        let metrics = &self.setup.metrics.scrapes;
+        let by_source = BySource {
+            source: source.as_str(),
+        };
+        for took in durations {
+            metrics
+                .duration
+                .get_or_create(&by_source)
+                .observe(took.as_secs_f64());
+        }
+        let result = match outcome {
+            Outcome::Pending => return Ok(false),
+            Outcome::Gone => {
+                let name = source.as_str();
+                return Err(TaskError::message(format!("the source {name} has ended")));
+            }
+            Outcome::Busy => {
+                metrics.busy.get_or_create(&by_source).inc();
+                Err(Failure::new(
+                    FailureKind::Busy,
+                    "still at the scrape of an earlier tick",
+                ))
+            }
+            Outcome::Answered(result) => result,
+        };
+        if let Err(failure) = &result {
+            let kind = failure.kind.as_str();
+            let label = BySourceKind {
+                source: source.as_str(),
+                kind,
+            };
+            metrics.failures.get_or_create(&label).inc();
+        }
+        let good = result.is_ok();
+        self.board.tell(source, tick, result);
+        Ok(good)
+    }
+
+    /// Says when the kubelet knows this node by another name: then it is another node's kubelet, or
+    /// the agent was started with another node's name.
+    fn compare_names(&mut self) {
+        let summary = self.feeds.summary.as_ref().and_then(Feed::last);
+        let name = summary.map_or("", |reading| reading.values.node_name.as_str());
+        let other = Some(name).filter(|name| !name.is_empty() && *name != self.setup.node);
+        if self.misnamed.as_deref() == other {
+            return;
+        }
+        self.misnamed = other.map(logging::escape);
+        let Some(name) = &self.misnamed else {
+            self.setup.readiness.clear(NAME_NOTE);
+            return;
+        };
+        let node = &self.setup.node;
+        let reason = format!("kubelet calls this node {name}, not {node}: check --node-name");
+        tracing::warn!(reason, "node has two names");
+        self.setup.readiness.note(NAME_NOTE, Note::Degraded(reason));
+    }
+
+    fn count_odd(&self, fresh: &[Source]) {
+        let odd = |source| match source {
+            Source::Summary => self
+                .feeds
+                .summary
+                .as_ref()
+                .and_then(Feed::last)
+                .map(|r| r.values.odd_count),
+            Source::Resource => self
+                .feeds
+                .resource
+                .as_ref()
+                .and_then(Feed::last)
+                .map(|r| r.values.odd_count),
+            _ => None,
+        };
+        for source in fresh {
+            if let Some(count) = odd(*source).filter(|count| *count > 0) {
+                let label = BySource {
+                    source: source.as_str(),
+                };
+                self.setup
+                    .metrics
+                    .scrapes
+                    .odd
+                    .get_or_create(&label)
+                    .inc_by(count);
+            }
+        }
+    }
+
+    fn append(&mut self, tick: u64, merged: Merged) {
+        let Merged {
+            snapshot,
+            defs,
+            late_count,
+            refused_count,
+        } = merged;
+        let (entities, samples) = (snapshot.entities().len(), snapshot.sample_count());
+        let seq = self.setup.ring.push(tick, snapshot, defs);
+        let metrics = &self.setup.metrics.sampler;
+        metrics.rows.inc();
+        metrics.samples.inc_by(samples as u64);
+        metrics.late.inc_by(late_count);
+        metrics.entities.set(gauge(entities as u64));
+        metrics.refused.set(gauge(refused_count));
+        self.count_ring();
+        tracing::debug!(
+            tick,
+            seq,
+            entities,
+            samples,
+            late_count,
+            refused_count,
+            "row sampled"
+        );
+        if self.first_row.take().is_some() {
+            tracing::info!(tick, entities, samples, "first row sampled");
+        }
+    }
+
+    fn count_ring(&mut self) {
+        let stock = self.setup.ring.stock();
+        let metrics = &self.setup.metrics.ring;
+        metrics.rows.set(gauge(stock.rows as u64));
+        metrics.bytes.set(gauge(stock.bytes as u64));
+        for (kind, now, before) in [
+            ("age", stock.aged_rows, self.evicted.aged_rows),
+            ("memory", stock.crowded_rows, self.evicted.crowded_rows),
+            ("clock_step", stock.stepped_rows, self.evicted.stepped_rows),
+        ] {
+            if now > before {
+                metrics
+                    .evicted
+                    .get_or_create(&ByKind { kind })
+                    .inc_by(now - before);
+            }
+        }
+        self.evicted = stock;
+    }
+}
+
+async fn ask<T>(
+    feed: &mut Option<Feed<T>>,
+    trigger: &Trigger,
+    wait: Duration,
+) -> Option<(Outcome, Vec<Duration>)> {
+    let feed = feed.as_mut()?;
+    let outcome = feed.scrape(trigger.clone(), wait).await;
+    Some((outcome, feed.take_durations()))
+}
+
+fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,260 @@
+//! The two ends between the sampler and one source: questions one way, answers the other.
+//!
+//! Both queues hold one entry, and a question is only asked when the last one was answered, so
+//! neither can ever be full: when a source is still at an earlier question it is `busy`.
+
+use std::time::Duration;
+
+use cairn_proto::catalogue::Source;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Failure, Reading, Trigger};
+
+/// One question and one answer at a time: see the module's text.
+const QUEUE: usize = 1;
+
+/// What a scrape came to.
+#[derive(Debug)]
+pub struct Answer<T> {
+    /// The reading, or why there is none.
+    pub result: Result<Reading<T>, Failure>,
+    /// How long the scrape took.
+    pub took: Duration,
+}
+
+/// What a source did at one tick.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It answered: with the time of its reading (Unix ms), or with a failure. Also an answer to an
+    /// earlier tick that came meanwhile.
+    Answered(Result<u64, Failure>),
+    /// It works on the answer; the row is not held up for it.
+    Pending,
+    /// It is still at an earlier tick and was not asked.
+    Busy,
+    /// Its task or thread has ended.
+    Gone,
+}
+
+/// The sampler's end.
+#[derive(Debug)]
+pub struct Feed<T> {
+    source: Source,
+    triggers: mpsc::Sender<Trigger>,
+    answers: mpsc::Receiver<Answer<T>>,
+    // A question is out and not answered yet.
+    asked: bool,
+    // The last answer came within the wait, so the next one is waited for.
+    trusted: bool,
+    last: Option<Reading<T>>,
+    durations: Vec<Duration>,
+}
+
+/// The source's end.
+#[derive(Debug)]
+pub struct Worker<T> {
+    triggers: mpsc::Receiver<Trigger>,
+    answers: mpsc::Sender<Answer<T>>,
+}
+
+impl<T> Feed<T> {
+    /// Makes both ends.
+    #[must_use]
+    pub fn new(source: Source) -> (Self, Worker<T>) {
+        let (triggers, asked) = mpsc::channel(QUEUE);
+        let (answer, answers) = mpsc::channel(QUEUE);
+        let feed = Self {
+            source,
+            triggers,
+            answers,
+            asked: false,
+            trusted: true,
+            last: None,
+            durations: Vec::new(),
+        };
+        (
+            feed,
+            Worker {
+                triggers: asked,
+                answers: answer,
+            },
+        )
+    }
+
+    /// Which source it is.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// The newest good reading; `None` until there is one.
+    #[must_use]
+    pub fn last(&self) -> Option<&Reading<T>> {
+        self.last.as_ref()
+    }
+
+    /// Forgets the newest reading: its times belong to another run.
+    pub fn forget(&mut self) {
+        self.last = None;
+    }
+
+    /// How long the scrapes took whose answers came since the last call; at most two.
+    pub fn take_durations(&mut self) -> Vec<Duration> {
+        std::mem::take(&mut self.durations)
+    }
+
+    /// Asks for a scrape and waits for it at most for `wait`.
+    ///
+    /// A source that once took longer is asked and not waited for, until an answer took less: so a
+    /// slow source costs the row its wait once and not at every tick. Cancel safe: an answer that
+    /// comes later is taken by the next call.
+    pub async fn scrape(&mut self, trigger: Trigger, wait: Duration) -> Outcome {
+        let mut earlier = None;
+        if self.asked {
+            match self.answers.try_recv() {
+                Ok(answer) => earlier = Some(Outcome::Answered(self.accept(answer, wait))),
+                Err(mpsc::error::TryRecvError::Empty) => return Outcome::Busy,
+                Err(mpsc::error::TryRecvError::Disconnected) => return Outcome::Gone,
+            }
+        }
+        if self.triggers.try_send(trigger).is_err() {
+            return Outcome::Gone;
+        }
+        self.asked = true;
+        if !self.trusted {
+            return earlier.unwrap_or(Outcome::Pending);
+        }
+        match timeout_at(Instant::now() + wait, self.answers.recv()).await {
+            Ok(Some(answer)) => Outcome::Answered(self.accept(answer, wait)),
+            Ok(None) => Outcome::Gone,
+            Err(_) => {
+                self.trusted = false;
+                earlier.unwrap_or(Outcome::Pending)
+            }
+        }
+    }
+
+    fn accept(&mut self, answer: Answer<T>, wait: Duration) -> Result<u64, Failure> {
+        self.asked = false;
+        self.trusted = answer.took <= wait;
+        self.durations.push(answer.took);
+        let reading = answer.result?;
+        let taken_ms = reading.taken_ms;
+        self.last = Some(reading);
+        Ok(taken_ms)
+    }
+}
+
+impl<T> Worker<T> {
+    /// Waits for the next question; `None` when the sampler is gone. Cancel safe.
+    pub async fn next(&mut self) -> Option<Trigger> {
+        self.triggers.recv().await
+    }
+
+    /// Waits for the next question in a thread of its own.
+    pub fn blocking_next(&mut self) -> Option<Trigger> {
+        self.triggers.blocking_recv()
+    }
+
+    /// Answers the last question. Does not wait: there is room for one answer to one question.
+    pub fn answer(&self, answer: Answer<T>) {
+        // Without a sampler nobody wants the answer, and the next question will say so.
+        drop(self.answers.try_send(answer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cairn_runtime::clock::Clock;
+
+    use super::*;
+    use crate::sources::FailureKind;
+
+    const WAIT: Duration = Duration::from_secs(2);
+
+    fn trigger(tick: u64) -> Trigger {
+        Trigger {
+            tick,
+            line: Clock::driven(0).line(),
+        }
+    }
+
+    fn answer(value: u64, took_ms: u64) -> Answer<u64> {
+        Answer {
+            result: Ok(Reading {
+                values: Arc::new(value),
+                taken_ms: value,
+            }),
+            took: Duration::from_millis(took_ms),
+        }
+    }
+
+    fn value(feed: &Feed<u64>) -> Option<u64> {
+        feed.last().map(|reading| *reading.values)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_source_is_waited_for_once_and_trusted_again_when_it_is_fast() {
+        let (mut feed, mut worker) = Feed::new(Source::Summary);
+        let began = Instant::now();
+        assert!(matches!(
+            feed.scrape(trigger(1), WAIT).await,
+            Outcome::Pending
+        ));
+        assert_eq!(began.elapsed(), WAIT);
+        assert!(matches!(feed.scrape(trigger(2), WAIT).await, Outcome::Busy));
+        assert_eq!(worker.next().await.unwrap().tick, 1);
+        worker.answer(answer(1, 3_000));
+        // The answer to tick 1 counts at tick 3; tick 2 was never asked, tick 3 is not waited for.
+        assert!(matches!(
+            feed.scrape(trigger(3), WAIT).await,
+            Outcome::Answered(Ok(1))
+        ));
+        assert_eq!(began.elapsed(), WAIT);
+        assert_eq!(value(&feed), Some(1));
+        assert_eq!(worker.next().await.unwrap().tick, 3);
+        worker.answer(answer(3, 5));
+        assert!(matches!(
+            feed.scrape(trigger(4), WAIT).await,
+            Outcome::Answered(Ok(3))
+        ));
+        assert_eq!(began.elapsed(), WAIT * 2);
+        assert_eq!(feed.take_durations().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_keeps_the_last_good_reading() {
+        let (mut feed, mut worker) = Feed::new(Source::Summary);
+        let both = async {
+            for result in [Ok(7), Err(FailureKind::Parse)] {
+                worker.next().await.unwrap();
+                let failed = |kind| Failure::new(kind, "not what a kubelet sends");
+                let result = result
+                    .map(|v| Reading {
+                        values: Arc::new(v),
+                        taken_ms: v,
+                    })
+                    .map_err(failed);
+                worker.answer(Answer {
+                    result,
+                    took: Duration::ZERO,
+                });
+            }
+        };
+        let asked = async {
+            assert!(matches!(
+                feed.scrape(trigger(1), WAIT).await,
+                Outcome::Answered(Ok(7))
+            ));
+            let failed = feed.scrape(trigger(2), WAIT).await;
+            assert!(matches!(failed, Outcome::Answered(Err(_))));
+        };
+        tokio::join!(both, asked);
+        assert_eq!(value(&feed), Some(7));
+        drop(worker);
+        assert!(matches!(feed.scrape(trigger(3), WAIT).await, Outcome::Gone));
+    }
+}

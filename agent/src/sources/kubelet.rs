@@ -1,0 +1,224 @@
+//! The kubelet's endpoints over HTTPS.
+//!
+//! One task an endpoint, and one kept connection each: two endpoints on one connection would wait
+//! for each other. A scrape has one deadline for everything, the body a cap, and no redirect is
+//! followed: the token must not travel elsewhere.
+
+mod error;
+mod exchange;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_runtime::shutdown::Token;
+use cairn_runtime::tasks::TaskError;
+use cairn_runtime::tls::{Connector, Hint};
+use tokio::time::Instant;
+
+pub use self::error::Error;
+use self::exchange::Exchange;
+use super::{Answer, Reading, Worker, resource, scrape_deadline, summary};
+use crate::config::{Kubelet, KubeletTrust};
+
+/// The flags that mend a refused certificate.
+const HINT: Hint = Hint {
+    name_flag: "--kubelet-server-name",
+    ca_flag: "--kubelet-ca",
+};
+
+/// One thing that a kubelet answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The request's path.
+    pub path: &'static str,
+    /// The right that it needs.
+    pub right: &'static str,
+    /// What the answer's content type begins with.
+    pub content_type: &'static str,
+}
+
+/// The whole summary.
+pub const SUMMARY: Endpoint = Endpoint {
+    path: "/stats/summary",
+    right: "get nodes/stats",
+    content_type: "application/json",
+};
+
+/// The stable small set, as text.
+pub const RESOURCE: Endpoint = Endpoint {
+    path: "/metrics/resource",
+    right: "get nodes/metrics",
+    content_type: "text/plain",
+};
+
+/// What an endpoint's answer becomes.
+pub trait Body: Sized + Send + Sync + 'static {
+    /// Where it comes from.
+    const ENDPOINT: Endpoint;
+
+    /// Parses an answer.
+    ///
+    /// # Errors
+    ///
+    /// It is not such an answer.
+    fn parse(body: &[u8]) -> Result<Self, Error>;
+}
+
+impl Body for summary::Summary {
+    const ENDPOINT: Endpoint = SUMMARY;
+
+    fn parse(body: &[u8]) -> Result<Self, Error> {
+        summary::parse(body).map_err(|source| Error::Summary { source })
+    }
+}
+
+impl Body for resource::Resource {
+    const ENDPOINT: Endpoint = RESOURCE;
+
+    fn parse(body: &[u8]) -> Result<Self, Error> {
+        resource::parse(body).map_err(|source| Error::Resource { source })
+    }
+}
+
+/// Scrapes an endpoint at each question until the token is cancelled or the sampler is gone.
+///
+/// # Errors
+///
+/// None: the result is what a supervised task returns.
+pub async fn run<T: Body>(
+    kubelet: Kubelet,
+    interval_ms: u64,
+    mut worker: Worker<T>,
+    token: Token,
+) -> Result<(), TaskError> {
+    let deadline = scrape_deadline(interval_ms);
+    let mut client = Client::new(kubelet);
+    loop {
+        let trigger = tokio::select! {
+            biased;
+            () = token.cancelled() => return Ok(()),
+            trigger = worker.next() => trigger,
+        };
+        let Some(trigger) = trigger else {
+            return Ok(());
+        };
+        let began = Instant::now();
+        let taken_ms = trigger.line.unix_ms();
+        let scraped = tokio::select! {
+            biased;
+            () = token.cancelled() => return Ok(()),
+            scraped = client.scrape::<T>(deadline) => scraped,
+        };
+        let result = scraped
+            .map(|values| Reading {
+                values: Arc::new(values),
+                taken_ms,
+            })
+            .map_err(|error| error.failure(T::ENDPOINT));
+        worker.answer(Answer {
+            result,
+            took: began.elapsed(),
+        });
+    }
+}
+
+/// Scrapes one endpoint over one kept connection.
+#[derive(Debug)]
+struct Client {
+    kubelet: Kubelet,
+    // None while there is nothing to verify with.
+    connector: Option<Connector>,
+    // The address that worked last.
+    preferred: usize,
+    kept: Option<Exchange>,
+}
+
+impl Client {
+    fn new(kubelet: Kubelet) -> Self {
+        let trust = match &kubelet.trust {
+            KubeletTrust::Verified(trust) | KubeletTrust::Insecure(trust) => Some(trust),
+            KubeletTrust::Missing => None,
+        };
+        let connector = trust.map(|trust| {
+            let name = kubelet.server_name.clone();
+            Connector::new_with_hint(Arc::clone(trust), name, &["http/1.1"], HINT)
+        });
+        Self {
+            connector,
+            kubelet,
+            preferred: 0,
+            kept: None,
+        }
+    }
+
+    async fn scrape<T: Body>(&mut self, deadline: Duration) -> Result<T, Error> {
+        let body = tokio::time::timeout(deadline, self.read(T::ENDPOINT, deadline)).await;
+        if !matches!(body, Ok(Ok(_))) {
+            // Half an answer may still be on its way over a connection that failed.
+            self.kept = None;
+        }
+        match body {
+            Ok(body) => T::parse(&body?),
+            Err(_) => Err(Error::Deadline { deadline }),
+        }
+    }
+
+    async fn read(
+        &mut self,
+        endpoint: Endpoint,
+        deadline: Duration,
+    ) -> Result<bytes::Bytes, Error> {
+        let bearer = self.bearer()?;
+        if let Some(mut kept) = self.kept.take() {
+            let result = kept
+                .get(&self.kubelet, endpoint, bearer.as_ref(), deadline)
+                .await;
+            match result {
+                // The kubelet closes idle connections and restarts: that is no failure of a scrape.
+                Err(Error::Exchange { .. }) => {}
+                result => {
+                    self.kept = Some(kept);
+                    return result;
+                }
+            }
+        }
+        let mut fresh = self.connect(deadline).await?;
+        let body = fresh
+            .get(&self.kubelet, endpoint, bearer.as_ref(), deadline)
+            .await?;
+        self.kept = Some(fresh);
+        Ok(body)
+    }
+
+    /// Tries the addresses in order, the one that worked last first.
+    async fn connect(&mut self, deadline: Duration) -> Result<Exchange, Error> {
+        let connector = self.connector.as_ref().ok_or(Error::NoTrust)?;
+        let count = self.kubelet.addresses.len();
+        let each = deadline / u32::try_from(count.max(1)).unwrap_or(1);
+        let mut failed = Error::NoTrust;
+        for at in (0..count).map(|n| (self.preferred + n) % count) {
+            let Some(address) = self.kubelet.addresses.get(at) else {
+                continue;
+            };
+            match connector.connect(*address, each).await {
+                Ok(stream) => {
+                    self.preferred = at;
+                    return Exchange::open(stream).await;
+                }
+                Err(source) => failed = Error::Connect { source },
+            }
+        }
+        Err(failed)
+    }
+
+    /// The token, read anew: it is replaced about every hour. None where none may be sent.
+    fn bearer(&self) -> Result<Option<http::HeaderValue>, Error> {
+        match (&self.kubelet.trust, &self.kubelet.token_file) {
+            (KubeletTrust::Verified(_), Some(path)) => exchange::bearer(path).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Why a scrape of the kubelet failed.
+
+use std::time::Duration;
+
+use cairn_runtime::{body, files, logging, tls};
+
+use super::Endpoint;
+use crate::sources::{Failure, FailureKind, resource, summary};
+
+/// Why a scrape brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No file to verify the kubelet's certificate with.
+    #[error(
+        "no certificate to verify the kubelet with was found: give --kubelet-ca or --kubelet-cert"
+    )]
+    NoTrust,
+    /// The token's file could not be read.
+    #[error("no token for the kubelet: check --kubelet-token-file")]
+    ReadToken {
+        /// Which file, and why.
+        source: files::Error,
+    },
+    /// The token's file holds what no header can carry.
+    #[error("--kubelet-token-file is empty or holds characters that no token has")]
+    Token,
+    /// No verified connection.
+    #[error("no connection to the kubelet")]
+    Connect {
+        /// Why.
+        source: tls::ConnectError,
+    },
+    /// The connection broke before there was an answer.
+    #[error("kubelet closed the connection without an answer: check that it runs")]
+    Exchange {
+        /// What the connection said.
+        source: hyper::Error,
+    },
+    /// Not done in time.
+    #[error("kubelet did not answer within {deadline:?}: check its load and its log")]
+    Deadline {
+        /// The time given for everything.
+        deadline: Duration,
+    },
+    /// 401 or 403.
+    #[error("kubelet answered {code}")]
+    Refused {
+        /// The status.
+        code: u16,
+        /// Whether a token was shown.
+        with_token: bool,
+    },
+    /// Any other status than 200.
+    #[error("kubelet answered {code}")]
+    Status {
+        /// The status.
+        code: u16,
+    },
+    /// Another kind of content than was asked for.
+    #[error("kubelet answered with content type {found:?}: check what listens on that address")]
+    ContentType {
+        /// The content type found, escaped and cut.
+        found: String,
+    },
+    /// The body could not be read.
+    #[error("kubelet's answer could not be read")]
+    Body {
+        /// Why.
+        source: body::Error,
+    },
+    /// The body is no summary.
+    #[error("kubelet's answer could not be understood")]
+    Summary {
+        /// Why.
+        source: summary::Error,
+    },
+    /// The body is no resource answer.
+    #[error("kubelet's answer could not be understood")]
+    Resource {
+        /// Why.
+        source: resource::Error,
+    },
+}
+
+impl Error {
+    /// The kind, for metrics.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::NoTrust => FailureKind::Certificate,
+            Self::ReadToken { .. } | Self::Token => FailureKind::Read,
+            Self::Connect { source } => match source.kind() {
+                tls::ConnectKind::Connect => FailureKind::Connect,
+                tls::ConnectKind::Timeout => FailureKind::Timeout,
+                tls::ConnectKind::Certificate | tls::ConnectKind::Handshake => {
+                    FailureKind::Certificate
+                }
+            },
+            Self::Exchange { .. } => FailureKind::Connect,
+            Self::Deadline { .. } => FailureKind::Timeout,
+            Self::Refused { .. } => FailureKind::Auth,
+            Self::Status { .. } | Self::ContentType { .. } => FailureKind::Status,
+            Self::Body { source } => match source {
+                body::Error::TooLarge { .. } => FailureKind::TooLarge,
+                body::Error::Deadline { .. } => FailureKind::Timeout,
+                body::Error::Read { .. } => FailureKind::Connect,
+            },
+            Self::Summary { .. } | Self::Resource { .. } => FailureKind::Parse,
+        }
+    }
+
+    /// What people are told: the whole chain, the endpoint, and what to check.
+    pub(super) fn failure(&self, endpoint: Endpoint) -> Failure {
+        let Endpoint { path, right, .. } = endpoint;
+        let chain = logging::chain(self);
+        let (reason, missing_right) = match self {
+            Self::Refused {
+                with_token: false, ..
+            } => (
+                format!(
+                    "{chain} for {path} without a token: give --kubelet-token-file; it is sent \
+                     only where the certificate is verified"
+                ),
+                "",
+            ),
+            Self::Refused { code: 401, .. } => (
+                format!("{chain} for {path}: is --kubelet-token-file a token of this cluster?"),
+                "",
+            ),
+            Self::Refused { .. } => (
+                format!("{chain} for {path}: does the agent's ClusterRole allow {right}?"),
+                right,
+            ),
+            Self::Status { code: 300..400 } => (
+                format!("{chain}, a redirect, for {path}: check --kubelet"),
+                "",
+            ),
+            _ => (format!("{path}: {chain}"), ""),
+        };
+        Failure {
+            kind: self.kind(),
+            reason,
+            missing_right,
+        }
+    }
+}

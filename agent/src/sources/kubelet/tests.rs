@@ -1,0 +1,114 @@
+//! What people are told, and what is sent. The exchange itself is tested against a served kubelet.
+
+use std::path::Path;
+
+use super::*;
+use crate::sources::FailureKind;
+
+#[test]
+fn a_missing_right_is_named() {
+    let failure = Error::Refused {
+        code: 403,
+        with_token: true,
+    }
+    .failure(SUMMARY);
+    assert_eq!(
+        (failure.kind, failure.missing_right),
+        (FailureKind::Auth, "get nodes/stats")
+    );
+    let expected = "kubelet answered 403 for /stats/summary: does the agent's ClusterRole allow \
+                    get nodes/stats?";
+    assert_eq!(failure.reason, expected);
+    let failure = Error::Refused {
+        code: 403,
+        with_token: true,
+    }
+    .failure(RESOURCE);
+    assert_eq!(failure.missing_right, "get nodes/metrics");
+}
+
+#[test]
+fn a_refused_token_is_no_missing_right() {
+    let failure = Error::Refused {
+        code: 401,
+        with_token: true,
+    }
+    .failure(RESOURCE);
+    assert_eq!(
+        (failure.kind, failure.missing_right),
+        (FailureKind::Auth, "")
+    );
+    assert!(
+        failure.reason.contains("--kubelet-token-file"),
+        "{}",
+        failure.reason
+    );
+}
+
+#[test]
+fn without_a_token_the_flag_that_brings_one_is_named() {
+    let failure = Error::Refused {
+        code: 401,
+        with_token: false,
+    }
+    .failure(RESOURCE);
+    assert!(
+        failure
+            .reason
+            .contains("without a token: give --kubelet-token-file")
+    );
+}
+
+#[test]
+fn redirects_and_other_statuses_are_told() {
+    let failure = Error::Status { code: 302 }.failure(SUMMARY);
+    assert!(failure.reason.contains("redirect") && failure.kind == FailureKind::Status);
+    let failure = Error::Status { code: 500 }.failure(SUMMARY);
+    assert_eq!(failure.reason, "/stats/summary: kubelet answered 500");
+}
+
+#[test]
+fn a_token_goes_into_a_header_that_does_not_show_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    std::fs::write(&path, "abc\n").unwrap();
+    let value = exchange::bearer(&path).unwrap();
+    assert!(value.is_sensitive() && value.as_bytes() == b"Bearer abc");
+    std::fs::write(&path, "a\u{0}b").unwrap();
+    assert!(matches!(exchange::bearer(&path), Err(Error::Token)));
+    std::fs::write(&path, " \n").unwrap();
+    assert!(matches!(exchange::bearer(&path), Err(Error::Token)));
+    let missing = exchange::bearer(Path::new("/nonexistent/token")).unwrap_err();
+    assert_eq!(missing.kind(), FailureKind::Read);
+}
+
+#[test]
+fn no_token_leaves_over_a_connection_that_is_not_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    std::fs::write(&path, "abc").unwrap();
+    let kubelet = Kubelet {
+        addresses: vec!["127.0.0.1:10250".parse().unwrap()],
+        server_name: cairn_runtime::tls::server_name("node1").unwrap(),
+        trust: KubeletTrust::Insecure(cairn_runtime::tls::Trust::insecure()),
+        token_file: Some(path),
+    };
+    assert_eq!(Client::new(kubelet).bearer().unwrap(), None);
+}
+
+#[tokio::test]
+async fn without_anything_to_verify_with_nothing_is_dialled() {
+    let kubelet = Kubelet {
+        addresses: vec!["127.0.0.1:1".parse().unwrap()],
+        server_name: cairn_runtime::tls::server_name("node1").unwrap(),
+        trust: KubeletTrust::Missing,
+        token_file: None,
+    };
+    let mut client = Client::new(kubelet);
+    let error = client
+        .scrape::<resource::Resource>(Duration::from_secs(5))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::NoTrust));
+    assert!(error.failure(RESOURCE).reason.contains("--kubelet-ca"));
+}

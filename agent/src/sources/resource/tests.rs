@@ -1,0 +1,130 @@
+//! The recorded answer, and hostile ones.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const RECORDED: &[u8] = include_bytes!("../../../testdata/metrics_resource");
+
+#[test]
+fn the_recorded_answer_is_read_whole() {
+    let resource = parse(RECORDED).unwrap();
+    assert_eq!(resource.odd_count, 0);
+    let node = Cpu {
+        usage_core_nanos: 84_940_021_013,
+        time_ms: Some(1_795_332_407_714),
+    };
+    assert_eq!(resource.node, Some(node));
+    assert_eq!(resource.pods.len(), 1);
+    assert_eq!(resource.pods["shop"].len(), 5);
+    let burner = resource.pod("shop", "burner-6cb655c9bf-tt7hk").unwrap();
+    let cpu = Cpu {
+        usage_core_nanos: 3_233_033_851,
+        time_ms: Some(1_795_332_408_546),
+    };
+    assert_eq!(burner.cpu, Some(cpu));
+    assert_eq!(burner.containers.len(), 2);
+    let container = Container {
+        cpu: Some(Cpu {
+            usage_core_nanos: 2_698_091_047,
+            time_ms: Some(1_795_332_404_094),
+        }),
+        start_ms: Some(1_795_332_220_722),
+    };
+    assert_eq!(burner.containers["cpu"], container);
+}
+
+#[test]
+fn a_bad_line_is_counted_and_the_rest_survives() {
+    let body = b"node_cpu_usage_seconds_total 1.5 10\n\
+        pod_cpu_usage_seconds_total{namespace=\"a\",pod=\"b\"} NaN 10\n\
+        pod_cpu_usage_seconds_total{namespace=\"a\",pod=\"b\"} 1 -10\n\
+        pod_cpu_usage_seconds_total{namespace=\"a\",pod=\"b\"} 1 10 11\n\
+        pod_cpu_usage_seconds_total{namespace=\"a\"} 1 10\n\
+        pod_cpu_usage_seconds_total{namespace=\"a\",pod=\"b} 1 10\n\
+        container_start_time_seconds{container=\"c\",namespace=\"a\",pod=\"b\"\n\
+        pod_cpu_usage_seconds_total { pod = \"b\" , namespace = \"a\" , }\t2e0\t20\n\
+        something_else{x=\"y\"} nonsense\n\
+        node_cpu_usage_seconds_total 9.9 9";
+    let resource = parse(body).unwrap();
+    assert_eq!(resource.odd_count, 7);
+    assert_eq!(
+        resource.node.map(|cpu| cpu.usage_core_nanos),
+        Some(1_500_000_000)
+    );
+    let cpu = resource.pod("a", "b").unwrap().cpu.unwrap();
+    assert_eq!(
+        (cpu.usage_core_nanos, cpu.time_ms),
+        (2_000_000_000, Some(20))
+    );
+}
+
+#[test]
+fn label_values_are_unescaped() {
+    let body = br#"pod_cpu_usage_seconds_total{namespace="a\"\\\n\t,}",pod="b=\"{"} 1
+"#;
+    let resource = parse(body).unwrap();
+    let pod = resource.pod("a\"\\\n\\t,}", "b=\"{").unwrap();
+    assert_eq!(
+        pod.cpu,
+        Some(Cpu {
+            usage_core_nanos: 1_000_000_000,
+            time_ms: None
+        })
+    );
+}
+
+#[test]
+fn the_kubelets_own_error_fails_the_scrape() {
+    assert_eq!(parse(b"resource_scrape_error 1\n"), Err(Error::ScrapeError));
+    let both = b"node_cpu_usage_seconds_total 1.5 10\nresource_scrape_error 1\n";
+    assert_eq!(parse(both), Err(Error::ScrapeError));
+    assert!(parse(b"resource_scrape_error 0\n").is_ok());
+}
+
+#[test]
+fn what_is_no_answer_is_refused() {
+    for body in [
+        &b""[..],
+        b"<html></html>\n",
+        b"{\"node\":{}}\n",
+        b"other_total 1\n",
+    ] {
+        assert_eq!(parse(body), Err(Error::Nothing));
+    }
+}
+
+#[test]
+fn a_cut_answer_never_has_a_shorter_number() {
+    let whole = parse(RECORDED).unwrap();
+    let mut cut_count = 0;
+    for end in (0..RECORDED.len()).step_by(7) {
+        let Ok(cut) = parse(&RECORDED[..end]) else {
+            continue;
+        };
+        cut_count += 1;
+        assert!(cut.node.is_none() || cut.node == whole.node);
+        for (name, pod) in cut.pods.get("shop").into_iter().flatten() {
+            let full = &whole.pods["shop"][name];
+            assert!(pod.cpu.is_none() || pod.cpu == full.cpu);
+            for (name, container) in &pod.containers {
+                assert_eq!(container.cpu, full.containers[name].cpu);
+            }
+        }
+    }
+    assert!(cut_count > 100);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(body in proptest::collection::vec(any::<u8>(), 0..400)) {
+        drop(parse(&body));
+    }
+
+    #[test]
+    fn no_changed_byte_panics(at in 0..RECORDED.len(), byte: u8) {
+        let mut body = RECORDED.to_vec();
+        body[at] = byte;
+        drop(parse(&body));
+    }
+}

@@ -1,0 +1,115 @@
+//! The kubelet's `/stats/summary`, parsed.
+//!
+//! Pure. Everything may be absent or null; what is not understood is treated as absent and counted,
+//! and a pod that is no pod loses itself alone.
+
+mod raw;
+#[cfg(test)]
+mod tests;
+
+/// Why a body is no summary.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not JSON, or not an object of the right shape.
+    #[error("summary is not the JSON that a kubelet sends: check what answers on that address")]
+    Json {
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// JSON without a node.
+    #[error("summary has no node: check what answers on that address")]
+    NoNode,
+}
+
+/// CPU time of one cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpu {
+    /// When it was measured, Unix ms.
+    pub time_ms: u64,
+    /// CPU time used, cumulative, ns.
+    pub usage_core_nanos: u64,
+}
+
+/// Memory of one cgroup, bytes. At least one value is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// When it was measured, Unix ms.
+    pub time_ms: u64,
+    /// In use, page cache included.
+    pub usage_bytes: Option<u64>,
+    /// In use without inactive page cache.
+    pub working_set_bytes: Option<u64>,
+    /// Anonymous.
+    pub rss_bytes: Option<u64>,
+}
+
+/// Counters of the default interface of one network namespace. At least one value is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// When it was measured, Unix ms.
+    pub time_ms: u64,
+    /// Received, cumulative, bytes.
+    pub rx_bytes: Option<u64>,
+    /// Sent, cumulative, bytes.
+    pub tx_bytes: Option<u64>,
+    /// Receive errors, cumulative.
+    pub rx_errors: Option<u64>,
+    /// Send errors, cumulative.
+    pub tx_errors: Option<u64>,
+}
+
+/// What a node, pod and container have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Name of a container or system container; empty for node and pod.
+    pub name: String,
+    /// When it began, Unix ms; `None` when the kubelet does not say.
+    pub start_ms: Option<u64>,
+    /// CPU time.
+    pub cpu: Option<Cpu>,
+    /// Memory.
+    pub memory: Option<Memory>,
+    /// Network; containers have none.
+    pub network: Option<Network>,
+}
+
+/// One pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// Its name; never empty.
+    pub name: String,
+    /// Its namespace; never empty.
+    pub namespace: String,
+    /// Its UID as the kubelet knows it; never empty.
+    pub uid: String,
+    /// The pod's own cgroup and network.
+    pub stats: Stats,
+    /// Its containers, in the kubelet's order; names may repeat.
+    pub containers: Vec<Stats>,
+}
+
+/// One answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The node's name as the kubelet knows it; empty when it does not say.
+    pub node_name: String,
+    /// The whole machine.
+    pub node: Stats,
+    /// The kubelet's system containers, in its order.
+    pub system: Vec<Stats>,
+    /// Pods, in the kubelet's order.
+    pub pods: Vec<Pod>,
+    /// Values, times, containers and pods that were there and not understood.
+    pub odd_count: u64,
+}
+
+/// Parses one answer.
+///
+/// # Errors
+///
+/// [`Error::Json`], [`Error::NoNode`].
+pub fn parse(body: &[u8]) -> Result<Summary, Error> {
+    let raw: raw::Summary<'_> =
+        serde_json::from_slice(body).map_err(|source| Error::Json { source })?;
+    raw::Reader::default().summary(raw).ok_or(Error::NoNode)
+}

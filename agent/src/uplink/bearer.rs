@@ -1,0 +1,67 @@
+//! The token for the aggregator.
+
+use std::fmt;
+use std::path::Path;
+
+use cairn_proto::limits::MAX_TOKEN_BYTES;
+use cairn_runtime::{files, logging};
+
+use super::{End, EndKind};
+
+/// A token, kept out of debug output.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Bearer(String);
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer(..)")
+    }
+}
+
+impl Bearer {
+    /// Reads a token file; `None` when there is none to read.
+    pub(super) fn read(path: Option<&Path>) -> Result<Option<Self>, End> {
+        let Some(path) = path else { return Ok(None) };
+        let bytes = files::read_small(path, MAX_TOKEN_BYTES)
+            .map_err(|error| refused(&logging::chain(&error)))?;
+        let token = bytes.trim_ascii();
+        // What a header can carry, and what every kind of token is made of.
+        if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
+            return Err(refused("it is empty or holds characters that no token has"));
+        }
+        Ok(Some(Self(String::from_utf8_lossy(token).into_owned())))
+    }
+
+    /// The token itself.
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+fn refused(why: &str) -> End {
+    End::new(EndKind::Auth, format!("--token-file: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_trimmed_and_never_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        assert_eq!(Bearer::read(None), Ok(None));
+        assert_eq!(Bearer::read(Some(&path)).unwrap_err().kind, EndKind::Auth);
+        std::fs::write(&path, "abc.def\n").unwrap();
+        let bearer = Bearer::read(Some(&path)).unwrap().unwrap();
+        assert_eq!(
+            (bearer.expose(), format!("{bearer:?}")),
+            ("abc.def", "Bearer(..)".to_owned())
+        );
+        for bad in ["", "\n", "a b", "a\u{e9}"] {
+            std::fs::write(&path, bad).unwrap();
+            let end = Bearer::read(Some(&path)).unwrap_err();
+            assert!(end.reason.contains("--token-file"), "{bad:?}");
+        }
+    }
+}

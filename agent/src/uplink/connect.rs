@@ -1,0 +1,144 @@
+//! One verified HTTP/2 connection to one address, with a gRPC client on it.
+
+use std::any::Any;
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use cairn_proto::limits::MAX_FRAME_BYTES;
+use cairn_proto::v1::ingest_client::IngestClient;
+use cairn_runtime::logging;
+use cairn_runtime::tasks::Children;
+use cairn_runtime::tls::{Connector, Hint};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper::rt::Executor as _;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tonic::body::Body;
+use tower_service::Service;
+
+use super::{End, EndKind};
+use crate::config::Aggregator;
+
+/// The flags that mend a refused certificate.
+const HINT: Hint = Hint {
+    name_flag: "--aggregator-server-name",
+    ca_flag: "--aggregator-ca",
+};
+
+/// Time for TCP and both handshakes: a healthy aggregator answers in milliseconds, and one that
+/// does not must be tried again within the five seconds in which streaming resumes.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A connection on which nothing came for the interval is asked, and given up after the timeout: a
+/// peer that vanished without a word is noticed within 15 s.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
+
+/// Makes the connector of an aggregator.
+pub(super) fn connector(target: &Aggregator) -> Connector {
+    let (trust, name) = (Arc::clone(&target.trust), target.server_name.clone());
+    Connector::new_with_hint(trust, name, &["h2"], HINT)
+}
+
+/// An open connection. Dropping it closes it.
+pub(super) struct Link {
+    pub(super) client: IngestClient<Channel>,
+    // The guard that ends the connection's tasks.
+    _connection: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// Connects, within [`CONNECT_DEADLINE`].
+    pub(super) async fn open(
+        target: &Aggregator,
+        connector: &Connector,
+        address: SocketAddr,
+    ) -> Result<Self, End> {
+        let opened = Self::handshake(target, connector, address);
+        tokio::time::timeout(CONNECT_DEADLINE, opened)
+            .await
+            .unwrap_or_else(|_| {
+                let reason = format!("no HTTP/2 connection within {CONNECT_DEADLINE:?}");
+                Err(End::new(EndKind::Timeout, reason))
+            })
+    }
+
+    async fn handshake(
+        target: &Aggregator,
+        connector: &Connector,
+        address: SocketAddr,
+    ) -> Result<Self, End> {
+        let stream = connector
+            .connect(address, CONNECT_DEADLINE)
+            .await
+            .map_err(|error| End::of_connect(&error))?;
+        if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+            let reason = format!("{address} does not speak HTTP/2: check --aggregator");
+            return Err(End::new(EndKind::Protocol, reason));
+        }
+        let host = if target.host.contains(':') {
+            format!("[{}]", target.host)
+        } else {
+            target.host.clone()
+        };
+        let origin = format!("https://{host}:{}", target.port).parse::<http::Uri>();
+        let origin = origin.map_err(|error| End::new(EndKind::Protocol, error.to_string()))?;
+        Self::over(stream, origin).await
+    }
+
+    /// Speaks HTTP/2 over an open stream of bytes.
+    pub(super) async fn over<T>(stream: T, origin: http::Uri) -> Result<Self, End>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let children = Children::new();
+        let (sender, connection) = http2::Builder::new(children.clone())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(KEEPALIVE.0)
+            .keep_alive_timeout(KEEPALIVE.1)
+            .keep_alive_while_idle(true)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| End::new(EndKind::Closed, logging::chain(&error)))?;
+        let guard = Box::new(children.abort_on_drop());
+        // Its error also ends the stream, which tells it.
+        children.execute(async move { drop(connection.await) });
+        let client = IngestClient::with_origin(Channel { sender }, origin)
+            .max_decoding_message_size(MAX_FRAME_BYTES)
+            .max_encoding_message_size(MAX_FRAME_BYTES);
+        Ok(Self {
+            client,
+            _connection: guard,
+        })
+    }
+}
+
+/// What the generated client sends its requests through.
+#[derive(Debug)]
+pub(super) struct Channel {
+    sender: http2::SendRequest<Body>,
+}
+
+impl Service<http::Request<Body>> for Channel {
+    type Response = http::Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        self.sender.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        Box::pin(self.sender.send_request(request))
+    }
+}
