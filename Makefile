@@ -1,0 +1,93 @@
+# `make` lists the targets. Everything cargo cannot fetch by itself is looked after by scripts/deps.sh.
+
+CARGO      ?= cargo
+# Extra arguments of every cargo command that resolves dependencies, e.g. --locked.
+CARGO_ARGS ?=
+
+# Where scripts/deps.sh puts a newer Node.js when the machine's own is too old.
+export PATH := $(CURDIR)/.tools/node_modules/.bin:$(PATH)
+
+.PHONY: help run test test-python test-web test-rust check check-static check-tree check-page check-rust \
+	check-deny bench build web fmt clean deps-run deps-test
+
+# Targets share cargo's and npm's directories, and the order below is meant: also under -j one at a time.
+.NOTPARALLEL:
+
+help:
+	@echo 'make run      two simulated nodes, two agents and the aggregator on this machine; Ctrl-C ends all'
+	@echo '              CAIRN_KUBELET=real reads the kubelet on 127.0.0.1:10250 (see scripts/run.sh)'
+	@echo 'make test     every test: Python, page, Rust, end to end, browser'
+	@echo 'make check    everything the build server runs: check-static, then test'
+	@echo 'make bench    measures speed and freshness (release build)'
+	@echo 'make build    the page and all binaries, into target/debug'
+	@echo 'make web      the page only, into aggregator/web/dist'
+	@echo 'make fmt      formats the Rust sources'
+	@echo 'make clean    removes everything that was built or installed below this directory'
+
+deps-run:
+	@scripts/deps.sh run
+
+deps-test:
+	@scripts/deps.sh test
+
+web: deps-run
+	@scripts/web.sh
+
+build: web
+	$(CARGO) build $(CARGO_ARGS) --workspace --bins
+
+run: web
+	@CARGO='$(CARGO)' CARGO_ARGS='$(CARGO_ARGS)' scripts/run.sh
+
+# Cheapest first; the end-to-end tests come last.
+test: deps-test test-python test-web test-rust
+
+test-python: deps-test
+	python3 -B -m unittest discover --start-directory tests/expect
+
+test-web: deps-test
+	npm --prefix aggregator/web test
+
+# End-to-end tests start the built binaries, so these are built first.
+test-rust: deps-test web
+	$(CARGO) build $(CARGO_ARGS) --workspace --bins
+	$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast --doc
+	$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast --lib --bins --tests
+
+check: check-static test
+
+check-static: deps-test check-tree check-page check-rust check-deny
+
+check-tree:
+	scripts/check-sizes.sh
+	scripts/check-text.sh
+	scripts/check-lock.sh
+	scripts/check-shell.sh
+
+check-page: deps-test
+	npm --prefix aggregator/web run check
+
+# The page is embedded by the aggregator's build, so it has to be there first.
+check-rust: web
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(CARGO_ARGS) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(CARGO_ARGS) --workspace --no-deps
+
+# Licences, bans and sources; advisories need a network and are the build server's own matter.
+check-deny:
+	@if command -v cargo-deny >/dev/null 2>&1; then \
+		$(CARGO) deny check bans licenses sources; \
+	else \
+		echo 'check-deny: cargo-deny is not installed, skipped'; \
+	fi
+
+bench: web
+	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent -p cairn-aggregator
+	$(CARGO) run $(CARGO_ARGS) --release -p cairn-tests --bin bench
+
+fmt:
+	$(CARGO) fmt --all
+
+clean:
+	$(CARGO) clean
+	rm -rf .run .tools aggregator/web/dist aggregator/web/node_modules tests/browser/node_modules tests/browser/shots

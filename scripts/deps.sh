@@ -1,0 +1,182 @@
+#!/bin/sh
+# Makes sure that everything outside of cargo that a build needs is there.
+#
+#   scripts/deps.sh run     to build and run: C compiler, Node.js with npm, curl; npm packages of the page
+#   scripts/deps.sh test    the same, and Python, Chromium and a font for the tests; npm packages of the browser test
+#
+# Missing Debian packages are installed when this runs as root; otherwise it prints what to install
+# and ends with 1. Where the Node.js found is too old (Debian 12), npm puts the one that
+# scripts/node/package-lock.json names into .tools/, which needs no root and touches nothing else.
+# Says nothing when there is nothing to do.
+set -eu
+cd "$(dirname "$0")/.."
+
+# Only there when the machine's own Node.js was too old; make and the other scripts do the same.
+PATH=$PWD/.tools/node_modules/.bin:$PATH
+export PATH
+# Debian's Node.js trusts the system's certificates, other builds only their own list: with these as
+# well, all of them reach npm's registry through whatever the machine trusts.
+certificates=/etc/ssl/certs/ca-certificates.crt
+NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-$certificates}
+export NODE_EXTRA_CA_CERTS
+
+# What the page's build tool asks for; aggregator/web/package.json says the same.
+node_wanted='20.19 (or 22.12 of a later line)'
+
+mode=${1:-run}
+case $mode in
+run | test) ;;
+*)
+    echo "usage: scripts/deps.sh [run|test]" >&2
+    exit 64
+    ;;
+esac
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+say() { printf 'deps: %s\n' "$*"; }
+fail() {
+    printf 'deps: %s\n' "$*" >&2
+    exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# version_ok VERSION MAJOR MINOR: is VERSION (1.2.3, v1.2.3, 1.2.3+deb1) at least MAJOR.MINOR?
+version_ok() {
+    version=${1#v}
+    major=${version%%.*}
+    rest=${version#*.}
+    minor=${rest%%[!0-9]*}
+    case $major in '' | *[!0-9]*) return 1 ;; esac
+    [ "$major" -gt "$2" ] || { [ "$major" -eq "$2" ] && [ "${minor:-0}" -ge "$3" ]; }
+}
+
+# node_version_ok VERSION: the early releases of the 21 and 22 lines lack what 20.19 has.
+node_version_ok() {
+    case ${1#v} in
+    20.*) version_ok "$1" 20 19 ;;
+    *) version_ok "$1" 22 12 ;;
+    esac
+}
+
+node_ok() { have node && node_version_ok "$(node --version 2>/dev/null || echo 0.0)"; }
+
+# A compiler without its libc headers is of no use, so a program is built to find out.
+compiler_ok() {
+    have cc || return 1
+    printf '#include <stdlib.h>\nint main(void) { return EXIT_SUCCESS; }\n' >"$scratch/probe.c"
+    cc -o "$scratch/probe" "$scratch/probe.c" >/dev/null 2>&1
+}
+
+node_too_old() {
+    fail "the page needs Node.js $node_wanted, the node first in PATH is $(node --version 2>/dev/null || echo missing),
+deps: and npm has none for $(uname -m). Use Debian 13 or newer, or put the bin directory of a newer build
+deps: first in PATH, then run this again"
+}
+
+missing_packages() {
+    compiler_ok || printf 'gcc libc6-dev '
+    have curl || printf 'curl '
+    # Node.js of Debian trusts the system's certificates only.
+    [ -e "$certificates" ] || printf 'ca-certificates '
+    [ "$mode" = test ] || return 0
+    have python3 || printf 'python3 '
+    [ -x "${CAIRN_CHROMIUM:-/usr/bin/chromium}" ] || printf 'chromium '
+    [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || printf 'fonts-dejavu-core '
+}
+
+# apt LABEL ARGUMENTS...: one apt-get call; shows its output only when it fails.
+apt() {
+    label=$1
+    shift
+    say "$label"
+    began=$(date +%s)
+    if ! DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@" \
+        >"$scratch/apt.log" 2>&1 </dev/null; then
+        tail -n 20 "$scratch/apt.log" >&2
+        fail "apt-get failed (above): check the network and /etc/apt/sources.list, then run this again"
+    fi
+    say "done in $(($(date +%s) - began)) s"
+}
+
+install_packages() {
+    packages=$(missing_packages)
+    have node || packages="${packages}nodejs "
+    if [ -z "$packages" ] && have npm; then
+        return 0
+    fi
+    if ! have apt-get || [ "$(id -u)" -ne 0 ]; then
+        have npm || packages="${packages}npm "
+        fail "missing on this machine. As root: apt-get update && apt-get install -y --no-install-recommends ${packages% }"
+    fi
+    apt "updating the package lists" update
+    if [ -n "$packages" ]; then
+        # shellcheck disable=SC2086 # a list of package names
+        apt "installing ${packages% }" install -y --no-install-recommends $packages
+    fi
+    # Some builds of nodejs bring npm along and conflict with Debian's, so this one comes after.
+    have npm || apt "installing npm" install -y --no-install-recommends npm
+    left=$(missing_packages)
+    [ -z "$left" ] || fail "still missing after the installation: ${left% }"
+}
+
+# A newer Node.js below .tools/ when the machine's own is too old. The npm packages used here are
+# nothing but the node binary of one architecture each; npm itself stays the machine's.
+newer_node() {
+    ! node_ok || return 0
+    say "Node.js is $(node --version 2>/dev/null || echo broken), and $node_wanted is needed: installing a newer one into .tools"
+    began=$(date +%s)
+    rm -rf .tools
+    mkdir .tools
+    # Ignores itself, in every checkout.
+    echo '*' >.tools/.gitignore
+    cp scripts/node/package.json scripts/node/package-lock.json .tools/
+    npm_ci .tools
+    # The shell remembers where it found the old one.
+    hash -r
+    node_ok || node_too_old
+    say "done in $(($(date +%s) - began)) s"
+}
+
+check_cargo() {
+    have cargo || fail "cargo is missing: install Rust from https://rustup.rs, then run this again"
+    wanted=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+    found=$(cargo --version | cut -d' ' -f2)
+    minor=${wanted#*.}
+    version_ok "$found" "${wanted%%.*}" "${minor%%.*}" ||
+        fail "cargo is $found, and $wanted is needed: install Rust from https://rustup.rs, which reads rust-toolchain.toml"
+}
+
+# npm_ci DIRECTORY: exactly what its lock file says, checked against the hashes in there.
+npm_ci() {
+    (cd "$1" && npm ci --no-audit --no-fund --loglevel=error) >"$scratch/npm.log" 2>&1 </dev/null || {
+        tail -n 20 "$scratch/npm.log" >&2
+        fail "npm ci failed in $1 (above): check the network and npm's registry setting, then run this again"
+    }
+}
+
+# npm_packages DIRECTORY: installs what its lock file says, once per content of the lock file.
+npm_packages() {
+    [ -f "$1/package-lock.json" ] || fail "$1/package-lock.json is missing: is the checkout complete?"
+    stamp=$1/node_modules/.cairn-lock
+    key="$(node --version) $(sha256sum <"$1/package-lock.json")"
+    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$key" ]; then
+        return 0
+    fi
+    say "installing the npm packages of $1"
+    began=$(date +%s)
+    npm_ci "$1"
+    printf '%s\n' "$key" >"$stamp"
+    say "done in $(($(date +%s) - began)) s"
+}
+
+check_cargo
+install_packages
+newer_node
+npm_packages aggregator/web
+if [ "$mode" = test ]; then
+    npm_packages tests/browser
+fi

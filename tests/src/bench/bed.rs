@@ -1,0 +1,195 @@
+//! A cluster on loopback to measure: simulated kubelets in this process, so that the moment at
+//! which they answer is known; real agents and a real aggregator as processes, over TLS, all on the
+//! driven clock.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use anyhow::{Context as _, Result};
+use cairn_runtime::clock::Mode;
+use cairn_runtime::shutdown::Token;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::pki::{Pki, Validity};
+use crate::proc::Proc;
+use crate::sim::{self, Control};
+use crate::system::{FIRST_TICK_MS, TRACE_START_MS};
+use crate::trace::{Options, Replay, Trace};
+
+/// Distance of the ticks.
+const INTERVAL_MS: u64 = 10_000;
+
+/// How far past a tick the clocks are stepped: later than any node's phase.
+const PAST_PHASE_MS: u64 = 500;
+
+const TOKEN: &str = "kubelet-token";
+
+/// One node.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) kubelet: Control,
+    pub(super) agent: Proc,
+    stop: Token,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The cluster; everything ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Bed {
+    pub(super) nodes: Vec<Node>,
+    pub(super) aggregator: Proc,
+    runtime: Runtime,
+    next_tick_ms: u64,
+    _dir: tempfile::TempDir,
+}
+
+impl Bed {
+    /// Starts recorded nodes, scaled to so many pods each; `None` shows the recorded pods.
+    pub(super) fn start(names: &[&str], pods: Option<usize>) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let pki = Pki::new(dir.path())?;
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let ca = pki.ca("ingest-ca")?;
+        let server = ca
+            .leaf("server")
+            .dns(&["localhost"])
+            .ips(&[loopback])
+            .write()?;
+        std::fs::write(dir.path().join("kubelet.token"), TOKEN)?;
+        let clock = clock_flag();
+        let (cert, key) = (text(&server.cert_pem), text(&server.key_pem));
+        let mut args = vec!["--clock", &clock, "--tls-cert", &cert, "--tls-key", &key];
+        for listener in ["--grpc-listen", "--http-listen", "--admin-listen"] {
+            args.extend([listener, "127.0.0.1:0"]);
+        }
+        args.extend(["--ingest-auth", "none", "--log", "warn"]);
+        let aggregator = Proc::start("cairn-aggregator", &args, &[])?;
+        let url = format!("https://{}", aggregator.addr("grpc")?);
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let nodes = names
+            .iter()
+            .map(|name| Node::start(name, pods, &url, dir.path()));
+        let nodes = nodes.collect::<Result<_>>()?;
+        Ok(Self {
+            nodes,
+            aggregator,
+            runtime,
+            next_tick_ms: FIRST_TICK_MS,
+            _dir: dir,
+        })
+    }
+
+    /// The aggregator's plain listener.
+    pub(super) fn http(&self) -> Result<SocketAddr> {
+        Ok(self.aggregator.addr("http")?)
+    }
+
+    /// The tick that was begun last, Unix ms.
+    pub(super) fn last_tick_ms(&self) -> u64 {
+        self.next_tick_ms - INTERVAL_MS
+    }
+
+    /// Begins the next tick: the aggregator and the kubelets know its time, the agents do not yet.
+    /// Gives the tick, Unix ms.
+    pub(super) fn begin(&mut self) -> Result<u64> {
+        let tick_ms = self.next_tick_ms;
+        self.next_tick_ms += INTERVAL_MS;
+        let now_ms = tick_ms + PAST_PHASE_MS;
+        self.aggregator.step(now_ms)?;
+        for node in &self.nodes {
+            self.runtime.block_on(node.kubelet.step(now_ms))?;
+        }
+        Ok(tick_ms)
+    }
+
+    /// Lets the agents sample the tick, all at the same time; returns when they have handed their
+    /// rows to their sessions.
+    pub(super) fn sample(&self, tick_ms: u64) -> Result<()> {
+        let now_ms = tick_ms + PAST_PHASE_MS;
+        std::thread::scope(|scope| {
+            let step = |node: &'_ Node| node.agent.step(now_ms);
+            let others = self.nodes.iter().skip(1);
+            let threads: Vec<_> = others.map(|node| scope.spawn(move || step(node))).collect();
+            let first = self.nodes.first().map_or(Ok(()), step);
+            let rest = threads.into_iter().map(|thread| match thread.join() {
+                Ok(stepped) => stepped,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            std::iter::once(first)
+                .chain(rest)
+                .collect::<Result<(), _>>()
+        })?;
+        Ok(())
+    }
+}
+
+impl Node {
+    fn start(name: &str, pods: Option<usize>, aggregator: &str, dir: &Path) -> Result<Self> {
+        let leaf = Pki::new(dir)?.kubelet_default(name, Validity::Current)?;
+        let options = Options {
+            pods,
+            ..Options::starting(TRACE_START_MS)
+        };
+        let config = sim::Config {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            admin_listen: None,
+            cert: leaf.cert_pem,
+            key: leaf.key_pem,
+            token: Some(TOKEN.to_owned()),
+            clock: Mode::Driven {
+                start_unix_ms: TRACE_START_MS,
+            },
+            replay: Replay::new(&Trace::carried()?, name, options)?,
+        };
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let bound = runtime.block_on(sim::bind(config))?;
+        let (kubelet, addr, stop) = (bound.control(), bound.kubelet_addr(), Token::new());
+        let token = stop.clone();
+        let serve = move || runtime.block_on(bound.run(token));
+        let thread = std::thread::Builder::new()
+            .name(format!("kubelet of {name}"))
+            .spawn(serve)?;
+        let url = format!("https://{addr}");
+        let kubelet_ca = text(&dir.join(format!("{name}-kubelet-ca.pem")));
+        let kubelet_token = text(&dir.join("kubelet.token"));
+        let (ca, clock) = (text(&dir.join("ingest-ca.pem")), clock_flag());
+        let mut args = vec!["--node-name", name, "--clock", &clock, "--log", "warn"];
+        args.extend(["--aggregator", aggregator, "--aggregator-ca", &ca]);
+        args.extend(["--kubelet", &url, "--kubelet-ca", &kubelet_ca]);
+        args.extend([
+            "--kubelet-token-file",
+            &kubelet_token,
+            "--admin-listen",
+            "127.0.0.1:0",
+        ]);
+        let agent = Proc::start("cairn-agent", &args, &[])
+            .with_context(|| format!("the agent of {name} does not come up"));
+        // A thread that is not joined would outlive its certificates.
+        let agent = agent.inspect_err(|_| stop.cancel())?;
+        Ok(Self {
+            kubelet,
+            agent,
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the simulator has been reported by its thread.
+            drop(thread.join());
+        }
+    }
+}
+
+fn clock_flag() -> String {
+    format!("driven={TRACE_START_MS}")
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}

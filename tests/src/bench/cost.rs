@@ -1,0 +1,165 @@
+//! Goals 1, 2 and 7: what the processes use, on one node of 110 pods.
+//!
+//! The ticks follow each other as fast as they can be stepped; what is divided by is the number of
+//! ticks, so idle time between real ticks is not in the CPU figures.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::Line;
+use super::bed::Bed;
+use super::machine;
+use crate::deadline::Deadline;
+use crate::oracle::heapster;
+use crate::proc::Proc;
+use crate::rfc3339;
+use crate::sim::Endpoint;
+use crate::system::System;
+
+/// More than the window has, so that the ring and the window are full.
+const LEAST_TICKS: u32 = 120;
+
+/// As many scrapes as the goal is worded for.
+const MOST_TICKS: u32 = 1000;
+
+/// Ticks until everything is connected and warm.
+const WARM_TICKS: u32 = 10;
+
+const PODS: usize = 110;
+
+/// A row that was sent is in the window by then.
+const SOON: Duration = Duration::from_secs(10);
+
+pub(super) fn run(duration: Duration) -> Result<Vec<Line>> {
+    let mut bed = Bed::start(&["node1"], Some(PODS))?;
+    for _ in 0..WARM_TICKS {
+        tick(&mut bed)?;
+    }
+    let before = Used::of(&bed)?;
+    let deadline = Deadline::after(duration);
+    let mut ticks = 0;
+    while ticks < LEAST_TICKS || (ticks < MOST_TICKS && deadline.left().is_some()) {
+        tick(&mut bed)?;
+        ticks += 1;
+    }
+    arrived(&bed)?;
+    let used = Used::of(&bed)?.since(before);
+    ensure!(
+        used.scrapes == u64::from(ticks),
+        "{} scrapes in {ticks} ticks",
+        used.scrapes
+    );
+    let agent = &bed.nodes.first().context("no node")?.agent;
+    let data = format!("K scaled to {PODS} pods, 1 node, every 10 s, {ticks} ticks, TLS");
+    let line = |number, name, (value, unit), goal, more: &str| {
+        let data = format!("{data}; {more}");
+        Line {
+            number,
+            name,
+            value,
+            unit,
+            goal,
+            data,
+        }
+    };
+    let per_tick = |seconds: f64| (seconds * 1000.0 / f64::from(ticks), "ms");
+    let mib = |process: &Proc, key| Ok::<_, anyhow::Error>((kib(process, key)? / 1024.0, "MiB"));
+    let whole = "all of the agent: summary, resource, /proc, encoding, sending";
+    let peak = "peak, with its ring of 15 min";
+    let one = "peak, plain store; the goal is for 5,000 nodes";
+    Ok(vec![
+        line(
+            "1",
+            "agent_cpu_per_scrape",
+            per_tick(used.agent_seconds),
+            Some(1.5),
+            whole,
+        ),
+        line("2", "agent_rss", mib(agent, "VmHWM")?, Some(10.0), peak),
+        line(
+            "7",
+            "aggregator_cpu_per_row",
+            per_tick(used.aggregator_seconds),
+            None,
+            "one row a tick",
+        ),
+        line(
+            "7",
+            "aggregator_rss",
+            mib(&bed.aggregator, "VmHWM")?,
+            None,
+            one,
+        ),
+    ])
+}
+
+fn tick(bed: &mut Bed) -> Result<()> {
+    let tick_ms = bed.begin()?;
+    bed.sample(tick_ms)
+}
+
+/// Waits for the last tick, so that no row of the run is still under way.
+fn arrived(bed: &Bed) -> Result<()> {
+    let tick_ms = bed.last_tick_ms();
+    let http = bed.http()?;
+    let series = format!(
+        "nodes/node1/metrics/memory/usage?start={}",
+        rfc3339::format(tick_ms)
+    );
+    let is_there = || {
+        heapster::read(http, &series)
+            .ok()
+            .filter(|points| !points.is_empty())
+    };
+    Deadline::after(SOON).poll(is_there).with_context(|| {
+        format!(
+            "the tick {tick_ms} did not arrive:\n{}",
+            bed.aggregator.stderr()
+        )
+    })?;
+    Ok(())
+}
+
+/// What has been used since the start of the processes.
+#[derive(Clone, Copy, Debug)]
+struct Used {
+    agent_seconds: f64,
+    aggregator_seconds: f64,
+    scrapes: u64,
+}
+
+impl Used {
+    fn of(bed: &Bed) -> Result<Self> {
+        let node = bed.nodes.first().context("no node")?;
+        let seconds = |process, name| {
+            let value = System::metric(process, name, "")?;
+            ensure!(value > 0.0, "{name} is not in the metrics");
+            Ok(value)
+        };
+        Ok(Self {
+            agent_seconds: seconds(&node.agent, "cairn_agent_process_cpu_seconds_total")?,
+            aggregator_seconds: seconds(
+                &bed.aggregator,
+                "cairn_aggregator_process_cpu_seconds_total",
+            )?,
+            scrapes: node.kubelet.requests(Endpoint::Summary),
+        })
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            agent_seconds: self.agent_seconds - before.agent_seconds,
+            aggregator_seconds: self.aggregator_seconds - before.aggregator_seconds,
+            scrapes: self.scrapes - before.scrapes,
+        }
+    }
+}
+
+/// A line of the process's status, KiB.
+fn kib(process: &Proc, key: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+    let value = machine::after(&status, key).and_then(|text| text.strip_suffix("kB"));
+    let value = value.with_context(|| format!("the kernel does not tell {key}"))?;
+    Ok(value.trim().parse()?)
+}

@@ -1,0 +1,38 @@
+//! What the figures were measured on.
+
+use std::fs::read_to_string;
+
+/// Cores, memory, kernel and CPU model, a line each; what the kernel does not tell is `unknown`.
+pub(super) fn describe() -> Vec<String> {
+    let cpuinfo = read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let meminfo = read_to_string("/proc/meminfo").unwrap_or_default();
+    let release = read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let memory = after(&meminfo, "MemTotal")
+        .and_then(|text| text.strip_suffix(" kB")?.parse::<u64>().ok())
+        .map_or("unknown".to_owned(), |kib| {
+            format!("{:.1} GiB", kib as f64 / 1_048_576.0)
+        });
+    let kernel = release
+        .split('-')
+        .next()
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
+    vec![
+        format!("cores   {cores}"),
+        format!("memory  {memory}"),
+        format!("kernel  {}", kernel.unwrap_or("unknown")),
+        format!(
+            "CPU     {}",
+            after(&cpuinfo, "model name").unwrap_or("unknown")
+        ),
+    ]
+}
+
+/// What stands behind the first `key:` of a file of /proc.
+pub(super) fn after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        (found.trim() == key).then(|| value.trim())
+    })
+}

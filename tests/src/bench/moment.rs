@@ -1,0 +1,21 @@
+//! The moment at which something was seen.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Unix microseconds of the system's clock: the one that the simulator stamps its answers with.
+pub(super) fn unix_us() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+    let now = SystemTime::now();
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Lets others run between two looks; never longer than a millisecond, so that it does not show
+/// in what is measured.
+pub(super) fn breathe() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "blocks a benchmark's own thread, no runtime"
+    )]
+    std::thread::sleep(Duration::from_micros(200));
+}

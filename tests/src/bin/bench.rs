@@ -1,0 +1,51 @@
+//! `bench`: measures speed, size and freshness, and holds them against the goals.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cairn_runtime::exit::{self, Failure};
+use clap::Parser;
+use testkit::args;
+use testkit::bench::{self, Options, Part};
+
+/// Measures the built binaries and prints one line a goal.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Part to run; may be repeated. Without it all of them: wire, freshness, cost.
+    #[arg(long, value_name = "NAME", value_parser = part)]
+    only: Vec<Part>,
+    /// How long each part with processes may go on beyond its least number of ticks, seconds.
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    seconds: u64,
+}
+
+fn main() -> ExitCode {
+    match args::parse::<Args>() {
+        Ok(args) => {
+            let parts = if args.only.is_empty() {
+                Part::ALL.to_vec()
+            } else {
+                args.only
+            };
+            let options = Options {
+                parts,
+                duration: Duration::from_secs(args.seconds),
+            };
+            let result = bench::run(&options, &mut io::stdout().lock());
+            exit::report(result.map_err(|error| Failure::Other(format!("{error:#}"))))
+        }
+        Err(code) => code,
+    }
+}
+
+fn part(name: &str) -> Result<Part, String> {
+    Part::ALL
+        .into_iter()
+        .find(|part| part.name() == name)
+        .ok_or_else(|| {
+            let names = Part::ALL.map(Part::name).join(", ");
+            format!("expected one of {names}")
+        })
+}

@@ -1,0 +1,37 @@
+//! The test kit: everything that the end-to-end tests, the simulators and the benchmarks share.
+//!
+//! ```text
+//! trace, mix      what nodes say: the recording replayed, or generated
+//! pki             certificates of every shape that a test needs
+//! sim             a kubelet that serves a replay, with faults
+//! proc, system    the real binaries as processes; a whole cluster of them
+//! oracle          what was sampled, and whether an aggregator says the same
+//! bench, budgets  what `make bench` prints, and what may not grow unnoticed
+//! http1, rfc3339  a small blocking client; times as the APIs write them
+//! ```
+
+pub mod args;
+
+pub mod bench;
+
+pub mod budgets;
+
+pub mod deadline;
+
+pub mod http1;
+
+pub mod mix;
+
+pub mod oracle;
+
+pub mod pki;
+
+pub mod proc;
+
+pub mod rfc3339;
+
+pub mod sim;
+
+pub mod system;
+
+pub mod trace;

@@ -1,0 +1,179 @@
+//! What each kind promises.
+
+use cairn_proto::catalogue::{FIELDS, Kind as FieldKind, table};
+use cairn_proto::model::{ColumnId, EntityKind, Snapshot};
+
+use super::{Kind, Mix, Node, Options, Row};
+use crate::trace::{self, Replay, Trace};
+
+fn rows(options: Options, index: usize, count: usize) -> (Node, Vec<Row>) {
+    let mut node = Mix::new(options).unwrap().node(index).unwrap();
+    let rows = (0..count).map(|_| node.next_row().unwrap()).collect();
+    (node, rows)
+}
+
+fn cells(snapshot: &Snapshot, id: ColumnId) -> Vec<Option<u64>> {
+    snapshot
+        .column(id)
+        .map(|column| column.cells.clone())
+        .unwrap_or_default()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_rows_and_another_one_others() {
+    for kind in [Kind::K, Kind::C, Kind::B] {
+        let options = Options {
+            pods_per_node: Some(12),
+            churn_per_minute: 0.5,
+            ..Options::of(kind)
+        };
+        let (_, first) = rows(options.clone(), 0, 12);
+        let (_, second) = rows(options.clone(), 0, 12);
+        assert_eq!(first, second, "{kind:?}");
+        let (_, other) = rows(
+            Options {
+                seed: 2,
+                ..options.clone()
+            },
+            0,
+            12,
+        );
+        assert_ne!(first, other, "{kind:?}");
+        let (_, other) = rows(options, 2, 12);
+        assert_ne!(first, other, "{kind:?}");
+    }
+}
+
+#[test]
+fn rows_stand_on_the_grid_and_define_what_they_use() {
+    for kind in [Kind::K, Kind::C, Kind::B] {
+        let options = Options {
+            churn_per_minute: 1.0,
+            ..Options::of(kind)
+        };
+        let (node, rows) = rows(options.clone(), 0, 30);
+        let mut known = std::collections::BTreeSet::new();
+        for (row, seq) in rows.iter().zip(0..) {
+            assert_eq!(
+                (row.seq, row.tick_ms),
+                (seq, options.start_unix_ms + seq * 10_000)
+            );
+            for def in &row.new_defs {
+                assert!(known.insert(def.id), "{kind:?}: {def:?} twice");
+            }
+            assert!(
+                row.snapshot.entities().iter().all(|id| known.contains(id)),
+                "{kind:?}"
+            );
+        }
+        assert!(
+            known.len() > rows[0].snapshot.entities().len(),
+            "{kind:?}: no churn"
+        );
+        assert!(
+            node.defs().len() == known.len(),
+            "{kind:?}: forgot within the window"
+        );
+    }
+}
+
+#[test]
+fn the_recorded_kind_says_what_the_trace_says() {
+    let trace = Trace::carried().unwrap();
+    let start = trace.base_ms();
+    let replay = Replay::new(&trace, "node1", trace::Options::starting(start)).unwrap();
+    let mut node = Node::of_replay("node1", replay, start, 10_000, 0);
+    let row = node.next_row().unwrap();
+    let id = row
+        .new_defs
+        .iter()
+        .find(|def| def.kind == EntityKind::Node)
+        .unwrap()
+        .id;
+    let at = row.snapshot.position(id).unwrap();
+    let cell = |field| row.snapshot.cell(at, ColumnId::field(field));
+    assert_eq!(cell(table::MEMORY_USAGE), Some(772_976_640));
+    assert_eq!(cell(table::MEMORY_WORKING_SET), Some(690_171_904));
+    // The resource endpoint is at least as new as the summary, and to the millisecond.
+    assert!(cell(table::CPU) >= Some(74_258_655_783));
+    let container = row.new_defs.iter().find(|def| def.name == "cpu").unwrap();
+    let pod = row
+        .new_defs
+        .iter()
+        .find(|def| Some(def.id) == container.parent)
+        .unwrap();
+    assert_eq!(
+        (pod.kind, pod.namespace.as_str()),
+        (EntityKind::Pod, "shop")
+    );
+    assert!(pod.name.starts_with("burner-"), "{pod:?}");
+}
+
+#[test]
+fn in_the_default_mode_half_of_the_containers_use_cpu_in_whole_microseconds() {
+    let (_, rows) = rows(
+        Options {
+            pods_per_node: Some(60),
+            ..Options::of(Kind::C)
+        },
+        0,
+        2,
+    );
+    let containers: Vec<_> = rows[0]
+        .new_defs
+        .iter()
+        .filter(|def| def.kind == EntityKind::Container)
+        .collect();
+    assert_eq!(containers.len(), 120);
+    let cpu = |row: &Row, id| {
+        let at = row.snapshot.position(id).unwrap();
+        row.snapshot.cell(at, ColumnId::field(table::CPU)).unwrap()
+    };
+    let busy = containers
+        .iter()
+        .filter(|def| cpu(&rows[1], def.id) > cpu(&rows[0], def.id));
+    assert_eq!(busy.count(), 60);
+    for row in &rows {
+        let nanos = cells(&row.snapshot, ColumnId::field(table::CPU));
+        assert!(nanos.iter().flatten().all(|value| value % 1000 == 0));
+        let bytes = cells(&row.snapshot, ColumnId::field(table::MEMORY_WORKING_SET));
+        assert!(bytes.iter().flatten().all(|value| value % 4096 == 0));
+    }
+}
+
+#[test]
+fn all_busy_means_that_no_counter_stands_still() {
+    let (_, rows) = rows(Options::of(Kind::B), 0, 5);
+    for pair in rows.windows(2) {
+        for field in FIELDS
+            .iter()
+            .filter(|field| field.kind == FieldKind::Counter)
+        {
+            let id = ColumnId::field(field.id);
+            let (old, new) = (cells(&pair[0].snapshot, id), cells(&pair[1].snapshot, id));
+            assert!(
+                old.iter()
+                    .zip(&new)
+                    .all(|(old, new)| old.is_none() || old < new),
+                "{field:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_grows_with_the_number_of_pods_ever_seen() {
+    let options = Options {
+        pods_per_node: Some(10),
+        interval_ms: 60_000,
+        churn_per_minute: 1.0,
+        ..Options::of(Kind::C)
+    };
+    let (node, _) = rows(options, 0, 200);
+    // Each pod is three entities, and lives on in the window of 15 minutes after its end.
+    assert!(
+        node.defs().len() < 17 * 10 * 3 + 10,
+        "{}",
+        node.defs().len()
+    );
+}

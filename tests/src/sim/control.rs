@@ -1,0 +1,180 @@
+//! The state of a simulator, shared by its requests and the test.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use cairn_runtime::clock::{Clock, StepError};
+
+use super::fault::{Endpoint, Fault, Order, Reach, Slot};
+use crate::trace::Replay;
+
+/// Marked answers that are remembered: more than a benchmark run makes; the oldest go first.
+const SERVED_LIMIT: usize = 100_000;
+
+/// A step of the clock has nothing to wait for here.
+const STEP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A marked summary that was handed to the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The marker in it, bytes of node memory.
+    pub marker: u64,
+    /// When, Unix microseconds of the system's clock, whatever clock the simulator runs on.
+    pub unix_us: u64,
+}
+
+/// Looks at a running simulator and breaks it. Cheap to clone; all clones are one.
+#[derive(Clone, Debug)]
+pub struct Control {
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    replay: Replay,
+    clock: Clock,
+    token: Option<String>,
+    summary: Mutex<Slot>,
+    resource: Mutex<Slot>,
+    marker: Mutex<Option<u64>>,
+    served: Mutex<VecDeque<Served>>,
+    /// Requests in all and those with an Authorization header; by [`index`].
+    requests: [[AtomicU64; 2]; 3],
+}
+
+impl Control {
+    pub(super) fn new(replay: Replay, clock: Clock, token: Option<String>) -> Self {
+        Self {
+            state: Arc::new(State {
+                replay,
+                clock,
+                token,
+                summary: Mutex::default(),
+                resource: Mutex::default(),
+                marker: Mutex::default(),
+                served: Mutex::default(),
+                requests: Default::default(),
+            }),
+        }
+    }
+
+    /// Breaks or mends one endpoint or both, from the next request on.
+    pub fn fault(&self, order: &Order) {
+        if order.endpoint != Reach::Resource {
+            lock(&self.state.summary).set(order);
+        }
+        if order.endpoint != Reach::Summary {
+            lock(&self.state.resource).set(order);
+        }
+    }
+
+    /// How many requests an endpoint has had, refused and broken ones too.
+    #[must_use]
+    pub fn requests(&self, endpoint: Endpoint) -> u64 {
+        self.count(endpoint, 0)
+    }
+
+    /// How many of them came with an Authorization header, right or wrong.
+    #[must_use]
+    pub fn authorized_requests(&self, endpoint: Endpoint) -> u64 {
+        self.count(endpoint, 1)
+    }
+
+    /// Puts this number of bytes into the node's memory from the next answer on; `None` gives the
+    /// recorded figures again.
+    pub fn set_marker(&self, marker: Option<u64>) {
+        *lock(&self.state.marker) = marker;
+    }
+
+    /// Takes the list of marked summaries served since the last call, oldest first; at most the
+    /// last 100,000.
+    #[must_use]
+    pub fn take_served(&self) -> Vec<Served> {
+        lock(&self.state.served).drain(..).collect()
+    }
+
+    /// The simulator's clock, Unix milliseconds.
+    #[must_use]
+    pub fn unix_ms(&self) -> u64 {
+        self.state.clock.unix_ms()
+    }
+
+    /// Steps a driven clock.
+    ///
+    /// # Errors
+    ///
+    /// As the clock says: when it is not driven.
+    pub async fn step(&self, unix_ms: u64) -> Result<(), StepError> {
+        self.state.clock.step(unix_ms, STEP_DEADLINE).await
+    }
+
+    pub(super) fn replay(&self) -> &Replay {
+        &self.state.replay
+    }
+
+    pub(super) fn marker(&self) -> Option<u64> {
+        *lock(&self.state.marker)
+    }
+
+    /// Counts a request and says whether its Authorization header lets it in.
+    pub(super) fn admit(&self, endpoint: Endpoint, authorization: Option<&[u8]>) -> bool {
+        let row = self.state.requests.get(index(endpoint));
+        for counter in row
+            .into_iter()
+            .flatten()
+            .take(1 + usize::from(authorization.is_some()))
+        {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        match (&self.state.token, authorization) {
+            (None, _) => true,
+            (Some(token), Some(given)) => given.strip_prefix(b"Bearer ") == Some(token.as_bytes()),
+            (Some(_), None) => false,
+        }
+    }
+
+    pub(super) fn next_fault(&self, endpoint: Endpoint) -> Fault {
+        match endpoint {
+            Endpoint::Summary => lock(&self.state.summary).take(),
+            Endpoint::Resource => lock(&self.state.resource).take(),
+            Endpoint::Other => Fault::None,
+        }
+    }
+
+    /// Remembers that a marked summary leaves now.
+    pub(super) fn note_served(&self, marker: u64) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a benchmark measures real time, also when the replay's clock is driven"
+        )]
+        let now = SystemTime::now();
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix_us = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+        let mut served = lock(&self.state.served);
+        if served.len() == SERVED_LIMIT {
+            served.pop_front();
+        }
+        served.push_back(Served { marker, unix_us });
+    }
+
+    fn count(&self, endpoint: Endpoint, column: usize) -> u64 {
+        let row = self.state.requests.get(index(endpoint));
+        row.and_then(|row| row.get(column))
+            .map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+}
+
+fn index(endpoint: Endpoint) -> usize {
+    match endpoint {
+        Endpoint::Summary => 0,
+        Endpoint::Resource => 1,
+        Endpoint::Other => 2,
+    }
+}
+
+/// Nothing here leaves a half-done change behind, so a poisoned lock is as good as a whole one.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

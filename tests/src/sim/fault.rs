@@ -1,0 +1,148 @@
+//! What a test can break, and for how many requests.
+
+use serde::Deserialize;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `/stats/summary`.
+    Summary,
+    /// `/metrics/resource`.
+    Resource,
+    /// Any other path.
+    Other,
+}
+
+/// What an [`Order`] is about.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// `/stats/summary` alone.
+    Summary,
+    /// `/metrics/resource` alone.
+    Resource,
+    /// Both.
+    All,
+}
+
+/// How an answer is broken. As JSON: `{"kind":"slow","ms":500}`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Fault {
+    /// It is not.
+    None,
+    /// The whole answer comes this many milliseconds late.
+    Slow {
+        /// The delay, milliseconds.
+        ms: u64,
+    },
+    /// No byte is ever answered; the connection stays open.
+    Hang,
+    /// The connection is cut after this many bytes of the body.
+    Truncate {
+        /// How many bytes come.
+        at: usize,
+    },
+    /// A status instead of an answer, with the kubelet's text for 401 and 403.
+    Status {
+        /// The HTTP status, 100-599; another number gives 500.
+        code: u16,
+    },
+    /// The right header with a body of random bytes.
+    Garbage,
+    /// Spaces without end, until the client hangs up.
+    Endless,
+    /// A redirect to another path of the simulator; a request there is counted as
+    /// [`Endpoint::Other`].
+    Redirect,
+    /// The right body, said to be HTML.
+    ContentType,
+    /// The right body, so many bytes a second.
+    Drip {
+        /// The pace, bytes a second; 0 counts as 1.
+        bytes_per_s: u64,
+    },
+}
+
+/// An order to break one endpoint or both. As JSON:
+/// `{"endpoint":"summary","fault":{"kind":"hang"},"for_requests":3}`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// Which endpoint.
+    pub endpoint: Reach,
+    /// How. [`Fault::None`] mends it.
+    pub fault: Fault,
+    /// For how many requests; `None` until the next order.
+    #[serde(default)]
+    pub for_requests: Option<u64>,
+}
+
+/// The fault of one endpoint.
+#[derive(Debug)]
+pub(super) struct Slot {
+    fault: Fault,
+    left: Option<u64>,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self {
+            fault: Fault::None,
+            left: None,
+        }
+    }
+}
+
+impl Slot {
+    /// Follows an order for this endpoint.
+    pub(super) fn set(&mut self, order: &Order) {
+        self.fault = order.fault.clone();
+        self.left = order.for_requests;
+    }
+
+    /// The fault of the next request, which uses it up by one.
+    pub(super) fn take(&mut self) -> Fault {
+        match &mut self.left {
+            None => {}
+            Some(0) => *self = Self::default(),
+            Some(left) => *left -= 1,
+        }
+        self.fault.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fault, Order, Reach, Slot};
+
+    #[test]
+    fn orders_are_read_from_json() {
+        let read = |text: &str| serde_json::from_str::<Order>(text);
+        let order =
+            read(r#"{"endpoint":"summary","fault":{"kind":"slow","ms":5},"for_requests":null}"#);
+        let slow = Order {
+            endpoint: Reach::Summary,
+            fault: Fault::Slow { ms: 5 },
+            for_requests: None,
+        };
+        assert_eq!(order.unwrap(), slow);
+        let order = read(r#"{"endpoint":"all","fault":{"kind":"content_type"},"for_requests":2}"#);
+        assert_eq!(order.unwrap().endpoint, Reach::All);
+        assert!(read(r#"{"endpoint":"all","fault":{"kind":"explode"}}"#).is_err());
+        assert!(read(r#"{"endpoint":"all","fault":{"kind":"hang"},"for":1}"#).is_err());
+    }
+
+    #[test]
+    fn a_fault_lasts_for_the_requests_asked_for() {
+        let mut slot = Slot::default();
+        assert_eq!(slot.take(), Fault::None);
+        slot.set(&Order {
+            endpoint: Reach::Resource,
+            fault: Fault::Hang,
+            for_requests: Some(2),
+        });
+        let taken: Vec<Fault> = (0..4).map(|_| slot.take()).collect();
+        assert_eq!(taken, [Fault::Hang, Fault::Hang, Fault::None, Fault::None]);
+    }
+}

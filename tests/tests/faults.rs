@@ -1,0 +1,211 @@
+//! Kubelets that misbehave: the host goes on, no source waits for another, and the reason shows.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what cannot go on has failed"
+)]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde_json::Value;
+use testkit::deadline::Deadline;
+use testkit::system::{FIRST_TICK_MS, Options, System};
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn at(k: u64) -> u64 {
+    FIRST_TICK_MS + k * 10_000
+}
+
+fn one_node() -> System {
+    let options = Options {
+        nodes: vec!["node1".to_owned()],
+        ..Options::default()
+    };
+    let system = System::start(options).unwrap();
+    system.tick(at(0)).unwrap();
+    system.tick(at(1)).unwrap();
+    system
+}
+
+fn order(system: &System, endpoint: &str, fault: &str) {
+    let order = format!(r#"{{"endpoint":"{endpoint}","fault":{fault}}}"#);
+    let answer = system.nodes[0]
+        .kubelet
+        .post("admin", "/debug/fault", &order)
+        .unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+fn node(system: &System) -> Value {
+    system.overview().unwrap()["nodes"][0].clone()
+}
+
+/// The reason that the aggregator shows for a source; empty while it is fine.
+fn reason(system: &System, source: &str) -> String {
+    let node = node(system);
+    let sources = node["sources"].as_array().unwrap();
+    let found = sources.iter().find(|s| s["name"] == source);
+    found
+        .map(|s| s["reason"].as_str().unwrap().to_owned())
+        .unwrap_or_default()
+}
+
+/// Waits until the aggregator shows a reason with this in it.
+fn shows(system: &System, source: &str, part: &str) {
+    let shown = Deadline::after(SOON).poll(|| reason(system, source).contains(part).then_some(()));
+    assert!(
+        shown.is_some(),
+        "{:?} lacks {part:?}\n{}",
+        reason(system, source),
+        system.stderr()
+    );
+}
+
+/// Scenario: the summary breaks in every way that a test can make it break, one after another.
+/// Guarantees: every tick still has the host's figures and the CPU of the other endpoint; the
+/// reason and the missing right are shown by `/readyz?verbose`, by the aggregator, and counted; what
+/// was known is held; after the fault the source delivers again.
+#[test]
+fn a_broken_summary_stops_neither_the_host_nor_the_other_endpoint() {
+    let system = one_node();
+    let faults = [
+        (r#"{"kind":"status","code":401}"#, "401"),
+        (r#"{"kind":"status","code":403}"#, "nodes/stats"),
+        (r#"{"kind":"status","code":500}"#, "500"),
+        (r#"{"kind":"garbage"}"#, ""),
+        (r#"{"kind":"truncate","at":1000}"#, ""),
+        (r#"{"kind":"redirect"}"#, "redirect"),
+        (r#"{"kind":"content_type"}"#, "text/html"),
+    ];
+    for (k, (fault, part)) in (2..).zip(faults) {
+        order(&system, "summary", fault);
+        system.tick(at(k)).unwrap();
+        shows(
+            &system,
+            "summary",
+            if part.is_empty() { "summary" } else { part },
+        );
+        let node = node(&system);
+        assert!(node["series"]["load1"][0].is_number(), "{fault}: {node}");
+        assert!(node["series"]["cpu"][0].is_number(), "{fault}: {node}");
+        assert!(
+            node["series"]["memory"][0].is_number(),
+            "{fault}: held: {node}"
+        );
+        let agent = system.nodes[0].agent.as_ref().unwrap();
+        let ready = agent.get("admin", "/readyz?verbose").unwrap().text();
+        assert!(ready.contains("summary"), "{ready}");
+    }
+    let agent = system.nodes[0].agent.as_ref().unwrap();
+    let failures = System::metric(
+        agent,
+        "cairn_agent_scrape_failures_total",
+        "source=\"summary\"",
+    )
+    .unwrap();
+    assert!((failures - 7.0).abs() < 0.5, "{failures}");
+    order(&system, "summary", r#"{"kind":"none"}"#);
+    system.tick(at(9)).unwrap();
+    let well = Deadline::after(SOON).poll(|| reason(&system, "summary").is_empty().then_some(()));
+    assert!(well.is_some(), "{}", reason(&system, "summary"));
+}
+
+/// Scenario: the summary hangs, then drips, then never ends.
+/// Guarantees: each row comes, the first one late by no more than the bound and the others at
+/// once; `busy` is counted; values are withdrawn at max-age, not before.
+#[test]
+fn a_hanging_summary_delays_no_other_source() {
+    let system = one_node();
+    for (start, fault) in [
+        (2, r#"{"kind":"hang"}"#),
+        (5, r#"{"kind":"drip","bytes_per_s":100}"#),
+        (8, r#"{"kind":"endless"}"#),
+    ] {
+        order(&system, "summary", fault);
+        for k in start..start + 3 {
+            system.tick(at(k)).unwrap();
+            let node = node(&system);
+            assert!(
+                node["series"]["load1"][0].is_number(),
+                "{fault} at {k}: {node}"
+            );
+            assert!(
+                node["series"]["cpu"][0].is_number(),
+                "{fault} at {k}: {node}"
+            );
+        }
+    }
+    let agent = system.nodes[0].agent.as_ref().unwrap();
+    let busy = System::metric(agent, "cairn_agent_scrape_busy_total", "summary").unwrap();
+    assert!(busy >= 1.0, "{busy}");
+    order(&system, "summary", r#"{"kind":"hang"}"#);
+    for k in 11..14 {
+        system.tick(at(k)).unwrap();
+    }
+    let node = node(&system);
+    assert!(
+        node["series"]["memory"][0].is_null(),
+        "older than max-age: {node}"
+    );
+    assert!(node["series"]["load1"][0].is_number(), "{node}");
+}
+
+/// Scenario: the endpoint that CPU is taken from fails for good.
+/// Guarantees: after three ticks CPU comes from the summary, the series goes on, and it goes back
+/// after three good readings; no rate is negative or missing on the way.
+#[test]
+fn cpu_comes_from_the_summary_when_the_resource_endpoint_is_silent() {
+    let system = one_node();
+    order(&system, "resource", r#"{"kind":"status","code":500}"#);
+    for k in 2..8 {
+        system.tick(at(k)).unwrap();
+    }
+    order(&system, "resource", r#"{"kind":"none"}"#);
+    for k in 8..14 {
+        system.tick(at(k)).unwrap();
+    }
+    let usage = system
+        .json("/api/v1/model/nodes/node1/metrics/cpu/usage")
+        .unwrap();
+    let values: Vec<u64> = usage["metrics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["value"].as_u64().unwrap())
+        .collect();
+    assert_eq!(values.len(), 14);
+    assert!(values.is_sorted(), "{values:?}");
+    assert!(
+        values[7] > values[2],
+        "the summary's figures came in: {values:?}"
+    );
+    let rates = system
+        .json("/api/v1/model/nodes/node1/metrics/cpu/usage_rate")
+        .unwrap();
+    assert_eq!(rates["metrics"].as_array().unwrap().len(), 13, "{rates}");
+}
+
+/// Scenario: nothing listens where the kubelet should be.
+/// Guarantees: the host's figures arrive, and the refusal is explained.
+#[test]
+fn without_a_kubelet_the_host_is_reported() {
+    let options = Options {
+        nodes: vec!["node1".to_owned()],
+        ..Options::default()
+    };
+    let mut system = System::start(options).unwrap();
+    let mut args = system.agent_args(0).unwrap();
+    let at_flag = args.iter().position(|a| a == "--kubelet").unwrap();
+    let free = std::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let nobody = free.local_addr().unwrap();
+    drop(free);
+    args[at_flag + 1] = format!("https://{nobody}");
+    args.extend(["--clock", "driven=1795332326328"].map(str::to_owned));
+    let strs: Vec<&str> = args.iter().map(String::as_str).collect();
+    system.nodes[0].agent = Some(testkit::proc::Proc::start("cairn-agent", &strs, &[]).unwrap());
+    system.tick(at(0)).unwrap();
+    assert!(node(&system)["series"]["load1"][0].is_number());
+    shows(&system, "summary", &nobody.to_string());
+}
