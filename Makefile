@@ -5,7 +5,7 @@ CARGO      ?= cargo
 CARGO_ARGS ?=
 
 # Where scripts/deps.sh puts a newer Node.js when the machine's own is too old.
-export PATH := $(CURDIR)/.tools/node_modules/.bin:$(PATH)
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .PHONY: help run test test-python test-web test-rust check check-static check-tree check-page check-rust \
 	check-deny bench build web fmt clean deps-run deps-test

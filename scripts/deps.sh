@@ -12,7 +12,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 # Only there when the machine's own Node.js was too old; make and the other scripts do the same.
-PATH=$PWD/.tools/node_modules/.bin:$PATH
+PATH=$PWD/.tools/bin:$PATH
 export PATH
 # Debian's Node.js trusts the system's certificates, other builds only their own list: with these as
 # well, all of them reach npm's registry through whatever the machine trusts.
@@ -130,11 +130,15 @@ newer_node() {
     say "Node.js is $(node --version 2>/dev/null || echo broken), and $node_wanted is needed: installing a newer one into .tools"
     began=$(date +%s)
     rm -rf .tools
-    mkdir .tools
+    mkdir -p .tools/bin
     # Ignores itself, in every checkout.
     echo '*' >.tools/.gitignore
     cp scripts/node/package.json scripts/node/package-lock.json .tools/
     npm_ci .tools
+    # Not left to npm's own links: Debian 12's npm makes none for these packages.
+    for node in .tools/node_modules/node-linux-*/bin/node; do
+        [ ! -x "$node" ] || ln -sf "../${node#.tools/}" .tools/bin/node
+    done
     # The shell remembers where it found the old one.
     hash -r
     node_ok || node_too_old

@@ -14,7 +14,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-PATH=$PWD/.tools/node_modules/.bin:$PATH
+PATH=$PWD/.tools/bin:$PATH
 export PATH
 
 trace=tests/fixtures/kubelet-1.36/trace.tar.gz

@@ -4,7 +4,7 @@
 # aggregator is not compiled again for the same page.
 set -eu
 cd "$(dirname "$0")/.."
-PATH=$PWD/.tools/node_modules/.bin:$PATH
+PATH=$PWD/.tools/bin:$PATH
 export PATH
 cd aggregator/web
 

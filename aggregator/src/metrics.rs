@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_runtime::clock::Clock;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
@@ -44,61 +44,67 @@ impl Collector for StoreFigures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let (size, nodes) = (self.store.size(), self.store.nodes());
         let now_ms = self.clock.unix_ms();
-        let live = nodes.iter().filter(|n| n.live).count() as u64;
-        let failing = nodes
-            .iter()
-            .filter(|n| n.sources.iter().any(|s| !s.ok))
-            .count() as u64;
-        let silent = nodes.iter().filter(|n| n.live).map(|n| n.arrived_ms).min();
-        let silent_ms = silent.map_or(0, |arrived| now_ms.saturating_sub(arrived));
-        let skew = nodes
-            .iter()
-            .map(|n| n.offset_ms.unsigned_abs())
-            .max()
-            .unwrap_or(0);
+        let live = || nodes.iter().filter(|n| n.live);
+        let failing = nodes.iter().filter(|n| n.sources.iter().any(|s| !s.ok));
+        let silent_ms = live().map(|n| now_ms.saturating_sub(n.arrived_ms)).max();
+        let skew_ms = nodes.iter().map(|n| n.offset_ms.unsigned_abs()).max();
         let gaps: u64 = nodes.iter().map(|n| n.gap_rows).sum();
-        let mut gauge = |name: &str, help: &str, value: u64| {
-            let value = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            let metric = encoder.encode_descriptor(name, help, None, value.metric_type())?;
-            value.encode(metric)
+        let mut out = Figures {
+            encoder: &mut encoder,
         };
-        let prefix = |name: &str| format!("cairn_aggregator_{name}");
-        gauge(
-            &prefix("store_nodes"),
-            "Nodes with rows or a session",
-            size.nodes,
-        )?;
-        gauge(&prefix("store_rows"), "Rows held", size.rows)?;
-        gauge(&prefix("store_samples"), "Samples held", size.samples)?;
-        gauge(
-            &prefix("store_bytes"),
+        out.gauge("store_nodes", "Nodes with rows or a session", size.nodes)?;
+        out.gauge("store_rows", "Rows held", size.rows)?;
+        out.gauge("store_samples", "Samples held", size.samples)?;
+        out.gauge(
+            "store_bytes",
             "Bytes that the rows are counted as",
             size.bytes,
         )?;
-        gauge(
-            &prefix("store_window_milliseconds"),
-            "Time held at most",
-            self.window_ms,
+        out.seconds("store_window", "Time held at most", self.window_ms)?;
+        out.gauge(
+            "nodes_live",
+            "Nodes with an open stream",
+            live().count() as u64,
         )?;
-        gauge(&prefix("nodes_live"), "Nodes with an open stream", live)?;
-        gauge(
-            &prefix("nodes_failing"),
+        out.gauge(
+            "nodes_failing",
             "Nodes with a failing source",
-            failing,
+            failing.count() as u64,
         )?;
         let help = "Age of the newest row of the live node that has been silent for longest";
-        gauge(&prefix("nodes_silent_milliseconds"), help, silent_ms)?;
+        out.seconds("nodes_silent", help, silent_ms.unwrap_or(0))?;
         let help = "Largest difference of a node's clock to this one";
-        gauge(&prefix("nodes_clock_skew_milliseconds"), help, skew)?;
-        gauge(
-            &prefix("api_streams"),
-            "Open event streams of pages",
-            self.streams.count() as u64,
-        )?;
-        let help = "Rows that agents said will not come, of nodes in the window";
-        let value = ConstCounter::new(gaps);
-        let name = prefix("store_gap_rows");
-        let metric = encoder.encode_descriptor(&name, help, None, value.metric_type())?;
+        out.seconds("nodes_clock_skew", help, skew_ms.unwrap_or(0))?;
+        let streams = self.streams.count() as u64;
+        out.gauge("api_streams", "Open event streams of pages", streams)?;
+        out.gauge(
+            "store_gap_rows",
+            "Rows known not to come, of nodes in the window",
+            gaps,
+        )
+    }
+}
+
+/// Writes figures under the aggregator's prefix.
+struct Figures<'a, 'e> {
+    encoder: &'a mut DescriptorEncoder<'e>,
+}
+
+impl Figures<'_, '_> {
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let value = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+        self.put(&format!("cairn_aggregator_{name}"), help, &value)
+    }
+
+    fn seconds(&mut self, name: &str, help: &str, ms: u64) -> fmt::Result {
+        let value = ConstGauge::new(Duration::from_millis(ms).as_secs_f64());
+        self.put(&format!("cairn_aggregator_{name}_seconds"), help, &value)
+    }
+
+    fn put(&mut self, name: &str, help: &str, value: &impl EncodeMetric) -> fmt::Result {
+        let metric = self
+            .encoder
+            .encode_descriptor(name, help, None, value.metric_type())?;
         value.encode(metric)
     }
 }

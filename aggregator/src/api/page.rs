@@ -30,7 +30,8 @@ pub(super) fn answer(method: &Method, segments: &[&str]) -> Response {
     let Some(asset) = ASSETS.iter().find(|asset| asset.path == path) else {
         return answer::text(StatusCode::NOT_FOUND, "404 page not found\n");
     };
-    if let Some(refusal) = answer::not_get(method) {
+    // A monitor's HEAD is answered like GET; the server leaves the body out.
+    if let Some(refusal) = answer::not_get(method).filter(|_| method != Method::HEAD) {
         return refusal;
     }
     let mut response = Response::new(Body::from(asset.body));

@@ -1,0 +1,180 @@
+//! Answers of the model API against recorded answers of Heapster 1.6 on the recorded cluster:
+//! status, content type, key order, white space and types.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what cannot go on has failed"
+)]
+
+use std::fs;
+use std::path::Path;
+
+use testkit::system::{FIRST_TICK_MS, Options, System};
+
+/// A recorded answer.
+struct Reference {
+    status: u16,
+    content_type: Option<String>,
+    body: String,
+}
+
+fn reference(name: &str) -> Reference {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/reference/heapster");
+    let text = fs::read_to_string(root.join(name).with_extension("http")).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let content_type = head.lines().find_map(|l| l.strip_prefix("Content-Type: "));
+    Reference {
+        status,
+        content_type: content_type.map(|t| t.trim().to_owned()),
+        body: body.to_owned(),
+    }
+}
+
+/// The shape of a body: every string that is a value is `S`, every number `N`; what comes again in
+/// a list is there once. White space and keys stay as they are.
+fn shape(body: &str) -> String {
+    let mut out = String::new();
+    let mut chars = body.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c == '"' {
+            let text: String = chars.by_ref().take_while(|c| *c != '"').collect();
+            let is_key = chars.peek() == Some(&':');
+            // The time of "never" is part of the contract.
+            let kept = is_key || text.starts_with("0001-");
+            out.push_str(&if kept {
+                format!("\"{text}\"")
+            } else {
+                "\"S\"".to_owned()
+            });
+        } else if c.is_ascii_digit() {
+            while chars
+                .peek()
+                .is_some_and(|c| c.is_ascii_digit() || *c == '.')
+            {
+                chars.next();
+            }
+            out.push('N');
+        } else {
+            out.push(c);
+        }
+    }
+    let point = "   {\n    \"timestamp\": \"S\",\n    \"value\": N\n   }";
+    for (unit, separator) in [
+        (point, ",\n"),
+        ("  \"S\"", ",\n"),
+        ("{\"timestamp\":\"S\",\"value\":N}", ","),
+    ] {
+        let twice = format!("{unit}{separator}{unit}");
+        while out.contains(&twice) {
+            out = out.replace(&twice, unit);
+        }
+    }
+    out
+}
+
+#[test]
+fn answers_have_the_shape_of_the_recorded_ones() {
+    let system = System::start(Options::default()).unwrap();
+    for k in 0..6 {
+        system.tick(FIRST_TICK_MS + k * 10_000).unwrap();
+    }
+    let pods = system.json("/api/v1/model/namespaces/shop/pods/").unwrap();
+    let first = pods[0].as_str().unwrap();
+    let second = pods[1].as_str().unwrap();
+    let pod = format!("/api/v1/model/namespaces/shop/pods/{first}");
+    let container = format!("{pod}/containers/cpu");
+    let list = format!("namespaces/shop/pod-list/{first},{second},no-such-pod");
+    let routes = [
+        (
+            "cluster_cpu_usage_rate",
+            "/api/v1/model/metrics/cpu/usage_rate".to_owned(),
+        ),
+        ("cluster_metric_names", "/api/v1/model/metrics/".to_owned()),
+        ("nodes", "/api/v1/model/nodes/".to_owned()),
+        (
+            "node_memory_usage",
+            "/api/v1/model/nodes/node1/metrics/memory/usage".to_owned(),
+        ),
+        (
+            "node_metric_names",
+            "/api/v1/model/nodes/node1/metrics/".to_owned(),
+        ),
+        ("namespaces", "/api/v1/model/namespaces/".to_owned()),
+        (
+            "ns_metric_names",
+            "/api/v1/model/namespaces/shop/metrics".to_owned(),
+        ),
+        ("pods", "/api/v1/model/namespaces/shop/pods/".to_owned()),
+        (
+            "pod_list",
+            format!("/api/v1/model/{list}/metrics/memory/usage"),
+        ),
+        ("pod_metric_names", format!("{pod}/metrics")),
+        ("containers", format!("{pod}/containers")),
+        (
+            "container_cpu_usage_rate",
+            format!("{container}/metrics/cpu/usage_rate"),
+        ),
+        ("container_metric_names", format!("{container}/metrics")),
+        (
+            "freecontainers",
+            "/api/v1/model/nodes/node1/freecontainers/".to_owned(),
+        ),
+        (
+            "unknown_node",
+            "/api/v1/model/nodes/nope/metrics/cpu/usage_rate".to_owned(),
+        ),
+        ("unknown_route", "/api/v1/model/nope".to_owned()),
+        ("healthz", "/healthz".to_owned()),
+    ];
+    let mut wrong = Vec::new();
+    for (name, path) in &routes {
+        let expected = reference(name);
+        let found = system.get(path).unwrap();
+        let content_type = found.header("content-type").map(str::to_owned);
+        let body = found.text();
+        if found.status != expected.status || content_type != expected.content_type {
+            let (status, wanted) = (expected.status, &expected.content_type);
+            wrong.push(format!(
+                "{path}: {status} {wanted:?}, found {} {content_type:?}",
+                found.status
+            ));
+        }
+        if shape(&body) != shape(&expected.body) {
+            wrong.push(format!(
+                "{path}: expected the shape\n{}\nfound\n{}",
+                shape(&expected.body),
+                shape(&body)
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_time_that_is_none_is_refused_as_the_recorded_answer_begins() {
+    let system = System::start(Options::default()).unwrap();
+    system.tick(FIRST_TICK_MS).unwrap();
+    let expected = reference("bad_start");
+    let path = "/api/v1/model/nodes/node1/metrics/memory/usage?start=bad";
+    let found = system.get(path).unwrap();
+    assert_eq!(found.status, expected.status);
+    assert_eq!(
+        found.header("content-type"),
+        expected.content_type.as_deref()
+    );
+    // After the prefix the recorded answer quotes its own parser.
+    let prefix = "timestamp argument cannot be parsed: ";
+    assert!(expected.body.starts_with(prefix) && found.text().starts_with(prefix));
+}
+
+#[test]
+fn the_reader_of_shapes_tells_shapes_apart() {
+    let body = "{\"a\":[{\"timestamp\":\"x\",\"value\":1},{\"timestamp\":\"y\",\"value\":2}]}";
+    assert_eq!(shape(body), "{\"a\":[{\"timestamp\":\"S\",\"value\":N}]}");
+    assert_ne!(shape("[]"), shape("[1]"));
+    assert_ne!(shape("{\"a\": 1}"), shape("{\"a\":1}"));
+    assert_ne!(shape("{\"a\":1}"), shape("{\"b\":1}"));
+    assert_ne!(shape("{\"a\":1}"), shape("{\"a\":\"1\"}"));
+}
