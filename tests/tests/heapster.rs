@@ -91,6 +91,7 @@ fn answers_have_the_shape_of_the_recorded_ones() {
             "/api/v1/model/metrics/cpu/usage_rate".to_owned(),
         ),
         ("cluster_metric_names", "/api/v1/model/metrics/".to_owned()),
+        ("allkeys", "/api/v1/model/debug/allkeys".to_owned()),
         ("nodes", "/api/v1/model/nodes/".to_owned()),
         (
             "node_memory_usage",

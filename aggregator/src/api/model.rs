@@ -10,7 +10,7 @@ use http::{Method, StatusCode, header};
 use serde::Serialize;
 
 use super::route::{Route, Target};
-use super::series::{Point, metric_names, named, of_named, points};
+use super::series::{Point, metric_names, of_named, pods_by_name, points};
 use super::{Api, answer, path, time};
 use crate::query::{Bounds, View};
 use crate::store::{Entity, Selector};
@@ -68,6 +68,7 @@ pub(super) fn answer(api: &Api, request: &Request, segments: &[&str]) -> Respons
     }
     let view = api.view();
     match route {
+        Route::AllKeys => answer::pretty(&all_keys(&view)),
         Route::Nodes => names(&view, &Selector::Nodes),
         Route::Namespaces => {
             let namespaces = view.namespaces();
@@ -154,11 +155,12 @@ fn pod_list<'a>(
 ) -> MetricResultList {
     let ticks = view.ticks(view.published_ms(), bounds);
     let metric = HeapsterMetric::find(metric);
+    let pods = pods_by_name(view, namespace);
     let items = names.map(|name| {
-        let lives = named(view, Target::Pod(namespace, name));
+        let lives = pods.get(name);
         let points = lives
             .zip(metric)
-            .map(|(lives, metric)| of_named(view, &lives, metric, &ticks));
+            .map(|(lives, metric)| of_named(view, lives, metric, &ticks));
         MetricResult::from(points.unwrap_or_default())
     });
     MetricResultList {
@@ -174,6 +176,33 @@ fn names(view: &View, selector: &Selector<'_>) -> Response {
     names.sort_unstable();
     names.dedup();
     answer::pretty(&names)
+}
+
+/// What the reference calls the keys of its store, of everything that is there now, sorted.
+fn all_keys(view: &View) -> Vec<String> {
+    let current = |selector: Selector<'_>| {
+        let found = view.entities(&selector);
+        found.into_iter().filter(|entity| view.is_current(entity))
+    };
+    let mut keys = vec!["cluster".to_owned()];
+    keys.extend(view.namespaces().iter().map(|ns| format!("namespace:{ns}")));
+    for node in current(Selector::Nodes) {
+        let systems = current(Selector::Systems(&node.name));
+        keys.extend(systems.map(|c| format!("node:{}/container:{}", node.name, c.name)));
+        keys.push(format!("node:{}", node.name));
+    }
+    keys.extend(
+        current(Selector::Pods).map(|pod| format!("namespace:{}/pod:{}", pod.namespace, pod.name)),
+    );
+    keys.extend(current(Selector::AllContainers).map(|c| {
+        format!(
+            "namespace:{}/pod:{}/container:{}",
+            c.namespace, c.pod, c.name
+        )
+    }));
+    keys.sort_unstable();
+    keys.dedup();
+    keys
 }
 
 /// `start` and `end` of the query, both inclusive.

@@ -5,6 +5,8 @@ use crate::store::Selector;
 /// What is addressed below `/api/v1/model`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
+    /// Keys of everything that there is.
+    AllKeys,
     /// Names of the nodes.
     Nodes,
     /// Names of the namespaces.
@@ -64,6 +66,7 @@ impl<'a> Route<'a> {
     /// Reads the segments after `model`; `None` when there is no such route.
     pub(super) fn parse(segments: &[&'a str]) -> Option<Self> {
         match *segments {
+            ["debug", "allkeys"] => return Some(Route::AllKeys),
             ["nodes"] => return Some(Route::Nodes),
             ["namespaces"] => return Some(Route::Namespaces),
             ["namespaces", namespace, "pods"] => return Some(Route::Pods(namespace)),
@@ -123,6 +126,7 @@ mod tests {
 
     #[test]
     fn every_route_is_told_apart() {
+        assert_eq!(parse("debug/allkeys"), Some(Route::AllKeys));
         assert_eq!(parse("nodes"), Some(Route::Nodes));
         assert_eq!(parse("metrics"), Some(Route::MetricNames(Target::Cluster)));
         let rate = "cpu/usage_rate".to_owned();

@@ -3,15 +3,17 @@
 //! Its client matches items by name, adds series up by exact second, and fails as a whole on one
 //! value that is not an integer. All series of one answer therefore lie on the ticks of the sums.
 
+use std::collections::HashSet;
+
 use axum::response::Response;
 use cairn_proto::catalogue::HeapsterMetric;
 use http::{Method, StatusCode, Uri};
 use serde::Serialize;
 
 use super::route::Target;
-use super::series::{named, of_named};
+use super::series::{named, of_named, pods_by_name};
 use super::{Api, answer, time};
-use crate::query::{Bounds, View};
+use crate::query::{Bounds, Named, View};
 
 #[derive(Serialize)]
 struct List {
@@ -43,7 +45,9 @@ pub(super) fn answer(api: &Api, method: &Method, uri: &Uri, segments: &[&str]) -
     let view = api.view();
     match segments {
         ["nodes", node, "metrics", metric, _, ..] => {
-            answer::compact(&list(&view, metric, [*node].into_iter(), Target::Node))
+            let nodes = named(&view, Target::Node(node));
+            let lives = |_: &str| nodes.as_ref();
+            answer::compact(&list(&view, metric, [*node].into_iter(), lives))
         }
         [
             "namespaces",
@@ -56,20 +60,19 @@ pub(super) fn answer(api: &Api, method: &Method, uri: &Uri, segments: &[&str]) -
             ..,
         ] => {
             let names = pods.split(',').filter(|name| !name.is_empty());
-            answer::compact(&list(&view, metric, names, |pod| {
-                Target::Pod(namespace, pod)
-            }))
+            let pods = pods_by_name(&view, namespace);
+            answer::compact(&list(&view, metric, names, |name| pods.get(name)))
         }
         // The client's health check asks for paths that never existed and wants 200.
         _ => answer::text(StatusCode::OK, format!("URL: {}", uri.path())),
     }
 }
 
-fn list<'a>(
+fn list<'a, 'b>(
     view: &View,
     metric: &str,
     names: impl Iterator<Item = &'a str>,
-    target: impl Fn(&'a str) -> Target<'a>,
+    lives: impl Fn(&str) -> Option<&'b Named>,
 ) -> List {
     let (metric_name, found) = match metric {
         "cpu" => ("cpu", HeapsterMetric::find("cpu/usage_rate")),
@@ -78,12 +81,14 @@ fn list<'a>(
     };
     let ticks = view.ticks(view.published_ms(), Bounds::ALL);
     let mut items: Vec<Item> = Vec::new();
-    for name in names {
-        let Some((lives, metric)) = named(view, target(name)).zip(found) else {
+    // A name that is asked for twice is answered once: the client finds items by name.
+    let mut seen: HashSet<&str> = HashSet::new();
+    for name in names.filter(|name| seen.insert(name)) {
+        let Some((lives, metric)) = lives(name).zip(found) else {
             continue;
         };
-        let points = of_named(view, &lives, metric, &ticks);
-        if points.is_empty() || items.iter().any(|item| item.uids == [name]) {
+        let points = of_named(view, lives, metric, &ticks);
+        if points.is_empty() {
             continue;
         }
         let metric_points = points.into_iter().map(|p| MetricPoint {

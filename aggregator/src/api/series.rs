@@ -1,5 +1,8 @@
 //! Series by what is addressed, for every API that addresses names.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use cairn_proto::catalogue::{FIELDS, Field, HeapsterMetric, Kind, RateUnit, Sum};
 use cairn_proto::model::EntityKind;
 
@@ -27,6 +30,19 @@ pub(super) fn named(view: &View, target: Target<'_>) -> Option<Named> {
     let mut lives = view.entities(&target.selector()?);
     lives.retain(|entity| own_name.is_none_or(|name| *entity.name == *name));
     (!lives.is_empty()).then_some(Named { lives })
+}
+
+/// The lives of every pod name of a namespace: found once for a request that names many.
+pub(super) fn pods_by_name(view: &View, namespace: &str) -> HashMap<Arc<str>, Named> {
+    let mut pods: HashMap<Arc<str>, Named> = HashMap::new();
+    for pod in view.entities(&Selector::Namespace(namespace)) {
+        let named = pods.entry(Arc::clone(&pod.name));
+        named
+            .or_insert_with(|| Named { lives: Vec::new() })
+            .lives
+            .push(pod);
+    }
+    pods
 }
 
 /// The points of a metric within the bounds; none when there is nothing of that name.

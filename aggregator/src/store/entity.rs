@@ -75,6 +75,8 @@ pub struct Entity {
     pub kind: EntityKind,
     /// Namespace of a pod or of a container's pod; empty for others.
     pub namespace: Arc<str>,
+    /// Name of a container's pod; empty for others.
+    pub pod: Arc<str>,
     /// Its own name.
     pub name: Arc<str>,
     /// When its life began as its source says, or its first tick in the window, Unix ms: of two
@@ -110,6 +112,8 @@ pub enum Selector<'a> {
         /// Its name.
         name: &'a str,
     },
+    /// Every container of a pod.
+    AllContainers,
     /// The containers of all lives of one pod name.
     Containers {
         /// Namespace of the pod.
@@ -142,6 +146,7 @@ impl Selector<'_> {
             Selector::Pod { namespace, name } => {
                 def.kind == EntityKind::Pod && def.namespace == *namespace && def.name == *name
             }
+            Selector::AllContainers => def.kind == EntityKind::Container && pod.is_some(),
             Selector::Containers {
                 namespace,
                 pod: name,

@@ -295,6 +295,7 @@ impl Node {
                     path: path.clone(),
                     kind: def.kind,
                     namespace: namespace.into(),
+                    pod: pod.map_or("", |p| p.name.as_str()).into(),
                     name: def.name.as_str().into(),
                     start_ms: 0,
                     first_tick_ms: u64::MAX,
