@@ -1,10 +1,10 @@
 //! What people and programs read over HTTP.
 //!
-//! * [`model`]: the Heapster model API, byte for byte;
-//! * [`scraper`]: the API of the Dashboard's metrics scraper;
-//! * [`stream`]: Cairn's own JSON for the page, once or as server-sent events;
-//! * [`page`]: the page itself;
-//! * [`gate`]: which of these a listener serves, and to which `Host`.
+//! * `model`: the Heapster model API, byte for byte;
+//! * `scraper`: the API of the Dashboard's metrics scraper;
+//! * `stream`: Cairn's own JSON for the page, once or as server-sent events;
+//! * `page`: the page itself;
+//! * `gate`: which of these a listener serves, and to which `Host`.
 //!
 //! Data flows one way: a route is parsed, [`query`](crate::query) answers, an answer is written.
 
@@ -20,6 +20,7 @@ mod stream;
 mod time;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -27,6 +28,12 @@ use axum::response::Response;
 use axum::routing::get;
 use cairn_runtime::clock::Clock;
 use cairn_runtime::shutdown::Token;
+use cairn_runtime::tasks;
+use http::{HeaderMap, Method, Uri};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::query::View;
 use crate::store::Door;
@@ -49,7 +56,40 @@ pub struct Api {
     pub streams: Streams,
     /// Ends the event streams.
     pub token: Token,
+    /// Turns of the requests that may read much.
+    pub turns: Arc<Semaphore>,
+    /// Requests that were sent away.
+    pub metrics: Metrics,
 }
+
+/// Counts requests that were sent away because too many came.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    busy: Counter,
+    streams_refused: Counter,
+}
+
+impl Metrics {
+    /// Makes them and shows them in the registry.
+    pub fn new(registry: &mut Registry) -> Self {
+        let m = Self::default();
+        let r = registry.sub_registry_with_prefix("cairn_aggregator_api");
+        r.register(
+            "busy",
+            "Large requests that got no turn in time",
+            m.busy.clone(),
+        );
+        let help = "Event streams that were one too many";
+        r.register("refused_streams", help, m.streams_refused.clone());
+        m
+    }
+}
+
+/// Requests that read much of the window at once; others wait for their turn.
+pub const TURNS: usize = 4;
+
+/// How long a request may wait for its turn. Dashboards ask again.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 impl Api {
     /// The window at this moment.
@@ -74,21 +114,45 @@ pub fn router(api: Api, gate: Gate) -> Router {
         .with_state(api)
 }
 
+/// What an answer depends on beside the window.
+#[derive(Clone, Debug)]
+struct Asked {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
 /// Routes whose paths are decoded as their first servers did, and the page.
 async fn other(State(api): State<Api>, request: Request) -> Response {
-    let (method, uri) = (request.method(), request.uri());
-    match path::Segments::parse(uri.path()) {
-        Err(cleaned) => answer::moved(&cleaned, uri.query()),
-        Ok(segments) => {
-            let segments = segments.as_strs();
-            match segments.as_slice() {
-                ["healthz"] => model::healthz(&api, method),
-                ["api", "v1", "model", rest @ ..] => model::answer(&api, &request, rest),
-                ["api", "v1", "dashboard", rest @ ..] => scraper::answer(&api, method, uri, rest),
-                rest => page::answer(method, rest),
-            }
-        }
+    let (parts, _) = request.into_parts();
+    let asked = Asked {
+        method: parts.method,
+        uri: parts.uri,
+        headers: parts.headers,
+    };
+    match path::Segments::parse(asked.uri.path()) {
+        Err(cleaned) => answer::moved(&cleaned, asked.uri.query()),
+        Ok(segments) => match segments.as_strs().as_slice() {
+            ["healthz"] => model::healthz(&api, &asked.method),
+            ["api", "v1", "model" | "dashboard", ..] => series_of(api, asked, segments).await,
+            rest => page::answer(&asked.method, rest),
+        },
     }
+}
+
+/// Answers what may read much of the window, on a thread of its own: a list of a thousand pods
+/// must not keep the tasks of the agents waiting.
+async fn series_of(api: Api, asked: Asked, segments: path::Segments) -> Response {
+    let turns = Arc::clone(&api.turns);
+    let Ok(Ok(_turn)) = timeout(TURN_WITHIN, turns.acquire_owned()).await else {
+        api.metrics.busy.inc();
+        return answer::busy();
+    };
+    let answered = tasks::blocking("query", move || match segments.as_strs().as_slice() {
+        ["api", "v1", "model", rest @ ..] => model::answer(&api, &asked, rest),
+        rest => scraper::answer(&api, &asked, rest.get(3..).unwrap_or_default()),
+    });
+    answered.await.unwrap_or_else(|_| answer::failed())
 }
 
 #[cfg(test)]

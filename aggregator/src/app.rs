@@ -18,12 +18,15 @@ use cairn_runtime::tasks::{Outcome, Supervisor};
 use cairn_runtime::tls::ServerTls;
 use cairn_runtime::{bound, duration, logging};
 use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 
-use crate::api::{self, Api, Gate, Streams};
+use crate::api::{self, Api, Gate, Streams, TURNS};
 use crate::config::{Config, Ingest as IngestConfig};
 use crate::ingest::{Authenticator, Ingest, Metrics, Parts};
 use crate::metrics;
+use crate::query::LOOK_BACK_MS;
 use crate::store::{Door, PlainStore};
 use crate::upkeep::Upkeep;
 
@@ -69,6 +72,42 @@ struct Shared {
     token: Token,
     listens: Arc<ListenMetrics>,
     streams: Streams,
+    requests: api::Metrics,
+    evicted: Counter,
+}
+
+impl Shared {
+    /// Makes them and shows their figures in the registry.
+    fn new(config: &Config, token: &Token, registry: &mut Registry) -> Self {
+        let window_ms = millis(config.window);
+        let store = PlainStore::new(window_ms + LOOK_BACK_MS, config.memory_limit);
+        let shared = Shared {
+            store: Arc::new(store),
+            clock: Clock::new(config.clock),
+            token: token.clone(),
+            listens: Arc::new(ListenMetrics::default()),
+            streams: Streams::default(),
+            requests: api::Metrics::new(registry),
+            evicted: Counter::default(),
+        };
+        admin::register_process_metrics(registry, "cairn_aggregator");
+        shared.listens.register(registry, "cairn_aggregator");
+        let Shared {
+            store,
+            clock,
+            streams,
+            evicted,
+            ..
+        } = &shared;
+        metrics::register(registry, store, clock, streams, window_ms);
+        let help = "Rows dropped before their time for --memory-limit";
+        registry.register(
+            "cairn_aggregator_store_shortened_rows",
+            help,
+            evicted.clone(),
+        );
+        shared
+    }
 }
 
 /// Reads the files, binds the listeners and prepares every task.
@@ -82,25 +121,9 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     let server = ServerTls::load(cert, key, &["h2"]).map_err(|e| Failure::config(&e))?;
     let listeners = bind(&config).await?;
     let addresses = listeners.addresses();
-    let (interval_ms, window_ms) = (millis(config.interval), millis(config.window));
-    let clock = Clock::new(config.clock);
-    let shared = Shared {
-        store: Arc::new(PlainStore::new(window_ms)),
-        clock: clock.clone(),
-        token: token.clone(),
-        listens: Arc::new(ListenMetrics::default()),
-        streams: Streams::default(),
-    };
     let mut registry = Registry::default();
-    admin::register_process_metrics(&mut registry, "cairn_aggregator");
-    shared.listens.register(&mut registry, "cairn_aggregator");
-    metrics::register(
-        &mut registry,
-        &shared.store,
-        &clock,
-        &shared.streams,
-        window_ms,
-    );
+    let shared = Shared::new(&config, &token, &mut registry);
+    let clock = shared.clock.clone();
     let readiness = Readiness::new();
     let mut supervisor = Supervisor::new(token.clone());
     let ingest = Ingest::new(Parts {
@@ -122,8 +145,9 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     let upkeep = Upkeep {
         store: Arc::clone(&shared.store),
         clock: clock.clone(),
-        interval_ms,
+        interval_ms: millis(config.interval),
         budget: config.memory_limit,
+        evicted: shared.evicted.clone(),
         readiness: readiness.clone(),
         token: token.clone(),
     };
@@ -250,6 +274,9 @@ fn start_grpc(
         max_handshakes: 64,
         handshake_deadline: Duration::from_secs(5),
         header_deadline: Duration::from_secs(10),
+        idle_deadline: Duration::from_secs(60),
+        write_deadline: Duration::from_secs(30),
+        max_header_bytes: 32 * 1024,
         tls: Some(tls),
         metrics: Arc::clone(&shared.listens),
     };
@@ -284,6 +311,8 @@ fn start_http(supervisor: &mut Supervisor, bound: Bound, shared: &Shared, config
         window_ms: millis(config.window),
         streams: shared.streams.clone(),
         token: shared.token.clone(),
+        turns: Arc::new(Semaphore::new(TURNS)),
+        metrics: shared.requests.clone(),
     };
     let config = listen::Config {
         name: "http",
@@ -293,6 +322,10 @@ fn start_http(supervisor: &mut Supervisor, bound: Bound, shared: &Shared, config
         handshake_deadline: Duration::ZERO,
         // Above the Dashboard's health check, which comes every 30 s on one connection.
         header_deadline: Duration::from_secs(60),
+        idle_deadline: Duration::from_secs(120),
+        write_deadline: Duration::from_secs(30),
+        // The Dashboard puts every pod of a namespace into one URL.
+        max_header_bytes: 72 * 1024,
         tls: None,
         metrics: Arc::clone(&shared.listens),
     };

@@ -3,7 +3,7 @@
 //! One task a stream: it authenticates, reads `Hello`, opens the node's session in the store
 //! (which fences the one before), answers `Welcome`, and then applies frame after frame. Bounds:
 //! streams, by [`MAX_STREAMS`]; what a peer sends, by `proto::limits`; answers waiting for a
-//! stream, by [`ANSWERS`].
+//! stream, by `ANSWERS`.
 //!
 //! Invariant: a frame that is refused leaves the window as it was, and ends only its own stream.
 
@@ -143,7 +143,11 @@ impl v1::ingest_server::Ingest for Ingest {
         });
         started.map_err(|full| {
             inner.metrics.refused_full();
-            Status::resource_exhausted(full.to_string())
+            if inner.token.is_cancelled() {
+                Status::unavailable("the aggregator is going: reconnect to another one")
+            } else {
+                Status::resource_exhausted(full.to_string())
+            }
         })?;
         Ok(Response::new(ReceiverStream::new(stream)))
     }

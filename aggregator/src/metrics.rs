@@ -46,7 +46,9 @@ impl Collector for StoreFigures {
         let now_ms = self.clock.unix_ms();
         let live = || nodes.iter().filter(|n| n.live);
         let failing = nodes.iter().filter(|n| n.sources.iter().any(|s| !s.ok));
-        let silent_ms = live().map(|n| now_ms.saturating_sub(n.arrived_ms)).max();
+        let silent_ms = live()
+            .map(|n| now_ms.saturating_sub(n.arrived_ms.max(n.since_ms)))
+            .max();
         let skew_ms = nodes.iter().map(|n| n.offset_ms.unsigned_abs()).max();
         let gaps: u64 = nodes.iter().map(|n| n.gap_rows).sum();
         let mut out = Figures {

@@ -10,5 +10,7 @@ mod watermark;
 
 pub use series::{Sample, on_grid};
 pub use sum::add_up;
-pub use view::{Bounds, Named, View};
-pub use watermark::{NODE_MAX_AGE_MS, nodes_missing, published_tick, wait_ms};
+pub use view::{Bounds, LOOK_BACK_MS, Named, View};
+pub use watermark::{
+    NODE_MAX_AGE_MS, is_skewed, newest_here, nodes_missing, published_tick, wait_ms,
+};

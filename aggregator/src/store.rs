@@ -39,6 +39,8 @@ pub struct Opening {
     pub run: Run,
     /// Distance of the run's ticks, ms.
     pub interval_ms: u64,
+    /// The agent's wall clock when it said so, Unix ms.
+    pub sent_ms: u64,
     /// The aggregator's wall clock, Unix ms.
     pub now_ms: u64,
 }
@@ -185,6 +187,8 @@ pub struct Evicted {
     pub expired_rows: u64,
     /// Rows dropped for memory.
     pub shortened_rows: u64,
+    /// True when rows had to go for memory, or are still too many though only the newest are left.
+    pub over_budget: bool,
     /// Nodes of which nothing is left.
     pub nodes: u64,
 }
@@ -200,6 +204,24 @@ pub struct Size {
     pub samples: u64,
     /// Bytes that they are counted as.
     pub bytes: u64,
+}
+
+impl Size {
+    /// Adds what else is held.
+    pub fn add(&mut self, other: Size) {
+        self.nodes += other.nodes;
+        self.rows += other.rows;
+        self.samples += other.samples;
+        self.bytes += other.bytes;
+    }
+
+    /// Takes off what is held no more; never below nothing.
+    pub fn remove(&mut self, other: Size) {
+        self.nodes = self.nodes.saturating_sub(other.nodes);
+        self.rows = self.rows.saturating_sub(other.rows);
+        self.samples = self.samples.saturating_sub(other.samples);
+        self.bytes = self.bytes.saturating_sub(other.bytes);
+    }
 }
 
 /// All that ingest and query may do with the window.
@@ -237,7 +259,13 @@ pub trait Door: Send + Sync + Debug {
     /// # Errors
     ///
     /// See [`Error`].
-    fn take(&self, session: &Session, block: u64, payload: &[u8]) -> Result<u64, Error>;
+    fn take(
+        &self,
+        session: &Session,
+        block: u64,
+        payload: &[u8],
+        now_ms: u64,
+    ) -> Result<u64, Error>;
 
     /// Blocks of the session's run, of those offered, that the window lacks: newest first.
     fn missing(&self, session: &Session, offered: std::ops::Range<u64>) -> Vec<u64>;
@@ -263,8 +291,8 @@ pub trait Door: Send + Sync + Debug {
     /// The lowest tick that changed since that number; `None` when that is too long ago to know.
     fn changed_since(&self, version: u64) -> Option<Option<u64>>;
 
-    /// Drops what is older than the window, then the oldest of what is over the budget.
-    fn evict(&self, now_ms: u64, budget_bytes: u64) -> Evicted;
+    /// Drops what is outside of the window, then the oldest of what is over the budget.
+    fn evict(&self, now_ms: u64) -> Evicted;
 
     /// How much is held.
     fn size(&self) -> Size;

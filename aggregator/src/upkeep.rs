@@ -13,6 +13,8 @@ use cairn_runtime::tasks::{Supervisor, TaskError};
 use cairn_runtime::tls::{self, ServerTls};
 use cairn_runtime::{logging, tasks};
 
+use prometheus_client::metrics::counter::Counter;
+
 use crate::ingest::Authenticator;
 use crate::store::Door;
 
@@ -27,6 +29,8 @@ pub(crate) struct Upkeep {
     pub(crate) interval_ms: u64,
     /// Bytes of the window; 0 means no limit.
     pub(crate) budget: u64,
+    /// Rows dropped for memory.
+    pub(crate) evicted: Counter,
     pub(crate) readiness: Readiness,
     pub(crate) token: Token,
 }
@@ -49,11 +53,6 @@ impl Upkeep {
 
     /// Drops what the window no longer covers, at each tick of the grid.
     async fn expire(self, mut waiter: Waiter) -> Result<(), TaskError> {
-        let budget = if self.budget == 0 {
-            u64::MAX
-        } else {
-            self.budget
-        };
         let mut short = false;
         loop {
             let next = (self.clock.unix_ms() / self.interval_ms + 1) * self.interval_ms;
@@ -62,19 +61,17 @@ impl Upkeep {
                 () = self.token.cancelled() => return Ok(()),
                 () = waiter.until(next) => {}
             }
-            let rows = self
-                .store
-                .evict(self.clock.unix_ms(), budget)
-                .shortened_rows;
-            if short != (rows > 0) {
-                short = rows > 0;
-                self.say_memory(rows);
+            let evicted = self.store.evict(self.clock.unix_ms());
+            self.evicted.inc_by(evicted.shortened_rows);
+            if short != evicted.over_budget {
+                short = evicted.over_budget;
+                self.say_memory(short);
             }
         }
     }
 
-    fn say_memory(&self, rows: u64) {
-        if rows == 0 {
+    fn say_memory(&self, short: bool) {
+        if !short {
             self.readiness.clear("memory");
             tracing::info!("the window is below --memory-limit again");
             return;
@@ -84,7 +81,7 @@ impl Upkeep {
             "the window is over --memory-limit ({limit} bytes): every node's oldest rows go early; \
              raise the limit or shorten --window"
         );
-        tracing::warn!(rows, "{text}");
+        tracing::warn!("{text}");
         self.readiness.note("memory", Note::Degraded(text));
     }
 

@@ -48,6 +48,9 @@ pub enum Error {
     /// A codec that this version does not read.
     #[error("codec {0} is not known")]
     Codec(u64),
+    /// A column in which no entity has a value.
+    #[error("a column holds no value")]
+    Empty,
     /// A column's scale is not one of the four.
     #[error("scale code {0} is not known")]
     Scale(u8),

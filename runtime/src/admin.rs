@@ -28,6 +28,15 @@ const MAX_PER_PEER: usize = 16;
 /// Above the usual scrape interval of 15 s and probe period of 10 s, so that kept connections live.
 const HEADER_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Above the same periods, as the header deadline.
+const IDLE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The longest answer is the exposition, some hundred KiB: a scraper that takes none of it is dead.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Nobody has more to say here than a scraper's usual headers.
+const MAX_HEADER_BYTES: u32 = 32 * 1024;
+
 /// An answer here is small: what has not gone out by then never will.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -73,6 +82,9 @@ pub async fn serve_counted(
         max_handshakes: 0,
         handshake_deadline: Duration::ZERO,
         header_deadline: HEADER_DEADLINE,
+        idle_deadline: IDLE_DEADLINE,
+        write_deadline: WRITE_DEADLINE,
+        max_header_bytes: MAX_HEADER_BYTES,
         tls: None,
         metrics,
     };

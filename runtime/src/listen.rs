@@ -3,16 +3,20 @@
 //! [`bind`] makes the socket early, so that a taken port is a configuration error and not a dead
 //! task; [`serve`] is the task that accepts. It owns its connections as a bounded group: a connection
 //! beyond a limit is closed unanswered and counted, a handshake or a request header that takes too
-//! long ends its connection, and accepting never stops for a peer's fault or for want of
-//! descriptors. HTTP/1.1 and HTTP/2 are told apart by what the client sends.
+//! long ends its connection, so does a client that asks nothing more or takes nothing of its answer,
+//! and accepting never stops for a peer's fault or for want of descriptors. HTTP/1.1 and HTTP/2 are
+//! told apart by what the client sends.
 
 mod accept;
+mod activity;
 mod connection;
 mod metrics;
 mod peers;
+mod protocol;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +30,7 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use tokio::net::TcpListener;
 
-pub use self::metrics::{ListenMetrics, Refused};
+pub use self::metrics::{Closed, ListenMetrics, Refused};
 use crate::shutdown::Token;
 use crate::tls::{PeerCertificates, ServerTls};
 
@@ -44,13 +48,30 @@ pub struct Config {
     /// or every local agent shares it.
     pub max_per_peer: usize,
     /// The most TLS handshakes at a time; others wait within their deadline. Handshakes are the most
-    /// costly thing a stranger can ask for. 0 lets every handshake run into its deadline.
+    /// costly thing a stranger can ask for. One address has at most a quarter of them, but one at
+    /// least (loopback is exempt), and a peer that sends nothing has none. 0 lets every handshake run
+    /// into its deadline.
     pub max_handshakes: usize,
     /// The time from being accepted to the end of the TLS handshake, usually 5 s.
     pub handshake_deadline: Duration,
     /// The time for the first request to arrive, and for each later HTTP/1 request header: an idle
     /// HTTP/1 connection is closed after it too, so keep it above the clients' polling period.
     pub header_deadline: Duration,
+    /// The time without any request in flight after which a connection that had one is closed, with
+    /// the protocol's farewell, usually 60 s. A request is in flight until its answer's body is
+    /// complete, so a long stream is never idle. Keep it above the clients' polling period.
+    pub idle_deadline: Duration,
+    /// The time in which a client must take something of what waits for it, usually 30 s; above 0. A
+    /// connection whose client takes nothing of any answer for this time (it reads no byte, or grants
+    /// no HTTP/2 window) is cut. An answer that has nothing to say may be silent for as long as it
+    /// likes.
+    pub write_deadline: Duration,
+    /// The most bytes of an HTTP/1 request's head and of an HTTP/2 header list. Usually 32 KiB: a
+    /// bearer token is a few KiB, and whoever may connect can make this process hold that much per
+    /// request. A listener whose clients put long lists into the URL needs 72 KiB: a request's target
+    /// may have up to 65,534 bytes (beyond that the answer is 414 whatever is set here), and the
+    /// other headers come on top. Values below 8 KiB count as 8 KiB.
+    pub max_header_bytes: u32,
     /// The certificate to serve; None is plain text.
     pub tls: Option<Arc<ServerTls>>,
     /// Where connections are counted; shared by all listeners of a process.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::Instrument as _;
 
-pub use self::children::Children;
+pub use self::children::{AbortOnDrop, Children};
 pub use self::group::{Full, Group};
 use crate::logging;
 use crate::shutdown::Token;

@@ -5,6 +5,7 @@
 //! pki             certificates of every shape that a test needs
 //! sim             a kubelet that serves a replay, with faults
 //! proc, system    the real binaries as processes; a whole cluster of them
+//! raw             a hand-driven agent, for frames that no real one sends
 //! oracle          what was sampled, and whether an aggregator says the same
 //! bench, budgets  what `make bench` prints, and what may not grow unnoticed
 //! http1, rfc3339  a small blocking client; times as the APIs write them
@@ -27,6 +28,8 @@ pub mod oracle;
 pub mod pki;
 
 pub mod proc;
+
+pub mod raw;
 
 pub mod rfc3339;
 

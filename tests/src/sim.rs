@@ -158,6 +158,9 @@ fn listen_config(name: &'static str, tls: Option<Arc<tls::ServerTls>>) -> listen
         max_handshakes: CONNECTION_LIMIT,
         handshake_deadline: Duration::from_secs(5),
         header_deadline: IDLE_DEADLINE,
+        idle_deadline: IDLE_DEADLINE,
+        write_deadline: Duration::from_secs(30),
+        max_header_bytes: 32 * 1024,
         tls,
         metrics: Arc::default(),
     }

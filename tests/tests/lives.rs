@@ -114,8 +114,8 @@ fn a_killed_agent_is_replaced() {
 }
 
 /// Scenario: an agent freezes with its stream half open, and another one of its node comes.
-/// Guarantees: the newer stream takes over within 5 s; the older is told and counted when it
-/// wakes, and comes back only as a newcomer.
+/// Guarantees: the newer stream takes over within 5 s; the older is told when it wakes, and counts
+/// it as what it is.
 #[test]
 fn a_half_open_older_stream_is_fenced() {
     let mut system = started(2);
@@ -132,6 +132,12 @@ fn a_half_open_older_stream_is_fenced() {
     assert!(fenced.is_some(), "{}", system.stderr());
     assert_eq!(timestamps(&system, CPU), times(0..3));
     older.thaw().unwrap();
+    let told = Deadline::after(FIVE_SECONDS).poll(|| {
+        let ends = "cairn_agent_uplink_ends_total";
+        let count = System::metric(&older, ends, "fenced").ok()?;
+        (count >= 1.0).then_some(())
+    });
+    assert!(told.is_some(), "{}", older.stderr());
     older.kill9().unwrap();
 }
 
@@ -161,4 +167,31 @@ fn a_silent_nodes_values_are_held_to_max_age_and_then_withdrawn() {
     assert!((10..=12).contains(&held.len()), "{} points", held.len());
     let nodes: Value = system.json("/api/v1/model/nodes/").unwrap();
     assert_eq!(nodes, serde_json::json!(["node2"]));
+}
+
+/// Scenario: an agent reports under the name of a node whose token it does not have.
+/// Guarantees: it is refused, counted and logged, and the rightful node is untouched.
+#[test]
+fn an_agent_that_reports_another_nodes_name_is_refused() {
+    let system = started(2);
+    let mut args = system.agent_args(1).unwrap();
+    let name = args.iter().position(|a| a == "--node-name").unwrap();
+    args[name + 1] = "node1".to_owned();
+    args.extend(["--clock".to_owned(), format!("driven={}", at(1) + 500)]);
+    let strs: Vec<&str> = args.iter().map(String::as_str).collect();
+    let _impostor = testkit::proc::Proc::start("cairn-agent", &strs, &[]).unwrap();
+    let aggregator = system.aggregator().unwrap();
+    let refused = Deadline::after(FIVE_SECONDS).poll(|| {
+        let refused = "cairn_aggregator_ingest_refused_streams_total";
+        let count = System::metric(aggregator, refused, "wrong_node").ok()?;
+        (count >= 1.0).then_some(())
+    });
+    assert!(refused.is_some(), "{}", system.stderr());
+    assert!(
+        aggregator
+            .stderr()
+            .contains("does not belong to node node1")
+    );
+    system.tick(at(2)).unwrap();
+    assert_eq!(timestamps(&system, CPU), times(0..3));
 }

@@ -50,6 +50,24 @@ pub(super) fn moved(path: &str, query: Option<&str>) -> Response {
     response
 }
 
+/// Too many requests that read much are under way.
+pub(super) fn busy() -> Response {
+    let body = "too many large requests at once: try again in a moment, or ask for fewer pods";
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, body);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// A defect of ours; the log says which.
+pub(super) fn failed() -> Response {
+    text(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "the answer could not be made: see the log",
+    )
+}
+
 /// `None` for GET; otherwise the refusal.
 pub(super) fn not_get(method: &Method) -> Option<Response> {
     if method == Method::GET {

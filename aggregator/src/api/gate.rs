@@ -52,7 +52,8 @@ pub(super) async fn check(State(gate): State<Gate>, request: Request, next: Next
     let host = request
         .headers()
         .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
+        // What is not even text is no name that was allowed.
+        .map(|host| host.to_str().unwrap_or_default())
         .or_else(|| request.uri().host());
     // Only HTTP/1.0 may come without one, and no browser speaks it.
     if host.is_some_and(|host| !gate.admits_host(host)) {

@@ -3,7 +3,8 @@
 //! Unknown names are no errors here: clients of this API expect an empty result, and an item for
 //! each pod of a list, in its order, with duplicates.
 
-use axum::extract::Request;
+use std::collections::HashMap;
+
 use axum::response::Response;
 use cairn_proto::catalogue::HeapsterMetric;
 use http::{Method, StatusCode, header};
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use super::route::{Route, Target};
 use super::series::{Point, metric_names, of_named, pods_by_name, points};
-use super::{Api, answer, path, time};
+use super::{Api, Asked, answer, path, time};
 use crate::query::{Bounds, View};
 use crate::store::{Entity, Selector};
 
@@ -38,13 +39,13 @@ struct MetricResultList {
     items: Vec<MetricResult>,
 }
 
-impl From<Vec<Point>> for MetricResult {
-    fn from(points: Vec<Point>) -> Self {
+impl From<&[Point]> for MetricResult {
+    fn from(points: &[Point]) -> Self {
         let latest = points
             .last()
             .map_or_else(|| time::ZERO.to_owned(), |p| time::format(p.tick_ms));
         let metrics = points
-            .into_iter()
+            .iter()
             .map(|p| MetricPoint {
                 timestamp: time::format(p.tick_ms),
                 value: p.value,
@@ -59,11 +60,11 @@ impl From<Vec<Point>> for MetricResult {
 }
 
 /// Answers a request below `/api/v1/model`.
-pub(super) fn answer(api: &Api, request: &Request, segments: &[&str]) -> Response {
+pub(super) fn answer(api: &Api, asked: &Asked, segments: &[&str]) -> Response {
     let Some(route) = Route::parse(segments) else {
         return answer::text(StatusCode::NOT_FOUND, "404: Page Not Found");
     };
-    if let Some(refusal) = answer::not_get(request.method()).or_else(|| not_json(request)) {
+    if let Some(refusal) = answer::not_get(&asked.method).or_else(|| not_json(asked)) {
         return refusal;
     }
     let view = api.view();
@@ -87,12 +88,12 @@ pub(super) fn answer(api: &Api, request: &Request, segments: &[&str]) -> Respons
             _ => answer::pretty(&Vec::<String>::new()),
         },
         Route::MetricNames(target) => answer::pretty(&metric_names(&view, target)),
-        Route::Metric(target, metric) => match bounds(request.uri().query()) {
+        Route::Metric(target, metric) => match bounds(asked.uri.query()) {
             Ok(bounds) => {
                 let found = HeapsterMetric::find(&metric);
                 let points =
                     found.map_or_else(Vec::new, |metric| points(&view, target, metric, bounds));
-                let response = answer::pretty(&MetricResult::from(points));
+                let response = answer::pretty(&MetricResult::from(points.as_slice()));
                 match target {
                     Target::Cluster | Target::Namespace(_) => {
                         answer::with_missing(response, view.nodes_missing())
@@ -106,7 +107,7 @@ pub(super) fn answer(api: &Api, request: &Request, segments: &[&str]) -> Respons
             namespace,
             pods,
             metric,
-        } => match bounds(request.uri().query()) {
+        } => match bounds(asked.uri.query()) {
             Ok(bounds) => {
                 let names = pods.split(',');
                 let list = pod_list(&view, namespace, names, &metric, bounds);
@@ -156,12 +157,16 @@ fn pod_list<'a>(
     let ticks = view.ticks(view.published_ms(), bounds);
     let metric = HeapsterMetric::find(metric);
     let pods = pods_by_name(view, namespace);
+    // A name that is listed again is answered again, and computed once.
+    let mut known: HashMap<&str, Vec<Point>> = HashMap::new();
     let items = names.map(|name| {
-        let lives = pods.get(name);
-        let points = lives
-            .zip(metric)
-            .map(|(lives, metric)| of_named(view, lives, metric, &ticks));
-        MetricResult::from(points.unwrap_or_default())
+        let points = known
+            .entry(name)
+            .or_insert_with(|| match (pods.get(name), metric) {
+                (Some(lives), Some(metric)) => of_named(view, lives, metric, &ticks),
+                _ => Vec::new(),
+            });
+        MetricResult::from(points.as_slice())
     });
     MetricResultList {
         items: items.collect(),
@@ -226,8 +231,8 @@ fn bounds(query: Option<&str>) -> Result<Bounds, Box<Response>> {
 }
 
 /// The refusal of a client that does not take JSON.
-fn not_json(request: &Request) -> Option<Response> {
-    let accept = request.headers().get(header::ACCEPT)?;
+fn not_json(asked: &Asked) -> Option<Response> {
+    let accept = asked.headers.get(header::ACCEPT)?;
     let takes_json = accept.to_str().is_ok_and(|accept| {
         accept.is_empty() || accept.contains("*/*") || accept.contains("application/json")
     });

@@ -11,7 +11,8 @@ impl Segments {
     ///
     /// A path with `//` in it is answered by a redirect to this one, without.
     pub(super) fn parse(path: &str) -> Result<Self, String> {
-        if path.contains("//") {
+        // Browsers read a backslash as a slash, so that `/\\x//` would lead to another host.
+        if path.contains("//") && !path.contains('\\') {
             let mut cleaned = String::with_capacity(path.len());
             for c in path.chars().filter({
                 let mut slash = false;

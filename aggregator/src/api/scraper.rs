@@ -7,12 +7,12 @@ use std::collections::HashSet;
 
 use axum::response::Response;
 use cairn_proto::catalogue::HeapsterMetric;
-use http::{Method, StatusCode, Uri};
+use http::StatusCode;
 use serde::Serialize;
 
 use super::route::Target;
 use super::series::{named, of_named, pods_by_name};
-use super::{Api, answer, time};
+use super::{Api, Asked, answer, time};
 use crate::query::{Bounds, Named, View};
 
 #[derive(Serialize)]
@@ -38,8 +38,8 @@ struct MetricPoint {
 }
 
 /// Answers a request below `/api/v1/dashboard`.
-pub(super) fn answer(api: &Api, method: &Method, uri: &Uri, segments: &[&str]) -> Response {
-    if let Some(refusal) = answer::not_get(method) {
+pub(super) fn answer(api: &Api, asked: &Asked, segments: &[&str]) -> Response {
+    if let Some(refusal) = answer::not_get(&asked.method) {
         return refusal;
     }
     let view = api.view();
@@ -64,7 +64,7 @@ pub(super) fn answer(api: &Api, method: &Method, uri: &Uri, segments: &[&str]) -
             answer::compact(&list(&view, metric, names, |name| pods.get(name)))
         }
         // The client's health check asks for paths that never existed and wants 200.
-        _ => answer::text(StatusCode::OK, format!("URL: {}", uri.path())),
+        _ => answer::text(StatusCode::OK, format!("URL: {}", asked.uri.path())),
     }
 }
 

@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use cairn_runtime::clock::ticker;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::{Api, answer};
 use frame::{Frame, Scope};
@@ -27,6 +28,9 @@ const MAX_STREAMS: usize = 256;
 
 /// How often a stream looks whether the clock has published a tick that no row announced, ms.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// The least time between two looks, so that rows of many nodes cost one look and not one each.
+const SPACING: Duration = Duration::from_millis(50);
 
 /// How long a client shall wait before it connects again, ms.
 const RETRY: Duration = Duration::from_secs(2);
@@ -76,6 +80,7 @@ pub(super) async fn overview(State(api): State<Api>, Query(wanted): Query<Wanted
 /// The window, then each tick as it is published or corrected.
 pub(super) async fn events(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Response {
     let Some(seat) = api.streams.enter() else {
+        api.metrics.streams_refused.inc();
         let body = "too many open event streams: close some pages and try again";
         return answer::text(StatusCode::SERVICE_UNAVAILABLE, body);
     };
@@ -100,6 +105,7 @@ struct Follower {
     version: u64,
     changes: tokio::sync::watch::Receiver<u64>,
     look: tokio::time::Interval,
+    looked_at: Instant,
     _seat: Seat,
 }
 
@@ -114,6 +120,7 @@ fn follow(api: Api, scope: Scope, seat: Seat) -> impl Stream<Item = Result<Event
         version,
         changes,
         look,
+        looked_at: Instant::now(),
         _seat: seat,
     };
     unfold(follower, |mut follower| async move {
@@ -127,6 +134,9 @@ impl Follower {
     /// before the event is handed out.
     async fn next(&mut self) -> Option<Event> {
         loop {
+            // Rows of a fleet come all the time; a person sees no more than this.
+            tokio::time::sleep_until(self.looked_at + SPACING).await;
+            self.looked_at = Instant::now();
             if let Some(event) = self.event() {
                 return Some(event);
             }
@@ -158,10 +168,10 @@ impl Follower {
                 )
             }
         };
-        self.version = version;
         if first > newest {
             return None;
         }
+        self.version = version;
         let frame = Frame::new(&self.api, &view, &self.scope, first..=newest);
         let first_event = self.sent_ms.is_none();
         self.sent_ms = Some(newest);

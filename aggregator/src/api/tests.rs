@@ -15,7 +15,7 @@ const T0: u64 = 1_795_332_330_000;
 
 /// A node with one pod over three ticks: 100 ms of CPU and 1000 bytes of memory more at each.
 fn api() -> Api {
-    let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000));
+    let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000, 0));
     let run = Run {
         epoch_ms: 1,
         boot_id: [0; 16],
@@ -26,6 +26,7 @@ fn api() -> Api {
         Opening {
             run,
             interval_ms: 10_000,
+            sent_ms: T0,
             now_ms: T0,
         },
     );
@@ -82,6 +83,8 @@ fn api() -> Api {
         window_ms: 900_000,
         streams: Streams::default(),
         token: Token::new(),
+        turns: Arc::new(Semaphore::new(TURNS)),
+        metrics: Metrics::default(),
     }
 }
 

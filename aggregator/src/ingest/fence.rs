@@ -42,14 +42,15 @@ struct Living {
 }
 
 impl Fence {
-    /// Makes room for a new stream of the node. The token returned is cancelled when a newer one
-    /// comes.
-    pub(super) fn enter(
+    /// Makes room for a new stream of the node and opens it, in one step: of two streams that
+    /// come at once the later is the later everywhere. The token is cancelled when a newer comes.
+    pub(super) fn enter<T>(
         &self,
         node: &str,
         now: Instant,
         shutdown: &Token,
-    ) -> Result<Token, Refused> {
+        open: impl FnOnce() -> T,
+    ) -> Result<(Token, T), Refused> {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         if nodes.len() >= MAX_NODES {
             nodes.retain(|_, living| !living.stream.is_cancelled());
@@ -78,7 +79,7 @@ impl Fence {
             living.stream.cancel();
         }
         living.stream = shutdown.child_token();
-        Ok(living.stream.clone())
+        Ok((living.stream.clone(), open()))
     }
 
     /// Says that a stream has ended by itself: its successor replaces nobody.
@@ -91,36 +92,42 @@ impl Fence {
 mod tests {
     use super::*;
 
+    fn enter(fence: &Fence, node: &str, shutdown: &Token) -> Result<Token, Refused> {
+        fence
+            .enter(node, Instant::now(), shutdown, || ())
+            .map(|(token, ())| token)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_newer_stream_ends_the_older() {
         let (fence, shutdown) = (Fence::default(), Token::new());
-        let first = fence.enter("n", Instant::now(), &shutdown).unwrap();
-        let second = fence.enter("n", Instant::now(), &shutdown).unwrap();
+        let first = enter(&fence, "n", &shutdown).unwrap();
+        let second = enter(&fence, "n", &shutdown).unwrap();
         assert!(first.is_cancelled() && !second.is_cancelled());
-        let other = fence.enter("m", Instant::now(), &shutdown).unwrap();
+        let other = enter(&fence, "m", &shutdown).unwrap();
         assert!(!second.is_cancelled() && !other.is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_newcomer_after_three_replacements_is_refused_for_a_minute() {
         let (fence, shutdown) = (Fence::default(), Token::new());
-        let mut stream = fence.enter("n", Instant::now(), &shutdown).unwrap();
+        let mut stream = enter(&fence, "n", &shutdown).unwrap();
         for _ in 0..REPLACEMENTS {
-            stream = fence.enter("n", Instant::now(), &shutdown).unwrap();
+            stream = enter(&fence, "n", &shutdown).unwrap();
         }
-        assert!(fence.enter("n", Instant::now(), &shutdown).is_err());
+        assert!(enter(&fence, "n", &shutdown).is_err());
         assert!(!stream.is_cancelled(), "the one that is there stays");
         tokio::time::advance(Duration::from_secs(59)).await;
-        assert!(fence.enter("n", Instant::now(), &shutdown).is_err());
+        assert!(enter(&fence, "n", &shutdown).is_err());
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert!(fence.enter("n", Instant::now(), &shutdown).is_ok());
+        assert!(enter(&fence, "n", &shutdown).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_agent_that_comes_back_after_its_stream_ended_replaces_nobody() {
         let (fence, shutdown) = (Fence::default(), Token::new());
         for _ in 0..10 {
-            let stream = fence.enter("n", Instant::now(), &shutdown).unwrap();
+            let stream = enter(&fence, "n", &shutdown).unwrap();
             Fence::leave(&stream);
         }
     }

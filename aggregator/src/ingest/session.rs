@@ -12,7 +12,7 @@ use cairn_proto::{catalogue, codec, limits, v1, wire};
 use cairn_runtime::logging;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 
 use super::auth::Identity;
 use super::fence::Fence;
@@ -28,6 +28,9 @@ const ACK_EVERY: Duration = Duration::from_secs(1);
 
 /// A stream without a frame for three of its intervals and this much is not there any more.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// Distances that a grid may have, ms.
+const INTERVALS_MS: [u64; 8] = [1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 60_000];
 
 type Answers = mpsc::Sender<Result<v1::AggregatorFrame, Status>>;
 
@@ -61,19 +64,42 @@ pub(super) async fn run(
             return refuse(&inner, &answers, "no_hello", status).await;
         }
     };
-    let opening = match check(&hello, &identity) {
-        Ok(opening) => opening,
-        Err((reason, status)) => return refuse(&inner, &answers, reason, status).await,
+    let opened = match check(&hello, &identity) {
+        Ok(opened) => opened,
+        Err((reason, status)) => {
+            let node = logging::escape(&wire::cut(hello.node));
+            tracing::warn!(node, reason = status.message(), "agent refused");
+            return refuse(&inner, &answers, reason, status).await;
+        }
     };
-    let stream = match inner.fence.enter(&hello.node, Instant::now(), &inner.token) {
-        Ok(stream) => stream,
+    let now_ms = inner.clock.unix_ms();
+    let open = || {
+        let Opened {
+            run, interval_ms, ..
+        } = opened;
+        let sent_ms = hello.unix_ms;
+        inner.store.open(
+            &hello.node,
+            Opening {
+                run,
+                interval_ms,
+                sent_ms,
+                now_ms,
+            },
+        )
+    };
+    let entered = inner
+        .fence
+        .enter(&hello.node, Instant::now(), &inner.token, open);
+    let (stream, session) = match entered {
+        Ok(entered) => entered,
         Err(refused) => {
             tracing::warn!(node = %hello.node, reason = %refused, "agent refused");
             let status = Status::resource_exhausted(refused.to_string());
             return refuse(&inner, &answers, "replaced_too_often", status).await;
         }
     };
-    let mut served = Served::open(&inner, &hello, opening, identity, answers);
+    let mut served = Served::new(&inner, &hello, (session, opened), identity, answers);
     let end = tokio::select! {
         biased;
         () = stream.cancelled() => served.fenced(),
@@ -120,7 +146,7 @@ fn check(hello: &v1::Hello, identity: &Identity) -> Result<Opened, Refusal> {
         );
         ("codec", Status::failed_precondition(text))
     })?;
-    if !(1_000..=60_000).contains(&hello.interval_ms) || 60_000 % hello.interval_ms != 0 {
+    if !INTERVALS_MS.contains(&hello.interval_ms) {
         return Err(bad(format!(
             "an interval of {} ms is not on the grid",
             hello.interval_ms
@@ -149,10 +175,10 @@ struct Served {
 }
 
 impl Served {
-    fn open(
+    fn new(
         inner: &Arc<Inner>,
         hello: &v1::Hello,
-        opened: Opened,
+        (session, opened): (Session, Opened),
         identity: Identity,
         answers: Answers,
     ) -> Self {
@@ -162,14 +188,6 @@ impl Served {
             interval_ms,
             row_codec,
         } = opened;
-        let session = inner.store.open(
-            &hello.node,
-            Opening {
-                run,
-                interval_ms,
-                now_ms,
-            },
-        );
         let offered = hello.oldest_block..hello.next_seq.div_ceil(limits::BLOCK_ROWS);
         let chunks = codec::choose(&hello.chunk_codecs).is_some();
         let missing = if chunks {
@@ -218,30 +236,30 @@ impl Served {
             return end;
         }
         let silence = SILENCE + 3 * Duration::from_millis(self.interval_ms);
+        let mut heard_at = Instant::now();
         loop {
             if let Err(end) = self.ask().await {
                 return end;
             }
-            let deadline = match self.ack_due() {
-                Some(due) => due,
-                None => Instant::now() + silence,
-            };
+            if self.ack_due().is_some_and(|due| due <= Instant::now())
+                && let Err(end) = self.ack().await
+            {
+                return end;
+            }
+            let silent_at = heard_at + silence;
+            let due = [self.ack_due(), self.history.retry_at(), Some(silent_at)];
+            let deadline = due.into_iter().flatten().min().unwrap_or(silent_at);
             let frame = match timeout_at(deadline, frames.message()).await {
                 Ok(Ok(Some(frame))) => frame,
                 Ok(Ok(None)) => return End::Gone("closed"),
-                Ok(Err(status)) if is_refusal(&status) => return End::Refused("frame", status),
-                Ok(Err(_)) => return End::Gone("broken"),
-                Err(_) if self.ack_due().is_some() => {
-                    if let Err(end) = self.ack().await {
-                        return end;
-                    }
-                    continue;
-                }
+                Ok(Err(status)) => return broken(&status),
+                Err(_) if Instant::now() < silent_at => continue,
                 Err(_) => {
                     let status = Status::deadline_exceeded("no frame came for too long");
                     return End::Refused("silent", status);
                 }
             };
+            heard_at = Instant::now();
             if let Err(end) = self.apply(frame).await {
                 return end;
             }
@@ -250,7 +268,7 @@ impl Served {
 
     /// Asks for the next piece of history.
     async fn ask(&mut self) -> Result<(), End> {
-        match self.history.next() {
+        match self.history.next(Instant::now()) {
             Some(want) => {
                 self.inner.metrics.want();
                 self.send(Answer::Want(want)).await
@@ -339,11 +357,12 @@ fn fault(reason: &'static str, text: impl Into<String>) -> End {
     End::Refused(reason, Status::invalid_argument(text.into()))
 }
 
-/// True for what tonic makes of a frame that is too large or does not decode, false for what it
-/// makes of a connection that is gone.
-fn is_refusal(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::OutOfRange | Code::InvalidArgument | Code::ResourceExhausted
-    )
+/// What an error of the stream means: a frame that is too large or does not decode is the agent's
+/// fault and is told; what has a source of its own is a connection that is gone.
+fn broken(status: &Status) -> End {
+    if std::error::Error::source(status).is_some() {
+        return End::Gone("broken");
+    }
+    let text = format!("a frame is not one of this protocol: {}", status.message());
+    End::Refused("frame", Status::invalid_argument(text))
 }

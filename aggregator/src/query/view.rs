@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use cairn_proto::catalogue::{Field, Kind};
 
-use super::watermark::{NODE_MAX_AGE_MS, nodes_missing, published_tick};
+use super::watermark::{NODE_MAX_AGE_MS, is_skewed, nodes_missing, published_tick};
 use super::{Sample, add_up, on_grid};
 use crate::store::{Door, Entity, NodeState, Selector};
+
+/// How far before its first tick a series is read, and so how much longer than the window the
+/// store keeps rows, ms: a held rate's two measurements may each be a max-age back.
+pub const LOOK_BACK_MS: u64 = 180_000;
 
 /// The lives of one name: what an API that addresses names means by it.
 #[derive(Clone, Debug)]
@@ -75,12 +79,20 @@ impl View {
         nodes_missing(&self.nodes, self.published_ms)
     }
 
-    /// Newest tick of a node's own values: what it has delivered, or the published one.
+    /// Newest tick of a node's own values: what it has delivered, or the published one, by the
+    /// node's own clock if that is off.
     #[must_use]
     pub fn newest_of_node(&self, node: &str) -> u64 {
-        let state = self.nodes.iter().find(|n| n.name == node);
-        let newest = state.and_then(|n| n.newest_tick_ms).unwrap_or(0);
-        (newest / self.interval_ms * self.interval_ms).max(self.published_ms)
+        let Some(state) = self.nodes.iter().find(|n| n.name == node) else {
+            return self.published_ms;
+        };
+        let published = if is_skewed(state) {
+            self.published_ms.saturating_add_signed(state.offset_ms)
+        } else {
+            self.published_ms
+        };
+        let newest = state.newest_tick_ms.unwrap_or(0).max(published);
+        newest / self.interval_ms * self.interval_ms
     }
 
     /// Grid times of the window up to `newest_ms` that lie within the bounds.
@@ -89,17 +101,11 @@ impl View {
         let oldest = newest_ms
             .saturating_sub(self.window_ms)
             .max(bounds.start_ms);
-        let first = oldest
-            .div_ceil(self.interval_ms)
-            .saturating_mul(self.interval_ms);
-        let last = newest_ms.min(bounds.end_ms);
-        let mut ticks = Vec::new();
-        let mut tick = first;
-        while tick <= last {
-            ticks.push(tick);
-            tick += self.interval_ms;
-        }
-        ticks
+        let first = oldest.div_ceil(self.interval_ms);
+        let last = newest_ms.min(bounds.end_ms) / self.interval_ms;
+        (first..=last)
+            .map(|n| n.saturating_mul(self.interval_ms))
+            .collect()
     }
 
     /// What the selector finds, alive or not.
@@ -108,14 +114,12 @@ impl View {
         self.store.entities(selector)
     }
 
-    /// True when the entity was there in its node's newest row, and that row is young enough.
+    /// True when the entity was there in its node's newest row, and that row is young enough, by
+    /// the node's own clock if that is off.
     #[must_use]
     pub fn is_current(&self, entity: &Entity) -> bool {
-        entity.alive
-            && self
-                .newest_of_node(&entity.node)
-                .saturating_sub(entity.last_tick_ms)
-                <= NODE_MAX_AGE_MS
+        let newest = self.newest_of_node(&entity.node);
+        entity.alive && newest.saturating_sub(entity.last_tick_ms) <= NODE_MAX_AGE_MS
     }
 
     /// One entity's series.
@@ -124,8 +128,7 @@ impl View {
         let (Some(first), Some(last)) = (ticks_ms.first(), ticks_ms.last()) else {
             return Vec::new();
         };
-        // Twice: a held rate's two measurements may each be a max-age back.
-        let before = field.group.max_age_ms().saturating_mul(2);
+        let before = field.group.max_age_ms().saturating_mul(2).min(LOOK_BACK_MS);
         let rows = self
             .store
             .read(entity, field.id, (first.saturating_sub(before), *last));

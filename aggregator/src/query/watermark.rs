@@ -12,6 +12,9 @@ pub const NODE_MAX_AGE_MS: u64 = 90_000;
 /// The longest that a tick waits for late nodes, ms.
 const MAX_WAIT_MS: u64 = 3_000;
 
+/// Clock differences below this are those of a connection, ms.
+const SKEW_MS: u64 = 1_000;
+
 /// How long after a tick's own time late nodes are waited for, ms.
 #[must_use]
 pub fn wait_ms(interval_ms: u64) -> u64 {
@@ -20,16 +23,16 @@ pub fn wait_ms(interval_ms: u64) -> u64 {
 
 /// The newest tick of the grid at which values over several nodes are shown; `None` before the
 /// first tick of the clock.
+///
+/// A node that connected after the tick owes nothing for it, so that a sum which was shown stays;
+/// a node whose clock is off is not awaited, so that no other node's data moves.
 #[must_use]
 pub fn published_tick(nodes: &[NodeState], interval_ms: u64, now_ms: u64) -> Option<u64> {
     let interval_ms = interval_ms.max(1);
     let newest = now_ms / interval_ms * interval_ms;
+    let owing = |n: &&NodeState| n.live && n.since_ms <= newest && !is_skewed(n);
     let complete = now_ms >= newest.saturating_add(wait_ms(interval_ms))
-        || nodes
-            .iter()
-            .filter(|n| n.live)
-            .all(|n| has_delivered(n, newest));
-    // With no live node nothing can still come for the newest tick, and nothing is awaited.
+        || nodes.iter().filter(owing).all(|n| has_delivered(n, newest));
     if complete {
         Some(newest)
     } else {
@@ -37,17 +40,29 @@ pub fn published_tick(nodes: &[NodeState], interval_ms: u64, now_ms: u64) -> Opt
     }
 }
 
-/// How many nodes count at this tick with a held value: they were heard of within max-age, and
-/// have not delivered it.
+/// How many nodes lack at this tick: they were heard of within max-age, and count with a held
+/// value, or with none because their clock is off and their rows lie elsewhere.
 #[must_use]
 pub fn nodes_missing(nodes: &[NodeState], tick_ms: u64) -> usize {
-    nodes
-        .iter()
-        .filter(|n| {
-            let newest = n.newest_tick_ms.unwrap_or(0);
-            !has_delivered(n, tick_ms) && tick_ms.saturating_sub(newest) <= NODE_MAX_AGE_MS
-        })
-        .count()
+    let heard_of = |n: &&NodeState| tick_ms.saturating_sub(newest_here(n)) <= NODE_MAX_AGE_MS;
+    let lacks = |n: &&NodeState| is_skewed(n) || !has_delivered(n, tick_ms);
+    nodes.iter().filter(heard_of).filter(lacks).count()
+}
+
+/// True when a node's clock is so far off that its ticks are not ours: beyond half an interval,
+/// and beyond what a slow connection can make of a right clock.
+#[must_use]
+pub fn is_skewed(node: &NodeState) -> bool {
+    node.offset_ms.unsigned_abs() > (node.interval_ms / 2).max(SKEW_MS)
+}
+
+/// A node's newest tick by our clock, Unix ms; 0 before its first row.
+#[must_use]
+pub fn newest_here(node: &NodeState) -> u64 {
+    let offset_ms = if is_skewed(node) { node.offset_ms } else { 0 };
+    node.newest_tick_ms
+        .unwrap_or(0)
+        .saturating_add_signed(offset_ms.saturating_neg())
 }
 
 /// True when the node's rows reach the tick, on its own grid if that is wider.
@@ -113,6 +128,37 @@ mod tests {
     fn a_node_with_a_wider_grid_owes_only_its_own_ticks() {
         let nodes = [node(true, Some(60_000), 60_000)];
         assert_eq!(published_tick(&nodes, 10_000, 90_100), Some(90_000));
+    }
+
+    #[test]
+    fn a_sum_that_was_shown_stays_when_a_node_connects() {
+        let old = node(true, Some(20_000), 10_000);
+        let new = NodeState {
+            since_ms: 20_050,
+            ..node(true, None, 10_000)
+        };
+        assert_eq!(published_tick(&[old, new], 10_000, 20_100), Some(20_000));
+    }
+
+    #[test]
+    fn a_node_whose_clock_is_off_is_not_awaited_and_counts_as_missing() {
+        let hour = 3_600_000;
+        let fine = node(true, Some(hour + 20_000), 10_000);
+        let behind = NodeState {
+            offset_ms: -3_600_000,
+            ..node(true, Some(20_000), 10_000)
+        };
+        let ahead = NodeState {
+            offset_ms: 3_600_000,
+            ..node(true, Some(2 * hour + 20_000), 10_000)
+        };
+        let nodes = [fine, behind, ahead];
+        assert_eq!(
+            published_tick(&nodes, 10_000, hour + 20_100),
+            Some(hour + 20_000)
+        );
+        assert_eq!(nodes_missing(&nodes, hour + 20_000), 2);
+        assert_eq!(nodes.each_ref().map(newest_here), [hour + 20_000; 3]);
     }
 
     #[test]

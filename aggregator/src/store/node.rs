@@ -18,6 +18,18 @@ const OFFSETS: usize = 16;
 /// Sources of one node that are remembered; agents have five.
 const SOURCES: usize = 16;
 
+/// What one name is counted as: its definition, its path and their places in three maps.
+const NAME_BYTES: usize = 512;
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keep {
+    /// For how long.
+    pub(super) window_ms: u64,
+    /// Of one node at most.
+    pub(super) node_bytes: u64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Node {
     session: Option<Open>,
@@ -31,6 +43,9 @@ pub(super) struct Node {
     next_offset: usize,
     sources: BTreeMap<String, SourceState>,
     pub(super) gap_rows: u64,
+    size: Size,
+    // Rows have gone since names were looked through.
+    untidy: bool,
 }
 
 #[derive(Debug)]
@@ -62,6 +77,10 @@ impl Node {
         self.interval_ms = interval_ms;
         self.offsets.clear();
         self.next_offset = 0;
+        self.note_offset(opening.sent_ms, opening.now_ms);
+        // What an earlier life of the agent wrote while its clock was ahead hides the present.
+        self.drop_after(opening.sent_ms.saturating_add(interval_ms));
+        self.runs.retain(|r| !r.rows.is_empty() || r.run == run);
         if !self.runs.iter().any(|r| r.run == run) {
             self.runs.push(RunRows::new(run));
         }
@@ -90,11 +109,12 @@ impl Node {
         if !run.knows(id) && run.defs.len() + run.refused.len() >= limits::MAX_ENTITIES {
             return Err(Error::TooManyEntities { entity });
         }
-        if let Some(old) = run.defs.get(&id) {
-            let same = old.kind == def.kind && old.name == def.name && old.uid == def.uid;
-            if !same {
-                return Err(Error::Redefined { entity });
-            }
+        if run
+            .defs
+            .get(&id)
+            .is_some_and(|old| !same_identity(old, &def))
+        {
+            return Err(Error::Redefined { entity });
         }
         if let Some(old) = run.path(id) {
             run.paths.remove(&old);
@@ -123,7 +143,7 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn append(&mut self, row: WireRow<'_>, window_ms: u64) -> Result<Applied, Error> {
+    pub(super) fn append(&mut self, row: WireRow<'_>, keep: Keep) -> Result<Applied, Error> {
         let seq = row.seq;
         let open = self.session.as_ref().ok_or(Error::Fenced)?;
         let (interval_ms, last) = (open.interval_ms, open.last.clone());
@@ -148,26 +168,34 @@ impl Node {
         check_defined(run, seq, &snapshot)?;
         check_rises(run, seq, row.tick_ms)?;
         let snapshot = Arc::new(snapshot);
-        self.note_offset(row);
-        let own_now = add(row.now_ms, self.offset_ms());
-        let applied = if row.tick_ms > own_now.saturating_add(interval_ms) {
-            Applied::TooNew
-        } else if row.tick_ms.saturating_add(window_ms) < own_now {
-            Applied::TooOld
-        } else {
-            self.insert(seq, row.tick_ms, Arc::clone(&snapshot))
+        self.note_offset(row.sent_ms, row.now_ms);
+        let applied = match self.judge(row.tick_ms, row.now_ms, keep) {
+            Some(refused) => refused,
+            None => self.insert(seq, row.tick_ms, Arc::clone(&snapshot), keep),
         };
         if let Some(open) = self.session.as_mut() {
             open.last = Some((seq, snapshot));
         }
-        if matches!(applied, Applied::Applied) {
+        if !matches!(applied, Applied::TooOld | Applied::TooNew) {
             self.arrived_ms = row.now_ms;
         }
         Ok(applied)
     }
 
+    /// Why a tick is not kept, judged by the node's own clock as measured; `None` when it is.
+    fn judge(&self, tick_ms: u64, now_ms: u64, keep: Keep) -> Option<Applied> {
+        let own_now = add(now_ms, self.offset_ms());
+        if tick_ms > own_now.saturating_add(self.interval_ms) {
+            Some(Applied::TooNew)
+        } else if tick_ms.saturating_add(keep.window_ms) < own_now {
+            Some(Applied::TooOld)
+        } else {
+            None
+        }
+    }
+
     /// Puts a row into the session's run, unless its seq or its tick is held.
-    fn insert(&mut self, seq: u64, tick_ms: u64, snapshot: Arc<Snapshot>) -> Applied {
+    fn insert(&mut self, seq: u64, tick_ms: u64, snapshot: Arc<Snapshot>, keep: Keep) -> Applied {
         let newest = self.ticks.last_key_value().map(|(tick, _)| *tick);
         let taken = self.ticks.contains_key(&tick_ms);
         let Ok(run) = self.current() else {
@@ -176,9 +204,14 @@ impl Node {
         if taken || run.rows.contains_key(&seq) {
             return Applied::Duplicate;
         }
-        run.rows.insert(seq, Held { tick_ms, snapshot });
+        let held = Held::new(tick_ms, snapshot);
+        let size = held.size();
+        run.rows.insert(seq, held);
         let run = run.run;
+        self.size.add(size);
         self.ticks.insert(tick_ms, (run, seq));
+        // A node that sends more than its share shortens its own window and nobody else's.
+        while self.size.bytes > keep.node_bytes && self.shorten() {}
         if newest.is_some_and(|n| tick_ms < n) {
             Applied::Late
         } else {
@@ -190,24 +223,29 @@ impl Node {
         &mut self,
         block: u64,
         payload: &[u8],
-        window_ms: u64,
+        now_ms: u64,
+        keep: Keep,
     ) -> Result<(u64, Option<u64>), Error> {
         let first = block.saturating_mul(limits::BLOCK_ROWS);
         let rows = chunk::decode(payload).map_err(|source| Error::Decode { seq: first, source })?;
         let interval_ms = self.interval_ms.max(1);
-        let run = self.current()?;
-        for one in &rows {
-            let seq = first + one.offset;
+        let mut kept = Vec::new();
+        for one in rows {
+            let seq = first.saturating_add(one.offset);
             if !one.tick.is_multiple_of(interval_ms) {
                 return Err(Error::Tick { seq });
             }
-            check_defined(run, seq, &one.snapshot)?;
-            check_rises(run, seq, one.tick)?;
+            // Names of rows that are too old to keep may be forgotten already.
+            if self.judge(one.tick, now_ms, keep).is_none() {
+                let run = self.current()?;
+                check_defined(run, seq, &one.snapshot)?;
+                check_rises(run, seq, one.tick)?;
+                kept.push((seq, one));
+            }
         }
-        let oldest = self.newest_tick().unwrap_or(0).saturating_sub(window_ms);
         let (mut added, mut lowest) = (0, None);
-        for one in rows.into_iter().filter(|one| one.tick >= oldest) {
-            let applied = self.insert(first + one.offset, one.tick, Arc::new(one.snapshot));
+        for (seq, one) in kept {
+            let applied = self.insert(seq, one.tick, Arc::new(one.snapshot), keep);
             if matches!(applied, Applied::Applied | Applied::Late) {
                 added += 1;
                 lowest = Some(lowest.map_or(one.tick, |l: u64| l.min(one.tick)));
@@ -244,8 +282,8 @@ impl Node {
         self.ticks.last_key_value().map(|(tick, _)| *tick)
     }
 
-    fn note_offset(&mut self, row: WireRow<'_>) {
-        let offset = difference(row.sent_ms, row.now_ms);
+    fn note_offset(&mut self, sent_ms: u64, now_ms: u64) {
+        let offset = difference(sent_ms, now_ms);
         match self.offsets.get_mut(self.next_offset) {
             Some(slot) => *slot = offset,
             None => self.offsets.push(offset),
@@ -337,10 +375,11 @@ impl Node {
         rows
     }
 
-    /// Drops rows older than the window, by the node's own clock. Returns how many.
+    /// Drops rows outside of the window, by the node's own clock. Returns how many.
     pub(super) fn expire(&mut self, now_ms: u64, window_ms: u64) -> u64 {
-        let oldest = add(now_ms, self.offset_ms()).saturating_sub(window_ms);
-        let mut dropped = 0;
+        let own_now = add(now_ms, self.offset_ms());
+        let oldest = own_now.saturating_sub(window_ms);
+        let mut dropped = self.drop_after(own_now.saturating_add(self.interval_ms));
         while self
             .ticks
             .first_key_value()
@@ -348,51 +387,79 @@ impl Node {
         {
             dropped += u64::from(self.drop_oldest());
         }
-        if dropped > 0 {
-            self.tidy();
-        }
         dropped
+    }
+
+    /// Drops rows with later ticks than this. Returns how many.
+    fn drop_after(&mut self, newest_ms: u64) -> u64 {
+        let later = self.ticks.split_off(&newest_ms.saturating_add(1));
+        for (run, seq) in later.values() {
+            self.forget(*run, *seq);
+        }
+        later.len() as u64
     }
 
     /// Drops the oldest row but never the newest one. Returns whether it did.
     pub(super) fn shorten(&mut self) -> bool {
-        let dropped = self.ticks.len() > 1 && self.drop_oldest();
-        if dropped {
-            self.tidy();
-        }
-        dropped
+        self.ticks.len() > 1 && self.drop_oldest()
     }
 
     fn drop_oldest(&mut self) -> bool {
         let Some((_, (run, seq))) = self.ticks.pop_first() else {
             return false;
         };
-        if let Some(rows) = self.runs.iter_mut().find(|r| r.run == run) {
-            rows.rows.remove(&seq);
-        }
+        self.forget(run, seq);
         true
     }
 
-    fn tidy(&mut self) {
-        let live = self.session.as_ref().map(|open| open.run);
-        self.runs
-            .retain(|r| !r.rows.is_empty() || Some(r.run) == live);
-        self.runs.iter_mut().for_each(RunRows::sweep);
+    /// Lets go of a row whose tick is already gone.
+    fn forget(&mut self, run: Run, seq: u64) {
+        let rows = self.runs.iter_mut().find(|r| r.run == run);
+        if let Some(held) = rows.and_then(|rows| rows.rows.remove(&seq)) {
+            self.size.remove(held.size());
+            self.untidy = true;
+        }
+    }
+
+    /// Forgets runs and names that no row uses any more.
+    pub(super) fn tidy(&mut self) {
+        if std::mem::take(&mut self.untidy) {
+            let live = self.session.as_ref().map(|open| open.run);
+            self.runs
+                .retain(|r| !r.rows.is_empty() || Some(r.run) == live);
+            self.runs.iter_mut().for_each(RunRows::sweep);
+        }
     }
 
     pub(super) fn is_forgotten(&self) -> bool {
         self.session.is_none() && self.ticks.is_empty()
     }
 
-    pub(super) fn add_size(&self, size: &mut Size) {
-        size.nodes += 1;
-        for held in self.runs.iter().flat_map(|r| r.rows.values()) {
-            size.rows += 1;
-            size.samples += held.snapshot.sample_count() as u64;
-            let cells = held.snapshot.columns().len() * held.snapshot.entities().len();
-            size.bytes += (cells * size_of::<Option<u64>>() + 256) as u64;
+    /// What is held, dictionaries included.
+    pub(super) fn size(&self) -> Size {
+        let names: usize = self
+            .runs
+            .iter()
+            .map(|r| r.defs.len() + r.refused.len())
+            .sum();
+        let names = (names * NAME_BYTES) as u64;
+        Size {
+            nodes: 1,
+            bytes: self.size.bytes + names,
+            ..self.size
         }
     }
+}
+
+/// True when a definition of an id that is known says more of the same thing. Pods are what their
+/// UID says; others what their name and their parent say.
+fn same_identity(old: &EntityDef, new: &EntityDef) -> bool {
+    old.kind == new.kind
+        && if is_pod(old) {
+            old.uid == new.uid
+        } else {
+            old.name == new.name && old.parent == new.parent
+        }
 }
 
 fn is_pod(def: &EntityDef) -> bool {

@@ -6,13 +6,14 @@
 //! references to rows, never while it computes.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use cairn_proto::catalogue::FieldId;
 use cairn_proto::model::{EntityDef, EntityId};
 use tokio::sync::watch;
 
-use super::node::Node;
+use super::node::{Keep, Node};
 use super::{
     Applied, Door, Entity, Error, Evicted, NodeState, Opening, RawRow, Selector, Session, Size,
     SourceState, WireRow,
@@ -22,10 +23,20 @@ use super::{
 /// fill it in half a second; a reader that is further behind starts over with the whole window.
 const CHANGES: usize = 4096;
 
+/// The part of the budget that one node may hold: enough for a cluster of few nodes, too little
+/// for one of many to push the others out.
+const NODE_SHARE: u64 = 8;
+
+/// What a node may hold in any case: 15 minutes of 10 s rows of 250 pods.
+const MIN_NODE_BYTES: u64 = 64 * 1024 * 1024;
+
 /// Keeps decoded rows.
 #[derive(Debug)]
 pub struct PlainStore {
-    window_ms: u64,
+    keep: Keep,
+    budget_bytes: u64,
+    // What all rows are counted as, brought up to date with each write.
+    bytes: AtomicU64,
     nodes: RwLock<BTreeMap<Arc<str>, Arc<Mutex<Node>>>>,
     changes: Mutex<Changes>,
     version: watch::Sender<u64>,
@@ -39,11 +50,23 @@ struct Changes {
 }
 
 impl PlainStore {
-    /// An empty store that keeps rows for so long.
+    /// An empty store that keeps rows for so long, and no more than so many bytes of them; 0
+    /// means no limit.
     #[must_use]
-    pub fn new(window_ms: u64) -> Self {
+    pub fn new(window_ms: u64, budget_bytes: u64) -> Self {
+        let budget_bytes = if budget_bytes == 0 {
+            u64::MAX
+        } else {
+            budget_bytes
+        };
+        let node_bytes = (budget_bytes / NODE_SHARE).max(MIN_NODE_BYTES);
         Self {
-            window_ms,
+            keep: Keep {
+                window_ms,
+                node_bytes,
+            },
+            budget_bytes,
+            bytes: AtomicU64::new(0),
             nodes: RwLock::default(),
             changes: Mutex::default(),
             version: watch::Sender::new(0),
@@ -85,7 +108,24 @@ impl PlainStore {
         if node.session() != Some(session.number) {
             return Err(Error::Fenced);
         }
-        work(&mut node)
+        self.counted(&mut node, |node| {
+            let result = work(node);
+            // Over the budget between two evictions, whoever writes makes room.
+            if self.bytes.load(Ordering::Relaxed) > self.budget_bytes {
+                node.shorten();
+            }
+            result
+        })
+    }
+
+    /// Runs `work` on a node and keeps the sum of all bytes right.
+    fn counted<T>(&self, node: &mut Node, work: impl FnOnce(&mut Node) -> T) -> T {
+        let before = node.size().bytes;
+        let result = work(node);
+        let after = node.size().bytes;
+        self.bytes
+            .fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+        result
     }
 
     fn changed(&self, tick_ms: u64) {
@@ -106,11 +146,11 @@ impl Door for PlainStore {
             changes.sessions += 1;
             changes.sessions
         };
-        let entry = {
-            let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(nodes.entry(node.into()).or_default())
-        };
-        lock(&entry).open(number, opening);
+        // Under the map's lock, so that no eviction takes the node away in between.
+        let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = nodes.entry(node.into()).or_default();
+        self.counted(&mut lock(entry), |node| node.open(number, opening));
+        drop(nodes);
         self.changed(u64::MAX);
         Session {
             node: node.to_owned(),
@@ -137,16 +177,22 @@ impl Door for PlainStore {
     }
 
     fn append(&self, session: &Session, row: WireRow<'_>) -> Result<Applied, Error> {
-        let applied = self.write(session, |node| node.append(row, self.window_ms))?;
+        let applied = self.write(session, |node| node.append(row, self.keep))?;
         if matches!(applied, Applied::Applied | Applied::Late) {
             self.changed(row.tick_ms);
         }
         Ok(applied)
     }
 
-    fn take(&self, session: &Session, block: u64, payload: &[u8]) -> Result<u64, Error> {
+    fn take(
+        &self,
+        session: &Session,
+        block: u64,
+        payload: &[u8],
+        now_ms: u64,
+    ) -> Result<u64, Error> {
         let (rows, lowest) =
-            self.write(session, |node| node.take(block, payload, self.window_ms))?;
+            self.write(session, |node| node.take(block, payload, now_ms, self.keep))?;
         if let Some(lowest) = lowest {
             self.changed(lowest);
         }
@@ -154,7 +200,9 @@ impl Door for PlainStore {
     }
 
     fn missing(&self, session: &Session, offered: std::ops::Range<u64>) -> Vec<u64> {
-        let missing = self.write(session, |node| Ok(node.missing(offered, self.window_ms)));
+        let missing = self.write(session, |node| {
+            Ok(node.missing(offered, self.keep.window_ms))
+        });
         missing.unwrap_or_default()
     }
 
@@ -221,26 +269,41 @@ impl Door for PlainStore {
         }
     }
 
-    fn evict(&self, now_ms: u64, budget_bytes: u64) -> Evicted {
+    fn evict(&self, now_ms: u64) -> Evicted {
         let mut evicted = Evicted::default();
+        let window_ms = self.keep.window_ms;
         for (_, node) in self.selected(None) {
-            evicted.expired_rows += lock(&node).expire(now_ms, self.window_ms);
+            let expire = |node: &mut Node| node.expire(now_ms, window_ms);
+            evicted.expired_rows += self.counted(&mut lock(&node), expire);
         }
         // Evenly: one oldest row of every node in turn, so that no window is shortened alone.
-        while self.size().bytes > budget_bytes {
+        while self.bytes.load(Ordering::Relaxed) > self.budget_bytes {
+            let shorten = |node: &Mutex<Node>| self.counted(&mut lock(node), Node::shorten);
             let dropped: u64 = self
                 .selected(None)
                 .iter()
-                .map(|(_, node)| u64::from(lock(node).shorten()))
+                .map(|(_, node)| u64::from(shorten(node)))
                 .sum();
             evicted.shortened_rows += dropped;
             if dropped == 0 {
                 break;
             }
         }
+        evicted.over_budget =
+            evicted.shortened_rows > 0 || self.bytes.load(Ordering::Relaxed) > self.budget_bytes;
+        for (_, node) in self.selected(None) {
+            self.counted(&mut lock(&node), Node::tidy);
+        }
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
         let before = nodes.len();
-        nodes.retain(|_, node| !lock(node).is_forgotten());
+        nodes.retain(|_, node| {
+            let node = lock(node);
+            let forgotten = node.is_forgotten();
+            if forgotten {
+                self.bytes.fetch_sub(node.size().bytes, Ordering::Relaxed);
+            }
+            !forgotten
+        });
         evicted.nodes = (before - nodes.len()) as u64;
         evicted
     }
@@ -248,7 +311,7 @@ impl Door for PlainStore {
     fn size(&self) -> Size {
         let mut size = Size::default();
         for (_, node) in self.selected(None) {
-            lock(&node).add_size(&mut size);
+            size.add(lock(&node).size());
         }
         size
     }

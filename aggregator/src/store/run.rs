@@ -7,7 +7,14 @@ use cairn_proto::catalogue::{FieldId, Group, table};
 use cairn_proto::model::{ColumnId, EntityDef, EntityId, Run, Snapshot};
 use cairn_proto::rate::Point;
 
-use super::{EntityPath, Error, RawRow};
+use super::{EntityPath, Error, RawRow, Size};
+
+/// What a row is counted as beside its cells: its lists and its places in two maps.
+const ROW_BYTES: usize = 512;
+
+/// Names kept though no row uses them: the living session may use them again without defining
+/// them again. Beyond this and four times those in use the unused ones are forgotten.
+const SPARE_NAMES: usize = 1_024;
 
 #[derive(Debug)]
 pub(super) struct RunRows {
@@ -22,6 +29,32 @@ pub(super) struct RunRows {
 pub(super) struct Held {
     pub(super) tick_ms: u64,
     pub(super) snapshot: Arc<Snapshot>,
+    samples: u64,
+    bytes: u64,
+}
+
+impl Held {
+    pub(super) fn new(tick_ms: u64, snapshot: Arc<Snapshot>) -> Self {
+        let cells = snapshot.columns().len() * snapshot.entities().len();
+        let bytes = cells * size_of::<Option<u64>>() + ROW_BYTES;
+        let samples = snapshot.sample_count() as u64;
+        Self {
+            tick_ms,
+            snapshot,
+            samples,
+            bytes: bytes as u64,
+        }
+    }
+
+    /// What it adds to what is held.
+    pub(super) fn size(&self) -> Size {
+        Size {
+            nodes: 0,
+            rows: 1,
+            samples: self.samples,
+            bytes: self.bytes,
+        }
+    }
 }
 
 /// A row, seen from one entity; computed on outside the lock.
@@ -77,12 +110,16 @@ impl RunRows {
         self.defs.contains_key(&id) || self.refused.contains(&id)
     }
 
-    /// Forgets ids that no held row uses, so that names seen long ago cost nothing. Ids above
-    /// every row are defined for a row that is still to come.
+    /// Forgets ids that no held row uses, once there are many, so that names seen long ago cost
+    /// nothing. Ids above every row are defined for a row that is still to come. Agents define an
+    /// id again when it comes back after an absence.
     pub(super) fn sweep(&mut self) {
         let mut used: HashSet<EntityId> = HashSet::new();
         for held in self.rows.values() {
             used.extend(held.snapshot.entities());
+        }
+        if self.defs.len() + self.refused.len() <= SPARE_NAMES + 4 * used.len() {
+            return;
         }
         let parents: Vec<EntityId> = used
             .iter()

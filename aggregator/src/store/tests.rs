@@ -21,11 +21,26 @@ fn open(store: &PlainStore, epoch_ms: u64) -> Session {
     let opening = Opening {
         run: run(epoch_ms),
         interval_ms: 10_000,
+        sent_ms: T0,
         now_ms: T0,
     };
     let session = store.open("node1", opening);
     store
         .define(&session, def(1, EntityKind::Node, None, "node1"))
+        .unwrap();
+    session
+}
+
+fn open_node(store: &PlainStore, node: &str, sent_ms: u64) -> Session {
+    let opening = Opening {
+        run: run(1),
+        interval_ms: 10_000,
+        sent_ms,
+        now_ms: T0,
+    };
+    let session = store.open(node, opening);
+    store
+        .define(&session, def(1, EntityKind::Node, None, node))
         .unwrap();
     session
 }
@@ -95,7 +110,7 @@ fn values(store: &PlainStore) -> Vec<(u64, u64)> {
 
 #[test]
 fn a_newer_session_fences_the_older() {
-    let store = PlainStore::new(WINDOW);
+    let store = PlainStore::new(WINDOW, 0);
     let first = open(&store, 1);
     assert_eq!(
         append(&store, &first, 0, T0, &[(1, 5)]),
@@ -120,7 +135,7 @@ fn a_newer_session_fences_the_older() {
 
 #[test]
 fn a_row_is_held_once_whatever_session_or_run_brings_it() {
-    let store = PlainStore::new(WINDOW);
+    let store = PlainStore::new(WINDOW, 0);
     let first = open(&store, 1);
     append(&store, &first, 0, T0, &[(1, 5)]).unwrap();
     let again = open(&store, 1);
@@ -138,7 +153,7 @@ fn a_row_is_held_once_whatever_session_or_run_brings_it() {
 
 #[test]
 fn deltas_refer_to_the_last_row_of_the_session() {
-    let store = PlainStore::new(WINDOW);
+    let store = PlainStore::new(WINDOW, 0);
     let session = open(&store, 1);
     let (a, b) = (snapshot(&[(1, 5)], T0), snapshot(&[(1, 9)], T0 + 10_000));
     append(&store, &session, 0, T0, &[(1, 5)]).unwrap();
@@ -171,7 +186,7 @@ fn deltas_refer_to_the_last_row_of_the_session() {
 
 #[test]
 fn a_refused_frame_leaves_the_window_as_it_was() {
-    let store = PlainStore::new(WINDOW);
+    let store = PlainStore::new(WINDOW, 0);
     let session = open(&store, 1);
     append(&store, &session, 0, T0, &[(1, 5)]).unwrap();
     let (before, size) = (values(&store), store.size());
@@ -204,7 +219,7 @@ fn a_refused_frame_leaves_the_window_as_it_was() {
 
 #[test]
 fn an_absurd_tick_is_not_kept() {
-    let store = PlainStore::new(WINDOW);
+    let store = PlainStore::new(WINDOW, 0);
     let session = open(&store, 1);
     let send = |seq, tick_ms, now_ms| {
         let payload = row::encode(None, &snapshot(&[(1, 5)], tick_ms));
@@ -225,7 +240,7 @@ fn an_absurd_tick_is_not_kept() {
 
 #[test]
 fn a_node_with_another_clock_keeps_its_ticks() {
-    let store = PlainStore::new(WINDOW);
+    let store = PlainStore::new(WINDOW, 0);
     let session = open(&store, 1);
     let hour = 3_600_000;
     for n in 0..3 {
@@ -243,13 +258,13 @@ fn a_node_with_another_clock_keeps_its_ticks() {
         assert_eq!(store.append(&session, row), Ok(Applied::Applied));
     }
     assert_eq!(store.nodes()[0].offset_ms, 3_600_000);
-    store.evict(T0 + 30_000, u64::MAX);
+    store.evict(T0 + 30_000);
     assert_eq!(values(&store).len(), 3);
 }
 
 #[test]
 fn a_chunk_fills_what_is_missing_and_doubles_nothing() {
-    let store = PlainStore::new(WINDOW);
+    let store = PlainStore::new(WINDOW, 0);
     let session = open(&store, 1);
     append(&store, &session, 20, T0 + 200_000, &[(1, 20)]).unwrap();
     assert_eq!(store.missing(&session, 0..2), [1, 0]);
@@ -260,8 +275,8 @@ fn a_chunk_fills_what_is_missing_and_doubles_nothing() {
         .map(|(n, s)| (n, tick(n), s))
         .collect::<Vec<_>>();
     let payload = chunk::encode(all.into_iter());
-    assert_eq!(store.take(&session, 1, &payload), Ok(15));
-    assert_eq!(store.take(&session, 1, &payload), Ok(0));
+    assert_eq!(store.take(&session, 1, &payload, T0 + 320_000), Ok(15));
+    assert_eq!(store.take(&session, 1, &payload, T0 + 320_000), Ok(0));
     assert_eq!(store.missing(&session, 0..2), [0]);
     assert_eq!(values(&store).len(), 16);
     assert!(values(&store).contains(&(T0 + 200_000, 20)));
@@ -269,7 +284,7 @@ fn a_chunk_fills_what_is_missing_and_doubles_nothing() {
 
 #[test]
 fn old_rows_expire_and_their_names_with_them() {
-    let store = PlainStore::new(WINDOW);
+    let store = PlainStore::new(WINDOW, 0);
     let session = open(&store, 1);
     store
         .define(&session, def(2, EntityKind::Pod, Some(1), "web"))
@@ -284,32 +299,147 @@ fn old_rows_expire_and_their_names_with_them() {
         pod: "web",
     };
     assert_eq!(store.entities(&containers).len(), 1);
-    let evicted = store.evict(T0 + WINDOW + 5_000, u64::MAX);
+    let evicted = store.evict(T0 + WINDOW + 5_000);
     assert_eq!(evicted.expired_rows, 1);
     assert!(store.entities(&Selector::Pods).is_empty());
     assert!(store.entities(&containers).is_empty());
     assert_eq!(values(&store).len(), 1);
     store.close(&session, T0);
-    assert_eq!(store.evict(T0 + 2 * WINDOW, u64::MAX).nodes, 1);
+    assert_eq!(store.evict(T0 + 2 * WINDOW).nodes, 1);
     assert!(store.nodes().is_empty());
 }
 
 #[test]
-fn a_budget_shortens_every_window_but_keeps_the_newest_rows() {
-    let store = PlainStore::new(WINDOW);
-    let session = open(&store, 1);
+fn a_budget_shortens_every_window_evenly_but_keeps_the_newest_rows() {
+    let store = PlainStore::new(WINDOW, 30_000);
+    let sessions: Vec<Session> = (1..=3)
+        .map(|n| open_node(&store, &format!("n{n}"), T0))
+        .collect();
     for n in 0..20 {
-        append(&store, &session, n, T0 + n * 10_000, &[(1, n)]).unwrap();
+        for session in &sessions {
+            append(&store, session, n, T0 + n * 10_000, &[(1, n)]).unwrap();
+        }
     }
-    let evicted = store.evict(T0, store.size().bytes / 2);
-    assert!((9..=11).contains(&evicted.shortened_rows), "{evicted:?}");
-    store.evict(T0, 0);
-    assert_eq!(values(&store), [(T0 + 190_000, 19)]);
+    let evicted = store.evict(T0 + 190_000);
+    assert!(store.size().bytes <= 30_000, "{:?}", store.size());
+    let rows = |node: &str| {
+        let node = store.entities(&Selector::Node(node)).remove(0);
+        let rows = store.read(&node, table::MEMORY_USAGE, (0, u64::MAX));
+        (rows.len(), rows.last().map(|r| r.tick_ms))
+    };
+    let (first, newest) = rows("n1");
+    assert!((8..20).contains(&first), "{first} rows, {evicted:?}");
+    assert_eq!(newest, Some(T0 + 190_000));
+    for node in ["n2", "n3"] {
+        assert!(
+            rows(node).0.abs_diff(first) <= 1,
+            "{node}: {:?}",
+            rows(node)
+        );
+    }
+}
+
+#[test]
+fn a_chunk_with_an_absurd_tick_is_not_kept() {
+    let store = PlainStore::new(WINDOW, 0);
+    let session = open(&store, 1);
+    let snapshot = snapshot(&[(1, 1)], T0);
+    let tick = u64::MAX / 10_000 * 10_000;
+    let payload = chunk::encode([(0, tick, &snapshot)].into_iter());
+    assert_eq!(store.take(&session, 0, &payload, T0), Ok(0));
+    assert_eq!(store.size().rows, 0);
+}
+
+#[test]
+fn rows_of_a_clock_that_was_ahead_go_when_it_is_corrected() {
+    let store = PlainStore::new(WINDOW, 0);
+    let ahead = open_node(&store, "node1", T0 + 7_200_000);
+    let payload = row::encode(None, &snapshot(&[(1, 1)], T0));
+    let tick_ms = T0 + 7_200_000;
+    let row = WireRow {
+        seq: 0,
+        base_seq: None,
+        tick_ms,
+        payload: &payload,
+        sent_ms: tick_ms,
+        now_ms: T0,
+    };
+    assert_eq!(store.append(&ahead, row), Ok(Applied::Applied));
+    let corrected = open(&store, 2);
+    assert_eq!(
+        append(&store, &corrected, 0, T0, &[(1, 5)]),
+        Ok(Applied::Applied)
+    );
+    assert_eq!(values(&store), [(T0, 5)]);
+}
+
+#[test]
+fn a_node_far_behind_keeps_its_window_when_it_reconnects() {
+    let store = PlainStore::new(WINDOW, 0);
+    let behind = |now: u64| now - 3_600_000;
+    let opening = |now_ms| Opening {
+        run: run(1),
+        interval_ms: 10_000,
+        sent_ms: behind(now_ms),
+        now_ms,
+    };
+    let session = store.open("node1", opening(T0));
+    store
+        .define(&session, def(1, EntityKind::Node, None, "node1"))
+        .unwrap();
+    let payload = row::encode(None, &snapshot(&[(1, 1)], T0));
+    let row = WireRow {
+        seq: 0,
+        base_seq: None,
+        tick_ms: behind(T0),
+        payload: &payload,
+        sent_ms: behind(T0),
+        now_ms: T0,
+    };
+    assert_eq!(store.append(&session, row), Ok(Applied::Applied));
+    store.open("node1", opening(T0 + 1_000));
+    store.evict(T0 + 2_000);
+    assert_eq!(values(&store).len(), 1);
+}
+
+#[test]
+fn streams_that_only_define_leave_nothing_behind() {
+    let store = PlainStore::new(WINDOW, 0);
+    let held = open(&store, 1);
+    append(&store, &held, 0, T0, &[(1, 1)]).unwrap();
+    let before = store.size().bytes;
+    for epoch in 2..20 {
+        let session = open(&store, epoch);
+        for id in 2..500 {
+            store
+                .define(&session, def(id, EntityKind::Pod, Some(1), "web"))
+                .unwrap();
+        }
+        store.close(&session, T0);
+    }
+    open(&store, 99);
+    assert!(store.size().bytes < before + 5_000, "{:?}", store.size());
+}
+
+#[test]
+fn a_name_that_comes_back_is_still_known() {
+    let store = PlainStore::new(20_000, 0);
+    let session = open(&store, 1);
+    store
+        .define(&session, def(2, EntityKind::Pod, Some(1), "web"))
+        .unwrap();
+    append(&store, &session, 0, T0, &[(1, 1), (2, 1)]).unwrap();
+    for n in 1..10 {
+        append(&store, &session, n, T0 + n * 10_000, &[(1, 1)]).unwrap();
+        store.evict(T0 + n * 10_000);
+    }
+    let back = append(&store, &session, 10, T0 + 100_000, &[(1, 1), (2, 1)]);
+    assert_eq!(back, Ok(Applied::Applied));
 }
 
 #[test]
 fn refused_entities_are_skipped_and_a_redefined_one_is_a_fault() {
-    let store = PlainStore::new(WINDOW);
+    let store = PlainStore::new(WINDOW, 0);
     let session = open(&store, 1);
     store.refuse(&session, EntityId(7)).unwrap();
     assert_eq!(
@@ -330,7 +460,7 @@ fn refused_entities_are_skipped_and_a_redefined_one_is_a_fault() {
 
 #[test]
 fn changes_are_told_by_their_lowest_tick() {
-    let store = PlainStore::new(WINDOW);
+    let store = PlainStore::new(WINDOW, 0);
     let session = open(&store, 1);
     let version = *store.subscribe().borrow();
     assert_eq!(store.changed_since(version), Some(None));

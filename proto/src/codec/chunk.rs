@@ -60,6 +60,8 @@ pub fn decode(payload: &[u8]) -> Result<Vec<ChunkRow>, Error> {
         return Err(Error::Limit("rows in a chunk"));
     }
     let mut rows: Vec<ChunkRow> = Vec::new();
+    // Together they may be as large as one row may be at its largest, however many they are.
+    let mut cells_left = limits::MAX_CELLS;
     for _ in 0..count {
         let offset = reader.varint("a row's offset")?;
         let tick = reader.varint("a row's tick")?;
@@ -72,7 +74,7 @@ pub fn decode(payload: &[u8]) -> Result<Vec<ChunkRow>, Error> {
         if base.is_some_and(|b| b.offset >= offset || b.tick >= tick) {
             return Err(Error::Order("rows"));
         }
-        let snapshot = row::decode(base.map(|b| &b.snapshot), body)?;
+        let snapshot = row::decode_within(base.map(|b| &b.snapshot), body, &mut cells_left)?;
         rows.push(ChunkRow {
             offset,
             tick,

@@ -38,6 +38,10 @@ pub(super) fn decode(
     let scale = *SCALES.get(usize::from(code)).ok_or(Error::Scale(code))?;
     let present = reader.take(count.div_ceil(8), "presence bits")?;
     let present_count = (0..count).filter(|i| bit(present, *i)).count();
+    // An encoder leaves such a column out; taken in, it would cost memory for nothing.
+    if present_count == 0 {
+        return Err(Error::Empty);
+    }
     let changed = reader.take(present_count.div_ceil(8), "changed bits")?;
     let mut cells = Vec::with_capacity(count);
     let mut nth = 0;

@@ -49,6 +49,15 @@ pub fn encode(base: Option<&Snapshot>, snapshot: &Snapshot) -> Vec<u8> {
 ///
 /// Says what is wrong with the payload; the base is not touched.
 pub fn decode(base: Option<&Snapshot>, payload: &[u8]) -> Result<Snapshot, Error> {
+    decode_within(base, payload, &mut { limits::MAX_CELLS })
+}
+
+/// Decodes a row and takes its cells off what several rows may have together.
+pub(super) fn decode_within(
+    base: Option<&Snapshot>,
+    payload: &[u8],
+    cells_left: &mut usize,
+) -> Result<Snapshot, Error> {
     if payload.len() > limits::MAX_ROW_BYTES {
         return Err(Error::Limit("bytes in a row"));
     }
@@ -59,9 +68,11 @@ pub fn decode(base: Option<&Snapshot>, payload: &[u8]) -> Result<Snapshot, Error
     }
     let entities = decode_entities(&mut reader)?;
     let count = reader.size("the number of columns")?;
-    if count > limits::MAX_COLUMNS || count.saturating_mul(entities.len()) > limits::MAX_CELLS {
+    let cells = count.saturating_mul(entities.len());
+    if count > limits::MAX_COLUMNS || cells > *cells_left {
         return Err(Error::Limit("columns"));
     }
+    *cells_left -= cells;
     let places = places(base, &entities);
     let mut columns: Vec<Column> = Vec::with_capacity(count.min(reader.remaining()));
     let mut previous = None;

@@ -130,3 +130,28 @@ fn another_codec_is_named() {
     assert_eq!(row::decode(None, &[9]), Err(Error::Codec(9)));
     assert_eq!(chunk::decode(&[9]), Err(Error::Codec(9)));
 }
+
+#[test]
+fn a_column_without_a_value_is_refused() {
+    assert_eq!(
+        row::decode(None, &[1, 1, 3, 1, 64, 2, 0, 0]),
+        Err(Error::Empty)
+    );
+}
+
+#[test]
+fn the_rows_of_a_chunk_share_one_limit_of_cells() {
+    let entities = 60_000u32;
+    let mut builder = Builder::default();
+    for entity in 1..=entities {
+        builder.entity(EntityId(entity));
+    }
+    for field in 64..69 {
+        builder.value(EntityId(1), FieldId(field), 1);
+    }
+    let snapshot = builder.build();
+    let rows = (0..16u64).map(|n| (n, n, &snapshot)).collect::<Vec<_>>();
+    assert!(row::decode(None, &row::encode(None, &snapshot)).is_ok());
+    let chunk = chunk::encode(rows.into_iter());
+    assert_eq!(chunk::decode(&chunk), Err(Error::Limit("columns")));
+}

@@ -1,5 +1,6 @@
 //! The accept loop and what its connections share.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,19 +10,20 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::Service;
+use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::peers::Peers;
+use super::turns::Turns;
 use super::{BoxError, Config, Refused};
 use crate::logging::Repeat;
 use crate::shutdown::Token;
 use crate::tasks::Group;
 
-/// The pause after a failed accept. Descriptors come back as connections end; without a pause the
-/// loop would spin on the same error.
+/// The pause after a failed accept, unless the peer was at fault. Descriptors and memory come back as
+/// connections end; without a pause the loop would spin on the same error.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// One listener at work.
@@ -36,20 +38,20 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) local: SocketAddr,
     pub(super) token: Token,
-    pub(super) handshakes: Semaphore,
+    pub(super) turns: Turns,
     repeat: Mutex<Repeat>,
 }
 
 impl Accept {
     pub(super) fn new(config: Config, local: SocketAddr, token: Token) -> Self {
         let group = Group::new(config.name, config.max_connections);
-        let handshakes = Semaphore::new(config.max_handshakes.min(Semaphore::MAX_PERMITS));
+        let turns = Turns::new(config.max_handshakes);
         let repeat = Mutex::default();
         let shared = Arc::new(Shared {
             config,
             local,
             token,
-            handshakes,
+            turns,
             repeat,
         });
         Self {
@@ -85,11 +87,13 @@ impl Accept {
                     accepted += u64::from(self.take(stream, addr, service.clone()));
                 }
                 Err(error) => {
-                    let error = error.to_string();
+                    let text = error.to_string();
                     self.shared
-                        .refuse(Refused::Accept, self.shared.local, &error);
-                    // At most one pause after the token: far below any drain.
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                        .refuse(Refused::Accept, self.shared.local, &text);
+                    if !is_peers(&error) {
+                        // At most one pause after the token: far below any drain.
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
                 }
             }
         }
@@ -159,6 +163,48 @@ impl Shared {
         let mut repeat = self.repeat.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = repeat.should_log(Instant::now(), false) {
             tracing::warn!(listener = name, %peer, ?reason, why, before, "connection refused");
+        }
+    }
+}
+
+/// Tells whether a failed accept is that of one connection alone, so that the next may be taken at
+/// once. The kernel hands a new connection's pending error out here (accept(2)). Whatever else
+/// happens, want of descriptors or memory above all, would happen to the next one too.
+fn is_peers(error: &io::Error) -> bool {
+    let peers = [
+        Errno::CONNABORTED,
+        Errno::CONNRESET,
+        Errno::HOSTDOWN,
+        Errno::HOSTUNREACH,
+        Errno::INTR,
+        Errno::NETDOWN,
+        Errno::NETUNREACH,
+        Errno::NONET,
+        Errno::NOPROTOOPT,
+        Errno::OPNOTSUPP,
+        Errno::PROTO,
+        Errno::TIMEDOUT,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| peers.contains(&errno))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_peers_error_lets_accepting_go_on_at_once() {
+        for (errno, expected) in [
+            (Errno::CONNABORTED, true),
+            (Errno::PROTO, true),
+            (Errno::MFILE, false),
+            (Errno::NFILE, false),
+            (Errno::NOMEM, false),
+            (Errno::NOBUFS, false),
+            (Errno::INVAL, false),
+            (Errno::BADF, false),
+        ] {
+            assert_eq!(is_peers(&errno.into()), expected, "{errno}");
         }
     }
 }

@@ -2,9 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,38 +11,22 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::Service;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::accept::Shared;
+use super::activity::{Activity, MOST_PAUSE, Verdict, Watched};
 use super::metrics::Open;
 use super::peers::Place;
-use super::{BoxError, Peer, Refused};
+use super::{BoxError, Closed, Peer, Refused, protocol};
 use crate::logging;
 use crate::tasks::Children;
 use crate::tls::{PeerCertificates, ServerTls};
-
-/// Concurrent HTTP/2 streams of a connection: the page and a client library open a few dozen.
-const MAX_STREAMS: u32 = 256;
-
-/// The largest HTTP/2 header list and HTTP/1 header, in bytes: a bearer token is a few KiB.
-const MAX_HEADER_BYTES: u32 = 32 * 1024;
-
-/// What a peer may send ahead on one stream and on all, in bytes: a row of a large node fits, and
-/// 5,000 connections cannot fill the memory.
-const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
-
-/// What is held for a slow reader, in bytes a stream.
-const SEND_BUFFER_BYTES: usize = 256 * 1024;
-
-/// A peer that vanished without a word is noticed after the sum of both.
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
-const KEEPALIVE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A connection with its place in the counts.
 pub(super) struct Connection {
@@ -65,9 +48,9 @@ impl Connection {
             + 'static,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = self.set_up(&stream) {
             // The peer is gone already; serving will find out.
-            tracing::debug!(peer = %self.addr, %error, "cannot set TCP_NODELAY");
+            tracing::debug!(peer = %self.addr, %error, "cannot set up the socket");
         }
         let local = stream.local_addr().unwrap_or(self.shared.local);
         let local = SocketAddr::new(local.ip().to_canonical(), local.port());
@@ -93,15 +76,21 @@ impl Connection {
         }
     }
 
+    fn set_up(&self, stream: &TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        // The kernel's part of the write deadline: what is in its hands already, such as the end of
+        // an answer whose body is complete, is seen by nobody else.
+        let deadline = self.shared.config.write_deadline;
+        SockRef::from(stream).set_tcp_user_timeout(Some(deadline))
+    }
+
     /// Makes the TLS handshake when it is its turn; None when it was refused.
     async fn handshake(&self, tls: &ServerTls, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
         let handshake = async {
-            let _turn = self
-                .shared
-                .handshakes
-                .acquire()
-                .await
-                .map_err(io::Error::other)?;
+            // A turn is for those who began: silent strangers would keep everybody else out.
+            
+            let turn = self.shared.turns.take(self.addr.ip()).await;
+            let _turn = turn.map_err(io::Error::other)?;
             TlsAcceptor::from(tls.config()).accept(stream).await
         };
         let deadline = self.shared.config.handshake_deadline;
@@ -134,90 +123,92 @@ impl Connection {
             + 'static,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let header_deadline = self.shared.config.header_deadline;
+        let config = &self.shared.config;
         let children = Children::new();
         let _guard = children.abort_on_drop();
-        let builder = builder(children, header_deadline);
-        let asked = Arc::new(AtomicBool::new(false));
+        let builder = protocol::builder(children, config);
+        let activity = Activity::new(Instant::now());
         let service = Introduced {
             service,
             peer,
-            asked: Arc::clone(&asked),
+            activity: activity.clone(),
         };
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let mut first_request = pin!(tokio::time::sleep(header_deadline));
-        let mut waiting = true;
-        let mut draining = false;
+        let mut look = pin!(tokio::time::sleep(Duration::ZERO));
+        // Whether the connection was told to end when its requests do.
+        let mut leaving = false;
         let result = loop {
             // Each branch is polled again by the next turn; nothing is lost by not being taken.
             tokio::select! {
                 biased;
-                () = self.shared.token.cancelled(), if !draining => {
-                    draining = true;
+                () = self.shared.token.cancelled(), if !leaving => {
+                    leaving = true;
                     connection.as_mut().graceful_shutdown();
                 }
                 result = connection.as_mut() => break result,
                 // hyper times headers only once it knows the protocol, and not for HTTP/2.
-                () = first_request.as_mut(), if waiting => {
-                    waiting = false;
-                    if !asked.load(Ordering::Relaxed) {
-                        let why = "no request arrived in time";
-                        self.shared.refuse(Refused::HeaderTimeout, self.addr, why);
-                        return;
+                () = look.as_mut() => match activity.judge(Instant::now(), config) {
+                    Verdict::LookAt(then) => look.as_mut().reset(then),
+                    Verdict::Idle if !leaving => {
+                        config.metrics.count_closed(config.name, Closed::Idle);
+                        leaving = true;
+                        connection.as_mut().graceful_shutdown();
+                        let pause = config.write_deadline.min(MOST_PAUSE);
+                        look.as_mut().reset(Instant::now() + pause);
                     }
-                }
+                    verdict => return self.cut(verdict),
+                },
             }
         };
         if let Err(error) = result {
             let timed_out = error.downcast_ref().is_some_and(hyper::Error::is_timeout);
             let why = logging::chain(&*error);
-            if timed_out && !asked.load(Ordering::Relaxed) {
+            if timed_out && !activity.asked() {
                 self.shared.refuse(Refused::HeaderTimeout, self.addr, &why);
             } else {
-                tracing::debug!(listener = self.shared.config.name, peer = %self.addr, why, "connection ended");
+                tracing::debug!(listener = config.name, peer = %self.addr, why, "connection ended");
             }
         }
     }
+
+    /// Tells why the connection is dropped as it is.
+    fn cut(&self, verdict: Verdict) {
+        let config = &self.shared.config;
+        match verdict {
+            Verdict::Silent => {
+                let why = "no request arrived in time";
+                self.shared.refuse(Refused::HeaderTimeout, self.addr, why);
+            }
+            Verdict::Stalled => config.metrics.count_closed(config.name, Closed::Stalled),
+            // It was told to go, and counted then.
+            Verdict::Idle | Verdict::LookAt(_) => {}
+        }
+        tracing::debug!(listener = config.name, peer = %self.addr, ?verdict, "connection cut");
+    }
 }
 
-fn builder(children: Children, header_deadline: Duration) -> Builder<Children> {
-    let mut builder = Builder::new(children);
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_deadline)
-        .max_buf_size(MAX_HEADER_BYTES as usize);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEPALIVE_EVERY)
-        .keep_alive_timeout(KEEPALIVE_DEADLINE)
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_BYTES)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_send_buf_size(SEND_BUFFER_BYTES);
-    builder
-}
-
-/// A service that learns who asks, and notes that somebody did.
+/// A service that learns who asks, and tells what goes on.
 struct Introduced<S> {
     service: S,
     peer: Peer,
-    asked: Arc<AtomicBool>,
+    activity: Activity,
 }
 
-impl<S> Service<Request<Incoming>> for Introduced<S>
+impl<S, B> Service<Request<Incoming>> for Introduced<S>
 where
-    S: Service<Request<Incoming>>,
+    S: Service<Request<Incoming>, Response = Response<B>, Future: Send + 'static>,
 {
-    type Response = S::Response;
+    type Response = Response<Watched<B>>;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
-    fn call(&self, mut request: Request<Incoming>) -> S::Future {
-        self.asked.store(true, Ordering::Relaxed);
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let in_flight = self.activity.begin();
         request.extensions_mut().insert(self.peer.clone());
-        self.service.call(request)
+        let answer = self.service.call(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            Ok(answer.map(|body| Watched::new(body, in_flight)))
+        })
     }
 }

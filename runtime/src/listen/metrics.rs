@@ -39,6 +39,25 @@ impl EncodeLabelValue for Refused {
     }
 }
 
+/// Why a connection that was served was closed by this side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Closed {
+    /// It asked nothing for too long.
+    Idle,
+    /// It took nothing of its answer for too long.
+    Stalled,
+}
+
+impl EncodeLabelValue for Closed {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        let value = match self {
+            Self::Idle => "idle",
+            Self::Stalled => "stalled",
+        };
+        EncodeLabelValue::encode(&value, encoder)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Listener {
     listener: &'static str,
@@ -50,12 +69,19 @@ struct Refusal {
     reason: Refused,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Closing {
+    listener: &'static str,
+    reason: Closed,
+}
+
 /// The counters of all listeners of a process, by listener name.
 #[derive(Debug, Default)]
 pub struct ListenMetrics {
     connections: Family<Listener, Gauge>,
     accepted: Family<Listener, Counter>,
     refused: Family<Refusal, Counter>,
+    closed: Family<Closing, Counter>,
     aborted: Family<Listener, Counter>,
 }
 
@@ -79,6 +105,11 @@ impl ListenMetrics {
             self.refused.clone(),
         );
         registry.register(
+            "closed_connections",
+            "Connections closed by this side while served, by listener and reason",
+            self.closed.clone(),
+        );
+        registry.register(
             "aborted_connections",
             "Connections aborted at the end of a drain, by listener",
             self.aborted.clone(),
@@ -93,6 +124,14 @@ impl ListenMetrics {
             .get()
     }
 
+    /// Returns how many connections a listener closed for one reason.
+    #[must_use]
+    pub fn closed(&self, listener: &'static str, reason: Closed) -> u64 {
+        self.closed
+            .get_or_create(&Closing { listener, reason })
+            .get()
+    }
+
     /// Returns how many connections a listener serves now.
     #[must_use]
     pub fn connections(&self, listener: &'static str) -> i64 {
@@ -102,6 +141,12 @@ impl ListenMetrics {
     pub(super) fn count_refused(&self, listener: &'static str, reason: Refused) {
         self.refused
             .get_or_create(&Refusal { listener, reason })
+            .inc();
+    }
+
+    pub(super) fn count_closed(&self, listener: &'static str, reason: Closed) {
+        self.closed
+            .get_or_create(&Closing { listener, reason })
             .inc();
     }
 

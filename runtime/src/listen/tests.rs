@@ -1,9 +1,14 @@
+mod deadlines;
+mod headers;
+mod tls;
+
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http_body::Frame;
 use http_body_util::Full;
+use hyper::client::conn::http2::SendRequest;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -12,7 +17,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::*;
-use crate::tls::{Connector, Trust};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -26,6 +30,9 @@ fn config() -> Config {
         max_handshakes: 8,
         handshake_deadline: LONG,
         header_deadline: LONG,
+        idle_deadline: LONG,
+        write_deadline: LONG,
+        max_header_bytes: 32 * 1024,
         tls: None,
         metrics: Arc::default(),
     }
@@ -142,6 +149,23 @@ async fn closed(stream: &mut TcpStream) {
     );
 }
 
+/// A client of HTTP/2, and the task that drives its connection.
+async fn http2(addr: SocketAddr) -> (SendRequest<Full<Bytes>>, JoinSet<hyper::Result<()>>) {
+    let stream = TcpStream::connect(addr).await.unwrap();
+    let handshake =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (sender, connection) = handshake.await.unwrap();
+    let mut client = JoinSet::new();
+    client.spawn(connection);
+    (sender, client)
+}
+
+/// Asks on a connection of HTTP/2.
+async fn ask2(sender: &mut SendRequest<Full<Bytes>>, uri: &str) -> Response<Incoming> {
+    let request = Request::get(uri).body(Full::default()).unwrap();
+    sender.send_request(request).await.unwrap()
+}
+
 #[tokio::test]
 async fn both_protocols_are_served_and_know_their_peer() {
     let running = start(config(), LONG, introduce).await;
@@ -153,16 +177,8 @@ async fn both_protocols_are_served_and_know_their_peer() {
         "the connection is kept"
     );
 
-    let stream = TcpStream::connect(running.addr).await.unwrap();
-    let handshake =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-    let (mut sender, connection) = handshake.await.unwrap();
-    let mut client = JoinSet::new();
-    client.spawn(connection);
-    let request = Request::get("http://x/")
-        .body(Full::<Bytes>::default())
-        .unwrap();
-    let answer = sender.send_request(request).await.unwrap();
+    let (mut sender, _client) = http2(running.addr).await;
+    let answer = ask2(&mut sender, "http://x/").await;
     let text = crate::body::read_capped(answer.into_body(), 1024, LONG)
         .await
         .unwrap();
@@ -295,16 +311,8 @@ async fn a_client_that_never_reads_is_aborted_after_the_drain() {
     let running = start(config(), drain, endless).await;
     let mut first = TcpStream::connect(running.addr).await.unwrap();
     first.write_all(GET).await.unwrap();
-    let stream = TcpStream::connect(running.addr).await.unwrap();
-    let handshake =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-    let (mut sender, connection) = handshake.await.unwrap();
-    let mut client = JoinSet::new();
-    client.spawn(connection);
-    let request = Request::get("http://x/")
-        .body(Full::<Bytes>::default())
-        .unwrap();
-    let answer = sender.send_request(request).await.unwrap();
+    let (mut sender, _client) = http2(running.addr).await;
+    let answer = ask2(&mut sender, "http://x/").await;
     // The first one's answer has begun too.
     first.read_u8().await.unwrap();
     let started = Instant::now();
@@ -318,56 +326,6 @@ async fn a_client_that_never_reads_is_aborted_after_the_drain() {
     let elapsed = started.elapsed();
     assert!(elapsed >= drain && elapsed < LONG, "{elapsed:?}");
     drop(answer);
-}
-
-/// A listener with TLS under a certificate of its own.
-async fn start_tls(config: Config) -> (Running, tempfile::TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(vec!["node1".to_owned()]).unwrap();
-    let (cert, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
-    std::fs::write(&cert, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let tls = Some(ServerTls::load(&cert, &key, &["http/1.1"]).unwrap());
-    (start(Config { tls, ..config }, LONG, introduce).await, dir)
-}
-
-#[tokio::test]
-async fn tls_is_served_and_failed_handshakes_are_counted() {
-    let (running, _dir) = start_tls(config()).await;
-    let mut garbage = TcpStream::connect(running.addr).await.unwrap();
-    garbage.write_all(GET).await.unwrap();
-    closed(&mut garbage).await;
-    running.refused(Refused::HandshakeFailed, 1).await;
-    let name = crate::tls::server_name("node1").unwrap();
-    let connector = Connector::new(Trust::insecure(), name, &["http/1.1"]);
-    let mut stream = connector.connect(running.addr, LONG).await.unwrap();
-    stream.write_all(GET).await.unwrap();
-    let mut start = [0; 15];
-    stream.read_exact(&mut start).await.unwrap();
-    assert_eq!(&start, b"HTTP/1.1 200 OK");
-    assert_eq!(
-        running.stop().await,
-        ServeSummary {
-            accepted: 2,
-            aborted: 0
-        }
-    );
-}
-
-#[tokio::test]
-async fn handshakes_are_bounded_and_wait_within_their_deadline() {
-    let handshake_deadline = Duration::from_millis(200);
-    let (running, _dir) = start_tls(Config {
-        handshake_deadline,
-        max_handshakes: 1,
-        ..config()
-    })
-    .await;
-    let mut silent = TcpStream::connect(running.addr).await.unwrap();
-    let mut waiting = TcpStream::connect(running.addr).await.unwrap();
-    closed(&mut silent).await;
-    closed(&mut waiting).await;
-    running.refused(Refused::HandshakeTimeout, 2).await;
 }
 
 #[tokio::test]
@@ -407,6 +365,8 @@ async fn the_exposition_names_listener_and_reason() {
     let metrics = ListenMetrics::default();
     metrics.count_refused("grpc", Refused::PerPeer);
     drop(metrics.open("grpc"));
+    metrics.count_closed("grpc", Closed::Idle);
+    metrics.count_closed("grpc", Closed::Stalled);
     metrics.count_aborted("grpc", 2);
     let mut registry = prometheus_client::registry::Registry::default();
     metrics.register(&mut registry, "cairn_aggregator");
@@ -416,6 +376,8 @@ async fn the_exposition_names_listener_and_reason() {
         "cairn_aggregator_listener_refused_connections_total{listener=\"grpc\",reason=\"per_peer\"} 1",
         "cairn_aggregator_listener_accepted_connections_total{listener=\"grpc\"} 1",
         "cairn_aggregator_listener_connections{listener=\"grpc\"} 0",
+        "cairn_aggregator_listener_closed_connections_total{listener=\"grpc\",reason=\"idle\"} 1",
+        "cairn_aggregator_listener_closed_connections_total{listener=\"grpc\",reason=\"stalled\"} 1",
         "cairn_aggregator_listener_aborted_connections_total{listener=\"grpc\"} 2",
     ] {
         assert!(

@@ -7,7 +7,7 @@ use cairn_proto::model::EntityKind;
 use serde::Serialize;
 
 use super::super::Api;
-use crate::query::{Bounds, Named, Sample, View};
+use crate::query::{Bounds, Named, Sample, View, is_skewed, newest_here};
 use crate::store::{Entity, NodeState, Selector};
 
 /// Pods of one node's frame: ten times what a kubelet runs by default.
@@ -232,8 +232,8 @@ impl Frame {
 
 fn node_frame(state: &NodeState, series: NodeSeries, published_ms: u64) -> NodeFrame {
     let newest = state.newest_tick_ms;
-    let late =
-        newest.is_some_and(|t| published_ms.saturating_sub(t) > 2 * state.interval_ms.max(1));
+    let age_ms = published_ms.saturating_sub(newest_here(state));
+    let late = newest.is_some() && age_ms > 2 * state.interval_ms.max(1);
     let (word, reason) = match (state.live, newest) {
         (true, None) => (
             "connecting",
@@ -243,14 +243,23 @@ fn node_frame(state: &NodeState, series: NodeSeries, published_ms: u64) -> NodeF
             "stale",
             Some("connected, but its rows are not arriving".to_owned()),
         ),
-        (true, Some(_)) => (
-            "fresh",
-            state
-                .sources
-                .iter()
-                .find(|s| !s.ok)
-                .map(|s| s.reason.clone()),
-        ),
+        (true, Some(_)) if is_skewed(state) => {
+            let side = if state.offset_ms > 0 {
+                "ahead of"
+            } else {
+                "behind"
+            };
+            let seconds = state.offset_ms.unsigned_abs() / 1_000;
+            let text = format!(
+                "its clock is {seconds} s {side} the aggregator's, so its rows lie elsewhere: \
+                 synchronise it"
+            );
+            ("fresh", Some(text))
+        }
+        (true, Some(_)) => {
+            let failing = state.sources.iter().find(|s| !s.ok);
+            ("fresh", failing.map(|s| s.reason.clone()))
+        }
         (false, _) => ("stale", Some("its agent is not connected".to_owned())),
     };
     let sources = state.sources.iter().map(|source| SourceFrame {

@@ -1,6 +1,6 @@
 //! What each kind of frame does.
 
-use cairn_proto::model::EntityId;
+use cairn_proto::model::{EntityId, EntityKind};
 use cairn_proto::v1::agent_frame::Kind;
 use cairn_proto::v1::aggregator_frame::Kind as Answer;
 use cairn_proto::{limits, v1, wire};
@@ -50,6 +50,9 @@ impl Served {
     fn define(&mut self, define: v1::Define) -> Result<(), End> {
         let id = EntityId(define.id);
         let defined = match wire::define(define) {
+            Ok(def) if def.kind == EntityKind::Node && def.name != self.session.node => {
+                Err(fault("define", "a node of another name than the stream's"))?
+            }
             Ok(def) => self.inner.store.define(&self.session, def),
             Err(error) if error.refuses_entity() => {
                 self.inner.metrics.refused_entity();
@@ -77,17 +80,18 @@ impl Served {
         if matches!(applied, Applied::TooOld | Applied::TooNew) {
             tracing::debug!(node = %self.session.node, tick_ms = row.tick, ?applied, "row not kept");
         }
-        self.applied_seq = self.applied_seq.max(Some(row.seq));
-        self.look_back(row.seq);
+        let before = self.applied_seq.replace(row.seq);
+        if matches!(applied, Applied::Applied | Applied::Late) {
+            self.look_back(before, row.seq);
+        }
         Ok(())
     }
 
-    /// With the first row of a block the one before is sealed: what was passed over of it on the
-    /// way can be asked for now.
-    fn look_back(&mut self, seq: u64) {
-        if seq.is_multiple_of(limits::BLOCK_ROWS) && !self.welcome.chunk_codecs.is_empty() {
-            let block = seq / limits::BLOCK_ROWS;
-            let sealed = block.saturating_sub(1)..block;
+    /// When a row begins another block than the one before it, the blocks between are sealed: what
+    /// was passed over of them can be asked for now.
+    fn look_back(&mut self, before: Option<u64>, seq: u64) {
+        let sealed = before.unwrap_or(seq) / limits::BLOCK_ROWS..seq / limits::BLOCK_ROWS;
+        if !sealed.is_empty() && !self.welcome.chunk_codecs.is_empty() {
             self.history
                 .add(self.inner.store.missing(&self.session, sealed));
         }
@@ -96,13 +100,15 @@ impl Served {
     fn chunk(&mut self, chunk: &v1::Chunk) -> Result<(), End> {
         self.inner.metrics.payload(chunk.payload.len());
         let run = wire::run(chunk.run.as_ref()).map_err(|e| fault("chunk", e.to_string()))?;
-        if !self.history.answered(run, chunk.block) {
+        if self.history.answered(run, chunk.block..=chunk.block) == 0 {
             return Err(fault("chunk", "a chunk that was not asked for"));
         }
-        let taken = self
-            .inner
-            .store
-            .take(&self.session, chunk.block, &chunk.payload);
+        let taken = self.inner.store.take(
+            &self.session,
+            chunk.block,
+            &chunk.payload,
+            self.inner.clock.unix_ms(),
+        );
         let rows = taken.map_err(|error| self.refused(&error))?;
         self.inner.metrics.history(rows);
         Ok(())
@@ -111,15 +117,14 @@ impl Served {
     fn gap(&mut self, gap: &v1::Gap) -> Result<(), End> {
         let run = wire::run(gap.run.as_ref()).map_err(|e| fault("gap", e.to_string()))?;
         let (first, last) = (gap.first_seq, gap.last_seq);
-        if first > last || last - first > 1_000_000 {
-            return Err(fault("gap", "a gap without a sensible range"));
+        if first > last {
+            return Err(fault("gap", "a gap that ends before it begins"));
         }
-        let mut answered = false;
-        for block in first / limits::BLOCK_ROWS..=last / limits::BLOCK_ROWS {
-            answered |= self.history.answered(run, block);
-        }
-        if answered && gap.reason() != v1::GapReason::Open {
-            let rows = last - first + 1;
+        let blocks = first / limits::BLOCK_ROWS..=last / limits::BLOCK_ROWS;
+        let answered = self.history.answered(run, blocks);
+        if gap.reason() != v1::GapReason::Open {
+            // No more than was asked for, whatever the agent says.
+            let rows = (answered * limits::BLOCK_ROWS).min((last - first).saturating_add(1));
             self.inner.metrics.gap(rows);
             self.inner.store.gap(&self.session, rows);
         }

@@ -1,0 +1,165 @@
+//! A hand-driven agent: sends an aggregator exactly the frames that a test wants, right or wrong.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use cairn_proto::v1::agent_frame::Kind;
+use cairn_proto::v1::aggregator_frame::Kind as Answer;
+use cairn_proto::v1::ingest_client::IngestClient;
+use cairn_proto::{catalogue, codec, v1};
+use cairn_runtime::tasks::{AbortOnDrop, Children};
+use cairn_runtime::tls::{Connector, Trust, TrustFiles, server_name};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper::rt::Executor as _;
+use hyper_util::rt::TokioIo;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
+use tonic::{Request, Status, Streaming};
+
+/// How long anything may take.
+const SOON: Duration = Duration::from_secs(10);
+
+/// An open stream.
+#[derive(Debug)]
+pub struct RawAgent {
+    frames: mpsc::Sender<v1::AgentFrame>,
+    answers: Streaming<v1::AggregatorFrame>,
+    now_ms: u64,
+    _connection: AbortOnDrop,
+}
+
+impl RawAgent {
+    /// Connects with a token and opens a stream; nothing is sent yet. Every frame carries `now_ms`
+    /// as the agent's clock.
+    ///
+    /// # Errors
+    ///
+    /// When the connection cannot be made, or the stream is refused.
+    pub async fn connect(addr: SocketAddr, ca: &Path, token: &str, now_ms: u64) -> Result<Self> {
+        let trust = Trust::load(TrustFiles {
+            ca: vec![ca.to_owned()],
+            pins: Vec::new(),
+        })?;
+        let connector = Connector::new(trust, server_name("localhost")?, &["h2"]);
+        let stream = connector.connect(addr, SOON).await?;
+        let children = Children::new();
+        let handshake = http2::Builder::new(children.clone()).handshake(TokioIo::new(stream));
+        let (sender, connection) = timeout(SOON, handshake).await??;
+        let guard = children.abort_on_drop();
+        children.execute(async move { drop(connection.await) });
+        let origin: http::Uri = format!("https://{addr}").parse()?;
+        let mut client = IngestClient::with_origin(Channel { sender }, origin)
+            .max_encoding_message_size(usize::MAX);
+        let (frames, queue) = mpsc::channel(64);
+        let mut request = Request::new(ReceiverStream::new(queue));
+        request
+            .metadata_mut()
+            .insert("authorization", format!("Bearer {token}").parse()?);
+        let response = timeout(SOON, client.report(request)).await??;
+        Ok(Self {
+            frames,
+            answers: response.into_inner(),
+            now_ms,
+            _connection: guard,
+        })
+    }
+
+    /// Sends one frame; an end of the stream shows in what is received.
+    pub async fn send(&self, kind: Kind) {
+        let frame = v1::AgentFrame {
+            unix_ms: self.now_ms,
+            kind: Some(kind),
+        };
+        drop(timeout(SOON, self.frames.send(frame)).await);
+    }
+
+    /// Sends `Hello` for a run that began at `epoch_ms` and waits for `Welcome`.
+    ///
+    /// # Errors
+    ///
+    /// The status with which it was refused.
+    pub async fn hello(&mut self, node: &str, epoch_ms: u64) -> Result<v1::Welcome> {
+        self.send(Kind::Hello(self.hello_frame(node, epoch_ms)))
+            .await;
+        match self.receive().await {
+            Ok(Some(Answer::Welcome(welcome))) => Ok(welcome),
+            other => bail!("no Welcome but {other:?}"),
+        }
+    }
+
+    /// A `Hello` with nothing in its ring.
+    #[must_use]
+    pub fn hello_frame(&self, node: &str, epoch_ms: u64) -> v1::Hello {
+        v1::Hello {
+            node: node.to_owned(),
+            version: "test".to_owned(),
+            row_codecs: codec::SUPPORTED.to_vec(),
+            chunk_codecs: codec::SUPPORTED.to_vec(),
+            catalogue: catalogue::VERSION,
+            interval_ms: 10_000,
+            unix_ms: self.now_ms,
+            run: Some(v1::Run {
+                boot_id: vec![7; 16],
+                epoch_ms,
+                clock_stepped: false,
+            }),
+            oldest_block: 0,
+            next_seq: 0,
+            evicted_rows: 0,
+        }
+    }
+
+    /// The next answer; `None` for a frame of an unknown kind.
+    ///
+    /// # Errors
+    ///
+    /// The status that ended the stream; a clean end is `OK`.
+    pub async fn receive(&mut self) -> Result<Option<Answer>, Status> {
+        match timeout(SOON, self.answers.message()).await {
+            Ok(Ok(Some(frame))) => Ok(frame.kind),
+            Ok(Ok(None)) => Err(Status::ok("the stream ended")),
+            Ok(Err(status)) => Err(status),
+            Err(_) => Err(Status::deadline_exceeded("nothing came")),
+        }
+    }
+
+    /// Waits for the end of the stream and returns its status.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end.
+    pub async fn end(mut self) -> Result<Status> {
+        for _ in 0..100 {
+            if let Err(status) = self.receive().await {
+                return Ok(status);
+            }
+        }
+        None.context("the stream goes on and on")
+    }
+}
+
+/// What the generated client sends its requests through.
+struct Channel {
+    sender: http2::SendRequest<Body>,
+}
+
+impl tower_service::Service<http::Request<Body>> for Channel {
+    type Response = http::Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        self.sender.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        Box::pin(self.sender.send_request(request))
+    }
+}
