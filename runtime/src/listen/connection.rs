@@ -87,8 +87,9 @@ impl Connection {
     /// Makes the TLS handshake when it is its turn; None when it was refused.
     async fn handshake(&self, tls: &ServerTls, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
         let handshake = async {
-            // A turn is for those who began: silent strangers would keep everybody else out.
-            
+            // A turn is for those who began: silent strangers would keep everybody else out. A look at
+            // the first byte is sure, unlike the socket's readiness, which may be announced falsely.
+            stream.peek(&mut [0]).await?;
             let turn = self.shared.turns.take(self.addr.ip()).await;
             let _turn = turn.map_err(io::Error::other)?;
             TlsAcceptor::from(tls.config()).accept(stream).await
