@@ -4,13 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cairn_proto::limits::INTERVALS_S;
 use cairn_runtime::clock::Mode;
 use cairn_runtime::exit::Failure;
 
 use crate::args::{Args, IngestAuth};
-
-/// Distances that a grid may have, s.
-const INTERVALS: [u64; 8] = [1, 2, 5, 10, 15, 20, 30, 60];
 
 /// The longest window: a day of 10 s rows is 8,640 of them a node.
 const MAX_WINDOW: Duration = Duration::from_secs(24 * 3600);
@@ -57,7 +55,7 @@ impl TryFrom<Args> for Config {
     fn try_from(args: Args) -> Result<Self, Failure> {
         let mut problems: Vec<String> = Vec::new();
         let mut problem = |text: String| problems.push(text);
-        if !INTERVALS
+        if !INTERVALS_S
             .iter()
             .any(|s| args.interval == Duration::from_secs(*s))
         {

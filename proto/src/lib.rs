@@ -20,6 +20,8 @@ pub mod codec;
 
 pub mod rate;
 
+pub mod rfc3339;
+
 #[cfg(feature = "grpc")]
 pub mod wire;
 

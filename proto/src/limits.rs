@@ -3,6 +3,10 @@
 //! A limit is checked before the thing it limits is buffered or decoded. Each constant says why
 //! it has that value and what breaks above and below it.
 
+/// Distances that the ticks of a grid may have, s: the divisors of a minute that anybody asked for.
+/// All nodes share grid times at each whole minute, whatever their intervals.
+pub const INTERVALS_S: [u64; 8] = [1, 2, 5, 10, 15, 20, 30, 60];
+
 /// Live entity ids of one node.
 ///
 /// Twenty times the largest supported node (110 pods with three containers, their file systems

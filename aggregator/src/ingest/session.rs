@@ -29,9 +29,6 @@ const ACK_EVERY: Duration = Duration::from_secs(1);
 /// A stream without a frame for three of its intervals and this much is not there any more.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// Distances that a grid may have, ms.
-const INTERVALS_MS: [u64; 8] = [1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 60_000];
-
 type Answers = mpsc::Sender<Result<v1::AggregatorFrame, Status>>;
 
 /// How a stream ended.
@@ -146,7 +143,8 @@ fn check(hello: &v1::Hello, identity: &Identity) -> Result<Opened, Refusal> {
         );
         ("codec", Status::failed_precondition(text))
     })?;
-    if !INTERVALS_MS.contains(&hello.interval_ms) {
+    let on_grid = |s: &u64| hello.interval_ms == s * 1_000;
+    if !limits::INTERVALS_S.iter().any(on_grid) {
         return Err(bad(format!(
             "an interval of {} ms is not on the grid",
             hello.interval_ms
