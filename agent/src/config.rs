@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_proto::limits::MAX_TOKEN_BYTES;
+use cairn_proto::limits::{INTERVALS_S, MAX_TOKEN_BYTES};
 use cairn_proto::model::{EntityKind, check_name};
 use cairn_runtime::clock::Mode;
 use cairn_runtime::tls::{self, ServerName, Trust, TrustFiles};
@@ -20,10 +20,6 @@ use cairn_runtime::{duration, files, logging};
 
 pub use self::kubelet::{Kubelet, KubeletTrust};
 use crate::args::Args;
-
-/// The intervals that a row's grid may have, seconds: each divides a minute, so that the grids of
-/// agents with different ones share a point a minute.
-const INTERVALS_S: [u64; 8] = [1, 2, 5, 10, 15, 20, 30, 60];
 
 /// The shortest and longest window: below a minute a restarted aggregator finds no history worth
 /// asking for, above a day the ring is no longer a buffer.

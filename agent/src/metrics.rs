@@ -70,6 +70,10 @@ pub struct Sampler {
     pub samples: Counter,
     /// Measurements with an earlier time than the one before.
     pub late: Counter,
+    /// Measurements whose time is still to come.
+    pub future: Counter,
+    /// Pods and containers left out of rows because too many are listed; each row counts them.
+    pub dropped: Counter,
     /// Ticks at which no row was made because the process was not awake.
     pub skipped_ticks: Counter,
     /// Runs that a step of the wall clock began.
@@ -112,8 +116,10 @@ pub struct Uplink {
     pub chunks: Counter,
     /// Answers that rows will not come, by kind.
     pub gaps: Family<ByKind, Counter>,
-    /// Requests for history that were ignored, by kind: too many at once, or in ten minutes.
+    /// Requests for history that were ignored, by kind: too many at once.
     pub wants_ignored: Family<ByKind, Counter>,
+    /// Times that history was held back because too much was asked for in ten minutes.
+    pub wants_postponed: Counter,
     /// Frames that were skipped, by kind.
     pub frames_ignored: Family<ByKind, Counter>,
     /// Rows sent and not acknowledged, over all sessions.
@@ -191,6 +197,8 @@ impl Sampler {
             rows: Counter::default(),
             samples: Counter::default(),
             late: Counter::default(),
+            future: Counter::default(),
+            dropped: Counter::default(),
             skipped_ticks: Counter::default(),
             clock_steps: Counter::default(),
             entities: Gauge::default(),
@@ -204,6 +212,16 @@ impl Sampler {
             "sampler_late",
             "Measurements out of order",
             new.late.clone(),
+        );
+        registry.register(
+            "sampler_future",
+            "Measurements from the future",
+            new.future.clone(),
+        );
+        registry.register(
+            "sampler_dropped_entities",
+            "Entities left out of rows",
+            new.dropped.clone(),
         );
         registry.register(
             "sampler_skipped_ticks",
@@ -260,6 +278,7 @@ impl Uplink {
             chunks: Counter::default(),
             gaps: Family::default(),
             wants_ignored: Family::default(),
+            wants_postponed: Counter::default(),
             frames_ignored: Family::default(),
             unacked: Gauge::default(),
             last_ack: Gauge::default(),
@@ -290,6 +309,11 @@ impl Uplink {
             "uplink_wants_ignored",
             "Ignored requests",
             new.wants_ignored.clone(),
+        );
+        registry.register(
+            "uplink_wants_postponed",
+            "Requests held back",
+            new.wants_postponed.clone(),
         );
         registry.register(
             "uplink_frames_ignored",

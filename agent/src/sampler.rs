@@ -95,6 +95,8 @@ pub struct Sampler {
     evicted: Stock,
     // The kubelet's name for the node, when it is another one and was told.
     misnamed: Option<String>,
+    // More was listed than is taken, and it was told.
+    crowded: bool,
 }
 
 impl Sampler {
@@ -130,6 +132,7 @@ impl Sampler {
             first_row: Some(first_row),
             evicted: Stock::default(),
             misnamed: None,
+            crowded: false,
             setup,
             feeds,
         }
@@ -166,14 +169,19 @@ impl Sampler {
         let clock = self.setup.clock.clone();
         let mut tick = self.next_tick;
         loop {
-            // Either way the drift says whether the clock stepped.
-            let _wake = self.waiter.until_or_back(self.grid.due_ms(tick)).await;
-            let now_ms = clock.unix_ms();
+            // Before the wait too: it sees only the steps that come during itself, and one that came
+            // while a row was made would be waited out.
             if self.line.drift_ms().unsigned_abs() > STEP_MS {
+                let now_ms = clock.unix_ms();
                 self.step(now_ms);
                 tick = self.grid.first(now_ms);
+            }
+            // Either way the drift says whether the clock stepped.
+            let _wake = self.waiter.until_or_back(self.grid.due_ms(tick)).await;
+            if self.line.drift_ms().unsigned_abs() > STEP_MS {
                 continue;
             }
+            let now_ms = clock.unix_ms();
             if now_ms < self.grid.due_ms(tick) {
                 continue;
             }
@@ -210,9 +218,17 @@ impl Sampler {
             clock_stepped: true,
             ..self.run
         };
-        if let Some(host) = &mut self.feeds.host {
-            // Its times are on the line that ended.
-            host.forget();
+        // Their times are on the line that ended, or by the clock before it was set.
+        let Feeds {
+            summary,
+            resource,
+            host,
+        } = &mut self.feeds;
+        summary.iter_mut().for_each(Feed::forget);
+        resource.iter_mut().for_each(Feed::forget);
+        host.iter_mut().for_each(Feed::forget);
+        if let Some(cpu) = &mut self.cpu {
+            cpu.forget_times();
         }
         self.registry.forget_times();
         self.setup.ring.begin(self.run);

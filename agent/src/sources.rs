@@ -7,8 +7,6 @@
 
 pub mod decimal;
 
-pub mod time;
-
 pub mod summary;
 
 pub mod resource;

@@ -3,23 +3,31 @@
 //! Pure but for the [`Registry`], which gives out ids. What exists is what the newest good summary
 //! lists. While the summary is silent its last answer goes on, value by value, until each is too
 //! old to mean anything. Figures of the resource endpoint are put to the summary's entities by
-//! namespace, pod and container name, with their own measurement times.
+//! namespace, pod and container name, with their own measurement times; they keep nothing in the
+//! row that the summary does not name any more. A measurement from the future is not taken: after
+//! the clock is set right, every later one would seem to be late.
+
+mod crowd;
+
+mod measured;
 
 mod row;
+
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cairn_proto::catalogue::{Group, Source};
+use cairn_proto::catalogue::Source;
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Snapshot, Stamp};
 
+use self::measured::{Measured, counter};
 use self::row::{Figures, Row};
 use super::registry::{Description, Key, Registry};
 use crate::sources::Reading;
 use crate::sources::procfs::Host;
-use crate::sources::resource::{self, Resource};
+use crate::sources::resource::Resource;
 use crate::sources::summary::{Pod, Stats, Summary};
 
 /// What a row is made of.
@@ -27,6 +35,8 @@ use crate::sources::summary::{Pod, Stats, Summary};
 pub struct Inputs<'a> {
     /// The tick, Unix ms.
     pub tick: u64,
+    /// When the row is made, Unix ms on the run's line: nothing was measured later.
+    pub made_ms: u64,
     /// The node's name.
     pub node: &'a str,
     /// The newest good summary.
@@ -50,14 +60,18 @@ pub struct Merged {
     pub defs: Vec<Arc<EntityDef>>,
     /// Measurements with an earlier time than the one before of the same source.
     pub late_count: u64,
+    /// Measurements that were not taken because their time is still to come.
+    pub future_count: u64,
     /// Entities that got no id.
     pub refused_count: u64,
+    /// Pods, containers and system containers beyond what is taken of one summary.
+    pub dropped_count: u64,
 }
 
 /// Makes the row of a tick.
 #[must_use]
 pub fn merge(inputs: &Inputs<'_>, registry: &mut Registry) -> Merged {
-    let mut row = Row::new(inputs.tick, inputs.summary_is_fresh, registry);
+    let mut row = Row::new(inputs, registry);
     let what = Description {
         kind: EntityKind::Node,
         parent: None,
@@ -76,16 +90,18 @@ pub fn merge(inputs: &Inputs<'_>, registry: &mut Registry) -> Merged {
     }
     node.host = inputs.host.map(|reading| *reading.values);
     if let (Some(id), Some(summary)) = (row.add(Key::Node, what, &node), inputs.summary) {
+        row.drop_more(summary.values.dropped_count);
         add_system(&mut row, id, &summary.values.system);
-        add_pods(&mut row, id, inputs, &summary.values.pods);
+        add_pods(&mut row, id, inputs, summary);
     }
     row.finish()
 }
 
 fn add_system(row: &mut Row<'_>, node: EntityId, system: &[Stats]) {
+    let (system, dropped) = crowd::containers(system);
+    row.drop_more(dropped);
     for stats in system {
-        let figures = figures(stats, Source::Summary);
-        if !row.belongs(&figures) {
+        if !row.belongs(stats) {
             continue;
         }
         let (kind, parent) = (EntityKind::System, Some(node));
@@ -96,27 +112,30 @@ fn add_system(row: &mut Row<'_>, node: EntityId, system: &[Stats]) {
             namespace: "",
             uid: "",
         };
+        let figures = figures(stats, Source::Summary);
         row.add(Key::System(stats.name.clone()), what, &figures);
     }
 }
 
-fn add_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, pods: &[Pod]) {
+fn add_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, summary: &Reading<Summary>) {
+    let pods = &summary.values.pods;
     // Of two pods of one name (an old one still going) the later start is the one that the resource
     // endpoint, which knows no UID, means.
-    let mut newest: HashMap<(&str, &str), (Option<u64>, usize)> = HashMap::new();
-    for (at, pod) in pods.iter().enumerate() {
-        let this = (pod.stats.start_ms, at);
-        let entry = newest.entry((&pod.namespace, &pod.name)).or_insert(this);
-        *entry = (*entry).max(this);
+    let mut newest: HashMap<(&str, &str), &Pod> = HashMap::new();
+    for pod in pods {
+        let entry = newest.entry((&pod.namespace, &pod.name)).or_insert(pod);
+        if entry.stats.start_ms <= pod.stats.start_ms {
+            *entry = pod;
+        }
     }
-    for (at, pod) in pods.iter().enumerate() {
+    let (taken, dropped) = crowd::pods(pods);
+    row.drop_more(dropped);
+    for pod in taken {
         let named = newest.get(&(pod.namespace.as_str(), pod.name.as_str()));
-        let is_newest = named.is_none_or(|(_, newest)| *newest == at);
+        let is_newest = named.is_some_and(|newest| std::ptr::eq(*newest, pod));
         let measured = inputs.resource.filter(|_| is_newest).and_then(|reading| {
-            Some((
-                reading.values.pod(&pod.namespace, &pod.name)?,
-                reading.taken_ms,
-            ))
+            let measured = reading.values.pod(&pod.namespace, &pod.name)?;
+            Measured::new(measured, reading.taken_ms, summary.taken_ms)
         });
         add_pod(row, node, inputs.cpu, pod, measured);
     }
@@ -127,28 +146,20 @@ fn add_pod(
     node: EntityId,
     source: Source,
     pod: &Pod,
-    measured: Option<(&resource::Pod, u64)>,
+    measured: Option<Measured<'_>>,
 ) {
+    let (listed, dropped) = crowd::containers(&pod.containers);
+    let containers: Vec<&Stats> = listed
+        .into_iter()
+        .filter(|stats| row.belongs(stats))
+        .collect();
+    if containers.is_empty() && !row.belongs(&pod.stats) {
+        return;
+    }
+    row.drop_more(dropped);
     let mut own = figures(&pod.stats, source);
     if source == Source::Resource {
-        let cpu = measured.and_then(|(pod, taken)| Some(counter(pod.cpu?, taken, None)));
-        own.cpu = cpu;
-    }
-    let containers: Vec<(&Stats, Figures)> = newest_by_name(&pod.containers)
-        .map(|stats| {
-            let mut figures = figures(stats, source);
-            if source == Source::Resource {
-                figures.cpu = measured.and_then(|(pod, taken)| {
-                    let container = pod.containers.get(&stats.name)?;
-                    Some(counter(container.cpu?, taken, container.start_ms))
-                });
-            }
-            (stats, figures)
-        })
-        .filter(|(_, figures)| row.belongs(figures))
-        .collect();
-    if containers.is_empty() && !row.belongs(&own) {
-        return;
+        own.cpu = measured.and_then(|measured| measured.own());
     }
     let what = Description {
         kind: EntityKind::Pod,
@@ -161,7 +172,11 @@ fn add_pod(
         row.refuse(containers.len());
         return;
     };
-    for (stats, figures) in containers {
+    for stats in containers {
+        let mut figures = figures(stats, source);
+        if source == Source::Resource {
+            figures.cpu = measured.and_then(|measured| measured.container(&stats.name));
+        }
         let (kind, parent) = (EntityKind::Container, Some(id));
         let what = Description {
             kind,
@@ -176,18 +191,6 @@ fn add_pod(
             &figures,
         );
     }
-}
-
-/// The containers of a pod; of two with one name the one that began later.
-fn newest_by_name(containers: &[Stats]) -> impl Iterator<Item = &Stats> {
-    containers.iter().enumerate().filter_map(|(at, stats)| {
-        let mut same = containers
-            .iter()
-            .enumerate()
-            .filter(|(_, s)| s.name == stats.name);
-        same.all(|(other, s)| (s.start_ms, other) <= (stats.start_ms, at))
-            .then_some(stats)
-    })
 }
 
 /// What the summary says of an entity; its CPU time only when that is what is taken.
@@ -208,22 +211,4 @@ fn figures(stats: &Stats, cpu_source: Source) -> Figures {
             .map(|network| (network, stamp(network.time_ms))),
         host: None,
     }
-}
-
-/// A counter of the resource endpoint.
-fn counter(cpu: resource::Cpu, taken_ms: u64, start_ms: Option<u64>) -> (u64, Stamp) {
-    let time_ms = cpu.time_ms.unwrap_or(taken_ms);
-    (
-        cpu.usage_core_nanos,
-        Stamp {
-            time_ms,
-            start_ms,
-            source: Source::Resource,
-        },
-    )
-}
-
-/// True when a measurement still means something at a tick.
-fn is_young(group: Group, time_ms: u64, tick: u64) -> bool {
-    tick.saturating_sub(time_ms) <= group.max_age_ms()
 }

@@ -1,12 +1,12 @@
 //! Which of several sources of the same figure is taken.
 //!
 //! Pure. The catalogue lists the sources of a field, best first. One is given up after three silent
-//! ticks and taken back after three good ones, so that a source that fails now and then does not
-//! make a series jump between the two.
+//! ticks, or as soon as what it said last is too old to mean anything, and taken back after three
+//! good ones, so that a source that fails now and then does not make a series jump between the two.
 
-use cairn_proto::catalogue::Source;
+use cairn_proto::catalogue::{Group, Source};
 
-/// Ticks without an answer after which a source is given up.
+/// Ticks without an answer after which a source is given up, when its figures live that long.
 const SILENT_TICKS: u32 = 3;
 
 /// Good readings in a row after which it is taken back.
@@ -24,6 +24,8 @@ pub struct Preference {
 struct Rank {
     source: Source,
     given_up: bool,
+    // The tick of its last good reading; at first, of the first time that it was asked.
+    good_tick: Option<u64>,
     // Ticks in a row that speak against what `given_up` says.
     against: u32,
 }
@@ -36,6 +38,7 @@ impl Preference {
         let rank = |source: &Source| Rank {
             source: *source,
             given_up: false,
+            good_tick: None,
             against: 0,
         };
         Some(Self {
@@ -50,10 +53,21 @@ impl Preference {
         self.current
     }
 
-    /// Takes one tick: `heard` says which sources brought a good reading. Returns the source to take.
-    pub fn tick(&mut self, heard: impl Fn(Source) -> bool) -> Source {
+    /// Forgets when sources were heard: the ticks of another run say nothing about this one's.
+    pub fn forget_times(&mut self) {
+        for rank in &mut self.ranks {
+            rank.good_tick = None;
+        }
+    }
+
+    /// Takes one tick (Unix ms): `heard` says which sources brought a good reading. Returns the
+    /// source to take.
+    pub fn tick(&mut self, tick: u64, heard: impl Fn(Source) -> bool) -> Source {
         for rank in &mut self.ranks {
             let good = heard(rank.source);
+            let good_tick = rank.good_tick.filter(|_| !good).unwrap_or(tick);
+            rank.good_tick = Some(good_tick);
+            let too_old = tick.saturating_sub(good_tick) > Group::Cpu.max_age_ms();
             rank.against = if good == rank.given_up {
                 rank.against + 1
             } else {
@@ -64,7 +78,7 @@ impl Preference {
             } else {
                 SILENT_TICKS
             };
-            if rank.against >= enough {
+            if rank.against >= enough || (too_old && !rank.given_up) {
                 rank.given_up = !rank.given_up;
                 rank.against = 0;
             }
@@ -83,15 +97,20 @@ mod tests {
 
     /// Runs through ticks, each a pair of "resource answered" and "summary answered".
     fn check(ticks: &str, expected: &str) {
+        check_at(10_000, ticks, expected);
+    }
+
+    fn check_at(interval_ms: u64, ticks: &str, expected: &str) {
         let mut preference = Preference::new(&[Source::Resource, Source::Summary]).unwrap();
         let taken: String = ticks
             .split(' ')
-            .map(|tick| {
+            .zip(1..)
+            .map(|(tick, n)| {
                 let heard = |source| match source {
                     Source::Resource => tick.contains('r'),
                     _ => tick.contains('s'),
                 };
-                match preference.tick(heard) {
+                match preference.tick(n * interval_ms, heard) {
                     Source::Resource => 'r',
                     _ => 's',
                 }
@@ -104,6 +123,22 @@ mod tests {
     fn a_switch_takes_three_silent_ticks_and_back_three_good_ones() {
         check("rs rs s s s s rs rs rs rs", "rrrrssssrr");
         check("s s s s", "rrss");
+    }
+
+    #[test]
+    fn a_source_whose_figures_are_too_old_is_given_up_before_three_ticks() {
+        check_at(60_000, "rs s s s rs rs rs", "rrssssr");
+        check_at(60_000, "rs s rs s rs", "rrrrr");
+        check_at(30_000, "rs s s s s", "rrrss");
+    }
+
+    #[test]
+    fn times_of_another_run_give_nobody_up() {
+        let mut preference = Preference::new(&[Source::Resource, Source::Summary]).unwrap();
+        preference.tick(10_000, |_| true);
+        preference.forget_times();
+        let silent = |source| source == Source::Summary;
+        assert_eq!(preference.tick(9_000_000, silent), Source::Resource);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The loop on a driven clock, with sources that answer what the test says.
 
+mod steps;
+
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry as Metered;
@@ -78,6 +80,14 @@ async fn answer(mut worker: Worker<Host>) {
     }
 }
 
+fn answer_of<T>(taken_ms: u64, values: T) -> Answer<T> {
+    let values = Arc::new(values);
+    Answer {
+        result: Ok(Reading { values, taken_ms }),
+        took: Duration::ZERO,
+    }
+}
+
 /// Runs the sampler beside a scenario.
 async fn with(
     bench: Bench,
@@ -147,38 +157,6 @@ async fn not_ready_before_the_first_row() {
     assert!(
         ready && text.contains("[+]source procfs: delivers"),
         "{text}"
-    );
-}
-
-#[tokio::test]
-async fn a_step_back_of_the_wall_clock_begins_a_run_at_zero() {
-    let (ring, metrics, _) = with(bench(), async |clock, ring| {
-        clock.step(START + 10_250, DEADLINE).await.unwrap();
-        assert_eq!(ticks(ring), [0, 10]);
-        clock.step(START + 5_000, DEADLINE).await.unwrap();
-        let head = *ring.subscribe().borrow();
-        assert!(head.run.clock_stepped && head.next_seq == 0, "{head:?}");
-        assert_eq!(head.run.epoch_ms, START + 5_000);
-        clock.step(START + 10_250, DEADLINE).await.unwrap();
-    })
-    .await;
-    assert_eq!(
-        (ticks(&ring), metrics.sampler.clock_steps.get()),
-        (vec![10], 1)
-    );
-}
-
-#[tokio::test]
-async fn a_step_back_of_less_than_half_a_second_changes_nothing() {
-    let (ring, metrics, _) = with(bench(), async |clock, _| {
-        clock.step(START + 9_500, DEADLINE).await.unwrap();
-        clock.step(START + 9_200, DEADLINE).await.unwrap();
-        clock.step(START + 10_250, DEADLINE).await.unwrap();
-    })
-    .await;
-    assert_eq!(
-        (ticks(&ring), metrics.sampler.clock_steps.get()),
-        (vec![0, 10], 0)
     );
 }
 

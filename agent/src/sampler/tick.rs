@@ -19,6 +19,9 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 /// Under this name `/readyz?verbose` says that the kubelet knows the node by another one.
 const NAME_NOTE: &str = "node name";
 
+/// Under this name it says that more pods or containers are listed than are taken.
+const CROWD_NOTE: &str = "pods";
+
 impl Sampler {
     /// Makes the row of a tick.
     pub(super) async fn sample(&mut self, tick: u64) -> Result<(), TaskError> {
@@ -54,7 +57,7 @@ impl Sampler {
         self.compare_names();
         let cpu = self.cpu.as_mut().map(|cpu| {
             let before = cpu.current();
-            let now = cpu.tick(|source| fresh.contains(&source));
+            let now = cpu.tick(tick, |source| fresh.contains(&source));
             if now != before {
                 tracing::info!(
                     from = before.as_str(),
@@ -66,6 +69,7 @@ impl Sampler {
         });
         let inputs = Inputs {
             tick,
+            made_ms: self.line.unix_ms(),
             node: &self.setup.node,
             summary: self.feeds.summary.as_ref().and_then(Feed::last),
             summary_is_fresh: fresh.contains(&Source::Summary),
@@ -146,6 +150,25 @@ impl Sampler {
         self.setup.readiness.note(NAME_NOTE, Note::Degraded(reason));
     }
 
+    /// Says when some of what the kubelet lists is left out.
+    fn tell_crowd(&mut self, dropped_count: u64) {
+        if dropped_count > 0 {
+            let reason = format!(
+                "{dropped_count} pods and containers are left out, more than 1024 pods or 64 \
+                 containers a pod: check what runs on this node"
+            );
+            if !self.crowded {
+                tracing::warn!(reason, "too much is listed");
+            }
+            self.setup
+                .readiness
+                .note(CROWD_NOTE, Note::Degraded(reason));
+        } else if self.crowded {
+            self.setup.readiness.clear(CROWD_NOTE);
+        }
+        self.crowded = dropped_count > 0;
+    }
+
     fn count_odd(&self, fresh: &[Source]) {
         let odd = |source| match source {
             Source::Summary => self
@@ -182,14 +205,19 @@ impl Sampler {
             snapshot,
             defs,
             late_count,
+            future_count,
             refused_count,
+            dropped_count,
         } = merged;
+        self.tell_crowd(dropped_count);
         let (entities, samples) = (snapshot.entities().len(), snapshot.sample_count());
         let seq = self.setup.ring.push(tick, snapshot, defs);
         let metrics = &self.setup.metrics.sampler;
         metrics.rows.inc();
         metrics.samples.inc_by(samples as u64);
         metrics.late.inc_by(late_count);
+        metrics.future.inc_by(future_count);
+        metrics.dropped.inc_by(dropped_count);
         metrics.entities.set(gauge(entities as u64));
         metrics.refused.set(gauge(refused_count));
         self.count_ring();
@@ -199,7 +227,9 @@ impl Sampler {
             entities,
             samples,
             late_count,
+            future_count,
             refused_count,
+            dropped_count,
             "row sampled"
         );
         if self.first_row.take().is_some() {

@@ -45,6 +45,8 @@ pub struct Feed<T> {
     answers: mpsc::Receiver<Answer<T>>,
     // A question is out and not answered yet.
     asked: bool,
+    // That question belongs to a run that ended: its answer counts as none.
+    outdated: bool,
     // The last answer came within the wait, so the next one is waited for.
     trusted: bool,
     last: Option<Reading<T>>,
@@ -69,6 +71,7 @@ impl<T> Feed<T> {
             triggers,
             answers,
             asked: false,
+            outdated: false,
             trusted: true,
             last: None,
             durations: Vec::new(),
@@ -94,9 +97,11 @@ impl<T> Feed<T> {
         self.last.as_ref()
     }
 
-    /// Forgets the newest reading: its times belong to another run.
+    /// Forgets the newest reading, and the answer that is under way: their times belong to another
+    /// run.
     pub fn forget(&mut self) {
         self.last = None;
+        self.outdated = self.asked;
     }
 
     /// How long the scrapes took whose answers came since the last call; at most two.
@@ -113,7 +118,7 @@ impl<T> Feed<T> {
         let mut earlier = None;
         if self.asked {
             match self.answers.try_recv() {
-                Ok(answer) => earlier = Some(Outcome::Answered(self.accept(answer, wait))),
+                Ok(answer) => earlier = self.accept(answer, wait).map(Outcome::Answered),
                 Err(mpsc::error::TryRecvError::Empty) => return Outcome::Busy,
                 Err(mpsc::error::TryRecvError::Disconnected) => return Outcome::Gone,
             }
@@ -126,7 +131,10 @@ impl<T> Feed<T> {
             return earlier.unwrap_or(Outcome::Pending);
         }
         match timeout_at(Instant::now() + wait, self.answers.recv()).await {
-            Ok(Some(answer)) => Outcome::Answered(self.accept(answer, wait)),
+            Ok(Some(answer)) => match self.accept(answer, wait) {
+                Some(result) => Outcome::Answered(result),
+                None => Outcome::Pending,
+            },
             Ok(None) => Outcome::Gone,
             Err(_) => {
                 self.trusted = false;
@@ -135,14 +143,19 @@ impl<T> Feed<T> {
         }
     }
 
-    fn accept(&mut self, answer: Answer<T>, wait: Duration) -> Result<u64, Failure> {
+    /// Takes an answer; `None` when its question belongs to a run that ended.
+    fn accept(&mut self, answer: Answer<T>, wait: Duration) -> Option<Result<u64, Failure>> {
         self.asked = false;
         self.trusted = answer.took <= wait;
         self.durations.push(answer.took);
-        let reading = answer.result?;
-        let taken_ms = reading.taken_ms;
-        self.last = Some(reading);
-        Ok(taken_ms)
+        if std::mem::take(&mut self.outdated) {
+            return None;
+        }
+        Some(answer.result.map(|reading| {
+            let taken_ms = reading.taken_ms;
+            self.last = Some(reading);
+            taken_ms
+        }))
     }
 }
 
@@ -223,6 +236,33 @@ mod tests {
         ));
         assert_eq!(began.elapsed(), WAIT * 2);
         assert_eq!(feed.take_durations().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_run_that_ended_asked_for_is_not_taken() {
+        let (mut feed, mut worker) = Feed::new(Source::Summary);
+        let pending = feed.scrape(trigger(1), WAIT).await;
+        assert!(matches!(pending, Outcome::Pending));
+        feed.forget();
+        worker.next().await.unwrap();
+        worker.answer(answer(1, 3_000));
+        // The answer only makes room for the next question.
+        let second = feed.scrape(trigger(2), WAIT).await;
+        assert!(matches!(second, Outcome::Pending), "{second:?}");
+        assert_eq!(value(&feed), None);
+        assert_eq!(worker.next().await.unwrap().tick, 2);
+        worker.answer(answer(2, 5));
+        let third = feed.scrape(trigger(3), WAIT).await;
+        assert!(matches!(third, Outcome::Answered(Ok(2))), "{third:?}");
+        assert_eq!(value(&feed), Some(2));
+        // Nothing was asked meanwhile, so nothing more is dropped.
+        worker.next().await.unwrap();
+        worker.answer(answer(3, 5));
+        feed.forget();
+        feed.forget();
+        let fourth = feed.scrape(trigger(4), Duration::ZERO).await;
+        assert!(matches!(fourth, Outcome::Pending), "{fourth:?}");
+        assert_eq!(value(&feed), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! The kubelet's `/stats/summary`, parsed.
 //!
 //! Pure. Everything may be absent or null; what is not understood is treated as absent and counted,
-//! and a pod that is no pod loses itself alone.
+//! and a pod that is no pod loses itself alone. A body costs little more memory than its own size.
 
 mod raw;
 #[cfg(test)]
@@ -101,6 +101,8 @@ pub struct Summary {
     pub pods: Vec<Pod>,
     /// Values, times, containers and pods that were there and not understood.
     pub odd_count: u64,
+    /// Pods and containers that were not read: more than could be taken of any node.
+    pub dropped_count: u64,
 }
 
 /// Parses one answer.
@@ -111,5 +113,7 @@ pub struct Summary {
 pub fn parse(body: &[u8]) -> Result<Summary, Error> {
     let raw: raw::Summary<'_> =
         serde_json::from_slice(body).map_err(|source| Error::Json { source })?;
-    raw::Reader::default().summary(raw).ok_or(Error::NoNode)
+    raw::summary(raw)
+        .map_err(|source| Error::Json { source })?
+        .ok_or(Error::NoNode)
 }

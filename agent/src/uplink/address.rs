@@ -27,8 +27,49 @@ const BASE: Duration = Duration::from_millis(100);
 /// handshakes included.
 const CAP: Duration = Duration::from_secs(4);
 
+/// The longest wish of an aggregator that is followed: it may have more agents to place than it can
+/// take at once. Longer would look like an agent that is gone.
+const WISH_CAP: Duration = Duration::from_secs(60);
+
+/// Over this time the sessions of a new run begin: a clock that is set, is set on the whole fleet.
+const NEW_RUN_SPREAD: Duration = Duration::from_secs(1);
+
 /// A session that lived this long was a good one.
 const MIN_LIFE: Duration = Duration::from_secs(10);
+
+/// How long to wait after each end.
+#[derive(Debug)]
+struct Pauses {
+    backoff: Backoff,
+    wishes: Backoff,
+    new_runs: Backoff,
+}
+
+impl Pauses {
+    fn new() -> Self {
+        Self {
+            backoff: Backoff::new(BASE, CAP, MIN_LIFE),
+            wishes: Backoff::new(BASE, WISH_CAP, MIN_LIFE),
+            new_runs: Backoff::new(NEW_RUN_SPREAD, NEW_RUN_SPREAD, MIN_LIFE),
+        }
+    }
+
+    /// The wait after an end. `life` is how long the session was welcome; `None` when it never was:
+    /// however long an attempt took, it was none.
+    fn after(&mut self, end: &End, life: Option<Duration>) -> Duration {
+        self.backoff.lived(life.unwrap_or_default());
+        // A new run has rows to send soon, and nobody is to blame for the end.
+        if end.kind == EndKind::NewRun {
+            return self.new_runs.next();
+        }
+        let pause = self.backoff.next();
+        let Some(wish) = end.retry_after else {
+            return pause;
+        };
+        self.wishes.hint(wish);
+        pause.max(self.wishes.next())
+    }
+}
 
 /// What the task of one address works with.
 #[derive(Debug)]
@@ -49,13 +90,11 @@ impl Address {
     /// Connects and streams, again and again.
     pub(super) async fn run(self) {
         let note = format!("aggregator {} ({})", self.target.host, self.address);
-        let mut backoff = Backoff::new(BASE, CAP, MIN_LIFE);
+        let mut pauses = Pauses::new();
         let mut budget = Budget::new(self.setup.window_ms, self.setup.interval_ms);
         let mut told = Told::default();
         loop {
-            let began = Instant::now();
-            let end = self.attempt(&note, &mut budget, &mut told).await;
-            backoff.lived(began.elapsed());
+            let (end, life) = self.attempt(&note, &mut budget, &mut told).await;
             if self.up.swap(false, Ordering::Relaxed) {
                 self.nudge.notify_one();
             }
@@ -72,16 +111,8 @@ impl Address {
             told.end(&note, &end);
             self.setup
                 .readiness
-                .note(note.clone(), Note::Degraded(end.reason));
-            if let Some(wish) = end.retry_after {
-                backoff.hint(wish);
-            }
-            // A new run has rows to send at once, and nobody is to blame for the end.
-            let pause = if end.kind == EndKind::NewRun {
-                BASE
-            } else {
-                backoff.next()
-            };
+                .note(note.clone(), Note::Degraded(end.reason.clone()));
+            let pause = pauses.after(&end, life);
             tokio::select! {
                 biased;
                 () = self.token.cancelled() => break,
@@ -91,25 +122,24 @@ impl Address {
         self.setup.readiness.clear(&note);
     }
 
-    async fn attempt(&self, note: &str, budget: &mut Budget, told: &mut Told) -> End {
-        let opened = tokio::select! {
-            biased;
-            () = self.token.cancelled() => return shutdown(),
-            opened = Link::open(&self.target, &self.connector, self.address) => opened,
-        };
-        let link = match opened {
-            Ok(link) => link,
-            Err(end) => return end,
-        };
+    /// Connects and streams once. Returns how it ended, and how long the session was welcome;
+    /// `None` when it never was.
+    async fn attempt(
+        &self,
+        note: &str,
+        budget: &mut Budget,
+        told: &mut Told,
+    ) -> (End, Option<Duration>) {
         let begun = tokio::select! {
             biased;
-            () = self.token.cancelled() => return shutdown(),
-            begun = Session::begin(link, &self.setup) => begun,
+            () = self.token.cancelled() => Err(shutdown()),
+            begun = self.begin() => begun,
         };
         let session = match begun {
             Ok(session) => session,
-            Err(end) => return end,
+            Err(end) => return (end, None),
         };
+        let welcomed = Instant::now();
         self.up.store(true, Ordering::Relaxed);
         told.begin(note, session.instance());
         self.setup
@@ -126,7 +156,12 @@ impl Address {
             () = self.forgotten() => shutdown(),
         };
         sessions.dec();
-        end
+        (end, Some(welcomed.elapsed()))
+    }
+
+    async fn begin(&self) -> Result<Session, End> {
+        let link = Link::open(&self.target, &self.connector, self.address).await?;
+        Session::begin(link, &self.setup).await
     }
 
     /// Waits until this address alone is to end.
@@ -171,5 +206,90 @@ impl Told {
             tracing::warn!(aggregator, kind, reason, held_back, "no session");
         }
         self.last = Some(what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_runtime::tls::Trust;
+
+    use super::*;
+    use crate::uplink::connect;
+    use crate::uplink::tests::setup;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn largest(pauses: &mut Pauses, end: &End, life: Option<Duration>) -> Duration {
+        (0..200)
+            .map(|_| pauses.after(end, life))
+            .max()
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn only_a_session_that_was_welcome_makes_the_next_attempt_soon() {
+        let mut pauses = Pauses::new();
+        let end = End::new(EndKind::Timeout, "aggregator sent no Welcome");
+        assert!(largest(&mut pauses, &end, None) > CAP / 2);
+        assert!(largest(&mut pauses, &end, Some(MIN_LIFE / 2)) > CAP / 2);
+        assert!(largest(&mut pauses, &end, Some(LONG)) <= BASE);
+    }
+
+    #[test]
+    fn a_wish_is_followed_up_to_a_minute_and_spread() {
+        let wish = |ms| End {
+            retry_after: Some(Duration::from_millis(ms)),
+            ..End::new(EndKind::Drained, "aggregator asked to leave")
+        };
+        let mut pauses = Pauses::new();
+        let waits: Vec<Duration> = (0..50)
+            .map(|_| pauses.after(&wish(30_000), Some(LONG)))
+            .collect();
+        let (least, most) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+        let wished = Duration::from_secs(30);
+        assert!(*least >= wished && *most <= wished * 5 / 4, "{waits:?}");
+        assert!(*most > wished * 17 / 16, "{waits:?}");
+        let longest = largest(&mut pauses, &wish(u64::MAX), Some(LONG));
+        assert!(longest >= WISH_CAP && longest <= WISH_CAP * 5 / 4);
+        // Who wants to be asked at once, again and again, is asked less and less often.
+        let mut pauses = Pauses::new();
+        assert!(largest(&mut pauses, &wish(0), None) > CAP / 2);
+    }
+
+    #[test]
+    fn sessions_of_a_new_run_do_not_all_begin_at_once() {
+        let mut pauses = Pauses::new();
+        let end = End::new(EndKind::NewRun, "a new run begins");
+        let waits: Vec<Duration> = (0..100).map(|_| pauses.after(&end, None)).collect();
+        assert!(waits.iter().all(|wait| *wait <= NEW_RUN_SPREAD));
+        assert!(waits.iter().any(|wait| *wait < NEW_RUN_SPREAD / 2));
+        assert!(waits.iter().any(|wait| *wait > NEW_RUN_SPREAD / 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_ran_out_of_time_was_no_life() {
+        // Connections are made and never answered.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let target = Aggregator {
+            host: "aggregator".to_owned(),
+            port: address.port(),
+            server_name: "aggregator".try_into().unwrap(),
+            trust: Trust::insecure(),
+        };
+        let tried = Address {
+            connector: connect::connector(&target),
+            target,
+            address,
+            setup: setup(),
+            token: Token::new(),
+            up: Arc::default(),
+            nudge: Arc::default(),
+        };
+        let began = Instant::now();
+        let mut budget = Budget::new(900_000, 10_000);
+        let (end, life) = tried.attempt("a", &mut budget, &mut Told::default()).await;
+        assert_eq!((end.kind, life), (EndKind::Timeout, None), "{end:?}");
+        assert!(began.elapsed() >= Duration::from_secs(5));
     }
 }

@@ -1,6 +1,5 @@
 //! One verified HTTP/2 connection to one address, with a gRPC client on it.
 
-use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -11,7 +10,7 @@ use std::time::Duration;
 use cairn_proto::limits::MAX_FRAME_BYTES;
 use cairn_proto::v1::ingest_client::IngestClient;
 use cairn_runtime::logging;
-use cairn_runtime::tasks::Children;
+use cairn_runtime::tasks::{AbortOnDrop, Children};
 use cairn_runtime::tls::{Connector, Hint};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
@@ -48,7 +47,7 @@ pub(super) fn connector(target: &Aggregator) -> Connector {
 pub(super) struct Link {
     pub(super) client: IngestClient<Channel>,
     // The guard that ends the connection's tasks.
-    _connection: Box<dyn Any + Send + Sync>,
+    _connection: AbortOnDrop,
 }
 
 impl fmt::Debug for Link {
@@ -110,7 +109,7 @@ impl Link {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| End::new(EndKind::Closed, logging::chain(&error)))?;
-        let guard = Box::new(children.abort_on_drop());
+        let guard = children.abort_on_drop();
         // Its error also ends the stream, which tells it.
         children.execute(async move { drop(connection.await) });
         let client = IngestClient::with_origin(Channel { sender }, origin)

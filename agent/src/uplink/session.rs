@@ -9,6 +9,8 @@ mod opening;
 
 mod sending;
 
+mod unacked;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 use tonic::Streaming;
 
+use self::unacked::Unacked;
 use super::bearer::Bearer;
 use super::connect::Link;
 use super::wants::{Budget, Wants};
@@ -60,9 +63,10 @@ pub(super) struct Session {
     next_seq: u64,
     last: Option<Row>,
     acked_seq: Option<u64>,
-    // What this session added to the gauge of unacknowledged rows.
-    unacked: i64,
+    unacked: Unacked,
     wants: Wants,
+    // While the past is not repeated because enough of it was: when it is again.
+    gate: Option<Instant>,
     metrics: Metrics,
 }
 
@@ -75,9 +79,7 @@ impl Session {
     /// Streams until something ends it. When the ring closes, it sends what is left in it, says
     /// goodbye and waits for the acknowledgement.
     pub(super) async fn run(mut self, setup: &Setup, budget: &mut Budget) -> End {
-        let end = self.stream(setup, budget).await.unwrap_or_else(|end| end);
-        self.metrics.unacked.dec_by(self.unacked);
-        end
+        self.stream(setup, budget).await.unwrap_or_else(|end| end)
     }
 
     async fn stream(&mut self, setup: &Setup, budget: &mut Budget) -> Result<End, End> {
@@ -103,8 +105,9 @@ impl Session {
                 Ok(()) = self.head.changed() => {}
                 Ok(()) = self.statuses.changed() => self.tell_sources(setup).await?,
                 _ = renewal.tick() => self.renew(setup).await?,
+                () = opened(self.gate), if self.gate.is_some() => self.gate = None,
                 // There is room for one more frame, and no row waits for it.
-                true = has_room(&self.frames), if !self.wants.is_empty() => {
+                true = has_room(&self.frames), if self.gate.is_none() && !self.wants.is_empty() => {
                     self.answer_want(setup, budget).await?;
                 }
             }
@@ -166,8 +169,7 @@ impl Session {
             None => i64::from(self.last.is_some()),
             Some(_) => i64::try_from(sent.saturating_sub(acked)).unwrap_or(i64::MAX),
         };
-        self.metrics.unacked.inc_by(unacked - self.unacked);
-        self.unacked = unacked;
+        self.unacked.set(unacked);
     }
 
     async fn want(&mut self, setup: &Setup, want: &v1::Want) -> Result<(), End> {
@@ -254,6 +256,13 @@ impl Session {
                 return;
             }
         }
+    }
+}
+
+/// Waits until the past is repeated again. Cancel safe.
+async fn opened(gate: Option<Instant>) {
+    if let Some(gate) = gate {
+        tokio::time::sleep_until(gate).await;
     }
 }
 

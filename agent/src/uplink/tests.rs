@@ -3,6 +3,7 @@
 mod fake;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_proto::catalogue::table;
 use cairn_proto::codec::{chunk, row};
@@ -14,6 +15,7 @@ use cairn_runtime::clock::Clock;
 use cairn_runtime::readiness::Readiness;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic::Status;
 
 use self::fake::Fake;
@@ -29,7 +31,7 @@ const RUN: Run = Run {
     clock_stepped: false,
 };
 
-fn setup() -> Setup {
+pub(super) fn setup() -> Setup {
     // The sender of the sources' states is gone, as after the sampler's end.
     let statuses = watch::Sender::new(Vec::new()).subscribe();
     Setup {
@@ -228,28 +230,56 @@ async fn the_past_comes_newest_first_with_the_begun_block_and_gaps_are_told() {
     assert_eq!(setup.metrics.chunks.get(), 4);
 }
 
-#[tokio::test]
-async fn more_than_two_windows_of_the_past_are_not_repeated() {
+#[tokio::test(start_paused = true)]
+async fn more_than_two_windows_of_the_past_wait_for_ten_minutes() {
     let (setup, def) = (setup(), def());
     sample(&setup.ring, 16, &def);
     session(&setup, async |mut fake| {
         fake.welcome().await;
         next_row(&mut fake).await;
+        let began = Instant::now();
         for _ in 0..14 {
             fake.answer(want(&RUN, 0, 0)).await;
             assert!(matches!(fake.next().await, Kind::Chunk(_)));
         }
         fake.answer(want(&RUN, 0, 0)).await;
         assert!(fake.is_silent().await);
+        // Rows go on meanwhile.
+        sample(&setup.ring, 1, &def);
+        assert_eq!(next_row(&mut fake).await.seq, 16);
+        tokio::time::sleep_until(began + Duration::from_secs(599)).await;
+        assert!(fake.is_silent().await);
+        assert!(matches!(fake.next().await, Kind::Chunk(chunk) if chunk.block == 0));
+        assert!(began.elapsed() >= Duration::from_secs(600));
+        assert!(fake.is_silent().await);
         fake.refuse(Status::invalid_argument("enough")).await;
     })
     .await;
-    let ignored = setup
-        .metrics
-        .wants_ignored
-        .get_or_create(&ByKind { kind: "too_much" })
-        .get();
-    assert_eq!(ignored, 1);
+    assert_eq!(setup.metrics.chunks.get(), 15);
+    assert_eq!(setup.metrics.wants_postponed.get(), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_is_dropped_leaves_nothing_unacknowledged() {
+    let (setup, def) = (setup(), def());
+    sample(&setup.ring, 1, &def);
+    let (mut fake, link) = Fake::connect().await;
+    let mut budget = Budget::new(900_000, 10_000);
+    let streaming = async {
+        let session = Session::begin(link, &setup).await.unwrap();
+        session.run(&setup, &mut budget).await
+    };
+    tokio::select! {
+        end = streaming => panic!("{end:?}"),
+        () = async {
+            fake.welcome().await;
+            next_row(&mut fake).await;
+            while setup.metrics.unacked.get() != 1 {
+                tokio::task::yield_now().await;
+            }
+        } => {}
+    }
+    assert_eq!(setup.metrics.unacked.get(), 0);
 }
 
 #[tokio::test]
@@ -279,19 +309,19 @@ async fn a_goodbye_that_nobody_answers_ends_in_time() {
     let (setup, def) = (setup(), def());
     sample(&setup.ring, 1, &def);
     setup.ring.close();
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     let end = session(&setup, async |mut fake| {
         fake.welcome().await;
         next_row(&mut fake).await;
         assert!(matches!(fake.next().await, Kind::Bye(_)));
-        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
     })
     .await;
     assert_eq!(
         end.reason,
         "agent stops: row 0 was sent and not acknowledged in time"
     );
-    assert!(began.elapsed() < std::time::Duration::from_secs(4));
+    assert!(began.elapsed() < Duration::from_secs(4));
 }
 
 #[tokio::test]
@@ -313,10 +343,7 @@ async fn a_drain_is_answered_with_bye_and_its_wish_is_kept() {
         end.reason,
         "aggregator asked to leave: memory\\u{a}is short"
     );
-    assert_eq!(
-        end.retry_after,
-        Some(std::time::Duration::from_millis(1_500))
-    );
+    assert_eq!(end.retry_after, Some(Duration::from_millis(1_500)));
 }
 
 #[tokio::test]

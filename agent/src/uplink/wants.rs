@@ -36,31 +36,49 @@ pub enum Next {
 /// Ranges that were asked for and not answered.
 #[derive(Clone, Debug, Default)]
 pub struct Wants {
-    // First and last block of each range; never empty ones.
+    // First and last block of each range; never empty ones, and no block in two of them.
     ranges: Vec<(u64, u64)>,
 }
 
 impl Wants {
-    /// Takes a range of blocks; false when it is none or there are too many.
+    /// Takes a range of blocks; false when it is none or there are too many. What waits already is
+    /// not taken twice: who gets no answer for a while asks again.
     pub fn push(&mut self, first: u64, last: u64) -> bool {
-        let fits = first <= last && self.ranges.len() < MAX_RANGES;
+        if first > last {
+            return false;
+        }
+        let (mut first, mut last) = (first, last);
+        // One pass is enough: ranges that wait do not overlap each other.
+        self.ranges.retain(|(from, to)| {
+            let apart = *to < first || last < *from;
+            if !apart {
+                (first, last) = (first.min(*from), last.max(*to));
+            }
+            apart
+        });
+        let fits = self.ranges.len() < MAX_RANGES;
         if fits {
             self.ranges.push((first, last));
         }
         fits
     }
 
+    /// Puts back a block that [`Wants::next`] has just taken off.
+    pub fn put_back(&mut self, block: u64) {
+        let before = self
+            .ranges
+            .iter_mut()
+            .find(|(_, last)| last.checked_add(1) == Some(block));
+        match before {
+            Some((_, last)) => *last = block,
+            None => self.ranges.push((block, block)),
+        }
+    }
+
     /// True when nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
-    }
-
-    /// Forgets everything; returns how many ranges that were.
-    pub fn clear(&mut self) -> usize {
-        let count = self.ranges.len();
-        self.ranges.clear();
-        count
     }
 
     /// Takes the newest thing to answer off the list, when the ring holds blocks from `oldest` on
@@ -116,20 +134,24 @@ impl Budget {
         }
     }
 
-    /// Takes one block from the budget; false when it is used up.
-    pub fn take(&mut self, now: Instant) -> bool {
-        while self
-            .sent
-            .front()
-            .is_some_and(|sent| now.duration_since(*sent) >= BUDGET_SPAN)
-        {
+    /// Takes one block from the budget.
+    ///
+    /// # Errors
+    ///
+    /// It is used up; from this time on there is one again, always after `now`.
+    pub fn take(&mut self, now: Instant) -> Result<(), Instant> {
+        while let Some(sent) = self.sent.front() {
+            let again = *sent + BUDGET_SPAN;
+            if again > now {
+                if self.sent.len() >= self.blocks {
+                    return Err(again);
+                }
+                break;
+            }
             self.sent.pop_front();
         }
-        let left = self.sent.len() < self.blocks;
-        if left {
-            self.sent.push_back(now);
-        }
-        left
+        self.sent.push_back(now);
+        Ok(())
     }
 }
 
@@ -175,18 +197,36 @@ mod tests {
         for n in 0..MAX_RANGES as u64 {
             assert!(wants.push(n, n));
         }
-        assert!(!wants.push(0, 0));
-        assert_eq!(wants.clear(), MAX_RANGES);
+        assert!(!wants.push(99, 99));
+        assert_eq!(drain(&mut wants, 0, 100).len(), MAX_RANGES);
+    }
+
+    #[test]
+    fn what_waits_already_is_answered_once() {
+        let mut wants = Wants::default();
+        for (first, last) in [(2, 3), (6, 7), (2, 3), (3, 6), (7, 8)] {
+            assert!(wants.push(first, last));
+        }
+        assert_eq!(wants.ranges, [(2, 8)]);
+        assert_eq!(wants.next(0, 100), Some(Next::Block(8)));
+        wants.put_back(8);
+        assert_eq!(wants.ranges, [(2, 8)]);
+        let blocks: Vec<Next> = (2..=8).rev().map(Next::Block).collect();
+        assert_eq!(drain(&mut wants, 0, 100), blocks);
+        wants.put_back(8);
+        assert_eq!(wants.next(0, 100), Some(Next::Block(8)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn two_windows_in_ten_minutes_and_no_more() {
         let mut budget = Budget::new(900_000, 10_000);
-        let taken = (0..100).filter(|_| budget.take(Instant::now())).count();
-        assert_eq!(taken, 14);
+        let began = Instant::now();
+        let taken = (0..100).filter(|_| budget.take(Instant::now()).is_ok());
+        assert_eq!(taken.count(), 14);
         tokio::time::advance(Duration::from_secs(599)).await;
-        assert!(!budget.take(Instant::now()));
+        let again = budget.take(Instant::now());
+        assert_eq!(again, Err(began + Duration::from_secs(600)));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(budget.take(Instant::now()));
+        assert_eq!(budget.take(Instant::now()), Ok(()));
     }
 }

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use cairn_proto::catalogue::{FieldId, Group, Source, table};
 use cairn_proto::model::{Builder, EntityDef, EntityId, Stamp};
 
-use super::{Merged, is_young};
+use super::{Inputs, Merged};
 use crate::sampler::registry::{Description, Entry, Key, Registry};
 use crate::sources::procfs::Host;
-use crate::sources::summary::{Memory, Network};
+use crate::sources::summary::{Memory, Network, Stats};
+
+/// How far a measurement may lie ahead of the row, ms: the kubelet's times are rounded to the second.
+const FUTURE_TOLERANCE_MS: u64 = 1_000;
 
 /// All that is known of one entity.
 #[derive(Clone, Debug, Default)]
@@ -34,35 +37,70 @@ impl Figures {
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     tick: u64,
+    made_ms: u64,
     is_fresh: bool,
     registry: &'a mut Registry,
     builder: Builder,
     defs: BTreeMap<EntityId, Arc<EntityDef>>,
     late_count: u64,
+    future_count: u64,
     refused_count: u64,
+    dropped_count: u64,
 }
 
 impl<'a> Row<'a> {
-    pub(super) fn new(tick: u64, is_fresh: bool, registry: &'a mut Registry) -> Self {
+    pub(super) fn new(inputs: &Inputs<'_>, registry: &'a mut Registry) -> Self {
         let (builder, defs) = (Builder::default(), BTreeMap::new());
         Self {
-            tick,
-            is_fresh,
+            tick: inputs.tick,
+            made_ms: inputs.made_ms,
+            is_fresh: inputs.summary_is_fresh,
             registry,
             builder,
             defs,
             late_count: 0,
+            future_count: 0,
             refused_count: 0,
+            dropped_count: 0,
         }
     }
 
-    /// True when an entity with these figures belongs into the row: it is listed by a summary of
-    /// this tick, or something that is known of it still means something.
-    pub(super) fn belongs(&self, figures: &Figures) -> bool {
+    /// True when an entity that a summary lists belongs into the row: the summary is of this tick,
+    /// or something that it says of the entity still means something. What the resource endpoint
+    /// says does not count: it knows names only, and goes on for the next pod of the same name.
+    pub(super) fn belongs(&self, stats: &Stats) -> bool {
         self.is_fresh
-            || figures.stamps().into_iter().any(|(group, stamp)| {
-                stamp.is_some_and(|stamp| is_young(group, stamp.time_ms, self.tick))
-            })
+            || [
+                (Group::Cpu, stats.cpu.map(|cpu| cpu.time_ms)),
+                (Group::Memory, stats.memory.map(|memory| memory.time_ms)),
+                (Group::Network, stats.network.map(|network| network.time_ms)),
+            ]
+            .into_iter()
+            .any(|(group, time_ms)| time_ms.is_some_and(|time_ms| self.is_young(group, time_ms)))
+    }
+
+    /// True when a measurement still means something.
+    fn is_young(&self, group: Group, time_ms: u64) -> bool {
+        !self.is_future(time_ms) && self.tick.saturating_sub(time_ms) <= group.max_age_ms()
+    }
+
+    fn is_future(&self, time_ms: u64) -> bool {
+        time_ms > self.made_ms.saturating_add(FUTURE_TOLERANCE_MS)
+    }
+
+    /// Takes a measurement unless its time is still to come.
+    fn measured<T>(&mut self, figure: Option<(T, Stamp)>) -> Option<(T, Stamp)> {
+        let (_, stamp) = figure.as_ref()?;
+        if self.is_future(stamp.time_ms) {
+            self.future_count += 1;
+            return None;
+        }
+        figure
+    }
+
+    /// Counts entities that are listed beyond what is taken.
+    pub(super) fn drop_more(&mut self, count: u64) {
+        self.dropped_count += count;
     }
 
     /// Counts entities that cannot be there because what they belong to is refused.
@@ -77,6 +115,12 @@ impl<'a> Row<'a> {
         what: Description<'_>,
         figures: &Figures,
     ) -> Option<EntityId> {
+        let figures = &Figures {
+            cpu: self.measured(figures.cpu),
+            memory: self.measured(figures.memory),
+            network: self.measured(figures.network),
+            host: figures.host,
+        };
         let Some(entry) = self.registry.see(key, self.tick, what) else {
             self.refused_count += 1;
             return None;
@@ -155,6 +199,8 @@ impl<'a> Row<'a> {
             snapshot: self.builder.build(),
             defs: self.defs.into_values().collect(),
             late_count: self.late_count,
+            future_count: self.future_count,
+            dropped_count: self.dropped_count,
             refused_count: self.refused_count,
         }
     }

@@ -1,9 +1,11 @@
 //! Which entities a row has, and whose figures they carry.
 
-use cairn_proto::catalogue::table;
+mod hostile;
+
+use cairn_proto::catalogue::{Group, table};
 
 use super::*;
-use crate::sources::resource::{Container, Cpu};
+use crate::sources::resource::{self, Container, Cpu};
 use crate::sources::summary;
 
 /// The tick of most rows; measurements are given as ms before it.
@@ -64,6 +66,7 @@ fn summary(pods: Vec<Pod>) -> Reading<Summary> {
         system,
         pods,
         odd_count: 0,
+        dropped_count: 0,
     };
     Reading {
         values: Arc::new(values),
@@ -105,6 +108,7 @@ fn inputs<'a>(
 ) -> Inputs<'a> {
     Inputs {
         tick: TICK,
+        made_ms: TICK + 100,
         node: "node1",
         summary,
         summary_is_fresh: true,
@@ -280,6 +284,7 @@ fn a_silent_summary_goes_on_value_by_value_until_each_is_too_old() {
     let at = |tick, registry: &mut Registry| {
         let inputs = Inputs {
             tick,
+            made_ms: tick + 100,
             summary_is_fresh: false,
             ..inputs(Some(&listed), None)
         };

@@ -1,5 +1,7 @@
 //! The recorded answer, and hostile ones.
 
+mod size;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -106,11 +108,45 @@ fn a_bad_pod_loses_itself_alone() {
         r#"{"podRef":{"name":"a","namespace":"b"}}"#,
         r#"{"podRef":{"name":"","namespace":"b","uid":"c"}}"#,
         r#"{"podRef":{"name":1,"namespace":"b","uid":"c"}}"#,
-        r#"{"podRef":{"name":"a","namespace":"b","uid":"c"},"cpu":7}"#,
+        r#"{"podRef":{"name":"a","namespace":"b","uid":"c"},"cpu":{"time":1e999}}"#,
+        "[]",
     ] {
         let summary = pods(&format!("[{bad},{good}]"));
         assert_eq!((summary.pods.len(), summary.odd_count), (1, 4), "{bad}");
         assert_eq!(summary.pods[0].containers.len(), 1);
+    }
+}
+
+#[test]
+fn an_odd_value_of_the_node_or_a_pod_loses_itself_alone() {
+    let memory = r#""memory":{"time":"2026-11-22T07:26:47Z","usageBytes":5}"#;
+    for odd in ["7", "\"x\"", "[1,[2]]", "false", "{\"time\":{\"a\":[]}}"] {
+        for field in ["cpu", "network"] {
+            let common = format!("{memory},\"{field}\":{odd}");
+            let ids = r#""podRef":{"name":"a","namespace":"b","uid":"c"}"#;
+            let body = format!(r#"{{"node":{{{common}}},"pods":[{{{ids},{common}}}]}}"#);
+            let summary = parse(body.as_bytes()).unwrap();
+            // An object without a counter says nothing, so nothing in it is looked at.
+            let odd_count = if odd.starts_with('{') { 0 } else { 2 };
+            assert_eq!(summary.odd_count, odd_count, "{body}");
+            for stats in [&summary.node, &summary.pods[0].stats] {
+                assert_eq!(stats.memory.unwrap().usage_bytes, Some(5), "{body}");
+                assert!(stats.cpu.is_none() && stats.network.is_none());
+            }
+        }
+    }
+    for node in [
+        r#""nodeName":7"#,
+        r#""startTime":[]"#,
+        r#""systemContainers":"x""#,
+        r#""systemContainers":[7]"#,
+        r#""cpu":{"time":"2026-11-22T07:26:47Z","usageCoreNanoSeconds":1e999}"#,
+        r#""nodeName":"\ud800""#,
+    ] {
+        let body = format!("{{\"node\":{{{node},{memory}}}}}");
+        let summary = parse(body.as_bytes()).unwrap();
+        assert_eq!(summary.odd_count, 1, "{node}");
+        assert!(summary.node.memory.is_some(), "{node}");
     }
 }
 

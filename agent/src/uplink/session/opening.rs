@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 
-use super::{Session, received};
+use super::{Session, Unacked, received};
 use crate::ring::Head;
 use crate::uplink::bearer::Bearer;
 use crate::uplink::connect::Link;
@@ -90,8 +90,9 @@ impl Session {
             next_seq: now.next_seq.saturating_sub(1),
             last: None,
             acked_seq: None,
-            unacked: 0,
+            unacked: Unacked::new(setup.metrics.unacked.clone()),
             wants: Wants::default(),
+            gate: None,
             metrics: setup.metrics.clone(),
         })
     }

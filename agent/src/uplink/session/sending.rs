@@ -173,17 +173,16 @@ impl Session {
                 .send_gap(setup, first_seq, last_seq, GapReason::Open)
                 .await;
         }
-        if !budget.take(Instant::now()) {
-            let ranges = self.wants.clear() + 1;
+        if let Err(again) = budget.take(Instant::now()) {
+            self.wants.put_back(block);
+            self.gate = Some(again);
+            self.metrics.wants_postponed.inc();
+            let for_s = (again - Instant::now()).as_secs();
             tracing::warn!(
-                ranges,
-                "aggregator asked for two windows in ten minutes: ignored"
+                block,
+                for_s,
+                "aggregator asked for two windows in ten minutes: the rest waits"
             );
-            let label = ByKind { kind: "too_much" };
-            self.metrics
-                .wants_ignored
-                .get_or_create(&label)
-                .inc_by(ranges as u64);
             return Ok(());
         }
         for row in &rows {

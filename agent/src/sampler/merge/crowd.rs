@@ -1,0 +1,119 @@
+//! Who is in the row when more is listed than a node can have.
+//!
+//! Pure. The choice is the same at every tick, in whatever order the kubelet lists.
+
+use std::collections::HashMap;
+
+use crate::sources::summary::{Pod, Stats};
+
+/// Pods taken of a node: several times what any kubelet is made to run. More would be paid for by
+/// the aggregator and by everybody's window.
+const MAX_PODS: usize = 1_024;
+
+/// Containers taken of a pod, and system containers of a node. With the pods above they fill the ids
+/// of a node.
+const MAX_CONTAINERS: usize = 64;
+
+/// The pods to take, and how many are left out: those that began last.
+pub(super) fn pods(listed: &[Pod]) -> (Vec<&Pod>, u64) {
+    let mut taken: Vec<&Pod> = listed.iter().collect();
+    let dropped = taken.len().saturating_sub(MAX_PODS);
+    if dropped > 0 {
+        taken.sort_by_key(|pod| (pod.stats.start_ms.unwrap_or(u64::MAX), &pod.uid));
+        taken.truncate(MAX_PODS);
+    }
+    (taken, dropped as u64)
+}
+
+/// The containers to take, of two with one name the one that began later; and how many names are
+/// left out: the last in their order.
+pub(super) fn containers(listed: &[Stats]) -> (Vec<&Stats>, u64) {
+    let mut newest: HashMap<&str, &Stats> = HashMap::new();
+    for stats in listed {
+        let entry = newest.entry(&stats.name).or_insert(stats);
+        if entry.start_ms <= stats.start_ms {
+            *entry = stats;
+        }
+    }
+    let is_newest = |stats: &&Stats| {
+        let named = newest.get(stats.name.as_str());
+        named.is_some_and(|newest| std::ptr::eq(*newest, *stats))
+    };
+    let mut taken: Vec<&Stats> = listed.iter().filter(is_newest).collect();
+    let dropped = taken.len().saturating_sub(MAX_CONTAINERS);
+    if dropped > 0 {
+        taken.sort_by_key(|stats| &stats.name);
+        taken.truncate(MAX_CONTAINERS);
+    }
+    (taken, dropped as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn container(name: String) -> Stats {
+        Stats {
+            name,
+            ..Stats::default()
+        }
+    }
+
+    fn pod(uid: String, start_ms: Option<u64>) -> Pod {
+        let stats = Stats {
+            start_ms,
+            ..Stats::default()
+        };
+        Pod {
+            name: uid.clone(),
+            namespace: "shop".to_owned(),
+            uid,
+            stats,
+            containers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn many_containers_of_one_name_are_one_and_take_no_time() {
+        let listed: Vec<Stats> = (0..100_000).map(|_| container("c".to_owned())).collect();
+        let began = Instant::now();
+        let (taken, dropped) = containers(&listed);
+        // Comparing each with each took half a minute.
+        assert!(
+            began.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            began.elapsed()
+        );
+        assert_eq!((taken.len(), dropped), (1, 0));
+        assert!(std::ptr::eq(taken[0], listed.last().unwrap()));
+    }
+
+    #[test]
+    fn of_too_many_containers_the_same_are_taken_in_any_order() {
+        let mut listed: Vec<Stats> = (0..70).map(|n| container(format!("c{n:02}"))).collect();
+        let (taken, dropped) = containers(&listed);
+        let names: Vec<String> = taken.iter().map(|stats| stats.name.clone()).collect();
+        assert_eq!((names.len(), dropped), (64, 6));
+        listed.reverse();
+        assert!(containers(&listed).0.iter().map(|s| &s.name).eq(&names));
+    }
+
+    #[test]
+    fn of_too_many_pods_the_newcomers_are_left_out() {
+        let mut listed: Vec<Pod> = (0..1_030)
+            .map(|n| pod(format!("u{n:04}"), Some(5_000 - n)))
+            .collect();
+        listed.push(pod("unknown".to_owned(), None));
+        let (taken, dropped) = pods(&listed);
+        assert_eq!((taken.len(), dropped), (1_024, 7));
+        let starts = || taken.iter().filter_map(|pod| pod.stats.start_ms);
+        assert_eq!((starts().count(), starts().max()), (1_024, Some(4_994)));
+        // Not one too many: the kubelet's order stays.
+        let (few, none) = pods(&listed[..1_024]);
+        assert!(none == 0 && few.iter().copied().eq(&listed[..1_024]));
+    }
+}

@@ -1,0 +1,64 @@
+//! Figures of the resource endpoint, which knows names only, for what a summary names.
+
+use cairn_proto::catalogue::Source;
+use cairn_proto::model::Stamp;
+
+use crate::sources::resource::{Cpu, Pod};
+
+/// How much later than a summary a container may have begun and still be the one that it names, ms:
+/// the two endpoints round and disagree on starts by up to this much.
+const START_TOLERANCE_MS: u64 = 2_000;
+
+/// What the resource endpoint says of the pod that a summary names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured<'a> {
+    pod: &'a Pod,
+    taken_ms: u64,
+    // When the summary was read that names the pod.
+    named_ms: u64,
+}
+
+impl<'a> Measured<'a> {
+    /// `None` when all that is measured began after the pod was named: then it is another pod of
+    /// that name.
+    pub(super) fn new(pod: &'a Pod, taken_ms: u64, named_ms: u64) -> Option<Self> {
+        let this = Self {
+            pod,
+            taken_ms,
+            named_ms,
+        };
+        let mut starts = pod.containers.values().filter_map(|c| c.start_ms);
+        let same = starts.any(|start_ms| !this.is_another(start_ms));
+        let untold = pod.containers.values().all(|c| c.start_ms.is_none());
+        (same || untold).then_some(this)
+    }
+
+    fn is_another(&self, start_ms: u64) -> bool {
+        start_ms > self.named_ms.saturating_add(START_TOLERANCE_MS)
+    }
+
+    pub(super) fn own(&self) -> Option<(u64, Stamp)> {
+        Some(counter(self.pod.cpu?, self.taken_ms, None))
+    }
+
+    pub(super) fn container(&self, name: &str) -> Option<(u64, Stamp)> {
+        let container = self.pod.containers.get(name)?;
+        if container.start_ms.is_some_and(|ms| self.is_another(ms)) {
+            return None;
+        }
+        Some(counter(container.cpu?, self.taken_ms, container.start_ms))
+    }
+}
+
+/// A counter of the resource endpoint.
+pub(super) fn counter(cpu: Cpu, taken_ms: u64, start_ms: Option<u64>) -> (u64, Stamp) {
+    let time_ms = cpu.time_ms.unwrap_or(taken_ms);
+    (
+        cpu.usage_core_nanos,
+        Stamp {
+            time_ms,
+            start_ms,
+            source: Source::Resource,
+        },
+    )
+}
