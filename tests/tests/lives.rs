@@ -96,6 +96,34 @@ fn a_killed_aggregator_is_whole_again() {
     assert_eq!(rate, times(1..7), "rates reach over the restart");
 }
 
+/// Scenario: the aggregator is away for so long that the agents try again as rarely as they ever do.
+/// Guarantees: they stream again within 5 s after it is back, and what was sampled meanwhile is in
+/// the window.
+#[test]
+fn a_longer_outage_ends_within_five_seconds_too() {
+    let mut system = started(2);
+    system.aggregator.take().unwrap().kill9().unwrap();
+    let patient = Deadline::after(Duration::from_secs(60)).poll(|| {
+        let tried = |agent| System::metric(agent, "cairn_agent_uplink_ends_total", "").ok();
+        let agents = system.nodes.iter().filter_map(|node| node.agent.as_ref());
+        agents
+            .map(tried)
+            .all(|tries| tries >= Some(7.0))
+            .then_some(())
+    });
+    assert!(patient.is_some(), "{}", system.stderr());
+    for k in 2..5 {
+        system.step(at(k)).unwrap();
+    }
+    system.start_aggregator().unwrap();
+    system.arrived(at(4), FIVE_SECONDS).unwrap();
+    let whole = Deadline::after(FIVE_SECONDS).poll(|| {
+        let all = timestamps(&system, CPU) == times(0..5);
+        all.then_some(())
+    });
+    assert!(whole.is_some(), "{:?}", timestamps(&system, CPU));
+}
+
 /// Guarantees: a new agent of the node streams within 5 s, its rates continue those of the one
 /// before (the kubelet's counters went on), and nothing that was held is lost or doubled.
 #[test]

@@ -171,6 +171,38 @@ fn a_certificate_of_another_name_is_explained() {
     holds(&node["sources"].to_string(), &["node9", "node1"]);
 }
 
+/// Scenario: the agent expects another name than the aggregator's certificate has.
+/// Guarantees: log and `/readyz?verbose` say which names it has, which one was expected and which
+/// flag helps; nothing is sent.
+#[test]
+fn an_aggregators_certificate_of_another_name_is_explained() {
+    let mut system = System::start(Options {
+        nodes: vec!["node1".to_owned()],
+        ..Options::default()
+    })
+    .unwrap();
+    let mut args = system.agent_args(0).unwrap();
+    args.extend(["--aggregator-server-name", "elsewhere.example"].map(str::to_owned));
+    args.extend(["--clock", "driven=1795332326328"].map(str::to_owned));
+    let strs: Vec<&str> = args.iter().map(String::as_str).collect();
+    system.nodes[0].agent = Some(Proc::start("cairn-agent", &strs, &[]).unwrap());
+    let agent = system.nodes[0].agent.as_ref().unwrap();
+    let told = testkit::deadline::Deadline::after(SOON).poll(|| {
+        let ready = agent.get("admin", "/readyz?verbose").ok()?.text();
+        let mut lines = ready.lines();
+        lines
+            .find(|l| l.contains("elsewhere.example"))
+            .map(str::to_owned)
+    });
+    let parts = ["elsewhere.example", "localhost", "--aggregator-server-name"];
+    holds(&told.expect("/readyz?verbose says why"), &parts);
+    let stderr = agent.stderr();
+    let log = stderr
+        .lines()
+        .find(|l| l.contains("WARN") && l.contains("elsewhere"));
+    holds(log.unwrap_or_default(), &parts);
+}
+
 /// Scenario: the aggregator's file of tokens does not have the agent's.
 /// Guarantees: both sides say so in one line with what to do; the agent keeps sampling.
 #[test]
