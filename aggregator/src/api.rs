@@ -144,13 +144,17 @@ async fn other(State(api): State<Api>, request: Request) -> Response {
 /// must not keep the tasks of the agents waiting.
 async fn series_of(api: Api, asked: Asked, segments: path::Segments) -> Response {
     let turns = Arc::clone(&api.turns);
-    let Ok(Ok(_turn)) = timeout(TURN_WITHIN, turns.acquire_owned()).await else {
+    let Ok(Ok(turn)) = timeout(TURN_WITHIN, turns.acquire_owned()).await else {
         api.metrics.busy.inc();
         return answer::busy();
     };
-    let answered = tasks::blocking("query", move || match segments.as_strs().as_slice() {
-        ["api", "v1", "model", rest @ ..] => model::answer(&api, &asked, rest),
-        rest => scraper::answer(&api, &asked, rest.get(3..).unwrap_or_default()),
+    let answered = tasks::blocking("query", move || {
+        // Held until the work is done, also when nobody waits for it any more.
+        let _turn = turn;
+        match segments.as_strs().as_slice() {
+            ["api", "v1", "model", rest @ ..] => model::answer(&api, &asked, rest),
+            rest => scraper::answer(&api, &asked, rest.get(3..).unwrap_or_default()),
+        }
     });
     answered.await.unwrap_or_else(|_| answer::failed())
 }

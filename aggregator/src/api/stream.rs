@@ -103,6 +103,8 @@ struct Follower {
     // The newest tick sent; `None` before the window was.
     sent_ms: Option<u64>,
     version: u64,
+    // The lowest tick that changed since the last event.
+    changed_ms: Option<u64>,
     changes: tokio::sync::watch::Receiver<u64>,
     look: tokio::time::Interval,
     looked_at: Instant,
@@ -118,6 +120,7 @@ fn follow(api: Api, scope: Scope, seat: Seat) -> impl Stream<Item = Result<Event
         scope,
         sent_ms: None,
         version,
+        changed_ms: None,
         changes,
         look,
         looked_at: Instant::now(),
@@ -152,26 +155,30 @@ impl Follower {
     /// What has happened since the last event, if anything.
     fn event(&mut self) -> Option<Event> {
         let version = *self.changes.borrow_and_update();
-        let lowest = self.api.store.changed_since(self.version);
+        match self.api.store.changed_since(self.version) {
+            Some(lowest) => self.changed_ms = self.changed_ms.into_iter().chain(lowest).min(),
+            // Too far behind to know what changed: the window again.
+            None => self.sent_ms = None,
+        }
+        self.version = version;
         let view = self.api.view();
         let newest = view.published_ms();
-        let window = self.api.window_ms;
-        let (name, first) = match (self.sent_ms, lowest) {
-            // Nothing sent yet, or too far behind to know what changed.
-            (None, _) | (_, None) => ("window", newest.saturating_sub(window)),
-            (Some(sent), Some(changed)) => {
-                let next = sent.saturating_add(self.api.interval_ms);
-                let corrected = changed.filter(|tick| *tick <= sent);
+        let interval_ms = self.api.interval_ms;
+        let (name, first) = match self.sent_ms {
+            None => ("window", newest.saturating_sub(self.api.window_ms)),
+            Some(sent) => {
+                let corrected = self.changed_ms.filter(|tick| *tick <= sent);
+                let next = sent.saturating_add(interval_ms);
                 (
                     "tick",
-                    corrected.map_or(next, |tick| grid(tick, self.api.interval_ms)),
+                    corrected.map_or(next, |tick| grid(tick, interval_ms)),
                 )
             }
         };
         if first > newest {
             return None;
         }
-        self.version = version;
+        self.changed_ms = None;
         let frame = Frame::new(&self.api, &view, &self.scope, first..=newest);
         let first_event = self.sent_ms.is_none();
         self.sent_ms = Some(newest);

@@ -4,7 +4,7 @@
 //! and the next range only when the one before is answered: live rows are never behind a queue
 //! of chunks.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -26,8 +26,10 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 pub(super) struct History {
     run: Run,
     wanted: VecDeque<u64>,
-    // Blocks asked for and not answered yet; at most BLOCKS_AT_ONCE.
+    // Blocks asked for last and not answered yet; at most BLOCKS_AT_ONCE.
     open: Vec<u64>,
+    // Every block asked for and not answered yet: an answer may come late, and is welcome then.
+    asked: BTreeSet<u64>,
     asked_at: Option<Instant>,
 }
 
@@ -38,6 +40,7 @@ impl History {
             run,
             wanted: missing.into(),
             open: Vec::new(),
+            asked: BTreeSet::new(),
             asked_at: None,
         }
     }
@@ -74,6 +77,7 @@ impl History {
                 _ => break,
             }
         }
+        self.asked.extend(&self.open);
         self.asked_at = Some(now);
         Some(v1::Want {
             run: Some(v1::Run::from(&self.run)),
@@ -94,9 +98,13 @@ impl History {
         if run != self.run {
             return 0;
         }
-        let before = self.open.len();
-        self.open.retain(|open| !blocks.contains(open));
-        (before - self.open.len()) as u64
+        let answered: Vec<u64> = self.asked.range(blocks).copied().collect();
+        for block in &answered {
+            self.asked.remove(block);
+            self.open.retain(|open| open != block);
+            self.wanted.retain(|wanted| wanted != block);
+        }
+        answered.len() as u64
     }
 }
 
@@ -143,6 +151,18 @@ mod tests {
         assert_eq!(range(history.next(Instant::now())), Some((5, 5)));
         assert_eq!(history.answered(run(), 5..=5), 1);
         assert_eq!(range(history.next(Instant::now())), Some((9, 9)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_comes_late_is_welcome_and_is_not_asked_for_again() {
+        let mut history = History::new(run(), vec![9, 5]);
+        history.next(Instant::now());
+        tokio::time::advance(ANSWER_WITHIN).await;
+        assert_eq!(range(history.next(Instant::now())), Some((5, 5)));
+        assert_eq!(history.answered(run(), 9..=9), 1);
+        assert_eq!(history.answered(run(), 5..=5), 1);
+        assert_eq!(range(history.next(Instant::now())), None);
+        assert_eq!(history.answered(run(), 7..=7), 0, "never asked for");
     }
 
     #[test]

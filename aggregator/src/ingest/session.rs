@@ -168,6 +168,7 @@ struct Served {
     history: History,
     welcome: v1::Welcome,
     applied_seq: Option<u64>,
+    looked_at_seq: Option<u64>,
     acked_seq: Option<u64>,
     acked_at: Instant,
 }
@@ -221,6 +222,7 @@ impl Served {
             history: History::new(run, missing),
             welcome,
             applied_seq: None,
+            looked_at_seq: None,
             acked_seq: None,
             acked_at: Instant::now(),
         }

@@ -44,6 +44,8 @@ pub(super) struct Node {
     sources: BTreeMap<String, SourceState>,
     pub(super) gap_rows: u64,
     size: Size,
+    // Rows that went for memory and were not told yet.
+    shed_rows: u64,
     // Rows have gone since names were looked through.
     untidy: bool,
 }
@@ -379,7 +381,7 @@ impl Node {
     pub(super) fn expire(&mut self, now_ms: u64, window_ms: u64) -> u64 {
         let own_now = add(now_ms, self.offset_ms());
         let oldest = own_now.saturating_sub(window_ms);
-        let mut dropped = self.drop_after(own_now.saturating_add(self.interval_ms));
+        let mut dropped = 0;
         while self
             .ticks
             .first_key_value()
@@ -401,7 +403,14 @@ impl Node {
 
     /// Drops the oldest row but never the newest one. Returns whether it did.
     pub(super) fn shorten(&mut self) -> bool {
-        self.ticks.len() > 1 && self.drop_oldest()
+        let shortened = self.ticks.len() > 1 && self.drop_oldest();
+        self.shed_rows += u64::from(shortened);
+        shortened
+    }
+
+    /// How many rows went for memory since this was asked last.
+    pub(super) fn take_shed(&mut self) -> u64 {
+        std::mem::take(&mut self.shed_rows)
     }
 
     fn drop_oldest(&mut self) -> bool {

@@ -108,14 +108,14 @@ impl PlainStore {
         if node.session() != Some(session.number) {
             return Err(Error::Fenced);
         }
-        self.counted(&mut node, |node| {
-            let result = work(node);
-            // Over the budget between two evictions, whoever writes makes room.
-            if self.bytes.load(Ordering::Relaxed) > self.budget_bytes {
-                node.shorten();
-            }
-            result
-        })
+        let before = node.size().bytes;
+        let result = self.counted(&mut node, work);
+        // Over the budget between two evictions, the write that grew its node makes room.
+        while self.bytes.load(Ordering::Relaxed) > self.budget_bytes
+            && node.size().bytes > before
+            && self.counted(&mut node, Node::shorten)
+        {}
+        result
     }
 
     /// Runs `work` on a node and keeps the sum of all bytes right.
@@ -279,15 +279,13 @@ impl Door for PlainStore {
         // Evenly: one oldest row of every node in turn, so that no window is shortened alone.
         while self.bytes.load(Ordering::Relaxed) > self.budget_bytes {
             let shorten = |node: &Mutex<Node>| self.counted(&mut lock(node), Node::shorten);
-            let dropped: u64 = self
-                .selected(None)
-                .iter()
-                .map(|(_, node)| u64::from(shorten(node)))
-                .sum();
-            evicted.shortened_rows += dropped;
-            if dropped == 0 {
+            let all = self.selected(None);
+            if all.iter().filter(|(_, node)| shorten(node)).count() == 0 {
                 break;
             }
+        }
+        for (_, node) in self.selected(None) {
+            evicted.shortened_rows += lock(&node).take_shed();
         }
         evicted.over_budget =
             evicted.shortened_rows > 0 || self.bytes.load(Ordering::Relaxed) > self.budget_bytes;

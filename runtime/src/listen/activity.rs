@@ -141,9 +141,16 @@ impl Drop for InFlight {
     }
 }
 
+/// The largest piece of an answer that is handed out at once. A piece counts as taken when the next
+/// is asked for: one that is too large for a slow client to take within a write deadline would make
+/// a healthy client look stuck. At 64 KiB in 30 s that is 2 KiB a second.
+const PIECE_BYTES: usize = 64 * 1024;
+
 /// An answer's body that tells when it is asked for more and when it ends.
 pub(super) struct Watched<B> {
     body: Pin<Box<B>>,
+    // What the body gave and was not handed out yet.
+    rest: Bytes,
     in_flight: Option<InFlight>,
 }
 
@@ -153,6 +160,7 @@ impl<B> Watched<B> {
         in_flight.set_waiting(true);
         Self {
             body: Box::pin(body),
+            rest: Bytes::new(),
             in_flight: Some(in_flight),
         }
     }
@@ -166,7 +174,19 @@ impl<B: Body<Data = Bytes>> Body for Watched<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let polled = self.body.as_mut().poll_frame(cx);
+        let polled = if self.rest.is_empty() {
+            self.body.as_mut().poll_frame(cx)
+        } else {
+            Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest)))))
+        };
+        let polled = polled.map_ok(|frame| match frame.into_data() {
+            Ok(mut data) if data.len() > PIECE_BYTES => {
+                self.rest = data.split_off(PIECE_BYTES);
+                Frame::data(data)
+            }
+            Ok(data) => Frame::data(data),
+            Err(frame) => frame,
+        });
         match (&polled, &mut self.in_flight) {
             (Poll::Ready(Some(_)), Some(in_flight)) => in_flight.set_waiting(true),
             (Poll::Pending, Some(in_flight)) => in_flight.set_waiting(false),
@@ -177,10 +197,16 @@ impl<B: Body<Data = Bytes>> Body for Watched<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let rest = self.rest.len() as u64;
+        let mut hint = self.body.size_hint();
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(hint.lower().saturating_add(rest));
+        hint
     }
 }

@@ -3,12 +3,12 @@
 use cairn_proto::model::{EntityId, EntityKind};
 use cairn_proto::v1::agent_frame::Kind;
 use cairn_proto::v1::aggregator_frame::Kind as Answer;
-use cairn_proto::{limits, v1, wire};
+use cairn_proto::{codec, limits, v1, wire};
 use cairn_runtime::logging;
 use tonic::Status;
 
 use super::{End, Served, fault};
-use crate::store::{Applied, SourceState, WireRow};
+use crate::store::{Applied, Error, SourceState, WireRow};
 
 impl Served {
     /// Applies one frame, without a wait unless it asks for an answer.
@@ -80,17 +80,18 @@ impl Served {
         if matches!(applied, Applied::TooOld | Applied::TooNew) {
             tracing::debug!(node = %self.session.node, tick_ms = row.tick, ?applied, "row not kept");
         }
-        let before = self.applied_seq.replace(row.seq);
+        self.applied_seq = Some(row.seq);
         if matches!(applied, Applied::Applied | Applied::Late) {
-            self.look_back(before, row.seq);
+            self.look_back(row.seq);
         }
         Ok(())
     }
 
-    /// When a row begins another block than the one before it, the blocks between are sealed: what
-    /// was passed over of them can be asked for now.
-    fn look_back(&mut self, before: Option<u64>, seq: u64) {
-        let sealed = before.unwrap_or(seq) / limits::BLOCK_ROWS..seq / limits::BLOCK_ROWS;
+    /// When a row begins another block than the last one looked at, the blocks between are sealed:
+    /// what was passed over of them can be asked for now.
+    fn look_back(&mut self, seq: u64) {
+        let before = self.looked_at_seq.replace(seq).unwrap_or(seq);
+        let sealed = before / limits::BLOCK_ROWS..seq / limits::BLOCK_ROWS;
         if !sealed.is_empty() && !self.welcome.chunk_codecs.is_empty() {
             self.history
                 .add(self.inner.store.missing(&self.session, sealed));
@@ -109,8 +110,19 @@ impl Served {
             &chunk.payload,
             self.inner.clock.unix_ms(),
         );
-        let rows = taken.map_err(|error| self.refused(&error))?;
-        self.inner.metrics.history(rows);
+        match taken {
+            Ok(rows) => self.inner.metrics.history(rows),
+            // A node may be so large that its rows fit live and not as a block: that is a gap, and
+            // no fault of the agent's.
+            Err(Error::Decode {
+                source: codec::Error::Limit(_),
+                ..
+            }) => {
+                self.inner.metrics.gap(limits::BLOCK_ROWS);
+                self.inner.store.gap(&self.session, limits::BLOCK_ROWS);
+            }
+            Err(error) => return Err(self.refused(&error)),
+        }
         Ok(())
     }
 
