@@ -80,6 +80,7 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
     let feeds = start_sources(&config, &mut work, &token)?;
     let sampler = Sampler::new(setup, feeds);
     let uplink = uplink::Setup {
+        living: uplink::Living::default(),
         node: config.node.clone(),
         interval_ms: config.interval_ms,
         window_ms: config.window_ms,

@@ -4,8 +4,8 @@
 //! host (one task each) --resolves--> address (one task each) --connects--> session
 //! ```
 //!
-//! Every address that an `--aggregator` host resolves to gets a session of its own; they share
-//! nothing but the ring. A session reads the ring by seq, so nothing is queued for it: one that is
+//! Every address that an `--aggregator` host resolves to gets a session of its own, unless it leads
+//! to a process that has one; they share nothing but the ring. A session reads the ring by seq, so nothing is queued for it: one that is
 //! slow passes rows over, and one that is away costs nothing.
 
 mod address;
@@ -17,6 +17,8 @@ mod connect;
 mod end;
 
 mod host;
+
+mod living;
 
 mod session;
 
@@ -32,6 +34,7 @@ use cairn_runtime::readiness::Readiness;
 
 pub use self::end::{End, EndKind};
 pub use self::host::run;
+pub use self::living::Living;
 use crate::metrics::Uplink as Metrics;
 use crate::ring::Ring;
 use crate::sources::status::Statuses;
@@ -57,4 +60,6 @@ pub struct Setup {
     pub readiness: Readiness,
     /// Where things are counted.
     pub metrics: Metrics,
+    /// The aggregators that have a session.
+    pub living: Living,
 }

@@ -223,3 +223,41 @@ fn an_agent_that_reports_another_nodes_name_is_refused() {
     system.tick(at(2)).unwrap();
     assert_eq!(timestamps(&system, CPU), times(0..3));
 }
+
+/// Scenario: the aggregator is given by two names that lead to the same process, as a dual-stack
+/// name does by its two addresses.
+/// Guarantees: one session streams and the other stands back, instead of the two fencing each
+/// other; every tick is there; when the aggregator is started anew the agent streams again.
+#[test]
+fn two_addresses_of_one_aggregator_share_one_session() {
+    let mut system = System::start(Options {
+        nodes: vec!["node1".to_owned()],
+        ..Options::default()
+    })
+    .unwrap();
+    system.nodes[0].agent = None;
+    let grpc = system.aggregator().unwrap().addr("grpc").unwrap();
+    let mut args = system.agent_args(0).unwrap();
+    let again = format!("https://localhost:{}", grpc.port());
+    args.extend(["--aggregator".to_owned(), again]);
+    args.extend(["--clock", "driven=1795332326328"].map(str::to_owned));
+    let strs: Vec<&str> = args.iter().map(String::as_str).collect();
+    let agent = testkit::proc::Proc::start("cairn-agent", &strs, &[]).unwrap();
+    let stands_back = Deadline::after(FIVE_SECONDS).poll(|| {
+        let ready = agent.get("admin", "/readyz?verbose").ok()?.text();
+        ready.contains("another address").then_some(())
+    });
+    assert!(stands_back.is_some(), "{}", agent.stderr());
+    system.nodes[0].agent = Some(agent);
+    for k in 0..4 {
+        system.tick(at(k)).unwrap();
+    }
+    assert_eq!(timestamps(&system, CPU), times(0..4));
+    let agent = system.nodes[0].agent.as_ref().unwrap();
+    let fenced = System::metric(agent, "cairn_agent_uplink_ends_total", "fenced").unwrap();
+    assert!(fenced <= 2.0, "{fenced} sessions were fenced");
+    system.aggregator.take().unwrap().kill9().unwrap();
+    system.start_aggregator().unwrap();
+    system.step(at(4)).unwrap();
+    system.arrived(at(4), FIVE_SECONDS).unwrap();
+}

@@ -94,7 +94,7 @@ impl Address {
         let mut budget = Budget::new(self.setup.window_ms, self.setup.interval_ms);
         let mut told = Told::default();
         loop {
-            let (end, life) = self.attempt(&note, &mut budget, &mut told).await;
+            let (end, life, instance) = self.attempt(&note, &mut budget, &mut told).await;
             if self.up.swap(false, Ordering::Relaxed) {
                 self.nudge.notify_one();
             }
@@ -118,18 +118,39 @@ impl Address {
                 () = self.token.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
             }
+            if let Some(instance) = instance.filter(|_| end.kind == EndKind::Fenced) {
+                tokio::select! {
+                    biased;
+                    () = self.token.cancelled() => break,
+                    () = self.stand_back(&note, &instance) => {}
+                }
+            }
         }
         self.setup.readiness.clear(&note);
     }
 
-    /// Connects and streams once. Returns how it ended, and how long the session was welcome;
-    /// `None` when it never was.
+    /// Waits while the aggregator that fenced this session has another one of this agent, at
+    /// another of its addresses.
+    async fn stand_back(&self, note: &str, instance: &str) {
+        let Setup {
+            living, readiness, ..
+        } = &self.setup;
+        if living.has(instance) {
+            let text = "the same aggregator as at another address, where its session is";
+            tracing::info!(aggregator = note, instance, "{text}");
+            readiness.note(note, Note::Good(text.to_owned()));
+            living.gone(instance).await;
+        }
+    }
+
+    /// Connects and streams once. Returns how it ended, how long the session was welcome and by
+    /// which instance; `None` when it never was.
     async fn attempt(
         &self,
         note: &str,
         budget: &mut Budget,
         told: &mut Told,
-    ) -> (End, Option<Duration>) {
+    ) -> (End, Option<Duration>, Option<String>) {
         let begun = tokio::select! {
             biased;
             () = self.token.cancelled() => Err(shutdown()),
@@ -137,11 +158,13 @@ impl Address {
         };
         let session = match begun {
             Ok(session) => session,
-            Err(end) => return (end, None),
+            Err(end) => return (end, None, None),
         };
         let welcomed = Instant::now();
         self.up.store(true, Ordering::Relaxed);
-        told.begin(note, session.instance());
+        let instance = session.instance().to_owned();
+        let _seat = self.setup.living.enter(&instance);
+        told.begin(note, &instance);
         self.setup
             .readiness
             .note(note, Note::Good("streaming".to_owned()));
@@ -156,7 +179,7 @@ impl Address {
             () = self.forgotten() => shutdown(),
         };
         sessions.dec();
-        (end, Some(welcomed.elapsed()))
+        (end, Some(welcomed.elapsed()), Some(instance))
     }
 
     async fn begin(&self) -> Result<Session, End> {
@@ -288,7 +311,7 @@ mod tests {
         };
         let began = Instant::now();
         let mut budget = Budget::new(900_000, 10_000);
-        let (end, life) = tried.attempt("a", &mut budget, &mut Told::default()).await;
+        let (end, life, _) = tried.attempt("a", &mut budget, &mut Told::default()).await;
         assert_eq!((end.kind, life), (EndKind::Timeout, None), "{end:?}");
         assert!(began.elapsed() >= Duration::from_secs(5));
     }

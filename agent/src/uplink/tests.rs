@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use self::fake::Fake;
+use super::living::Living;
 use super::session::Session;
 use super::wants::Budget;
 use super::{End, EndKind, Setup};
@@ -35,6 +36,7 @@ pub(super) fn setup() -> Setup {
     // The sender of the sources' states is gone, as after the sampler's end.
     let statuses = watch::Sender::new(Vec::new()).subscribe();
     Setup {
+        living: Living::default(),
         node: "node1".into(),
         interval_ms: 10_000,
         window_ms: 900_000,
