@@ -77,16 +77,9 @@ pub(super) fn answer(api: &Api, asked: &Asked, segments: &[&str]) -> Response {
         }
         Route::Pods(namespace) => names(&view, &Selector::Namespace(namespace)),
         Route::FreeContainers(node) => names(&view, &Selector::Systems(node)),
-        Route::Containers(pod) => match pod.selector() {
-            Some(Selector::Pod { namespace, name }) => names(
-                &view,
-                &Selector::Containers {
-                    namespace,
-                    pod: name,
-                },
-            ),
-            _ => answer::pretty(&Vec::<String>::new()),
-        },
+        Route::Containers { namespace, pod } => {
+            names(&view, &Selector::Containers { namespace, pod })
+        }
         Route::MetricNames(target) => answer::pretty(&metric_names(&view, target)),
         Route::Metric(target, metric) => match bounds(asked.uri.query()) {
             Ok(bounds) => {

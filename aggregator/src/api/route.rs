@@ -14,7 +14,12 @@ pub(super) enum Route<'a> {
     /// Names of the pods of a namespace.
     Pods(&'a str),
     /// Names of the containers of a pod.
-    Containers(Target<'a>),
+    Containers {
+        /// Namespace of the pod.
+        namespace: &'a str,
+        /// Name of the pod.
+        pod: &'a str,
+    },
     /// Names of the system containers of a node.
     FreeContainers(&'a str),
     /// Names of the metrics that something has.
@@ -72,7 +77,7 @@ impl<'a> Route<'a> {
             ["namespaces", namespace, "pods"] => return Some(Route::Pods(namespace)),
             ["nodes", node, "freecontainers"] => return Some(Route::FreeContainers(node)),
             ["namespaces", namespace, "pods", pod, "containers"] => {
-                return Some(Route::Containers(Target::Pod(namespace, pod)));
+                return Some(Route::Containers { namespace, pod });
             }
             [
                 "namespaces",

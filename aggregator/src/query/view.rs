@@ -83,7 +83,9 @@ impl View {
     /// node's own clock if that is off.
     #[must_use]
     pub fn newest_of_node(&self, node: &str) -> u64 {
-        let Some(state) = self.nodes.iter().find(|n| n.name == node) else {
+        // Sorted by name: this is asked for every entity of a list.
+        let at = self.nodes.binary_search_by(|n| n.name.as_str().cmp(node));
+        let Some(state) = at.ok().and_then(|at| self.nodes.get(at)) else {
             return self.published_ms;
         };
         let published = if is_skewed(state) {
