@@ -91,6 +91,7 @@ pub struct Sampler {
     board: Board,
     registry: Registry,
     cpu: Option<Preference>,
+    memory: Option<Preference>,
     first_row: Option<Blocker>,
     evicted: Stock,
     // The kubelet's name for the node, when it is another one and was told.
@@ -113,12 +114,13 @@ impl Sampler {
         .flatten()
         .collect();
         let board = Board::new(&sources, setup.readiness.clone());
-        let ranked = table::field(table::CPU).map_or(&[][..], |field| field.sources);
-        let ranked: Vec<Source> = ranked
-            .iter()
-            .copied()
-            .filter(|source| sources.contains(source))
-            .collect();
+        let preference = |field| {
+            let ranked = table::field(field).map_or(&[][..], |field| field.sources);
+            let ranked = ranked.iter().copied().filter(|s| sources.contains(s));
+            Preference::new(&ranked.collect::<Vec<Source>>())
+        };
+        let cpu = preference(table::CPU);
+        let memory = preference(table::MEMORY_WORKING_SET);
         let first_row = setup.readiness.block("first-row", "no row was sampled yet");
         Self {
             run: setup.ring.subscribe().borrow().run,
@@ -128,7 +130,8 @@ impl Sampler {
             grid,
             board,
             registry: Registry::default(),
-            cpu: Preference::new(&ranked),
+            cpu,
+            memory,
             first_row: Some(first_row),
             evicted: Stock::default(),
             misnamed: None,
@@ -227,8 +230,8 @@ impl Sampler {
         summary.iter_mut().for_each(Feed::forget);
         resource.iter_mut().for_each(Feed::forget);
         host.iter_mut().for_each(Feed::forget);
-        if let Some(cpu) = &mut self.cpu {
-            cpu.forget_times();
+        for preference in [&mut self.cpu, &mut self.memory].into_iter().flatten() {
+            preference.forget_times();
         }
         self.registry.forget_times();
         self.setup.ring.begin(self.run);

@@ -7,6 +7,8 @@
 
 pub mod decimal;
 
+mod figures;
+
 pub mod summary;
 
 pub mod resource;
@@ -25,6 +27,7 @@ use std::time::Duration;
 use cairn_runtime::clock::Line;
 
 pub use self::feed::{Answer, Feed, Outcome, Worker};
+pub use self::figures::{Figures, Part};
 
 /// Asks a source for one scrape.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 //! * `model`: the Heapster model API, byte for byte;
 //! * `scraper`: the API of the Dashboard's metrics scraper;
 //! * `stream`: Cairn's own JSON for the page, once or as server-sent events;
+//! * `values`: every value of one node;
 //! * `page`: the page itself;
 //! * `gate`: which of these a listener serves, and to which `Host`.
 //!
@@ -18,6 +19,7 @@ mod scraper;
 mod series;
 mod stream;
 mod time;
+mod values;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,7 +136,9 @@ async fn other(State(api): State<Api>, request: Request) -> Response {
         Err(cleaned) => answer::moved(&cleaned, asked.uri.query()),
         Ok(segments) => match segments.as_strs().as_slice() {
             ["healthz"] => model::healthz(&api, &asked.method),
-            ["api", "v1", "model" | "dashboard", ..] => series_of(api, asked, segments).await,
+            ["api", "v1", "model" | "dashboard", ..] | ["api", "cairn", "v1", "values"] => {
+                series_of(api, asked, segments).await
+            }
             rest => page::answer(&asked.method, rest),
         },
     }
@@ -153,6 +157,7 @@ async fn series_of(api: Api, asked: Asked, segments: path::Segments) -> Response
         let _turn = turn;
         match segments.as_strs().as_slice() {
             ["api", "v1", "model", rest @ ..] => model::answer(&api, &asked, rest),
+            ["api", "cairn", ..] => values::answer(&api, &asked),
             rest => scraper::answer(&api, &asked, rest.get(3..).unwrap_or_default()),
         }
     });

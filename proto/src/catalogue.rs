@@ -32,7 +32,7 @@ pub struct FieldId(pub u16);
 pub enum Group {
     /// CPU time.
     Cpu = 0,
-    /// Memory.
+    /// Memory, swap, pressure and processes: what a kubelet reads of a cgroup in one pass.
     Memory = 1,
     /// Network.
     Network = 2,
@@ -42,17 +42,20 @@ pub enum Group {
     Volume = 4,
     /// The host's own figures from /proc.
     Host = 5,
+    /// Process limits of the node.
+    Process = 6,
 }
 
 impl Group {
     /// Every group.
-    pub const ALL: [Group; 6] = [
+    pub const ALL: [Group; 7] = [
         Group::Cpu,
         Group::Memory,
         Group::Network,
         Group::Filesystem,
         Group::Volume,
         Group::Host,
+        Group::Process,
     ];
 
     /// How old a measurement may be before its values are absent, ms.
@@ -62,7 +65,7 @@ impl Group {
     #[must_use]
     pub const fn max_age_ms(self) -> u64 {
         match self {
-            Group::Cpu | Group::Memory | Group::Network | Group::Host => 90_000,
+            Group::Cpu | Group::Memory | Group::Network | Group::Host | Group::Process => 90_000,
             Group::Filesystem => 180_000,
             Group::Volume => 300_000,
         }
@@ -78,6 +81,7 @@ impl Group {
             Group::Filesystem => "filesystem",
             Group::Volume => "volume",
             Group::Host => "host",
+            Group::Process => "process",
         }
     }
 }
@@ -154,6 +158,14 @@ pub enum Unit {
     Count,
     /// Thousandths of a load average.
     MilliLoad,
+    /// Microseconds.
+    Micros,
+    /// Milliseconds.
+    Millis,
+    /// Percent.
+    Percent,
+    /// Hundredths of a percent.
+    CentiPercent,
 }
 
 impl Unit {
@@ -165,6 +177,10 @@ impl Unit {
             Unit::Bytes => "bytes",
             Unit::Count => "count",
             Unit::MilliLoad => "1/1000",
+            Unit::Micros => "us",
+            Unit::Millis => "ms",
+            Unit::Percent => "%",
+            Unit::CentiPercent => "1/100 %",
         }
     }
 }
@@ -217,6 +233,15 @@ pub struct Field {
     pub help: &'static str,
 }
 
+/// Name of the time since the start of a life in Cairn's own APIs.
+pub const UPTIME: &str = "uptime_ms";
+
+/// Name of the time since the start of a life in the Heapster API.
+pub const HEAPSTER_UPTIME: &str = "uptime";
+
+/// What has an uptime.
+pub const UPTIME_ENTITIES: &[EntityKind] = table::CGROUPS;
+
 /// A name of the Heapster API, found in the table.
 #[derive(Clone, Copy, Debug)]
 pub enum HeapsterMetric {
@@ -224,10 +249,13 @@ pub enum HeapsterMetric {
     Value(&'static Field),
     /// The rate of a counter.
     Rate(&'static Field, RateUnit),
+    /// Time since the start of a life. No value of the table: a stamp carries the start.
+    Uptime,
 }
 
 impl HeapsterMetric {
     /// Finds a metric by its Heapster name; the five names of the oldest clients are understood.
+    /// Metrics that are told apart by labels are not among them.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         let name = match name {
@@ -236,20 +264,36 @@ impl HeapsterMetric {
             "memory-limit" => "memory/limit",
             "memory-usage" => "memory/usage",
             "memory-working" => "memory/working_set",
+            HEAPSTER_UPTIME => return Some(HeapsterMetric::Uptime),
             other => other,
         };
-        FIELDS.iter().find_map(|field| match field.heapster_rate {
-            Some((rate, unit)) if rate == name => Some(HeapsterMetric::Rate(field, unit)),
-            _ if field.heapster == Some(name) => Some(HeapsterMetric::Value(field)),
-            _ => None,
-        })
+        let plain = |field: &&Field| !field.is_labeled();
+        FIELDS
+            .iter()
+            .filter(plain)
+            .find_map(|field| match field.heapster_rate {
+                Some((rate, unit)) if rate == name => Some(HeapsterMetric::Rate(field, unit)),
+                _ if field.heapster == Some(name) => Some(HeapsterMetric::Value(field)),
+                _ => None,
+            })
     }
 
-    /// The row of the catalogue.
+    /// Finds a metric of parts of this kind by its Heapster name.
     #[must_use]
-    pub fn field(&self) -> &'static Field {
+    pub fn find_labeled(name: &str, kind: EntityKind) -> Option<Self> {
+        FIELDS
+            .iter()
+            .filter(|field| field.is_labeled() && field.entities.contains(&kind))
+            .find(|field| field.heapster == Some(name))
+            .map(HeapsterMetric::Value)
+    }
+
+    /// The row of the catalogue; `None` for the uptime.
+    #[must_use]
+    pub fn field(&self) -> Option<&'static Field> {
         match self {
-            HeapsterMetric::Value(field) | HeapsterMetric::Rate(field, _) => field,
+            HeapsterMetric::Value(field) | HeapsterMetric::Rate(field, _) => Some(field),
+            HeapsterMetric::Uptime => None,
         }
     }
 }

@@ -51,9 +51,9 @@ pub enum Error {
     /// A column in which no entity has a value.
     #[error("a column holds no value")]
     Empty,
-    /// A column's scale is not one of the four.
-    #[error("scale code {0} is not known")]
-    Scale(u8),
+    /// A column's flags hold a bit that this version does not know.
+    #[error("column flags {0} are not known")]
+    Flags(u8),
 }
 
 #[cfg(test)]

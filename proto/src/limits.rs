@@ -26,13 +26,13 @@ pub const MAX_LABELS: usize = 16;
 /// Bytes of free text in a frame (reasons); longer text is cut, not refused.
 pub const MAX_TEXT_BYTES: usize = 1024;
 
-/// Columns of one row: four times what the catalogue may hold in the next versions.
+/// Columns of one row: twice what the catalogue holds.
 pub const MAX_COLUMNS: usize = 512;
 
-/// Cells (entities times columns) of one decoded row.
+/// Cells of one decoded row: values and stamps that are there.
 ///
-/// A presence bit costs an eighth of a byte on the wire and sixteen bytes decoded; without this
-/// limit a row of `MAX_ROW_BYTES` could ask for half a gigabyte. 65,535 entities with 30 columns
+/// A presence bit costs an eighth of a byte on the wire and twelve bytes decoded; without this
+/// limit a row of `MAX_ROW_BYTES` could ask for half a gigabyte. 65,535 entities with 30 cells
 /// each fit.
 pub const MAX_CELLS: usize = 2_000_000;
 

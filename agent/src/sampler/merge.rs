@@ -19,12 +19,12 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cairn_proto::catalogue::Source;
-use cairn_proto::model::{EntityDef, EntityId, EntityKind, Snapshot, Stamp};
+use cairn_proto::catalogue::{Group, Source};
+use cairn_proto::model::{EntityDef, EntityId, EntityKind, Snapshot};
 
-use self::measured::{Measured, counter};
-use self::row::{Figures, Row};
-use super::registry::{Description, Key, Registry};
+use self::measured::{Measured, statement};
+use self::row::{Held, Row, Statement};
+use super::registry::{Description, Registry};
 use crate::sources::Reading;
 use crate::sources::procfs::Host;
 use crate::sources::resource::Resource;
@@ -47,8 +47,33 @@ pub struct Inputs<'a> {
     pub resource: Option<&'a Reading<Resource>>,
     /// The newest host figures.
     pub host: Option<&'a Reading<Host>>,
-    /// Who measures CPU time now, where both kubelet endpoints could.
+    /// Which of the kubelet's endpoints is taken where both could.
+    pub chosen: Chosen,
+}
+
+/// Who measures now what several sources could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// CPU time.
     pub cpu: Source,
+    /// Memory and swap.
+    pub memory: Source,
+}
+
+impl Chosen {
+    /// The summary for everything: for what nobody else knows.
+    pub const SUMMARY: Self = Self {
+        cpu: Source::Summary,
+        memory: Source::Summary,
+    };
+
+    fn takes(self, group: Group, source: Source) -> bool {
+        match group {
+            Group::Cpu => source == self.cpu,
+            Group::Memory => source == self.memory,
+            _ => true,
+        }
+    }
 }
 
 /// A row, and what was noticed while it was made.
@@ -78,42 +103,55 @@ pub fn merge(inputs: &Inputs<'_>, registry: &mut Registry) -> Merged {
         name: inputs.node,
         namespace: "",
         uid: "",
+        labels: &[],
     };
-    let mut node = inputs.summary.map_or_else(Figures::default, |reading| {
-        figures(&reading.values.node, inputs.cpu)
+    let by_summary = inputs
+        .summary
+        .map(|reading| by_summary(&reading.values.node, reading.taken_ms));
+    let by_resource = inputs
+        .resource
+        .map(|reading| statement(&reading.values.node, reading.taken_ms, None));
+    let by_host = inputs.host.map(|reading| Statement {
+        source: Source::Procfs,
+        start_ms: None,
+        taken_ms: reading.taken_ms,
+        figures: Held::Borrowed(&reading.values.figures),
     });
-    if let (Source::Resource, Some(reading)) = (inputs.cpu, inputs.resource) {
-        node.cpu = reading
-            .values
-            .node
-            .map(|cpu| counter(cpu, reading.taken_ms, None));
+    let said = [by_summary.clone(), by_resource, by_host.clone()];
+    let Some(id) = row.add(what, inputs.chosen, said.into_iter().flatten()) else {
+        return row.finish();
+    };
+    if let (Some(host), Some(said)) = (inputs.host, by_host) {
+        row.add_parts(id, &host.values.parts, &said);
     }
-    node.host = inputs.host.map(|reading| *reading.values);
-    if let (Some(id), Some(summary)) = (row.add(Key::Node, what, &node), inputs.summary) {
+    if let (Some(summary), Some(said)) = (inputs.summary, by_summary) {
         row.drop_more(summary.values.dropped_count);
-        add_system(&mut row, id, &summary.values.system);
+        row.add_parts(id, &summary.values.node.parts, &said);
+        add_system(&mut row, id, summary);
         add_pods(&mut row, id, inputs, summary);
     }
     row.finish()
 }
 
-fn add_system(row: &mut Row<'_>, node: EntityId, system: &[Stats]) {
-    let (system, dropped) = crowd::containers(system);
+fn add_system(row: &mut Row<'_>, node: EntityId, summary: &Reading<Summary>) {
+    let (system, dropped) = crowd::containers(&summary.values.system);
     row.drop_more(dropped);
     for stats in system {
         if !row.belongs(stats) {
             continue;
         }
-        let (kind, parent) = (EntityKind::System, Some(node));
         let what = Description {
-            kind,
-            parent,
+            kind: EntityKind::System,
+            parent: Some(node),
             name: &stats.name,
             namespace: "",
             uid: "",
+            labels: &[],
         };
-        let figures = figures(stats, Source::Summary);
-        row.add(Key::System(stats.name.clone()), what, &figures);
+        let said = by_summary(stats, summary.taken_ms);
+        if let Some(id) = row.add(what, Chosen::SUMMARY, [said.clone()]) {
+            row.add_parts(id, &stats.parts, &said);
+        }
     }
 }
 
@@ -137,17 +175,27 @@ fn add_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, summary: &Re
             let measured = reading.values.pod(&pod.namespace, &pod.name)?;
             Measured::new(measured, reading.taken_ms, summary.taken_ms)
         });
-        add_pod(row, node, inputs.cpu, pod, measured);
+        let told = Told {
+            node,
+            chosen: inputs.chosen,
+            taken_ms: summary.taken_ms,
+            measured,
+        };
+        add_pod(row, pod, told);
     }
 }
 
-fn add_pod(
-    row: &mut Row<'_>,
+/// What is known of a pod beside what the summary says of it.
+#[derive(Clone, Copy, Debug)]
+struct Told<'a> {
     node: EntityId,
-    source: Source,
-    pod: &Pod,
-    measured: Option<Measured<'_>>,
-) {
+    chosen: Chosen,
+    // When the summary was read.
+    taken_ms: u64,
+    measured: Option<Measured<'a>>,
+}
+
+fn add_pod(row: &mut Row<'_>, pod: &Pod, told: Told<'_>) {
     let (listed, dropped) = crowd::containers(&pod.containers);
     let containers: Vec<&Stats> = listed
         .into_iter()
@@ -157,58 +205,48 @@ fn add_pod(
         return;
     }
     row.drop_more(dropped);
-    let mut own = figures(&pod.stats, source);
-    if source == Source::Resource {
-        own.cpu = measured.and_then(|measured| measured.own());
-    }
     let what = Description {
         kind: EntityKind::Pod,
-        parent: Some(node),
+        parent: Some(told.node),
         name: &pod.name,
         namespace: &pod.namespace,
         uid: &pod.uid,
+        labels: &[],
     };
-    let Some(id) = row.add(Key::Pod(pod.uid.clone()), what, &own) else {
+    let own = by_summary(&pod.stats, told.taken_ms);
+    let measured = told.measured.map(|measured| measured.own());
+    let said = [Some(own.clone()), measured].into_iter().flatten();
+    let Some(id) = row.add(what, told.chosen, said) else {
         row.refuse(containers.len());
         return;
     };
+    row.add_parts(id, &pod.stats.parts, &own);
     for stats in containers {
-        let mut figures = figures(stats, source);
-        if source == Source::Resource {
-            figures.cpu = measured.and_then(|measured| measured.container(&stats.name));
-        }
-        let (kind, parent) = (EntityKind::Container, Some(id));
         let what = Description {
-            kind,
-            parent,
+            kind: EntityKind::Container,
+            parent: Some(id),
             name: &stats.name,
             namespace: "",
             uid: "",
+            labels: &[],
         };
-        row.add(
-            Key::Container(pod.uid.clone(), stats.name.clone()),
-            what,
-            &figures,
-        );
+        let own = by_summary(stats, told.taken_ms);
+        let measured = told
+            .measured
+            .and_then(|measured| measured.container(&stats.name));
+        let said = [Some(own.clone()), measured].into_iter().flatten();
+        if let Some(id) = row.add(what, told.chosen, said) {
+            row.add_parts(id, &stats.parts, &own);
+        }
     }
 }
 
-/// What the summary says of an entity; its CPU time only when that is what is taken.
-fn figures(stats: &Stats, cpu_source: Source) -> Figures {
-    let stamp = |time_ms| Stamp {
-        time_ms,
-        start_ms: stats.start_ms,
+/// What the summary says of an entity.
+fn by_summary(stats: &Stats, taken_ms: u64) -> Statement<'_> {
+    Statement {
         source: Source::Summary,
-    };
-    Figures {
-        cpu: stats
-            .cpu
-            .filter(|_| cpu_source == Source::Summary)
-            .map(|cpu| (cpu.usage_core_nanos, stamp(cpu.time_ms))),
-        memory: stats.memory.map(|memory| (memory, stamp(memory.time_ms))),
-        network: stats
-            .network
-            .map(|network| (network, stamp(network.time_ms))),
-        host: None,
+        start_ms: stats.start_ms,
+        taken_ms,
+        figures: Held::Borrowed(&stats.figures),
     }
 }

@@ -11,20 +11,9 @@ use cairn_proto::limits::MAX_ENTITIES;
 use cairn_proto::model::{EntityDef, EntityId, EntityKind};
 use cairn_proto::{v1, wire};
 
-/// What makes an entity the same entity.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Key {
-    /// The machine.
-    Node,
-    /// A system container, by its name.
-    System(String),
-    /// A pod, by its UID.
-    Pod(String),
-    /// A container: its pod's UID and its name.
-    Container(String, String),
-}
-
-/// What a definition says beside its id.
+/// What an entity is, beside its id.
+///
+/// A pod is the same pod by its UID; anything else by its kind, what it belongs to and its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Description<'a> {
     /// What it is.
@@ -37,6 +26,19 @@ pub struct Description<'a> {
     pub namespace: &'a str,
     /// UID of a pod, else empty.
     pub uid: &'a str,
+    /// What else is said of it, sorted by key.
+    pub labels: &'a [(String, String)],
+}
+
+impl<'a> Description<'a> {
+    /// What tells it apart from others of its kind and parent.
+    fn key(&self) -> &'a str {
+        if self.kind == EntityKind::Pod {
+            self.uid
+        } else {
+            self.name
+        }
+    }
 }
 
 /// What is kept of an entity.
@@ -69,7 +71,9 @@ impl Entry {
 /// All entities of a run.
 #[derive(Debug)]
 pub struct Registry {
-    entries: HashMap<Key, Entry>,
+    // In two steps, so that looking up allocates nothing.
+    entries: HashMap<(Option<EntityId>, EntityKind), HashMap<Box<str>, Entry>>,
+    count: usize,
     next_id: u32,
     limit: usize,
 }
@@ -86,6 +90,7 @@ impl Registry {
     pub fn with_limit(limit: usize) -> Self {
         Self {
             entries: HashMap::new(),
+            count: 0,
             next_id: 1,
             limit,
         }
@@ -94,54 +99,61 @@ impl Registry {
     /// Number of entities known.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.count
     }
 
     /// True when nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.count == 0
     }
 
     /// Sees an entity at a tick. `None` when it is refused: there are too many, the ids are used up,
     /// or its names are such that no aggregator would take them.
-    pub fn see(&mut self, key: Key, tick: u64, what: Description<'_>) -> Option<&mut Entry> {
-        let known = self.entries.get(&key).map(|entry| &entry.def);
+    pub fn see(&mut self, tick: u64, what: Description<'_>) -> Option<&mut Entry> {
+        let siblings = self.entries.entry((what.parent, what.kind)).or_default();
+        let known = siblings.get(what.key()).map(|entry| &entry.def);
         let id = match known {
             Some(def) => def.id,
-            None if self.entries.len() >= self.limit => return None,
+            None if self.count >= self.limit => return None,
             None => EntityId(self.next_id),
         };
         if !known.is_some_and(|def| is_described(def, what)) {
             let def = define(id, what);
             wire::define(v1::Define::from(&def)).ok()?;
             let def = Arc::new(def);
-            if let Some(entry) = self.entries.get_mut(&key) {
+            if let Some(entry) = siblings.get_mut(what.key()) {
                 entry.def = def;
             } else {
                 self.next_id = self.next_id.checked_add(1)?;
-                let measured = [None; Group::ALL.len()];
+                self.count += 1;
                 let entry = Entry {
                     def,
                     seen_tick: tick,
-                    measured,
+                    measured: [None; Group::ALL.len()],
                 };
-                return Some(self.entries.entry(key).or_insert(entry));
+                return Some(siblings.entry(what.key().into()).or_insert(entry));
             }
         }
-        let entry = self.entries.get_mut(&key)?;
+        let entry = siblings.get_mut(what.key())?;
         entry.seen_tick = tick;
         Some(entry)
     }
 
     /// Forgets what was last seen before `tick`.
     pub fn forget_before(&mut self, tick: u64) {
-        self.entries.retain(|_, entry| entry.seen_tick >= tick);
+        let mut count = 0;
+        self.entries.retain(|_, siblings| {
+            siblings.retain(|_, entry| entry.seen_tick >= tick);
+            count += siblings.len();
+            !siblings.is_empty()
+        });
+        self.count = count;
     }
 
     /// Forgets all measurement times: a new run begins.
     pub fn forget_times(&mut self) {
-        for entry in self.entries.values_mut() {
+        for entry in self.entries.values_mut().flat_map(HashMap::values_mut) {
             entry.measured = [None; Group::ALL.len()];
         }
     }
@@ -153,6 +165,7 @@ fn is_described(def: &EntityDef, what: Description<'_>) -> bool {
         && def.name == what.name
         && def.namespace == what.namespace
         && def.uid == what.uid
+        && def.labels == what.labels
 }
 
 fn define(id: EntityId, what: Description<'_>) -> EntityDef {
@@ -165,7 +178,7 @@ fn define(id: EntityId, what: Description<'_>) -> EntityDef {
         uid: what.uid.to_owned(),
         // Neither the summary nor the resource endpoint tells it.
         runtime_id: String::new(),
-        labels: Vec::new(),
+        labels: what.labels.to_vec(),
     }
 }
 
@@ -181,29 +194,22 @@ mod tests {
             name,
             namespace: "shop",
             uid,
+            labels: &[],
         }
     }
 
     fn see(registry: &mut Registry, tick: u64, name: &str, uid: &str) -> Option<EntityId> {
         registry
-            .see(Key::Pod(uid.to_owned()), tick, pod(name, uid))
+            .see(tick, pod(name, uid))
             .map(|entry| entry.def().id)
     }
 
     #[test]
     fn an_entity_that_comes_back_has_its_id_and_its_definition_again() {
         let mut registry = Registry::default();
-        let first = Arc::clone(
-            registry
-                .see(Key::Pod("u1".into()), 10, pod("crasher", "u1"))
-                .unwrap()
-                .def(),
-        );
+        let first = Arc::clone(registry.see(10, pod("crasher", "u1")).unwrap().def());
         see(&mut registry, 20, "other", "u2");
-        let again = registry
-            .see(Key::Pod("u1".into()), 30, pod("crasher", "u1"))
-            .unwrap()
-            .def();
+        let again = registry.see(30, pod("crasher", "u1")).unwrap().def();
         assert!(Arc::ptr_eq(&first, again));
     }
 
@@ -221,9 +227,7 @@ mod tests {
     fn a_changed_name_is_a_new_definition_under_the_same_id() {
         let mut registry = Registry::default();
         let old = see(&mut registry, 10, "a", "u1");
-        let entry = registry
-            .see(Key::Pod("u1".into()), 20, pod("b", "u1"))
-            .unwrap();
+        let entry = registry.see(20, pod("b", "u1")).unwrap();
         assert_eq!(
             (Some(entry.def().id), entry.def().name.as_str()),
             (old, "b")
@@ -253,9 +257,7 @@ mod tests {
     #[test]
     fn late_is_earlier_than_before_from_the_same_source() {
         let mut registry = Registry::default();
-        let entry = registry
-            .see(Key::Pod("u1".into()), 10, pod("a", "u1"))
-            .unwrap();
+        let entry = registry.see(10, pod("a", "u1")).unwrap();
         assert!(!entry.is_late(Group::Cpu, Source::Resource, 100));
         assert!(!entry.is_late(Group::Cpu, Source::Resource, 100));
         assert!(!entry.is_late(Group::Memory, Source::Summary, 50));

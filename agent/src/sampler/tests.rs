@@ -60,15 +60,20 @@ fn bench() -> Bench {
     }
 }
 
+/// A host with one load.
+fn loaded(time_ms: u64, load: u64) -> Host {
+    let mut host = Host::default();
+    host.figures
+        .measured(cairn_proto::catalogue::Group::Host, time_ms);
+    host.figures.push(table::HOST_LOAD1, Some(load));
+    host
+}
+
 /// Answers at once, for ever, with the tick as the load.
 async fn answer(mut worker: Worker<Host>) {
     while let Some(trigger) = worker.next().await {
         let time_ms = trigger.line.unix_ms();
-        let host = Host {
-            time_ms,
-            load_milli: Some([trigger.tick, 0, 0]),
-            ..Host::default()
-        };
+        let host = loaded(time_ms, trigger.tick);
         let result = Ok(Reading {
             values: Arc::new(host),
             taken_ms: time_ms,
@@ -174,11 +179,7 @@ async fn a_hanging_source_is_busy_and_its_last_reading_is_repeated_with_its_old_
     let stopped = token.clone();
     let first = async move {
         let trigger = worker.next().await.unwrap();
-        let host = Host {
-            time_ms: trigger.tick,
-            load_milli: Some([1; 3]),
-            ..Host::default()
-        };
+        let host = loaded(trigger.tick, 1);
         let result = Ok(Reading {
             values: Arc::new(host),
             taken_ms: trigger.tick,

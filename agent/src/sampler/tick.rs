@@ -7,7 +7,8 @@ use cairn_runtime::logging;
 use cairn_runtime::readiness::Note;
 use cairn_runtime::tasks::TaskError;
 
-use super::merge::{self, Inputs, Merged};
+use super::merge::{self, Chosen, Inputs, Merged};
+use super::preference::Preference;
 use super::{Feeds, Sampler};
 use crate::metrics::{ByKind, BySource, BySourceKind};
 use crate::sources::{Failure, FailureKind, Feed, Outcome, Trigger};
@@ -55,18 +56,10 @@ impl Sampler {
         }
         self.count_odd(&fresh);
         self.compare_names();
-        let cpu = self.cpu.as_mut().map(|cpu| {
-            let before = cpu.current();
-            let now = cpu.tick(tick, |source| fresh.contains(&source));
-            if now != before {
-                tracing::info!(
-                    from = before.as_str(),
-                    to = now.as_str(),
-                    "CPU source switches"
-                );
-            }
-            now
-        });
+        let chosen = Chosen {
+            cpu: choose(&mut self.cpu, "CPU", tick, &fresh),
+            memory: choose(&mut self.memory, "memory", tick, &fresh),
+        };
         let inputs = Inputs {
             tick,
             made_ms: self.line.unix_ms(),
@@ -75,7 +68,7 @@ impl Sampler {
             summary_is_fresh: fresh.contains(&Source::Summary),
             resource: self.feeds.resource.as_ref().and_then(Feed::last),
             host: self.feeds.host.as_ref().and_then(Feed::last),
-            cpu: cpu.unwrap_or(Source::Summary),
+            chosen,
         };
         let merged = merge::merge(&inputs, &mut self.registry);
         self.append(tick, merged);
@@ -154,8 +147,8 @@ impl Sampler {
     fn tell_crowd(&mut self, dropped_count: u64) {
         if dropped_count > 0 {
             let reason = format!(
-                "{dropped_count} pods and containers are left out, more than 1024 pods or 64 \
-                 containers a pod: check what runs on this node"
+                "{dropped_count} pods, containers or parts are left out, more than 1024 pods, 64 \
+                 containers a pod or 64 volumes each: check what runs on this node"
             );
             if !self.crowded {
                 tracing::warn!(reason, "too much is listed");
@@ -256,6 +249,25 @@ impl Sampler {
         }
         self.evicted = stock;
     }
+}
+
+/// Which source to take at this tick, given those that brought something new.
+fn choose(
+    preference: &mut Option<Preference>,
+    what: &'static str,
+    tick: u64,
+    fresh: &[Source],
+) -> Source {
+    let Some(preference) = preference else {
+        return Source::Summary;
+    };
+    let before = preference.current();
+    let now = preference.tick(tick, |source| fresh.contains(&source));
+    if now != before {
+        let (from, to) = (before.as_str(), now.as_str());
+        tracing::info!(what, from, to, "source switches");
+    }
+    now
 }
 
 async fn ask<T>(

@@ -1,4 +1,5 @@
-//! The kubelet's `/metrics/resource`, parsed: CPU counters with millisecond times.
+//! The kubelet's `/metrics/resource`, parsed: CPU counters, working sets and swap, with millisecond
+//! times.
 //!
 //! Pure, line by line: a line that is not understood is counted and the rest survives.
 
@@ -30,11 +31,31 @@ pub struct Cpu {
     pub time_ms: Option<u64>,
 }
 
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// Bytes in use.
+    pub bytes: u64,
+    /// When it was measured, Unix ms; `None` when the line has no time: then when it was read.
+    pub time_ms: Option<u64>,
+}
+
+/// What the endpoint says of a node, pod or container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU time.
+    pub cpu: Option<Cpu>,
+    /// Working set.
+    pub memory: Option<Level>,
+    /// Swap in use.
+    pub swap: Option<Level>,
+}
+
 /// What the endpoint says of one container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Container {
-    /// CPU time.
-    pub cpu: Option<Cpu>,
+    /// What it uses.
+    pub usage: Usage,
     /// When this life of it began, Unix ms, rounded down.
     pub start_ms: Option<u64>,
 }
@@ -42,8 +63,8 @@ pub struct Container {
 /// What the endpoint says of one pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
-    /// CPU time of the pod's cgroup.
-    pub cpu: Option<Cpu>,
+    /// What the pod's cgroup uses.
+    pub usage: Usage,
     /// Its containers by name.
     pub containers: HashMap<String, Container>,
 }
@@ -51,8 +72,8 @@ pub struct Pod {
 /// One answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resource {
-    /// CPU time of the node.
-    pub node: Option<Cpu>,
+    /// What the node uses.
+    pub node: Usage,
     /// Pods by namespace, then by name.
     pub pods: HashMap<String, HashMap<String, Pod>>,
     /// Lines that were not understood.
@@ -90,6 +111,43 @@ pub fn parse(body: &[u8]) -> Result<Resource, Error> {
     }
 }
 
+/// What a line is about.
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Cpu,
+    Memory,
+    Swap,
+    Start,
+    Error,
+}
+
+/// Whose value it is.
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    Node,
+    Pod,
+    Container,
+}
+
+/// The lines that are read, by the name of their metric.
+fn known(name: &[u8]) -> Option<(What, Of)> {
+    let (of, what) = match name.split_at_checked(name.iter().position(|b| *b == b'_')?)? {
+        (b"node", what) => (Of::Node, what),
+        (b"pod", what) => (Of::Pod, what),
+        (b"container", what) => (Of::Container, what),
+        (b"resource", b"_scrape_error") => return Some((What::Error, Of::Node)),
+        _ => return None,
+    };
+    let what = match (what, of) {
+        (b"_cpu_usage_seconds_total", _) => What::Cpu,
+        (b"_memory_working_set_bytes", _) => What::Memory,
+        (b"_swap_usage_bytes", _) => What::Swap,
+        (b"_start_time_seconds", Of::Container) => What::Start,
+        _ => return None,
+    };
+    Some((what, of))
+}
+
 #[derive(Debug, Default)]
 struct Reader {
     resource: Resource,
@@ -103,41 +161,49 @@ impl Reader {
         if bytes.is_empty() || bytes.starts_with(b"#") {
             return;
         }
-        let name = line::name(bytes);
-        let known = matches!(
-            name,
-            b"container_cpu_usage_seconds_total"
-                | b"container_start_time_seconds"
-                | b"pod_cpu_usage_seconds_total"
-                | b"node_cpu_usage_seconds_total"
-                | b"resource_scrape_error"
-        );
-        if !known {
+        let Some((what, of)) = known(line::name(bytes)) else {
             return;
-        }
-        let taken = line::parse(bytes).and_then(|line| self.take(name, line));
+        };
+        let taken = line::parse(bytes).and_then(|line| self.take(what, of, line));
         match taken {
             Some(()) => self.known_count += 1,
             None => self.resource.odd_count += 1,
         }
     }
 
-    fn take(&mut self, name: &[u8], line: Line<'_>) -> Option<()> {
-        match name {
-            b"node_cpu_usage_seconds_total" => self.resource.node = Some(line.cpu()?),
-            b"pod_cpu_usage_seconds_total" => {
-                let cpu = line.cpu()?;
-                self.pod(line)?.cpu = Some(cpu);
+    fn take(&mut self, what: What, of: Of, line: Line<'_>) -> Option<()> {
+        let scale = match what {
+            What::Cpu => 9,
+            What::Start => 3,
+            What::Memory | What::Swap | What::Error => 0,
+        };
+        let (value, time_ms) = (line.scaled(scale)?, line.time_ms());
+        let usage = match (what, of) {
+            (What::Error, _) => {
+                self.scrape_error |= value != 0;
+                return Some(());
             }
-            b"container_cpu_usage_seconds_total" => {
-                let cpu = line.cpu()?;
-                self.container(line)?.cpu = Some(cpu);
+            (What::Start, _) => {
+                self.container(line)?.start_ms = Some(value);
+                return Some(());
             }
-            b"container_start_time_seconds" => {
-                let start_ms = line.scaled(3)?;
-                self.container(line)?.start_ms = Some(start_ms);
+            (_, Of::Node) => &mut self.resource.node,
+            (_, Of::Pod) => &mut self.pod(line)?.usage,
+            (_, Of::Container) => &mut self.container(line)?.usage,
+        };
+        let level = Level {
+            bytes: value,
+            time_ms,
+        };
+        match what {
+            What::Memory => usage.memory = Some(level),
+            What::Swap => usage.swap = Some(level),
+            _ => {
+                usage.cpu = Some(Cpu {
+                    usage_core_nanos: value,
+                    time_ms,
+                });
             }
-            _ => self.scrape_error |= line.scaled(0)? != 0,
         }
         Some(())
     }

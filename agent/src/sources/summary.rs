@@ -7,6 +7,8 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
+use super::{Figures, Part};
+
 /// Why a body is no summary.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -21,56 +23,18 @@ pub enum Error {
     NoNode,
 }
 
-/// CPU time of one cgroup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cpu {
-    /// When it was measured, Unix ms.
-    pub time_ms: u64,
-    /// CPU time used, cumulative, ns.
-    pub usage_core_nanos: u64,
-}
-
-/// Memory of one cgroup, bytes. At least one value is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Memory {
-    /// When it was measured, Unix ms.
-    pub time_ms: u64,
-    /// In use, page cache included.
-    pub usage_bytes: Option<u64>,
-    /// In use without inactive page cache.
-    pub working_set_bytes: Option<u64>,
-    /// Anonymous.
-    pub rss_bytes: Option<u64>,
-}
-
-/// Counters of the default interface of one network namespace. At least one value is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    /// When it was measured, Unix ms.
-    pub time_ms: u64,
-    /// Received, cumulative, bytes.
-    pub rx_bytes: Option<u64>,
-    /// Sent, cumulative, bytes.
-    pub tx_bytes: Option<u64>,
-    /// Receive errors, cumulative.
-    pub rx_errors: Option<u64>,
-    /// Send errors, cumulative.
-    pub tx_errors: Option<u64>,
-}
-
-/// What a node, pod and container have in common.
+/// What a node, pod, container and system container have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Name of a container or system container; empty for node and pod.
     pub name: String,
     /// When it began, Unix ms; `None` when the kubelet does not say.
     pub start_ms: Option<u64>,
-    /// CPU time.
-    pub cpu: Option<Cpu>,
-    /// Memory.
-    pub memory: Option<Memory>,
-    /// Network; containers have none.
-    pub network: Option<Network>,
+    /// Its values.
+    pub figures: Figures,
+    /// Its file systems, volumes, interfaces and accelerators, in the kubelet's order; names may
+    /// repeat.
+    pub parts: Vec<Part>,
 }
 
 /// One pod.
@@ -101,7 +65,7 @@ pub struct Summary {
     pub pods: Vec<Pod>,
     /// Values, times, containers and pods that were there and not understood.
     pub odd_count: u64,
-    /// Pods and containers that were not read: more than could be taken of any node.
+    /// Pods, containers and parts that were not read: more than could be taken of any node.
     pub dropped_count: u64,
 }
 

@@ -204,7 +204,7 @@ fn all_keys(view: &View) -> Vec<String> {
 }
 
 /// `start` and `end` of the query, both inclusive.
-fn bounds(query: Option<&str>) -> Result<Bounds, Box<Response>> {
+pub(super) fn bounds(query: Option<&str>) -> Result<Bounds, Box<Response>> {
     let read = |name: &str, absent: u64| {
         match path::parameter(query, name) {
         None => Ok(absent),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cairn_proto::catalogue::{FIELDS, Field, HeapsterMetric, Kind, RateUnit, Sum};
+use cairn_proto::catalogue::{FIELDS, Field, HEAPSTER_UPTIME, HeapsterMetric, Kind, RateUnit, Sum};
 use cairn_proto::model::EntityKind;
 
 use super::route::Target;
@@ -78,14 +78,22 @@ pub(super) fn of_named(
     metric: HeapsterMetric,
     ticks_ms: &[u64],
 ) -> Vec<Point> {
-    let series = view.named_series(named, metric.field(), ticks_ms);
+    let Some(field) = metric.field() else {
+        let uptime = view.named_uptime(named, ticks_ms);
+        let points = ticks_ms.iter().zip(uptime);
+        return points
+            .filter_map(|(tick, value)| Some(whole(*tick, value?)))
+            .collect();
+    };
+    let series = view.named_series(named, field, ticks_ms);
     let samples = ticks_ms.iter().zip(series);
     samples
         .filter_map(|(tick, sample)| point(*tick, sample?, metric))
         .collect()
 }
 
-/// Names of the metrics that have a value in the window, sorted.
+/// Names of the metrics that have a value in the window, sorted. Those that are told apart by
+/// labels are not among them.
 pub(super) fn metric_names(view: &View, target: Target<'_>) -> Vec<&'static str> {
     let kind = match target {
         Target::Cluster | Target::Namespace(_) => None,
@@ -98,11 +106,13 @@ pub(super) fn metric_names(view: &View, target: Target<'_>) -> Vec<&'static str>
         Some(kind) => field.entities.contains(&kind),
         None => field.sum == Sum::Pods,
     };
-    let mut names: Vec<&'static str> = FIELDS
+    let of_fields = FIELDS
         .iter()
         .filter(carried)
         .flat_map(|field| [field.heapster, field.heapster_rate.map(|(name, _)| name)])
-        .flatten()
+        .flatten();
+    let mut names: Vec<&'static str> = of_fields
+        .chain(kind.map(|_| HEAPSTER_UPTIME))
         .filter(|name| {
             HeapsterMetric::find(name)
                 .is_some_and(|metric| !points(view, target, metric, Bounds::ALL).is_empty())
@@ -113,10 +123,13 @@ pub(super) fn metric_names(view: &View, target: Target<'_>) -> Vec<&'static str>
 }
 
 fn sum(view: &View, pods: &[Entity], metric: HeapsterMetric, bounds: Bounds) -> Vec<Point> {
-    let field = metric.field();
+    let Some(field) = metric.field() else {
+        return Vec::new();
+    };
     let summed = match metric {
         HeapsterMetric::Value(field) => field.kind == Kind::Gauge,
         HeapsterMetric::Rate(..) => true,
+        HeapsterMetric::Uptime => false,
     };
     if field.sum != Sum::Pods || !summed {
         return Vec::new();
@@ -141,7 +154,7 @@ fn sum(view: &View, pods: &[Entity], metric: HeapsterMetric, bounds: Bounds) -> 
 
 fn point(tick_ms: u64, sample: Sample, metric: HeapsterMetric) -> Option<Point> {
     let (value, float) = match metric {
-        HeapsterMetric::Value(_) => (sample.value, None),
+        HeapsterMetric::Value(_) | HeapsterMetric::Uptime => (sample.value, None),
         HeapsterMetric::Rate(_, RateUnit::Millicores) => {
             (sample.rate?.nanocores() / 1_000_000, None)
         }
@@ -155,4 +168,12 @@ fn point(tick_ms: u64, sample: Sample, metric: HeapsterMetric) -> Option<Point> 
         value,
         float,
     })
+}
+
+fn whole(tick_ms: u64, value: u64) -> Point {
+    Point {
+        tick_ms,
+        value,
+        float: None,
+    }
 }

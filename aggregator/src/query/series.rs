@@ -12,6 +12,8 @@ pub struct Sample {
     pub value: u64,
     /// The rate of a counter; `None` at its first point, after a reset and for gauges.
     pub rate: Option<Rate>,
+    /// When the measured life began, Unix ms, as the source of the value says.
+    pub start_ms: Option<u64>,
 }
 
 /// Puts the rows of a series on the grid: one entry a tick, `None` where it has no value.
@@ -42,6 +44,7 @@ pub fn on_grid(field: &Field, rows: &[RawRow], ticks_ms: &[u64]) -> Vec<Option<S
             .map(|point| Sample {
                 value: point.value,
                 rate: tracker.rate_at(*tick_ms),
+                start_ms: point.stamp.start_ms,
             });
         out.push(sample);
     }

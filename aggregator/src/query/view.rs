@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cairn_proto::catalogue::{Field, Kind};
+use cairn_proto::catalogue::{Field, FieldId, Kind, table};
 
 use super::watermark::{NODE_MAX_AGE_MS, is_skewed, nodes_missing, published_tick};
 use super::{Sample, add_up, on_grid};
@@ -11,6 +11,10 @@ use crate::store::{Door, Entity, NodeState, Selector};
 /// How far before its first tick a series is read, and so how much longer than the window the
 /// store keeps rows, ms: a held rate's two measurements may each be a max-age back.
 pub const LOOK_BACK_MS: u64 = 180_000;
+
+/// The fields whose stamps tell the start of a life, best first: memory is the summary's, which
+/// tells the start of everything that it lists.
+const UPTIME_BY: [FieldId; 3] = [table::MEMORY_WORKING_SET, table::MEMORY_USAGE, table::CPU];
 
 /// The lives of one name: what an API that addresses names means by it.
 #[derive(Clone, Debug)]
@@ -145,17 +149,30 @@ impl View {
         field: &Field,
         ticks_ms: &[u64],
     ) -> Vec<Option<Sample>> {
-        let mut merged = vec![None; ticks_ms.len()];
-        for life in &named.lives {
-            let series = self.series(life, field, ticks_ms);
-            for (tick, (into, sample)) in ticks_ms.iter().zip(merged.iter_mut().zip(series)) {
-                let lived = (life.first_tick_ms..=life.last_tick_ms).contains(tick);
-                if sample.is_some() && (lived || into.is_none()) {
-                    *into = sample;
-                }
+        merge_lives(named, ticks_ms, |life| self.series(life, field, ticks_ms))
+    }
+
+    /// Time since one life began, ms, at each tick at which it is measured.
+    #[must_use]
+    pub fn uptime(&self, entity: &Entity, ticks_ms: &[u64]) -> Vec<Option<u64>> {
+        let mut uptime = vec![None; ticks_ms.len()];
+        for field in UPTIME_BY.iter().filter_map(|id| table::field(*id)) {
+            let series = self.series(entity, field, ticks_ms);
+            for (tick_ms, (into, sample)) in ticks_ms.iter().zip(uptime.iter_mut().zip(series)) {
+                let start_ms = sample.and_then(|sample| sample.start_ms);
+                *into = into.or(start_ms.map(|start_ms| tick_ms.saturating_sub(start_ms)));
+            }
+            if uptime.iter().all(Option::is_some) {
+                break;
             }
         }
-        merged
+        uptime
+    }
+
+    /// The same of a name: at each tick of the life that was alive then.
+    #[must_use]
+    pub fn named_uptime(&self, named: &Named, ticks_ms: &[u64]) -> Vec<Option<u64>> {
+        merge_lives(named, ticks_ms, |life| self.uptime(life, ticks_ms))
     }
 
     /// Sums a field over pods: gauges as they are, CPU as billionths of a core, so that the
@@ -190,6 +207,24 @@ impl View {
         names.dedup();
         names
     }
+}
+
+/// At each tick what the life says that was alive then; of two, the later one.
+fn merge_lives<T: Clone>(
+    named: &Named,
+    ticks_ms: &[u64],
+    read: impl Fn(&Entity) -> Vec<Option<T>>,
+) -> Vec<Option<T>> {
+    let mut merged = vec![None; ticks_ms.len()];
+    for life in &named.lives {
+        for (tick, (into, sample)) in ticks_ms.iter().zip(merged.iter_mut().zip(read(life))) {
+            let lived = (life.first_tick_ms..=life.last_tick_ms).contains(tick);
+            if sample.is_some() && (lived || into.is_none()) {
+                *into = sample;
+            }
+        }
+    }
+    merged
 }
 
 /// What a sample adds to a sum.

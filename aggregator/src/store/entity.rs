@@ -73,12 +73,18 @@ pub struct Entity {
     pub path: EntityPath,
     /// What it is.
     pub kind: EntityKind,
-    /// Namespace of a pod or of a container's pod; empty for others.
+    /// Namespace of a pod and of everything in it; empty for others.
     pub namespace: Arc<str>,
-    /// Name of a container's pod; empty for others.
+    /// Name of the pod that it is in; empty for others.
     pub pod: Arc<str>,
+    /// UID of a pod and of everything in it; empty for others.
+    pub pod_uid: Arc<str>,
+    /// Name of the container that it is in; empty for others.
+    pub container: Arc<str>,
     /// Its own name.
     pub name: Arc<str>,
+    /// What else is said of it, sorted by key.
+    pub labels: Arc<[(String, String)]>,
     /// When its life began as its source says, or its first tick in the window, Unix ms: of two
     /// with one name, the later is the one meant.
     pub start_ms: u64,
@@ -121,39 +127,99 @@ pub enum Selector<'a> {
         /// Name of the pod.
         pod: &'a str,
     },
+    /// File systems and other labeled parts of a node.
+    NodeParts(&'a str),
+    /// The same of a system container of a node.
+    SystemParts(&'a str, &'a str),
+    /// The same of all lives of one pod name, without those of its containers.
+    PodParts {
+        /// Namespace of the pod.
+        namespace: &'a str,
+        /// Name of the pod.
+        pod: &'a str,
+    },
+    /// The same of the pods of a namespace.
+    NamespaceParts(&'a str),
+    /// The same of all lives of one container name.
+    ContainerParts {
+        /// Namespace of the pod.
+        namespace: &'a str,
+        /// Name of the pod.
+        pod: &'a str,
+        /// Name of the container.
+        container: &'a str,
+    },
+    /// Whatever a node reports.
+    OfNode(&'a str),
+}
+
+/// What has an entity in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Within<'a> {
+    /// The definition of its parent.
+    pub(super) parent: Option<&'a EntityDef>,
+    /// The definition of its pod.
+    pub(super) pod: Option<&'a EntityDef>,
 }
 
 impl Selector<'_> {
     /// The only node that can have them; `None` when any can.
     pub(super) fn node(&self) -> Option<&str> {
         match self {
-            Selector::Node(node) | Selector::Systems(node) | Selector::PodsOfNode(node) => {
-                Some(node)
-            }
+            Selector::Node(node)
+            | Selector::Systems(node)
+            | Selector::PodsOfNode(node)
+            | Selector::NodeParts(node)
+            | Selector::SystemParts(node, _)
+            | Selector::OfNode(node) => Some(node),
             _ => None,
         }
     }
 
-    /// True when the entity is one of them. `pod` is the definition of a container's pod.
-    pub(super) fn admits(&self, def: &EntityDef, pod: Option<&EntityDef>) -> bool {
-        match self {
+    /// True when the entity is one of them.
+    pub(super) fn admits(&self, def: &EntityDef, within: Within<'_>) -> bool {
+        let is_named = |pod: &EntityDef, namespace: &str, name: &str| {
+            pod.namespace == namespace && pod.name == name
+        };
+        let is_part_of = |kind: EntityKind| {
+            def.kind.is_labeled() && within.parent.is_some_and(|parent| parent.kind == kind)
+        };
+        match *self {
             Selector::Nodes | Selector::Node(_) => def.kind == EntityKind::Node,
             Selector::Systems(_) => def.kind == EntityKind::System,
             Selector::Pods | Selector::PodsOfNode(_) => def.kind == EntityKind::Pod,
             Selector::Namespace(namespace) => {
-                def.kind == EntityKind::Pod && def.namespace == *namespace
+                def.kind == EntityKind::Pod && def.namespace == namespace
             }
             Selector::Pod { namespace, name } => {
-                def.kind == EntityKind::Pod && def.namespace == *namespace && def.name == *name
+                def.kind == EntityKind::Pod && is_named(def, namespace, name)
             }
-            Selector::AllContainers => def.kind == EntityKind::Container && pod.is_some(),
-            Selector::Containers {
-                namespace,
-                pod: name,
-            } => {
+            Selector::AllContainers => def.kind == EntityKind::Container && within.pod.is_some(),
+            Selector::Containers { namespace, pod } => {
                 def.kind == EntityKind::Container
-                    && pod.is_some_and(|p| p.namespace == *namespace && p.name == *name)
+                    && within.pod.is_some_and(|p| is_named(p, namespace, pod))
             }
+            Selector::NodeParts(_) => is_part_of(EntityKind::Node),
+            Selector::SystemParts(_, name) => {
+                is_part_of(EntityKind::System) && within.parent.is_some_and(|p| p.name == name)
+            }
+            Selector::PodParts { namespace, pod } => {
+                is_part_of(EntityKind::Pod)
+                    && within.pod.is_some_and(|p| is_named(p, namespace, pod))
+            }
+            Selector::NamespaceParts(namespace) => {
+                is_part_of(EntityKind::Pod) && within.pod.is_some_and(|p| p.namespace == namespace)
+            }
+            Selector::ContainerParts {
+                namespace,
+                pod,
+                container,
+            } => {
+                is_part_of(EntityKind::Container)
+                    && within.parent.is_some_and(|c| c.name == container)
+                    && within.pod.is_some_and(|p| is_named(p, namespace, pod))
+            }
+            Selector::OfNode(_) => true,
         }
     }
 }

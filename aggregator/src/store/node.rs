@@ -7,6 +7,7 @@ use cairn_proto::codec::{chunk, row};
 use cairn_proto::limits;
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run, Snapshot};
 
+use super::entity::Within;
 use super::run::{EntityRow, Held, RunRows, check_defined, check_rises, seen};
 use super::{
     Applied, Entity, EntityPath, Error, NodeState, Opening, Selector, Size, SourceState, WireRow,
@@ -321,22 +322,29 @@ impl Node {
                 let Some(def) = run.defs.get(id) else {
                     continue;
                 };
-                let pod = def
-                    .parent
-                    .and_then(|p| run.defs.get(&p))
-                    .filter(|p| is_pod(p));
-                if !selector.admits(def, pod.map(|p| &**p)) {
+                let within = Within {
+                    parent: def.parent.and_then(|p| run.defs.get(&p)).map(|p| &**p),
+                    pod: run.enclosing(def, EntityKind::Pod),
+                };
+                if !selector.admits(def, within) {
                     continue;
                 }
                 let Some(seen) = seen(run, *id) else { continue };
-                let namespace = pod.map_or(def.namespace.as_str(), |p| p.namespace.as_str());
+                let pod = within.pod;
+                let of_pod = |own: &'_ str, of: fn(&EntityDef) -> &str| -> Arc<str> {
+                    pod.map_or(own, of).into()
+                };
+                let container = run.enclosing(def, EntityKind::Container);
                 let entity = found.entry(path.clone()).or_insert_with(|| Entity {
                     node: Arc::clone(node),
                     path: path.clone(),
                     kind: def.kind,
-                    namespace: namespace.into(),
-                    pod: pod.map_or("", |p| p.name.as_str()).into(),
+                    namespace: of_pod(&def.namespace, |p| &p.namespace),
+                    pod: of_pod("", |p| &p.name),
+                    pod_uid: of_pod(&def.uid, |p| &p.uid),
+                    container: container.map_or("", |c| c.name.as_str()).into(),
                     name: def.name.as_str().into(),
+                    labels: def.labels.as_slice().into(),
                     start_ms: 0,
                     first_tick_ms: u64::MAX,
                     last_tick_ms: 0,

@@ -4,13 +4,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use cairn_proto::catalogue::{FieldId, Group, table};
-use cairn_proto::model::{ColumnId, EntityDef, EntityId, Run, Snapshot};
+use cairn_proto::model::{ColumnId, EntityDef, EntityId, EntityKind, Run, Snapshot};
 use cairn_proto::rate::Point;
 
 use super::{EntityPath, Error, RawRow, Size};
 
 /// What a row is counted as beside its cells: its lists and its places in two maps.
 const ROW_BYTES: usize = 512;
+
+/// What a cell is counted as: its place and its value.
+const CELL_BYTES: usize = size_of::<u32>() + size_of::<u64>();
+
+/// How deep parts of parts may lie: a file system of a container of a pod of a node.
+const MAX_DEPTH: usize = 4;
 
 /// Names kept though no row uses them: the living session may use them again without defining
 /// them again. Beyond this and four times those in use the unused ones are forgotten.
@@ -35,8 +41,10 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn new(tick_ms: u64, snapshot: Arc<Snapshot>) -> Self {
-        let cells = snapshot.columns().len() * snapshot.entities().len();
-        let bytes = cells * size_of::<Option<u64>>() + ROW_BYTES;
+        let bytes = snapshot.cell_count() * CELL_BYTES
+            + size_of_val(snapshot.columns())
+            + size_of_val(snapshot.entities())
+            + ROW_BYTES;
         let samples = snapshot.sample_count() as u64;
         Self {
             tick_ms,
@@ -98,12 +106,28 @@ impl RunRows {
     }
 
     pub(super) fn path(&self, id: EntityId) -> Option<EntityPath> {
+        self.path_within(id, MAX_DEPTH)
+    }
+
+    /// A path of so many steps at most: parents that go in circles lead nowhere.
+    fn path_within(&self, id: EntityId, depth: usize) -> Option<EntityPath> {
         let def = self.defs.get(&id)?;
         EntityPath::of(def, |parent| {
-            let parent = self.defs.get(&parent)?;
-            // Parents of parents do not occur below pods; deeper parts find theirs by name.
-            EntityPath::of(parent, |_| Some(EntityPath::Node))
+            self.path_within(parent, depth.checked_sub(1)?)
         })
+    }
+
+    /// The definition of the nearest thing of a kind that has this one in it, or is it.
+    pub(super) fn enclosing(&self, def: &Arc<EntityDef>, kind: EntityKind) -> Option<&EntityDef> {
+        let mut parent = def.parent;
+        for _ in 0..MAX_DEPTH {
+            let above = self.defs.get(&parent?)?;
+            if above.kind == kind {
+                return Some(above);
+            }
+            parent = above.parent;
+        }
+        None
     }
 
     pub(super) fn knows(&self, id: EntityId) -> bool {
@@ -121,11 +145,14 @@ impl RunRows {
         if self.defs.len() + self.refused.len() <= SPARE_NAMES + 4 * used.len() {
             return;
         }
-        let parents: Vec<EntityId> = used
-            .iter()
-            .filter_map(|id| self.defs.get(id).and_then(|def| def.parent))
-            .collect();
-        used.extend(parents);
+        let mut level: Vec<EntityId> = used.iter().copied().collect();
+        for _ in 0..MAX_DEPTH {
+            let above = level
+                .iter()
+                .filter_map(|id| self.defs.get(id).and_then(|def| def.parent));
+            level = above.collect();
+            used.extend(&level);
+        }
         let newest = used.iter().max().copied();
         let keep = |id: &EntityId| used.contains(id) || newest.is_none_or(|n| *id > n);
         self.defs.retain(|id, _| keep(id));

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{FIELDS, Field, Group, Kind, RateUnit, Sum};
+use super::{
+    EntityKind, FIELDS, Field, Group, HEAPSTER_UPTIME, Kind, RateUnit, Sum, UPTIME, UPTIME_ENTITIES,
+};
 
 /// The text of `docs/metrics.md`.
 #[must_use]
@@ -10,14 +12,17 @@ pub fn markdown() -> String {
     let mut out = String::from(
         "# Metrics\n\n\
          Written by `cargo run -p cairn-proto --example metrics-doc`; a test compares it with the\n\
-         catalogue (`proto/src/catalogue/table.rs`). Values travel and are kept as integers in the\n\
-         unit given here; rates and sums are computed when somebody asks.\n\n\
-         | no. | name | kind | unit | entities | sources, best first | Heapster | Heapster rate | Prometheus | sums | says |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|\n",
+         catalogue (`proto/src/catalogue/table`). Values travel and are kept as integers in the unit\n\
+         given here; rates and sums are computed when somebody asks. `GET /api/cairn/v1/values?node=NAME`\n\
+         shows them under these names.\n\n\
+         | no. | name | kind | unit | group | entities | sources, best first | Heapster | Heapster rate | Prometheus | sums | says |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for field in FIELDS {
         row(&mut out, field);
     }
+    uptime(&mut out);
+    labeled(&mut out);
     out.push_str(
         "\nA value is held until its measurement is older than the max-age of its group, then it is\n\
          absent, never 0.\n\n| group | max-age | fields |\n|---|---|---|\n",
@@ -28,11 +33,7 @@ pub fn markdown() -> String {
             .filter(|f| f.group == group)
             .map(|f| f.name)
             .collect();
-        let fields = if fields.is_empty() {
-            "none yet".to_owned()
-        } else {
-            fields.join(", ")
-        };
+        let fields = fields.join(", ");
         let seconds = group.max_age_ms() / 1000;
         put(
             &mut out,
@@ -40,6 +41,29 @@ pub fn markdown() -> String {
         );
     }
     out
+}
+
+fn uptime(out: &mut String) {
+    let entities: Vec<&str> = UPTIME_ENTITIES.iter().map(|k| k.as_str()).collect();
+    put(
+        out,
+        format_args!(
+            "\n`{UPTIME}` (Heapster `{HEAPSTER_UPTIME}`) is no value of the table: it is the tick less \
+             the start of the life\nthat the summary tells with a measurement, in ms, of {}.\n",
+            entities.join(", ")
+        ),
+    );
+}
+
+fn labeled(out: &mut String) {
+    out.push_str(
+        "\nThe Heapster API shows parts under what they belong to, told apart by these labels:\n\n\
+         | entity | labels |\n|---|---|\n",
+    );
+    for kind in EntityKind::ALL.into_iter().filter(|k| k.is_labeled()) {
+        let labels = kind.heapster_labels().join("`, `");
+        put(out, format_args!("| {} | `{labels}` |\n", kind.as_str()));
+    }
 }
 
 fn row(out: &mut String, field: &Field) {
@@ -65,10 +89,11 @@ fn row(out: &mut String, field: &Field) {
     put(
         out,
         format_args!(
-            "| {} | `{}` | {kind} | {} | {} | {} | {heapster} | {rate} | `{}` | {sum} | {} |\n",
+            "| {} | `{}` | {kind} | {} | {} | {} | {} | {heapster} | {rate} | `{}` | {sum} | {} |\n",
             field.id.0,
             field.name,
             field.unit.as_str(),
+            field.group.as_str(),
             entities.join(", "),
             sources.join(", "),
             field.prometheus,

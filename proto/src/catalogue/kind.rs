@@ -14,7 +14,7 @@ pub enum EntityKind {
     Sandbox = 4,
     /// A container of a pod.
     Container = 5,
-    /// A file system or volume.
+    /// A file system of the node or of a container.
     Filesystem = 6,
     /// A network interface.
     Interface = 7,
@@ -22,11 +22,15 @@ pub enum EntityKind {
     BlockDevice = 8,
     /// An extended resource of a container.
     Resource = 9,
+    /// A volume of a pod.
+    Volume = 10,
+    /// An accelerator of a container.
+    Accelerator = 11,
 }
 
 impl EntityKind {
     /// Every kind, in wire order.
-    pub const ALL: [EntityKind; 9] = [
+    pub const ALL: [EntityKind; 11] = [
         EntityKind::Node,
         EntityKind::System,
         EntityKind::Pod,
@@ -36,6 +40,8 @@ impl EntityKind {
         EntityKind::Interface,
         EntityKind::BlockDevice,
         EntityKind::Resource,
+        EntityKind::Volume,
+        EntityKind::Accelerator,
     ];
 
     /// The word for it in documents and answers.
@@ -49,8 +55,29 @@ impl EntityKind {
             EntityKind::Container => "container",
             EntityKind::Filesystem => "filesystem",
             EntityKind::Interface => "interface",
-            EntityKind::BlockDevice => "device",
+            EntityKind::BlockDevice => "blockdevice",
             EntityKind::Resource => "resource",
+            EntityKind::Volume => "volume",
+            EntityKind::Accelerator => "accelerator",
+        }
+    }
+
+    /// True for what the Heapster API shows under the thing it belongs to, told apart by labels.
+    #[must_use]
+    pub const fn is_labeled(self) -> bool {
+        matches!(
+            self,
+            EntityKind::Filesystem | EntityKind::Volume | EntityKind::Accelerator
+        )
+    }
+
+    /// The labels by which the Heapster API tells parts of this kind apart, sorted.
+    #[must_use]
+    pub const fn heapster_labels(self) -> &'static [&'static str] {
+        match self {
+            EntityKind::Filesystem | EntityKind::Volume => &["resource_id"],
+            EntityKind::Accelerator => &["accelerator_id", "make", "model"],
+            _ => &[],
         }
     }
 }

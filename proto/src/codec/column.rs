@@ -1,67 +1,117 @@
-//! One column: scale, presence bits, changed bits, differences.
+//! One column: flags, presence bits, changed bits, differences.
+
+use std::iter::Peekable;
 
 use super::Error;
 use super::varint::{Reader, put, unzigzag, zigzag};
+use crate::model::{Column, ColumnId};
 
 /// What a column's differences may all be divisible by: thousands (times, cgroup v2 counters in
 /// microseconds), KiB and pages (memory). Index is the code on the wire.
 const SCALES: [i64; 4] = [1, 1000, 1024, 4096];
 
-/// Appends the body of one column. `base` gives the value that a cell had in the earlier row.
-pub(super) fn encode(
-    out: &mut Vec<u8>,
-    cells: &[Option<u64>],
-    base: impl Fn(usize) -> Option<u64>,
-) {
-    let deltas: Vec<i64> = cells
-        .iter()
-        .enumerate()
-        .filter_map(|(i, cell)| cell.map(|value| delta(base(i).unwrap_or(0), value)))
+/// The same entities have a value as in the base row: no presence bits follow.
+const SAME: u8 = 0x04;
+
+/// No value differs from the base row's: no changed bits and no differences follow.
+const STEADY: u8 = 0x08;
+
+/// Cells of the base row's column, by the place that their entity has in this row; rising.
+pub(super) type Base = Vec<(u32, u64)>;
+
+/// Appends the body of one column of `count` entities.
+pub(super) fn encode(out: &mut Vec<u8>, count: usize, column: &Column, base: &Base) {
+    let mut old = base.iter().copied().peekable();
+    let deltas: Vec<i64> = column
+        .cells()
+        .map(|(place, value)| delta(base_of(&mut old, place), value))
         .collect();
+    let same = column
+        .places()
+        .iter()
+        .eq(base.iter().map(|(place, _)| place));
+    let steady = deltas.iter().all(|delta| *delta == 0);
     let (code, scale) = best_scale(&deltas);
-    out.push(code);
-    put_bits(out, cells.iter().map(Option::is_some));
-    put_bits(out, deltas.iter().map(|d| *d != 0));
-    for delta in deltas.iter().filter(|d| **d != 0) {
-        put(out, zigzag(delta / scale));
+    let mut flags = code;
+    flags |= if same { SAME } else { 0 };
+    flags |= if steady { STEADY } else { 0 };
+    out.push(flags);
+    if !same {
+        put_places(out, count, column.places());
+    }
+    if !steady {
+        put_bits(out, deltas.iter().map(|d| *d != 0));
+        for delta in deltas.iter().filter(|d| **d != 0) {
+            put(out, zigzag(delta / scale));
+        }
     }
 }
 
-/// Reads the body of one column of `count` entities.
+/// Reads the body of one column of `count` entities, of at most `cells_left` cells, and takes them
+/// off.
 pub(super) fn decode(
+    id: ColumnId,
     body: &[u8],
     count: usize,
-    base: impl Fn(usize) -> Option<u64>,
-) -> Result<Vec<Option<u64>>, Error> {
+    base: &Base,
+    cells_left: &mut usize,
+) -> Result<Column, Error> {
     let mut reader = Reader::new(body);
-    let code = reader.byte("a column's scale")?;
-    let scale = *SCALES.get(usize::from(code)).ok_or(Error::Scale(code))?;
-    let present = reader.take(count.div_ceil(8), "presence bits")?;
-    let present_count = (0..count).filter(|i| bit(present, *i)).count();
+    let flags = reader.byte("a column's flags")?;
+    let scale = SCALES.get(usize::from(flags & !(SAME | STEADY)));
+    let scale = *scale.ok_or(Error::Flags(flags))?;
+    let bits = if flags & SAME == 0 {
+        Some(reader.take(count.div_ceil(8), "presence bits")?)
+    } else {
+        None
+    };
+    let present = bits.map_or(base.len(), |bits| {
+        let ones: u32 = bits.iter().map(|byte| byte.count_ones()).sum();
+        usize::try_from(ones).unwrap_or(usize::MAX)
+    });
     // An encoder leaves such a column out; taken in, it would cost memory for nothing.
-    if present_count == 0 {
+    if present == 0 {
         return Err(Error::Empty);
     }
-    let changed = reader.take(present_count.div_ceil(8), "changed bits")?;
-    let mut cells = Vec::with_capacity(count);
-    let mut nth = 0;
-    for i in 0..count {
-        if !bit(present, i) {
-            cells.push(None);
-            continue;
-        }
-        let mut value = base(i).unwrap_or(0);
+    *cells_left = cells_left
+        .checked_sub(present)
+        .ok_or(Error::Limit("cells"))?;
+    let places: Vec<u32> = match bits {
+        Some(bits) => (0..u32::try_from(count).unwrap_or(u32::MAX))
+            .filter(|place| bit(bits, *place as usize))
+            .collect(),
+        None => base.iter().map(|(place, _)| *place).collect(),
+    };
+    // Bits behind the last entity are nobody's.
+    if places.len() != present {
+        return Err(Error::Range("presence bits"));
+    }
+    let changed = if flags & STEADY == 0 {
+        reader.take(present.div_ceil(8), "changed bits")?
+    } else {
+        &[]
+    };
+    let mut old = base.iter().copied().peekable();
+    let mut values = Vec::with_capacity(present);
+    for (nth, place) in places.iter().enumerate() {
+        let mut value = base_of(&mut old, *place);
         if bit(changed, nth) {
             let delta = unzigzag(reader.varint("a difference")?)
                 .checked_mul(scale)
                 .ok_or(Error::Range("a difference"))?;
             value = value.wrapping_add(delta.cast_unsigned());
         }
-        nth += 1;
-        cells.push(Some(value));
+        values.push(value);
     }
     reader.finish("a column")?;
-    Ok(cells)
+    Column::from_parts(id, places, values).ok_or(Error::Order("cells"))
+}
+
+/// The value that the base row has at a place, 0 where it has none. Places are asked for in rising
+/// order.
+fn base_of(old: &mut Peekable<impl Iterator<Item = (u32, u64)>>, place: u32) -> u64 {
+    while old.next_if(|(at, _)| *at < place).is_some() {}
+    old.next_if(|(at, _)| *at == place).map_or(0, |(_, v)| v)
 }
 
 /// Difference as a signed number; wraps, and wraps back when decoded, so any pair is lossless.
@@ -77,6 +127,15 @@ fn best_scale(deltas: &[i64]) -> (u8, i64) {
         .rev()
         .find(|(_, scale)| deltas.iter().all(|d| d % scale == 0))
         .unwrap_or((0, 1))
+}
+
+fn put_places(out: &mut Vec<u8>, count: usize, places: &[u32]) {
+    let mut places = places.iter().peekable();
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    put_bits(
+        out,
+        (0..count).map(|place| places.next_if(|p| **p == place).is_some()),
+    );
 }
 
 fn put_bits(out: &mut Vec<u8>, bits: impl Iterator<Item = bool>) {

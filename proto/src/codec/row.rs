@@ -4,12 +4,16 @@
 //! row    := codec:varint  entities  columns:varint  column*
 //! entities := count:varint  first:varint  gap:varint*      (gap = distance to the one before)
 //! column := number:varint  length:varint  body
-//! body   := scale:u8  present:bits[entities]  changed:bits[present]  zigzag((value-base)/scale)*
+//! body   := flags:u8  present:bits[entities]  changed:bits[present]  zigzag((value-base)/scale)*
 //! ```
 //!
 //! `base` is the value of the same entity and column in the row that this one refers to; 0 in a
-//! keyframe and where that row has none.
+//! keyframe and where that row has none. The two low bits of the flags name the scale; bit 2 says
+//! that the same entities have a value as in that row, and the presence bits are left out; bit 3
+//! says that no value differs, and changed bits and differences are left out. So a column in which
+//! nothing happens costs its number, its length and one byte.
 
+use super::column::Base;
 use super::varint::{Reader, put};
 use super::{Error, PLAIN, column};
 use crate::limits;
@@ -27,13 +31,13 @@ pub fn encode(base: Option<&Snapshot>, snapshot: &Snapshot) -> Vec<u8> {
         previous = entity.0;
     }
     put(&mut out, snapshot.columns().len() as u64);
-    let places = places(base, snapshot.entities());
+    let moved = moved(base, snapshot.entities());
     let mut body = Vec::new();
     for one in snapshot.columns() {
         body.clear();
-        let old = base.and_then(|b| b.column(one.id));
-        column::encode(&mut body, &one.cells, |i| base_cell(old, &places, i));
-        put(&mut out, u64::from(one.id.0));
+        let old = base_cells(base, one.id(), &moved);
+        column::encode(&mut body, snapshot.entities().len(), one, &old);
+        put(&mut out, u64::from(one.id().0));
         put(&mut out, body.len() as u64);
         out.extend_from_slice(&body);
     }
@@ -68,12 +72,10 @@ pub(super) fn decode_within(
     }
     let entities = decode_entities(&mut reader)?;
     let count = reader.size("the number of columns")?;
-    let cells = count.saturating_mul(entities.len());
-    if count > limits::MAX_COLUMNS || cells > *cells_left {
+    if count > limits::MAX_COLUMNS {
         return Err(Error::Limit("columns"));
     }
-    *cells_left -= cells;
-    let places = places(base, &entities);
+    let moved = moved(base, &entities);
     let mut columns: Vec<Column> = Vec::with_capacity(count.min(reader.remaining()));
     let mut previous = None;
     for _ in 0..count {
@@ -85,9 +87,8 @@ pub(super) fn decode_within(
         }
         previous = Some(number);
         let Some(id) = known(number) else { continue };
-        let old = base.and_then(|b| b.column(id));
-        let cells = column::decode(body, entities.len(), |i| base_cell(old, &places, i))?;
-        columns.push(Column { id, cells });
+        let old = base_cells(base, id, &moved);
+        columns.push(column::decode(id, body, entities.len(), &old, cells_left)?);
     }
     reader.finish("a row")?;
     Snapshot::from_parts(entities, columns).ok_or(Error::Order("columns"))
@@ -124,15 +125,26 @@ fn known(number: u64) -> Option<ColumnId> {
     known.then_some(ColumnId(id))
 }
 
-/// Where each entity stands in the base row.
-fn places(base: Option<&Snapshot>, entities: &[EntityId]) -> Vec<Option<usize>> {
-    entities
+/// Where each entity of the base row stands in this one.
+fn moved(base: Option<&Snapshot>, entities: &[EntityId]) -> Vec<Option<u32>> {
+    let mut here = entities.iter().zip(0u32..).peekable();
+    base.map_or(&[][..], Snapshot::entities)
         .iter()
-        .map(|entity| base.and_then(|b| b.position(*entity)))
+        .map(|old| {
+            while here.next_if(|(id, _)| *id < old).is_some() {}
+            here.next_if(|(id, _)| *id == old).map(|(_, place)| place)
+        })
         .collect()
 }
 
-fn base_cell(old: Option<&Column>, places: &[Option<usize>], index: usize) -> Option<u64> {
-    let place = places.get(index).copied().flatten()?;
-    old.and_then(|column| column.cells.get(place).copied().flatten())
+/// The cells of a column of the base row, by their places in this one.
+fn base_cells(base: Option<&Snapshot>, id: ColumnId, moved: &[Option<u32>]) -> Base {
+    let Some(column) = base.and_then(|base| base.column(id)) else {
+        return Base::new();
+    };
+    let place = |old: u32| moved.get(old as usize).copied().flatten();
+    column
+        .cells()
+        .filter_map(|(old, value)| Some((place(old)?, value)))
+        .collect()
 }

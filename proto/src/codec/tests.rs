@@ -14,10 +14,10 @@ fn snapshots() -> impl Strategy<Value = Vec<Snapshot>> {
         (0u64..1 << 40).prop_map(|v| v * 4096),
         1_795_332_326_000u64..1_795_332_999_000,
     ];
-    let cell = (0u32..40, 64u16..80, value);
+    let cell = (0u32..40, 64u16..100, value);
     let stamp = (
         0u32..40,
-        0usize..6,
+        0usize..Group::ALL.len(),
         any::<u64>(),
         prop::option::of(any::<u64>()),
         0usize..5,
@@ -107,12 +107,55 @@ fn an_unknown_column_is_skipped_by_its_length() {
 }
 
 #[test]
-fn a_row_that_asks_for_more_cells_than_allowed_is_refused_before_they_exist() {
+fn a_column_in_which_nothing_happens_costs_three_bytes() {
+    let mut builder = Builder::default();
+    for entity in 1..=1_000 {
+        builder.value(EntityId(entity), FieldId(64), u64::from(entity) << 30);
+    }
+    let snapshot = builder.build();
+    let nothing = Builder::default();
+    let mut without = nothing.clone();
+    for entity in 1..=1_000 {
+        without.entity(EntityId(entity));
+    }
+    let length = |snapshot, base| row::encode(Some(base), snapshot).len();
+    assert_eq!(
+        length(&snapshot, &snapshot),
+        length(&without.build(), &nothing.build()) + 3
+    );
+}
+
+#[test]
+fn flags_that_are_not_known_are_named() {
+    assert_eq!(
+        row::decode(None, &[1, 1, 3, 1, 64, 4, 16, 1, 1, 10]),
+        Err(Error::Flags(16))
+    );
+    // The same entities as in a row that is not there are none.
+    assert_eq!(
+        row::decode(None, &[1, 1, 3, 1, 64, 1, 12]),
+        Err(Error::Empty)
+    );
+    // A value for an entity behind the last one.
+    assert_eq!(
+        row::decode(None, &[1, 1, 3, 1, 64, 4, 0, 2, 1, 10]),
+        Err(Error::Range("presence bits"))
+    );
+}
+
+#[test]
+fn a_row_that_asks_for_more_cells_than_allowed_is_refused() {
     let mut bytes = vec![1];
-    super::varint::put(&mut bytes, 65_535);
-    bytes.extend(std::iter::repeat_n(1u8, 65_535));
-    super::varint::put(&mut bytes, 400);
-    assert_eq!(row::decode(None, &bytes), Err(Error::Limit("columns")));
+    super::varint::put(&mut bytes, 65_528);
+    bytes.extend(std::iter::repeat_n(1u8, 65_528));
+    super::varint::put(&mut bytes, 31);
+    for column in 64..95 {
+        super::varint::put(&mut bytes, column);
+        super::varint::put(&mut bytes, 1 + 65_528 / 8);
+        bytes.push(8);
+        bytes.extend(std::iter::repeat_n(0xff, 65_528 / 8));
+    }
+    assert_eq!(row::decode(None, &bytes), Err(Error::Limit("cells")));
 }
 
 #[test]
@@ -141,17 +184,15 @@ fn a_column_without_a_value_is_refused() {
 
 #[test]
 fn the_rows_of_a_chunk_share_one_limit_of_cells() {
-    let entities = 60_000u32;
     let mut builder = Builder::default();
-    for entity in 1..=entities {
-        builder.entity(EntityId(entity));
-    }
-    for field in 64..69 {
-        builder.value(EntityId(1), FieldId(field), 1);
+    for entity in 1..=30_000 {
+        for field in 64..69 {
+            builder.value(EntityId(entity), FieldId(field), 1);
+        }
     }
     let snapshot = builder.build();
     let rows = (0..16u64).map(|n| (n, n, &snapshot)).collect::<Vec<_>>();
     assert!(row::decode(None, &row::encode(None, &snapshot)).is_ok());
     let chunk = chunk::encode(rows.into_iter());
-    assert_eq!(chunk::decode(&chunk), Err(Error::Limit("columns")));
+    assert_eq!(chunk::decode(&chunk), Err(Error::Limit("cells")));
 }

@@ -1,7 +1,8 @@
 //! All values of one node at one tick, before encoding and after decoding.
 //!
-//! Columnar, as the codec and the store want it: one sorted list of entities, and per column one
-//! cell for each of them.
+//! Columnar, as the codec and the store want it: one sorted list of entities, and per column the
+//! cells of those that have a value in it. Most columns are about few entities (the host's figures
+//! about one), so a cell that is not there takes no memory.
 
 use std::collections::BTreeMap;
 
@@ -41,13 +42,60 @@ impl ColumnId {
     }
 }
 
-/// One column: a cell for each entity of the snapshot, `None` where there is no value.
+/// One column: the cells that have a value, by their entity's position in the snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
+    id: ColumnId,
+    // Invariant: rising, as many as values.
+    places: Vec<u32>,
+    values: Vec<u64>,
+}
+
+impl Column {
+    /// Takes cells in rising order of their places; `None` when they are not, or when a place has
+    /// no value.
+    #[must_use]
+    pub fn from_parts(id: ColumnId, places: Vec<u32>, values: Vec<u64>) -> Option<Self> {
+        let sound = places.len() == values.len() && places.is_sorted_by(|a, b| a < b);
+        sound.then_some(Self { id, places, values })
+    }
+
     /// Which column.
-    pub id: ColumnId,
-    /// As many cells as the snapshot has entities.
-    pub cells: Vec<Option<u64>>,
+    #[must_use]
+    pub fn id(&self) -> ColumnId {
+        self.id
+    }
+
+    /// Number of cells with a value.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// True when no entity has a value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Places of the cells, rising.
+    #[must_use]
+    pub fn places(&self) -> &[u32] {
+        &self.places
+    }
+
+    /// The cells, in rising order of their places.
+    pub fn cells(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        self.places.iter().copied().zip(self.values.iter().copied())
+    }
+
+    /// The value of the entity at this position, if it has one.
+    #[must_use]
+    pub fn get(&self, position: usize) -> Option<u64> {
+        let place = u32::try_from(position).ok()?;
+        let at = self.places.binary_search(&place).ok()?;
+        self.values.get(at).copied()
+    }
 }
 
 /// All values of one node at one tick.
@@ -55,7 +103,7 @@ pub struct Column {
 pub struct Snapshot {
     // Invariant: sorted, no duplicates.
     entities: Vec<EntityId>,
-    // Invariant: sorted by id, no duplicates, cells.len() == entities.len().
+    // Invariant: sorted by id, no duplicates, no place beyond the entities.
     columns: Vec<Column>,
 }
 
@@ -65,7 +113,10 @@ impl Snapshot {
     pub fn from_parts(entities: Vec<EntityId>, columns: Vec<Column>) -> Option<Self> {
         let sorted = entities.is_sorted_by(|a, b| a < b)
             && columns.is_sorted_by(|a, b| a.id < b.id)
-            && columns.iter().all(|c| c.cells.len() == entities.len());
+            && columns.iter().all(|c| {
+                let last = c.places.last().and_then(|p| usize::try_from(*p).ok());
+                last.is_none_or(|last| last < entities.len())
+            });
         sorted.then_some(Self { entities, columns })
     }
 
@@ -99,8 +150,7 @@ impl Snapshot {
     /// One cell.
     #[must_use]
     pub fn cell(&self, position: usize, id: ColumnId) -> Option<u64> {
-        self.column(id)
-            .and_then(|c| c.cells.get(position).copied().flatten())
+        self.column(id)?.get(position)
     }
 
     /// The stamp of an entity's group; `None` when it has no measurement of it or the source is
@@ -123,64 +173,90 @@ impl Snapshot {
         self.columns
             .iter()
             .filter(|c| c.id.0 >= crate::catalogue::FIRST_FIELD)
-            .map(|c| c.cells.iter().flatten().count())
+            .map(Column::len)
             .sum()
+    }
+
+    /// Number of cells, those of stamps included.
+    #[must_use]
+    pub fn cell_count(&self) -> usize {
+        self.columns.iter().map(Column::len).sum()
     }
 }
 
-/// Collects values in any order and builds a [`Snapshot`].
+/// Collects values in any order and builds a [`Snapshot`]. Of two values of one cell the later
+/// counts.
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
-    cells: BTreeMap<EntityId, BTreeMap<ColumnId, u64>>,
+    entities: Vec<EntityId>,
+    // `None` takes an earlier value of the cell away.
+    columns: BTreeMap<ColumnId, Vec<(EntityId, Option<u64>)>>,
 }
 
 impl Builder {
     /// Says that the entity is there, even without a value.
     pub fn entity(&mut self, entity: EntityId) -> &mut Self {
-        self.cells.entry(entity).or_default();
+        if self.entities.last() != Some(&entity) {
+            self.entities.push(entity);
+        }
         self
     }
 
     /// Sets a field's value.
     pub fn value(&mut self, entity: EntityId, field: FieldId, value: u64) -> &mut Self {
-        self.cells
-            .entry(entity)
-            .or_default()
-            .insert(ColumnId::field(field), value);
-        self
+        self.set(entity, ColumnId::field(field), Some(value))
     }
 
     /// Sets when a group was measured.
     pub fn stamp(&mut self, entity: EntityId, group: Group, stamp: Stamp) -> &mut Self {
-        let cells = self.cells.entry(entity).or_default();
-        cells.insert(ColumnId::time(group), stamp.time_ms);
-        cells.insert(ColumnId::source(group), stamp.source as u64);
-        match stamp.start_ms {
-            Some(start) => cells.insert(ColumnId::start(group), start),
-            None => cells.remove(&ColumnId::start(group)),
-        };
+        self.set(entity, ColumnId::time(group), Some(stamp.time_ms))
+            .set(entity, ColumnId::source(group), Some(stamp.source as u64))
+            .set(entity, ColumnId::start(group), stamp.start_ms)
+    }
+
+    fn set(&mut self, entity: EntityId, column: ColumnId, value: Option<u64>) -> &mut Self {
+        self.entity(entity);
+        self.columns
+            .entry(column)
+            .or_default()
+            .push((entity, value));
         self
     }
 
     /// Builds the snapshot.
     #[must_use]
-    pub fn build(&self) -> Snapshot {
-        let entities: Vec<EntityId> = self.cells.keys().copied().collect();
-        let mut columns: BTreeMap<ColumnId, Vec<Option<u64>>> = BTreeMap::new();
-        for (position, cells) in self.cells.values().enumerate() {
-            for (id, value) in cells {
-                let column = columns
-                    .entry(*id)
-                    .or_insert_with(|| vec![None; entities.len()]);
-                if let Some(cell) = column.get_mut(position) {
-                    *cell = Some(*value);
+    pub fn build(mut self) -> Snapshot {
+        self.entities.sort_unstable();
+        self.entities.dedup();
+        let entities = self.entities;
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for (id, mut cells) in self.columns {
+            // Stable, so that of several values of one cell the later comes last.
+            cells.sort_by_key(|(entity, _)| *entity);
+            let mut column = Column {
+                id,
+                places: Vec::with_capacity(cells.len()),
+                values: Vec::with_capacity(cells.len()),
+            };
+            // Both lists rise, so the places are found in one walk.
+            let mut place = 0;
+            let mut cells = cells.into_iter().peekable();
+            while let Some((entity, value)) = cells.next() {
+                if cells.peek().is_some_and(|(next, _)| *next == entity) {
+                    continue;
+                }
+                while entities.get(place).is_some_and(|known| *known < entity) {
+                    place += 1;
+                }
+                if let (Some(value), Ok(place)) = (value, u32::try_from(place)) {
+                    column.places.push(place);
+                    column.values.push(value);
                 }
             }
+            if !column.is_empty() {
+                columns.push(column);
+            }
         }
-        let columns = columns
-            .into_iter()
-            .map(|(id, cells)| Column { id, cells })
-            .collect();
         Snapshot { entities, columns }
     }
 }

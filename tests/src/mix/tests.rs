@@ -13,10 +13,9 @@ fn rows(options: Options, index: usize, count: usize) -> (Node, Vec<Row>) {
 }
 
 fn cells(snapshot: &Snapshot, id: ColumnId) -> Vec<Option<u64>> {
-    snapshot
-        .column(id)
-        .map(|column| column.cells.clone())
-        .unwrap_or_default()
+    (0..snapshot.entities().len())
+        .map(|at| snapshot.cell(at, id))
+        .collect()
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Figures of the resource endpoint, which knows names only, for what a summary names.
 
-use cairn_proto::catalogue::Source;
-use cairn_proto::model::Stamp;
+use cairn_proto::catalogue::{Group, Source, table};
 
-use crate::sources::resource::{Cpu, Pod};
+use super::row::Statement;
+use crate::sources::Figures;
+use crate::sources::resource::{Pod, Usage};
 
 /// How much later than a summary a container may have begun and still be the one that it names, ms:
 /// the two endpoints round and disagree on starts by up to this much.
@@ -37,28 +38,41 @@ impl<'a> Measured<'a> {
         start_ms > self.named_ms.saturating_add(START_TOLERANCE_MS)
     }
 
-    pub(super) fn own(&self) -> Option<(u64, Stamp)> {
-        Some(counter(self.pod.cpu?, self.taken_ms, None))
+    pub(super) fn own(&self) -> Statement<'static> {
+        statement(&self.pod.usage, self.taken_ms, None)
     }
 
-    pub(super) fn container(&self, name: &str) -> Option<(u64, Stamp)> {
+    pub(super) fn container(&self, name: &str) -> Option<Statement<'static>> {
         let container = self.pod.containers.get(name)?;
         if container.start_ms.is_some_and(|ms| self.is_another(ms)) {
             return None;
         }
-        Some(counter(container.cpu?, self.taken_ms, container.start_ms))
+        Some(statement(
+            &container.usage,
+            self.taken_ms,
+            container.start_ms,
+        ))
     }
 }
 
-/// A counter of the resource endpoint.
-pub(super) fn counter(cpu: Cpu, taken_ms: u64, start_ms: Option<u64>) -> (u64, Stamp) {
-    let time_ms = cpu.time_ms.unwrap_or(taken_ms);
-    (
-        cpu.usage_core_nanos,
-        Stamp {
-            time_ms,
-            start_ms,
-            source: Source::Resource,
-        },
-    )
+/// What the resource endpoint says of one thing.
+pub(super) fn statement(usage: &Usage, taken_ms: u64, start_ms: Option<u64>) -> Statement<'static> {
+    let mut figures = Figures::default();
+    if let Some(cpu) = usage.cpu {
+        figures.measured(Group::Cpu, cpu.time_ms.unwrap_or(taken_ms));
+        figures.push(table::CPU, Some(cpu.usage_core_nanos));
+    }
+    if let Some(memory) = usage.memory {
+        figures.measured(Group::Memory, memory.time_ms.unwrap_or(taken_ms));
+        figures.push(table::MEMORY_WORKING_SET, Some(memory.bytes));
+        // One group has one time: swap of another is left to the next answer.
+        let swap = usage.swap.filter(|swap| swap.time_ms == memory.time_ms);
+        figures.push(table::SWAP_USAGE, swap.map(|swap| swap.bytes));
+    }
+    Statement {
+        source: Source::Resource,
+        start_ms,
+        taken_ms,
+        figures: figures.into(),
+    }
 }

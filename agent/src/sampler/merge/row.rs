@@ -1,36 +1,53 @@
 //! A row in the making.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use cairn_proto::catalogue::{FieldId, Group, Source, table};
+use cairn_proto::catalogue::{Group, Source, table};
 use cairn_proto::model::{Builder, EntityDef, EntityId, Stamp};
 
-use super::{Inputs, Merged};
-use crate::sampler::registry::{Description, Entry, Key, Registry};
-use crate::sources::procfs::Host;
-use crate::sources::summary::{Memory, Network, Stats};
+use super::{Chosen, Inputs, Merged};
+use crate::sampler::registry::{Description, Entry, Registry};
+use crate::sources::summary::Stats;
+use crate::sources::{Figures, Part};
 
 /// How far a measurement may lie ahead of the row, ms: the kubelet's times are rounded to the second.
 const FUTURE_TOLERANCE_MS: u64 = 1_000;
 
-/// All that is known of one entity.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Figures {
-    pub(super) cpu: Option<(u64, Stamp)>,
-    pub(super) memory: Option<(Memory, Stamp)>,
-    pub(super) network: Option<(Network, Stamp)>,
-    pub(super) host: Option<Host>,
+/// Figures that are owned or borrowed.
+#[derive(Clone, Debug)]
+pub(super) enum Held<'a> {
+    Owned(Figures),
+    Borrowed(&'a Figures),
 }
 
-impl Figures {
-    fn stamps(&self) -> [(Group, Option<Stamp>); 3] {
-        [
-            (Group::Cpu, self.cpu.map(|(_, stamp)| stamp)),
-            (Group::Memory, self.memory.map(|(_, stamp)| stamp)),
-            (Group::Network, self.network.map(|(_, stamp)| stamp)),
-        ]
+impl From<Figures> for Held<'_> {
+    fn from(figures: Figures) -> Self {
+        Held::Owned(figures)
     }
+}
+
+impl Deref for Held<'_> {
+    type Target = Figures;
+
+    fn deref(&self) -> &Figures {
+        match self {
+            Held::Owned(figures) => figures,
+            Held::Borrowed(figures) => figures,
+        }
+    }
+}
+
+/// What one source says of one entity.
+#[derive(Clone, Debug)]
+pub(super) struct Statement<'a> {
+    pub(super) source: Source,
+    /// When the entity began, as this source says, Unix ms.
+    pub(super) start_ms: Option<u64>,
+    /// When the answer was read, Unix ms: the time of values that name none.
+    pub(super) taken_ms: u64,
+    pub(super) figures: Held<'a>,
 }
 
 /// Collects the entities of one row.
@@ -66,36 +83,30 @@ impl<'a> Row<'a> {
     }
 
     /// True when an entity that a summary lists belongs into the row: the summary is of this tick,
-    /// or something that it says of the entity still means something. What the resource endpoint
-    /// says does not count: it knows names only, and goes on for the next pod of the same name.
+    /// or something that it says of the entity itself still means something. What the resource
+    /// endpoint says does not count: it knows names only, and goes on for the next pod of the same
+    /// name. Nor do parts: a volume that is young for five minutes keeps no pod alive.
     pub(super) fn belongs(&self, stats: &Stats) -> bool {
         self.is_fresh
-            || [
-                (Group::Cpu, stats.cpu.map(|cpu| cpu.time_ms)),
-                (Group::Memory, stats.memory.map(|memory| memory.time_ms)),
-                (Group::Network, stats.network.map(|network| network.time_ms)),
-            ]
-            .into_iter()
-            .any(|(group, time_ms)| time_ms.is_some_and(|time_ms| self.is_young(group, time_ms)))
+            || [Group::Cpu, Group::Memory, Group::Network]
+                .into_iter()
+                .any(|group| self.is_young(&stats.figures, group))
+    }
+
+    /// The same for a part of an entity that belongs.
+    fn part_belongs(&self, part: &Part) -> bool {
+        self.is_fresh
+            || Group::ALL
+                .into_iter()
+                .any(|group| self.is_young(&part.figures, group))
     }
 
     /// True when a measurement still means something.
-    fn is_young(&self, group: Group, time_ms: u64) -> bool {
-        !self.is_future(time_ms) && self.tick.saturating_sub(time_ms) <= group.max_age_ms()
-    }
-
-    fn is_future(&self, time_ms: u64) -> bool {
-        time_ms > self.made_ms.saturating_add(FUTURE_TOLERANCE_MS)
-    }
-
-    /// Takes a measurement unless its time is still to come.
-    fn measured<T>(&mut self, figure: Option<(T, Stamp)>) -> Option<(T, Stamp)> {
-        let (_, stamp) = figure.as_ref()?;
-        if self.is_future(stamp.time_ms) {
-            self.future_count += 1;
-            return None;
-        }
-        figure
+    fn is_young(&self, figures: &Figures, group: Group) -> bool {
+        figures.time_ms(group).is_some_and(|time_ms| {
+            time_ms <= self.made_ms.saturating_add(FUTURE_TOLERANCE_MS)
+                && self.tick.saturating_sub(time_ms) <= group.max_age_ms()
+        })
     }
 
     /// Counts entities that are listed beyond what is taken.
@@ -108,89 +119,59 @@ impl<'a> Row<'a> {
         self.refused_count += count as u64;
     }
 
-    /// Adds an entity with its figures; `None` when it is refused.
-    pub(super) fn add(
+    /// Adds an entity with what is said of it; `None` when it is refused. Of each group one source
+    /// is chosen.
+    pub(super) fn add<'b>(
         &mut self,
-        key: Key,
         what: Description<'_>,
-        figures: &Figures,
+        chosen: Chosen,
+        said: impl IntoIterator<Item = Statement<'b>>,
     ) -> Option<EntityId> {
-        let figures = &Figures {
-            cpu: self.measured(figures.cpu),
-            memory: self.measured(figures.memory),
-            network: self.measured(figures.network),
-            host: figures.host,
-        };
-        let Some(entry) = self.registry.see(key, self.tick, what) else {
+        let Some(entry) = self.registry.see(self.tick, what) else {
             self.refused_count += 1;
             return None;
         };
-        self.late_count += figures
-            .stamps()
-            .into_iter()
-            .filter(|(group, stamp)| is_late(entry, *group, *stamp))
-            .count() as u64;
         let id = entry.def().id;
         self.defs.insert(id, Arc::clone(entry.def()));
         self.builder.entity(id);
-        if let Some((nanos, stamp)) = figures.cpu {
-            self.group(id, Group::Cpu, stamp, [(table::CPU, Some(nanos))]);
+        let mut cells = Cells {
+            id,
+            newest_ms: self.made_ms.saturating_add(FUTURE_TOLERANCE_MS),
+            chosen,
+            entry,
+            builder: &mut self.builder,
+            late_count: 0,
+            future_count: 0,
+        };
+        for statement in said {
+            cells.take(&statement);
         }
-        if let Some((memory, stamp)) = figures.memory {
-            let values = [
-                (table::MEMORY_USAGE, memory.usage_bytes),
-                (table::MEMORY_WORKING_SET, memory.working_set_bytes),
-                (table::MEMORY_RSS, memory.rss_bytes),
-            ];
-            self.group(id, Group::Memory, stamp, values);
-        }
-        if let Some((network, stamp)) = figures.network {
-            let values = [
-                (table::NETWORK_RX, network.rx_bytes),
-                (table::NETWORK_TX, network.tx_bytes),
-                (table::NETWORK_RX_ERRORS, network.rx_errors),
-                (table::NETWORK_TX_ERRORS, network.tx_errors),
-            ];
-            self.group(id, Group::Network, stamp, values);
-        }
-        if let Some(host) = figures.host {
-            self.host(id, &host);
-        }
+        self.late_count += cells.late_count;
+        self.future_count += cells.future_count;
         Some(id)
     }
 
-    fn host(&mut self, id: EntityId, host: &Host) {
-        let stamp = Stamp {
-            time_ms: host.time_ms,
-            start_ms: None,
-            source: Source::Procfs,
-        };
-        let load = |at: usize| host.load_milli.and_then(|load| load.get(at).copied());
-        let values = [
-            (table::HOST_LOAD1, load(0)),
-            (table::HOST_LOAD5, load(1)),
-            (table::HOST_LOAD15, load(2)),
-            (table::HOST_MEMORY_TOTAL, host.memory_total_bytes),
-            (table::HOST_MEMORY_AVAILABLE, host.memory_available_bytes),
-            (table::HOST_CPU_BUSY, host.cpu_busy_nanos),
-            (table::HOST_NETWORK_RX, host.rx_bytes),
-            (table::HOST_NETWORK_TX, host.tx_bytes),
-        ];
-        self.group(id, Group::Host, stamp, values);
-    }
-
-    fn group<const N: usize>(
-        &mut self,
-        id: EntityId,
-        group: Group,
-        stamp: Stamp,
-        values: [(FieldId, Option<u64>); N],
-    ) {
-        self.builder.stamp(id, group, stamp);
-        for (field, value) in values {
-            if let Some(value) = value {
-                self.builder.value(id, field, value);
+    /// Adds the parts of an entity; of two with one name the first.
+    pub(super) fn add_parts(&mut self, parent: EntityId, parts: &[Part], of: &Statement<'_>) {
+        for (at, part) in parts.iter().enumerate() {
+            let is_same = |other: &Part| other.kind == part.kind && other.name == part.name;
+            let again = parts.iter().take(at).any(is_same);
+            if again || !self.part_belongs(part) {
+                continue;
             }
+            let what = Description {
+                kind: part.kind,
+                parent: Some(parent),
+                name: &part.name,
+                namespace: "",
+                uid: "",
+                labels: &part.labels,
+            };
+            let statement = Statement {
+                figures: Held::Borrowed(&part.figures),
+                ..of.clone()
+            };
+            self.add(what, Chosen::SUMMARY, [statement]);
         }
     }
 
@@ -206,6 +187,52 @@ impl<'a> Row<'a> {
     }
 }
 
-fn is_late(entry: &mut Entry, group: Group, stamp: Option<Stamp>) -> bool {
-    stamp.is_some_and(|stamp| entry.is_late(group, stamp.source, stamp.time_ms))
+/// The cells of one entity in the making.
+struct Cells<'a> {
+    id: EntityId,
+    newest_ms: u64,
+    chosen: Chosen,
+    entry: &'a mut Entry,
+    builder: &'a mut Builder,
+    late_count: u64,
+    future_count: u64,
+}
+
+impl Cells<'_> {
+    fn take(&mut self, said: &Statement<'_>) {
+        let mut stamped = [None; Group::ALL.len()];
+        for (field, value) in said.figures.values() {
+            let Some(group) = table::field(*field).map(|field| field.group) else {
+                continue;
+            };
+            let Some(slot) = stamped.get_mut(group as usize) else {
+                continue;
+            };
+            if *slot.get_or_insert_with(|| self.stamp(group, said)) {
+                self.builder.value(self.id, *field, *value);
+            }
+        }
+    }
+
+    /// Stamps a group; false when it is not taken: another source is chosen, or its time is still
+    /// to come.
+    fn stamp(&mut self, group: Group, said: &Statement<'_>) -> bool {
+        if !self.chosen.takes(group, said.source) {
+            return false;
+        }
+        let time_ms = said.figures.time_ms(group).unwrap_or(said.taken_ms);
+        if time_ms > self.newest_ms {
+            self.future_count += 1;
+            return false;
+        }
+        let late = self.entry.is_late(group, said.source, time_ms);
+        self.late_count += u64::from(late);
+        let stamp = Stamp {
+            time_ms,
+            start_ms: said.start_ms,
+            source: said.source,
+        };
+        self.builder.stamp(self.id, group, stamp);
+        true
+    }
 }

@@ -2,63 +2,53 @@
 
 mod hostile;
 
-use cairn_proto::catalogue::{Group, table};
+use cairn_proto::catalogue::table::{self, Storage};
+use cairn_proto::model::Stamp;
 
 use super::*;
-use crate::sources::resource::{self, Container, Cpu};
-use crate::sources::summary;
+use crate::sources::resource::{self, Container, Cpu, Level, Usage};
+use crate::sources::{Figures, Part};
 
 /// The tick of most rows; measurements are given as ms before it.
 const TICK: u64 = 1_000_000;
 
-fn memory(ago_ms: u64, bytes: u64) -> Option<summary::Memory> {
-    Some(summary::Memory {
-        time_ms: TICK - ago_ms,
-        usage_bytes: Some(bytes),
-        working_set_bytes: None,
-        rss_bytes: None,
-    })
+fn with_cpu(mut stats: Stats, ago_ms: u64, nanos: u64) -> Stats {
+    stats.figures.measured(Group::Cpu, TICK - ago_ms);
+    stats.figures.push(table::CPU, Some(nanos));
+    stats
 }
 
-fn cpu(ago_ms: u64, nanos: u64) -> Option<summary::Cpu> {
-    Some(summary::Cpu {
-        time_ms: TICK - ago_ms,
-        usage_core_nanos: nanos,
-    })
+fn with_memory(mut stats: Stats, ago_ms: u64, bytes: u64) -> Stats {
+    stats.figures.measured(Group::Memory, TICK - ago_ms);
+    stats.figures.push(table::MEMORY_USAGE, Some(bytes));
+    stats
 }
 
 fn container(name: &str, ago_ms: u64) -> Stats {
-    Stats {
+    let stats = Stats {
         name: name.to_owned(),
         start_ms: Some(500),
-        cpu: cpu(ago_ms, 5),
-        memory: memory(ago_ms, 50),
-        network: None,
-    }
+        ..Stats::default()
+    };
+    with_memory(with_cpu(stats, ago_ms, 5), ago_ms, 50)
 }
 
 fn pod(name: &str, uid: &str, start_ms: u64, containers: Vec<Stats>) -> Pod {
     let stats = Stats {
         start_ms: Some(start_ms),
-        cpu: cpu(1_000, 7),
-        memory: memory(1_000, 70),
         ..Stats::default()
     };
     Pod {
         name: name.into(),
         namespace: "shop".into(),
         uid: uid.into(),
-        stats,
+        stats: with_memory(with_cpu(stats, 1_000, 7), 1_000, 70),
         containers,
     }
 }
 
 fn summary(pods: Vec<Pod>) -> Reading<Summary> {
-    let node = Stats {
-        cpu: cpu(0, 1),
-        memory: memory(0, 10),
-        ..Stats::default()
-    };
+    let node = with_memory(with_cpu(Stats::default(), 0, 1), 0, 10);
     let system = vec![container("pods", 2_000)];
     let values = Summary {
         node_name: "node1".into(),
@@ -74,6 +64,13 @@ fn summary(pods: Vec<Pod>) -> Reading<Summary> {
     }
 }
 
+fn usage(cpu: Cpu) -> Usage {
+    Usage {
+        cpu: Some(cpu),
+        ..Usage::default()
+    }
+}
+
 /// The resource endpoint's view of one pod with one container.
 fn resource(name: &str, container: &str) -> Reading<Resource> {
     let at = |nanos, ago| Cpu {
@@ -81,15 +78,15 @@ fn resource(name: &str, container: &str) -> Reading<Resource> {
         time_ms: Some(TICK - ago),
     };
     let figures = Container {
-        cpu: Some(at(55, 10)),
+        usage: usage(at(55, 10)),
         start_ms: Some(501),
     };
     let pod = resource::Pod {
-        cpu: Some(at(77, 20)),
+        usage: usage(at(77, 20)),
         containers: [(container.to_owned(), figures)].into(),
     };
     let values = Resource {
-        node: Some(Cpu {
+        node: usage(Cpu {
             usage_core_nanos: 11,
             time_ms: None,
         }),
@@ -114,7 +111,10 @@ fn inputs<'a>(
         summary_is_fresh: true,
         resource,
         host: None,
-        cpu: Source::Resource,
+        chosen: Chosen {
+            cpu: Source::Resource,
+            memory: Source::Summary,
+        },
     }
 }
 
@@ -179,7 +179,7 @@ fn when_the_summary_measures_cpu_nothing_of_the_other_endpoint_is_taken() {
         resource("web", "httpd"),
     );
     let inputs = Inputs {
-        cpu: Source::Summary,
+        chosen: Chosen::SUMMARY,
         ..inputs(Some(&listed), Some(&measured))
     };
     let merged = merge(&inputs, &mut Registry::default());
@@ -236,12 +236,10 @@ fn of_two_pods_with_one_name_the_later_start_gets_the_figures() {
 fn of_two_containers_with_one_name_the_later_start_is_there_once() {
     let older = Stats {
         start_ms: Some(1),
-        memory: memory(0, 1),
         ..container("c", 0)
     };
     let newer = Stats {
         start_ms: Some(2),
-        memory: memory(0, 2),
         ..container("c", 0)
     };
     for containers in [[older.clone(), newer.clone()], [newer, older]] {
@@ -359,9 +357,13 @@ fn a_refused_pod_takes_its_containers_with_it() {
 
 #[test]
 fn the_node_is_there_with_nothing_but_its_own_figures() {
+    let mut figures = Figures::default();
+    figures.measured(Group::Host, TICK);
+    for (field, load) in [(table::HOST_LOAD1, 1), (table::HOST_LOAD5, 2)] {
+        figures.push(field, Some(load));
+    }
     let host = Host {
-        time_ms: TICK,
-        load_milli: Some([1, 2, 3]),
+        figures,
         ..Host::default()
     };
     let host = Reading {
@@ -375,8 +377,105 @@ fn the_node_is_there_with_nothing_but_its_own_figures() {
     let merged = merge(&inputs, &mut Registry::default());
     assert_eq!(
         (names(&merged), merged.snapshot.sample_count()),
-        (vec!["node1"], 3)
+        (vec!["node1"], 2)
     );
     let stamp = merged.snapshot.stamp(0, Group::Host).unwrap();
     assert_eq!((stamp.time_ms, stamp.source), (TICK, Source::Procfs));
+}
+
+fn part(kind: EntityKind, name: &str, group: Group, ago_ms: u64) -> Part {
+    let field = match kind {
+        EntityKind::Volume => table::volume(Storage::Usage),
+        _ => table::filesystem(Storage::Usage),
+    };
+    let mut figures = Figures::default();
+    figures.measured(group, TICK - ago_ms);
+    figures.push(field, Some(9));
+    Part {
+        kind,
+        name: name.to_owned(),
+        labels: vec![("resource_id".to_owned(), name.to_owned())],
+        figures,
+    }
+}
+
+#[test]
+fn parts_belong_to_what_has_them_and_are_there_once() {
+    let mut web = pod("web", "u1", 400, vec![container("httpd", 0)]);
+    web.stats.parts = vec![
+        part(EntityKind::Volume, "data", Group::Volume, 0),
+        part(EntityKind::Volume, "data", Group::Volume, 5),
+    ];
+    web.containers[0].parts = vec![part(EntityKind::Filesystem, "/", Group::Filesystem, 0)];
+    let listed = summary(vec![web]);
+    let merged = merge(&inputs(Some(&listed), None), &mut Registry::default());
+    assert_eq!(
+        names(&merged),
+        ["node1", "pods", "web", "data", "httpd", "/"]
+    );
+    let (volume, filesystem) = (&merged.defs[3], &merged.defs[5]);
+    assert_eq!(volume.parent, Some(merged.defs[2].id));
+    assert_eq!(filesystem.parent, Some(merged.defs[4].id));
+    assert_eq!(volume.labels[0].1, "data");
+    let at = merged.snapshot.position(volume.id).unwrap();
+    let stamp = merged.snapshot.stamp(at, Group::Volume).unwrap();
+    assert_eq!(stamp.time_ms, TICK);
+}
+
+#[test]
+fn a_young_volume_keeps_no_pod_alive() {
+    let mut web = pod("web", "u1", 400, Vec::new());
+    web.stats.parts = vec![part(EntityKind::Volume, "data", Group::Volume, 0)];
+    let listed = summary(vec![web]);
+    let at = |tick| {
+        let inputs = Inputs {
+            tick,
+            made_ms: tick + 100,
+            summary_is_fresh: false,
+            ..inputs(Some(&listed), None)
+        };
+        merge(&inputs, &mut Registry::default())
+    };
+    let young = at(TICK + 89_000);
+    assert!(names(&young).contains(&"data"));
+    assert!(!names(&at(TICK + 89_001)).contains(&"web"));
+}
+
+#[test]
+fn a_chosen_resource_endpoint_measures_memory_and_swap() {
+    let listed = summary(vec![pod("web", "u1", 400, vec![container("httpd", 1_000)])]);
+    let mut measured = resource("web", "httpd");
+    let values = Arc::get_mut(&mut measured.values).unwrap();
+    let level = |bytes, ago| {
+        Some(Level {
+            bytes,
+            time_ms: Some(TICK - ago),
+        })
+    };
+    let web = values.pods.get_mut("shop").unwrap().get_mut("web").unwrap();
+    (web.usage.memory, web.usage.swap) = (level(5, 40), level(6, 40));
+    (values.node.memory, values.node.swap) = (level(7, 40), level(8, 41));
+    let inputs = Inputs {
+        chosen: Chosen {
+            cpu: Source::Resource,
+            memory: Source::Resource,
+        },
+        ..inputs(Some(&listed), Some(&measured))
+    };
+    let merged = merge(&inputs, &mut Registry::default());
+    let cell = |name: &str, field| {
+        let def = merged.defs.iter().find(|def| def.name == name).unwrap();
+        let at = merged.snapshot.position(def.id).unwrap();
+        let column = cairn_proto::model::ColumnId::field(field);
+        merged.snapshot.cell(at, column)
+    };
+    assert_eq!(cell("web", table::MEMORY_WORKING_SET), Some(5));
+    assert_eq!(cell("web", table::SWAP_USAGE), Some(6));
+    // Nothing of the summary's older reading is put under the new time.
+    assert_eq!(cell("web", table::MEMORY_USAGE), None);
+    // Swap of another time than the working set's would lie about one of them.
+    assert_eq!(cell("node1", table::MEMORY_WORKING_SET), Some(7));
+    assert_eq!(cell("node1", table::SWAP_USAGE), None);
+    // Only the summary knows system containers.
+    assert_eq!(cell("pods", table::MEMORY_USAGE), Some(50));
 }

@@ -35,12 +35,7 @@ async fn a_step_back_while_a_row_is_made_begins_a_run_at_once() {
         assert!(unsettled.is_err());
         let trigger = worker.next().await.unwrap();
         let answered = async {
-            let host = Host {
-                time_ms: trigger.tick,
-                load_milli: Some([1; 3]),
-                ..Host::default()
-            };
-            worker.answer(answer_of(trigger.tick, host));
+            worker.answer(answer_of(trigger.tick, loaded(trigger.tick, 1)));
         };
         let (stepped, ()) = tokio::join!(clock.step(START - 60_000, DEADLINE), answered);
         stepped.unwrap();
@@ -77,17 +72,14 @@ async fn a_new_run_has_nothing_that_the_old_one_was_told() {
         let answers = async {
             drop((worker.next().await, measuring.next().await));
             let tick = listing.next().await.unwrap().tick;
-            let system = crate::sources::summary::Stats {
+            let mut system = crate::sources::summary::Stats {
                 name: "pods".to_owned(),
-                memory: Some(crate::sources::summary::Memory {
-                    // Young, and not from the future, by the new run's clock too.
-                    time_ms: START - 70_000,
-                    usage_bytes: Some(1),
-                    working_set_bytes: None,
-                    rss_bytes: None,
-                }),
                 ..Default::default()
             };
+            // Young, and not from the future, by the new run's clock too.
+            let memory = cairn_proto::catalogue::Group::Memory;
+            system.figures.measured(memory, START - 70_000);
+            system.figures.push(table::MEMORY_USAGE, Some(1));
             listing.answer(answer_of(
                 tick,
                 Summary {
@@ -102,7 +94,10 @@ async fn a_new_run_has_nothing_that_the_old_one_was_told() {
             measuring.answer(answer_of(
                 tick,
                 Resource {
-                    node: Some(cpu),
+                    node: crate::sources::resource::Usage {
+                        cpu: Some(cpu),
+                        ..Default::default()
+                    },
                     ..Resource::default()
                 },
             ));

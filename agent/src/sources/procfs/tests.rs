@@ -2,7 +2,14 @@
 
 use std::fs;
 
+use cairn_proto::catalogue::table::{self, PressureOf};
+use cairn_proto::catalogue::{FieldId, Group};
+
 use super::*;
+
+fn value(host: &Host, field: FieldId) -> Option<u64> {
+    host.figures.value(field)
+}
 
 const DEV: &str = "Inter-|   Receive                                                |  Transmit
  face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
@@ -47,8 +54,11 @@ fn default_routes_of_both_families_name_the_interfaces_that_count() {
     ]);
     let host = read(dir.path(), 7).unwrap();
     assert_eq!(
-        (host.rx_bytes, host.tx_bytes, host.time_ms),
-        (Some(1_030), Some(2_040), 7)
+        (
+            value(&host, table::HOST_NETWORK_RX),
+            value(&host, table::HOST_NETWORK_TX)
+        ),
+        (Some(1_030), Some(2_040))
     );
 }
 
@@ -56,7 +66,15 @@ fn default_routes_of_both_families_name_the_interfaces_that_count() {
 fn without_a_default_route_all_but_the_loopback_count() {
     let dir = root(&[("net/dev", DEV)]);
     let host = read(dir.path(), 7).unwrap();
-    assert_eq!((host.rx_bytes, host.tx_bytes), (Some(1_035), Some(2_046)));
+    assert_eq!(value(&host, table::HOST_NETWORK_RX), Some(1_035));
+    assert_eq!(value(&host, table::HOST_NETWORK_TX), Some(2_046));
+    let names: Vec<&str> = host.parts.iter().map(|part| part.name.as_str()).collect();
+    assert_eq!(names, ["cni0", "eth0", "eth1"]);
+    assert_eq!(
+        host.parts[1].figures.value(table::INTERFACE_TX_ERRORS),
+        Some(2)
+    );
+    assert_eq!(host.parts[1].figures.time_ms(Group::Host), Some(7));
 }
 
 #[test]
@@ -65,20 +83,28 @@ fn cpu_time_is_what_was_neither_idle_nor_waiting_nor_counted_twice() {
     let host = read(dir.path(), 7).unwrap();
     let tick_nanos = 1_000_000_000 / procfs::ticks_per_second();
     assert_eq!(
-        host.cpu_busy_nanos,
+        value(&host, table::HOST_CPU_BUSY),
         Some((100 + 20 + 30 + 6 + 7 + 8) * tick_nanos)
     );
-    assert_eq!(
-        (host.load_milli, host.memory_total_bytes, host.rx_bytes),
-        (None, None, None)
-    );
+    let modes = (table::HOST_CPU_MODES.0..).take(table::HOST_CPU_MODE_COUNT);
+    let ticks: Vec<u64> = modes
+        .map(|id| value(&host, FieldId(id)).unwrap() / tick_nanos)
+        .collect();
+    assert_eq!(ticks, [100, 20, 30, 4_000, 500, 6, 7, 8, 50, 0]);
+    // Two of CPU and twelve of it, switches and forks: the kernel of this file counts no tasks.
+    assert_eq!(host.figures.values().len(), 13);
 }
 
 #[test]
 fn load_is_in_thousandths() {
     let dir = root(&[("loadavg", "0.57 12.30 1999.99 3/571 4242\n")]);
     let host = read(dir.path(), 7).unwrap();
-    assert_eq!(host.load_milli, Some([570, 12_300, 1_999_990]));
+    let load = [table::HOST_LOAD1, table::HOST_LOAD5, table::HOST_LOAD15];
+    assert_eq!(
+        load.map(|field| value(&host, field)),
+        [Some(570), Some(12_300), Some(1_999_990)]
+    );
+    assert_eq!(value(&host, table::HOST_THREADS), Some(571));
 }
 
 #[test]
@@ -91,6 +117,54 @@ fn nothing_readable_is_a_failure_that_names_the_flag() {
 #[test]
 fn this_machines_own_proc_is_read_whole() {
     let host = read(Path::new("/proc"), 7).unwrap();
-    assert!(host.load_milli.is_some() && host.cpu_busy_nanos.is_some_and(|n| n > 0));
-    assert!(host.memory_available_bytes <= host.memory_total_bytes);
+    let value = |field| value(&host, field);
+    assert!(value(table::HOST_LOAD1).is_some() && value(table::HOST_CPU_BUSY) > Some(0));
+    assert!(value(table::HOST_MEMORY_AVAILABLE) <= value(table::HOST_MEMORY_TOTAL));
+    assert!(value(table::HOST_VM_PAGE_FAULTS) > Some(0) && value(table::HOST_UPTIME) > Some(0));
+}
+
+#[test]
+fn pressure_is_read_where_the_kernel_has_it() {
+    let dir = root(&[("loadavg", "0.57 12.30 1999.99 3/571 4242\n")]);
+    fs::create_dir(dir.path().join("pressure")).unwrap();
+    let line = "some avg10=86.37 avg60=80.10 avg300=56.40 total=295349588\n";
+    fs::write(dir.path().join("pressure/cpu"), line).unwrap();
+    let host = read(dir.path(), 7).unwrap();
+    let total = |of, full| value(&host, table::host_pressure_total(of, full));
+    assert_eq!(total(PressureOf::Cpu, false), Some(295_349_588));
+    assert_eq!(
+        (total(PressureOf::Cpu, true), total(PressureOf::Io, false)),
+        (None, None)
+    );
+    let averages = [0, 1, 2].map(|at| {
+        let field = table::host_pressure_average(PressureOf::Cpu, false, at);
+        value(&host, field)
+    });
+    assert_eq!(averages, [Some(8_637), Some(8_010), Some(5_640)]);
+}
+
+#[test]
+fn disks_are_parts_and_partitions_are_not() {
+    let stats = " 254 0 vda 1301 455 564242 2092 2804 3679 2046816 10266 1 6556 13074 0 0 0 0 821 715\n\
+                 254 1 vda1 1301 455 564242 2092 2804 3679 2046816 10266 0 6556 13074 0 0 0 0 821 715\n";
+    let dir = root(&[("diskstats", stats)]);
+    let host = read(dir.path(), 7).unwrap();
+    assert_eq!(host.parts.len(), 1);
+    let value = |field| host.parts[0].figures.value(field);
+    assert_eq!(value(table::DISK_READ_BYTES), Some(564_242 * 512));
+    assert_eq!(
+        (value(table::DISK_READS), value(table::DISK_WRITES)),
+        (Some(1_301), Some(2_804))
+    );
+    assert_eq!(
+        (value(table::DISK_READ_TIME), value(table::DISK_WRITE_TIME)),
+        (Some(2_092), Some(10_266))
+    );
+    assert_eq!(
+        (
+            value(table::DISK_IO_IN_PROGRESS),
+            value(table::DISK_IO_TIME)
+        ),
+        (Some(1), Some(6_556))
+    );
 }

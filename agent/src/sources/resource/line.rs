@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::Cpu;
 use crate::sources::decimal;
 
 /// The parts of a line that are used.
@@ -21,12 +20,9 @@ impl Line<'_> {
         decimal::parse_scaled(self.value, scale)
     }
 
-    /// The value as CPU seconds, with its time.
-    pub(super) fn cpu(&self) -> Option<Cpu> {
-        Some(Cpu {
-            usage_core_nanos: self.scaled(9)?,
-            time_ms: self.time_ms,
-        })
+    /// When it was measured, Unix ms, when the line says so.
+    pub(super) fn time_ms(&self) -> Option<u64> {
+        self.time_ms
     }
 }
 

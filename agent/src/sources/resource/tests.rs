@@ -14,7 +14,7 @@ fn the_recorded_answer_is_read_whole() {
         usage_core_nanos: 84_940_021_013,
         time_ms: Some(1_795_332_407_714),
     };
-    assert_eq!(resource.node, Some(node));
+    assert_eq!(resource.node.cpu, Some(node));
     assert_eq!(resource.pods.len(), 1);
     assert_eq!(resource.pods["shop"].len(), 5);
     let burner = resource.pod("shop", "burner-6cb655c9bf-tt7hk").unwrap();
@@ -22,16 +22,22 @@ fn the_recorded_answer_is_read_whole() {
         usage_core_nanos: 3_233_033_851,
         time_ms: Some(1_795_332_408_546),
     };
-    assert_eq!(burner.cpu, Some(cpu));
+    assert_eq!(burner.usage.cpu, Some(cpu));
     assert_eq!(burner.containers.len(), 2);
-    let container = Container {
-        cpu: Some(Cpu {
-            usage_core_nanos: 2_698_091_047,
-            time_ms: Some(1_795_332_404_094),
-        }),
-        start_ms: Some(1_795_332_220_722),
+    let container = burner.containers["cpu"];
+    let cpu = Cpu {
+        usage_core_nanos: 2_698_091_047,
+        time_ms: Some(1_795_332_404_094),
     };
-    assert_eq!(burner.containers["cpu"], container);
+    let memory = Level {
+        bytes: 614_400,
+        time_ms: Some(1_795_332_404_094),
+    };
+    assert_eq!(container.start_ms, Some(1_795_332_220_722));
+    assert_eq!(
+        (container.usage.cpu, container.usage.memory),
+        (Some(cpu), Some(memory))
+    );
 }
 
 #[test]
@@ -49,10 +55,10 @@ fn a_bad_line_is_counted_and_the_rest_survives() {
     let resource = parse(body).unwrap();
     assert_eq!(resource.odd_count, 7);
     assert_eq!(
-        resource.node.map(|cpu| cpu.usage_core_nanos),
+        resource.node.cpu.map(|cpu| cpu.usage_core_nanos),
         Some(1_500_000_000)
     );
-    let cpu = resource.pod("a", "b").unwrap().cpu.unwrap();
+    let cpu = resource.pod("a", "b").unwrap().usage.cpu.unwrap();
     assert_eq!(
         (cpu.usage_core_nanos, cpu.time_ms),
         (2_000_000_000, Some(20))
@@ -66,7 +72,7 @@ fn label_values_are_unescaped() {
     let resource = parse(body).unwrap();
     let pod = resource.pod("a\"\\\n\\t,}", "b=\"{").unwrap();
     assert_eq!(
-        pod.cpu,
+        pod.usage.cpu,
         Some(Cpu {
             usage_core_nanos: 1_000_000_000,
             time_ms: None
@@ -94,6 +100,12 @@ fn what_is_no_answer_is_refused() {
     }
 }
 
+fn is_part(cut: &Usage, whole: &Usage) -> bool {
+    (cut.cpu.is_none() || cut.cpu == whole.cpu)
+        && (cut.memory.is_none() || cut.memory == whole.memory)
+        && (cut.swap.is_none() || cut.swap == whole.swap)
+}
+
 #[test]
 fn a_cut_answer_never_has_a_shorter_number() {
     let whole = parse(RECORDED).unwrap();
@@ -103,12 +115,12 @@ fn a_cut_answer_never_has_a_shorter_number() {
             continue;
         };
         cut_count += 1;
-        assert!(cut.node.is_none() || cut.node == whole.node);
+        assert!(is_part(&cut.node, &whole.node));
         for (name, pod) in cut.pods.get("shop").into_iter().flatten() {
             let full = &whole.pods["shop"][name];
-            assert!(pod.cpu.is_none() || pod.cpu == full.cpu);
+            assert!(is_part(&pod.usage, &full.usage));
             for (name, container) in &pod.containers {
-                assert_eq!(container.cpu, full.containers[name].cpu);
+                assert!(is_part(&container.usage, &full.containers[name].usage));
             }
         }
     }

@@ -2,6 +2,10 @@
 
 mod size;
 
+mod storage;
+
+use cairn_proto::catalogue::{Group, table};
+use cairn_proto::model::EntityKind;
 use proptest::prelude::*;
 
 use super::*;
@@ -19,14 +23,12 @@ fn the_recorded_answer_is_read_whole() {
         (summary.odd_count, summary.node_name.as_str()),
         (0, "node1")
     );
-    let cpu = Cpu {
-        time_ms: 1_795_332_407_000,
-        usage_core_nanos: 84_940_021_013,
-    };
-    assert_eq!(summary.node.cpu, Some(cpu));
-    assert_eq!(summary.node.memory.unwrap().usage_bytes, Some(787_873_792));
+    let node = &summary.node.figures;
+    assert_eq!(node.time_ms(Group::Cpu), Some(1_795_332_407_000));
+    assert_eq!(node.value(table::CPU), Some(84_940_021_013));
+    assert_eq!(node.value(table::MEMORY_USAGE), Some(787_873_792));
     // The node has interfaces and no default one.
-    assert_eq!(summary.node.network, None);
+    assert!(!node.has(Group::Network));
     assert_eq!(
         summary
             .system
@@ -43,15 +45,44 @@ fn the_recorded_answer_is_read_whole() {
         .unwrap();
     assert_eq!((burner.namespace.as_str(), burner.uid.len()), ("shop", 36));
     assert_eq!(burner.stats.start_ms, Some(1_795_332_220_000));
-    assert_eq!(burner.stats.network.unwrap().rx_bytes, Some(4_566));
+    let value = |field| burner.stats.figures.value(field);
+    assert_eq!(value(table::NETWORK_RX), Some(4_566));
     assert_eq!(burner.containers.len(), 2);
-    let memory = Memory {
-        time_ms: 1_795_332_404_000,
-        usage_bytes: Some(614_400),
-        working_set_bytes: Some(614_400),
-        rss_bytes: Some(114_688),
+    let figures = &burner.containers[0].figures;
+    assert_eq!(figures.time_ms(Group::Memory), Some(1_795_332_404_000));
+    for (field, bytes) in [
+        (table::MEMORY_USAGE, 614_400),
+        (table::MEMORY_WORKING_SET, 614_400),
+        (table::MEMORY_RSS, 114_688),
+    ] {
+        assert_eq!(figures.value(field), Some(bytes));
+    }
+    let parts = |stats: &Stats| -> Vec<(EntityKind, String)> {
+        let named = |part: &Part| (part.kind, part.name.clone());
+        stats.parts.iter().map(named).collect()
     };
-    assert_eq!(burner.containers[0].memory, Some(memory));
+    let named = |kind, name: &str| (kind, name.to_owned());
+    assert_eq!(
+        parts(&summary.node),
+        [
+            named(EntityKind::Interface, "l1"),
+            named(EntityKind::Interface, "cni0"),
+            named(EntityKind::Filesystem, "/"),
+            named(EntityKind::Filesystem, "imagefs"),
+            named(EntityKind::Filesystem, "containerfs"),
+        ]
+    );
+    assert_eq!(
+        parts(&burner.stats)[0],
+        named(EntityKind::Interface, "eth0")
+    );
+    assert_eq!(
+        parts(&burner.containers[0]),
+        [
+            named(EntityKind::Filesystem, "/"),
+            named(EntityKind::Filesystem, "logs"),
+        ]
+    );
 }
 
 #[test]
@@ -91,8 +122,9 @@ fn odd_values_are_absent_and_counted() {
             "memory":{{"time":"2026-11-22T07:26:47Z","usageBytes":{odd},"rssBytes":7}}}}]"#
         );
         let summary = pods(&json);
-        let memory = summary.pods[0].stats.memory.unwrap();
-        let values = (memory.usage_bytes, memory.rss_bytes, summary.odd_count);
+        let figures = &summary.pods[0].stats.figures;
+        let (usage, rss) = (table::MEMORY_USAGE, table::MEMORY_RSS);
+        let values = (figures.value(usage), figures.value(rss), summary.odd_count);
         assert_eq!(values, (None, Some(7), 1), "{odd}");
     }
 }
@@ -130,8 +162,9 @@ fn an_odd_value_of_the_node_or_a_pod_loses_itself_alone() {
             let odd_count = if odd.starts_with('{') { 0 } else { 2 };
             assert_eq!(summary.odd_count, odd_count, "{body}");
             for stats in [&summary.node, &summary.pods[0].stats] {
-                assert_eq!(stats.memory.unwrap().usage_bytes, Some(5), "{body}");
-                assert!(stats.cpu.is_none() && stats.network.is_none());
+                let figures = &stats.figures;
+                assert_eq!(figures.value(table::MEMORY_USAGE), Some(5), "{body}");
+                assert!(!figures.has(Group::Cpu) && !figures.has(Group::Network));
             }
         }
     }
@@ -146,7 +179,7 @@ fn an_odd_value_of_the_node_or_a_pod_loses_itself_alone() {
         let body = format!("{{\"node\":{{{node},{memory}}}}}");
         let summary = parse(body.as_bytes()).unwrap();
         assert_eq!(summary.odd_count, 1, "{node}");
-        assert!(summary.node.memory.is_some(), "{node}");
+        assert!(summary.node.figures.has(Group::Memory), "{node}");
     }
 }
 

@@ -5,8 +5,10 @@ use super::*;
 #[test]
 fn a_measurement_from_the_future_is_not_taken_and_hides_no_later_one() {
     let mut web = pod("web", "u1", 400, vec![container("httpd", 1_000)]);
-    web.containers[0].memory.as_mut().unwrap().time_ms = TICK + 1_101;
-    web.stats.memory.as_mut().unwrap().time_ms = TICK + 1_100;
+    web.containers[0]
+        .figures
+        .measured(Group::Memory, TICK + 1_101);
+    web.stats.figures.measured(Group::Memory, TICK + 1_100);
     let (listed, mut measured) = (summary(vec![web]), resource("web", "httpd"));
     measured.taken_ms = TICK + 3_600_000;
     let mut registry = Registry::default();
@@ -33,9 +35,8 @@ fn a_measurement_from_the_future_is_not_taken_and_hides_no_later_one() {
 #[test]
 fn what_a_silent_summary_knows_from_the_future_does_not_belong() {
     let mut web = pod("web", "u1", 400, Vec::new());
-    web.stats.cpu = cpu(0, 1);
-    web.stats.cpu.as_mut().unwrap().time_ms = TICK + 3_600_000;
-    web.stats.memory = None;
+    web.stats = with_cpu(Stats::default(), 0, 1);
+    web.stats.figures.measured(Group::Cpu, TICK + 3_600_000);
     let listed = summary(vec![web]);
     let inputs = Inputs {
         summary_is_fresh: false,
@@ -57,9 +58,9 @@ fn a_pod_that_only_the_resource_endpoint_knows_is_not_its_predecessor() {
             .unwrap()
             .get_mut("db-0")
             .unwrap();
-        pod.cpu.as_mut().unwrap().time_ms = Some(tick);
+        pod.usage.cpu.as_mut().unwrap().time_ms = Some(tick);
         let db = pod.containers.get_mut("db").unwrap();
-        (db.cpu.as_mut().unwrap().time_ms, db.start_ms) = (Some(tick), Some(start_ms));
+        (db.usage.cpu.as_mut().unwrap().time_ms, db.start_ms) = (Some(tick), Some(start_ms));
         measured
     };
     let at = |tick, start_ms| {

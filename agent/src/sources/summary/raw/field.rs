@@ -32,6 +32,10 @@ pub(super) trait Wanted<'de>: Sized {
         None
     }
 
+    fn float(_: f64) -> Option<Self> {
+        None
+    }
+
     fn text(_: Cow<'de, str>) -> Option<Self> {
         None
     }
@@ -53,6 +57,58 @@ impl Wanted<'_> for u64 {
     }
 }
 
+/// A percentage in hundredths, as pressure averages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CentiPercent(pub(super) u64);
+
+impl Wanted<'_> for CentiPercent {
+    fn number(value: u64) -> Option<Self> {
+        value.checked_mul(100).map(Self)
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked before"
+    )]
+    fn float(value: f64) -> Option<Self> {
+        // No share is above everything; a million leaves room for what nobody thought of.
+        (0.0..1e6)
+            .contains(&value)
+            .then(|| Self((value * 100.0).round() as u64))
+    }
+}
+
+/// Items kept of a list that is read as a whole: far more than anything has volumes, interfaces or
+/// accelerators.
+const MAX_ITEMS: usize = 64;
+
+/// A list whose items can each be anything.
+#[derive(Clone, Debug)]
+pub(super) struct List<T> {
+    pub(super) items: Vec<Field<T>>,
+    pub(super) dropped_count: u64,
+}
+
+impl<'de, T: Wanted<'de>> Wanted<'de> for List<T> {
+    fn seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
+        let mut list = Self {
+            items: Vec::new(),
+            dropped_count: 0,
+        };
+        while list.items.len() < MAX_ITEMS {
+            let Some(item) = seq.next_element()? else {
+                return Ok(Some(list));
+            };
+            list.items.push(item);
+        }
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            list.dropped_count += 1;
+        }
+        Ok(Some(list))
+    }
+}
+
 impl<'de: 'a, 'a> Wanted<'de> for Cow<'a, str> {
     fn text(value: Cow<'de, str>) -> Option<Self> {
         Some(value)
@@ -61,8 +117,8 @@ impl<'de: 'a, 'a> Wanted<'de> for Cow<'a, str> {
 
 /// Makes objects readable whose own fields can all be anything.
 macro_rules! objects {
-    ($($name:ident),+) => {$(
-        impl<'de: 'a, 'a> Wanted<'de> for $name<'a> {
+    ($($name:ident $(<$life:lifetime>)?),+) => {$(
+        impl<'de $(: $life, $life)?> Wanted<'de> for $name $(<$life>)? {
             fn map<A: MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
                 Self::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Some)
             }
@@ -99,8 +155,8 @@ impl<'de, T: Wanted<'de>> Visitor<'de> for Anything<T> {
         Ok(field(u64::try_from(value).ok().and_then(T::number)))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Field<T>, E> {
-        Ok(Field::Odd)
+    fn visit_f64<E>(self, value: f64) -> Result<Field<T>, E> {
+        Ok(field(T::float(value)))
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Field<T>, E> {

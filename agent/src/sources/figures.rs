@@ -1,0 +1,66 @@
+//! What a source says of one thing: values by field, and one measurement time for each group.
+
+use cairn_proto::catalogue::{FieldId, Group, table};
+use cairn_proto::model::EntityKind;
+
+/// Values of one thing, as one source read them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    values: Vec<(FieldId, u64)>,
+    times_ms: [Option<u64>; Group::ALL.len()],
+}
+
+impl Figures {
+    /// Says when a group was measured, Unix ms. Without it, it was when the answer was read.
+    pub fn measured(&mut self, group: Group, time_ms: u64) {
+        if let Some(slot) = self.times_ms.get_mut(group as usize) {
+            *slot = Some(time_ms);
+        }
+    }
+
+    /// Adds a value; `None` adds nothing.
+    pub fn push(&mut self, field: FieldId, value: Option<u64>) {
+        self.values.extend(value.map(|value| (field, value)));
+    }
+
+    /// When a group was measured, when its source says so.
+    #[must_use]
+    pub fn time_ms(&self, group: Group) -> Option<u64> {
+        self.times_ms.get(group as usize).copied().flatten()
+    }
+
+    /// The values, in the order in which they were added.
+    #[must_use]
+    pub fn values(&self) -> &[(FieldId, u64)] {
+        &self.values
+    }
+
+    /// The value of a field.
+    #[must_use]
+    pub fn value(&self, field: FieldId) -> Option<u64> {
+        self.values
+            .iter()
+            .find_map(|(id, value)| (*id == field).then_some(*value))
+    }
+
+    /// True when there is a value of the group.
+    #[must_use]
+    pub fn has(&self, group: Group) -> bool {
+        self.values
+            .iter()
+            .any(|(id, _)| table::field(*id).is_some_and(|field| field.group == group))
+    }
+}
+
+/// A part of a thing with values of its own: a file system, a volume, an interface, a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it is.
+    pub kind: EntityKind,
+    /// Its name; never empty.
+    pub name: String,
+    /// What else tells it apart, sorted by key.
+    pub labels: Vec<(String, String)>,
+    /// Its values.
+    pub figures: Figures,
+}

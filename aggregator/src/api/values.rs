@@ -1,0 +1,171 @@
+//! Every value of one node, as Cairn's own JSON.
+//!
+//! One entry a life: a pod that was created again under its name is another entry. Values are the
+//! raw ones in the units of `docs/metrics.md`, held as the catalogue says; of a counter the rates
+//! stand beside them, per second.
+
+use std::collections::BTreeMap;
+
+use axum::response::Response;
+use cairn_proto::catalogue::{FIELDS, Field, Kind, UPTIME, UPTIME_ENTITIES, table};
+use http::StatusCode;
+use serde::Serialize;
+
+use super::{Api, Asked, answer, model, path};
+use crate::query::View;
+use crate::store::{Entity, Selector};
+
+/// Values of one answer: a quarter of an hour of ten-second ticks of 250 pods. More would be
+/// hundreds of megabytes for one request.
+const MAX_VALUES: usize = 4_000_000;
+
+#[derive(Serialize)]
+struct Values<'a> {
+    node: &'a str,
+    interval_ms: u64,
+    window_ms: u64,
+    ticks: &'a [u64],
+    entities: Vec<EntityValues<'a>>,
+}
+
+#[derive(Serialize)]
+struct EntityValues<'a> {
+    kind: &'static str,
+    namespace: &'a str,
+    pod: &'a str,
+    pod_uid: &'a str,
+    container: &'a str,
+    name: &'a str,
+    labels: BTreeMap<&'a str, &'a str>,
+    metrics: BTreeMap<&'static str, Series>,
+}
+
+#[derive(Serialize)]
+struct Series {
+    values: Vec<Option<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rates: Option<Vec<Option<f64>>>,
+}
+
+/// Answers a request for `/api/cairn/v1/values`.
+pub(super) fn answer(api: &Api, asked: &Asked) -> Response {
+    if let Some(refusal) = answer::not_get(&asked.method) {
+        return refusal;
+    }
+    let query = asked.uri.query();
+    let bounds = match model::bounds(query) {
+        Ok(bounds) => bounds,
+        Err(refusal) => return *refusal,
+    };
+    let Some(node) = path::parameter(query, "node") else {
+        let body = "node is missing: ask for ?node=NAME, one of /api/v1/model/nodes/";
+        return answer::text(StatusCode::BAD_REQUEST, body);
+    };
+    let metric = path::parameter(query, "metric");
+    if let Some(name) = &metric
+        && name != UPTIME
+        && table::by_name(name).is_none()
+    {
+        let body = "metric is not known: the names are in docs/metrics.md";
+        return answer::text(StatusCode::BAD_REQUEST, body);
+    }
+    let view = api.view();
+    if !view.nodes().iter().any(|known| known.name == node) {
+        let body = "no such node: see /api/v1/model/nodes/ for those that are here";
+        return answer::text(StatusCode::NOT_FOUND, body);
+    }
+    let ticks = view.ticks(view.newest_of_node(&node), bounds);
+    let mut found = view.entities(&Selector::OfNode(&node));
+    found.sort_by(|a, b| order(a).cmp(&order(b)));
+    let wanted = |name: &str| metric.as_deref().is_none_or(|metric| metric == name);
+    let series_count: usize = found
+        .iter()
+        .map(|entity| carried(entity).filter(|field| wanted(field.name)).count() + 1)
+        .sum();
+    if series_count.saturating_mul(ticks.len()) > MAX_VALUES {
+        let body =
+            "that is more than 4000000 values: shorten it by start and end, or name a metric";
+        return answer::text(StatusCode::BAD_REQUEST, body);
+    }
+    let entities = found.iter().map(|entity| EntityValues {
+        kind: entity.kind.as_str(),
+        namespace: &entity.namespace,
+        pod: &entity.pod,
+        pod_uid: &entity.pod_uid,
+        container: &entity.container,
+        name: &entity.name,
+        labels: labels(entity),
+        metrics: metrics(&view, entity, &ticks, wanted),
+    });
+    answer::compact(&Values {
+        node: &node,
+        interval_ms: api.interval_ms,
+        window_ms: api.window_ms,
+        ticks: &ticks,
+        entities: entities.filter(|e| !e.metrics.is_empty()).collect(),
+    })
+}
+
+fn order(entity: &Entity) -> (u8, &str, &str, &str, &str, &str) {
+    (
+        entity.kind as u8,
+        &entity.namespace,
+        &entity.pod,
+        &entity.container,
+        &entity.name,
+        &entity.pod_uid,
+    )
+}
+
+fn labels(entity: &Entity) -> BTreeMap<&str, &str> {
+    entity
+        .labels
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect()
+}
+
+/// The fields that an entity of this kind can have.
+fn carried(entity: &Entity) -> impl Iterator<Item = &'static Field> {
+    let kind = entity.kind;
+    FIELDS.iter().filter(move |f| f.entities.contains(&kind))
+}
+
+/// The metrics of an entity that have a value at any of the ticks.
+fn metrics(
+    view: &View,
+    entity: &Entity,
+    ticks_ms: &[u64],
+    wanted: impl Fn(&str) -> bool,
+) -> BTreeMap<&'static str, Series> {
+    let fields = carried(entity).filter(|field| wanted(field.name));
+    let mut metrics: BTreeMap<&'static str, Series> = fields
+        .map(|field| (field.name, series(view, entity, field, ticks_ms)))
+        .collect();
+    if wanted(UPTIME) && UPTIME_ENTITIES.contains(&entity.kind) {
+        let values = view.uptime(entity, ticks_ms);
+        let uptime = Series {
+            values,
+            rates: None,
+        };
+        metrics.insert(UPTIME, uptime);
+    }
+    metrics.retain(|_, series| series.values.iter().any(Option::is_some));
+    metrics
+}
+
+fn series(view: &View, entity: &Entity, field: &Field, ticks_ms: &[u64]) -> Series {
+    let samples = view.series(entity, field, ticks_ms);
+    let rates = (field.kind == Kind::Counter).then(|| {
+        let rate = |sample: &Option<_>| sample.and_then(rate_of);
+        samples.iter().map(rate).collect()
+    });
+    Series {
+        values: samples.into_iter().map(|s| s.map(|s| s.value)).collect(),
+        rates,
+    }
+}
+
+fn rate_of(sample: crate::query::Sample) -> Option<f64> {
+    sample.rate.map(|rate| rate.per_second())
+}
