@@ -13,7 +13,7 @@
 //!   absent. A rate never reaches over a hole longer than that either: an average over minutes is
 //!   not what the thing uses now.
 
-use crate::catalogue::{Field, Kind};
+use crate::catalogue::{Field, Kind, Source};
 use crate::model::Stamp;
 
 /// How far two life starts told by the same source may differ and still be one life, ms.
@@ -82,6 +82,8 @@ pub struct Tracker {
     counter: bool,
     last: Option<Point>,
     rate: Option<Rate>,
+    // What each source said of the start of this life, last; in the order of `Source::ALL`.
+    starts_ms: [Option<u64>; Source::ALL.len()],
     // The next measurement begins a new series, whatever it is.
     interrupted: bool,
 }
@@ -95,6 +97,7 @@ impl Tracker {
             counter: field.kind == Kind::Counter,
             last: None,
             rate: None,
+            starts_ms: [None; Source::ALL.len()],
             interrupted: false,
         }
     }
@@ -102,8 +105,7 @@ impl Tracker {
     /// Takes the next measurement.
     pub fn observe(&mut self, point: Point) -> Observed {
         let Some(last) = self.last else {
-            self.last = Some(point);
-            return Observed::First;
+            return self.restart(point, Observed::First);
         };
         if self.interrupted {
             return self.restart(point, Observed::Restarted);
@@ -123,7 +125,7 @@ impl Tracker {
         if !old.source.same_counter(new.source) || over_ms > self.max_age_ms {
             return self.restart(point, Observed::Restarted);
         }
-        if self.counter && (point.value < last.value || another_life(old, new)) {
+        if self.counter && (point.value < last.value || self.is_another_life(new)) {
             return self.restart(point, Observed::Reset);
         }
         if self.counter {
@@ -132,7 +134,7 @@ impl Tracker {
                 over_ms,
             });
         }
-        self.last = Some(point);
+        self.accept(point);
         Observed::Advanced
     }
 
@@ -156,19 +158,32 @@ impl Tracker {
     }
 
     fn restart(&mut self, point: Point, why: Observed) -> Observed {
-        self.last = Some(point);
         self.rate = None;
+        self.starts_ms = [None; Source::ALL.len()];
         self.interrupted = false;
+        self.accept(point);
         why
     }
-}
 
-/// True when one source says that the measured thing began at another time. What two sources say
-/// is not compared: the summary and the resource endpoint disagree about the same container.
-fn another_life(old: Stamp, new: Stamp) -> bool {
-    match (old.start_ms, new.start_ms) {
-        (Some(a), Some(b)) if old.source == new.source => a.abs_diff(b) > START_TOLERANCE_MS,
-        _ => false,
+    fn accept(&mut self, point: Point) {
+        self.last = Some(point);
+        let of_source = Source::ALL.iter().zip(&mut self.starts_ms);
+        for (_, start_ms) in of_source.filter(|(source, _)| **source == point.stamp.source) {
+            *start_ms = point.stamp.start_ms.or(*start_ms);
+        }
+    }
+
+    /// True when the source says that the measured thing began at another time than it said last,
+    /// be it before another source took over or before it said nothing for a while. What two
+    /// sources say is not compared: the summary and the resource endpoint disagree about the same
+    /// container.
+    fn is_another_life(&self, new: Stamp) -> bool {
+        let mut of_source = Source::ALL.iter().zip(self.starts_ms);
+        let told = of_source.find(|(source, _)| **source == new.source);
+        match (told.and_then(|(_, start_ms)| start_ms), new.start_ms) {
+            (Some(a), Some(b)) => a.abs_diff(b) > START_TOLERANCE_MS,
+            _ => false,
+        }
     }
 }
 

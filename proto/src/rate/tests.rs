@@ -116,6 +116,33 @@ fn starts_of_two_sources_are_not_compared_and_the_series_goes_on() {
 }
 
 #[test]
+fn a_start_that_changed_while_another_source_measured_is_a_reset() {
+    let mut t = cpu();
+    t.observe(born(10_000, 100, 1_000, Source::Resource));
+    t.observe(born(20_000, 200, 9_000, Source::Summary));
+    assert_eq!(
+        t.observe(born(30_000, 300, 25_000, Source::Resource)),
+        Observed::Reset
+    );
+    assert_eq!(
+        t.observe(born(40_000, 400, 33_000, Source::Summary)),
+        Observed::Advanced,
+        "what it said of the life before is not compared"
+    );
+}
+
+#[test]
+fn a_start_that_changed_while_it_was_not_told_is_a_reset() {
+    let mut t = cpu();
+    t.observe(born(10_000, 100, 1_000, Source::Resource));
+    t.observe(at(20_000, 200));
+    assert_eq!(
+        t.observe(born(30_000, 300, 25_000, Source::Resource)),
+        Observed::Reset
+    );
+}
+
+#[test]
 fn the_hosts_counters_never_continue_a_cgroups() {
     let mut t = cpu();
     t.observe(born(10_000, 100, 1_000, Source::Resource));
