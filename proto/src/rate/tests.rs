@@ -1,6 +1,6 @@
-//! Tables of rows and what they mean, and a property against an obvious model.
+//! Tables of rows and what they mean, and properties against an obvious model.
 
-use proptest::prelude::*;
+mod model;
 
 use super::{Observed, Point, Rate, Tracker};
 use crate::catalogue::{Source, table};
@@ -197,42 +197,4 @@ fn a_gauge_takes_the_newer_reading_of_the_same_second() {
         Observed::Advanced,
         "gauges may fall"
     );
-}
-
-/// The rules once more, slowly: all points so far, no state.
-fn model(points: &[(u64, u64)]) -> Option<Rate> {
-    let mut accepted: Vec<(u64, u64)> = Vec::new();
-    let mut rate = None;
-    for &(time, value) in points {
-        match accepted.last() {
-            Some(&(t, _)) if time <= t => {}
-            Some(&(t, v)) if value < v || time - t > 90_000 => {
-                rate = None;
-                accepted.push((time, value));
-            }
-            Some(&(t, v)) => {
-                rate = Some(Rate {
-                    delta: value - v,
-                    over_ms: time - t,
-                });
-                accepted.push((time, value));
-            }
-            None => accepted.push((time, value)),
-        }
-    }
-    rate
-}
-
-proptest! {
-    #[test]
-    fn the_tracker_agrees_with_the_model(
-        points in prop::collection::vec((0u64..200_000, 0u64..1_000), 1..40)
-    ) {
-        let mut tracker = cpu();
-        for (n, (time, value)) in points.iter().enumerate() {
-            tracker.observe(at(*time, *value));
-            let tick = tracker.last.unwrap().stamp.time_ms;
-            prop_assert_eq!(tracker.rate_at(tick), model(&points[..=n]));
-        }
-    }
 }
