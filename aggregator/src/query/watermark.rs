@@ -60,9 +60,9 @@ pub fn is_skewed(node: &NodeState) -> bool {
 #[must_use]
 pub fn newest_here(node: &NodeState) -> u64 {
     let offset_ms = if is_skewed(node) { node.offset_ms } else { 0 };
-    node.newest_tick_ms
-        .unwrap_or(0)
-        .saturating_add_signed(offset_ms.saturating_neg())
+    node.newest_tick_ms.map_or(0, |newest| {
+        newest.saturating_add_signed(offset_ms.saturating_neg())
+    })
 }
 
 /// True when the node's rows reach the tick, on its own grid if that is wider.
@@ -159,6 +159,16 @@ mod tests {
         );
         assert_eq!(nodes_missing(&nodes, hour + 20_000), 2);
         assert_eq!(nodes.each_ref().map(newest_here), [hour + 20_000; 3]);
+    }
+
+    #[test]
+    fn a_node_without_a_row_is_not_heard_of_however_far_its_clock_is_behind() {
+        let behind = NodeState {
+            offset_ms: -3_600_000,
+            ..node(true, None, 10_000)
+        };
+        assert_eq!(newest_here(&behind), 0);
+        assert_eq!(nodes_missing(&[behind], 3_600_000), 0);
     }
 
     #[test]
