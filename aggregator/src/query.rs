@@ -5,6 +5,8 @@
 
 mod series;
 mod sum;
+#[cfg(test)]
+mod tests;
 mod view;
 mod watermark;
 

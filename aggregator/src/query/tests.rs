@@ -1,0 +1,4 @@
+//! What the window means, against models that go through everything at each tick.
+
+mod grid;
+mod watermark;
