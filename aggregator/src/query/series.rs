@@ -24,6 +24,21 @@ pub struct Sample {
 /// source has said that the entity is gone, and there is no value, however young the last one is.
 #[must_use]
 pub fn on_grid(field: &Field, rows: &[RawRow], ticks_ms: &[u64]) -> Vec<Option<Sample>> {
+    let told = told_on_grid(field, rows, ticks_ms);
+    told.into_iter().map(|told| told.sample).collect()
+}
+
+/// What the rows say of an entity at one tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    /// True when the last row at or before the tick knows the entity.
+    pub(super) present: bool,
+    /// Its value, if it has one.
+    pub(super) sample: Option<Sample>,
+}
+
+/// Like [`on_grid`], and says also where the entity is there without a value.
+pub(super) fn told_on_grid(field: &Field, rows: &[RawRow], ticks_ms: &[u64]) -> Vec<Told> {
     let mut tracker = Tracker::new(field);
     let mut rows = rows.iter().peekable();
     let mut present = false;
@@ -46,7 +61,7 @@ pub fn on_grid(field: &Field, rows: &[RawRow], ticks_ms: &[u64]) -> Vec<Option<S
                 rate: tracker.rate_at(*tick_ms),
                 start_ms: point.stamp.start_ms,
             });
-        out.push(sample);
+        out.push(Told { present, sample });
     }
     out
 }

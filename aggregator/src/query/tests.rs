@@ -1,4 +1,5 @@
 //! What the window means, against models that go through everything at each tick.
 
 mod grid;
+mod named;
 mod watermark;

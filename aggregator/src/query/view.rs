@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use cairn_proto::catalogue::{Field, FieldId, Kind, table};
 
+use super::series::{Told, told_on_grid};
 use super::watermark::{NODE_MAX_AGE_MS, is_skewed, nodes_missing, published_tick};
 use super::{Sample, add_up, on_grid};
-use crate::store::{Door, Entity, NodeState, Selector};
+use crate::store::{Door, Entity, NodeState, RawRow, Selector};
 
-/// How far before its first tick a series is read, and so how much longer than the window the
-/// store keeps rows, ms: a held rate's two measurements may each be a max-age back.
-pub const LOOK_BACK_MS: u64 = 180_000;
+/// How far before its first tick a series is read at most, and so how much longer than the window
+/// the store keeps rows, ms: a held value may be a max-age old, and a held rate's two measurements
+/// each of them.
+pub const LOOK_BACK_MS: u64 = 300_000;
 
 /// The fields whose stamps tell the start of a life, best first: memory is the summary's, which
 /// tells the start of everything that it lists.
@@ -131,17 +133,31 @@ impl View {
     /// One entity's series.
     #[must_use]
     pub fn series(&self, entity: &Entity, field: &Field, ticks_ms: &[u64]) -> Vec<Option<Sample>> {
+        on_grid(field, &self.rows(entity, field, ticks_ms), ticks_ms)
+    }
+
+    /// The same, saying also where the entity is there without a value.
+    fn told(&self, entity: &Entity, field: &Field, ticks_ms: &[u64]) -> Vec<Told> {
+        told_on_grid(field, &self.rows(entity, field, ticks_ms), ticks_ms)
+    }
+
+    /// The rows of a series that can matter at these ticks.
+    fn rows(&self, entity: &Entity, field: &Field, ticks_ms: &[u64]) -> Vec<RawRow> {
         let (Some(first), Some(last)) = (ticks_ms.first(), ticks_ms.last()) else {
             return Vec::new();
         };
-        let before = field.group.max_age_ms().saturating_mul(2).min(LOOK_BACK_MS);
-        let rows = self
-            .store
-            .read(entity, field.id, (first.saturating_sub(before), *last));
-        on_grid(field, &rows, ticks_ms)
+        let measurements = match field.kind {
+            Kind::Gauge => 1,
+            Kind::Counter => 2,
+        };
+        let before = (field.group.max_age_ms() * measurements).min(LOOK_BACK_MS);
+        self.store
+            .read(entity, field.id, (first.saturating_sub(before), *last))
     }
 
     /// The series of a name: at each tick that of the life that was alive then, of two the later.
+    /// With none alive the one that began last before is held, so that what an earlier life left
+    /// behind never shows again.
     #[must_use]
     pub fn named_series(
         &self,
@@ -149,30 +165,42 @@ impl View {
         field: &Field,
         ticks_ms: &[u64],
     ) -> Vec<Option<Sample>> {
-        merge_lives(named, ticks_ms, |life| self.series(life, field, ticks_ms))
+        let told = |life: &Entity| {
+            let told = self.told(life, field, ticks_ms);
+            told.into_iter().map(|t| (t.present, t.sample)).collect()
+        };
+        merge_lives(named, ticks_ms, told)
     }
 
     /// Time since one life began, ms, at each tick at which it is measured.
     #[must_use]
     pub fn uptime(&self, entity: &Entity, ticks_ms: &[u64]) -> Vec<Option<u64>> {
-        let mut uptime = vec![None; ticks_ms.len()];
+        let told = self.told_uptime(entity, ticks_ms);
+        told.into_iter().map(|(_, uptime)| uptime).collect()
+    }
+
+    /// The same of a name: at each tick of the life that speaks for it then.
+    #[must_use]
+    pub fn named_uptime(&self, named: &Named, ticks_ms: &[u64]) -> Vec<Option<u64>> {
+        let told = |life: &Entity| self.told_uptime(life, ticks_ms);
+        merge_lives(named, ticks_ms, told)
+    }
+
+    /// The uptime of one life, and whether it is there.
+    fn told_uptime(&self, entity: &Entity, ticks_ms: &[u64]) -> Vec<(bool, Option<u64>)> {
+        let mut uptime = vec![(false, None); ticks_ms.len()];
         for field in UPTIME_BY.iter().filter_map(|id| table::field(*id)) {
-            let series = self.series(entity, field, ticks_ms);
-            for (tick_ms, (into, sample)) in ticks_ms.iter().zip(uptime.iter_mut().zip(series)) {
-                let start_ms = sample.and_then(|sample| sample.start_ms);
-                *into = into.or(start_ms.map(|start_ms| tick_ms.saturating_sub(start_ms)));
+            let told = self.told(entity, field, ticks_ms);
+            for (tick_ms, (into, told)) in ticks_ms.iter().zip(uptime.iter_mut().zip(told)) {
+                let start_ms = told.sample.and_then(|sample| sample.start_ms);
+                let since = start_ms.map(|start_ms| tick_ms.saturating_sub(start_ms));
+                *into = (told.present, into.1.or(since));
             }
-            if uptime.iter().all(Option::is_some) {
+            if uptime.iter().all(|(_, uptime)| uptime.is_some()) {
                 break;
             }
         }
         uptime
-    }
-
-    /// The same of a name: at each tick of the life that was alive then.
-    #[must_use]
-    pub fn named_uptime(&self, named: &Named, ticks_ms: &[u64]) -> Vec<Option<u64>> {
-        merge_lives(named, ticks_ms, |life| self.uptime(life, ticks_ms))
     }
 
     /// Sums a field over pods: gauges as they are, CPU as billionths of a core, so that the
@@ -209,22 +237,25 @@ impl View {
     }
 }
 
-/// At each tick what the life says that was alive then; of two, the later one.
-fn merge_lives<T: Clone>(
+/// At each tick what the life says that is alive then; of two, the later one. With none alive it is
+/// the one that began last before. `read` says at each tick whether a life is there, and its value.
+fn merge_lives<T: Copy>(
     named: &Named,
     ticks_ms: &[u64],
-    read: impl Fn(&Entity) -> Vec<Option<T>>,
+    read: impl Fn(&Entity) -> Vec<(bool, Option<T>)>,
 ) -> Vec<Option<T>> {
-    let mut merged = vec![None; ticks_ms.len()];
+    // For each tick: whether the life that speaks is alive then, and what it says.
+    let mut merged = vec![(false, None); ticks_ms.len()];
     for life in &named.lives {
-        for (tick, (into, sample)) in ticks_ms.iter().zip(merged.iter_mut().zip(read(life))) {
-            let lived = (life.first_tick_ms..=life.last_tick_ms).contains(tick);
-            if sample.is_some() && (lived || into.is_none()) {
-                *into = sample;
+        let told = read(life);
+        for (tick, (into, (present, value))) in ticks_ms.iter().zip(merged.iter_mut().zip(told)) {
+            let alive = present && *tick <= life.last_tick_ms;
+            if life.first_tick_ms <= *tick && (alive || !into.0) {
+                *into = (alive, value);
             }
         }
     }
-    merged
+    merged.into_iter().map(|(_, value)| value).collect()
 }
 
 /// What a sample adds to a sum.
