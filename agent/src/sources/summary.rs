@@ -7,6 +7,8 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
+use serde::de::Error as _;
+
 use super::{Figures, Part};
 
 /// Why a body is no summary.
@@ -75,6 +77,11 @@ pub struct Summary {
 ///
 /// [`Error::Json`], [`Error::NoNode`].
 pub fn parse(body: &[u8]) -> Result<Summary, Error> {
+    // A list of the right values would pass for the object that it lacks the names of.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        let source = serde_json::Error::custom("no object");
+        return Err(Error::Json { source });
+    }
     let raw: raw::Summary<'_> =
         serde_json::from_slice(body).map_err(|source| Error::Json { source })?;
     raw::summary(raw)
