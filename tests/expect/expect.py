@@ -3,40 +3,25 @@
 
 It is the second opinion of the end-to-end test: written against the contract, standard library only,
 sharing no code with the product. It reads `NODE/01..NN/{captured_at,stats_summary,metrics_resource}`
-(a folder or a tar archive) and prints JSON lines, sorted by tick and then by path:
+(a folder or a tar archive) and prints JSON lines: first those of the Heapster model API by tick and path,
 
     {"tick": SECONDS, "path": "/api/v1/model/.../metrics/cpu/usage_rate", "value": 14, "float": null}
+    {"tick": SECONDS, "path": ".../metrics/filesystem/usage?labels=resource_id:/", "value": 5, "float": null}
     {"tick": SECONDS, "list": "/api/v1/model/namespaces/shop/pods/", "names": ["a", "b"]}
 
-`tick` is in Unix seconds. A tick without a line for a path has no point there: the output is complete.
-`value` is an integer (ns, bytes, millicores, whole bytes/s); `float` is null, except for network rates.
+then those of the native API by tick and entity, as native.py says. `tick` is in Unix seconds. A tick without a line
+for a path or a metric has no point there: the output is complete, but for /proc (see expect_proc.py).
+`value` is an integer (ns, bytes, millicores, whole bytes/s); `float` is null, except for rates other than CPU.
 
 Ticks. The grid is Unix time in steps of 10 s. Tick 0 is the first grid time not before the first
-capture of the first node; tick k must see capture k+1 of every node, which is checked.
+capture of the first node, and the last tick the first one that sees every capture. A tick sees of each
+node the last capture at or before it, also when the tick before saw it already.
 
-Where values come from.
-* CPU of nodes, pods and containers: the counters of /metrics/resource with their ms stamps. A container's
-  life begins at the `container_start_time_seconds` of the same body; nodes and pods have no life there.
-* Memory of everything, network of pods (and of a node that reports totals), CPU and memory of system
-  containers: /stats/summary, whose stamps are whole seconds.
-* Pods and containers of the two bodies are joined by namespace, pod name and container name. The
-  summary decides what exists: an entity it does not list has no values and is in no list at that tick.
+The rules are written where they are applied: what exists and where values come from in summary.py, which
+measurements count and what their rates are in series.py, sums and lists in heapster.py.
 
-What a series (one field of one entity) answers.
-* A pod is its UID, a container is its name in a pod UID. Both may vanish and come back and go on.
-* A measurement counts when it is later than the last one that counted. An equal stamp changes nothing,
-  an earlier one is late and is ignored.
-* The rate is the change of the counter over the change of the stamp between the last two measurements
-  that counted, and is repeated until the next one.
-* A counter that fell, or a life that began more than 2 s off the one before, is a reset: no rate there,
-  and what came before the reset is forgotten. No rate either when the measurements lie more than
-  90 s apart.
-* What a body leaves out of an entity it lists is held. A container's values are not held into another
-  life of the container. Whatever is more than 90 s old at the tick is absent, never zero.
-
-Sums. A namespace is the sum of its pods and the cluster the sum of its namespaces, of memory/usage and
-of cpu/usage_rate; one pod with a value is enough. CPU rates are whole nanocores inside, so sums add
-those; millicores are rounded down once, at the end.
+Uptime is the tick less the start of the entity, never below zero. It is there when the entity has a value
+of memory, else of CPU, and the start is the one that came with the measurement that is held.
 """
 
 import argparse
@@ -44,222 +29,81 @@ import json
 import sys
 import tarfile
 
-from recording import TraceError, load, utc_ms
+import heapster
+import native
+import summary
+from recording import TraceError, load
+from series import Store
 
 INTERVAL_MS = 10_000
-MAX_AGE_MS = 90_000
-LIFE_TOLERANCE_MS = 2_000
-MODEL = "/api/v1/model"
-MEMORY = {
-    "memory/usage": "usageBytes",
-    "memory/working_set": "workingSetBytes",
-    "memory/rss": "rssBytes",
-}
-NETWORK = {"network/rx": "rxBytes", "network/tx": "txBytes"}
-COUNTERS = {"cpu/usage", *NETWORK}
 
 
 def grid(nodes):
-    """The ticks in ms; fails unless tick k sees exactly capture k+1 of every node."""
-    first = next(iter(nodes.values()))
-    start = -(-first[0][0] // INTERVAL_MS) * INTERVAL_MS
-    ticks = [start + INTERVAL_MS * k for k in range(len(first))]
+    """The ticks in ms; fails when the first one does not see every node."""
+    first = -(-next(iter(nodes.values()))[0][0] // INTERVAL_MS) * INTERVAL_MS
     for node, captures in nodes.items():
-        seen = [sum(captured <= tick for captured, _, _ in captures) for tick in ticks]
-        if seen != list(range(1, len(captures) + 1)):
-            raise TraceError(f"{node}: the ticks see the captures {seen}, not each one once")
-    return ticks
+        if captures[0][0] > first:
+            raise TraceError(f"{node}: its first capture comes after the first tick, {first // 1000}")
+        if sorted(captures, key=lambda capture: capture[0]) != captures:
+            raise TraceError(f"{node}: the captures are not in order")
+    last = max(captures[-1][0] for captures in nodes.values())
+    return list(range(first, last + INTERVAL_MS, INTERVAL_MS))
 
 
-class Series:
-    """One field of one entity: the last measurement that counted, and the rate that came with it."""
+def seen_at(captures, tick):
+    """The last capture at or before a tick: (summary, CPU)."""
+    return [found for captured, *found in captures if captured <= tick][-1]
 
-    def __init__(self, label, events, counts):
-        self.label, self.events, self.counts = label, events, counts
-        self.stamp = self.value = self.life = self.rate = self.held_life = None
 
-    def offer(self, tick, stamp, value, life=None):
-        """Takes in what a body says at `tick` (ms); says whether it counted."""
-        if self.stamp is not None and stamp <= self.stamp:
-            if stamp < self.stamp:
-                self.note(tick, "late", by_ms=self.stamp - stamp)
-            else:
-                self.note(tick, "same_time", same_value=value == self.value)
-            return False
-        self.rate = None
-        if self.stamp is None or not self.counts:
-            pass
-        elif life is not None and self.life is not None and abs(life - self.life) > LIFE_TOLERANCE_MS:
-            self.note(tick, "reset_life", fell=value < self.value, moved_ms=life - self.life)
-        elif value < self.value:
-            self.note(tick, "fell", from_value=self.value, to_value=value)
-        elif stamp - self.stamp > MAX_AGE_MS:
-            self.note(tick, "too_far_apart", gap_ms=stamp - self.stamp)
-        else:
-            self.rate = (value - self.value, stamp - self.stamp)
-        self.stamp, self.value = stamp, value
-        self.life = self.life if life is None else life
-        return True
-
-    def is_fresh(self, tick):
-        """Whether the series has a value at `tick` (ms)."""
-        return self.stamp is not None and tick - self.stamp <= MAX_AGE_MS
-
-    def note(self, tick, event, **more):
-        """Remembers something out of the ordinary, for the reader of --events."""
-        self.events.append({"tick": tick // 1000, "series": self.label, "event": event, **more})
+def uptime_of(tick, entity, fresh):
+    """Uptime in ms of a node, system container, pod or container; None when it has none."""
+    if entity.kind not in ("node", "system", "pod", "container"):
+        return None
+    held = [series for field, series in fresh.items() if summary.GROUPS[field] == "memory"]
+    held = held or [fresh[field] for field in ("cpu_usage_core_nanos",) if field in fresh]
+    if not held:
+        return None
+    start = max(held, key=lambda series: series.stamp).start
+    return None if start is None else max(0, tick - start)
 
 
 class Answers:
-    """Collects the lines of all ticks, and the series behind them."""
+    """The lines of all ticks."""
 
     def __init__(self):
-        self.series, self.lines, self.events = {}, [], []
+        self.store = Store(summary.GROUPS, summary.COUNTERS)
+        self.model, self.native = heapster.Model(), []
 
-    def see(self, tick, entity, path, measured, life=None):
-        """Feeds one entity at one tick and emits its lines.
+    @property
+    def lines(self):
+        """All lines in their order."""
+        model = sorted(self.model.lines, key=lambda line: (line["tick"], line.get("path") or line["list"]))
+        return model + sorted(self.native, key=native.order)
 
-        `measured` is {field: (stamp, value, life) or None}; `life` is what the summary says of the
-        start of the entity. Returns {field: Series} of the fields that have a value.
-        """
-        fresh = {}
-        for field, found in measured.items():
-            series = self.series.get((entity, field))
-            if series is None:
-                series = self.series[entity, field] = Series(
-                    f"{path}/metrics/{field}", self.events, field in COUNTERS
-                )
-            if found is not None:
-                if series.offer(tick, *found):
-                    series.held_life = life
-            elif None not in (life, series.held_life) and abs(life - series.held_life) > LIFE_TOLERANCE_MS:
-                series.stamp = series.value = series.life = series.rate = None
-            elif series.stamp is not None:
-                series.note(tick, "held")
-            if series.is_fresh(tick):
-                fresh[field] = series
-            elif series.stamp is not None:
-                series.note(tick, "too_old", age_ms=tick - series.stamp)
-        for field, series in fresh.items():
-            self.emit(tick, path, field, series.value)
-            if series.rate is None:
-                continue
-            if field == "cpu/usage":
-                self.emit(tick, path, "cpu/usage_rate", nanocores(series.rate) // 10**6)
-            elif field in NETWORK:
-                delta, elapsed = series.rate
-                rate = delta * 1000 / elapsed
-                self.emit(tick, path, field + "_rate", delta * 1000 // elapsed, rate)
-        return fresh
+    @property
+    def events(self):
+        """What was out of the ordinary."""
+        return self.store.events
 
-    def emit(self, tick, path, field, value, exact=None):
-        """Adds a line for one sample."""
-        name = f"{MODEL}{path}/metrics/{field}"
-        self.lines.append({"tick": tick // 1000, "path": name, "value": value, "float": exact})
-
-    def names(self, tick, path, names):
-        """Adds a line for one list."""
-        self.lines.append({"tick": tick // 1000, "list": MODEL + path, "names": sorted(names)})
-
-
-def nanocores(rate):
-    """Whole ns of CPU per second, rounded down, of (delta ns, elapsed ms)."""
-    return rate[0] * 1000 // rate[1]
-
-
-def from_summary(stats, group, fields):
-    """{field: (stamp, value, None) or None} of one group of a summary entry."""
-    found = stats.get(group) or {}
-    return {
-        field: (utc_ms(found["time"]), found[key], None) if found.get(key) is not None else None
-        for field, key in fields.items()
-    }
-
-
-class Totals:
-    """Sums of one namespace or of the cluster at one tick; None until one part has the value."""
-
-    def __init__(self):
-        self.sums = {"memory/usage": None, "cpu/usage_rate": None}
-
-    def add(self, field, value):
-        """Adds one part; None adds nothing."""
-        if value is not None:
-            self.sums[field] = (self.sums[field] or 0) + value
-
-    def emit(self, answers, tick, path):
-        """Adds the lines of the sums that exist."""
-        for field, value in self.sums.items():
-            if value is not None:
-                answers.emit(tick, path, field, value // 10**6 if field == "cpu/usage_rate" else value)
-
-
-def see_node(answers, tick, node, summary, cpu):
-    """One node and its system containers."""
-    stats = summary["node"]
-    measured = from_summary(stats, "memory", MEMORY) | from_summary(stats, "network", NETWORK)
-    answers.see(tick, ("node", node), f"/nodes/{node}", measured | {"cpu/usage": cpu.get(())})
-    system = stats.get("systemContainers") or []
-    for entry in system:
-        measured = from_summary(entry, "memory", MEMORY)
-        measured |= from_summary(entry, "cpu", {"cpu/usage": "usageCoreNanoSeconds"})
-        path = f"/nodes/{node}/freecontainers/{entry['name']}"
-        answers.see(tick, ("sys", node, entry["name"]), path, measured)
-    answers.names(tick, f"/nodes/{node}/freecontainers/", {entry["name"] for entry in system})
-
-
-def see_pod(answers, tick, pod, cpu):
-    """One pod and its containers; returns the pod's fresh series."""
-    space, name, uid = (pod["podRef"][key] for key in ("namespace", "name", "uid"))
-    path = f"/namespaces/{space}/pods/{name}"
-    measured = from_summary(pod, "memory", MEMORY) | from_summary(pod, "network", NETWORK)
-    measured |= {"cpu/usage": cpu.get((space, name))}
-    fresh = answers.see(tick, ("pod", uid), path, measured)
-    containers = {}
-    for entry in pod.get("containers") or []:
-        if entry["name"] in containers:
-            raise TraceError(f"{path} lists the container {entry['name']} twice")
-        containers[entry["name"]] = entry
-        measured = from_summary(entry, "memory", MEMORY)
-        measured |= {"cpu/usage": cpu.get((space, name, entry["name"]))}
-        life = utc_ms(entry["startTime"]) if entry.get("startTime") else None
-        key = ("container", uid, entry["name"])
-        answers.see(tick, key, f"{path}/containers/{entry['name']}", measured, life)
-    answers.names(tick, f"{path}/containers/", containers)
-    return fresh
-
-
-def see_tick(answers, tick, captures):
-    """Everything at one tick; `captures` is {node: (summary, CPU)}."""
-    spaces, cluster = {}, Totals()
-    for node, (summary, cpu) in captures.items():
-        see_node(answers, tick, node, summary, cpu)
-        for pod in summary.get("pods") or []:
-            totals, pods = spaces.setdefault(pod["podRef"]["namespace"], (Totals(), set()))
-            if pod["podRef"]["name"] in pods:
-                raise TraceError(f"pod {pod['podRef']['name']} is listed twice at {tick // 1000}")
-            pods.add(pod["podRef"]["name"])
-            fresh = see_pod(answers, tick, pod, cpu)
-            if "memory/usage" in fresh:
-                totals.add("memory/usage", fresh["memory/usage"].value)
-            if "cpu/usage" in fresh and fresh["cpu/usage"].rate is not None:
-                totals.add("cpu/usage_rate", nanocores(fresh["cpu/usage"].rate))
-    for space, (totals, pods) in spaces.items():
-        totals.emit(answers, tick, f"/namespaces/{space}")
-        answers.names(tick, f"/namespaces/{space}/pods/", pods)
-        for field, value in totals.sums.items():
-            cluster.add(field, value)
-    cluster.emit(answers, tick, "")
-    answers.names(tick, "/nodes/", captures)
-    answers.names(tick, "/namespaces/", spaces)
+    def see(self, tick, captures):
+        """Everything at one tick; `captures` is {node: (summary, CPU)}."""
+        seen = []
+        for node, (body, cpu) in captures.items():
+            for entity in summary.entities(node, body, cpu):
+                fresh = self.store.see(tick, entity)
+                uptime_ms = uptime_of(tick, entity, fresh)
+                seen.append((entity, fresh))
+                self.native += native.lines(tick, entity, fresh, uptime_ms)
+                if heapster.is_shown(entity):
+                    self.model.see(tick, entity, fresh, uptime_ms)
+        heapster.tick_sums_and_lists(self.model, tick, captures, seen)
 
 
 def expect(nodes):
     """The answers of a whole recording, as returned by `load`."""
     answers = Answers()
-    for k, tick in enumerate(grid(nodes)):
-        see_tick(answers, tick, {node: captures[k][1:] for node, captures in nodes.items()})
-    answers.lines.sort(key=lambda line: (line["tick"], line.get("path") or line["list"]))
+    for tick in grid(nodes):
+        answers.see(tick, {node: seen_at(captures, tick) for node, captures in nodes.items()})
     return answers
 
 
@@ -278,7 +122,7 @@ def main():
     args = parser.parse_args()
     try:
         answers = expect(load(args.trace))
-    except (TraceError, OSError, ValueError, tarfile.TarError) as error:
+    except (TraceError, OSError, ValueError, KeyError, tarfile.TarError) as error:
         sys.exit(f"expect.py: {args.trace}: {error}")
     if args.out:
         with open(args.out, "w", encoding="utf-8") as out:

@@ -119,7 +119,7 @@ def load(path):
         if number != len(captures) + 1:
             raise TraceError(f"{node}: folder {len(captures) + 1:02} is missing")
         captured = scaled(files["captured_at"].strip(), 1000, exact=True)
-        summary = json.loads(files["stats_summary"])
+        summary = json.loads(files["stats_summary"], parse_float=Decimal)
         if summary["node"]["nodeName"] != node:
             raise TraceError(f"{node}/{number:02} is of {summary['node']['nodeName']}")
         captures.append((captured, summary, parse_resource(files["metrics_resource"])))
