@@ -1,7 +1,8 @@
-//! A small blocking HTTP/1.1 client for tests, with and without TLS: one request per connection,
-//! one deadline for the whole exchange, everything read is bounded.
+//! A small blocking HTTP/1.1 client for tests, with and without TLS: one request per connection
+//! unless a [`Session`] keeps it, one deadline for the whole exchange, everything read is bounded.
 
 mod answer;
+mod session;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -17,6 +18,7 @@ use crate::deadline::Deadline;
 
 pub use answer::Answer;
 use answer::read_answer;
+pub use session::Session;
 
 /// More than any answer the tests ask for; an endless body ends here.
 const ANSWER_LIMIT_BYTES: usize = 64 << 20;

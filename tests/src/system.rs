@@ -3,6 +3,9 @@
 //! With the driven clock a test steps all of them tick by tick: [`System::tick`] returns when the
 //! tick has been sampled, sent, and is in the aggregator's window.
 
+mod host;
+mod recording;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,14 +19,8 @@ use crate::http1::Answer;
 use crate::pki::Pki;
 use crate::proc::Proc;
 
-/// When the recording begins: the moment of its first frame, Unix ms.
-pub const TRACE_START_MS: u64 = 1_795_332_326_328;
-
-/// The first tick of a 10 s grid at which the recording's first frame is known, Unix ms.
-pub const FIRST_TICK_MS: u64 = 1_795_332_330_000;
-
-/// Ticks of the recording.
-pub const TRACE_TICKS: u64 = 30;
+pub use host::HostFiles;
+pub use recording::{FIRST_TICK_MS, Recording, TRACE_START_MS, TRACE_TICKS, ticks};
 
 /// How far past a tick the clocks are stepped: later than any node's phase.
 const PAST_PHASE_MS: u64 = 500;
@@ -34,24 +31,38 @@ const SOON: Duration = Duration::from_secs(10);
 /// How a system is started.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// What the kubelets answer with.
+    pub recording: Recording,
     /// Nodes of the recording to simulate.
     pub nodes: Vec<String>,
     /// Distance of the ticks, such as `10s`.
     pub interval: String,
-    /// True: every clock stands at [`TRACE_START_MS`] until it is stepped.
+    /// True: every clock stands at the recording's start until it is stepped.
     pub driven: bool,
     /// Further arguments of each kubelet simulator.
     pub sim_args: Vec<String>,
+    /// Further arguments of each agent.
+    pub extra_agent_args: Vec<String>,
+}
+
+impl Options {
+    /// All nodes of a recording, with a driven clock.
+    #[must_use]
+    pub fn replaying(recording: Recording) -> Self {
+        Self {
+            nodes: recording.nodes.clone(),
+            interval: "10s".to_owned(),
+            driven: true,
+            sim_args: Vec::new(),
+            extra_agent_args: Vec::new(),
+            recording,
+        }
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            nodes: vec!["node1".to_owned(), "node2".to_owned()],
-            interval: "10s".to_owned(),
-            driven: true,
-            sim_args: Vec::new(),
-        }
+        Self::replaying(Recording::carried())
     }
 }
 
@@ -188,7 +199,7 @@ impl System {
         let dir = self.text(&format!("kubelet-{name}"));
         std::fs::create_dir_all(&dir)?;
         let clock = if self.options.driven {
-            format!("driven={TRACE_START_MS}")
+            format!("driven={}", self.options.recording.start_ms)
         } else {
             "system".to_owned()
         };
@@ -202,6 +213,11 @@ impl System {
             "--clock",
             &clock,
         ];
+        let archive = self.options.recording.archive.as_ref();
+        let archive = archive.map(|path| path.display().to_string());
+        if let Some(archive) = &archive {
+            args.extend(["--trace", archive]);
+        }
         args.extend(self.options.sim_args.iter().map(String::as_str));
         Ok(Proc::start("kubelet-sim", &args, &[])?)
     }
@@ -217,7 +233,7 @@ impl System {
         let kubelet = format!("https://{}", node.kubelet.addr("kubelet")?);
         let aggregator = format!("https://{}", self.grpc);
         let ca = self.text(&format!("kubelet-{name}/{name}-kubelet-ca.pem"));
-        Ok([
+        let args = [
             "--node-name",
             name,
             "--interval",
@@ -236,9 +252,9 @@ impl System {
             &self.text("kubelet.token"),
             "--admin-listen",
             "127.0.0.1:0",
-        ]
-        .map(str::to_owned)
-        .to_vec())
+        ];
+        let more = self.options.extra_agent_args.iter().map(String::as_str);
+        Ok(args.into_iter().chain(more).map(str::to_owned).collect())
     }
 
     /// Starts a node's agent.
@@ -265,7 +281,7 @@ impl System {
             let clock: Value = serde_json::from_slice(&answer.body).ok()?;
             clock["unix_ms"].as_u64()
         });
-        format!("driven={}", now.unwrap_or(TRACE_START_MS))
+        format!("driven={}", now.unwrap_or(self.options.recording.start_ms))
     }
 
     /// The aggregator.
@@ -277,7 +293,8 @@ impl System {
         self.aggregator.as_ref().context("no aggregator runs")
     }
 
-    /// Steps every clock past a tick; does not wait for the rows.
+    /// Steps every clock past a tick; does not wait for the rows. While the agents read, the
+    /// kubelets stand at the tick itself: a row is what was known then.
     ///
     /// # Errors
     ///
@@ -285,13 +302,16 @@ impl System {
     pub fn step(&self, tick_ms: u64) -> Result<()> {
         let now = tick_ms + PAST_PHASE_MS;
         for node in &self.nodes {
-            node.kubelet.step(now)?;
+            node.kubelet.step(tick_ms)?;
         }
         if let Some(aggregator) = &self.aggregator {
             aggregator.step(now)?;
         }
         for agent in self.nodes.iter().filter_map(|node| node.agent.as_ref()) {
             agent.step(now)?;
+        }
+        for node in &self.nodes {
+            node.kubelet.step(now)?;
         }
         Ok(())
     }
@@ -428,9 +448,4 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
-}
-
-/// The ticks of the recording, Unix ms.
-pub fn ticks() -> impl Iterator<Item = u64> {
-    (0..TRACE_TICKS).map(|k| FIRST_TICK_MS + k * 10_000)
 }

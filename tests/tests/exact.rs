@@ -1,148 +1,205 @@
-//! The whole recording through the real binaries, compared with an independent computation.
+//! Whole recordings through the real binaries, compared with an independent computation.
 
 #![expect(
     clippy::unwrap_used,
     reason = "helpers of tests: what cannot go on has failed"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 
-use serde_json::Value;
-use testkit::rfc3339;
-use testkit::system::{Options, System, ticks};
+use testkit::exact::{Asker, Cells, Expected, Found, Points, Script};
+use testkit::system::{HostFiles, Options, Recording, System};
 
-type Paths = BTreeMap<String, BTreeMap<u64, (u64, Option<f64>)>>;
-type Lists = BTreeMap<String, BTreeMap<u64, Vec<String>>>;
+/// As many as the build machines have cores.
+const CONNECTIONS: usize = 2;
 
-/// What the script says: points by path and tick, names by list and tick (both Unix s).
-fn expectations() -> (Paths, Lists) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new("python3")
-        .arg(root.join("expect/expect.py"))
-        .arg(root.join("fixtures/kubelet-1.36/trace.tar.gz"))
-        .output()
-        .expect("python3 runs the expectation script: install python3");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let (mut paths, mut lists) = (Paths::new(), Lists::new());
-    for line in String::from_utf8(output.stdout).unwrap().lines() {
-        let line: Value = serde_json::from_str(line).unwrap();
-        let tick = line["tick"].as_u64().unwrap();
-        if let Some(path) = line["path"].as_str() {
-            let point = (line["value"].as_u64().unwrap(), line["float"].as_f64());
-            paths
-                .entry(path.to_owned())
-                .or_default()
-                .insert(tick, point);
-        } else {
-            let names = line["names"].as_array().unwrap();
-            let names = names
-                .iter()
-                .map(|n| n.as_str().unwrap().to_owned())
-                .collect();
-            let list = line["list"].as_str().unwrap().to_owned();
-            lists.entry(list).or_default().insert(tick, names);
+/// What comes from the kubelet: all but the host's own figures.
+fn is_of_kubelet(metric: &str) -> bool {
+    !is_of_host(metric)
+}
+
+/// What comes from /proc.
+fn is_of_host(metric: &str) -> bool {
+    let prefixes = ["host_", "disk_", "interface_"];
+    prefixes.iter().any(|prefix| metric.starts_with(prefix))
+}
+
+fn archive(recording: &Recording) -> &Path {
+    recording.archive.as_deref().unwrap()
+}
+
+fn asker(system: &System) -> Asker {
+    let http = system.aggregator().unwrap().addr("http").unwrap();
+    Asker::new(http, CONNECTIONS)
+}
+
+/// Compares the series of the model API: within one tick, or all ticks of the window.
+fn compare_series(found: &mut Found, asker: &mut Asker, expected: &Expected, ticks: &[u64]) {
+    let paths: Vec<&String> = expected.paths.keys().collect();
+    let one = match ticks {
+        [tick] => Some(*tick),
+        _ => None,
+    };
+    match asker.points(&paths, one) {
+        Ok(answers) => {
+            for ((path, expected), answered) in expected.paths.iter().zip(&answers) {
+                found.points(path, ticks, expected, answered);
+            }
+        }
+        Err(error) => found.broken("series", &format!("{error:#}")),
+    }
+}
+
+/// Compares the lists of the model API as they are now; a list that the script does not speak of
+/// at this tick is empty.
+fn compare_lists(found: &mut Found, asker: &mut Asker, expected: &Expected, tick: u64) {
+    let paths: Vec<&String> = expected.lists.keys().collect();
+    match asker.lists(&paths) {
+        Ok(answers) => {
+            for ((path, expected), answered) in expected.lists.iter().zip(&answers) {
+                let names = expected.get(&tick).map(Vec::as_slice).unwrap_or_default();
+                found.list(tick, path, names, answered);
+            }
+        }
+        Err(error) => found.broken("lists", &format!("{error:#}")),
+    }
+}
+
+/// Compares everything that the native API says, with one request for each node: within one tick,
+/// or all ticks of the window.
+fn compare_nodes(
+    found: &mut Found,
+    asker: &mut Asker,
+    expected: &Expected,
+    ticks: &[u64],
+    wanted: fn(&str) -> bool,
+) {
+    let one = match ticks {
+        [tick] => Some(*tick),
+        _ => None,
+    };
+    let none = Cells::new();
+    for (node, expected) in &expected.nodes {
+        let answered = match asker.cells(node, one, wanted) {
+            Ok(answered) => answered,
+            Err(error) => {
+                found.broken("values", &format!("{error:#}"));
+                continue;
+            }
+        };
+        if one.is_some() && answered.len() > 1 {
+            found.broken("values", &format!("{node}: more than one tick"));
+        }
+        for (tick, answered) in &answered {
+            let expected = expected.get(tick).unwrap_or(&none);
+            found.cells(node, *tick, expected, answered);
+        }
+        for tick in ticks.iter().filter(|tick| !answered.contains_key(tick)) {
+            found.broken("values", &format!("{node} has no tick {tick}"));
         }
     }
-    (paths, lists)
 }
 
-/// Points of an answer of the model API by tick, Unix s.
-fn points(answer: &Value) -> BTreeMap<u64, (u64, Option<f64>)> {
-    let metrics = answer["metrics"].as_array().unwrap();
-    let points: BTreeMap<_, _> = metrics
-        .iter()
-        .map(|p| {
-            let tick = rfc3339::parse(p["timestamp"].as_str().unwrap()).unwrap();
-            (
-                tick / 1000,
-                (p["value"].as_u64().unwrap(), p["floatValue"].as_f64()),
-            )
-        })
-        .collect();
-    assert_eq!(points.len(), metrics.len(), "a point twice: {answer}");
-    points
+#[expect(clippy::print_stderr, reason = "how much the test has looked at")]
+fn assert_right(name: &str, found: &Found, at_least: u64) {
+    assert!(found.is_right(), "{name}: {found}");
+    let compared = found.compared();
+    assert!(compared >= at_least, "{name}: only {compared} comparisons");
+    eprintln!("{name}: {compared} comparisons");
 }
 
-fn same(a: Option<&(u64, Option<f64>)>, b: Option<&(u64, Option<f64>)>) -> bool {
-    let float = |p: &(u64, Option<f64>)| p.1.unwrap_or(-1.0);
-    match (a, b) {
-        (Some(a), Some(b)) => a.0 == b.0 && (float(a) - float(b)).abs() <= 1e-9 * float(a).abs(),
-        (a, b) => a.is_none() && b.is_none(),
+/// Replays a recording and compares at every tick, and the window at the end.
+fn replay(name: &str, at_least: u64) {
+    let recording = Recording::named(name).unwrap();
+    let expected = Expected::of(Script::Kubelet, archive(&recording)).unwrap();
+    let system = System::start(Options::replaying(recording.clone())).unwrap();
+    let (mut asker, mut found) = (asker(&system), Found::default());
+    for tick in recording.ticks() {
+        system.tick(tick).unwrap();
+        compare_series(&mut found, &mut asker, &expected, &[tick]);
+        compare_lists(&mut found, &mut asker, &expected, tick);
+        compare_nodes(&mut found, &mut asker, &expected, &[tick], is_of_kubelet);
     }
+    let all: Vec<u64> = recording.ticks().collect();
+    compare_series(&mut found, &mut asker, &expected, &all);
+    compare_nodes(&mut found, &mut asker, &expected, &all, is_of_kubelet);
+    assert_right(name, &found, at_least);
 }
 
-/// Scenario: two nodes replay the recording: pods appear, vanish, restart and come back.
-/// Guarantees: at every tick each metric of every node, system container, pod and container, and
-/// each sum, is what the script computes, is absent where the script says so, and every list names
-/// exactly what is there; and the window, read as a whole at the end, says the same again.
+/// Scenario: two nodes, captured every ten seconds for five minutes: pods appear, vanish, restart
+/// and come back.
+/// Guarantees: at every tick each metric of every entity, each sum and each list is what the
+/// script computes and is absent where it says so, in both APIs; and the window, read as a whole
+/// at the end, says the same again.
 #[test]
-fn every_value_at_every_tick_is_the_independently_computed_one() {
-    let (paths, lists) = expectations();
-    assert!(paths.len() > 100, "the script found {} series", paths.len());
-    let system = System::start(Options::default()).unwrap();
-    let mut wrong: BTreeSet<String> = BTreeSet::new();
-    let mut compared = 0;
-    for tick_ms in ticks() {
-        system.tick(tick_ms).unwrap();
-        let tick = tick_ms / 1000;
-        let time = rfc3339::format(tick_ms);
-        for (path, expected) in &paths {
-            let found = points(
-                &system
-                    .json(&format!("{path}?start={time}&end={time}"))
-                    .unwrap(),
-            );
-            if !same(expected.get(&tick), found.get(&tick)) || found.len() > 1 {
-                let (e, f) = (expected.get(&tick), found.get(&tick));
-                wrong.insert(format!("{tick} {path}: expected {e:?}, found {f:?}"));
-            }
-            compared += 1;
-        }
-        for (list, expected) in &lists {
-            let found = system.json(list).unwrap();
-            let expected = expected.get(&tick).cloned().unwrap_or_default();
-            if found != serde_json::json!(expected) {
-                wrong.insert(format!(
-                    "{tick} {list}: expected {expected:?}, found {found}"
-                ));
-            }
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "{} of {compared} differ:\n{}",
-        wrong.len(),
-        some(&wrong)
-    );
-    for (path, expected) in &paths {
-        let found = points(&system.json(path).unwrap());
-        let equal = found.len() == expected.len()
-            && expected
-                .iter()
-                .all(|(tick, point)| same(Some(point), found.get(tick)));
-        if !equal {
-            wrong.insert(format!("{path}: expected {expected:?}, found {found:?}"));
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "{} whole series differ:\n{}",
-        wrong.len(),
-        some(&wrong)
-    );
+fn every_value_of_two_nodes_is_the_independently_computed_one() {
+    replay("trace", 80_000);
 }
 
-fn some(wrong: &BTreeSet<String>) -> String {
-    wrong
-        .iter()
-        .take(20)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join("\n")
+/// Scenario: one node with 51 pods, six captures ten seconds apart.
+/// Guarantees: as above.
+#[test]
+fn every_value_of_a_full_node_is_the_independently_computed_one() {
+    replay("pods-51", 65_000);
+}
+
+/// Scenario: one node with pressure figures and swap, captured every 12 to 48 seconds: most ticks
+/// see what the tick before saw.
+/// Guarantees: as above.
+#[test]
+fn every_value_of_a_slow_node_is_the_independently_computed_one() {
+    replay("cgroup-v2", 100_000);
+}
+
+/// Scenario: the agent's /proc is a directory that holds the next recorded frame at every tick.
+/// Guarantees: at every tick each of the host's figures, of each disk and each interface is what
+/// the script computes, and nothing else is there; and so in the window at the end.
+#[test]
+fn every_figure_of_the_host_is_the_independently_computed_one() {
+    let recording = Recording::named("cgroup-v2").unwrap();
+    let expected = Expected::of(Script::Proc, archive(&recording)).unwrap();
+    let files = HostFiles::load(archive(&recording), "node3").unwrap();
+    let proc_root = tempfile::tempdir().unwrap();
+    files.show(0, proc_root.path()).unwrap();
+    let mut options = Options::replaying(recording.clone());
+    let root = proc_root.path().display().to_string();
+    options.extra_agent_args = vec!["--proc-root".to_owned(), root];
+    let system = System::start(options).unwrap();
+    let (mut asker, mut found) = (asker(&system), Found::default());
+    let ticks: Vec<u64> = recording.ticks().take(files.frame_count()).collect();
+    for (frame, &tick) in ticks.iter().enumerate() {
+        files.show(frame, proc_root.path()).unwrap();
+        system.tick(tick).unwrap();
+        compare_nodes(&mut found, &mut asker, &expected, &[tick], is_of_host);
+    }
+    compare_nodes(&mut found, &mut asker, &expected, &ticks, is_of_host);
+    assert_right("proc", &found, 3_500);
+}
+
+/// The comparison sees what is missing, what is more and what is another value.
+#[test]
+fn a_series_that_nobody_sampled_would_be_noticed() {
+    let recording = Recording::named("pods-51").unwrap();
+    let system = System::start(Options::replaying(recording.clone())).unwrap();
+    let (mut asker, mut found) = (asker(&system), Found::default());
+    system.tick(recording.first_tick_ms).unwrap();
+    let mut expected = Expected::of(Script::Kubelet, archive(&recording)).unwrap();
+    let path = "/api/v1/model/nodes/node1/metrics/memory/usage";
+    let points = std::mem::take(expected.paths.get_mut(path).unwrap());
+    expected.paths = [(path.to_owned(), points)].into();
+    compare_series(
+        &mut found,
+        &mut asker,
+        &expected,
+        &[recording.first_tick_ms],
+    );
+    assert!(found.is_right(), "{found}");
+    *expected.paths.get_mut(path).unwrap() = Points::new();
+    compare_series(
+        &mut found,
+        &mut asker,
+        &expected,
+        &[recording.first_tick_ms],
+    );
+    assert_eq!(found.to_string().lines().next(), Some("1 of 2 differ"));
 }

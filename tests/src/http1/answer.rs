@@ -74,6 +74,25 @@ pub(super) fn read_answer(raw: &[u8]) -> Result<Answer, Error> {
     Ok(answer)
 }
 
+/// Whether the answer has come to the end that its header gives it; one without such an end lasts
+/// until the connection is closed.
+pub(super) fn is_whole(raw: &[u8]) -> bool {
+    let Some(end) = raw.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return false;
+    };
+    let head = raw.get(..end).unwrap_or_default().to_ascii_lowercase();
+    let head = String::from_utf8_lossy(&head);
+    let field = |name: &str| {
+        let mut lines = head.split("\r\n").skip(1);
+        lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+    };
+    if field("transfer-encoding") == Some("chunked") {
+        return raw.ends_with(b"0\r\n\r\n") && read_answer(raw).is_ok();
+    }
+    let length = field("content-length").and_then(|text| text.parse().ok());
+    length.is_some_and(|length: usize| raw.len() >= end.saturating_add(4).saturating_add(length))
+}
+
 fn unchunk(mut rest: &[u8]) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     loop {
@@ -106,7 +125,24 @@ fn unchunk(mut rest: &[u8]) -> Result<Vec<u8>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Error, read_answer};
+    use super::{Error, is_whole, read_answer};
+
+    #[test]
+    fn the_header_says_where_an_answer_ends() {
+        let parts: [(&[u8], &[u8]); 3] = [
+            (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na", b"b"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", b"\r\n"),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n0\r\n\r\n",
+                b"x\r\n0\r\n\r\n",
+            ),
+        ];
+        for (part, rest) in parts {
+            assert!(!is_whole(part), "{}", part.escape_ascii());
+            assert!(is_whole(&[part, rest].concat()), "{}", part.escape_ascii());
+        }
+        assert!(!is_whole(b"HTTP/1.1 200 OK\r\n\r\nabc"));
+    }
 
     #[test]
     fn bodies_are_read_by_length_by_chunks_and_to_the_end() {

@@ -9,7 +9,7 @@ use super::roster::{self, Copy, Roster};
 use super::summary::{self, Pass};
 use super::{Error, Recorded, Trace};
 
-/// The time between two frames of the recording; the pause between its end and its beginning.
+/// The pause between a recording's end and its beginning, and the unit of its length.
 const FRAME_MS: u64 = 10_000;
 
 /// How a recording is replayed.

@@ -98,14 +98,20 @@ impl Roster {
     }
 
     /// The pods that stand for the recorded pod at `path` in a loop: the recorded one first, then
-    /// its copies; none when the replay is scaled below the recording, and none for a pod that no
-    /// recorded summary lists.
+    /// its copies; none when the replay is scaled below the recording. A pod that no recorded summary
+    /// lists is shown as it was, in the first loop of a replay that is not scaled.
     pub(super) fn shown(&self, path: &str, loop_index: u32) -> Vec<Shown> {
-        self.pods.get(path).map_or_else(Vec::new, |pod| {
-            (0..self.copies(pod))
+        match self.pods.get(path) {
+            Some(pod) => (0..self.copies(pod))
                 .map(|copy| self.life(path, pod, copy, loop_index))
-                .collect()
-        })
+                .collect(),
+            None if self.changes_names(loop_index) => Vec::new(),
+            None => vec![Shown {
+                name: path.rsplit('/').next().unwrap_or_default().to_owned(),
+                uid: String::new(),
+                copy: Copy::RECORDED,
+            }],
+        }
     }
 
     /// Whether names, numbers or order can differ from the recording's.

@@ -1,0 +1,96 @@
+//! Recorded files of a node's /proc, shown to an agent frame by frame.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+/// More than a hundred times what the fixtures hold.
+const UNPACKED_LIMIT_BYTES: u64 = 64 << 20;
+
+/// The files of one node: per frame, by path below /proc.
+#[derive(Clone, Debug)]
+pub struct HostFiles {
+    frames: Vec<BTreeMap<PathBuf, Vec<u8>>>,
+}
+
+impl HostFiles {
+    /// Reads `proc/NODE/NN/...` of an archive.
+    ///
+    /// # Errors
+    ///
+    /// When the archive cannot be read or has no such files.
+    pub fn load(archive: &Path, node: &str) -> Result<Self> {
+        let file = std::fs::File::open(archive).with_context(|| archive.display().to_string())?;
+        let plain = flate2::read::GzDecoder::new(file).take(UNPACKED_LIMIT_BYTES);
+        let prefix = Path::new("proc").join(node);
+        let mut frames: BTreeMap<PathBuf, BTreeMap<PathBuf, Vec<u8>>> = BTreeMap::new();
+        for entry in tar::Archive::new(plain).entries()? {
+            let mut entry = entry?;
+            let path = entry.path()?.into_owned();
+            let Ok(below) = path.strip_prefix(&prefix) else {
+                continue;
+            };
+            let mut parts = below.iter();
+            let (Some(number), rest) = (parts.next(), parts.as_path()) else {
+                continue;
+            };
+            if entry.header().entry_type().is_file() && rest.file_name().is_some() {
+                let mut body = Vec::new();
+                entry.read_to_end(&mut body)?;
+                let frame = frames.entry(PathBuf::from(number)).or_default();
+                frame.insert(rest.to_path_buf(), body);
+            }
+        }
+        ensure!(!frames.is_empty(), "no files of {node}'s /proc in it");
+        Ok(Self {
+            frames: frames.into_values().collect(),
+        })
+    }
+
+    /// How many frames there are; at least 1.
+    #[must_use]
+    pub fn frame_count(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Writes the files of a frame, counted from 0, into a directory that stands for /proc.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such frame or a file cannot be written.
+    pub fn show(&self, frame: usize, dir: &Path) -> Result<()> {
+        let files = self.frames.get(frame).context("no such frame")?;
+        for (name, body) in files {
+            let path = dir.join(name);
+            std::fs::create_dir_all(path.parent().unwrap_or(dir))?;
+            std::fs::write(&path, body)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HostFiles;
+    use crate::system::Recording;
+
+    #[test]
+    fn each_frame_replaces_the_one_before() {
+        let archive = Recording::named("cgroup-v2").unwrap().archive.unwrap();
+        let files = HostFiles::load(&archive, "node3").unwrap();
+        assert_eq!(files.frame_count(), 18);
+        let dir = tempfile::tempdir().unwrap();
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        files.show(0, dir.path()).unwrap();
+        assert_eq!(read("uptime"), "373.33 177.01\n");
+        let boot = read("sys/kernel/random/boot_id");
+        files.show(17, dir.path()).unwrap();
+        assert_eq!(read("uptime"), "770.33 219.15\n");
+        assert_eq!(read("sys/kernel/random/boot_id"), boot);
+        assert!(read("net/dev").contains("cni0"));
+        assert!(files.show(18, dir.path()).is_err());
+        assert!(HostFiles::load(&archive, "node1").is_err());
+    }
+}
