@@ -1,6 +1,7 @@
 //! What people and programs read over HTTP.
 //!
 //! * `model`: the Heapster model API, byte for byte;
+//! * `health`: `/healthz`;
 //! * `scraper`: the API of the Dashboard's metrics scraper;
 //! * `stream`: Cairn's own JSON for the page, once or as server-sent events;
 //! * `values`: every value of one node;
@@ -11,6 +12,8 @@
 
 mod answer;
 mod gate;
+mod health;
+mod labels;
 mod model;
 mod page;
 mod path;
@@ -132,21 +135,55 @@ async fn other(State(api): State<Api>, request: Request) -> Response {
         uri: parts.uri,
         headers: parts.headers,
     };
-    match path::Segments::parse(asked.uri.path()) {
-        Err(cleaned) => answer::moved(&cleaned, asked.uri.query()),
-        Ok(segments) => match segments.as_strs().as_slice() {
-            ["healthz"] => model::healthz(&api, &asked.method),
-            ["api", "v1", "model" | "dashboard", ..] | ["api", "cairn", "v1", "values"] => {
-                series_of(api, asked, segments).await
+    let segments = match path::Segments::parse(asked.uri.path()) {
+        Ok(segments) => segments,
+        Err(cleaned) => return answer::moved(&cleaned, asked.uri.query()),
+    };
+    if let ["healthz", rest @ ..] = segments.as_strs().as_slice() {
+        let found = health::answer(&api, &asked.method, asked.uri.query(), rest);
+        return found.unwrap_or_else(|| page::answer(&asked.method, &["healthz"]));
+    }
+    if let Some(work) = Large::of(&segments) {
+        return large(api, asked, segments, work).await;
+    }
+    page::answer(&asked.method, &segments.as_strs())
+}
+
+/// Routes that may read much of the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Large {
+    Model,
+    Scraper,
+    Values,
+}
+
+impl Large {
+    fn of(segments: &path::Segments) -> Option<Self> {
+        let readings = segments.readings();
+        readings
+            .iter()
+            .find_map(|reading| match reading.as_slice() {
+                ["api", "v1", "model", ..] => Some(Large::Model),
+                ["api", "v1", "dashboard", ..] => Some(Large::Scraper),
+                ["api", "cairn", "v1", "values"] => Some(Large::Values),
+                _ => None,
+            })
+    }
+
+    fn answer(self, api: &Api, asked: &Asked, segments: &path::Segments) -> Response {
+        match self {
+            Large::Model => model::answer(api, asked, segments),
+            Large::Values => values::answer(api, asked),
+            Large::Scraper => {
+                scraper::answer(api, asked, segments.as_strs().get(3..).unwrap_or_default())
             }
-            rest => page::answer(&asked.method, rest),
-        },
+        }
     }
 }
 
 /// Answers what may read much of the window, on a thread of its own: a list of a thousand pods
 /// must not keep the tasks of the agents waiting.
-async fn series_of(api: Api, asked: Asked, segments: path::Segments) -> Response {
+async fn large(api: Api, asked: Asked, segments: path::Segments, work: Large) -> Response {
     let turns = Arc::clone(&api.turns);
     let Ok(Ok(turn)) = timeout(TURN_WITHIN, turns.acquire_owned()).await else {
         api.metrics.busy.inc();
@@ -155,11 +192,7 @@ async fn series_of(api: Api, asked: Asked, segments: path::Segments) -> Response
     let answered = tasks::blocking("query", move || {
         // Held until the work is done, also when nobody waits for it any more.
         let _turn = turn;
-        match segments.as_strs().as_slice() {
-            ["api", "v1", "model", rest @ ..] => model::answer(&api, &asked, rest),
-            ["api", "cairn", ..] => values::answer(&api, &asked),
-            rest => scraper::answer(&api, &asked, rest.get(3..).unwrap_or_default()),
-        }
+        work.answer(&api, &asked, &segments)
     });
     answered.await.unwrap_or_else(|_| answer::failed())
 }

@@ -2,8 +2,10 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
+
+use super::Asked;
 
 /// Text, such as errors.
 pub(super) fn text(status: StatusCode, body: impl Into<String>) -> Response {
@@ -78,6 +80,29 @@ pub(super) fn not_get(method: &Method) -> Option<Response> {
         .headers_mut()
         .insert(header::ALLOW, HeaderValue::from_static("GET"));
     Some(response)
+}
+
+/// The refusal of a client that does not take JSON; `None` when it does. One `Accept` among several
+/// that allows it is enough.
+pub(super) fn not_json(headers: &HeaderMap) -> Option<Response> {
+    let mut accepts = headers.get_all(header::ACCEPT).iter().peekable();
+    let takes_json = accepts.peek().is_none()
+        || accepts.any(|accept| {
+            accept.to_str().is_ok_and(|accept| {
+                accept.is_empty() || accept.contains("*/*") || accept.contains(JSON)
+            })
+        });
+    (!takes_json).then(|| text(StatusCode::NOT_ACCEPTABLE, "406: Not Acceptable"))
+}
+
+/// `None` for a GET of a client that takes JSON; otherwise the refusal.
+pub(super) fn not_for_json_get(asked: &Asked) -> Option<Response> {
+    not_get(&asked.method).or_else(|| not_json(&asked.headers))
+}
+
+/// There is no such path below one that is served.
+pub(super) fn no_page() -> Response {
+    text(StatusCode::NOT_FOUND, "404: Page Not Found")
 }
 
 /// Marks an answer over several nodes, some of which count with held values.

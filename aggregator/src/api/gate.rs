@@ -14,6 +14,7 @@ use axum::response::Response;
 use http::{StatusCode, header};
 
 use super::answer;
+use super::path::Segments;
 
 /// The rules of one listener.
 #[derive(Clone, Debug)]
@@ -40,10 +41,17 @@ impl Gate {
     }
 
     fn admits_path(&self, path: &str) -> bool {
+        // What is redirected is asked again under its clean path, and judged then.
+        let Ok(segments) = Segments::parse(path) else {
+            return true;
+        };
+        // Every spelling of a path is judged as the path that it means.
+        let [_, meant] = segments.readings();
         self.loopback
-            || path.trim_end_matches('/') == "/healthz"
-            || path.starts_with("/api/v1/model")
-            || path.starts_with("/api/v1/dashboard")
+            || matches!(
+                meant.as_slice(),
+                ["healthz"] | ["healthz", "healthz"] | ["api", "v1", "model" | "dashboard", ..]
+            )
     }
 }
 
@@ -107,12 +115,21 @@ mod tests {
         for good in [
             "/healthz",
             "/healthz/",
+            "/healthz/healthz",
+            "/api/v1/model%2Fnodes",
             "/api/v1/model/nodes/",
             "/api/v1/dashboard/nodes/n",
         ] {
             assert!(gate.admits_path(good), "{good}");
         }
-        for bad in ["/", "/api/cairn/v1/stream", "/metrics", "/healthzz"] {
+        for bad in [
+            "/",
+            "/api/cairn/v1/stream",
+            "/api/cairn/v1%2Fstream",
+            "/metrics",
+            "/healthzz",
+            "/api/v1/modelling",
+        ] {
             assert!(!gate.admits_path(bad), "{bad}");
         }
     }

@@ -7,17 +7,16 @@ use std::collections::HashMap;
 
 use axum::response::Response;
 use cairn_proto::catalogue::HeapsterMetric;
-use http::{Method, StatusCode, header};
+use http::StatusCode;
 use serde::Serialize;
 
+use super::labels::Pairs;
+use super::path::Segments;
 use super::route::{Route, Target};
 use super::series::{Point, metric_names, of_named, pods_by_name, points};
-use super::{Api, Asked, answer, path, time};
+use super::{Api, Asked, answer, labels, path, time};
 use crate::query::{Bounds, View};
 use crate::store::{Entity, Selector};
-
-/// Age of the newest row at which `/healthz` fails, ms: three of the reference's own minutes.
-const HEALTHY_MS: u64 = 180_000;
 
 #[derive(Serialize)]
 struct MetricResult {
@@ -59,12 +58,27 @@ impl From<&[Point]> for MetricResult {
     }
 }
 
+/// What is asked of a metric beside its name.
+pub(super) struct Wanted {
+    /// Which ticks.
+    pub(super) bounds: Bounds,
+    // Which part of a metric that has parts; empty when none was asked for.
+    labels: Pairs,
+}
+
 /// Answers a request below `/api/v1/model`.
-pub(super) fn answer(api: &Api, asked: &Asked, segments: &[&str]) -> Response {
-    let Some(route) = Route::parse(segments) else {
-        return answer::text(StatusCode::NOT_FOUND, "404: Page Not Found");
+pub(super) fn answer(api: &Api, asked: &Asked, segments: &Segments) -> Response {
+    let readings = segments.readings();
+    let route = readings
+        .iter()
+        .find_map(|reading| match reading.as_slice() {
+            ["api", "v1", "model", rest @ ..] => Route::parse(rest),
+            _ => None,
+        });
+    let Some(route) = route else {
+        return answer::no_page();
     };
-    if let Some(refusal) = answer::not_get(&asked.method).or_else(|| not_json(asked)) {
+    if let Some(refusal) = answer::not_for_json_get(asked) {
         return refusal;
     }
     let view = api.view();
@@ -81,11 +95,9 @@ pub(super) fn answer(api: &Api, asked: &Asked, segments: &[&str]) -> Response {
             names(&view, &Selector::Containers { namespace, pod })
         }
         Route::MetricNames(target) => answer::pretty(&metric_names(&view, target)),
-        Route::Metric(target, metric) => match bounds(asked.uri.query()) {
-            Ok(bounds) => {
-                let found = HeapsterMetric::find(&metric);
-                let points =
-                    found.map_or_else(Vec::new, |metric| points(&view, target, metric, bounds));
+        Route::Metric(target, metric) => match wanted(asked.uri.query()) {
+            Ok(wanted) => {
+                let points = metric_points(&view, target, &metric, &wanted);
                 let response = answer::pretty(&MetricResult::from(points.as_slice()));
                 match target {
                     Target::Cluster | Target::Namespace(_) => {
@@ -100,10 +112,10 @@ pub(super) fn answer(api: &Api, asked: &Asked, segments: &[&str]) -> Response {
             namespace,
             pods,
             metric,
-        } => match bounds(asked.uri.query()) {
-            Ok(bounds) => {
+        } => match wanted(asked.uri.query()) {
+            Ok(wanted) => {
                 let names = pods.split(',');
-                let list = pod_list(&view, namespace, names, &metric, bounds);
+                let list = pod_list(&view, namespace, names, &metric, &wanted);
                 answer::with_missing(answer::compact(&list), view.nodes_missing())
             }
             Err(refusal) => *refusal,
@@ -111,32 +123,13 @@ pub(super) fn answer(api: &Api, asked: &Asked, segments: &[&str]) -> Response {
     }
 }
 
-/// `/healthz`: fails while there is nothing young to show.
-pub(super) fn healthz(api: &Api, method: &Method) -> Response {
-    if let Some(refusal) = answer::not_get(method) {
-        return refusal;
+/// The points of one thing's metric. No metric here has parts, and one without parts has nothing
+/// to say of a part.
+fn metric_points(view: &View, target: Target<'_>, metric: &str, wanted: &Wanted) -> Vec<Point> {
+    match HeapsterMetric::find(metric) {
+        Some(metric) if wanted.labels.is_empty() => points(view, target, metric, wanted.bounds),
+        _ => Vec::new(),
     }
-    let now_ms = api.clock.unix_ms();
-    let newest = api
-        .store
-        .nodes()
-        .into_iter()
-        .map(|n| n.arrived_ms)
-        .max()
-        .unwrap_or(0);
-    if newest == 0 {
-        let body = "no agent has delivered anything yet: are agents running, and is this their aggregator?";
-        return answer::text(StatusCode::INTERNAL_SERVER_ERROR, body);
-    }
-    let age_ms = now_ms.saturating_sub(newest);
-    if age_ms > HEALTHY_MS {
-        let body = format!(
-            "the newest row is {} s old: see /readyz?verbose on the admin listener",
-            age_ms / 1000
-        );
-        return answer::text(StatusCode::INTERNAL_SERVER_ERROR, body);
-    }
-    answer::text(StatusCode::OK, "ok")
 }
 
 /// Every item on the ticks of the sums, since their readers add them up by second.
@@ -145,10 +138,10 @@ fn pod_list<'a>(
     namespace: &str,
     names: impl Iterator<Item = &'a str>,
     metric: &str,
-    bounds: Bounds,
+    wanted: &Wanted,
 ) -> MetricResultList {
-    let ticks = view.ticks(view.published_ms(), bounds);
-    let metric = HeapsterMetric::find(metric);
+    let ticks = view.ticks(view.published_ms(), wanted.bounds);
+    let metric = HeapsterMetric::find(metric).filter(|_| wanted.labels.is_empty());
     let pods = pods_by_name(view, namespace);
     // A name that is listed again is answered again, and computed once.
     let mut known: HashMap<&str, Vec<Point>> = HashMap::new();
@@ -203,31 +196,17 @@ fn all_keys(view: &View) -> Vec<String> {
     keys
 }
 
-/// `start` and `end` of the query, both inclusive.
-pub(super) fn bounds(query: Option<&str>) -> Result<Bounds, Box<Response>> {
-    let read = |name: &str, absent: u64| {
-        match path::parameter(query, name) {
-        None => Ok(absent),
-        Some(text) if text.is_empty() => Ok(absent),
-        Some(text) => time::parse(&text).ok_or_else(|| {
-            let body = format!(
-                "timestamp argument cannot be parsed: {name} must be an RFC 3339 time such as 2026-11-22T07:30:20Z"
-            );
-            Box::new(answer::text(StatusCode::BAD_REQUEST, body))
-        }),
-    }
-    };
-    Ok(Bounds {
-        start_ms: read("start", 0)?,
-        end_ms: read("end", u64::MAX)?,
-    })
-}
-
-/// The refusal of a client that does not take JSON.
-fn not_json(asked: &Asked) -> Option<Response> {
-    let accept = asked.headers.get(header::ACCEPT)?;
-    let takes_json = accept.to_str().is_ok_and(|accept| {
-        accept.is_empty() || accept.contains("*/*") || accept.contains("application/json")
-    });
-    (!takes_json).then(|| answer::text(StatusCode::NOT_ACCEPTABLE, "406: Not Acceptable"))
+/// `start`, `end` and `labels` of the query, or the refusal of what cannot be read.
+pub(super) fn wanted(query: Option<&str>) -> Result<Wanted, Box<Response>> {
+    let read = |name: &str| path::parameter(query, name);
+    let refusal = |body| Box::new(answer::text(StatusCode::BAD_REQUEST, body));
+    let bounds = time::bounds(read("start").as_deref(), read("end").as_deref());
+    let bounds = bounds.map_err(|name| {
+        refusal(format!(
+            "timestamp argument cannot be parsed: {name} must be an RFC 3339 time such as \
+             2026-11-22T07:30:20Z, with the + of an offset written as %2B"
+        ))
+    })?;
+    let labels = labels::parse(&read("labels").unwrap_or_default()).map_err(refusal)?;
+    Ok(Wanted { bounds, labels })
 }

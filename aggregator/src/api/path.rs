@@ -9,34 +9,59 @@ impl Segments {
     ///
     /// # Errors
     ///
-    /// A path with `//` in it is answered by a redirect to this one, without.
+    /// A path with empty segments or dots for segments is answered by a redirect to this one,
+    /// without.
     pub(super) fn parse(path: &str) -> Result<Self, String> {
-        // Browsers read a backslash as a slash, so that `/\\x//` would lead to another host.
-        if path.contains("//") && !path.contains('\\') {
-            let mut cleaned = String::with_capacity(path.len());
-            for c in path.chars().filter({
-                let mut slash = false;
-                move |c| {
-                    let twice = slash && *c == '/';
-                    slash = *c == '/';
-                    !twice
-                }
-            }) {
-                cleaned.push(c);
-            }
-            return Err(cleaned);
+        let raw: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+        let segments: Vec<String> = raw.iter().map(|segment| decode(segment)).collect();
+        let (last, inner) = segments
+            .split_last()
+            .map_or(("", [].as_slice()), |(l, i)| (l, i));
+        let is_clean = !is_dots(last) && !inner.iter().any(|s| s.is_empty() || is_dots(s));
+        // Browsers read a backslash as a slash: a redirect could lead them to another host.
+        if is_clean || path.contains('\\') {
+            let named = segments.into_iter().filter(|s| !s.is_empty());
+            return Ok(Self(named.collect()));
         }
-        Ok(Self(
-            path.split('/')
-                .filter(|s| !s.is_empty())
-                .map(decode)
-                .collect(),
-        ))
+        Err(cleaned(&raw, &segments))
     }
 
+    /// The segments as they were sent.
     pub(super) fn as_strs(&self) -> Vec<&str> {
         self.0.iter().map(String::as_str).collect()
     }
+
+    /// The ways to read the path, the likelier first: as it was sent, where a slash that was
+    /// spelt `%2F` is part of a name; then with every slash as a separator, which is how the
+    /// first server of the model read all of them.
+    pub(super) fn readings(&self) -> [Vec<&str>; 2] {
+        let every = self.0.iter().flat_map(|segment| segment.split('/'));
+        [
+            self.as_strs(),
+            every.filter(|part| !part.is_empty()).collect(),
+        ]
+    }
+}
+
+fn is_dots(segment: &str) -> bool {
+    segment == "." || segment == ".."
+}
+
+/// What Go's mux makes of a path: no empty segments, no dots; a slash at the end stays.
+fn cleaned(raw: &[&str], decoded: &[String]) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for (segment, meant) in raw.iter().zip(decoded) {
+        match meant.as_str() {
+            "" | "." => {}
+            ".." => drop(kept.pop()),
+            _ => kept.push(segment),
+        }
+    }
+    let mut path = format!("/{}", kept.join("/"));
+    if decoded.last().is_some_and(String::is_empty) && !kept.is_empty() {
+        path.push('/');
+    }
+    path
 }
 
 /// Decodes `%XX`; what is not valid stays as it is, and is then no name of anything.
@@ -76,17 +101,58 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trailing_slashes_do_not_matter_and_double_ones_redirect() {
-        let segments = Segments::parse("/api/v1/model/nodes/").unwrap();
-        assert_eq!(segments.as_strs(), ["api", "v1", "model", "nodes"]);
-        assert_eq!(Segments::parse("/a//b///c"), Err("/a/b/c".to_owned()));
+    fn trailing_slashes_do_not_matter() {
+        for path in ["/api/v1/model/nodes/", "/api/v1/model/nodes"] {
+            let segments = Segments::parse(path).unwrap();
+            assert_eq!(segments.as_strs(), ["api", "v1", "model", "nodes"]);
+        }
+        for root in ["/", ""] {
+            assert_eq!(Segments::parse(root), Ok(Segments(Vec::new())));
+        }
+    }
+
+    #[test]
+    fn empty_segments_and_dots_redirect_as_gos_mux_does() {
+        for (path, to) in [
+            ("/a//b///c", "/a/b/c"),
+            ("/a/b//", "/a/b/"),
+            ("//", "/"),
+            ("//host.example/a", "/host.example/a"),
+            ("/a/./b", "/a/b"),
+            ("/a/.", "/a"),
+            ("/a/./", "/a/"),
+            ("/a/../b/", "/b/"),
+            ("/a/b/..", "/a"),
+            ("/../../a", "/a"),
+            ("/a/..", "/"),
+            ("/a/%2e%2e/b", "/b"),
+            ("/a//cpu%2Fusage_rate", "/a/cpu%2Fusage_rate"),
+            ("/..//host.example", "/host.example"),
+        ] {
+            assert_eq!(Segments::parse(path), Err(to.to_owned()), "{path}");
+        }
+    }
+
+    #[test]
+    fn no_redirect_begins_with_two_slashes_of_any_kind() {
+        for path in [
+            "/\\host.example//",
+            "//\\host.example/",
+            "/.//\\host.example",
+        ] {
+            assert!(Segments::parse(path).is_ok(), "{path}");
+        }
+        // A slash that is part of a segment stays spelt, so it leads nowhere either.
+        let target = Segments::parse("//%2Fhost.example").unwrap_err();
+        assert_eq!(target, "/%2Fhost.example");
     }
 
     #[test]
     fn a_slash_may_be_spelt_either_way() {
+        let segments = Segments::parse("/a/cpu%2Fusage_rate").unwrap();
         assert_eq!(
-            Segments::parse("/a/cpu%2Fusage_rate").unwrap().as_strs(),
-            ["a", "cpu/usage_rate"]
+            segments.readings(),
+            [vec!["a", "cpu/usage_rate"], vec!["a", "cpu", "usage_rate"]]
         );
         assert_eq!(decode("100%"), "100%");
         assert_eq!(decode("%zz%4"), "%zz%4");

@@ -1,5 +1,8 @@
 //! Routes over a small window: shapes of answers, unknown names, refusals.
 
+mod asking;
+pub(super) mod window;
+
 use axum::body::Body;
 use cairn_proto::catalogue::{Group, Source, table};
 use cairn_proto::codec::row;
@@ -11,10 +14,10 @@ use tower_service::Service as _;
 use super::*;
 use crate::store::{Opening, PlainStore, WireRow};
 
-const T0: u64 = 1_795_332_330_000;
+pub(super) const T0: u64 = 1_795_332_330_000;
 
 /// A node with one pod over three ticks: 100 ms of CPU and 1000 bytes of memory more at each.
-fn api() -> Api {
+pub(super) fn api() -> Api {
     let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000, 0));
     let run = Run {
         epoch_ms: 1,
@@ -76,6 +79,11 @@ fn api() -> Api {
         };
         store.append(&session, row).unwrap();
     }
+    with_store(store)
+}
+
+/// The routes over a store, a moment after its newest tick.
+pub(super) fn with_store(store: Arc<dyn Door>) -> Api {
     Api {
         store,
         clock: Clock::driven(T0 + 20_100),
@@ -89,6 +97,15 @@ fn api() -> Api {
 }
 
 async fn ask(method: Method, path: &str, headers: &[(&str, &str)]) -> (StatusCode, String) {
+    ask_of(api(), method, path, headers).await
+}
+
+pub(super) async fn ask_of(
+    api: Api,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> (StatusCode, String) {
     let gate = Gate {
         loopback: true,
         hosts: Arc::default(),
@@ -98,7 +115,7 @@ async fn ask(method: Method, path: &str, headers: &[(&str, &str)]) -> (StatusCod
         request = request.header(*name, *value);
     }
     let request = request.body(Body::empty()).unwrap();
-    let response = router(api(), gate).call(request).await.unwrap();
+    let response = router(api, gate).call(request).await.unwrap();
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())
@@ -233,6 +250,11 @@ async fn other_methods_paths_types_and_hosts_are_refused() {
         ask(Method::GET, "/api//v1", &[]).await.0,
         StatusCode::MOVED_PERMANENTLY
     );
+    assert_eq!(ask(Method::HEAD, "/healthz/healthz/", &[]).await.0, 200);
+    assert_eq!(
+        ask(Method::GET, "/healthz/ping", &[]).await,
+        (StatusCode::NOT_FOUND, "404 page not found\n".into())
+    );
 }
 
 #[tokio::test]
@@ -257,11 +279,6 @@ async fn the_scrapers_client_finds_items_by_name_with_integers_only() {
         get_ok("/api/v1/dashboard/other").await,
         "URL: /api/v1/dashboard/other"
     );
-}
-
-#[tokio::test]
-async fn health_is_that_of_the_data() {
-    assert_eq!(get_ok("/healthz").await, "ok");
 }
 
 #[tokio::test]

@@ -53,8 +53,8 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> Response {
         return refusal;
     }
     let query = asked.uri.query();
-    let bounds = match model::bounds(query) {
-        Ok(bounds) => bounds,
+    let bounds = match model::wanted(query) {
+        Ok(wanted) => wanted.bounds,
         Err(refusal) => return *refusal,
     };
     let Some(node) = path::parameter(query, "node") else {

@@ -1,0 +1,94 @@
+//! Windows made to measure.
+
+use std::sync::Arc;
+
+use cairn_proto::catalogue::{EntityKind, FieldId, Group, Source, field, table};
+use cairn_proto::codec::row;
+use cairn_proto::model::{Builder, EntityDef, EntityId, Run, Stamp};
+
+use super::{Api, T0, with_store};
+use crate::store::{Door, Opening, PlainStore, WireRow};
+
+/// What one thing says in each row.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Says {
+    /// Core-milliseconds a second: what its CPU counter grows by.
+    pub(in super::super) millicores: Option<u64>,
+    /// Its working set.
+    pub(in super::super) working_set: Option<u64>,
+}
+
+/// Half a core and a MiB.
+pub(in super::super) const USUAL: Says = Says {
+    millicores: Some(500),
+    working_set: Some(1 << 20),
+};
+
+/// A definition; the rest is as for a node.
+pub(in super::super) fn def(id: u32, kind: EntityKind, parent: u32, name: &str) -> EntityDef {
+    EntityDef {
+        id: EntityId(id),
+        kind,
+        parent: (parent > 0).then_some(EntityId(parent)),
+        name: name.into(),
+        namespace: String::new(),
+        uid: String::new(),
+        runtime_id: String::new(),
+        labels: Vec::new(),
+    }
+}
+
+/// Three ticks from [`T0`] of `node1` with these things, and each of them as it says.
+pub(in super::super) fn window(things: &[(EntityDef, Says)]) -> Api {
+    let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000, 0));
+    let run = Run {
+        epoch_ms: 1,
+        boot_id: [0; 16],
+        clock_stepped: false,
+    };
+    let (interval_ms, sent_ms, now_ms) = (10_000, T0, T0);
+    let opening = Opening {
+        run,
+        interval_ms,
+        sent_ms,
+        now_ms,
+    };
+    let session = store.open("node1", opening);
+    for (def, _) in things {
+        store.define(&session, def.clone()).unwrap();
+    }
+    for seq in 0..3 {
+        let tick_ms = T0 + seq * 10_000;
+        let mut builder = Builder::default();
+        for (def, says) in things {
+            let cpu = says.millicores.map(|m| m * 10_000_000 * (seq + 100));
+            put(&mut builder, def.id, (table::CPU, cpu), tick_ms);
+            let memory = (table::MEMORY_WORKING_SET, says.working_set);
+            put(&mut builder, def.id, memory, tick_ms);
+        }
+        let payload = row::encode(None, &builder.build());
+        let row = WireRow {
+            seq,
+            base_seq: None,
+            tick_ms,
+            payload: &payload,
+            sent_ms: tick_ms,
+            now_ms: tick_ms,
+        };
+        store.append(&session, row).unwrap();
+    }
+    with_store(store)
+}
+
+fn put(builder: &mut Builder, id: EntityId, (of, value): (FieldId, Option<u64>), time_ms: u64) {
+    let group = field(of).map_or(Group::Cpu, |field| field.group);
+    let stamp = Stamp {
+        time_ms,
+        start_ms: Some(T0 - 60_000),
+        source: Source::Summary,
+    };
+    if let Some(value) = value {
+        builder.value(id, of, value);
+        builder.stamp(id, group, stamp);
+    }
+}
