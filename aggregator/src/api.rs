@@ -11,6 +11,7 @@
 //! Data flows one way: a route is parsed, [`query`](crate::query) answers, an answer is written.
 
 mod answer;
+mod compress;
 mod gate;
 mod health;
 mod labels;
@@ -172,8 +173,10 @@ impl Large {
 
     fn answer(self, api: &Api, asked: &Asked, segments: &path::Segments) -> Response {
         match self {
-            Large::Model => model::answer(api, asked, segments),
-            Large::Values => values::answer(api, asked),
+            Large::Model => {
+                compress::compressed(&asked.headers, model::answer(api, asked, segments))
+            }
+            Large::Values => compress::compressed(&asked.headers, values::answer(api, asked)),
             Large::Scraper => {
                 scraper::answer(api, asked, segments.as_strs().get(3..).unwrap_or_default())
             }

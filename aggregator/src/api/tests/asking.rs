@@ -146,3 +146,26 @@ async fn one_accept_that_allows_json_is_enough() {
         assert!(expected == 200 || body == "406: Not Acceptable", "{body}");
     }
 }
+
+#[tokio::test]
+async fn the_model_is_compressed_for_who_asks_and_the_rest_is_not() {
+    for (path, expected) in [
+        (METRICS[0], Some("gzip")),
+        (METRICS[2], Some("gzip")),
+        ("/api/v1/model/nope", Some("gzip")),
+        ("/healthz", None),
+        ("/api/cairn/v1/overview", None),
+        ("/api/v1/dashboard/nodes/node1/metrics/cpu/usage_rate", None),
+    ] {
+        let request = Request::builder().uri(path);
+        let request = request.header("accept-encoding", "gzip, deflate");
+        let request = request.body(Body::empty()).unwrap();
+        let gate = Gate {
+            loopback: true,
+            hosts: Arc::default(),
+        };
+        let response = router(api(), gate).call(request).await.unwrap();
+        let coding = response.headers().get(http::header::CONTENT_ENCODING);
+        assert_eq!(coding.map(|c| c.to_str().unwrap()), expected, "{path}");
+    }
+}
