@@ -2,6 +2,7 @@
 //!
 //! * `model`: the Heapster model API, byte for byte;
 //! * `health`: `/healthz`;
+//! * `resource`: the resource metrics of `kubectl top`, v1alpha1;
 //! * `scraper`: the API of the Dashboard's metrics scraper;
 //! * `stream`: Cairn's own JSON for the page, once or as server-sent events;
 //! * `values`: every value of one node;
@@ -16,10 +17,14 @@ mod gate;
 mod health;
 mod labels;
 mod model;
+mod moment;
 mod page;
 mod path;
+mod quantity;
+mod resource;
 mod route;
 mod scraper;
+mod selector;
 mod series;
 mod stream;
 mod time;
@@ -154,6 +159,7 @@ async fn other(State(api): State<Api>, request: Request) -> Response {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Large {
     Model,
+    Resource,
     Scraper,
     Values,
 }
@@ -167,20 +173,20 @@ impl Large {
                 ["api", "v1", "model", ..] => Some(Large::Model),
                 ["api", "v1", "dashboard", ..] => Some(Large::Scraper),
                 ["api", "cairn", "v1", "values"] => Some(Large::Values),
+                ["apis", "metrics" | "metrics.k8s.io", "v1alpha1", ..] => Some(Large::Resource),
                 _ => None,
             })
     }
 
     fn answer(self, api: &Api, asked: &Asked, segments: &path::Segments) -> Response {
-        match self {
-            Large::Model => {
-                compress::compressed(&asked.headers, model::answer(api, asked, segments))
-            }
-            Large::Values => compress::compressed(&asked.headers, values::answer(api, asked)),
-            Large::Scraper => {
-                scraper::answer(api, asked, segments.as_strs().get(3..).unwrap_or_default())
-            }
-        }
+        let answer = match self {
+            Large::Model => model::answer(api, asked, segments),
+            Large::Resource => resource::answer(api, asked, segments),
+            Large::Values => values::answer(api, asked),
+            // Of another server, which did not compress.
+            Large::Scraper => return scraper::answer(api, asked, segments),
+        };
+        compress::compressed(&asked.headers, answer)
     }
 }
 

@@ -59,11 +59,23 @@ fn shape(body: &str) -> String {
             out.push(c);
         }
     }
+    let name = "     \"name\": \"S\"";
+    let container = format!("     {{\n {name},\n{}\n     }}", usage("      "));
+    let containers = format!("    \"containers\": [\n{container}\n    ]");
     let point = "   {\n    \"timestamp\": \"S\",\n    \"value\": N\n   }";
     for (unit, separator) in [
         (point, ",\n"),
         ("  \"S\"", ",\n"),
         ("{\"timestamp\":\"S\",\"value\":N}", ","),
+        (&container, ",\n"),
+        (
+            &item(
+                &format!("\n{name},\n     \"namespace\": \"S\""),
+                &containers,
+            ),
+            ",\n",
+        ),
+        (&item(&format!("\n{name}"), &usage("    ")), ",\n"),
     ] {
         let twice = format!("{unit}{separator}{unit}");
         while out.contains(&twice) {
@@ -71,6 +83,19 @@ fn shape(body: &str) -> String {
         }
     }
     out
+}
+
+/// The shape of an item of resource metrics that ends so.
+fn item(metadata: &str, end: &str) -> String {
+    let times = "    \"timestamp\": \"S\",\n    \"window\": \"S\"";
+    let created = "     \"creationTimestamp\": \"S\"";
+    format!("   {{\n    \"metadata\": {{{metadata},\n{created}\n    }},\n{times},\n{end}\n   }}")
+}
+
+/// The shape of a usage at this depth.
+fn usage(indent: &str) -> String {
+    let values = format!("{indent} \"cpu\": \"S\",\n{indent} \"memory\": \"S\"");
+    format!("{indent}\"usage\": {{\n{values}\n{indent}}}")
 }
 
 #[test]
@@ -128,6 +153,11 @@ fn answers_have_the_shape_of_the_recorded_ones() {
         ),
         ("unknown_route", "/api/v1/model/nope".to_owned()),
         ("healthz", "/healthz".to_owned()),
+        ("v1alpha1_nodes", "/apis/metrics/v1alpha1/nodes".to_owned()),
+        (
+            "v1alpha1_pods",
+            "/apis/metrics/v1alpha1/namespaces/shop/pods".to_owned(),
+        ),
     ];
     let mut wrong = Vec::new();
     for (name, path) in &routes {
@@ -178,4 +208,10 @@ fn the_reader_of_shapes_tells_shapes_apart() {
     assert_ne!(shape("{\"a\": 1}"), shape("{\"a\":1}"));
     assert_ne!(shape("{\"a\":1}"), shape("{\"b\":1}"));
     assert_ne!(shape("{\"a\":1}"), shape("{\"a\":\"1\"}"));
+    // Lists of nodes and of pods are as long as they happen to be.
+    for name in ["v1alpha1_nodes", "v1alpha1_pods"] {
+        let (found, body) = (shape(&reference(name).body), reference(name).body);
+        assert_eq!(found.matches("creationTimestamp").count(), 1, "{found}");
+        assert_ne!(found, shape(&body.replacen("cpu", "CPU", 1)));
+    }
 }

@@ -10,6 +10,7 @@ use cairn_proto::catalogue::HeapsterMetric;
 use http::StatusCode;
 use serde::Serialize;
 
+use super::path::Segments;
 use super::route::Target;
 use super::series::{named, of_named, pods_by_name};
 use super::{Api, Asked, answer, time};
@@ -38,12 +39,12 @@ struct MetricPoint {
 }
 
 /// Answers a request below `/api/v1/dashboard`.
-pub(super) fn answer(api: &Api, asked: &Asked, segments: &[&str]) -> Response {
+pub(super) fn answer(api: &Api, asked: &Asked, segments: &Segments) -> Response {
     if let Some(refusal) = answer::not_get(&asked.method) {
         return refusal;
     }
     let view = api.view();
-    match segments {
+    match segments.as_strs().get(3..).unwrap_or_default() {
         ["nodes", node, "metrics", metric, _, ..] => {
             let nodes = named(&view, Target::Node(node));
             let lives = |_: &str| nodes.as_ref();

@@ -38,6 +38,15 @@ pub(in super::super) fn def(id: u32, kind: EntityKind, parent: u32, name: &str) 
     }
 }
 
+/// A pod of the node that has the id 1.
+pub(in super::super) fn pod(id: u32, namespace: &str, name: &str) -> EntityDef {
+    EntityDef {
+        namespace: namespace.into(),
+        uid: format!("uid-of-{name}"),
+        ..def(id, EntityKind::Pod, 1, name)
+    }
+}
+
 /// Three ticks from [`T0`] of `node1` with these things, and each of them as it says.
 pub(in super::super) fn window(things: &[(EntityDef, Says)]) -> Api {
     let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000, 0));

@@ -1,0 +1,80 @@
+//! The newest moment: what is there now, with the values that it has now.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cairn_proto::catalogue::{FieldId, field};
+
+use crate::query::{Sample, View, is_skewed};
+use crate::store::{Entity, EntityPath, Selector};
+
+/// The labels of a node or pod, sorted by key; none for other things.
+pub(super) fn labels_of(_entity: &Entity) -> &[(String, String)] {
+    &[]
+}
+
+/// The newest tick of values over several nodes, with each node's own name for it.
+pub(super) struct Moment<'a> {
+    view: &'a View,
+    /// The tick as everybody sees it, Unix ms.
+    pub(super) tick_ms: u64,
+    // Nodes whose clocks are off, with the tick that their rows call this moment.
+    skewed: HashMap<&'a str, u64>,
+}
+
+impl<'a> Moment<'a> {
+    pub(super) fn newest(view: &'a View) -> Self {
+        let skewed = view.nodes().iter().filter(|node| is_skewed(node));
+        let skewed = skewed.map(|node| (node.name.as_str(), view.newest_of_node(&node.name)));
+        Self {
+            view,
+            tick_ms: view.published_ms(),
+            skewed: skewed.collect(),
+        }
+    }
+
+    /// What is there now, sorted by name; of two lives of one name the later.
+    pub(super) fn entities(&self, selector: &Selector<'_>) -> Vec<Entity> {
+        let mut found = self.view.entities(selector);
+        found.retain(|entity| self.view.is_current(entity));
+        found.sort_by(|a, b| (name(a), b.start_ms).cmp(&(name(b), a.start_ms)));
+        found.dedup_by(|earlier, kept| name(earlier) == name(kept));
+        found
+    }
+
+    /// The containers that are there now, by the UID of their pod.
+    pub(super) fn containers(&self, selector: &Selector<'_>) -> HashMap<Arc<str>, Vec<Entity>> {
+        let mut pods: HashMap<Arc<str>, Vec<Entity>> = HashMap::new();
+        for container in self.entities(selector) {
+            if let EntityPath::Container { pod, .. } = &container.path {
+                pods.entry(Arc::clone(pod)).or_default().push(container);
+            }
+        }
+        pods
+    }
+
+    /// What an entity says at this moment; `None` when it has no value then.
+    pub(super) fn sample(&self, entity: &Entity, of: FieldId) -> Option<Sample> {
+        let tick_ms = self.skewed.get(&*entity.node).unwrap_or(&self.tick_ms);
+        let series = self.view.series(entity, field(of)?, &[*tick_ms]);
+        series.into_iter().next()?
+    }
+}
+
+/// What an API that addresses names calls a thing: two lives of one name have the same.
+fn name(entity: &Entity) -> (u8, &str, &str, &str, &str) {
+    // A pod may move; what has no namespace is the node's own.
+    let node = if entity.namespace.is_empty() {
+        &*entity.node
+    } else {
+        ""
+    };
+    let Entity {
+        kind,
+        namespace,
+        pod,
+        name,
+        ..
+    } = entity;
+    (*kind as u8, namespace, pod, name, node)
+}

@@ -1,0 +1,78 @@
+//! Quantities as Kubernetes writes them, in their canonical form.
+
+/// Millicores as a decimal quantity: whole cores without a suffix, the rest in `m`.
+pub(super) fn millicores(millis: u64) -> String {
+    let (number, suffix) = if millis.is_multiple_of(1000) {
+        (millis / 1000, "")
+    } else {
+        (millis, "m")
+    };
+    // Of decimal quantities the largest suffix that leaves no fraction is the canonical one.
+    let mut number = number;
+    let mut larger = ["k", "M", "G", "T", "P"].into_iter();
+    let mut suffix = suffix;
+    while suffix != "m" && number != 0 && number.is_multiple_of(1000) {
+        let Some(next) = larger.next() else { break };
+        (number, suffix) = (number / 1000, next);
+    }
+    format!("{number}{suffix}")
+}
+
+/// Bytes as a binary quantity: the largest suffix that leaves no fraction.
+pub(super) fn bytes(bytes: u64) -> String {
+    let (mut number, mut suffix) = (bytes, "");
+    for larger in ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"] {
+        if number == 0 || !number.is_multiple_of(1024) {
+            break;
+        }
+        (number, suffix) = (number / 1024, larger);
+    }
+    format!("{number}{suffix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_is_in_thousandths_unless_it_is_whole() {
+        for (millis, expected) in [
+            (0, "0"),
+            (1, "1m"),
+            (89, "89m"),
+            (999, "999m"),
+            (1_000, "1"),
+            (1_001, "1001m"),
+            (2_500, "2500m"),
+            (16_000, "16"),
+            (999_000, "999"),
+            (1_000_000, "1k"),
+            (1_500_000, "1500"),
+            (12_000_000_000, "12M"),
+            (u64::MAX, "18446744073709551615m"),
+        ] {
+            assert_eq!(millicores(millis), expected, "{millis}");
+        }
+    }
+
+    #[test]
+    fn memory_has_the_largest_suffix_that_divides_it() {
+        for (number, expected) in [
+            (0, "0"),
+            (1, "1"),
+            (1_000, "1000"),
+            (1_023, "1023"),
+            (1_024, "1Ki"),
+            (1_025, "1025"),
+            (691_417_088, "675212Ki"),
+            (1_048_576, "1Mi"),
+            (1_572_864, "1536Ki"),
+            (3_221_225_472, "3Gi"),
+            (1 << 40, "1Ti"),
+            (1 << 60, "1Ei"),
+            (u64::MAX, "18446744073709551615"),
+        ] {
+            assert_eq!(bytes(number), expected, "{number}");
+        }
+    }
+}
