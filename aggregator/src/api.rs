@@ -1,6 +1,7 @@
 //! What people and programs read over HTTP.
 //!
 //! * `model`: the Heapster model API, byte for byte;
+//! * `export`: everything of one moment, the dump;
 //! * `health`: `/healthz`;
 //! * `resource`: the resource metrics of `kubectl top`, v1alpha1;
 //! * `scraper`: the API of the Dashboard's metrics scraper;
@@ -13,8 +14,10 @@
 
 mod answer;
 mod compress;
+mod export;
 mod gate;
 mod health;
+mod label_rules;
 mod labels;
 mod model;
 mod moment;
@@ -50,6 +53,7 @@ use crate::query::View;
 use crate::store::Door;
 
 pub use gate::Gate;
+pub use label_rules::LabelRules;
 pub use stream::Streams;
 
 /// What every route needs.
@@ -63,6 +67,8 @@ pub struct Api {
     pub interval_ms: u64,
     /// How long the window is, ms.
     pub window_ms: u64,
+    /// How labels are exported.
+    pub labels: Arc<LabelRules>,
     /// Open event streams.
     pub streams: Streams,
     /// Ends the event streams.
@@ -158,6 +164,7 @@ async fn other(State(api): State<Api>, request: Request) -> Response {
 /// Routes that may read much of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Large {
+    Export,
     Model,
     Resource,
     Scraper,
@@ -170,6 +177,7 @@ impl Large {
         readings
             .iter()
             .find_map(|reading| match reading.as_slice() {
+                ["api", "v1", "metric-export" | "metric-export-schema"] => Some(Large::Export),
                 ["api", "v1", "model", ..] => Some(Large::Model),
                 ["api", "v1", "dashboard", ..] => Some(Large::Scraper),
                 ["api", "cairn", "v1", "values"] => Some(Large::Values),
@@ -180,6 +188,7 @@ impl Large {
 
     fn answer(self, api: &Api, asked: &Asked, segments: &path::Segments) -> Response {
         let answer = match self {
+            Large::Export => export::answer(api, asked, segments),
             Large::Model => model::answer(api, asked, segments),
             Large::Resource => resource::answer(api, asked, segments),
             Large::Values => values::answer(api, asked),

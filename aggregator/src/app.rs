@@ -22,8 +22,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
-use crate::api::{self, Api, Gate, Streams, TURNS};
-use crate::config::{Config, Ingest as IngestConfig};
+use crate::api::{self, Api, Gate, LabelRules, Streams, TURNS};
+use crate::config::{Config, Ingest as IngestConfig, LabelFlags};
 use crate::ingest::{Authenticator, Ingest, Metrics, Parts};
 use crate::metrics;
 use crate::query::LOOK_BACK_MS;
@@ -299,9 +299,19 @@ fn start_grpc(
     });
 }
 
+fn label_rules(flags: &LabelFlags) -> LabelRules {
+    let stored = flags.stored.iter().cloned();
+    LabelRules {
+        separator: flags.separator.clone(),
+        ignored: flags.ignored.clone(),
+        stored: stored.map(|label| (label.name, label.exported)).collect(),
+    }
+}
+
 fn start_http(supervisor: &mut Supervisor, bound: Bound, shared: &Shared, config: &Config) {
     let gate = Gate {
         loopback: bound.local_addr().ip().is_loopback(),
+        dumps: config.http_serve_dumps,
         hosts: config.http_hosts.clone().into(),
     };
     let api = Api {
@@ -309,6 +319,7 @@ fn start_http(supervisor: &mut Supervisor, bound: Bound, shared: &Shared, config
         clock: shared.clock.clone(),
         interval_ms: millis(config.interval),
         window_ms: millis(config.window),
+        labels: Arc::new(label_rules(&config.labels)),
         streams: shared.streams.clone(),
         token: shared.token.clone(),
         turns: Arc::new(Semaphore::new(TURNS)),

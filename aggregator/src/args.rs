@@ -40,6 +40,34 @@ pub struct Args {
     )]
     pub http_host: Vec<String>,
 
+    /// Serve what dumps everything at once (metric-export, metric-export-schema, debug/allkeys) off
+    /// loopback too
+    #[arg(long, env = "CAIRN_HTTP_SERVE_DUMPS")]
+    pub http_serve_dumps: bool,
+
+    /// What stands between two labels of a node or pod where they are exported as one text
+    #[arg(
+        long,
+        env = "CAIRN_LABEL_SEPARATOR",
+        value_name = "TEXT",
+        default_value = ","
+    )]
+    pub label_separator: String,
+
+    /// A label that is not exported with the others; may be repeated
+    #[arg(
+        long,
+        env = "CAIRN_IGNORE_LABEL",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub ignore_label: Vec<String>,
+
+    /// A label that is exported as one of its own, under its name or a new one; may be repeated
+    #[arg(long, env = "CAIRN_STORE_LABEL", value_name = "[NEW=]NAME", value_delimiter = ',',
+          value_parser = parse_stored_label)]
+    pub store_label: Vec<StoredLabel>,
+
     /// Where the process's own /livez, /readyz and /metrics are served, plain
     #[arg(
         long,
@@ -110,6 +138,27 @@ pub enum IngestAuth {
     None,
 }
 
+/// A label that is exported as one of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredLabel {
+    /// Its name on the node or pod.
+    pub name: String,
+    /// Its name where it is exported.
+    pub exported: String,
+}
+
+/// Reads `name` or `new=name`.
+fn parse_stored_label(text: &str) -> Result<StoredLabel, String> {
+    let (exported, name) = text.split_once('=').unwrap_or((text, text));
+    if exported.is_empty() || name.is_empty() || name.contains('=') {
+        return Err("expected the name of a label, or new=name".to_owned());
+    }
+    Ok(StoredLabel {
+        name: name.to_owned(),
+        exported: exported.to_owned(),
+    })
+}
+
 /// Reads a number of bytes, with the binary suffixes of Kubernetes.
 fn parse_bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = match text.strip_suffix('i') {
@@ -138,6 +187,38 @@ mod tests {
         for bad in ["", "Mi", "1MB", "1.5Gi", "-1", "99999999999Gi", "1Ti"] {
             assert!(parse_bytes(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_stored_label_keeps_its_name_or_gets_a_new_one() {
+        let read = |text| parse_stored_label(text).map(|label| (label.exported, label.name));
+        assert_eq!(read("app"), Ok(("app".into(), "app".into())));
+        let name = "example.com/zone";
+        assert_eq!(
+            read("zone=example.com/zone"),
+            Ok(("zone".into(), name.into()))
+        );
+        for bad in ["", "=app", "app=", "a=b=c"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn flags_of_labels_may_be_repeated_or_listed() {
+        let args = [
+            "cairn-aggregator",
+            "--http-serve-dumps",
+            "--label-separator= ",
+            "--ignore-label=a",
+            "--ignore-label=b,c",
+            "--store-label=d,e=f",
+        ];
+        let args = Args::try_parse_from(args).unwrap();
+        assert!(args.http_serve_dumps);
+        assert_eq!(args.label_separator, " ");
+        assert_eq!(args.ignore_label, ["a", "b", "c"]);
+        let stored: Vec<&str> = args.store_label.iter().map(|s| &*s.exported).collect();
+        assert_eq!(stored, ["d", "e"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use cairn_proto::limits::INTERVALS_S;
 use cairn_runtime::clock::Mode;
 use cairn_runtime::exit::Failure;
 
-use crate::args::{Args, IngestAuth};
+use crate::args::{Args, IngestAuth, StoredLabel};
 
 /// The longest window: a day of 10 s rows is 8,640 of them a node.
 const MAX_WINDOW: Duration = Duration::from_secs(24 * 3600);
@@ -22,6 +22,17 @@ pub enum Ingest {
     None,
 }
 
+/// How labels of nodes and pods are exported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelFlags {
+    /// Stands between two of them.
+    pub separator: String,
+    /// Left out.
+    pub ignored: Vec<String>,
+    /// Exported as ones of their own too.
+    pub stored: Vec<StoredLabel>,
+}
+
 /// What the process runs with.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -31,6 +42,10 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// Further names of the plain listener.
     pub http_hosts: Vec<String>,
+    /// Dumps are served off loopback too.
+    pub http_serve_dumps: bool,
+    /// How labels are exported.
+    pub labels: LabelFlags,
     /// Own endpoints.
     pub admin_listen: SocketAddr,
     /// Distance of the grid's ticks.
@@ -64,32 +79,12 @@ impl TryFrom<Args> for Config {
         if args.window < 2 * args.interval || args.window > MAX_WINDOW {
             problem("--window must be between two intervals and 24h".to_owned());
         }
-        let ingest = match (args.ingest_auth, args.ingest_token_file) {
-            (Some(IngestAuth::TokenFile), Some(path)) => Some(Ingest::TokenFile(path)),
-            (Some(IngestAuth::TokenFile), None) => {
-                problem("--ingest-auth token-file needs --ingest-token-file FILE".to_owned());
-                None
-            }
-            (Some(IngestAuth::None), None) if args.grpc_listen.ip().is_loopback() => {
-                Some(Ingest::None)
-            }
-            (Some(IngestAuth::None), None) => {
-                let text = "--ingest-auth none takes anybody's word for any node and so works only \
-                            with --grpc-listen on loopback: use token-file";
-                problem(text.to_owned());
-                None
-            }
-            (Some(IngestAuth::None), Some(_)) => {
-                problem("--ingest-token-file goes with --ingest-auth token-file".to_owned());
-                None
-            }
-            (None, _) => {
-                let text = "--ingest-auth is needed: token-file with --ingest-token-file FILE, or \
-                            none on a loopback listener";
-                problem(text.to_owned());
-                None
-            }
-        };
+        let ingest = ingest(
+            args.ingest_auth,
+            args.ingest_token_file,
+            args.grpc_listen.ip().is_loopback(),
+        );
+        let ingest = ingest.map_err(|text| problem(text.to_owned())).ok();
         let tls = args.tls_cert.zip(args.tls_key);
         if tls.is_none() {
             problem(
@@ -104,6 +99,12 @@ impl TryFrom<Args> for Config {
                 grpc_listen: args.grpc_listen,
                 http_listen: args.http_listen,
                 http_hosts: args.http_host,
+                http_serve_dumps: args.http_serve_dumps,
+                labels: LabelFlags {
+                    separator: args.label_separator,
+                    ignored: args.ignore_label,
+                    stored: args.store_label,
+                },
                 admin_listen: args.admin_listen,
                 interval: args.interval,
                 window: args.window,
@@ -115,6 +116,32 @@ impl TryFrom<Args> for Config {
             }),
             _ => Err(Failure::Config(problems.join("; "))),
         }
+    }
+}
+
+/// How agents prove who they are, or what is wrong with the flags.
+fn ingest(
+    auth: Option<IngestAuth>,
+    token_file: Option<PathBuf>,
+    loopback: bool,
+) -> Result<Ingest, &'static str> {
+    match (auth, token_file) {
+        (Some(IngestAuth::TokenFile), Some(path)) => Ok(Ingest::TokenFile(path)),
+        (Some(IngestAuth::TokenFile), None) => {
+            Err("--ingest-auth token-file needs --ingest-token-file FILE")
+        }
+        (Some(IngestAuth::None), None) if loopback => Ok(Ingest::None),
+        (Some(IngestAuth::None), None) => Err(
+            "--ingest-auth none takes anybody's word for any node and so works only with \
+             --grpc-listen on loopback: use token-file",
+        ),
+        (Some(IngestAuth::None), Some(_)) => {
+            Err("--ingest-token-file goes with --ingest-auth token-file")
+        }
+        (None, _) => Err(
+            "--ingest-auth is needed: token-file with --ingest-token-file FILE, or none on a \
+             loopback listener",
+        ),
     }
 }
 

@@ -6,9 +6,11 @@
     reason = "helpers of tests: what cannot go on has failed"
 )]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
 use testkit::system::{FIRST_TICK_MS, Options, System};
 
 /// A recorded answer.
@@ -98,6 +100,29 @@ fn usage(indent: &str) -> String {
     format!("{indent}\"usage\": {{\n{values}\n{indent}}}")
 }
 
+/// What is not as in the recorded answer.
+fn differences(system: &System, expected: &Reference, path: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let found = system.get(path).unwrap();
+    let content_type = found.header("content-type").map(str::to_owned);
+    let body = found.text();
+    if found.status != expected.status || content_type != expected.content_type {
+        let (status, wanted) = (expected.status, &expected.content_type);
+        wrong.push(format!(
+            "{path}: {status} {wanted:?}, found {} {content_type:?}",
+            found.status
+        ));
+    }
+    if shape(&body) != shape(&expected.body) {
+        wrong.push(format!(
+            "{path}: expected the shape\n{}\nfound\n{}",
+            shape(&expected.body),
+            shape(&body)
+        ));
+    }
+    wrong
+}
+
 #[test]
 fn answers_have_the_shape_of_the_recorded_ones() {
     let system = System::start(Options::default()).unwrap();
@@ -159,28 +184,114 @@ fn answers_have_the_shape_of_the_recorded_ones() {
             "/apis/metrics/v1alpha1/namespaces/shop/pods".to_owned(),
         ),
     ];
-    let mut wrong = Vec::new();
-    for (name, path) in &routes {
-        let expected = reference(name);
-        let found = system.get(path).unwrap();
-        let content_type = found.header("content-type").map(str::to_owned);
-        let body = found.text();
-        if found.status != expected.status || content_type != expected.content_type {
-            let (status, wanted) = (expected.status, &expected.content_type);
-            wrong.push(format!(
-                "{path}: {status} {wanted:?}, found {} {content_type:?}",
-                found.status
-            ));
-        }
-        if shape(&body) != shape(&expected.body) {
-            wrong.push(format!(
-                "{path}: expected the shape\n{}\nfound\n{}",
-                shape(&expected.body),
-                shape(&body)
-            ));
+    let wrong: Vec<String> = routes
+        .iter()
+        .flat_map(|(name, path)| differences(&system, &reference(name), path))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What an exported thing is, by its labels.
+fn kind(exported: &Value) -> &'static str {
+    let labels = &exported["labels"];
+    match labels["container_name"].as_str() {
+        Some("machine") => "node",
+        Some("/pod") => "pod",
+        _ if labels["pod_name"].is_string() => "container",
+        _ => "system",
+    }
+}
+
+/// Each kind of thing with its labels' names, and each metric with the names that its points have
+/// and the times that its first point has.
+fn exported(body: &str) -> BTreeMap<String, Vec<String>> {
+    let all: Vec<Value> = serde_json::from_str(body).unwrap();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect();
+    let mut found = BTreeMap::new();
+    for one in &all {
+        assert_eq!(keys(one), ["metrics", "labels"]);
+        found.insert(kind(one).to_owned(), keys(&one["labels"]));
+        for (name, points) in one["metrics"].as_object().unwrap() {
+            let mut about: Vec<String> = keys(&points[0]);
+            let whole_life = points[0]["start"] != points[0]["end"];
+            about.push(format!("whole life: {whole_life}"));
+            found.insert(format!("{} {name}", kind(one)), about);
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    found
+}
+
+#[test]
+fn the_dump_says_of_each_thing_what_the_recorded_one_says() {
+    let system = System::start(Options::default()).unwrap();
+    for k in 0..6 {
+        system.tick(FIRST_TICK_MS + k * 10_000).unwrap();
+    }
+    let recorded = reference("metric_export");
+    let answer = system.get("/api/v1/metric-export").unwrap();
+    assert_eq!(
+        answer.header("content-type"),
+        recorded.content_type.as_deref()
+    );
+    let body = answer.text();
+    assert!(body.ends_with("}}]\n") && recorded.body.ends_with("}}]\n"));
+    assert_eq!(body.lines().count(), 1);
+    let (found, expected) = (exported(&body), exported(&recorded.body));
+    for what in [
+        "node",
+        "system",
+        "pod",
+        "container",
+        "container cpu/usage",
+        "pod network/rx",
+    ] {
+        assert!(found.contains_key(what), "{what} is not in {found:?}");
+    }
+    for (what, about) in &found {
+        // Heapster summed some of a pod's values, and had no value of others.
+        if let Some(expected) = expected.get(what) {
+            assert_eq!(about, expected, "{what}");
+        }
+    }
+}
+
+#[test]
+fn the_schema_of_the_dump_is_written_as_the_recorded_one() {
+    let system = System::start(Options::default()).unwrap();
+    let recorded = reference("metric_export_schema");
+    let answer = system.get("/api/v1/metric-export-schema").unwrap();
+    assert_eq!(
+        answer.header("content-type"),
+        recorded.content_type.as_deref()
+    );
+    let (found, expected) = (answer.text(), recorded.body);
+    // The labels at the end have one shape each; metrics are as many as there happen to be.
+    let end = |body: &str| {
+        shape(body)
+            .split_once("\"common_labels\"")
+            .map(|(_, end)| end.to_owned())
+    };
+    assert_eq!(end(&found), end(&expected));
+    let [found, expected] = [found, expected].map(|body| {
+        let schema: Value = serde_json::from_str(&body).unwrap();
+        let metrics = schema["metrics"].as_array().unwrap().clone();
+        let named = metrics.into_iter().map(|mut metric| {
+            metric["description"] = Value::Null;
+            // Heapster counted inodes in bytes, which they are not.
+            if metric["name"].as_str().unwrap().contains("inodes") {
+                metric.as_object_mut().unwrap().remove("units");
+            }
+            for label in metric["labels"].as_array_mut().into_iter().flatten() {
+                label["description"] = Value::Null;
+            }
+            (metric["name"].to_string(), metric.to_string())
+        });
+        named.collect::<BTreeMap<String, String>>()
+    });
+    assert!(found.contains_key("\"cpu/usage\""), "{found:?}");
+    for (name, metric) in &found {
+        assert_eq!(Some(metric), expected.get(name), "{name}");
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What the plain listener serves to whom.
 //!
 //! On loopback everything; on any other address only `/healthz`, the model and the scraper
-//! routes, which have no secrets beyond usage figures and clients that cannot authenticate.
+//! routes, which have no secrets beyond usage figures and clients that cannot authenticate; what dumps all
+//! of it at once must be allowed.
 //! `Host` must be an address, `localhost` or a name that was allowed, so that a web page of
 //! somebody else cannot read this one through a name that it controls (DNS rebinding).
 
@@ -21,6 +22,8 @@ use super::path::Segments;
 pub struct Gate {
     /// True when the listener is on loopback.
     pub loopback: bool,
+    /// True when dumps of everything are served off loopback too.
+    pub dumps: bool,
     /// Further names that `Host` may have.
     pub hosts: Arc<[String]>,
 }
@@ -40,20 +43,27 @@ impl Gate {
                 .any(|allowed| allowed.eq_ignore_ascii_case(name))
     }
 
-    fn admits_path(&self, path: &str) -> bool {
+    /// Why the path is not served here; `None` when it is.
+    fn refusal(&self, path: &str) -> Option<&'static str> {
         // What is redirected is asked again under its clean path, and judged then.
-        let Ok(segments) = Segments::parse(path) else {
-            return true;
-        };
+        let segments = Segments::parse(path).ok().filter(|_| !self.loopback)?;
         // Every spelling of a path is judged as the path that it means.
         let [_, meant] = segments.readings();
-        self.loopback
-            || matches!(
-                meant.as_slice(),
-                ["healthz"] | ["healthz", "healthz"] | ["api", "v1", "model" | "dashboard", ..]
-            )
+        match meant.as_slice() {
+            ["api", "v1", "metric-export" | "metric-export-schema"]
+            | ["api", "v1", "model", "debug", "allkeys"] => (!self.dumps).then_some(DUMP),
+            ["healthz"] | ["healthz", "healthz"] | ["api", "v1", "model" | "dashboard", ..] => None,
+            _ => Some(ELSEWHERE),
+        }
     }
 }
+
+const DUMP: &str = "dumps of everything are not served on a listener that is not on loopback, \
+                    unless --http-serve-dumps allows it";
+
+const ELSEWHERE: &str = "this listener is not on loopback and serves only /healthz, /api/v1/model \
+                         and /api/v1/dashboard: reach the rest on a loopback listener (kubectl \
+                         port-forward)";
 
 /// Lets a request through or says why not.
 pub(super) async fn check(State(gate): State<Gate>, request: Request, next: Next) -> Response {
@@ -68,9 +78,7 @@ pub(super) async fn check(State(gate): State<Gate>, request: Request, next: Next
         let body = "this Host is not served here: use an address or localhost, or allow the name with --http-host";
         return answer::text(StatusCode::MISDIRECTED_REQUEST, body);
     }
-    if !gate.admits_path(request.uri().path()) {
-        let body = "this listener is not on loopback and serves only /healthz, /api/v1/model and \
-                    /api/v1/dashboard: reach the rest on a loopback listener (kubectl port-forward)";
+    if let Some(body) = gate.refusal(request.uri().path()) {
         return answer::text(StatusCode::FORBIDDEN, body);
     }
     next.run(request).await
@@ -84,6 +92,7 @@ mod tests {
     fn hosts_are_addresses_localhost_or_allowed_names() {
         let gate = Gate {
             loopback: true,
+            dumps: false,
             hosts: vec!["heapster".to_owned()].into(),
         };
         for good in [
@@ -106,31 +115,59 @@ mod tests {
         }
     }
 
+    fn off_loopback(dumps: bool) -> Gate {
+        Gate {
+            loopback: false,
+            dumps,
+            hosts: Arc::default(),
+        }
+    }
+
     #[test]
     fn off_loopback_only_the_old_apis_are_served() {
-        let gate = Gate {
-            loopback: false,
-            hosts: Arc::default(),
-        };
+        let gate = off_loopback(true);
         for good in [
             "/healthz",
             "/healthz/",
             "/healthz/healthz",
-            "/api/v1/model%2Fnodes",
             "/api/v1/model/nodes/",
+            "/api/v1/model%2Fnodes",
             "/api/v1/dashboard/nodes/n",
+            "/api/v1/metric-export",
         ] {
-            assert!(gate.admits_path(good), "{good}");
+            assert_eq!(gate.refusal(good), None, "{good}");
         }
         for bad in [
             "/",
             "/api/cairn/v1/stream",
             "/api/cairn/v1%2Fstream",
+            "/apis/metrics/v1alpha1/nodes",
             "/metrics",
             "/healthzz",
             "/api/v1/modelling",
+            "/api/v1/metric-exports",
         ] {
-            assert!(!gate.admits_path(bad), "{bad}");
+            assert_eq!(gate.refusal(bad), Some(ELSEWHERE), "{bad}");
         }
+    }
+
+    #[test]
+    fn dumps_are_served_off_loopback_only_when_allowed() {
+        for dump in [
+            "/api/v1/metric-export",
+            "/api/v1/metric-export-schema/",
+            "/api/v1/model/debug/allkeys",
+            "/api/v1/model/debug%2Fallkeys",
+            "/api/v1%2Fmetric-export",
+        ] {
+            assert_eq!(off_loopback(false).refusal(dump), Some(DUMP), "{dump}");
+            assert_eq!(off_loopback(true).refusal(dump), None, "{dump}");
+            let loopback = Gate {
+                loopback: true,
+                ..off_loopback(false)
+            };
+            assert_eq!(loopback.refusal(dump), None, "{dump}");
+        }
+        assert!(DUMP.contains("--http-serve-dumps"));
     }
 }

