@@ -17,7 +17,7 @@ use std::fmt::Debug;
 pub use entity::{Entity, EntityPath, Selector};
 pub use plain::PlainStore;
 
-use cairn_proto::catalogue::FieldId;
+use cairn_proto::catalogue::{FieldId, Source};
 use cairn_proto::codec;
 use cairn_proto::model::{EntityDef, EntityId, Run};
 use cairn_proto::rate::Point;
@@ -176,6 +176,8 @@ pub struct RawRow {
     pub present: bool,
     /// The value with its measurement, when the row has one.
     pub point: Option<Point>,
+    /// When the entity's life began, by whom of its stamps in this row says so best, Unix ms.
+    pub began: Option<(Source, u64)>,
     /// True when rates may not reach from the rows before into this one.
     pub interrupted: bool,
 }

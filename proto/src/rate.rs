@@ -8,6 +8,8 @@
 //! * A measurement with the time of the last one holds the rate; an earlier one is ignored.
 //! * A lower counter, or another life start told by the same source, is a reset: the point has no
 //!   rate and the series begins anew there.
+//! * What one life measured is not held into another: an entity that is there with another start and
+//!   without a value has none.
 //! * Another source of the same kernel counter continues the series; of another counter does not.
 //! * A value or a rate is held until its measurement is older than the group's max-age, then it is
 //!   absent. A rate never reaches over a hole longer than that either: an average over minutes is
@@ -125,7 +127,9 @@ impl Tracker {
         if !old.source.same_counter(new.source) || over_ms > self.max_age_ms {
             return self.restart(point, Observed::Restarted);
         }
-        if self.counter && (point.value < last.value || self.is_another_life(new)) {
+        if self.counter
+            && (point.value < last.value || self.is_another_start(new.source, new.start_ms))
+        {
             return self.restart(point, Observed::Reset);
         }
         if self.counter {
@@ -136,6 +140,22 @@ impl Tracker {
         }
         self.accept(point);
         Observed::Advanced
+    }
+
+    /// Says when the entity began by another stamp than the measurement's own, together with the
+    /// measurement that was observed last.
+    pub fn began(&mut self, source: Source, start_ms: u64) {
+        self.note_start(source, Some(start_ms));
+    }
+
+    /// Says that the entity is there without a measurement of this series, and when it began: what
+    /// an earlier life measured is not held into another one.
+    pub fn missed(&mut self, source: Source, start_ms: u64) {
+        if self.is_another_start(source, Some(start_ms)) {
+            self.last = None;
+            self.rate = None;
+            self.interrupted = false;
+        }
     }
 
     /// Says that the next measurement must not be compared with the last: a run that began with a
@@ -167,9 +187,13 @@ impl Tracker {
 
     fn accept(&mut self, point: Point) {
         self.last = Some(point);
+        self.note_start(point.stamp.source, point.stamp.start_ms);
+    }
+
+    fn note_start(&mut self, source: Source, told_ms: Option<u64>) {
         let of_source = Source::ALL.iter().zip(&mut self.starts_ms);
-        for (_, start_ms) in of_source.filter(|(source, _)| **source == point.stamp.source) {
-            *start_ms = point.stamp.start_ms.or(*start_ms);
+        for (_, start_ms) in of_source.filter(|(known, _)| **known == source) {
+            *start_ms = told_ms.or(*start_ms);
         }
     }
 
@@ -177,10 +201,10 @@ impl Tracker {
     /// be it before another source took over or before it said nothing for a while. What two
     /// sources say is not compared: the summary and the resource endpoint disagree about the same
     /// container.
-    fn is_another_life(&self, new: Stamp) -> bool {
+    fn is_another_start(&self, source: Source, start_ms: Option<u64>) -> bool {
         let mut of_source = Source::ALL.iter().zip(self.starts_ms);
-        let told = of_source.find(|(source, _)| **source == new.source);
-        match (told.and_then(|(_, start_ms)| start_ms), new.start_ms) {
+        let told = of_source.find(|(known, _)| **known == source);
+        match (told.and_then(|(_, start_ms)| start_ms), start_ms) {
             (Some(a), Some(b)) => a.abs_diff(b) > START_TOLERANCE_MS,
             _ => false,
         }

@@ -1,7 +1,8 @@
 """One field of one entity over time: which measurements count, and the rates between them.
 
-* A measurement counts when it is later than the last one that counted. An equal stamp changes nothing,
-  an earlier one is late and is ignored.
+* A measurement counts when it is later than the last one that counted; an earlier one is late and is
+  ignored. An equal stamp changes nothing of a counter. A gauge that changed within one unit of its
+  source's clock is the newer reading, and its value is taken.
 * The rate is the change of the counter over the change of the stamp between the last two measurements
   that counted, and is repeated until the next one.
 * A counter that fell, or a life that began more than 2 s off the one before, is a reset: no rate there,
@@ -53,6 +54,8 @@ class Series:
                 self.note(tick, "late", by_ms=self.stamp - stamp)
             else:
                 self.note(tick, "same_time", same_value=value == self.value)
+                if not self.counts:
+                    self.value = value
             return False
         self.rate = None
         if self.stamp is None or not self.counts:

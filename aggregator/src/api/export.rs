@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::response::Response;
-use cairn_proto::catalogue::{FIELDS, Kind};
+use cairn_proto::catalogue::{FIELDS, HEAPSTER_UPTIME, Kind};
 use serde::Serialize;
 
 use super::label_rules::Labels;
-use super::moment::{Moment, labels_of};
+use super::moment::{Moment, PartsOf};
 use super::path::Segments;
+use super::series::heapster_labels;
 use super::{Api, Asked, answer, time};
 use crate::store::{Entity, EntityPath, Selector};
 
@@ -70,7 +71,7 @@ pub(super) fn answer(api: &Api, asked: &Asked, segments: &Segments) -> Response 
 struct Export<'a> {
     api: &'a Api,
     moment: &'a Moment<'a>,
-    parts: HashMap<EntityPath, Vec<Entity>>,
+    parts: PartsOf,
     tick: String,
 }
 
@@ -87,7 +88,7 @@ impl<'a> Export<'a> {
     fn all(&self) -> Vec<Exported> {
         let mut all = Vec::new();
         for node in self.moment.entities(&Selector::Nodes) {
-            let labels = self.api.labels.exported(labels_of(&node));
+            let labels = self.api.labels.exported(&node.labels);
             all.push(self.one(&node, labels, MACHINE));
             for system in self.moment.entities(&Selector::Systems(&node.name)) {
                 all.push(self.one(&system, Labels::new(), &system.name));
@@ -98,7 +99,7 @@ impl<'a> Export<'a> {
             let EntityPath::Pod(uid) = &pod.path else {
                 continue;
             };
-            let mut labels = self.api.labels.exported(labels_of(&pod));
+            let mut labels = self.api.labels.exported(&pod.labels);
             put(&mut labels, "pod_id", uid);
             put(&mut labels, "pod_name", &pod.name);
             put(&mut labels, "namespace_id", "");
@@ -126,8 +127,14 @@ impl<'a> Export<'a> {
         put(&mut labels, "container_name", name);
         let mut metrics = BTreeMap::new();
         self.add(&mut metrics, entity, &Labels::new());
-        for part in self.parts.get(&entity.path).into_iter().flatten() {
-            let labels: Labels = labels_of(part).iter().cloned().collect();
+        if let Some(value) = self.moment.uptime(entity) {
+            let start = time::format(entity.start_ms);
+            let uptime = self.point(start, value, &Labels::new());
+            metrics.insert(HEAPSTER_UPTIME, vec![uptime]);
+        }
+        let of = (Arc::clone(&entity.node), entity.path.clone());
+        for part in self.parts.get(&of).into_iter().flatten() {
+            let labels: Labels = heapster_labels(part).cloned().collect();
             // Parts without labels could not be told apart.
             if !labels.is_empty() {
                 self.add(&mut metrics, part, &labels);
@@ -152,12 +159,17 @@ impl<'a> Export<'a> {
                 Kind::Counter => time::format(entity.start_ms),
                 Kind::Gauge => self.tick.clone(),
             };
-            metrics.entry(name).or_default().push(Point {
-                start,
-                end: self.tick.clone(),
-                labels: labels.clone(),
-                value: sample.value,
-            });
+            let point = self.point(start, sample.value, labels);
+            metrics.entry(name).or_default().push(point);
+        }
+    }
+
+    fn point(&self, start: String, value: u64, labels: &Labels) -> Point {
+        Point {
+            start,
+            end: self.tick.clone(),
+            labels: labels.clone(),
+            value,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! each pod of a list, in its order, with duplicates.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::response::Response;
 use cairn_proto::catalogue::HeapsterMetric;
@@ -13,9 +14,11 @@ use serde::Serialize;
 use super::labels::Pairs;
 use super::path::Segments;
 use super::route::{Route, Target};
-use super::series::{Point, metric_names, of_named, pods_by_name, points};
+use super::series::{
+    Point, labeled_points, metric_names, of_named, parts_by_pod, pods_by_name, points,
+};
 use super::{Api, Asked, answer, labels, path, time};
-use crate::query::{Bounds, View};
+use crate::query::{Bounds, Named, View};
 use crate::store::{Entity, Selector};
 
 #[derive(Serialize)]
@@ -123,13 +126,14 @@ pub(super) fn answer(api: &Api, asked: &Asked, segments: &Segments) -> Response 
     }
 }
 
-/// The points of one thing's metric. No metric here has parts, and one without parts has nothing
-/// to say of a part.
+/// The points of one thing's metric, or of the part of it that the labels mean.
 fn metric_points(view: &View, target: Target<'_>, metric: &str, wanted: &Wanted) -> Vec<Point> {
-    match HeapsterMetric::find(metric) {
-        Some(metric) if wanted.labels.is_empty() => points(view, target, metric, wanted.bounds),
-        _ => Vec::new(),
+    let Wanted { bounds, labels } = wanted;
+    if !labels.is_empty() {
+        return labeled_points(view, target, metric, labels, *bounds);
     }
+    HeapsterMetric::find(metric)
+        .map_or_else(Vec::new, |metric| points(view, target, metric, *bounds))
 }
 
 /// Every item on the ticks of the sums, since their readers add them up by second.
@@ -141,22 +145,38 @@ fn pod_list<'a>(
     wanted: &Wanted,
 ) -> MetricResultList {
     let ticks = view.ticks(view.published_ms(), wanted.bounds);
-    let metric = HeapsterMetric::find(metric).filter(|_| wanted.labels.is_empty());
-    let pods = pods_by_name(view, namespace);
+    let mut pods = pods_of(view, namespace, metric, wanted);
     // A name that is listed again is answered again, and computed once.
     let mut known: HashMap<&str, Vec<Point>> = HashMap::new();
     let items = names.map(|name| {
-        let points = known
-            .entry(name)
-            .or_insert_with(|| match (pods.get(name), metric) {
-                (Some(lives), Some(metric)) => of_named(view, lives, metric, &ticks),
-                _ => Vec::new(),
-            });
+        let points = known.entry(name).or_insert_with(|| {
+            let found = pods.remove(name);
+            found.map_or_else(Vec::new, |(lives, metric)| {
+                of_named(view, &lives, metric, &ticks)
+            })
+        });
         MetricResult::from(points.as_slice())
     });
     MetricResultList {
         items: items.collect(),
     }
+}
+
+/// What answers for each pod name of a namespace: the pod, or the part of it that the labels mean.
+fn pods_of(
+    view: &View,
+    namespace: &str,
+    metric: &str,
+    wanted: &Wanted,
+) -> HashMap<Arc<str>, (Named, HeapsterMetric)> {
+    if wanted.labels.is_empty() {
+        let pods = pods_by_name(view, namespace).into_iter();
+        let metric = HeapsterMetric::find(metric);
+        return pods
+            .filter_map(|(name, lives)| Some((name, (lives, metric?))))
+            .collect();
+    }
+    parts_by_pod(view, namespace, metric, &wanted.labels)
 }
 
 /// Names of what is there now, sorted.

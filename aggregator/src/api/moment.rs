@@ -8,10 +8,8 @@ use cairn_proto::catalogue::{FieldId, field};
 use crate::query::{Sample, View, is_skewed};
 use crate::store::{Entity, EntityPath, Selector};
 
-/// The labels of a node or pod, sorted by key; none for other things.
-pub(super) fn labels_of(_entity: &Entity) -> &[(String, String)] {
-    &[]
-}
+/// The things that have parts: a path means one thing on each node.
+pub(super) type PartsOf = HashMap<(Arc<str>, EntityPath), Vec<Entity>>;
 
 /// The newest tick of values over several nodes, with each node's own name for it.
 pub(super) struct Moment<'a> {
@@ -60,16 +58,37 @@ impl<'a> Moment<'a> {
     }
 
     /// The parts of things that have values of their own and are there now, such as file systems,
-    /// by what they are part of.
-    pub(super) fn parts(&self) -> HashMap<EntityPath, Vec<Entity>> {
-        HashMap::new()
+    /// by what they are part of; each thing's sorted by name.
+    pub(super) fn parts(&self) -> PartsOf {
+        let mut parts = PartsOf::new();
+        let mut found = self.view.entities(&Selector::AllParts);
+        found.retain(|part| self.view.is_current(part));
+        for part in found {
+            if let EntityPath::Part { parent, .. } = &part.path {
+                let of = (Arc::clone(&part.node), EntityPath::clone(parent));
+                parts.entry(of).or_default().push(part);
+            }
+        }
+        parts
+    }
+
+    /// Time since an entity's life began, ms; `None` when nothing tells.
+    pub(super) fn uptime(&self, entity: &Entity) -> Option<u64> {
+        let uptime = self.view.uptime(entity, &[self.tick_of(entity)]);
+        uptime.into_iter().next()?
     }
 
     /// What an entity says at this moment; `None` when it has no value then.
     pub(super) fn sample(&self, entity: &Entity, of: FieldId) -> Option<Sample> {
-        let tick_ms = self.skewed.get(&*entity.node).unwrap_or(&self.tick_ms);
-        let series = self.view.series(entity, field(of)?, &[*tick_ms]);
+        let tick_ms = self.tick_of(entity);
+        let series = self.view.series(entity, field(of)?, &[tick_ms]);
         series.into_iter().next()?
+    }
+
+    /// What the rows of an entity's node call this moment, Unix ms.
+    fn tick_of(&self, entity: &Entity) -> u64 {
+        let own = self.skewed.get(&*entity.node);
+        own.copied().unwrap_or(self.tick_ms)
     }
 }
 

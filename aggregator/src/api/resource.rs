@@ -8,7 +8,7 @@ use cairn_proto::catalogue::table;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::moment::{Moment, labels_of};
+use super::moment::Moment;
 use super::path::Segments;
 use super::selector::Selector as Labels;
 use super::{Api, Asked, answer, path, quantity, time};
@@ -146,7 +146,7 @@ struct Now<'a> {
 impl Now<'_> {
     fn nodes(&self, labels: &Labels) -> Vec<NodeMetrics> {
         let nodes = self.moment.entities(&Selector::Nodes);
-        let wanted = nodes.iter().filter(|node| labels.matches(labels_of(node)));
+        let wanted = nodes.iter().filter(|node| labels.matches(&node.labels));
         wanted.filter_map(|node| self.node(node)).collect()
     }
 
@@ -158,7 +158,7 @@ impl Now<'_> {
     ) -> Vec<PodMetrics> {
         let containers = self.moment.containers(containers);
         let pods = self.moment.entities(pods);
-        let wanted = pods.iter().filter(|pod| labels.matches(labels_of(pod)));
+        let wanted = pods.iter().filter(|pod| labels.matches(&pod.labels));
         wanted
             .filter_map(|pod| match &pod.path {
                 EntityPath::Pod(uid) => self.pod(pod, containers.get(uid)?),

@@ -92,6 +92,77 @@ pub(super) fn of_named(
         .collect()
 }
 
+/// The points of a metric of parts, told apart by the labels: they must be all the labels by which
+/// this API knows such a part, in order of their keys.
+pub(super) fn labeled_points(
+    view: &View,
+    target: Target<'_>,
+    metric: &str,
+    labels: &[(String, String)],
+    bounds: Bounds,
+) -> Vec<Point> {
+    let Some(parts) = parts_of(target) else {
+        return Vec::new();
+    };
+    let lives = labeled(view, &parts, labels);
+    let metric = lives
+        .first()
+        .and_then(|part| HeapsterMetric::find_labeled(metric, part.kind));
+    let nodes = lives.iter().map(|part| view.newest_of_node(&part.node));
+    let ticks = view.ticks(nodes.max().unwrap_or(0), bounds);
+    metric.map_or_else(Vec::new, |metric| {
+        of_named(view, &Named { lives }, metric, &ticks)
+    })
+}
+
+/// The parts that the labels mean of each pod of a namespace, by the pod's name.
+pub(super) fn parts_by_pod(
+    view: &View,
+    namespace: &str,
+    metric: &str,
+    labels: &[(String, String)],
+) -> HashMap<Arc<str>, (Named, HeapsterMetric)> {
+    let mut pods: HashMap<Arc<str>, (Named, HeapsterMetric)> = HashMap::new();
+    for part in labeled(view, &Selector::NamespaceParts(namespace), labels) {
+        if let Some(metric) = HeapsterMetric::find_labeled(metric, part.kind) {
+            let pod = pods.entry(Arc::clone(&part.pod));
+            let (named, _) = pod.or_insert_with(|| (Named { lives: Vec::new() }, metric));
+            named.lives.push(part);
+        }
+    }
+    pods
+}
+
+/// Those of the parts that have exactly these labels.
+fn labeled(view: &View, parts: &Selector<'_>, labels: &[(String, String)]) -> Vec<Entity> {
+    let mut found = view.entities(parts);
+    found.retain(|part| heapster_labels(part).eq(labels.iter()));
+    found
+}
+
+/// The labels by which the Heapster API knows a part, in order of their keys.
+pub(super) fn heapster_labels(part: &Entity) -> impl Iterator<Item = &(String, String)> {
+    let known = part.kind.heapster_labels();
+    part.labels
+        .iter()
+        .filter(move |(key, _)| known.contains(&key.as_str()))
+}
+
+/// Where the parts of something are; `None` for sums.
+fn parts_of(target: Target<'_>) -> Option<Selector<'_>> {
+    match target {
+        Target::Cluster | Target::Namespace(_) => None,
+        Target::Node(node) => Some(Selector::NodeParts(node)),
+        Target::FreeContainer(node, name) => Some(Selector::SystemParts(node, name)),
+        Target::Pod(namespace, pod) => Some(Selector::PodParts { namespace, pod }),
+        Target::Container(namespace, pod, container) => Some(Selector::ContainerParts {
+            namespace,
+            pod,
+            container,
+        }),
+    }
+}
+
 /// Names of the metrics that have a value in the window, sorted. Those that are told apart by
 /// labels are not among them.
 pub(super) fn metric_names(view: &View, target: Target<'_>) -> Vec<&'static str> {

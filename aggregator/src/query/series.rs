@@ -1,7 +1,7 @@
 //! One entity's series on the grid.
 
 use cairn_proto::catalogue::Field;
-use cairn_proto::rate::{Rate, Tracker};
+use cairn_proto::rate::{Observed, Rate, Tracker};
 
 use crate::store::RawRow;
 
@@ -49,9 +49,7 @@ pub(super) fn told_on_grid(field: &Field, rows: &[RawRow], ticks_ms: &[u64]) -> 
                 tracker.interrupt();
             }
             present = row.present;
-            if let Some(point) = row.point {
-                tracker.observe(point);
-            }
+            see(&mut tracker, row);
         }
         let sample = tracker
             .value_at(*tick_ms)
@@ -64,6 +62,17 @@ pub(super) fn told_on_grid(field: &Field, rows: &[RawRow], ticks_ms: &[u64]) -> 
         out.push(Told { present, sample });
     }
     out
+}
+
+/// Takes one row in.
+fn see(tracker: &mut Tracker, row: &RawRow) {
+    let observed = row.point.map(|point| tracker.observe(point));
+    match (observed, row.began) {
+        // Nothing new was measured, so nothing new was told of the series' life.
+        (Some(Observed::Held | Observed::Late), _) | (_, None) => {}
+        (Some(_), Some((source, start_ms))) => tracker.began(source, start_ms),
+        (None, Some((source, start_ms))) => tracker.missed(source, start_ms),
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +95,7 @@ mod tests {
                     source: Source::Resource,
                 },
             }),
+            began: None,
             interrupted: false,
         }
     }
@@ -141,5 +151,22 @@ mod tests {
                 over_ms: 20
             })
         );
+    }
+
+    #[test]
+    fn a_field_that_another_life_lacks_is_not_held_into_it() {
+        let began = |row: RawRow, start_ms| RawRow {
+            present: true,
+            began: Some((Source::Summary, start_ms)),
+            ..row
+        };
+        let rows = [
+            began(row(10_000, Some((10_000, 1))), 5_000),
+            began(row(20_000, None), 6_000),
+            began(row(30_000, None), 25_000),
+        ];
+        let out = on_grid(cpu(), &rows, &[10_000, 20_000, 30_000]);
+        let values: Vec<Option<u64>> = out.iter().map(|s| s.map(|s| s.value)).collect();
+        assert_eq!(values, [Some(1), Some(1), None]);
     }
 }

@@ -127,7 +127,9 @@ pub enum Selector<'a> {
         /// Name of the pod.
         pod: &'a str,
     },
-    /// File systems and other labeled parts of a node.
+    /// File systems and other labeled parts of whatever there is.
+    AllParts,
+    /// The same of a node, without those of its pods.
     NodeParts(&'a str),
     /// The same of a system container of a node.
     SystemParts(&'a str, &'a str),
@@ -199,6 +201,7 @@ impl Selector<'_> {
                 def.kind == EntityKind::Container
                     && within.pod.is_some_and(|p| is_named(p, namespace, pod))
             }
+            Selector::AllParts => def.kind.is_labeled(),
             Selector::NodeParts(_) => is_part_of(EntityKind::Node),
             Selector::SystemParts(_, name) => {
                 is_part_of(EntityKind::System) && within.parent.is_some_and(|p| p.name == name)

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use cairn_proto::catalogue::{FieldId, Group, table};
-use cairn_proto::model::{ColumnId, EntityDef, EntityId, EntityKind, Run, Snapshot};
+use cairn_proto::catalogue::{FieldId, Group, Source, table};
+use cairn_proto::model::{ColumnId, EntityDef, EntityId, EntityKind, Run, Snapshot, Stamp};
 use cairn_proto::rate::Point;
 
 use super::{EntityPath, Error, RawRow, Size};
@@ -84,13 +84,24 @@ impl EntityRow {
                 stamp: self.snapshot.stamp(place, group)?,
             })
         });
-        let (tick_ms, interrupted) = (self.tick_ms, self.interrupted);
         RawRow {
-            tick_ms,
+            tick_ms: self.tick_ms,
             present: self.place.is_some(),
             point,
-            interrupted,
+            began: self.place.and_then(|place| self.began(place)),
+            interrupted: self.interrupted,
         }
+    }
+
+    /// The summary tells a start of everything that it lists; another source only where it has to.
+    fn began(&self, place: usize) -> Option<(Source, u64)> {
+        let stamps = [Group::Memory, Group::Cpu, Group::Network]
+            .map(|group| self.snapshot.stamp(place, group));
+        let started = |stamp: Stamp| Some((stamp.source, stamp.start_ms?));
+        let told = || stamps.into_iter().flatten().filter_map(started);
+        told()
+            .find(|(source, _)| *source == Source::Summary)
+            .or_else(|| told().next())
     }
 }
 

@@ -198,3 +198,22 @@ fn a_gauge_takes_the_newer_reading_of_the_same_second() {
         "gauges may fall"
     );
 }
+
+#[test]
+fn what_an_earlier_life_measured_is_not_held_into_another() {
+    let mut t = cpu();
+    t.observe(born(10_000, 100, 5_000, Source::Resource));
+    t.began(Source::Summary, 4_000);
+    t.missed(Source::Summary, 5_900);
+    assert!(t.value_at(20_000).is_some());
+    // What two sources say is not compared.
+    t.missed(Source::Resource, 5_000);
+    t.missed(Source::Procfs, 900_000);
+    assert!(t.value_at(20_000).is_some());
+    t.missed(Source::Summary, 25_000);
+    assert_eq!((t.value_at(30_000), t.rate_at(30_000)), (None, None));
+    // The new life begins as the first one did.
+    let first = t.observe(born(31_000, 1, 25_500, Source::Resource));
+    assert_eq!(first, Observed::First);
+    assert!(t.value_at(40_000).is_some());
+}

@@ -1,6 +1,6 @@
 //! What the dump may hold, for programs that read it.
 
-use cairn_proto::catalogue::{EntityKind, FIELDS, Field, Kind, Unit};
+use cairn_proto::catalogue::{EntityKind, FIELDS, Field, HEAPSTER_UPTIME, Kind, Unit};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -60,15 +60,29 @@ const POD_LABELS: &[Label] = &[
     label("labels", "labels of the pod or node, as one text"),
 ];
 
-/// What tells the parts of a thing apart.
-const PART_LABELS: &[Label] = &[label(
+/// What tells the file systems of a thing apart.
+const STORAGE_LABELS: &[Label] = &[label(
     "resource_id",
     "which one of several: a mount point, logs or a volume",
 )];
 
+/// What tells the accelerators of a thing apart.
+const ACCELERATOR_LABELS: &[Label] = &[
+    label("make", "who made the accelerator"),
+    label("model", "which model it is"),
+    label("accelerator_id", "which one of several"),
+];
+
 /// Every metric of the catalogue that the dump may hold.
 pub(super) fn schema() -> Schema {
-    let mut metrics: Vec<Metric> = Vec::new();
+    let mut metrics: Vec<Metric> = vec![Metric {
+        name: HEAPSTER_UPTIME,
+        description: "time since the thing began",
+        labels: &[],
+        kind: "cumulative",
+        value_type: "int64",
+        units: Some("ms"),
+    }];
     for field in FIELDS {
         let Some(name) = field.heapster else { continue };
         // Two fields of one name are one metric of different things.
@@ -104,9 +118,9 @@ fn metric(field: &Field, name: &'static str) -> Metric {
 
 /// The labels of a metric of parts; none of a metric of whole things.
 fn labels(field: &Field) -> &'static [Label] {
-    if field.entities.contains(&EntityKind::Filesystem) {
-        PART_LABELS
-    } else {
-        &[]
+    match field.entities.first() {
+        Some(EntityKind::Filesystem | EntityKind::Volume) => STORAGE_LABELS,
+        Some(EntityKind::Accelerator) => ACCELERATOR_LABELS,
+        _ => &[],
     }
 }

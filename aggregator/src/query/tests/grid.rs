@@ -58,10 +58,11 @@ pub(super) fn sample_at(field: &Field, rows: &[RawRow], tick_ms: u64) -> Option<
         }
         row.point.map(|point| tracker.observe(point));
     }
-    let value = tracker.value_at(tick_ms)?.value;
+    let point = tracker.value_at(tick_ms)?;
     Some(Sample {
-        value,
+        value: point.value,
         rate: tracker.rate_at(tick_ms),
+        start_ms: point.stamp.start_ms,
     })
 }
 
@@ -86,6 +87,7 @@ fn rows() -> impl Strategy<Value = Vec<RawRow>> {
                     tick_ms,
                     present: !matches!(said, Said::Gone),
                     point,
+                    began: None,
                     interrupted,
                 }
             };

@@ -96,6 +96,7 @@ fn rows_of(node: &[NodeRow], life: usize, (from, count): (usize, usize)) -> Vec<
             tick_ms,
             present: lives,
             point: measured,
+            began: None,
             interrupted: false,
         });
     }
@@ -212,6 +213,7 @@ fn life(node: usize, rows: &str) -> Life {
             tick_ms,
             present: said != ' ',
             point: (said == 'v').then(|| point(tick_ms, 0, value, start_ms)),
+            began: None,
             interrupted: false,
         })
     };
@@ -277,7 +279,7 @@ proptest! {
         let (ticks, series) = told(&lives, 0);
         let of = |value: u64| usize::try_from(value / 1_000_000).unwrap();
         for (tick, sample) in ticks.into_iter().zip(series) {
-            let Some(Sample { value, rate }) = sample else { continue };
+            let Some(Sample { value, rate, .. }) = sample else { continue };
             prop_assert!(rate.is_none_or(|rate| rate.delta <= value % 1_000_000));
             let later = &lives[of(value) + 1..];
             prop_assert!(!later.iter().any(|life| life.is_alive(tick)), "a later one is alive");
