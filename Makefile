@@ -4,11 +4,14 @@ CARGO      ?= cargo
 # Extra arguments of every cargo command that resolves dependencies, e.g. --locked.
 CARGO_ARGS ?=
 
+# How long `make fuzz` takes for each of its targets, s.
+FUZZ_SECONDS ?= 60
+
 # Where scripts/deps.sh puts a newer Node.js when the machine's own is too old.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .PHONY: help run test test-python test-web test-rust check check-static check-tree check-page check-rust \
-	check-deny bench build web fmt clean deps-run deps-test
+	check-deny bench fuzz build web fmt clean deps-run deps-test
 
 # Targets share cargo's and npm's directories, and the order below is meant: also under -j one at a time.
 .NOTPARALLEL:
@@ -19,6 +22,7 @@ help:
 	@echo 'make test     every test: Python, page, Rust, end to end, browser'
 	@echo 'make check    everything the build server runs: check-static, then test'
 	@echo 'make bench    measures speed and freshness (release build)'
+	@echo 'make fuzz     feeds the agent'"'"'s parsers made-up bodies, FUZZ_SECONDS=60 each (needs cargo-fuzz)'
 	@echo 'make build    the page and all binaries, into target/debug'
 	@echo 'make web      the page only, into aggregator/web/dist'
 	@echo 'make fmt      formats the Rust sources'
@@ -70,6 +74,7 @@ check-page: deps-test
 # The page is embedded by the aggregator's build, so it has to be there first.
 check-rust: web
 	$(CARGO) fmt --all --check
+	cd agent/fuzz && $(CARGO) fmt --check
 	$(CARGO) clippy $(CARGO_ARGS) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(CARGO_ARGS) --workspace --no-deps
 
@@ -85,9 +90,25 @@ bench: web
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent -p cairn-aggregator
 	$(CARGO) run $(CARGO_ARGS) --release -p cairn-tests --bin bench
 
+# The sanitizer and the coverage that guides the search are options of a nightly compiler, which the
+# pinned one takes as well when it is told so. What is found stays below agent/fuzz/target; the
+# corpus is only read. A crash is written to agent/fuzz/artifacts.
+fuzz:
+	@command -v cargo-fuzz >/dev/null 2>&1 || { \
+		echo 'fuzz: cargo-fuzz is missing: cargo install cargo-fuzz --locked'; exit 1; }
+	@command -v c++ >/dev/null 2>&1 || { \
+		echo 'fuzz: a C++ compiler is missing: apt-get install g++'; exit 1; }
+	for target in summary resource; do \
+		mkdir -p agent/fuzz/target/found/$$target && \
+		(cd agent && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target fuzz/target/found/$$target fuzz/corpus/$$target -- \
+			-dict=fuzz/$$target.dict -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
+	done
+
 fmt:
 	$(CARGO) fmt --all
+	cd agent/fuzz && $(CARGO) fmt
 
 clean:
 	$(CARGO) clean
+	rm -rf agent/fuzz/target agent/fuzz/artifacts
 	rm -rf .run .tools aggregator/web/dist aggregator/web/node_modules tests/browser/node_modules tests/browser/shots
