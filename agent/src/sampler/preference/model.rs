@@ -62,7 +62,8 @@ fn model(history: &[[Asked; 3]], count: usize) -> Source {
 /// Ticks with what each source said: sources are silent and heard again in stretches.
 fn histories() -> impl Strategy<Value = Vec<[Asked; 3]>> {
     let interval = prop::sample::select(vec![1_000_u64, 10_000, 30_000, 60_000]);
-    let distance = prop_oneof![12 => Just(1_u64), 1 => 2_u64..12];
+    // Nine ticks of 10 s and three of 30 s are as old as a figure may be.
+    let distance = prop_oneof![12 => Just(1_u64), 1 => 2_u64..12, 1 => Just(3), 1 => Just(9)];
     let stretch = (
         1_usize..6,
         prop::bool::weighted(0.6),
@@ -108,7 +109,7 @@ fn tick(preference: &mut Preference, asked: &[Asked; 3]) -> Source {
 
 // What fails is printed in its smallest form and becomes a test of its own; a run leaves no file.
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 4_000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_source_taken_is_the_one_of_the_rule(history in histories(), count in 1_usize..4) {

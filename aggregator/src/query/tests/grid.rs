@@ -100,7 +100,7 @@ fn fields() -> impl Strategy<Value = FieldId> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1_500, ..ProptestConfig::default() })]
 
     #[test]
     fn at_every_tick_a_series_says_what_all_its_rows_come_to(

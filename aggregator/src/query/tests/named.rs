@@ -257,7 +257,7 @@ fn of_two_lives_one_that_is_alive_speaks_before_one_that_is_held() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1_500, ..ProptestConfig::default() })]
 
     /// The model knows all rows, the view reads only those that can matter: where the ticks that
     /// are asked for begin changes nothing either.

@@ -39,14 +39,10 @@ fn nodes() -> impl Strategy<Value = NodeState> {
         1 => Just(3_600_000_i64),
     ];
     let newest = prop_oneof![1 => Just(None), 8 => (0_u64..5).prop_map(Some), 1 => (0_u64..200).prop_map(Some)];
-    (
-        any::<bool>(),
-        -70_000_i64..70_000,
-        intervals(),
-        offset,
-        newest,
-    )
-        .prop_map(|(live, since, interval_ms, offset_ms, back)| {
+    // Some connect in the very millisecond of a tick.
+    let since = prop_oneof![3 => -70_000_i64..70_000, 1 => (-7_i64..7).prop_map(|n| n * 10_000)];
+    (any::<bool>(), since, intervals(), offset, newest).prop_map(
+        |(live, since, interval_ms, offset_ms, back)| {
             let now_there = T0.saturating_add_signed(offset_ms) + interval_ms;
             let tick = |back: u64| (now_there / interval_ms).saturating_sub(back) * interval_ms;
             NodeState {
@@ -54,7 +50,8 @@ fn nodes() -> impl Strategy<Value = NodeState> {
                 newest_tick_ms: back.map(tick),
                 ..node(live, T0.saturating_add_signed(since), interval_ms)
             }
-        })
+        },
+    )
 }
 
 /// True when the node's clock cannot be told from ours by what it sends.
@@ -91,7 +88,7 @@ enum Change {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 4_000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_newest_tick_that_is_published_is_the_one_of_the_rule(

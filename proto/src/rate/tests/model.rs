@@ -213,7 +213,7 @@ fn kinds() -> impl Strategy<Value = Kind> {
 
 // What fails is printed in its smallest form and becomes a test of its own; a run leaves no file.
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1_500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 4_000, ..ProptestConfig::default() })]
 
     #[test]
     fn at_every_tick_the_tracker_says_what_the_rules_say(
