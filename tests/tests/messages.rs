@@ -228,10 +228,15 @@ fn a_refused_token_is_explained_on_both_sides() {
         &told.expect("/readyz?verbose says why"),
         &["token", "sha256"],
     );
-    assert!(agent.stderr().contains("token file"), "{}", agent.stderr());
+    // What was written reaches the test a moment later.
+    let logged = |process: &Proc, text: &str| {
+        let logged = || process.stderr().contains(text).then_some(());
+        testkit::deadline::Deadline::after(SOON).poll(logged)
+    };
+    assert!(logged(agent, "token file").is_some(), "{}", agent.stderr());
     let aggregator = system.aggregator().unwrap();
     assert!(
-        aggregator.stderr().contains("agent refused"),
+        logged(aggregator, "agent refused").is_some(),
         "{}",
         aggregator.stderr()
     );
