@@ -5,7 +5,7 @@
 //! beyond a limit is closed unanswered and counted, a handshake or a request header that takes too
 //! long ends its connection, so does a client that asks nothing more or takes nothing of its answer,
 //! and accepting never stops for a peer's fault or for want of descriptors. HTTP/1.1 and HTTP/2 are
-//! told apart by what the client sends.
+//! told apart by what the client sends. A request that cannot be read is answered with why.
 
 mod accept;
 mod activity;
@@ -13,6 +13,7 @@ mod connection;
 mod metrics;
 mod peers;
 mod protocol;
+mod refusals;
 mod socket;
 #[cfg(test)]
 mod tests;

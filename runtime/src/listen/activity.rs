@@ -152,16 +152,19 @@ pub(super) struct Watched<B> {
     // What the body gave and was not handed out yet.
     rest: Bytes,
     in_flight: Option<InFlight>,
+    hides_end: bool,
 }
 
 impl<B> Watched<B> {
-    pub(super) fn new(body: B, mut in_flight: InFlight) -> Self {
+    /// With `hides_end` the body tells its end only to who asks for more.
+    pub(super) fn new(body: B, mut in_flight: InFlight, hides_end: bool) -> Self {
         // A client that grants no window never comes even for the first part.
         in_flight.set_waiting(true);
         Self {
             body: Box::pin(body),
             rest: Bytes::new(),
             in_flight: Some(in_flight),
+            hides_end,
         }
     }
 }
@@ -197,7 +200,7 @@ impl<B: Body<Data = Bytes>> Body for Watched<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        !self.hides_end && self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -23,6 +23,7 @@ use super::accept::Shared;
 use super::activity::{Activity, MOST_PAUSE, Verdict, Watched};
 use super::metrics::Open;
 use super::peers::Place;
+use super::refusals::{Explained, mark};
 use super::{BoxError, Closed, Peer, Refused, protocol};
 use crate::logging;
 use crate::tasks::Children;
@@ -134,6 +135,7 @@ impl Connection {
             peer,
             activity: activity.clone(),
         };
+        let stream = Explained::new(stream, config.max_header_bytes);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let mut look = pin!(tokio::time::sleep(Duration::ZERO));
         // Whether the connection was told to end when its requests do.
@@ -198,6 +200,7 @@ struct Introduced<S> {
 impl<S, B> Service<Request<Incoming>> for Introduced<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Future: Send + 'static>,
+    B: Body,
 {
     type Response = Response<Watched<B>>;
     type Error = S::Error;
@@ -206,10 +209,14 @@ where
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let in_flight = self.activity.begin();
         request.extensions_mut().insert(self.peer.clone());
+        // Only there is a bare answer ambiguous, and HEAD's answers say what GET's would.
+        let is_ambiguous =
+            request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
         let answer = self.service.call(request);
         Box::pin(async move {
-            let answer = answer.await?;
-            Ok(answer.map(|body| Watched::new(body, in_flight)))
+            let mut answer = answer.await?;
+            let hides_end = is_ambiguous && mark(&mut answer);
+            Ok(answer.map(|body| Watched::new(body, in_flight, hides_end)))
         })
     }
 }
