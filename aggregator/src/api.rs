@@ -151,7 +151,8 @@ async fn other(State(api): State<Api>, request: Request) -> Response {
         Ok(segments) => segments,
         Err(cleaned) => return answer::moved(&cleaned, asked.uri.query()),
     };
-    if let ["healthz", rest @ ..] = segments.as_strs().as_slice() {
+    let [_, meant] = segments.readings();
+    if let ["healthz", rest @ ..] = meant.as_slice() {
         let found = health::answer(&api, &asked.method, asked.uri.query(), rest);
         return found.unwrap_or_else(|| page::answer(&asked.method, &["healthz"]));
     }

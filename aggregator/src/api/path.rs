@@ -31,16 +31,29 @@ impl Segments {
         self.0.iter().map(String::as_str).collect()
     }
 
-    /// The ways to read the path, the likelier first: as it was sent, where a slash that was
-    /// spelt `%2F` is part of a name; then with every slash as a separator, which is how the
-    /// first server of the model read all of them.
+    /// The ways to read the path, in the order in which they count. The first server of the model
+    /// took every slash for a separator, spelt `%2F` or not, and so does the second way; it had no
+    /// way to address what has a slash in its name. In the first way the segment after
+    /// [`MAY_HAVE_SLASHES`] is one name as it was sent.
     pub(super) fn readings(&self) -> [Vec<&str>; 2] {
-        let every = self.0.iter().flat_map(|segment| segment.split('/'));
-        [
-            self.as_strs(),
-            every.filter(|part| !part.is_empty()).collect(),
-        ]
+        let mut kept: Vec<&str> = Vec::new();
+        for segment in &self.0 {
+            if kept.last() == Some(&MAY_HAVE_SLASHES) {
+                kept.push(segment);
+            } else {
+                kept.extend(parts(segment));
+            }
+        }
+        let split = self.0.iter().flat_map(|segment| parts(segment));
+        [kept, split.collect()]
     }
+}
+
+/// System containers are the only things whose names may have slashes.
+const MAY_HAVE_SLASHES: &str = "freecontainers";
+
+fn parts(segment: &str) -> impl Iterator<Item = &str> {
+    segment.split('/').filter(|part| !part.is_empty())
 }
 
 fn is_dots(segment: &str) -> bool {
@@ -149,11 +162,23 @@ mod tests {
 
     #[test]
     fn a_slash_may_be_spelt_either_way() {
-        let segments = Segments::parse("/a/cpu%2Fusage_rate").unwrap();
-        assert_eq!(
-            segments.readings(),
-            [vec!["a", "cpu/usage_rate"], vec!["a", "cpu", "usage_rate"]]
-        );
+        for (path, kept, split) in [
+            (
+                "/a/cpu%2Fusage_rate",
+                "a cpu usage_rate",
+                "a cpu usage_rate",
+            ),
+            ("/a%2F%2Fb%2F", "a b", "a b"),
+            (
+                "/n%2Ffreecontainers/a.slice%2Fb/metrics%2Fx",
+                "n freecontainers a.slice/b metrics x",
+                "n freecontainers a.slice b metrics x",
+            ),
+        ] {
+            let segments = Segments::parse(path).unwrap();
+            let readings = segments.readings().map(|reading| reading.join(" "));
+            assert_eq!(readings, [kept, split], "{path}");
+        }
         assert_eq!(decode("100%"), "100%");
         assert_eq!(decode("%zz%4"), "%zz%4");
     }

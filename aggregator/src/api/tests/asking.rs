@@ -70,6 +70,7 @@ async fn slashes_may_be_spelt_either_way_anywhere() {
     for path in [
         "/api/v1/model/namespaces/shop/pods/web%2Fmetrics/memory%2Fusage",
         "/api/v1/model/namespaces%2Fshop/pods/web/metrics/memory/usage/",
+        "/api/v1/model/namespaces/shop%2Fpods%2Fweb/metrics/memory/usage",
     ] {
         assert_eq!(get_ok(path).await.matches("value").count(), 3, "{path}");
     }
@@ -85,9 +86,11 @@ async fn a_name_with_a_slash_is_one_segment_when_it_is_spelt() {
     let path = "/api/v1/model/nodes/node1/freecontainers/system.slice%2Fdocker.service/metrics";
     let (_, body) = ask_of(api.clone(), Method::GET, &format!("{path}/"), &[]).await;
     assert!(body.contains("\"memory/working_set\""), "{body}");
-    let path = format!("{path}/cpu%2Fusage_rate");
-    let (_, body) = ask_of(api, Method::GET, &path, &[]).await;
-    assert_eq!(body.matches("\"value\": 500").count(), 2, "{body}");
+    for rest in ["cpu%2Fusage_rate", "cpu/usage_rate"] {
+        let path = format!("{path}/{rest}");
+        let (_, body) = ask_of(api.clone(), Method::GET, &path, &[]).await;
+        assert_eq!(body.matches("\"value\": 500").count(), 2, "{body}");
+    }
 }
 
 #[tokio::test]
