@@ -44,7 +44,8 @@ pub(super) fn answer(api: &Api, asked: &Asked, segments: &Segments) -> Response 
         return refusal;
     }
     let view = api.view();
-    match segments.as_strs().get(3..).unwrap_or_default() {
+    let [_, meant] = segments.readings();
+    match meant.get(3..).unwrap_or_default() {
         ["nodes", node, "metrics", metric, _, ..] => {
             let nodes = named(&view, Target::Node(node));
             let lives = |_: &str| nodes.as_ref();

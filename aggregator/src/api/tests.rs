@@ -270,6 +270,10 @@ async fn the_scrapers_client_finds_items_by_name_with_integers_only() {
         body,
         "{\"items\":[{\"dataPoints\":[],\"metricPoints\":[{\"timestamp\":\"2026-11-22T07:25:30Z\",\"value\":4000},{\"timestamp\":\"2026-11-22T07:25:40Z\",\"value\":5000},{\"timestamp\":\"2026-11-22T07:25:50Z\",\"value\":6000}],\"metricName\":\"memory\",\"uids\":[\"node1\"]}]}\n"
     );
+    assert_eq!(
+        get_ok("/api/v1/dashboard/nodes/node1/metrics/memory%2Fusage").await,
+        body
+    );
     let path = "/api/v1/dashboard/namespaces/shop/pod-list/none,web/metrics/cpu/usage_rate";
     let body = get_ok(path).await;
     assert!(
