@@ -133,14 +133,14 @@ pub(crate) fn resource(body: &[u8]) {
     let mut name_bytes = 0;
     for (name, pod) in pods {
         assert!(
-            pod.cpu.is_some() || !pod.containers.is_empty(),
+            pod.usage != resource::Usage::default() || !pod.containers.is_empty(),
             "a pod of which nothing is known"
         );
         entities += pod.containers.len().max(1);
         name_bytes += name.len();
         for (name, container) in &pod.containers {
             assert!(
-                container.cpu.is_some() || container.start_ms.is_some(),
+                *container != resource::Container::default(),
                 "a container of which nothing is known"
             );
             name_bytes += name.len();

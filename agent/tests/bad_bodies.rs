@@ -243,7 +243,7 @@ fn a_resource_value_that_is_no_count_loses_its_line_alone() {
     ] {
         let resource = resource::parse(lines(value).as_bytes()).unwrap();
         assert_eq!((resource.pods.len(), resource.odd_count), (0, 1), "{value}");
-        assert!(resource.node.is_some());
+        assert!(resource.node.cpu.is_some());
     }
     for value in [
         "1 5",
