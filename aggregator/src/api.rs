@@ -30,6 +30,7 @@ mod scraper;
 mod selector;
 mod series;
 mod stream;
+mod system_name;
 mod time;
 mod values;
 

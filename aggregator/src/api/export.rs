@@ -15,7 +15,7 @@ use super::label_rules::Labels;
 use super::moment::{Moment, PartsOf};
 use super::path::Segments;
 use super::series::heapster_labels;
-use super::{Api, Asked, answer, time};
+use super::{Api, Asked, answer, system_name, time};
 use crate::store::{Entity, EntityPath, Selector};
 
 /// What a node is called among containers.
@@ -91,7 +91,8 @@ impl<'a> Export<'a> {
             let labels = self.api.labels.exported(&node.labels);
             all.push(self.one(&node, labels, MACHINE));
             for system in self.moment.entities(&Selector::Systems(&node.name)) {
-                all.push(self.one(&system, Labels::new(), &system.name));
+                let name = system_name::shown(&system.name);
+                all.push(self.one(&system, Labels::new(), name));
             }
         }
         let mut of_pods: HashMap<Arc<str>, Labels> = HashMap::new();

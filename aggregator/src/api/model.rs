@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use cairn_proto::catalogue::HeapsterMetric;
+use cairn_proto::model::EntityKind;
 use http::StatusCode;
 use serde::Serialize;
 
@@ -17,7 +18,7 @@ use super::route::{Route, Target};
 use super::series::{
     Point, labeled_points, metric_names, of_named, parts_by_pod, pods_by_name, points,
 };
-use super::{Api, Asked, answer, labels, path, time};
+use super::{Api, Asked, answer, labels, path, system_name, time};
 use crate::query::{Bounds, Named, View};
 use crate::store::{Entity, Selector};
 
@@ -183,10 +184,18 @@ fn pods_of(
 fn names(view: &View, selector: &Selector<'_>) -> Response {
     let found = view.entities(selector);
     let current = found.iter().filter(|entity| view.is_current(entity));
-    let mut names: Vec<&str> = current.map(|entity: &Entity| &*entity.name).collect();
+    let mut names: Vec<&str> = current.map(shown_name).collect();
     names.sort_unstable();
     names.dedup();
     answer::pretty(&names)
+}
+
+/// What this API calls an entity.
+fn shown_name(entity: &Entity) -> &str {
+    match entity.kind {
+        EntityKind::System => system_name::shown(&entity.name),
+        _ => &entity.name,
+    }
 }
 
 /// What the reference calls the keys of its store, of everything that is there now, sorted.
@@ -199,7 +208,7 @@ fn all_keys(view: &View) -> Vec<String> {
     keys.extend(view.namespaces().iter().map(|ns| format!("namespace:{ns}")));
     for node in current(Selector::Nodes) {
         let systems = current(Selector::Systems(&node.name));
-        keys.extend(systems.map(|c| format!("node:{}/container:{}", node.name, c.name)));
+        keys.extend(systems.map(|c| format!("node:{}/container:{}", node.name, shown_name(&c))));
         keys.push(format!("node:{}", node.name));
     }
     keys.extend(

@@ -1,5 +1,6 @@
 //! Paths of the model API.
 
+use super::system_name;
 use crate::store::Selector;
 
 /// What is addressed below `/api/v1/model`.
@@ -109,7 +110,7 @@ fn target<'a, 'b>(segments: &'b [&'a str]) -> Option<(Target<'a>, &'b [&'a str])
     match segments {
         ["metrics", ..] => Some((Target::Cluster, segments)),
         ["nodes", node, "freecontainers", name, rest @ ..] => {
-            Some((Target::FreeContainer(node, name), rest))
+            Some((Target::FreeContainer(node, system_name::meant(name)), rest))
         }
         ["nodes", node, rest @ ..] => Some((Target::Node(node), rest)),
         ["namespaces", ns, "pods", pod, "containers", name, rest @ ..] => {

@@ -21,6 +21,7 @@ fn api() -> Api {
     let odd = Says {
         millicores: Some(89),
         working_set: Some(691_417_088),
+        other: None,
     };
     window(&[
         (def(1, EntityKind::Node, 0, "node1"), odd),
@@ -146,6 +147,44 @@ async fn selectors_select_and_bad_ones_are_refused() {
             assert_eq!(status, 200, "{selector}");
             assert_eq!(body.contains("null"), nothing, "{path} {selector}: {body}");
         }
+    }
+}
+
+#[tokio::test]
+async fn selectors_look_at_the_labels_that_are_known() {
+    let labeled = |def: EntityDef, labels: &[(&str, &str)]| {
+        let labels = labels.iter().map(|(k, v)| ((*k).into(), (*v).into()));
+        EntityDef {
+            labels: labels.collect(),
+            ..def
+        }
+    };
+    let pods = [
+        ("web-1", [("app", "web"), ("tier", "front")]),
+        ("web-2", [("app", "web"), ("tier", "back")]),
+        ("db", [("app", "db"), ("tier", "back")]),
+    ];
+    let mut things = vec![(def(1, EntityKind::Node, 0, "node1"), USUAL)];
+    for ((name, labels), id) in pods.into_iter().zip([10, 20, 30]) {
+        things.push((labeled(pod(id, "shop", name), &labels), USUAL));
+        things.push((container(id + 1, id, "c"), USUAL));
+    }
+    for (selector, expected) in [
+        ("app=web", vec!["web-1", "web-2"]),
+        ("app=web,tier!=back", vec!["web-1"]),
+        ("tier+in+(back),app", vec!["db", "web-2"]),
+        ("app+notin+(web)", vec!["db"]),
+        ("!tier", vec![]),
+    ] {
+        let path = format!("{}/pods?labelSelector={selector}", ROOTS[0]);
+        let (status, body) = ask_of(window(&things), Method::GET, &path, &[]).await;
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let items = body["items"].as_array().into_iter().flatten();
+        let mut names: Vec<&str> = items
+            .filter_map(|i| i["metadata"]["name"].as_str())
+            .collect();
+        names.sort_unstable();
+        assert_eq!((status.as_u16(), names), (200, expected), "{selector}");
     }
 }
 

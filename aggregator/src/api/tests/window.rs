@@ -16,12 +16,26 @@ pub(in super::super) struct Says {
     pub(in super::super) millicores: Option<u64>,
     /// Its working set.
     pub(in super::super) working_set: Option<u64>,
+    /// Any other field.
+    pub(in super::super) other: Option<(FieldId, u64)>,
+}
+
+impl Says {
+    /// Nothing but one field.
+    pub(in super::super) const fn of(field: FieldId, value: u64) -> Self {
+        Self {
+            millicores: None,
+            working_set: None,
+            other: Some((field, value)),
+        }
+    }
 }
 
 /// Half a core and a MiB.
 pub(in super::super) const USUAL: Says = Says {
     millicores: Some(500),
     working_set: Some(1 << 20),
+    other: None,
 };
 
 /// A definition; the rest is as for a node.
@@ -74,6 +88,9 @@ pub(in super::super) fn window(things: &[(EntityDef, Says)]) -> Api {
             put(&mut builder, def.id, (table::CPU, cpu), tick_ms);
             let memory = (table::MEMORY_WORKING_SET, says.working_set);
             put(&mut builder, def.id, memory, tick_ms);
+            if let Some((field, value)) = says.other {
+                put(&mut builder, def.id, (field, Some(value)), tick_ms);
+            }
         }
         let payload = row::encode(None, &builder.build());
         let row = WireRow {
