@@ -269,12 +269,8 @@ impl Rows {
     }
 }
 
-/// Bytes that a row takes up: a cell is an optional number, an entity an id and a definition's
-/// reference. Definitions themselves are shared by all rows.
+/// Bytes that a row takes up: its values, and for each entity a reference to its definition, which
+/// all rows share.
 fn estimate(snapshot: &Snapshot) -> usize {
-    const CELL: usize = size_of::<Option<u64>>();
-    const ENTITY: usize = size_of::<u32>() + size_of::<Arc<EntityDef>>();
-    const COLUMN: usize = 64;
-    let entities = snapshot.entities().len();
-    entities * ENTITY + snapshot.columns().len() * (COLUMN + entities * CELL)
+    snapshot.bytes() + snapshot.entities().len() * size_of::<Arc<EntityDef>>()
 }

@@ -46,6 +46,22 @@ fn rows_are_found_by_their_seq_and_blocks_when_they_are_full() {
 }
 
 #[test]
+fn a_value_that_is_not_there_takes_no_room() {
+    // A thousand entities, and a hundred columns about one of them, as the host's are.
+    let mut builder = Builder::default();
+    for id in 1..=1_000 {
+        builder.value(EntityId(id), table::CPU, 1);
+    }
+    for field in table::FIELDS.iter().skip(1).take(100) {
+        builder.value(EntityId(1), field.id, 1);
+    }
+    let ring = Ring::new(RUN, 1_000, 1 << 20);
+    ring.push(0, builder.build(), Vec::new());
+    let bytes = ring.stock().bytes;
+    assert!((1_100 * 12..60_000).contains(&bytes), "{bytes}");
+}
+
+#[test]
 fn age_takes_whole_blocks_only() {
     // The newest tick is 500, so rows before 300 are too old; block 0 ends at 150, block 1 at 310.
     let ring = ring(51, 200);

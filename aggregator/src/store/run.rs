@@ -12,9 +12,6 @@ use super::{EntityPath, Error, RawRow, Size};
 /// What a row is counted as beside its cells: its lists and its places in two maps.
 const ROW_BYTES: usize = 512;
 
-/// What a cell is counted as: its place and its value.
-const CELL_BYTES: usize = size_of::<u32>() + size_of::<u64>();
-
 /// How deep parts of parts may lie: a file system of a container of a pod of a node.
 const MAX_DEPTH: usize = 4;
 
@@ -41,10 +38,7 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn new(tick_ms: u64, snapshot: Arc<Snapshot>) -> Self {
-        let bytes = snapshot.cell_count() * CELL_BYTES
-            + size_of_val(snapshot.columns())
-            + size_of_val(snapshot.entities())
-            + ROW_BYTES;
+        let bytes = snapshot.bytes() + ROW_BYTES;
         let samples = snapshot.sample_count() as u64;
         Self {
             tick_ms,

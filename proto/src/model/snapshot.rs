@@ -177,10 +177,13 @@ impl Snapshot {
             .sum()
     }
 
-    /// Number of cells, those of stamps included.
+    /// Bytes that it takes in memory: its lists, and for each cell a place and a value.
     #[must_use]
-    pub fn cell_count(&self) -> usize {
-        self.columns.iter().map(Column::len).sum()
+    pub fn bytes(&self) -> usize {
+        let cells: usize = self.columns.iter().map(Column::len).sum();
+        cells * (size_of::<u32>() + size_of::<u64>())
+            + size_of_val(self.columns.as_slice())
+            + size_of_val(self.entities.as_slice())
     }
 }
 
