@@ -123,7 +123,8 @@ pub(super) fn answer(api: &Api, asked: &Asked, segments: &Segments) -> Response 
         Route::Pods => list(now.pods(&Selector::Pods, &Selector::AllContainers, &labels)),
         Route::PodsOf(namespace) => {
             let pods = Selector::Namespace(namespace);
-            list(now.pods(&pods, &Selector::AllContainers, &labels))
+            let containers = Selector::ContainersOf(namespace);
+            list(now.pods(&pods, &containers, &labels))
         }
         Route::Node(name) => now.one_node(name),
         Route::Pod(namespace, name) => now.one_pod(namespace, name),

@@ -120,6 +120,8 @@ pub enum Selector<'a> {
     },
     /// Every container of a pod.
     AllContainers,
+    /// Every container of the pods of a namespace.
+    ContainersOf(&'a str),
     /// The containers of all lives of one pod name.
     Containers {
         /// Namespace of the pod.
@@ -197,6 +199,10 @@ impl Selector<'_> {
                 def.kind == EntityKind::Pod && is_named(def, namespace, name)
             }
             Selector::AllContainers => def.kind == EntityKind::Container && within.pod.is_some(),
+            Selector::ContainersOf(namespace) => {
+                def.kind == EntityKind::Container
+                    && within.pod.is_some_and(|p| p.namespace == namespace)
+            }
             Selector::Containers { namespace, pod } => {
                 def.kind == EntityKind::Container
                     && within.pod.is_some_and(|p| is_named(p, namespace, pod))
