@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::table::AREAS;
 use super::{
-    EntityKind, FIELDS, Field, Group, HEAPSTER_UPTIME, Kind, RateUnit, Sum, UPTIME, UPTIME_ENTITIES,
+    EntityKind, Field, Group, HEAPSTER_UPTIME, Kind, RateUnit, Sum, UPTIME, UPTIME_ENTITIES,
 };
 
 /// The text of `docs/metrics.md`.
@@ -14,30 +15,37 @@ pub fn markdown() -> String {
          Written by `cargo run -p cairn-proto --example metrics-doc`; a test compares it with the\n\
          catalogue (`proto/src/catalogue/table`). Values travel and are kept as integers in the unit\n\
          given here; rates and sums are computed when somebody asks. `GET /api/cairn/v1/values?node=NAME`\n\
-         shows them under these names.\n\n\
-         | no. | name | kind | unit | group | entities | sources, best first | Heapster | Heapster rate | Prometheus | sums | says |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
+         shows them under these names.\n",
     );
-    for field in FIELDS {
-        row(&mut out, field);
+    let mut titles: Vec<&str> = Vec::new();
+    for (title, _) in AREAS {
+        if !titles.contains(&title) {
+            titles.push(title);
+        }
+    }
+    for title in titles {
+        put(&mut out, format_args!("\n## {title}\n\n"));
+        out.push_str(
+            "| no. | name | kind | unit | group | entities | sources, best first | Heapster | Heapster rate | Prometheus | sums | says |\n\
+             |---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        );
+        let rows = AREAS.iter().filter(|(of, _)| *of == title);
+        for field in rows.flat_map(|(_, rows)| rows.iter()) {
+            row(&mut out, field);
+        }
     }
     uptime(&mut out);
     labeled(&mut out);
     out.push_str(
-        "\nA value is held until its measurement is older than the max-age of its group, then it is\n\
-         absent, never 0.\n\n| group | max-age | fields |\n|---|---|---|\n",
+        "\n## Max-age\n\nA value is held until its measurement is older than the max-age of its group, \
+         then it is\nabsent, never 0. Of one entity a group is measured at one time.\n\n\
+         | group | max-age |\n|---|---|\n",
     );
     for group in Group::ALL {
-        let fields: Vec<&str> = FIELDS
-            .iter()
-            .filter(|f| f.group == group)
-            .map(|f| f.name)
-            .collect();
-        let fields = fields.join(", ");
         let seconds = group.max_age_ms() / 1000;
         put(
             &mut out,
-            format_args!("| {} | {seconds} s | {fields} |\n", group.as_str()),
+            format_args!("| {} | {seconds} s |\n", group.as_str()),
         );
     }
     out
@@ -48,7 +56,7 @@ fn uptime(out: &mut String) {
     put(
         out,
         format_args!(
-            "\n`{UPTIME}` (Heapster `{HEAPSTER_UPTIME}`) is no value of the table: it is the tick less \
+            "\n## Derived\n\n`{UPTIME}` (Heapster `{HEAPSTER_UPTIME}`) is no value of the table: it is the tick less \
              the start of the life\nthat the summary tells with a measurement, in ms, of {}.\n",
             entities.join(", ")
         ),

@@ -20,26 +20,30 @@ pub use storage::*;
 
 use super::{Field, FieldId};
 
-/// The rows of each area, in order of their numbers.
-const AREAS: [&[Field]; 12] = [
-    FIRST_CGROUP_ROWS,
-    NETWORK_ROWS,
-    FIRST_HOST_ROWS,
-    CGROUP_ROWS,
-    PRESSURE_TOTAL_ROWS,
-    PRESSURE_AVERAGE_ROWS,
-    STORAGE_ROWS,
-    ACCELERATOR_ROWS,
-    HOST_ROWS,
-    HOST_PRESSURE_TOTAL_ROWS,
-    HOST_PRESSURE_AVERAGE_ROWS,
-    DEVICE_ROWS,
+/// The rows of each area with what they are about, in order of their numbers.
+pub(super) const AREAS: [(&str, &[Field]); 12] = [
+    (CGROUPS_TITLE, FIRST_CGROUP_ROWS),
+    ("Network", NETWORK_ROWS),
+    (HOST_TITLE, FIRST_HOST_ROWS),
+    (CGROUPS_TITLE, CGROUP_ROWS),
+    (PRESSURE_TITLE, PRESSURE_TOTAL_ROWS),
+    (PRESSURE_TITLE, PRESSURE_AVERAGE_ROWS),
+    ("File systems and volumes", STORAGE_ROWS),
+    ("Accelerators", ACCELERATOR_ROWS),
+    (HOST_TITLE, HOST_ROWS),
+    (HOST_TITLE, HOST_PRESSURE_TOTAL_ROWS),
+    (HOST_TITLE, HOST_PRESSURE_AVERAGE_ROWS),
+    ("Disks and interfaces of the host", DEVICE_ROWS),
 ];
+
+const CGROUPS_TITLE: &str = "CPU, memory and processes";
+const PRESSURE_TITLE: &str = "Pressure";
+const HOST_TITLE: &str = "The host as a whole";
 
 const COUNT: usize = {
     let (mut count, mut area) = (0, 0);
     while area < AREAS.len() {
-        count += AREAS[area].len();
+        count += AREAS[area].1.len();
         area += 1;
     }
     count
@@ -50,8 +54,8 @@ static ALL: [Field; COUNT] = {
     let (mut next, mut area) = (0, 0);
     while area < AREAS.len() {
         let mut row = 0;
-        while row < AREAS[area].len() {
-            all[next] = AREAS[area][row];
+        while row < AREAS[area].1.len() {
+            all[next] = AREAS[area].1[row];
             next += 1;
             row += 1;
         }
