@@ -7,6 +7,7 @@
 //! proc, system    the real binaries as processes; a whole cluster of them
 //! raw             a hand-driven agent, for frames that no real one sends
 //! oracle          what was sampled, and whether an aggregator says the same
+//! dashboard       the Kubernetes Dashboard's own client, written again
 //! exact           what the scripts of tests/expect say, and whether an aggregator says the same
 //! bench, budgets  what `make bench` prints, and what may not grow unnoticed
 //! http1, rfc3339  a small blocking client; times as the APIs write them
@@ -17,6 +18,8 @@ pub mod args;
 pub mod bench;
 
 pub mod budgets;
+
+pub mod dashboard;
 
 pub mod deadline;
 
