@@ -6,6 +6,7 @@
 mod host;
 mod recording;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct Options {
     pub nodes: Vec<String>,
     /// Distance of the ticks, such as `10s`.
     pub interval: String,
+    /// Nodes whose agents have another one than that.
+    pub agent_intervals: BTreeMap<String, String>,
     /// True: every clock stands at the recording's start until it is stepped.
     pub driven: bool,
     /// Further arguments of each kubelet simulator.
@@ -52,6 +55,7 @@ impl Options {
         Self {
             nodes: recording.nodes.clone(),
             interval: "10s".to_owned(),
+            agent_intervals: BTreeMap::new(),
             driven: true,
             sim_args: Vec::new(),
             extra_agent_args: Vec::new(),
@@ -232,12 +236,14 @@ impl System {
         let name = &node.name;
         let kubelet = format!("https://{}", node.kubelet.addr("kubelet")?);
         let aggregator = format!("https://{}", self.grpc);
+        let own = self.options.agent_intervals.get(name);
+        let interval = own.unwrap_or(&self.options.interval);
         let ca = self.text(&format!("kubelet-{name}/{name}-kubelet-ca.pem"));
         let args = [
             "--node-name",
             name,
             "--interval",
-            &self.options.interval,
+            interval,
             "--aggregator",
             &aggregator,
             "--aggregator-ca",
