@@ -6,6 +6,7 @@
 //! sim             a kubelet that serves a replay, with faults
 //! proc, system    the real binaries as processes; a whole cluster of them
 //! raw             a hand-driven agent, for frames that no real one sends
+//! hostile_names   names that no output may carry as they are
 //! oracle          what was sampled, and whether an aggregator says the same
 //! dashboard       the Kubernetes Dashboard's own client, written again
 //! exact           what the scripts of tests/expect say, and whether an aggregator says the same
@@ -24,6 +25,8 @@ pub mod dashboard;
 pub mod deadline;
 
 pub mod exact;
+
+pub mod hostile_names;
 
 pub mod http1;
 

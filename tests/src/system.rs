@@ -40,6 +40,8 @@ pub struct Options {
     pub interval: String,
     /// Nodes whose agents have another one than that.
     pub agent_intervals: BTreeMap<String, String>,
+    /// How far the kubelets' clocks, and all times that they tell, are ahead, ms.
+    pub kubelet_ahead_ms: i64,
     /// True: every clock stands at the recording's start until it is stepped.
     pub driven: bool,
     /// Further arguments of each kubelet simulator.
@@ -56,6 +58,7 @@ impl Options {
             nodes: recording.nodes.clone(),
             interval: "10s".to_owned(),
             agent_intervals: BTreeMap::new(),
+            kubelet_ahead_ms: 0,
             driven: true,
             sim_args: Vec::new(),
             extra_agent_args: Vec::new(),
@@ -77,6 +80,8 @@ pub struct Node {
     pub name: String,
     /// The simulated kubelet.
     pub kubelet: Proc,
+    /// How far its clock is ahead of everybody's, ms; taken at the next step.
+    pub ahead_ms: i64,
     /// Its agent; `None` while there is none.
     pub agent: Option<Proc>,
 }
@@ -116,6 +121,7 @@ impl System {
             system.nodes.push(Node {
                 name,
                 kubelet,
+                ahead_ms: system.options.kubelet_ahead_ms,
                 agent: None,
             });
         }
@@ -203,7 +209,9 @@ impl System {
         let dir = self.text(&format!("kubelet-{name}"));
         std::fs::create_dir_all(&dir)?;
         let clock = if self.options.driven {
-            format!("driven={}", self.options.recording.start_ms)
+            let start_ms = self.options.recording.start_ms;
+            let ahead_ms = self.options.kubelet_ahead_ms;
+            format!("driven={}", start_ms.saturating_add_signed(ahead_ms))
         } else {
             "system".to_owned()
         };
@@ -285,7 +293,8 @@ impl System {
         let now = self.nodes.first().and_then(|node| {
             let answer = node.kubelet.get("admin", "/debug/clock").ok()?;
             let clock: Value = serde_json::from_slice(&answer.body).ok()?;
-            clock["unix_ms"].as_u64()
+            let unix_ms = clock["unix_ms"].as_u64()?;
+            Some(unix_ms.saturating_add_signed(-node.ahead_ms))
         });
         format!("driven={}", now.unwrap_or(self.options.recording.start_ms))
     }
@@ -308,7 +317,8 @@ impl System {
     pub fn step(&self, tick_ms: u64) -> Result<()> {
         let now = tick_ms + PAST_PHASE_MS;
         for node in &self.nodes {
-            node.kubelet.step(tick_ms)?;
+            let own_ms = tick_ms.saturating_add_signed(node.ahead_ms);
+            node.kubelet.step(own_ms)?;
         }
         if let Some(aggregator) = &self.aggregator {
             aggregator.step(now)?;
@@ -317,7 +327,8 @@ impl System {
             agent.step(now)?;
         }
         for node in &self.nodes {
-            node.kubelet.step(now)?;
+            let own_ms = now.saturating_add_signed(node.ahead_ms);
+            node.kubelet.step(own_ms)?;
         }
         Ok(())
     }

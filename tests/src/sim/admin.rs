@@ -15,8 +15,8 @@ use super::delivery::Delivery;
 use super::fault::{Endpoint, Order};
 use super::kubelet::respond;
 
-/// Orders are a line of JSON.
-const BODY_LIMIT_BYTES: usize = 64 * 1024;
+/// Orders are a line of JSON, at most with a whole answer in it.
+const BODY_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 
 /// A test's request comes in one piece.
 const BODY_DEADLINE: Duration = Duration::from_secs(5);

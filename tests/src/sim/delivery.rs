@@ -32,6 +32,14 @@ pub(super) enum Delivery {
         pause: Option<Pin<Box<Sleep>>>,
     },
     Endless(Bytes),
+    Huge {
+        /// What is to be sent next.
+        next: Bytes,
+        /// What is sent after it, again and again.
+        piece: Bytes,
+        /// How much of the announced length is still to come.
+        left: u64,
+    },
     Drip {
         left: Bytes,
         piece_bytes: usize,
@@ -53,6 +61,17 @@ impl Delivery {
     /// Spaces: both JSON and the text format may begin with any number of them.
     pub(super) fn endless() -> Self {
         Self::Endless(Bytes::from(vec![b' '; ENDLESS_PIECE_BYTES]))
+    }
+
+    /// A summary that goes on with pods until its length is reached.
+    pub(super) fn huge(length: u64) -> Self {
+        let pod = r#"{"podRef":{"name":"a","namespace":"b","uid":"c"},"containers":[]},"#;
+        let pods = pod.repeat(ENDLESS_PIECE_BYTES / pod.len());
+        Self::Huge {
+            next: Bytes::from_static(br#"{"node":{"nodeName":"node1"},"pods":["#),
+            piece: Bytes::from(pods),
+            left: length,
+        }
     }
 
     pub(super) fn drip(body: Bytes, bytes_per_s: u64) -> Self {
@@ -89,6 +108,13 @@ impl Body for Delivery {
                 std::mem::take(left)
             }
             Self::Endless(piece) => piece.clone(),
+            Self::Huge { next, piece, left } => {
+                let most = usize::try_from(*left).unwrap_or(usize::MAX);
+                let sent = next.slice(..most.min(next.len()));
+                *left -= sent.len() as u64;
+                next.clone_from(piece);
+                sent
+            }
             Self::Drip {
                 left,
                 piece_bytes,
@@ -107,6 +133,7 @@ impl Body for Delivery {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(left) | Self::Drip { left, .. } => SizeHint::with_exact(left.len() as u64),
+            Self::Huge { left, .. } => SizeHint::with_exact(*left),
             Self::Cut { length, .. } => SizeHint::with_exact(*length),
             Self::Endless(_) => SizeHint::default(),
         }

@@ -50,6 +50,16 @@ pub enum Fault {
     },
     /// The right header with a body of random bytes.
     Garbage,
+    /// The right header with this body.
+    Body {
+        /// The body.
+        text: String,
+    },
+    /// A summary whose pods do not end, said to be so long and, if it is read, so long indeed.
+    Huge {
+        /// Its length in bytes.
+        bytes: u64,
+    },
     /// Spaces without end, until the client hangs up.
     Endless,
     /// A redirect to another path of the simulator; a request there is counted as

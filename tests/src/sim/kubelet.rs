@@ -79,6 +79,14 @@ async fn broken(control: &Control, endpoint: Endpoint, fault: Fault) -> Response
             let body = Delivery::Whole(Bytes::from(garbage));
             respond(StatusCode::OK, content_type(endpoint), body)
         }
+        Fault::Body { text } => {
+            let body = Delivery::Whole(Bytes::from(text));
+            respond(StatusCode::OK, content_type(endpoint), body)
+        }
+        Fault::Huge { bytes } => {
+            let body = Delivery::huge(bytes);
+            respond(StatusCode::OK, content_type(endpoint), body)
+        }
         Fault::Endless => respond(StatusCode::OK, content_type(endpoint), Delivery::endless()),
         Fault::Redirect => {
             let mut response = text(StatusCode::TEMPORARY_REDIRECT, "Temporary Redirect");

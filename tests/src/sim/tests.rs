@@ -196,6 +196,14 @@ fn bodies_come_broken_as_ordered() {
         (307, Some("/redirected"))
     );
     assert_eq!(sim.control.requests(Endpoint::Other), 0);
+    sim.break_summary(Fault::Body {
+        text: "{}".to_owned(),
+    });
+    assert_eq!(get().unwrap().text(), "{}");
+    sim.break_summary(Fault::Huge { bytes: 200_001 });
+    let huge = get().unwrap().text();
+    assert_eq!(huge.len(), 200_001);
+    assert!(huge.starts_with(r#"{"node":{"nodeName":"node1"},"pods":[{"podRef""#));
     sim.break_summary(Fault::Endless);
     let endless = get().unwrap_err();
     assert!(matches!(endless, Error::Truncated { read_bytes } if read_bytes > 32 << 20));
