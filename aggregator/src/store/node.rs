@@ -487,6 +487,8 @@ fn add(time_ms: u64, offset_ms: i64) -> u64 {
     time_ms.saturating_add_signed(offset_ms)
 }
 
+/// Saturates: a clock that is off by more than can be said is off, not right.
 fn difference(a_ms: u64, b_ms: u64) -> i64 {
-    i64::try_from(i128::from(a_ms) - i128::from(b_ms)).unwrap_or(0)
+    let apart_ms = i64::try_from(a_ms.abs_diff(b_ms)).unwrap_or(i64::MAX);
+    if a_ms < b_ms { -apart_ms } else { apart_ms }
 }
