@@ -5,6 +5,7 @@
 
 use axum::response::Response;
 use cairn_proto::catalogue::table;
+use cairn_runtime::logging;
 use http::StatusCode;
 use serde::Serialize;
 
@@ -109,6 +110,7 @@ pub(super) fn answer(api: &Api, asked: &Asked, segments: &Segments) -> Response 
         (Route::Node(_) | Route::Pod(..), _) => Labels::default(),
         (_, Ok(labels)) => labels,
         (_, Err(error)) => {
+            let text = logging::escape(&text);
             let body = format!("Error while parsing selector {text}: {error}");
             return answer::text(StatusCode::BAD_REQUEST, body);
         }
@@ -172,14 +174,18 @@ impl Now<'_> {
         let nodes = self.moment.entities(&Selector::Node(name));
         match nodes.first().and_then(|node| self.node(node)) {
             Some(metrics) => answer::pretty(&metrics),
-            None => answer::text(StatusCode::NOT_FOUND, format!("No metrics for node {name}")),
+            None => {
+                let body = format!("No metrics for node {}", logging::escape(name));
+                answer::text(StatusCode::NOT_FOUND, body)
+            }
         }
     }
 
     fn one_pod(&self, namespace: &str, name: &str) -> Response {
         let selector = Selector::Pod { namespace, name };
         if self.moment.entities(&selector).is_empty() {
-            let body = format!("Error while getting pod {name}: pod {name:?} not found");
+            let shown = logging::escape(name);
+            let body = format!("Error while getting pod {shown}: pod {name:?} not found");
             return answer::text(StatusCode::INTERNAL_SERVER_ERROR, body);
         }
         let containers = Selector::Containers {
