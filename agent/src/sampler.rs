@@ -233,7 +233,7 @@ impl Sampler {
         for preference in [&mut self.cpu, &mut self.memory].into_iter().flatten() {
             preference.forget_times();
         }
-        self.registry.forget_times();
+        self.registry.begin_run();
         self.setup.ring.begin(self.run);
     }
 }

@@ -151,11 +151,11 @@ impl Registry {
         self.count = count;
     }
 
-    /// Forgets all measurement times: a new run begins.
-    pub fn forget_times(&mut self) {
-        for entry in self.entries.values_mut().flat_map(HashMap::values_mut) {
-            entry.measured = [None; Group::ALL.len()];
-        }
+    /// Forgets everything but which ids were given: a new run begins. When the wall clock was set
+    /// back, what was seen before would be newer than the window for as long as it was set back.
+    pub fn begin_run(&mut self) {
+        self.entries = HashMap::new();
+        self.count = 0;
     }
 }
 
@@ -221,6 +221,17 @@ mod tests {
         assert!(registry.is_empty());
         let second = see(&mut registry, 20, "a", "u1");
         assert!(first.is_some() && second > first);
+    }
+
+    #[test]
+    fn a_new_run_holds_nothing_of_the_ones_before() {
+        let mut registry = Registry::with_limit(1);
+        let first = see(&mut registry, 50_000, "a", "u1");
+        // The wall clock was set back: no tick of the new run is later than the old one's.
+        registry.begin_run();
+        assert!(registry.is_empty());
+        let second = see(&mut registry, 10, "b", "u2");
+        assert!(first.is_some() && second > first, "{second:?}");
     }
 
     #[test]

@@ -1,0 +1,183 @@
+//! A small node on which everything comes and goes, a pure function of the tick's number.
+
+use cairn_agent::sources::procfs::Host;
+use cairn_agent::sources::resource::{self, Cpu, Level, Resource, Usage};
+use cairn_agent::sources::summary::{Pod, Stats, Summary};
+use cairn_agent::sources::{Figures, Part};
+use cairn_proto::catalogue::table::{self, Storage};
+use cairn_proto::catalogue::{EntityKind, FieldId, Group};
+
+/// Distance of the ticks.
+pub(crate) const INTERVAL_MS: u64 = 10_000;
+
+/// Ticks that the pods of each place live; shorter than a window and longer.
+const LIVES: [u64; 6] = [3, 7, 13, 40, 101, 997];
+
+/// One pod of the moment.
+struct Life {
+    place: u64,
+    number: u64,
+    age: u64,
+}
+
+impl Life {
+    /// Every other place gives its pods a new name each, the others the same again.
+    fn name(&self) -> String {
+        if self.place.is_multiple_of(2) {
+            format!("web-{}-{}", self.place, self.number)
+        } else {
+            format!("db-{}", self.place)
+        }
+    }
+
+    /// The container restarts under its name every five ticks.
+    fn start_ms(&self, tick: u64) -> u64 {
+        tick - self.age % 5 * INTERVAL_MS
+    }
+}
+
+/// Three to six pods.
+fn lives(n: u64) -> impl Iterator<Item = Life> {
+    let count = 3 + n / 50 % 4;
+    (0..).zip(LIVES).filter_map(move |(place, life)| {
+        let moved = n + place * 5;
+        (place < count).then_some(Life {
+            place,
+            number: moved / life,
+            age: moved % life,
+        })
+    })
+}
+
+/// What the kubelet's summary says.
+pub(crate) fn summary(n: u64, tick: u64) -> Summary {
+    let node = stats("", tick - n * INTERVAL_MS, tick, n);
+    let system = ["kubelet".to_owned(), format!("system-{}", n / 20)];
+    Summary {
+        node_name: "node1".to_owned(),
+        node: Stats {
+            parts: vec![interface(format!("veth{}", n / 3), tick, n)],
+            ..node
+        },
+        system: system.map(|name| stats(&name, tick, tick, n)).to_vec(),
+        pods: lives(n).map(|life| pod(&life, n, tick)).collect(),
+        odd_count: 0,
+        dropped_count: 0,
+    }
+}
+
+fn pod(life: &Life, n: u64, tick: u64) -> Pod {
+    let mut own = stats("", tick - life.age * INTERVAL_MS, tick, n);
+    // The interface is another one after a while, so is the volume; what is claimed changes while
+    // the volume keeps its name.
+    own.parts = vec![
+        interface(format!("eth{}", n / 8), tick, n),
+        volume(&format!("data-{}", n / 6), "data", tick, n),
+        volume("cache", &format!("claim-{}", n / 12), tick, n),
+    ];
+    let mut app = stats("app", life.start_ms(tick), tick, n);
+    app.parts = vec![storage(EntityKind::Filesystem, "rootfs", tick, n)];
+    let mut containers = vec![app];
+    if n % 4 < 2 {
+        containers.push(stats(&format!("debug-{}", n / 4), tick, tick, n));
+    }
+    Pod {
+        name: life.name(),
+        namespace: format!("shop-{}", n / 500),
+        uid: format!("uid-{}-{}", life.place, life.number),
+        stats: own,
+        containers,
+    }
+}
+
+fn stats(name: &str, start_ms: u64, tick: u64, n: u64) -> Stats {
+    let mut figures = Figures::default();
+    for group in [Group::Cpu, Group::Memory, Group::Network] {
+        figures.measured(group, tick - 700);
+    }
+    for field in [table::CPU, table::MEMORY_USAGE, table::MEMORY_WORKING_SET] {
+        figures.push(field, Some(n * 4_096));
+    }
+    Stats {
+        name: name.to_owned(),
+        start_ms: Some(start_ms),
+        figures,
+        parts: Vec::new(),
+    }
+}
+
+fn interface(name: String, tick: u64, n: u64) -> Part {
+    part(
+        EntityKind::Interface,
+        name,
+        (Group::Network, table::INTERFACE_RX_BYTES),
+        (tick, n),
+    )
+}
+
+fn volume(name: &str, claim: &str, tick: u64, n: u64) -> Part {
+    Part {
+        labels: vec![("claim".to_owned(), claim.to_owned())],
+        ..storage(EntityKind::Volume, name, tick, n)
+    }
+}
+
+fn storage(kind: EntityKind, name: &str, tick: u64, n: u64) -> Part {
+    let (group, field) = match kind {
+        EntityKind::Volume => (Group::Volume, table::volume(Storage::Usage)),
+        _ => (Group::Filesystem, table::filesystem(Storage::Usage)),
+    };
+    part(kind, name.to_owned(), (group, field), (tick, n))
+}
+
+fn part(kind: EntityKind, name: String, what: (Group, FieldId), (tick, n): (u64, u64)) -> Part {
+    let mut figures = Figures::default();
+    figures.measured(what.0, tick - 700);
+    figures.push(what.1, Some(n * 512));
+    Part {
+        kind,
+        name,
+        labels: Vec::new(),
+        figures,
+    }
+}
+
+/// What the kubelet's resource endpoint says.
+pub(crate) fn resource(n: u64, tick: u64) -> Resource {
+    let usage = Usage {
+        cpu: Some(Cpu {
+            usage_core_nanos: n * 4_097,
+            time_ms: Some(tick - 300),
+        }),
+        memory: Some(Level {
+            bytes: n * 4_096,
+            time_ms: Some(tick - 300),
+        }),
+        swap: None,
+    };
+    let pods = lives(n).map(|life| {
+        let container = resource::Container {
+            usage,
+            start_ms: Some(life.start_ms(tick)),
+        };
+        let containers = [("app".to_owned(), container)].into();
+        (life.name(), resource::Pod { usage, containers })
+    });
+    Resource {
+        node: usage,
+        pods: [(format!("shop-{}", n / 500), pods.collect())].into(),
+        odd_count: 0,
+    }
+}
+
+/// What /proc says: each interface of a pod is one of the host's too.
+pub(crate) fn host(n: u64, tick: u64) -> Host {
+    let mut figures = Figures::default();
+    figures.measured(Group::Host, tick);
+    figures.push(table::HOST_LOAD1, Some(n));
+    let parts = (0..3).map(|at| interface(format!("cali{at}-{}", n / 5), tick, n));
+    Host {
+        figures,
+        parts: parts.collect(),
+    }
+}
