@@ -122,6 +122,7 @@ impl Node {
         if let Some(old) = run.path(id) {
             run.paths.remove(&old);
         }
+        run.note(id);
         run.refused.remove(&id);
         run.defs.insert(id, Arc::new(def));
         match run.path(id) {
@@ -142,6 +143,7 @@ impl Node {
         if !run.knows(id) && run.defs.len() + run.refused.len() >= limits::MAX_ENTITIES {
             return Err(Error::TooManyEntities { entity: id.0 });
         }
+        run.note(id);
         run.refused.insert(id);
         Ok(())
     }
@@ -209,7 +211,7 @@ impl Node {
         }
         let held = Held::new(tick_ms, snapshot);
         let size = held.size();
-        run.rows.insert(seq, held);
+        run.insert(seq, held);
         let run = run.run;
         self.size.add(size);
         self.ticks.insert(tick_ms, (run, seq));
@@ -432,7 +434,7 @@ impl Node {
     /// Lets go of a row whose tick is already gone.
     fn forget(&mut self, run: Run, seq: u64) {
         let rows = self.runs.iter_mut().find(|r| r.run == run);
-        if let Some(held) = rows.and_then(|rows| rows.rows.remove(&seq)) {
+        if let Some(held) = rows.and_then(|rows| rows.remove(seq)) {
             self.size.remove(held.size());
             self.untidy = true;
         }
@@ -441,10 +443,14 @@ impl Node {
     /// Forgets runs and names that no row uses any more.
     pub(super) fn tidy(&mut self) {
         if std::mem::take(&mut self.untidy) {
-            let live = self.session.as_ref().map(|open| open.run);
-            self.runs
-                .retain(|r| !r.rows.is_empty() || Some(r.run) == live);
-            self.runs.iter_mut().for_each(RunRows::sweep);
+            let open = self.session.as_ref();
+            let is_live = |run: &Run| open.is_some_and(|open| open.run == *run);
+            let last = open.and_then(|open| open.last.as_ref());
+            self.runs.retain(|r| !r.rows.is_empty() || is_live(&r.run));
+            for run in &mut self.runs {
+                let last = last.filter(|_| is_live(&run.run));
+                run.sweep(last.map(|(_, snapshot)| &**snapshot));
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use cairn_proto::catalogue::{FieldId, Group, Source, table};
+use cairn_proto::limits;
 use cairn_proto::model::{ColumnId, EntityDef, EntityId, EntityKind, Run, Snapshot, Stamp};
 use cairn_proto::rate::Point;
 
@@ -15,9 +16,12 @@ const ROW_BYTES: usize = 512;
 /// How deep parts of parts may lie: a file system of a container of a pod of a node.
 const MAX_DEPTH: usize = 4;
 
-/// Names kept though no row uses them: the living session may use them again without defining
-/// them again. Beyond this and four times those in use the unused ones are forgotten.
+/// Names kept though no row uses them. Beyond this and four times those in use the unused ones are
+/// forgotten.
 const SPARE_NAMES: usize = 1_024;
+
+/// Names beyond which the unused ones are forgotten in any case: the rest is for those to come.
+const MANY_NAMES: usize = limits::MAX_ENTITIES / 2;
 
 #[derive(Debug)]
 pub(super) struct RunRows {
@@ -26,6 +30,9 @@ pub(super) struct RunRows {
     pub(super) refused: HashSet<EntityId>,
     pub(super) paths: HashMap<EntityPath, EntityId>,
     pub(super) rows: BTreeMap<u64, Held>,
+    // Since names were looked through: rows that went, and ids that were named and are in no row.
+    gone_rows: u64,
+    fresh: HashSet<EntityId>,
 }
 
 #[derive(Clone, Debug)]
@@ -107,6 +114,8 @@ impl RunRows {
             refused: HashSet::new(),
             paths: HashMap::new(),
             rows: BTreeMap::new(),
+            gone_rows: 0,
+            fresh: HashSet::new(),
         }
     }
 
@@ -139,17 +148,50 @@ impl RunRows {
         self.defs.contains_key(&id) || self.refused.contains(&id)
     }
 
+    /// Takes note of an id that is named: its row is still to come.
+    pub(super) fn note(&mut self, id: EntityId) {
+        self.fresh.insert(id);
+    }
+
+    /// Takes a row.
+    pub(super) fn insert(&mut self, seq: u64, held: Held) {
+        if !self.fresh.is_empty() {
+            for id in held.snapshot.entities() {
+                self.fresh.remove(id);
+            }
+        }
+        self.rows.insert(seq, held);
+    }
+
+    /// Lets go of a row.
+    pub(super) fn remove(&mut self, seq: u64) -> Option<Held> {
+        let held = self.rows.remove(&seq);
+        self.gone_rows += u64::from(held.is_some());
+        held
+    }
+
     /// Forgets ids that no held row uses, once there are many, so that names seen long ago cost
-    /// nothing. Ids above every row are defined for a row that is still to come. Agents define an
-    /// id again when it comes back after an absence.
-    pub(super) fn sweep(&mut self) {
+    /// nothing. `last` is what the living session sent last: an agent uses the ids of its last row
+    /// without naming them again, and names again what comes back after an absence. What was named
+    /// since the last time and not used is kept for a row or a block that is still to come.
+    ///
+    /// It looks at every id of every row, so it waits until a block of rows has gone.
+    pub(super) fn sweep(&mut self, last: Option<&Snapshot>) {
+        let names = self.defs.len() + self.refused.len();
+        let early = self.gone_rows < limits::BLOCK_ROWS && names <= MANY_NAMES;
+        if names <= SPARE_NAMES || early {
+            return;
+        }
+        self.gone_rows = 0;
         let mut used: HashSet<EntityId> = HashSet::new();
         for held in self.rows.values() {
             used.extend(held.snapshot.entities());
         }
-        if self.defs.len() + self.refused.len() <= SPARE_NAMES + 4 * used.len() {
+        used.extend(last.iter().flat_map(|snapshot| snapshot.entities()));
+        if names <= MANY_NAMES.min(SPARE_NAMES + 4 * used.len()) {
             return;
         }
+        used.extend(std::mem::take(&mut self.fresh));
         let mut level: Vec<EntityId> = used.iter().copied().collect();
         for _ in 0..MAX_DEPTH {
             let above = level
@@ -158,11 +200,9 @@ impl RunRows {
             level = above.collect();
             used.extend(&level);
         }
-        let newest = used.iter().max().copied();
-        let keep = |id: &EntityId| used.contains(id) || newest.is_none_or(|n| *id > n);
-        self.defs.retain(|id, _| keep(id));
-        self.refused.retain(keep);
-        self.paths.retain(|_, id| keep(id));
+        self.defs.retain(|id, _| used.contains(id));
+        self.refused.retain(|id| used.contains(id));
+        self.paths.retain(|_, id| used.contains(id));
     }
 }
 

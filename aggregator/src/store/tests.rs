@@ -1,5 +1,7 @@
 //! The rules of the door, on the plain store.
 
+mod names;
+
 use cairn_proto::catalogue::{Group, Source, table};
 use cairn_proto::codec::{chunk, row};
 use cairn_proto::model::{Builder, EntityDef, EntityId, EntityKind, Run, Snapshot, Stamp};
