@@ -58,6 +58,7 @@ pub(super) struct Session {
     // What the aggregator was told of the sources.
     told: Vec<Status>,
     bearer: Option<Bearer>,
+    // What the newest row names, and blocks since.
     defined: HashMap<EntityId, Arc<EntityDef>>,
     // The seq of the next row to send, and the last one sent.
     next_seq: u64,

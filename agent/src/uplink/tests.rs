@@ -156,6 +156,39 @@ async fn hello_then_a_keyframe_of_the_newest_row_then_differences() {
     assert_eq!(setup.metrics.unacked.get(), 0);
 }
 
+/// Guarantees: an aggregator may forget what is not in the newest row.
+#[tokio::test]
+async fn what_comes_back_after_an_absence_is_named_again() {
+    let (setup, node) = (setup(), def());
+    let pod = Arc::new(EntityDef {
+        id: EntityId(2),
+        ..(*node).clone()
+    });
+    session(&setup, async |mut fake| {
+        fake.welcome().await;
+        for (tick, defs) in [(0, 2), (1, 1), (2, 2), (3, 2)] {
+            let defs = [&node, &pod].into_iter().take(defs);
+            let mut builder = Builder::default();
+            defs.clone().for_each(|def| _ = builder.entity(def.id));
+            setup
+                .ring
+                .push(tick, builder.build(), defs.cloned().collect());
+            let mut named = Vec::new();
+            let row = loop {
+                match fake.next().await {
+                    Kind::Define(define) => named.push(define.id),
+                    Kind::Row(row) => break row,
+                    _ => {}
+                }
+            };
+            let expected = [vec![1, 2], vec![], vec![2], vec![]];
+            assert_eq!(named, expected[usize::try_from(row.seq).unwrap()]);
+        }
+        fake.refuse(Status::invalid_argument("enough")).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn of_more_than_two_waiting_rows_the_oldest_are_passed_over() {
     let (setup, def) = (setup(), def());

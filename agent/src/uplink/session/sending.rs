@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_proto::limits::{BLOCK_ROWS, MAX_ROW_BYTES};
+use cairn_proto::model::EntityId;
 use cairn_proto::v1::{self, AgentFrame, GapReason, agent_frame};
 use cairn_proto::{codec, wire};
 use tokio::time::{Instant, timeout};
@@ -90,6 +91,12 @@ impl Session {
             return Ok(());
         }
         self.define(setup, &row).await?;
+        // What is not in the newest row is forgotten and named again when it comes back: neither side
+        // has to hold every name that a long stream ever saw.
+        if self.defined.len() > row.defs.len() {
+            let is_there = |id: &EntityId| row.snapshot.position(*id).is_some();
+            self.defined.retain(|id, _| is_there(id));
+        }
         self.metrics.rows.inc();
         self.metrics
             .keyframes
@@ -110,11 +117,6 @@ impl Session {
 
     /// Defines what a row names and this stream does not know yet, or knows otherwise.
     async fn define(&mut self, setup: &Setup, row: &Row) -> Result<(), End> {
-        // What went long ago is forgotten, so that a long stream does not hold every name it saw.
-        // An old block that still uses one defines it again.
-        if self.defined.len() > row.defs.len().saturating_mul(4).saturating_add(256) {
-            self.defined.clear();
-        }
         for def in &*row.defs {
             let known = self
                 .defined
