@@ -29,7 +29,7 @@ const PODS_OF_A_NAMESPACE: usize = 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The recorded kubelet trace, as an agent without cgroups reads it: CPU from
-    /// `/metrics/resource` with milliseconds, memory and network from `/stats/summary`. No host
+    /// `/metrics/resource` with milliseconds, everything else from `/stats/summary`. No host
     /// figures, they were not recorded. 10 s between two frames, whatever the interval.
     K,
     /// The default mode: CPU and memory from cgroups at every tick, network from the summary every

@@ -2,8 +2,9 @@
 //!
 //! An [`Oracle`] is fed with rows (of a [`Mix`](crate::mix::Mix), or of a replay through
 //! [`mix::Node::of_replay`](crate::mix::Node::of_replay)) and then reads every series back through
-//! the Heapster model API: a sample is missing, there twice, or has another value. Only fields that
-//! this API knows as values are looked at; rates are not.
+//! the Heapster model API: a sample is missing, there twice, or has another value. Only what this
+//! API knows as a value is looked at, counters too, and parts that it tells apart by labels. Rates
+//! are not, nor the uptime, which no row carries.
 
 pub mod heapster;
 mod series;
@@ -27,8 +28,16 @@ pub use verdict::{Example, Tally, Verdict};
 /// Everything that was sampled on all nodes, by series path and tick.
 #[derive(Debug, Default)]
 pub struct Oracle {
-    samples: BTreeMap<String, BTreeMap<u64, u64>>,
+    samples: BTreeMap<String, Samples>,
     nodes: HashMap<String, Memory>,
+}
+
+/// One series.
+#[derive(Debug)]
+struct Samples {
+    /// Max-age of its group, ms.
+    held_ms: u64,
+    ticks: BTreeMap<u64, u64>,
 }
 
 /// What is known of one node's run.
@@ -45,16 +54,16 @@ impl Oracle {
         Self::default()
     }
 
-    /// Records one value of a series (its path below `/api/v1/model/`); a second one of the same
-    /// tick replaces the first.
-    pub fn record(&mut self, series: &str, tick_ms: u64, value: u64) {
-        match self.samples.get_mut(series) {
-            Some(ticks) => drop(ticks.insert(tick_ms, value)),
-            None => {
-                self.samples
-                    .insert(series.to_owned(), BTreeMap::from([(tick_ms, value)]));
-            }
+    /// Records one value of a series (its path below `/api/v1/model/`) that is held for `held_ms`;
+    /// a second one of the same tick replaces the first.
+    pub fn record(&mut self, series: &str, held_ms: u64, tick_ms: u64, value: u64) {
+        if let Some(samples) = self.samples.get_mut(series) {
+            samples.ticks.insert(tick_ms, value);
+            return;
         }
+        let ticks = BTreeMap::from([(tick_ms, value)]);
+        self.samples
+            .insert(series.to_owned(), Samples { held_ms, ticks });
     }
 
     /// Records the values of a row of a node, in the order of its rows.
@@ -65,7 +74,7 @@ impl Oracle {
     pub fn record_row(&mut self, node: &str, row: &Row) {
         let mut memory = self.nodes.remove(node).unwrap_or_default();
         memory.names.learn(&row.new_defs);
-        let mut recorded: Vec<(u64, String, u64)> = Vec::new();
+        let mut recorded: Vec<(u64, String, u64, u64)> = Vec::new();
         for (at, id) in row.snapshot.entities().iter().enumerate() {
             for group in Group::ALL {
                 let Some(stamp) = row.snapshot.stamp(at, group) else {
@@ -87,7 +96,8 @@ impl Oracle {
                         continue;
                     };
                     if let Some(path) = memory.names.path(*id, metric) {
-                        recorded.push((stamp.start_ms.unwrap_or(0), path, value));
+                        let start_ms = stamp.start_ms.unwrap_or(0);
+                        recorded.push((start_ms, path, value, group.max_age_ms()));
                     }
                 }
             }
@@ -98,8 +108,8 @@ impl Oracle {
         memory.measured_ms.retain(here);
         self.nodes.insert(node.to_owned(), memory);
         recorded.sort();
-        for (_, path, value) in recorded {
-            self.record(&path, row.tick_ms, value);
+        for (_, path, value, held_ms) in recorded {
+            self.record(&path, held_ms, row.tick_ms, value);
         }
     }
 
@@ -110,16 +120,16 @@ impl Oracle {
 
     /// Forgets samples before a tick: what no window holds any more.
     pub fn forget_before(&mut self, tick_ms: u64) {
-        self.samples.retain(|_, ticks| {
-            *ticks = ticks.split_off(&tick_ms);
-            !ticks.is_empty()
+        self.samples.retain(|_, samples| {
+            samples.ticks = samples.ticks.split_off(&tick_ms);
+            !samples.ticks.is_empty()
         });
     }
 
     /// How many samples are recorded.
     #[must_use]
     pub fn sample_count(&self) -> usize {
-        self.samples.values().map(BTreeMap::len).sum()
+        self.samples.values().map(|one| one.ticks.len()).sum()
     }
 
     /// The recorded series, sorted.

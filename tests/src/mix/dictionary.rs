@@ -16,6 +16,7 @@ pub(super) struct What<'a> {
     pub(super) name: &'a str,
     pub(super) namespace: &'a str,
     pub(super) uid: &'a str,
+    pub(super) labels: &'a [(String, String)],
 }
 
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl Dictionary {
             namespace: what.namespace.to_owned(),
             uid: what.uid.to_owned(),
             runtime_id: String::new(),
-            labels: Vec::new(),
+            labels: what.labels.to_vec(),
         };
         self.fresh.push(def.clone());
         self.defs.insert(id, def);
@@ -83,6 +84,7 @@ impl Dictionary {
                 name,
                 namespace: "",
                 uid: "",
+                labels: &[],
             },
         )
     }
@@ -104,6 +106,7 @@ impl Dictionary {
                 name,
                 namespace: "",
                 uid: "",
+                labels: &[],
             },
         )
     }

@@ -216,6 +216,7 @@ impl Draft<'_> {
             name: &pod.name,
             namespace: &pod.namespace,
             uid: &pod.uid,
+            labels: &[],
         };
         let id = self.dictionary.id(self.tick_ms, what);
         let (mut cpu_nanos, mut memory) = (0, Memory::default());

@@ -15,7 +15,7 @@ use super::dictionary::{Dictionary, What};
 use crate::trace::Replay;
 
 use resource::{Counter, Resource};
-use summary::{Pod, Stats, Summary};
+use summary::Entity;
 
 /// One replayed node.
 #[derive(Debug)]
@@ -24,6 +24,18 @@ pub(super) struct Recorded {
     /// Gives the pods names and UIDs of their own, when another node shows the same recording.
     copy: Option<usize>,
     dictionary: Dictionary,
+}
+
+/// Where an entity belongs, and who counts its CPU time.
+#[derive(Clone, Copy, Debug)]
+struct Place<'a> {
+    tick_ms: u64,
+    parent: Option<EntityId>,
+    /// Start of what a part belongs to: parts tell none of their own.
+    start_ms: Option<u64>,
+    resource: &'a Resource,
+    /// Namespace and name of the pod that the entity is in, when the resource endpoint means it.
+    pod: Option<(&'a str, &'a str)>,
 }
 
 impl Recorded {
@@ -46,79 +58,82 @@ impl Recorded {
         read_ms: u64,
     ) -> Result<(Snapshot, Vec<EntityDef>), Error> {
         let frame = self.replay.at(read_ms);
-        let summary = Summary::read(&frame.summary, tick_ms)?;
+        let node = summary::read(&frame.summary, tick_ms)?;
         let resource = Resource::read(&frame.resource, tick_ms)?;
         let mut builder = Builder::default();
-        let id = self.dictionary.node(tick_ms, &summary.node.node_name);
-        put(&mut builder, id, &summary.node.stats, resource.node);
-        for system in &summary.node.system_containers {
-            let (kind, name) = (EntityKind::System, system.name.as_str());
-            let part = self.dictionary.part(tick_ms, kind, id, name);
-            // The resource endpoint knows no system containers.
-            let cpu = system.stats.cpu.map(|(nanos, time_ms)| Counter {
-                nanos,
-                time_ms,
-                start_ms: system.stats.start_ms,
-                source: Source::Summary,
-            });
-            put(&mut builder, part, &system.stats, cpu);
-        }
-        let newest = newest_of_name(&summary.pods);
-        for (at, pod) in summary.pods.iter().enumerate() {
-            let key = (pod.namespace.clone(), pod.name.clone());
-            // The resource endpoint has no UIDs: of two pods of one name it means the newer one.
-            let counted = newest.get(&key) == Some(&at);
-            self.pod(
-                &mut builder,
-                (id, tick_ms),
-                pod,
-                counted.then_some(&resource),
-            );
-        }
+        let place = Place {
+            tick_ms,
+            parent: None,
+            start_ms: None,
+            resource: &resource,
+            pod: None,
+        };
+        self.add(&mut builder, place, &node);
         Ok((builder.build(), self.dictionary.take_fresh(tick_ms)))
     }
 
-    fn pod(
-        &mut self,
-        builder: &mut Builder,
-        (node, tick_ms): (EntityId, u64),
-        pod: &Pod,
-        resource: Option<&Resource>,
-    ) {
-        let (mut name, mut uid) = (pod.name.clone(), pod.uid.clone());
-        if let Some(copy) = self.copy {
+    /// Puts in an entity with everything below it.
+    fn add(&mut self, builder: &mut Builder, place: Place<'_>, entity: &Entity) {
+        let (mut name, mut uid) = (entity.name.clone(), entity.uid.clone());
+        if let (EntityKind::Pod, Some(copy)) = (entity.kind, self.copy) {
             name = format!("{name}-n{copy}");
             uid = format!("{}{copy:012x}", uid.get(..24).unwrap_or_default());
         }
-        let (kind, namespace) = (EntityKind::Pod, pod.namespace.as_str());
         let what = What {
-            kind,
-            parent: Some(node),
+            kind: entity.kind,
+            parent: place.parent,
             name: &name,
-            namespace,
+            namespace: &entity.namespace,
             uid: &uid,
+            labels: &entity.labels,
         };
-        let id = self.dictionary.id(tick_ms, what);
-        let counter = |container: &str| resource?.counter(&pod.namespace, &pod.name, container);
-        put(builder, id, &pod.stats, counter(""));
-        for container in &pod.containers {
-            let (kind, name) = (EntityKind::Container, container.name.as_str());
-            let part = self.dictionary.part(tick_ms, kind, id, name);
-            put(builder, part, &container.stats, counter(name));
+        let id = self.dictionary.id(place.tick_ms, what);
+        let start_ms = entity.start_ms.or(place.start_ms);
+        put(builder, id, start_ms, entity);
+        if let Some(cpu) = place.counter(entity) {
+            put_cpu(builder, id, cpu);
+        }
+        let newest = newest_of_name(&entity.parts);
+        for (at, part) in entity.parts.iter().enumerate() {
+            let names = (part.namespace.as_str(), part.name.as_str());
+            // The resource endpoint has no UIDs: of two pods of one name it means the newer one.
+            let pod = match part.kind {
+                EntityKind::Pod => (newest.get(&names) == Some(&at)).then_some(names),
+                _ => place.pod,
+            };
+            let place = Place {
+                parent: Some(id),
+                start_ms,
+                pod,
+                ..place
+            };
+            self.add(builder, place, part);
+        }
+    }
+}
+
+impl Place<'_> {
+    /// What the resource endpoint says of an entity here.
+    fn counter(&self, entity: &Entity) -> Option<Counter> {
+        let (namespace, pod) = self.pod.unwrap_or_default();
+        match (entity.kind, self.pod) {
+            (EntityKind::Node, _) => self.resource.node,
+            (EntityKind::Pod, Some(_)) => self.resource.counter(namespace, pod, ""),
+            (EntityKind::Container, Some(_)) => self.resource.counter(namespace, pod, &entity.name),
+            _ => None,
         }
     }
 }
 
 /// Which of the pods of one name began last.
-fn newest_of_name(pods: &[Pod]) -> HashMap<(String, String), usize> {
-    let mut newest: HashMap<(String, String), usize> = HashMap::new();
-    for (at, pod) in pods.iter().enumerate() {
-        let slot = newest
-            .entry((pod.namespace.clone(), pod.name.clone()))
-            .or_insert(at);
-        if pods
+fn newest_of_name(parts: &[Entity]) -> HashMap<(&str, &str), usize> {
+    let mut newest: HashMap<(&str, &str), usize> = HashMap::new();
+    let pods = parts.iter().enumerate();
+    for (at, pod) in pods.filter(|(_, part)| part.kind == EntityKind::Pod) {
+        let slot = newest.entry((&pod.namespace, &pod.name)).or_insert(at);
+        if parts
             .get(*slot)
-            .is_some_and(|other| other.stats.start_ms <= pod.stats.start_ms)
+            .is_some_and(|other| other.start_ms <= pod.start_ms)
         {
             *slot = at;
         }
@@ -126,69 +141,28 @@ fn newest_of_name(pods: &[Pod]) -> HashMap<(String, String), usize> {
     newest
 }
 
-/// Puts in what is known of an entity; each group with the stamp of whoever measured it.
-fn put(builder: &mut Builder, id: EntityId, stats: &Stats, cpu: Option<Counter>) {
+/// Puts in what the summary says of an entity; each group with a stamp of its own.
+fn put(builder: &mut Builder, id: EntityId, start_ms: Option<u64>, entity: &Entity) {
     builder.entity(id);
-    if let Some(cpu) = cpu {
-        let Counter {
-            time_ms,
+    for measured in &entity.measured {
+        let stamp = Stamp {
+            time_ms: measured.time_ms,
             start_ms,
-            source,
-            nanos,
-        } = cpu;
-        builder.stamp(
-            id,
-            Group::Cpu,
-            Stamp {
-                time_ms,
-                start_ms,
-                source,
-            },
-        );
-        builder.value(id, table::CPU, nanos);
-    }
-    let (start_ms, source) = (stats.start_ms, Source::Summary);
-    if let Some((values, time_ms)) = stats.memory {
-        builder.stamp(
-            id,
-            Group::Memory,
-            Stamp {
-                time_ms,
-                start_ms,
-                source,
-            },
-        );
-        let fields = [
-            table::MEMORY_USAGE,
-            table::MEMORY_WORKING_SET,
-            table::MEMORY_RSS,
-        ];
-        for (field, value) in fields.into_iter().zip(values) {
-            if let Some(value) = value {
-                builder.value(id, field, value);
-            }
+            source: Source::Summary,
+        };
+        builder.stamp(id, measured.group, stamp);
+        for (field, value) in &measured.values {
+            builder.value(id, *field, *value);
         }
     }
-    if let Some((values, time_ms)) = stats.network {
-        builder.stamp(
-            id,
-            Group::Network,
-            Stamp {
-                time_ms,
-                start_ms,
-                source,
-            },
-        );
-        let fields = [
-            table::NETWORK_RX,
-            table::NETWORK_TX,
-            table::NETWORK_RX_ERRORS,
-            table::NETWORK_TX_ERRORS,
-        ];
-        for (field, value) in fields.into_iter().zip(values) {
-            if let Some(value) = value {
-                builder.value(id, field, value);
-            }
-        }
-    }
+}
+
+fn put_cpu(builder: &mut Builder, id: EntityId, cpu: Counter) {
+    let stamp = Stamp {
+        time_ms: cpu.time_ms,
+        start_ms: cpu.start_ms,
+        source: Source::Resource,
+    };
+    builder.stamp(id, Group::Cpu, stamp);
+    builder.value(id, table::CPU, cpu.nanos);
 }

@@ -1,7 +1,7 @@
 //! What each kind promises.
 
-use cairn_proto::catalogue::{FIELDS, Kind as FieldKind, table};
-use cairn_proto::model::{ColumnId, EntityKind, Snapshot};
+use cairn_proto::catalogue::{FIELDS, Group, Kind as FieldKind, table};
+use cairn_proto::model::{ColumnId, EntityDef, EntityKind, Snapshot};
 
 use super::{Kind, Mix, Node, Options, Row};
 use crate::trace::{self, Replay, Trace};
@@ -106,6 +106,69 @@ fn the_recorded_kind_says_what_the_trace_says() {
         (EntityKind::Pod, "shop")
     );
     assert!(pod.name.starts_with("burner-"), "{pod:?}");
+}
+
+/// Kind, beginnings of the parent's and its own name, label, metric and value; read off the first
+/// body of node1.
+const RECORDED: &str = "
+    node - node1 - rlimit_current_pids 269
+    node - node1 - memory_major_page_faults 602
+    node - node1 - cpu_pressure_full_avg300 0
+    interface node1 l1 - network_tx_bytes 353822
+    filesystem node1 / / filesystem_inodes_used 534874
+    filesystem node1 imagefs - filesystem_usage_bytes 9703424
+    filesystem disk logs logs filesystem_inodes 16777216
+    pod node1 burner - process_count 4
+    container burner disk - ephemeral_storage_usage_bytes 6598656
+    container burner disk - swap_available_bytes 67108864
+    volume burner kube Volume:kube-api-access-jbflm volume_usage_bytes 12288
+";
+
+fn find<'a>(defs: &'a [EntityDef], kind: &str, parent: &str, name: &str) -> &'a EntityDef {
+    let parent = defs.iter().find(|def| def.name.starts_with(parent));
+    let is_it = |def: &&EntityDef| {
+        let within = def.parent.is_none() || def.parent == parent.map(|def| def.id);
+        def.kind.as_str() == kind && within && def.name.starts_with(name)
+    };
+    defs.iter().find(is_it).unwrap()
+}
+
+fn value(snapshot: &Snapshot, def: &EntityDef, metric: &str) -> Option<u64> {
+    let field = table::by_name(metric).unwrap();
+    snapshot.cell(
+        snapshot.position(def.id).unwrap(),
+        ColumnId::field(field.id),
+    )
+}
+
+#[test]
+fn the_recorded_kind_has_every_part_with_its_labels_and_stamps() {
+    let (node, rows) = rows(Options::of(Kind::K), 0, 1);
+    let (defs, snapshot) = (node.defs(), &rows[0].snapshot);
+    for line in RECORDED.trim().lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [kind, parent, name, label, metric, number] = words[..] else {
+            panic!("{line}");
+        };
+        let def = find(&defs, kind, parent, name);
+        assert_eq!(value(snapshot, def, metric), number.parse().ok(), "{line}");
+        let labels = def.labels.first().map_or("-", |(_, value)| value);
+        assert_eq!(labels, label, "{def:?}");
+    }
+    // The kubelet names no default interface on this node.
+    let own = find(&defs, "node", "-", "node1");
+    assert_eq!(value(snapshot, own, "network_rx_bytes"), None);
+    let rootfs = find(&defs, "filesystem", "disk", "/");
+    let at = snapshot.position(rootfs.id).unwrap();
+    let stamp = snapshot.stamp(at, Group::Filesystem).unwrap();
+    // The mix begins three seconds after the recording did.
+    let time = |text| crate::rfc3339::parse(text);
+    assert_eq!(
+        stamp.start_ms,
+        time("2026-11-22T07:23:43Z"),
+        "its container's"
+    );
+    assert_eq!(Some(stamp.time_ms), time("2026-11-22T07:25:25Z"));
 }
 
 #[test]

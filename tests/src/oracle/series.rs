@@ -16,9 +16,22 @@ impl Names {
             .extend(defs.iter().map(|def| (def.id, def.clone())));
     }
 
-    /// The path of a series below `/api/v1/model/`; `None` when the API has no place for it.
+    /// The path of a series below `/api/v1/model/`, with the labels that tell a part of something
+    /// apart; `None` when the API has no place for it, as for interfaces and for file systems
+    /// without a label.
     pub(super) fn path(&self, id: EntityId, metric: &str) -> Option<String> {
-        Some(format!("{}/metrics/{metric}", self.entity(id)?))
+        let def = self.defs.get(&id)?;
+        if !def.kind.is_labeled() {
+            return Some(format!("{}/metrics/{metric}", self.entity(id)?));
+        }
+        let label = |key: &&str| {
+            let found = def.labels.iter().find(|(name, _)| name == key);
+            found.map(|(name, value)| format!("{name}:{value}"))
+        };
+        let labels = def.kind.heapster_labels().iter().map(label);
+        let labels = labels.collect::<Option<Vec<_>>>()?.join(",");
+        let within = self.entity(def.parent?)?;
+        Some(format!("{within}/metrics/{metric}?labels={labels}"))
     }
 
     fn entity(&self, id: EntityId) -> Option<String> {

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use super::Samples;
 use super::heapster::Point;
 
 /// So many examples say where to look; all of them would bury it.
 const EXAMPLE_LIMIT: usize = 20;
-
-/// Held values are shown for no longer than this, ms: max-age of everything the API has.
-const HELD_MS: u64 = 90_000;
 
 /// One place where the aggregator says something else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +65,7 @@ impl Verdict {
     pub(super) fn judge(
         &mut self,
         series: &str,
-        samples: &BTreeMap<u64, u64>,
+        samples: &Samples,
         ticks: &RangeInclusive<u64>,
         points: &[Point],
     ) {
@@ -83,7 +81,7 @@ impl Verdict {
         for point in points.iter().filter(|point| ticks.contains(&point.tick_ms)) {
             answered.entry(point.tick_ms).or_default().push(point.value);
         }
-        for (tick_ms, sampled) in samples.range(ticks.clone()) {
+        for (tick_ms, sampled) in samples.ticks.range(ticks.clone()) {
             let values = answered.remove(tick_ms).unwrap_or_default();
             match (values.first().copied(), values.len()) {
                 (None, _) => self.missing.add(example(*tick_ms, Some(*sampled), None)),
@@ -96,8 +94,9 @@ impl Verdict {
             }
         }
         for (tick_ms, values) in answered {
-            let since = tick_ms.saturating_sub(HELD_MS);
+            let since = tick_ms.saturating_sub(samples.held_ms);
             let held = samples
+                .ticks
                 .range(since..tick_ms)
                 .next_back()
                 .map(|(_, value)| *value);

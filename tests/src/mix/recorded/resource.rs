@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use cairn_proto::catalogue::Source;
-
 use super::Error;
 
 /// A CPU counter with its stamp.
@@ -15,7 +13,6 @@ pub(super) struct Counter {
     pub(super) time_ms: u64,
     /// Unix ms.
     pub(super) start_ms: Option<u64>,
-    pub(super) source: Source,
 }
 
 /// One answer.
@@ -90,12 +87,10 @@ impl Resource {
 }
 
 fn counter(value: &str, time_ms: u64) -> Option<Counter> {
-    let (start_ms, source) = (None, Source::Resource);
     Some(Counter {
         nanos: scaled(value, 9)?,
         time_ms,
-        start_ms,
-        source,
+        start_ms: None,
     })
 }
 
