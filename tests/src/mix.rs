@@ -7,9 +7,12 @@
 
 mod dictionary;
 mod generated;
+mod host;
 mod load;
 mod recorded;
 mod rng;
+mod series;
+mod storage;
 #[cfg(test)]
 mod tests;
 
@@ -32,11 +35,13 @@ pub enum Kind {
     /// `/metrics/resource` with milliseconds, everything else from `/stats/summary`. No host
     /// figures, they were not recorded. 10 s between two frames, whatever the interval.
     K,
-    /// The default mode: CPU and memory from cgroups at every tick, network from the summary every
-    /// 30 s, host figures from /proc. Half of the containers use CPU; counters of CPU are whole
-    /// microseconds, memory moves by pages. Of the fields that the catalogue has.
+    /// The default mode: CPU, memory and pressure from cgroups at every tick, network, storage and
+    /// process counts from the summary every 30 s, host figures, disks and interfaces from /proc at
+    /// every tick. Half of the containers use CPU; counters of CPU are whole microseconds, memory
+    /// moves by pages.
     C,
-    /// All busy: no counter equals its predecessor, and CPU is counted in single nanoseconds.
+    /// All busy: no counter equals its predecessor, CPU is counted in single nanoseconds, and the
+    /// summary is read at every tick.
     B,
 }
 

@@ -89,28 +89,6 @@ impl Dictionary {
         )
     }
 
-    /// The id of a part that is known by its name alone.
-    pub(super) fn part(
-        &mut self,
-        tick_ms: u64,
-        kind: EntityKind,
-        parent: EntityId,
-        name: &str,
-    ) -> EntityId {
-        let parent = Some(parent);
-        self.id(
-            tick_ms,
-            What {
-                kind,
-                parent,
-                name,
-                namespace: "",
-                uid: "",
-                labels: &[],
-            },
-        )
-    }
-
     /// Takes the definitions that came since the last call, and forgets what is long gone.
     pub(super) fn take_fresh(&mut self, tick_ms: u64) -> Vec<EntityDef> {
         let defs = &mut self.defs;

@@ -1,31 +1,43 @@
 //! Rows as an agent beside readable cgroups makes them, drawn from a seed.
 
-use cairn_proto::catalogue::{Group, Source, table};
-use cairn_proto::model::{Builder, EntityDef, EntityId, EntityKind, Snapshot, Stamp};
+mod draft;
+mod pod;
 
-use super::dictionary::{Dictionary, What};
-use super::load::{Cgroup, Host, Memory, Network, Step};
+use cairn_proto::catalogue::{Group, table};
+use cairn_proto::model::{Builder, EntityDef, EntityKind, Snapshot};
+
+use super::dictionary::Dictionary;
+use super::host::{self, Host};
+use super::load::{Cgroup, Counters, Memory, Network, Step};
 use super::rng::Rng;
+use super::series::Bundle;
+use super::storage::Space;
 use super::{Kind, Options};
+
+use draft::{Draft, Put};
+use pod::Pod;
 
 /// The summary is read so often beside cgroups.
 const SUMMARY_EVERY_MS: u64 = 30_000;
 
-/// Reading one cgroup through kept-open descriptors takes about this long.
-const READ_MICROS: u64 = 60;
-
 /// The services that every node has.
 const SYSTEM: [&str; 4] = ["kubelet", "runtime", "misc", "pods"];
 
+/// Memory of a node.
+const NODE_BYTES: u64 = 64 << 30;
+
+/// What the kubelet's summary says of the node alone.
 #[derive(Debug)]
-struct Pod {
-    name: String,
-    namespace: String,
-    uid: String,
-    start_ms: u64,
-    containers: Vec<(String, Cgroup)>,
-    network: Network,
+struct Looked {
+    read_ms: u64,
+    /// The node's file system; images and containers lie on it.
+    disk: Space,
+    images_bytes: u64,
+    images_ms: u64,
+    /// The default interface's, and the bridge's.
+    networks: [(&'static str, Network); 2],
     network_ms: u64,
+    pids: u64,
 }
 
 /// One generated node.
@@ -37,11 +49,12 @@ pub(super) struct Generated {
     phase_ms: u64,
     pods: Vec<Pod>,
     services: Vec<Cgroup>,
-    network: Network,
-    network_ms: u64,
+    looked: Looked,
     host: Host,
-    node_cpu_nanos: u64,
-    pods_cpu_nanos: u64,
+    averages: Bundle,
+    /// What the node and all pods together have counted, those that are gone included.
+    node_counters: Counters,
+    pods_counters: Counters,
     pods_made: usize,
     /// Pods that are due to be replaced, as a fraction.
     replace_due: f64,
@@ -49,32 +62,22 @@ pub(super) struct Generated {
     dictionary: Dictionary,
 }
 
-/// A row in the making.
-struct Draft<'a> {
-    builder: Builder,
-    dictionary: &'a mut Dictionary,
-    tick_ms: u64,
-    read_us: u64,
-}
-
 impl Generated {
     pub(super) fn new(options: &Options, index: usize, name: &str) -> Self {
         let mut rng = Rng::new(options.seed, index as u64);
         let start_ms = options.start_unix_ms;
+        let system = SYSTEM.map(|_| Cgroup::new(&mut rng, true, true));
         let mut node = Self {
             name: name.to_owned(),
             options: options.clone(),
             phase_ms: rng.below((options.interval_ms / 10).clamp(1, 250)),
             pods: Vec::new(),
-            services: SYSTEM
-                .iter()
-                .map(|_| Cgroup::new(&mut rng, true, true))
-                .collect(),
-            network: Network::new(&mut rng, true),
-            network_ms: start_ms / 1000 * 1000,
-            host: Host::new(&mut rng),
-            node_cpu_nanos: rng.below(1 << 40) * 1000,
-            pods_cpu_nanos: rng.below(1 << 38) * 1000,
+            services: system.to_vec(),
+            looked: Looked::new(start_ms, &mut rng),
+            host: Host::new(start_ms, &mut rng),
+            averages: Bundle::new(host::averages(table::pressure_average), &mut rng),
+            node_counters: Counters::default(),
+            pods_counters: Counters::default(),
             pods_made: index * options.pods(),
             replace_due: 0.0,
             is_first: true,
@@ -83,7 +86,14 @@ impl Generated {
         };
         for _ in 0..options.pods() {
             let pod = node.pod(start_ms, true);
+            for container in &pod.containers {
+                node.pods_counters.add(container.cgroup.counters);
+            }
             node.pods.push(pod);
+        }
+        node.node_counters = node.pods_counters;
+        for service in &node.services {
+            node.node_counters.add(service.counters);
         }
         node
     }
@@ -103,27 +113,35 @@ impl Generated {
             tick_ms,
             read_us: (tick_ms + self.phase_ms) * 1000,
         };
-        let node = draft.dictionary.node(tick_ms, &self.name);
-        let mut pods_memory = Memory::default();
+        let node = Put {
+            id: draft.dictionary.node(tick_ms, &self.name),
+            start_ms: None,
+        };
+        let disk = (self.looked.disk, self.looked.images_ms);
+        let mut pods_memory = Memory::NONE;
         for pod in &self.pods {
-            pods_memory.add(draft.pod(node, pod));
+            pods_memory.add(draft.pod(node.id, pod, disk));
         }
+        pods_memory.limit_bytes = Some(NODE_BYTES);
         let mut node_memory = pods_memory;
         for (name, service) in SYSTEM.into_iter().zip(&self.services) {
-            let (cpu_nanos, memory) = match name {
-                "pods" => (self.pods_cpu_nanos, pods_memory),
+            let mut memory = service.memory;
+            memory.limit_bytes = None;
+            let (counters, memory) = match name {
+                "pods" => (self.pods_counters, pods_memory),
                 _ => {
-                    node_memory.add(service.memory);
-                    (service.cpu_nanos, service.memory)
+                    node_memory.add(memory);
+                    (service.counters, memory)
                 }
             };
-            let id = draft
-                .dictionary
-                .part(tick_ms, EntityKind::System, node, name);
-            draft.cgroup(id, None, cpu_nanos, memory);
+            let part = draft.part(node, EntityKind::System, name, &[]);
+            draft.cgroup(part, counters, memory);
         }
-        draft.cgroup(node, None, self.node_cpu_nanos, node_memory);
-        draft.network(node, None, self.network_ms, &self.network);
+        node_memory.limit_bytes = Some(NODE_BYTES);
+        draft.cgroup(node, self.node_counters, node_memory);
+        draft.builder.value(node.id, table::SWAP_AVAILABLE, 0);
+        draft.values(node.id, self.averages.values());
+        self.looked.put(&mut draft, node);
         draft.host(node, &self.host);
         let snapshot = draft.builder.build();
         (snapshot, self.dictionary.take_fresh(tick_ms))
@@ -136,35 +154,32 @@ impl Generated {
             interval_ms: self.options.interval_ms,
         };
         let rng = &mut self.rng;
-        let mut pods_used = 0;
         // The kubelet's own figures are up to ten seconds old when they are read.
         let network_ms = |rng: &mut Rng| match step.kind {
             Kind::B => tick_ms,
             _ => tick_ms.saturating_sub(rng.below(10_000)) / 1000 * 1000,
         };
-        let read_summary = step.kind == Kind::B || tick_ms % SUMMARY_EVERY_MS < step.interval_ms;
+        let read_summary = step.reads_all() || tick_ms % SUMMARY_EVERY_MS < step.interval_ms;
+        let mut pods_used = Counters::default();
         for pod in &mut self.pods {
-            for (_, cgroup) in &mut pod.containers {
-                pods_used += cgroup.step(step, rng);
-            }
-            let now_ms = network_ms(rng);
-            if read_summary && now_ms > pod.network_ms {
-                pod.network.step(step, now_ms - pod.network_ms, rng);
-                pod.network_ms = now_ms;
+            pods_used.add(pod.step(step, rng));
+            if read_summary {
+                let times = (tick_ms, network_ms(rng));
+                pod.look(step, times, rng);
             }
         }
         let mut used = pods_used;
         for service in &mut self.services {
-            used += service.step(step, rng);
+            used.add(service.step(step, rng));
         }
-        let now_ms = network_ms(rng);
-        if read_summary && now_ms > self.network_ms {
-            self.network.step(step, now_ms - self.network_ms, rng);
-            self.network_ms = now_ms;
+        if read_summary {
+            let times = (tick_ms, network_ms(rng));
+            self.looked.look(step, times, rng);
         }
-        self.host.step(used, step, rng);
-        self.pods_cpu_nanos += pods_used;
-        self.node_cpu_nanos += used;
+        self.host.step(used.cpu_nanos(), step, rng);
+        self.averages.step(step, step.interval_ms, rng);
+        self.pods_counters.add(pods_used);
+        self.node_counters.add(used);
         self.replace(tick_ms);
     }
 
@@ -185,110 +200,62 @@ impl Generated {
     fn pod(&mut self, now_ms: u64, is_old: bool) -> Pod {
         let number = self.pods_made;
         self.pods_made += 1;
-        let rng = &mut self.rng;
-        let uid = rng.uid();
-        let age_ms = if is_old { rng.below(86_400) * 1000 } else { 0 };
-        let containers = (0..self.options.containers_per_pod).map(|at| {
-            // Every other one, so that it is half of them also on a small node.
-            let busy = (number + at).is_multiple_of(2);
-            (format!("c{at}"), Cgroup::new(rng, is_old, busy))
-        });
-        let containers = containers.collect();
-        let suffix = uid.get(..8).unwrap_or_default();
-        Pod {
-            name: format!("app-{}-{suffix}", number % 97),
-            namespace: format!("ns-{}", number % self.options.namespace_count()),
-            start_ms: now_ms.saturating_sub(age_ms) / 1000 * 1000,
-            containers,
-            network: Network::new(rng, is_old),
-            network_ms: now_ms / 1000 * 1000,
-            uid,
-        }
+        let counts = (
+            self.options.containers_per_pod,
+            self.options.namespace_count(),
+        );
+        Pod::new(number, counts, (now_ms, is_old), &mut self.rng)
     }
 }
 
-impl Draft<'_> {
-    /// Puts in a pod with its containers; gives its memory.
-    fn pod(&mut self, node: EntityId, pod: &Pod) -> Memory {
-        let what = What {
-            kind: EntityKind::Pod,
-            parent: Some(node),
-            name: &pod.name,
-            namespace: &pod.namespace,
-            uid: &pod.uid,
-            labels: &[],
-        };
-        let id = self.dictionary.id(self.tick_ms, what);
-        let (mut cpu_nanos, mut memory) = (0, Memory::default());
-        let start_ms = Some(pod.start_ms);
-        for (name, cgroup) in &pod.containers {
-            let part = self
-                .dictionary
-                .part(self.tick_ms, EntityKind::Container, id, name);
-            self.cgroup(part, start_ms, cgroup.cpu_nanos, cgroup.memory);
-            cpu_nanos += cgroup.cpu_nanos;
-            memory.add(cgroup.memory);
-        }
-        self.cgroup(id, start_ms, cpu_nanos, memory);
-        self.network(id, start_ms, pod.network_ms, &pod.network);
-        memory
-    }
-
-    fn cgroup(&mut self, id: EntityId, start_ms: Option<u64>, cpu_nanos: u64, memory: Memory) {
-        let stamp = Stamp {
-            time_ms: self.read_us / 1000,
-            start_ms,
-            source: Source::Cgroup,
-        };
-        self.read_us += READ_MICROS;
-        self.builder
-            .stamp(id, Group::Cpu, stamp)
-            .value(id, table::CPU, cpu_nanos);
-        self.builder
-            .stamp(id, Group::Memory, stamp)
-            .value(id, table::MEMORY_USAGE, memory.usage_bytes)
-            .value(id, table::MEMORY_WORKING_SET, memory.working_set_bytes)
-            .value(id, table::MEMORY_RSS, memory.rss_bytes);
-    }
-
-    fn network(&mut self, id: EntityId, start_ms: Option<u64>, time_ms: u64, network: &Network) {
-        let stamp = Stamp {
-            time_ms,
-            start_ms,
-            source: Source::Summary,
-        };
-        self.builder.stamp(id, Group::Network, stamp);
-        let fields = [
-            table::NETWORK_RX,
-            table::NETWORK_TX,
-            table::NETWORK_RX_ERRORS,
-            table::NETWORK_TX_ERRORS,
-        ];
-        for (field, value) in fields.into_iter().zip(network.counters) {
-            self.builder.value(id, field, value);
+impl Looked {
+    fn new(now_ms: u64, rng: &mut Rng) -> Self {
+        let second_ms = now_ms / 1000 * 1000;
+        Self {
+            read_ms: second_ms,
+            disk: Space::new(256 << 30, 64 << 30, 500_000),
+            images_bytes: 8 << 30,
+            images_ms: second_ms,
+            networks: ["eth0", "cni0"].map(|name| (name, Network::new(rng, true))),
+            network_ms: second_ms,
+            pids: 1_000 + rng.below(500),
         }
     }
 
-    fn host(&mut self, id: EntityId, host: &Host) {
-        let time_ms = self.read_us / 1000;
-        let stamp = Stamp {
-            time_ms,
-            start_ms: None,
-            source: Source::Procfs,
-        };
-        self.builder.stamp(id, Group::Host, stamp);
-        let [load1, load5, load15] = host.load_milli;
-        for (field, value) in [
-            (table::HOST_LOAD1, load1),
-            (table::HOST_LOAD5, load5),
-            (table::HOST_LOAD15, load15),
-            (table::HOST_MEMORY_TOTAL, host.memory_total_bytes),
-            (table::HOST_MEMORY_AVAILABLE, host.memory_available_bytes),
-            (table::HOST_CPU_BUSY, host.cpu_busy_nanos),
-            (table::HOST_NETWORK_RX, host.rx_bytes),
-            (table::HOST_NETWORK_TX, host.tx_bytes),
+    fn look(&mut self, step: Step, (now_ms, network_ms): (u64, u64), rng: &mut Rng) {
+        if network_ms > self.network_ms {
+            let over_ms = network_ms - self.network_ms;
+            for (_, network) in &mut self.networks {
+                network.step(step, over_ms, rng);
+            }
+            self.network_ms = network_ms;
+        }
+        self.read_ms = now_ms / 1000 * 1000;
+        self.images_ms = now_ms.saturating_sub(rng.below(10_000)) / 1000 * 1000;
+        self.disk.walk(4096, rng);
+        self.pids = (self.pids + rng.below(9)).saturating_sub(4);
+    }
+
+    fn put(&self, draft: &mut Draft<'_>, node: Put) {
+        let [(_, default), _] = &self.networks;
+        draft.network(node, self.network_ms, default);
+        for (name, network) in &self.networks {
+            draft.interface(node, name, self.network_ms, network);
+        }
+        let images = self.disk.part(self.images_bytes, 40_000);
+        for (name, space, time_ms) in [
+            ("/", self.disk, self.network_ms),
+            ("imagefs", images, self.images_ms),
+            ("containerfs", images, self.images_ms),
         ] {
-            self.builder.value(id, field, value);
+            draft.filesystem(node, (name, name == "/"), space, time_ms);
         }
+        let used = (table::EPHEMERAL_STORAGE_USAGE, self.disk.used_bytes);
+        draft.summary(node, Group::Filesystem, self.network_ms, [used]);
+        let pids = [
+            (table::RLIMIT_MAX_PIDS, 192_731),
+            (table::RLIMIT_CURRENT_PIDS, self.pids),
+        ];
+        draft.summary(node, Group::Process, self.read_ms, pids);
     }
 }

@@ -1,13 +1,26 @@
-//! What one cgroup, one network namespace and one host do from tick to tick.
+//! What one cgroup and one network namespace do from tick to tick.
+
+use cairn_proto::catalogue::FieldId;
+use cairn_proto::catalogue::table::{self, PressureOf};
 
 use super::Kind;
 use super::rng::Rng;
 
 /// Memory is handed out in pages of this size.
-const PAGE_BYTES: u64 = 4096;
+pub(super) const PAGE_BYTES: u64 = 4096;
 
-/// The host counts CPU time in hundredths of a second.
-const HOST_TICK_NANOS: u64 = 10_000_000;
+/// The counters of a cgroup.
+const COUNTERS: [FieldId; 9] = [
+    table::CPU,
+    table::MEMORY_PAGE_FAULTS,
+    table::MEMORY_MAJOR_PAGE_FAULTS,
+    table::pressure_total(PressureOf::Cpu, false),
+    table::pressure_total(PressureOf::Cpu, true),
+    table::pressure_total(PressureOf::Memory, false),
+    table::pressure_total(PressureOf::Memory, true),
+    table::pressure_total(PressureOf::Io, false),
+    table::pressure_total(PressureOf::Io, true),
+];
 
 /// How a step is made.
 #[derive(Clone, Copy, Debug)]
@@ -16,31 +29,72 @@ pub(super) struct Step {
     pub(super) interval_ms: u64,
 }
 
-/// CPU and memory of one container or system service.
-#[derive(Clone, Debug)]
-pub(super) struct Cgroup {
-    busy: bool,
-    /// Thousandths of a core.
-    millicores: u64,
-    pub(super) cpu_nanos: u64,
-    pub(super) memory: Memory,
+impl Step {
+    /// Whether every source measures anew at every tick.
+    pub(super) fn reads_all(self) -> bool {
+        self.kind == Kind::B
+    }
 }
 
-/// Bytes, or pages while they are being drawn.
+/// Counters of a cgroup, or by how much they grew; in the order of the table.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counters([u64; COUNTERS.len()]);
+
+impl Counters {
+    /// Adds what another cgroup has.
+    pub(super) fn add(&mut self, other: Counters) {
+        for (one, more) in self.0.iter_mut().zip(other.0) {
+            *one += more;
+        }
+    }
+
+    pub(super) fn cpu_nanos(self) -> u64 {
+        let [cpu_nanos, ..] = self.0;
+        cpu_nanos
+    }
+
+    pub(super) fn values(self) -> impl Iterator<Item = (FieldId, u64)> {
+        COUNTERS.into_iter().zip(self.0)
+    }
+}
+
+/// Gauges of a cgroup.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Memory {
     pub(super) usage_bytes: u64,
     pub(super) working_set_bytes: u64,
     pub(super) rss_bytes: u64,
+    /// `None` where something is unlimited.
+    pub(super) limit_bytes: Option<u64>,
 }
 
 impl Memory {
+    /// Of nothing, which nothing limits yet.
+    pub(super) const NONE: Self = Self {
+        usage_bytes: 0,
+        working_set_bytes: 0,
+        rss_bytes: 0,
+        limit_bytes: Some(0),
+    };
+
     /// Adds what another cgroup has.
     pub(super) fn add(&mut self, other: Memory) {
         self.usage_bytes += other.usage_bytes;
         self.working_set_bytes += other.working_set_bytes;
         self.rss_bytes += other.rss_bytes;
+        let limits = self.limit_bytes.zip(other.limit_bytes);
+        self.limit_bytes = limits.map(|(one, more)| one + more);
     }
+}
+
+/// One container or system service.
+#[derive(Clone, Debug)]
+pub(super) struct Cgroup {
+    pub(super) busy: bool,
+    /// Thousandths of a core.
+    millicores: u64,
+    pub(super) counters: Counters,
+    pub(super) memory: Memory,
 }
 
 impl Cgroup {
@@ -50,27 +104,56 @@ impl Cgroup {
         let age_s = if is_old { rng.below(86_400) } else { 0 };
         let rss_bytes = (256 + rng.below(32_768)) * PAGE_BYTES;
         let cache_bytes = rng.below(8192) * PAGE_BYTES;
+        let usage_bytes = rss_bytes + cache_bytes;
+        let limit_bytes = (usage_bytes * 2).next_multiple_of(16 << 20);
         let memory = Memory {
-            usage_bytes: rss_bytes + cache_bytes,
+            usage_bytes,
             working_set_bytes: rss_bytes + cache_bytes / 2 / PAGE_BYTES * PAGE_BYTES,
             rss_bytes,
+            // One in four has none.
+            limit_bytes: (!rng.one_in(4)).then_some(limit_bytes),
         };
-        let cpu_nanos = (age_s * millicores * 1000 + rng.below(1_000_000)) * 1000;
+        let cpu_micros = age_s * millicores * 1000 + rng.below(1_000_000);
+        let faults = 500 + age_s * rng.below(100);
+        // Part of the time that it runs it also waits.
+        let waited = if busy {
+            cpu_micros / 8
+        } else {
+            rng.below(100_000)
+        };
+        let [stalled, io_waited, major] = [waited * 9 / 10, waited / 100, rng.below(50)];
+        let pressure = [waited, stalled, 0, 0, io_waited, io_waited * 3 / 4];
+        let [some, full, memory_some, memory_full, io_some, io_full] = pressure;
+        let counters = [
+            cpu_micros * 1000,
+            faults,
+            major,
+            some,
+            full,
+            memory_some,
+            memory_full,
+            io_some,
+            io_full,
+        ];
         Self {
             busy,
             millicores,
-            cpu_nanos,
+            counters: Counters(counters),
             memory,
         }
     }
 
-    /// One step; gives the CPU time used in it, ns.
-    pub(super) fn step(&mut self, step: Step, rng: &mut Rng) -> u64 {
-        let used = match step.kind {
+    /// One step; gives what it used and counted in it.
+    pub(super) fn step(&mut self, step: Step, rng: &mut Rng) -> Counters {
+        let grown = match step.kind {
             Kind::B => {
                 let most = self.millicores * step.interval_ms * 1000;
                 self.move_memory(1 + rng.below(64), rng);
-                1 + most / 2 + rng.below(most)
+                let mut grown = self.work(most / 2 + rng.below(most), step, rng);
+                for one in &mut grown.0 {
+                    *one += 1 + rng.below(3);
+                }
+                grown
             }
             _ if self.busy => {
                 if !rng.one_in(4) {
@@ -79,18 +162,44 @@ impl Cgroup {
                 }
                 // Whole microseconds, as cgroup v2 counts.
                 let micros = self.millicores * step.interval_ms;
-                (micros * 3 / 4 + rng.below(micros / 2 + 1)) * 1000
+                let used_micros = micros * 3 / 4 + rng.below(micros / 2 + 1);
+                self.work(used_micros * 1000, step, rng)
             }
             _ => {
+                let mut grown = Counters::default();
                 if rng.one_in(32) {
                     let pages = rng.below(4);
                     self.move_memory(pages, rng);
+                    let [_, faults, ..] = &mut grown.0;
+                    *faults = pages;
                 }
-                0
+                grown
             }
         };
-        self.cpu_nanos += used;
-        used
+        self.counters.add(grown);
+        grown
+    }
+
+    /// What is counted beside so much CPU time.
+    fn work(&self, used_nanos: u64, step: Step, rng: &mut Rng) -> Counters {
+        let faults = rng.below(self.millicores * step.interval_ms / 1000 + 8);
+        let major = if rng.one_in(200) { 1 + rng.below(4) } else { 0 };
+        let cpu_some = used_nanos / 1000 * rng.below(30) / 100;
+        let seldom = |n, most, rng: &mut Rng| if rng.one_in(n) { rng.below(most) } else { 0 };
+        let memory_some = seldom(64, 20_000, rng);
+        let io_some = seldom(8, step.interval_ms, rng);
+        let full = |some: u64, rng: &mut Rng| some * (80 + rng.below(21)) / 100;
+        Counters([
+            used_nanos,
+            faults,
+            major,
+            cpu_some,
+            full(cpu_some, rng),
+            memory_some,
+            full(memory_some, rng),
+            io_some,
+            full(io_some, rng),
+        ])
     }
 
     /// Takes or gives back pages; what is given back is never more than there is.
@@ -153,45 +262,5 @@ impl Network {
             *rx_errors += 1 + rng.below(3);
             *tx_errors += 1 + rng.below(3);
         }
-    }
-}
-
-/// The machine's own figures.
-#[derive(Clone, Debug)]
-pub(super) struct Host {
-    pub(super) load_milli: [u64; 3],
-    pub(super) memory_total_bytes: u64,
-    pub(super) memory_available_bytes: u64,
-    pub(super) cpu_busy_nanos: u64,
-    pub(super) rx_bytes: u64,
-    pub(super) tx_bytes: u64,
-}
-
-impl Host {
-    pub(super) fn new(rng: &mut Rng) -> Self {
-        Self {
-            load_milli: [1500, 1400, 1300],
-            memory_total_bytes: 64 << 30,
-            memory_available_bytes: 32 << 30,
-            cpu_busy_nanos: (1 + rng.below(1 << 30)) * HOST_TICK_NANOS,
-            rx_bytes: rng.below(1 << 40),
-            tx_bytes: rng.below(1 << 40),
-        }
-    }
-
-    /// A step in which the cgroups used so much CPU time, ns.
-    pub(super) fn step(&mut self, used_nanos: u64, step: Step, rng: &mut Rng) {
-        for (load, slowness) in self.load_milli.iter_mut().zip([1, 5, 15]) {
-            // /proc/loadavg has two places after the point.
-            *load = (*load + rng.below(200 / slowness)).saturating_sub(100 / slowness) / 10 * 10;
-        }
-        let moved = rng.below(8192) * PAGE_BYTES;
-        let available = self.memory_available_bytes + moved;
-        self.memory_available_bytes = available
-            .saturating_sub(4096 * PAGE_BYTES)
-            .min(self.memory_total_bytes);
-        self.cpu_busy_nanos += (used_nanos / HOST_TICK_NANOS + 1) * HOST_TICK_NANOS;
-        self.rx_bytes += 1 + rng.below(step.interval_ms * 1000);
-        self.tx_bytes += 1 + rng.below(step.interval_ms * 500);
     }
 }

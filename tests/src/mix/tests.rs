@@ -1,6 +1,6 @@
 //! What each kind promises.
 
-use cairn_proto::catalogue::{FIELDS, Group, Kind as FieldKind, table};
+use cairn_proto::catalogue::{FIELDS, Group, Kind as FieldKind, Source, table};
 use cairn_proto::model::{ColumnId, EntityDef, EntityKind, Snapshot};
 
 use super::{Kind, Mix, Node, Options, Row};
@@ -203,6 +203,71 @@ fn in_the_default_mode_half_of_the_containers_use_cpu_in_whole_microseconds() {
     }
 }
 
+/// Every field that the catalogue has for somebody: all but those of accelerators, in both modes.
+#[test]
+fn the_generated_kinds_have_every_field_and_source_of_the_default_mode() {
+    for kind in [Kind::C, Kind::B] {
+        let (_, rows) = rows(Options::of(kind), 0, 2);
+        let snapshot = &rows[1].snapshot;
+        for field in FIELDS
+            .iter()
+            .filter(|field| !field.name.starts_with("accelerator"))
+        {
+            assert!(
+                snapshot.column(ColumnId::field(field.id)).is_some(),
+                "{kind:?} {field:?}"
+            );
+        }
+        for (group, source) in [
+            (Group::Cpu, Source::Cgroup),
+            (Group::Memory, Source::Cgroup),
+            (Group::Network, Source::Summary),
+            (Group::Filesystem, Source::Summary),
+            (Group::Volume, Source::Summary),
+            (Group::Host, Source::Procfs),
+            (Group::Process, Source::Summary),
+        ] {
+            let sources = cells(snapshot, ColumnId::source(group));
+            assert!(
+                sources.iter().flatten().all(|one| *one == source as u64),
+                "{group:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn in_the_default_mode_the_summary_is_read_every_30_s_and_the_rest_at_every_tick() {
+    let (_, rows) = rows(Options::of(Kind::C), 0, 13);
+    let changes = |id: ColumnId| {
+        let pairs = rows.windows(2);
+        let differ = |pair: &&[Row]| cells(&pair[0].snapshot, id) != cells(&pair[1].snapshot, id);
+        pairs.filter(differ).count()
+    };
+    for group in [Group::Filesystem, Group::Process] {
+        assert_eq!(changes(ColumnId::time(group)), 4, "{group:?}");
+    }
+    for name in [
+        "cpu_pressure_some_micros",
+        "memory_page_faults",
+        "host_context_switches",
+    ] {
+        assert_eq!(
+            changes(ColumnId::field(table::by_name(name).unwrap().id)),
+            12,
+            "{name}"
+        );
+    }
+    for name in [
+        "process_count",
+        "filesystem_available_bytes",
+        "volume_usage_bytes",
+    ] {
+        let count = changes(ColumnId::field(table::by_name(name).unwrap().id));
+        assert!((1..=4).contains(&count), "{name}: {count}");
+    }
+}
+
 #[test]
 fn all_busy_means_that_no_counter_stands_still() {
     let (_, rows) = rows(Options::of(Kind::B), 0, 5);
@@ -232,9 +297,9 @@ fn nothing_grows_with_the_number_of_pods_ever_seen() {
         ..Options::of(Kind::C)
     };
     let (node, _) = rows(options, 0, 200);
-    // Each pod is three entities, and lives on in the window of 15 minutes after its end.
+    // Each pod is less than ten entities on the average, and lives on in the window of 15 minutes after its end.
     assert!(
-        node.defs().len() < 17 * 10 * 3 + 10,
+        node.defs().len() < 17 * 10 * 10 + 20,
         "{}",
         node.defs().len()
     );

@@ -90,7 +90,7 @@ fn examples_are_bounded_and_counts_are_not() {
 
 #[test]
 fn rows_of_every_kind_become_series_of_every_level() {
-    for kind in [Kind::K] {
+    for kind in [Kind::K, Kind::C] {
         let mut node = Mix::new(Options::of(kind)).unwrap().node(0).unwrap();
         let mut oracle = Oracle::new();
         let mut samples = 0;
