@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! row    := codec:varint  entities  columns:varint  column*
-//! entities := count:varint  first:varint  gap:varint*      (gap = distance to the one before)
+//! entities := 0 | count+1:varint  first:varint  gap:varint*  (gap = distance to the one before)
 //! column := number:varint  length:varint  body
 //! body   := flags:u8  present:bits[entities]  changed:bits[present]  zigzag((value-base)/scale)*
 //! ```
 //!
-//! `base` is the value of the same entity and column in the row that this one refers to; 0 in a
+//! Entities 0 means those of the row that this one refers to, none in a keyframe: they come and go
+//! seldom. `base` is the value of the same entity and column in the row that this one refers to; 0 in a
 //! keyframe and where that row has none. The two low bits of the flags name the scale; bit 2 says
 //! that the same entities have a value as in that row, and the presence bits are left out; bit 3
 //! says that no value differs, and changed bits and differences are left out. So a column in which
@@ -24,12 +25,7 @@ use crate::model::{Column, ColumnId, EntityId, Snapshot};
 pub fn encode(base: Option<&Snapshot>, snapshot: &Snapshot) -> Vec<u8> {
     let mut out = Vec::new();
     put(&mut out, u64::from(PLAIN));
-    put(&mut out, snapshot.entities().len() as u64);
-    let mut previous = 0;
-    for entity in snapshot.entities() {
-        put(&mut out, u64::from(entity.0 - previous));
-        previous = entity.0;
-    }
+    put_entities(&mut out, base_entities(base), snapshot.entities());
     put(&mut out, snapshot.columns().len() as u64);
     let moved = moved(base, snapshot.entities());
     let mut body = Vec::new();
@@ -70,7 +66,7 @@ pub(super) fn decode_within(
     if codec != u64::from(PLAIN) {
         return Err(Error::Codec(codec));
     }
-    let entities = decode_entities(&mut reader)?;
+    let entities = decode_entities(&mut reader, base_entities(base))?;
     let count = reader.size("the number of columns")?;
     if count > limits::MAX_COLUMNS {
         return Err(Error::Limit("columns"));
@@ -94,8 +90,23 @@ pub(super) fn decode_within(
     Snapshot::from_parts(entities, columns).ok_or(Error::Order("columns"))
 }
 
-fn decode_entities(reader: &mut Reader<'_>) -> Result<Vec<EntityId>, Error> {
-    let count = reader.size("the number of entities")?;
+fn put_entities(out: &mut Vec<u8>, base: &[EntityId], entities: &[EntityId]) {
+    if entities == base {
+        put(out, 0);
+        return;
+    }
+    put(out, entities.len() as u64 + 1);
+    let mut previous = 0;
+    for entity in entities {
+        put(out, u64::from(entity.0 - previous));
+        previous = entity.0;
+    }
+}
+
+fn decode_entities(reader: &mut Reader<'_>, base: &[EntityId]) -> Result<Vec<EntityId>, Error> {
+    let Some(count) = reader.size("the number of entities")?.checked_sub(1) else {
+        return Ok(base.to_vec());
+    };
     if count > limits::MAX_ENTITIES || count > reader.remaining() {
         return Err(Error::Limit("entities"));
     }
@@ -125,10 +136,14 @@ fn known(number: u64) -> Option<ColumnId> {
     known.then_some(ColumnId(id))
 }
 
+fn base_entities(base: Option<&Snapshot>) -> &[EntityId] {
+    base.map_or(&[], Snapshot::entities)
+}
+
 /// Where each entity of the base row stands in this one.
 fn moved(base: Option<&Snapshot>, entities: &[EntityId]) -> Vec<Option<u32>> {
     let mut here = entities.iter().zip(0u32..).peekable();
-    base.map_or(&[][..], Snapshot::entities)
+    base_entities(base)
         .iter()
         .map(|old| {
             while here.next_if(|(id, _)| *id < old).is_some() {}
