@@ -5,7 +5,9 @@
 //!
 //! * A rate is the difference of the counter over the difference of the *measurement* times, never
 //!   of the ticks.
-//! * A measurement with the time of the last one holds the rate; an earlier one is ignored.
+//! * A measurement with the time of the last one holds the rate; an earlier one is ignored. Of two
+//!   sources the one that tells whole seconds and the one that tells milliseconds of the same second
+//!   tell one measurement.
 //! * A lower counter, or another life start told by the same source, is a reset: the point has no
 //!   rate and the series begins anew there.
 //! * What one life measured is not held into another: an entity that is there with another start and
@@ -123,6 +125,13 @@ impl Tracker {
             }
             return Observed::Held;
         }
+        if self.counter && is_same_reading(old, new) {
+            // The later one tells its time to the millisecond.
+            if point.value == last.value {
+                self.accept(point);
+            }
+            return Observed::Held;
+        }
         let over_ms = new.time_ms - old.time_ms;
         if !old.source.same_counter(new.source) || over_ms > self.max_age_ms {
             return self.restart(point, Observed::Restarted);
@@ -209,6 +218,17 @@ impl Tracker {
             _ => false,
         }
     }
+}
+
+/// True when another source says with milliseconds what the summary said in whole seconds: the
+/// kubelet rounds the times of its readings down there, and the same reading would seem to be a
+/// later one in which nothing was used.
+fn is_same_reading(old: Stamp, new: Stamp) -> bool {
+    let takes_over = old.source == Source::Summary && new.source != Source::Summary;
+    takes_over
+        && old.source.same_counter(new.source)
+        && old.time_ms.is_multiple_of(1_000)
+        && new.time_ms / 1_000 == old.time_ms / 1_000
 }
 
 #[cfg(test)]

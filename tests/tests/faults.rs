@@ -206,6 +206,25 @@ fn cpu_comes_from_the_summary_when_the_resource_endpoint_is_silent() {
         .json("/api/v1/model/nodes/node1/metrics/cpu/usage_rate")
         .unwrap();
     assert_eq!(rates["metrics"].as_array().unwrap().len(), 13, "{rates}");
+    // What uses CPU all the time has no tick without: the two endpoints tell one reading with
+    // different times.
+    let pods = system.json("/api/v1/model/namespaces/shop/pods/").unwrap();
+    let names = pods.as_array().unwrap().iter();
+    let burner = names
+        .filter_map(Value::as_str)
+        .find(|n| n.starts_with("burner"));
+    for container in ["cpu", "disk"] {
+        let path = format!(
+            "/api/v1/model/namespaces/shop/pods/{}/containers/{container}/metrics/cpu/usage_rate",
+            burner.unwrap()
+        );
+        let rates = system.json(&path).unwrap();
+        let rates = rates["metrics"].as_array().unwrap();
+        assert!(
+            rates.len() > 10 && rates.iter().all(|p| p["value"] != 0),
+            "{path}: {rates:?}"
+        );
+    }
 }
 
 /// Scenario: nothing listens where the kubelet should be.

@@ -217,3 +217,32 @@ fn what_an_earlier_life_measured_is_not_held_into_another() {
     assert_eq!(first, Observed::First);
     assert!(t.value_at(40_000).is_some());
 }
+
+#[test]
+fn what_the_summary_told_in_whole_seconds_is_not_measured_again() {
+    let by = |time_ms, value, source| Point {
+        value,
+        stamp: Stamp {
+            time_ms,
+            start_ms: None,
+            source,
+        },
+    };
+    let mut t = cpu();
+    t.observe(by(3_000, 100, Source::Summary));
+    t.observe(by(13_000, 600, Source::Summary));
+    let rate = t.rate_at(20_000);
+    // The reading of 13.9 s, of which the summary told the second.
+    assert_eq!(t.observe(by(13_900, 600, Source::Resource)), Observed::Held);
+    assert_eq!(t.rate_at(20_000), rate);
+    // From here on its time is known to the millisecond.
+    t.observe(by(23_900, 1_600, Source::Resource));
+    let exact = Rate {
+        delta: 1_000,
+        over_ms: 10_000,
+    };
+    assert_eq!(t.rate_at(30_000), Some(exact));
+    // One source measures twice in a second, if it says so.
+    t.observe(by(23_950, 1_601, Source::Resource));
+    assert_eq!(t.rate_at(30_000).map(|rate| rate.over_ms), Some(50));
+}
