@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cairn_proto::catalogue::Source;
+use cairn_proto::wire;
 use cairn_runtime::logging;
 use cairn_runtime::readiness::Note;
 use cairn_runtime::tasks::TaskError;
@@ -127,17 +128,17 @@ impl Sampler {
     /// the agent was started with another node's name.
     fn compare_names(&mut self) {
         let summary = self.feeds.summary.as_ref().and_then(Feed::last);
-        let name = summary.map_or("", |reading| reading.values.node_name.as_str());
-        let other = Some(name).filter(|name| !name.is_empty() && *name != self.setup.node);
-        if self.misnamed.as_deref() == other {
+        let name = summary.map(|reading| wire::cut(reading.values.node_name.clone()));
+        let other = name.filter(|name| !name.is_empty() && *name != self.setup.node);
+        if self.misnamed == other {
             return;
         }
-        self.misnamed = other.map(logging::escape);
+        self.misnamed = other;
         let Some(name) = &self.misnamed else {
             self.setup.readiness.clear(NAME_NOTE);
             return;
         };
-        let node = &self.setup.node;
+        let (name, node) = (logging::escape(name), &self.setup.node);
         let reason = format!("kubelet calls this node {name}, not {node}: check --node-name");
         tracing::warn!(reason, "node has two names");
         self.setup.readiness.note(NAME_NOTE, Note::Degraded(reason));
