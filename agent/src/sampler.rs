@@ -96,6 +96,8 @@ pub struct Sampler {
     evicted: Stock,
     // The kubelet's name for the node, when it is another one and was told.
     misnamed: Option<String>,
+    // Which way the kubelet's clock is off, when it is and was told.
+    clock_off: Option<&'static str>,
     // More was listed than is taken, and it was told.
     crowded: bool,
 }
@@ -135,6 +137,7 @@ impl Sampler {
             first_row: Some(first_row),
             evicted: Stock::default(),
             misnamed: None,
+            clock_off: None,
             crowded: false,
             setup,
             feeds,

@@ -52,6 +52,14 @@ fn values(system: &System, path: &str) -> Vec<u64> {
         .collect()
 }
 
+/// The line of `/readyz?verbose` about the kubelet's clock.
+fn clock_line(system: &System) -> Option<String> {
+    let agent = system.nodes[0].agent.as_ref().unwrap();
+    let ready = agent.get("admin", "/readyz?verbose").unwrap().text();
+    let mut lines = ready.lines().filter(|l| l.starts_with("[!]kubelet clock"));
+    lines.next().map(str::to_owned)
+}
+
 /// What the page shows of the node: host figures alone.
 fn only_the_host_is_there(system: &System) {
     let overview = system.overview().unwrap();
@@ -70,7 +78,8 @@ fn only_the_host_is_there(system: &System) {
 }
 
 /// Scenario: every time that the kubelet tells lies an hour ahead.
-/// Guarantees: nothing that was measured in the future is taken, each is counted; the host goes on.
+/// Guarantees: nothing that was measured in the future is taken, each is counted and why is told; the
+/// host goes on.
 #[test]
 fn of_a_kubelet_an_hour_ahead_nothing_is_taken_and_all_is_counted() {
     let system = one_node(i64::try_from(HOUR_MS).unwrap());
@@ -83,10 +92,12 @@ fn of_a_kubelet_an_hour_ahead_nothing_is_taken_and_all_is_counted() {
         before = counted;
     }
     only_the_host_is_there(&system);
+    let line = clock_line(&system).unwrap();
+    assert!(line.contains("s ahead of this node's clock"), "{line}");
 }
 
 /// Scenario: every time that the kubelet tells lies an hour behind.
-/// Guarantees: nothing is shown of what is older than max-age; the host goes on.
+/// Guarantees: nothing is shown of what is older than max-age, and why is told; the host goes on.
 #[test]
 fn of_a_kubelet_an_hour_behind_nothing_is_shown_as_if_it_were_new() {
     let system = one_node(-i64::try_from(HOUR_MS).unwrap());
@@ -95,6 +106,8 @@ fn of_a_kubelet_an_hour_behind_nothing_is_shown_as_if_it_were_new() {
     }
     only_the_host_is_there(&system);
     assert!(of_agent(&system, "cairn_agent_sampler_future_total") < 0.5);
+    let line = clock_line(&system).unwrap();
+    assert!(line.contains("s behind this node's clock"), "{line}");
 }
 
 /// Scenario: for three ticks the kubelet answers with what it said a minute before: times and
@@ -115,6 +128,7 @@ fn a_kubelet_that_goes_back_in_time_makes_no_negative_rate_and_no_hole() {
     }
     let counted = of_agent(&system, late) - before;
     assert!(counted >= 2.0, "late: {counted}");
+    assert_eq!(clock_line(&system), None, "a minute is not too old");
     system.nodes[0].ahead_ms = 0;
     for k in 13..18 {
         system.tick(at(k)).unwrap();

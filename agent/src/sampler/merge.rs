@@ -23,6 +23,7 @@ use cairn_proto::catalogue::{Group, Source};
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Snapshot};
 
 use self::measured::{Measured, statement};
+pub(super) use self::row::FUTURE_TOLERANCE_MS;
 use self::row::{Held, Row, Statement};
 use super::registry::{Description, Registry};
 use crate::sources::Reading;

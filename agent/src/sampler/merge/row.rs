@@ -13,7 +13,7 @@ use crate::sources::summary::Stats;
 use crate::sources::{Figures, Part};
 
 /// How far a measurement may lie ahead of the row, ms: the kubelet's times are rounded to the second.
-const FUTURE_TOLERANCE_MS: u64 = 1_000;
+pub(in crate::sampler) const FUTURE_TOLERANCE_MS: u64 = 1_000;
 
 /// Figures that are owned or borrowed.
 #[derive(Clone, Debug)]
