@@ -183,6 +183,12 @@ async fn a_fault_ends_its_own_stream_with_a_status_that_names_it() {
             status.message()
         );
     }
+    let rejected = "cairn_aggregator_ingest_rejected_frames_total";
+    for fault in ["decode", "base", "undefined", "redefined", "tick"] {
+        let label = format!("fault=\"{fault}\"");
+        let count = System::metric(system.aggregator().unwrap(), rejected, &label).unwrap();
+        assert!(count >= 1.0, "{fault}: {count}");
+    }
     system.tick(TICK + 10_000).unwrap();
     let nodes = system.json("/api/v1/model/nodes/").unwrap();
     // The one good row before a repeated seq is in the window, and nothing else.
