@@ -29,9 +29,19 @@ pub(super) struct Refused {
     wait: Duration,
 }
 
+/// Nodes remembered before any is looked at to be forgotten.
+const MIN_NODES: usize = 64;
+
 #[derive(Debug, Default)]
 pub(super) struct Fence {
-    nodes: Mutex<HashMap<String, Living>>,
+    nodes: Mutex<Nodes>,
+}
+
+#[derive(Debug, Default)]
+struct Nodes {
+    by_name: HashMap<String, Living>,
+    // How many were left when those that say nothing any more were forgotten last.
+    left: usize,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +49,31 @@ struct Living {
     stream: Token,
     replaced: Vec<Instant>,
     refused_until: Option<Instant>,
+}
+
+impl Nodes {
+    /// Forgets nodes that went, whenever there are twice as many as were left the last time.
+    fn tidy(&mut self, now: Instant) {
+        if self.by_name.len() < MAX_NODES.min(MIN_NODES.max(2 * self.left)) {
+            return;
+        }
+        self.by_name.retain(|_, living| living.matters(now));
+        if self.by_name.len() >= MAX_NODES {
+            self.by_name
+                .retain(|_, living| !living.stream.is_cancelled());
+        }
+        self.left = self.by_name.len();
+    }
+}
+
+impl Living {
+    /// True while it may decide about the next stream.
+    fn matters(&self, now: Instant) -> bool {
+        let recent = |at: &Instant| now.saturating_duration_since(*at) < WITHIN;
+        !self.stream.is_cancelled()
+            || self.refused_until.is_some_and(|until| until > now)
+            || self.replaced.iter().any(recent)
+    }
 }
 
 impl Fence {
@@ -52,10 +87,8 @@ impl Fence {
         open: impl FnOnce() -> T,
     ) -> Result<(Token, T), Refused> {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        if nodes.len() >= MAX_NODES {
-            nodes.retain(|_, living| !living.stream.is_cancelled());
-        }
-        let living = nodes.entry(node.to_owned()).or_insert_with(|| {
+        nodes.tidy(now);
+        let living = nodes.by_name.entry(node.to_owned()).or_insert_with(|| {
             let stream = Token::new();
             stream.cancel();
             Living {
@@ -121,6 +154,21 @@ mod tests {
         assert!(enter(&fence, "n", &shutdown).is_err());
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(enter(&fence, "n", &shutdown).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nodes_that_went_are_forgotten_once_they_cannot_matter() {
+        let (fence, shutdown) = (Fence::default(), Token::new());
+        let stays = enter(&fence, "stays", &shutdown).unwrap();
+        for _ in 0..=REPLACEMENTS {
+            drop(enter(&fence, "refused", &shutdown));
+        }
+        for n in 0..1_000 {
+            Fence::leave(&enter(&fence, &format!("guest-{n}"), &shutdown).unwrap());
+        }
+        assert!(fence.nodes.lock().unwrap().by_name.len() <= MIN_NODES);
+        assert!(!stays.is_cancelled());
+        assert!(enter(&fence, "refused", &shutdown).is_err());
     }
 
     #[tokio::test(start_paused = true)]
