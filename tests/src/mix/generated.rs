@@ -23,6 +23,9 @@ const SUMMARY_EVERY_MS: u64 = 30_000;
 /// The services that every node has.
 const SYSTEM: [&str; 4] = ["kubelet", "runtime", "misc", "pods"];
 
+/// A timer wakes up so late at most.
+const MOST_LATE_MICROS: u64 = 2_000;
+
 /// Memory of a node.
 const NODE_BYTES: u64 = 64 << 30;
 
@@ -111,7 +114,9 @@ impl Generated {
             builder: Builder::default(),
             dictionary: &mut self.dictionary,
             tick_ms,
-            read_us: (tick_ms + self.phase_ms) * 1000,
+            // A tick is never woken for at the very microsecond.
+            read_us: (tick_ms + self.phase_ms) * 1000 + self.rng.below(MOST_LATE_MICROS),
+            rng: &mut self.rng,
         };
         let node = Put {
             id: draft.dictionary.node(tick_ms, &self.name),

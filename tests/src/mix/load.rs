@@ -48,6 +48,19 @@ impl Counters {
         }
     }
 
+    /// What a pod has counted beside its containers, which are read at another moment: a little of
+    /// their CPU time, whole microseconds, and some of their pressure, which is no sum in truth.
+    pub(super) fn beside(self, rng: &mut Rng) -> Counters {
+        let [cpu_nanos, _, _, pressure @ ..] = self.0;
+        let mut beside = Counters::default();
+        let [cpu_beside, _, _, pressure_beside @ ..] = &mut beside.0;
+        *cpu_beside = cpu_nanos / 1000 * rng.below(8) / 1000 * 1000;
+        for (one, of) in pressure_beside.iter_mut().zip(pressure) {
+            *one = of * rng.below(10) / 100;
+        }
+        beside
+    }
+
     pub(super) fn cpu_nanos(self) -> u64 {
         let [cpu_nanos, ..] = self.0;
         cpu_nanos

@@ -7,10 +7,11 @@ use super::pod::Pod;
 use crate::mix::dictionary::{Dictionary, What};
 use crate::mix::host::Host;
 use crate::mix::load::{Counters, Memory, Network};
+use crate::mix::rng::Rng;
 use crate::mix::storage::Space;
 
-/// Reading one cgroup through kept-open descriptors takes about this long.
-const READ_MICROS: u64 = 60;
+/// Reading one cgroup through kept-open descriptors takes at least this long, and at most twice.
+const READ_MICROS: u64 = 40;
 
 /// An entity that is being put in.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,7 @@ pub(super) struct Draft<'a> {
     pub(super) dictionary: &'a mut Dictionary,
     pub(super) tick_ms: u64,
     pub(super) read_us: u64,
+    pub(super) rng: &'a mut Rng,
 }
 
 impl Draft<'_> {
@@ -42,7 +44,7 @@ impl Draft<'_> {
         let id = self.dictionary.id(self.tick_ms, what);
         let start_ms = Some(pod.start_ms);
         let put = Put { id, start_ms };
-        let (mut counters, mut memory) = (Counters::default(), Memory::NONE);
+        let (mut counters, mut memory) = (pod.beside, Memory::NONE);
         // The pod's own directory, beside what its containers write.
         let (mut used_bytes, mut inodes) = (4096, 1);
         for container in &pod.containers {
@@ -94,7 +96,7 @@ impl Draft<'_> {
             start_ms: put.start_ms,
             source: Source::Cgroup,
         };
-        self.read_us += READ_MICROS;
+        self.read_us += READ_MICROS + self.rng.below(READ_MICROS);
         self.builder.stamp(put.id, Group::Cpu, stamp);
         self.builder.stamp(put.id, Group::Memory, stamp);
         self.values(put.id, counters.values());

@@ -18,6 +18,8 @@ pub(super) struct Pod {
     pub(super) uid: String,
     pub(super) start_ms: u64,
     pub(super) containers: Vec<Container>,
+    /// What the pod has counted beside its containers.
+    pub(super) beside: Counters,
     pub(super) process_count: u64,
     pub(super) network: Network,
     pub(super) network_ms: u64,
@@ -52,6 +54,7 @@ impl Pod {
         }
         Self {
             start_ms: now_ms.saturating_sub(age_ms) / 1000 * 1000,
+            beside: Counters::default(),
             process_count: 1 + containers as u64 + rng.below(8),
             containers: made,
             network: Network::new(rng, is_old),
@@ -70,6 +73,9 @@ impl Pod {
         for container in &mut self.containers {
             grown.add(container.cgroup.step(step, rng));
         }
+        let beside = grown.beside(rng);
+        self.beside.add(beside);
+        grown.add(beside);
         grown
     }
 
