@@ -1,4 +1,4 @@
-//! One column: flags, presence bits, changed bits, differences.
+//! One column: flags, presence bits, changed bits, repeated bits, differences.
 
 use std::iter::Peekable;
 
@@ -15,6 +15,10 @@ const SAME: u8 = 0x04;
 
 /// No value differs from the base row's: no changed bits and no differences follow.
 const STEADY: u8 = 0x08;
+
+/// Bits follow the changed bits, one a changed cell: it differs by as much as the changed cell
+/// before it, and its difference is left out.
+const REPEATS: u8 = 0x10;
 
 /// Cells of the base row's column, by the place that their entity has in this row; rising.
 pub(super) type Base = Vec<(u32, u64)>;
@@ -35,14 +39,28 @@ pub(super) fn encode(out: &mut Vec<u8>, count: usize, column: &Column, base: &Ba
     let mut flags = code;
     flags |= if same { SAME } else { 0 };
     flags |= if steady { STEADY } else { 0 };
+    let start = out.len();
     out.push(flags);
     if !same {
         put_places(out, count, column.places());
     }
     if !steady {
         put_bits(out, deltas.iter().map(|d| *d != 0));
-        for delta in deltas.iter().filter(|d| **d != 0) {
-            put(out, zigzag(delta / scale));
+        let changed = || deltas.iter().filter(|d| **d != 0);
+        let repeated = || changed().zip(std::iter::once(&0).chain(changed()));
+        let repeated = || repeated().map(|(delta, before)| delta == before);
+        // A difference is at least a byte.
+        let repeats = repeated().filter(|is| *is).count() > changed().count() / 8;
+        if repeats {
+            if let Some(first) = out.get_mut(start) {
+                *first |= REPEATS;
+            }
+            put_bits(out, repeated());
+        }
+        for (delta, repeated) in changed().zip(repeated()) {
+            if !(repeats && repeated) {
+                put(out, zigzag(delta / scale));
+            }
         }
     }
 }
@@ -58,7 +76,7 @@ pub(super) fn decode(
 ) -> Result<Column, Error> {
     let mut reader = Reader::new(body);
     let flags = reader.byte("a column's flags")?;
-    let scale = SCALES.get(usize::from(flags & !(SAME | STEADY)));
+    let scale = SCALES.get(usize::from(flags & !(SAME | STEADY | REPEATS)));
     let scale = *scale.ok_or(Error::Flags(flags))?;
     let bits = if flags & SAME == 0 {
         Some(reader.take(count.div_ceil(8), "presence bits")?)
@@ -91,14 +109,24 @@ pub(super) fn decode(
     } else {
         &[]
     };
+    let repeated = if flags & REPEATS == 0 {
+        &[]
+    } else {
+        let count = (0..present).filter(|nth| bit(changed, *nth)).count();
+        reader.take(count.div_ceil(8), "repeated bits")?
+    };
     let mut old = base.iter().copied().peekable();
     let mut values = Vec::with_capacity(present);
+    let (mut delta, mut nth_changed) = (0_i64, 0);
     for (nth, place) in places.iter().enumerate() {
         let mut value = base_of(&mut old, *place);
         if bit(changed, nth) {
-            let delta = unzigzag(reader.varint("a difference")?)
-                .checked_mul(scale)
-                .ok_or(Error::Range("a difference"))?;
+            if !bit(repeated, nth_changed) {
+                delta = unzigzag(reader.varint("a difference")?)
+                    .checked_mul(scale)
+                    .ok_or(Error::Range("a difference"))?;
+            }
+            nth_changed += 1;
             value = value.wrapping_add(delta.cast_unsigned());
         }
         values.push(value);

@@ -4,15 +4,19 @@
 //! row    := codec:varint  entities  columns:varint  column*
 //! entities := 0 | count+1:varint  first:varint  gap:varint*  (gap = distance to the one before)
 //! column := number:varint  length:varint  body
-//! body   := flags:u8  present:bits[entities]  changed:bits[present]  zigzag((value-base)/scale)*
+//! body   := flags:u8  present:bits[entities]  changed:bits[present]  repeated:bits[changed]
+//!           zigzag((value-base)/scale)*
 //! ```
 //!
 //! Entities 0 means those of the row that this one refers to, none in a keyframe: they come and go
 //! seldom. `base` is the value of the same entity and column in the row that this one refers to; 0 in a
 //! keyframe and where that row has none. The two low bits of the flags name the scale; bit 2 says
 //! that the same entities have a value as in that row, and the presence bits are left out; bit 3
-//! says that no value differs, and changed bits and differences are left out. So a column in which
-//! nothing happens costs its number, its length and one byte.
+//! says that no value differs, and changed bits and differences are left out, so that a column in
+//! which nothing happens costs its number, its length and one byte; bit 4 says that there are
+//! repeated bits: set for a value that differs by as much as the changed one before it, whose
+//! difference is left out. What many entities share (the time of a reading, what is left of the
+//! disk below all file systems) costs little more than a bit each.
 
 use super::column::Base;
 use super::varint::{Reader, put};

@@ -118,6 +118,30 @@ fn a_column_in_which_nothing_happens_costs_three_bytes() {
 }
 
 #[test]
+fn a_difference_that_many_share_is_written_once() {
+    let rows = [0, 10_000].map(|more| {
+        let mut builder = Builder::default();
+        for entity in 0..800 {
+            builder.value(
+                EntityId(entity),
+                FieldId(64),
+                u64::from(entity) << 30 | more,
+            );
+        }
+        builder.build()
+    });
+    let [base, next] = &rows;
+    let bytes = row::encode(Some(base), next);
+    // Head of the row and the column, flags, changed and repeated bits, one difference.
+    assert_eq!(bytes.len(), 3 + 3 + 1 + 100 + 100 + 1);
+    assert_eq!(row::decode(Some(base), &bytes).as_ref(), Ok(next));
+    // One that nothing goes before is none.
+    let first = [1, 2, 3, 1, 64, 4, 16, 1, 1, 1];
+    let none = row::decode(None, &first).unwrap();
+    assert_eq!(none.cell(0, crate::model::ColumnId(64)), Some(0));
+}
+
+#[test]
 fn no_entities_are_told_from_those_of_the_row_before() {
     let mut builder = Builder::default();
     builder.entity(EntityId(3));
@@ -132,8 +156,8 @@ fn no_entities_are_told_from_those_of_the_row_before() {
 #[test]
 fn flags_that_are_not_known_are_named() {
     assert_eq!(
-        row::decode(None, &[1, 2, 3, 1, 64, 4, 16, 1, 1, 10]),
-        Err(Error::Flags(16))
+        row::decode(None, &[1, 2, 3, 1, 64, 4, 32, 1, 1, 10]),
+        Err(Error::Flags(32))
     );
     // The same entities as in a row that is not there are none.
     assert_eq!(
