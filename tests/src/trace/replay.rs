@@ -87,7 +87,8 @@ pub(super) struct Parsed {
 /// * **Scale.** Each recorded pod is shown `pods / first` times, `first` being the number of pods
 ///   in the first frame, the remainder going to the first ones by order of appearance. The first of
 ///   them is the recorded pod, the others have their own name and UID, and all their counters,
-///   CPU rates and memory times a factor between 0.5 and 1.5 of their own. Node figures stay.
+///   CPU rates and memory times a factor between 0.5 and 1.5 of their own. Limits, storage and node
+///   figures stay.
 #[derive(Debug)]
 pub struct Replay {
     frames: Vec<Parsed>,

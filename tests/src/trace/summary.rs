@@ -143,7 +143,14 @@ impl Pass<'_> {
         if let Some(time) = map.get_mut("time") {
             move_time(time, self.moved_s(from));
         }
+        let working_set = number(map, "workingSetBytes");
         self.numbers(map, path, if lasts { from } else { 0 });
+        // A copy has the recorded limit: what it uses more it has less.
+        if let (Some(left), Some(recorded)) = (number(map, "availableBytes"), working_set) {
+            let limit = left.saturating_add(recorded);
+            let left = limit.saturating_sub(number(map, "workingSetBytes").unwrap_or(recorded));
+            map.insert("availableBytes".into(), left.into());
+        }
     }
 
     fn numbers(&self, map: &mut Map<String, Value>, path: &str, grown: u32) {
@@ -182,6 +189,10 @@ impl Pass<'_> {
         let growth = self.plan.growth(path).saturating_mul(u64::from(grown));
         self.copy.scaled(recorded.saturating_add(growth))
     }
+}
+
+fn number(map: &Map<String, Value>, key: &str) -> Option<u64> {
+    map.get(key).and_then(Value::as_u64)
 }
 
 fn move_time(value: &mut Value, seconds: i64) {

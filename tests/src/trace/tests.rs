@@ -152,7 +152,7 @@ fn copies_have_the_same_memory_in_both_bodies() {
     let shown = replay.at(BASE_MS + 90_900);
     let summary: Value = serde_json::from_slice(&shown.summary).unwrap();
     let text = String::from_utf8(shown.resource).unwrap();
-    let mut sizes = BTreeSet::new();
+    let (mut sizes, mut limits) = (BTreeSet::new(), BTreeSet::new());
     for pod in summary["pods"].as_array().unwrap() {
         let name = pod["podRef"]["name"].as_str().unwrap();
         let bytes = pod["memory"]["workingSetBytes"].as_u64().unwrap();
@@ -165,7 +165,19 @@ fn copies_have_the_same_memory_in_both_bodies() {
         assert_eq!(format!("{value:.0}"), bytes.to_string(), "{name}");
         assert_eq!(bytes % 4096, 0);
         sizes.insert(bytes);
+        for container in pod["containers"].as_array().unwrap() {
+            let memory = &container["memory"];
+            let used = memory["workingSetBytes"].as_u64().unwrap();
+            if let Some(left) = memory["availableBytes"].as_u64() {
+                limits.insert(used + left);
+            }
+        }
     }
+    assert_eq!(
+        limits.len(),
+        2,
+        "copies have the recorded limits: {limits:?}"
+    );
     assert!(sizes.len() > 25, "copies differ in size: {sizes:?}");
 }
 
