@@ -157,6 +157,13 @@ impl Tracker {
         self.note_start(source, Some(start_ms));
     }
 
+    /// True when the entity began at another time than this source said with the measurement that
+    /// was taken last.
+    #[must_use]
+    pub fn is_another_life(&self, source: Source, start_ms: u64) -> bool {
+        self.is_another_start(source, Some(start_ms))
+    }
+
     /// Says that the entity is there without a measurement of this series, and when it began: what
     /// an earlier life measured is not held into another one.
     pub fn missed(&mut self, source: Source, start_ms: u64) {

@@ -53,21 +53,19 @@ pub(super) fn points(
     bounds: Bounds,
 ) -> Vec<Point> {
     match target {
-        Target::Cluster => sum(view, &view.entities(&Selector::Pods), metric, bounds),
-        Target::Namespace(ns) => sum(
-            view,
-            &view.entities(&Selector::Namespace(ns)),
-            metric,
-            bounds,
-        ),
+        Target::Cluster | Target::Namespace(_) => sum(view, &pods_of(view, target), metric, bounds),
         _ => named(view, target).map_or_else(Vec::new, |named| {
-            let nodes = named
-                .lives
-                .iter()
-                .map(|life| view.newest_of_node(&life.node));
-            let newest = nodes.max().unwrap_or(0);
+            let newest = view.newest_of(&named.lives);
             of_named(view, &named, metric, &view.ticks(newest, bounds))
         }),
+    }
+}
+
+/// The pods that a sum is over.
+fn pods_of(view: &View, target: Target<'_>) -> Vec<Entity> {
+    match target {
+        Target::Namespace(namespace) => view.entities(&Selector::Namespace(namespace)),
+        _ => view.entities(&Selector::Pods),
     }
 }
 
@@ -108,8 +106,7 @@ pub(super) fn labeled_points(
     let metric = lives
         .first()
         .and_then(|part| HeapsterMetric::find_labeled(metric, part.kind));
-    let nodes = lives.iter().map(|part| view.newest_of_node(&part.node));
-    let ticks = view.ticks(nodes.max().unwrap_or(0), bounds);
+    let ticks = view.ticks(view.newest_of(&lives), bounds);
     metric.map_or_else(Vec::new, |metric| {
         of_named(view, &Named { lives }, metric, &ticks)
     })
@@ -182,12 +179,18 @@ pub(super) fn metric_names(view: &View, target: Target<'_>) -> Vec<&'static str>
         .filter(carried)
         .flat_map(|field| [field.heapster, field.heapster_rate.map(|(name, _)| name)])
         .flatten();
+    // Looked up once for all names.
+    let of_pods = kind.is_none().then(|| pods_of(view, target));
+    let named = named(view, target);
+    let ticks = |lives: &[Entity]| view.ticks(view.newest_of(lives), Bounds::ALL);
+    let has_points = |metric: HeapsterMetric| match (&of_pods, &named) {
+        (Some(pods), _) => !sum(view, pods, metric, Bounds::ALL).is_empty(),
+        (None, Some(named)) => !of_named(view, named, metric, &ticks(&named.lives)).is_empty(),
+        (None, None) => false,
+    };
     let mut names: Vec<&'static str> = of_fields
         .chain(kind.map(|_| HEAPSTER_UPTIME))
-        .filter(|name| {
-            HeapsterMetric::find(name)
-                .is_some_and(|metric| !points(view, target, metric, Bounds::ALL).is_empty())
-        })
+        .filter(|name| HeapsterMetric::find(name).is_some_and(has_points))
         .collect();
     names.sort_unstable();
     names

@@ -66,12 +66,22 @@ pub(super) fn told_on_grid(field: &Field, rows: &[RawRow], ticks_ms: &[u64]) -> 
 
 /// Takes one row in.
 fn see(tracker: &mut Tracker, row: &RawRow) {
-    let observed = row.point.map(|point| tracker.observe(point));
-    match (observed, row.began) {
-        // Nothing new was measured, so nothing new was told of the series' life.
-        (Some(Observed::Held | Observed::Late), _) | (_, None) => {}
-        (Some(_), Some((source, start_ms))) => tracker.began(source, start_ms),
-        (None, Some((source, start_ms))) => tracker.missed(source, start_ms),
+    let Some(point) = row.point else {
+        if let Some((source, start_ms)) = row.began {
+            tracker.missed(source, start_ms);
+        }
+        return;
+    };
+    // Where the source of the value tells no start, what another one tells has to do.
+    let told = row.began.filter(|_| point.stamp.start_ms.is_none());
+    if told.is_some_and(|(source, start_ms)| tracker.is_another_life(source, start_ms)) {
+        tracker.interrupt();
+    }
+    let observed = tracker.observe(point);
+    // When nothing new was measured, nothing new was told of the series' life.
+    let is_new = !matches!(observed, Observed::Held | Observed::Late);
+    if let Some((source, start_ms)) = row.began.filter(|_| is_new) {
+        tracker.began(source, start_ms);
     }
 }
 
@@ -168,5 +178,25 @@ mod tests {
         let out = on_grid(cpu(), &rows, &[10_000, 20_000, 30_000]);
         let values: Vec<Option<u64>> = out.iter().map(|s| s.map(|s| s.value)).collect();
         assert_eq!(values, [Some(1), Some(1), None]);
+    }
+
+    #[test]
+    fn a_restart_that_only_the_summary_tells_is_one() {
+        let began = |tick_ms: u64, value, start_ms| RawRow {
+            began: Some((Source::Summary, start_ms)),
+            ..row(tick_ms, Some((tick_ms, value)))
+        };
+        let rows = [
+            began(10_000, 1, 5_000),
+            began(20_000, 2, 6_900),
+            began(30_000, 900, 25_000),
+            began(40_000, 910, 25_000),
+        ];
+        let out = on_grid(cpu(), &rows, &[10_000, 20_000, 30_000, 40_000]);
+        let deltas: Vec<Option<u64>> = out
+            .iter()
+            .map(|s| s.and_then(|s| s.rate).map(|rate| rate.delta))
+            .collect();
+        assert_eq!(deltas, [None, Some(1), None, Some(10)]);
     }
 }

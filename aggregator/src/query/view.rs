@@ -103,6 +103,15 @@ impl View {
         newest / self.interval_ms * self.interval_ms
     }
 
+    /// Newest tick of the values of one name: that of the life that speaks for it now, which is the
+    /// last one that is there, or the last one that was.
+    #[must_use]
+    pub fn newest_of(&self, lives: &[Entity]) -> u64 {
+        let current = lives.iter().rfind(|life| self.is_current(life));
+        let speaks = current.or(lives.last());
+        speaks.map_or(0, |life| self.newest_of_node(&life.node))
+    }
+
     /// Grid times of the window up to `newest_ms` that lie within the bounds.
     #[must_use]
     pub fn ticks(&self, newest_ms: u64, bounds: Bounds) -> Vec<u64> {

@@ -180,45 +180,57 @@ impl Selector<'_> {
         }
     }
 
-    /// True when the entity is one of them.
+    /// True when it can mean things of this kind.
+    pub(super) fn means(&self, kind: EntityKind) -> bool {
+        match self {
+            Selector::Nodes | Selector::Node(_) => kind == EntityKind::Node,
+            Selector::Systems(_) => kind == EntityKind::System,
+            Selector::Pods
+            | Selector::PodsOfNode(_)
+            | Selector::Namespace(_)
+            | Selector::Pod { .. } => kind == EntityKind::Pod,
+            Selector::AllContainers | Selector::ContainersOf(_) | Selector::Containers { .. } => {
+                kind == EntityKind::Container
+            }
+            Selector::AllParts
+            | Selector::NodeParts(_)
+            | Selector::SystemParts(..)
+            | Selector::PodParts { .. }
+            | Selector::NamespaceParts(_)
+            | Selector::ContainerParts { .. } => kind.is_labeled(),
+            Selector::OfNode(_) => true,
+        }
+    }
+
+    /// True when the entity, of a kind that it can mean, is one of them.
     pub(super) fn admits(&self, def: &EntityDef, within: Within<'_>) -> bool {
         let is_named = |pod: &EntityDef, namespace: &str, name: &str| {
             pod.namespace == namespace && pod.name == name
         };
-        let is_part_of = |kind: EntityKind| {
-            def.kind.is_labeled() && within.parent.is_some_and(|parent| parent.kind == kind)
-        };
+        let is_part_of = |kind: EntityKind| within.parent.is_some_and(|p| p.kind == kind);
+        let is_in = |namespace: &str| within.pod.is_some_and(|p| p.namespace == namespace);
+        let is_in_pod =
+            |namespace: &str, name: &str| within.pod.is_some_and(|p| is_named(p, namespace, name));
         match *self {
-            Selector::Nodes | Selector::Node(_) => def.kind == EntityKind::Node,
-            Selector::Systems(_) => def.kind == EntityKind::System,
-            Selector::Pods | Selector::PodsOfNode(_) => def.kind == EntityKind::Pod,
-            Selector::Namespace(namespace) => {
-                def.kind == EntityKind::Pod && def.namespace == namespace
-            }
-            Selector::Pod { namespace, name } => {
-                def.kind == EntityKind::Pod && is_named(def, namespace, name)
-            }
-            Selector::AllContainers => def.kind == EntityKind::Container && within.pod.is_some(),
-            Selector::ContainersOf(namespace) => {
-                def.kind == EntityKind::Container
-                    && within.pod.is_some_and(|p| p.namespace == namespace)
-            }
-            Selector::Containers { namespace, pod } => {
-                def.kind == EntityKind::Container
-                    && within.pod.is_some_and(|p| is_named(p, namespace, pod))
-            }
-            Selector::AllParts => def.kind.is_labeled(),
+            Selector::Nodes
+            | Selector::Node(_)
+            | Selector::Systems(_)
+            | Selector::Pods
+            | Selector::PodsOfNode(_)
+            | Selector::AllParts => true,
+            Selector::Namespace(namespace) => def.namespace == namespace,
+            Selector::Pod { namespace, name } => is_named(def, namespace, name),
+            Selector::AllContainers => within.pod.is_some(),
+            Selector::ContainersOf(namespace) => is_in(namespace),
+            Selector::Containers { namespace, pod } => is_in_pod(namespace, pod),
             Selector::NodeParts(_) => is_part_of(EntityKind::Node),
             Selector::SystemParts(_, name) => {
                 is_part_of(EntityKind::System) && within.parent.is_some_and(|p| p.name == name)
             }
             Selector::PodParts { namespace, pod } => {
-                is_part_of(EntityKind::Pod)
-                    && within.pod.is_some_and(|p| is_named(p, namespace, pod))
+                is_part_of(EntityKind::Pod) && is_in_pod(namespace, pod)
             }
-            Selector::NamespaceParts(namespace) => {
-                is_part_of(EntityKind::Pod) && within.pod.is_some_and(|p| p.namespace == namespace)
-            }
+            Selector::NamespaceParts(namespace) => is_part_of(EntityKind::Pod) && is_in(namespace),
             Selector::ContainerParts {
                 namespace,
                 pod,
@@ -226,7 +238,7 @@ impl Selector<'_> {
             } => {
                 is_part_of(EntityKind::Container)
                     && within.parent.is_some_and(|c| c.name == container)
-                    && within.pod.is_some_and(|p| is_named(p, namespace, pod))
+                    && is_in_pod(namespace, pod)
             }
             Selector::OfNode(_) => true,
         }

@@ -1,5 +1,7 @@
 //! One node of the plain store: its session, its runs, its ticks.
 
+mod listing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,11 +9,8 @@ use cairn_proto::codec::{chunk, row};
 use cairn_proto::limits;
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run, Snapshot};
 
-use super::entity::Within;
-use super::run::{EntityRow, Held, RunRows, check_defined, check_rises, seen};
-use super::{
-    Applied, Entity, EntityPath, Error, NodeState, Opening, Selector, Size, SourceState, WireRow,
-};
+use super::run::{Held, RunRows, check_defined, check_rises};
+use super::{Applied, Error, NodeState, Opening, Size, SourceState, WireRow};
 
 /// Clock differences kept: enough to see past a few slow frames, few enough to follow a drift.
 const OFFSETS: usize = 16;
@@ -315,78 +314,6 @@ impl Node {
         }
     }
 
-    /// Adds what the selector admits, one entry an identity.
-    pub(super) fn entities(&self, node: &Arc<str>, selector: &Selector<'_>, out: &mut Vec<Entity>) {
-        let mut found: BTreeMap<EntityPath, Entity> = BTreeMap::new();
-        let newest = self.newest_tick();
-        for run in &self.runs {
-            for (path, id) in &run.paths {
-                let Some(def) = run.defs.get(id) else {
-                    continue;
-                };
-                let within = Within {
-                    parent: def.parent.and_then(|p| run.defs.get(&p)).map(|p| &**p),
-                    pod: run.enclosing(def, EntityKind::Pod),
-                };
-                if !selector.admits(def, within) {
-                    continue;
-                }
-                let Some(seen) = seen(run, *id) else { continue };
-                let pod = within.pod;
-                let of_pod = |own: &'_ str, of: fn(&EntityDef) -> &str| -> Arc<str> {
-                    pod.map_or(own, of).into()
-                };
-                let container = run.enclosing(def, EntityKind::Container);
-                let entity = found.entry(path.clone()).or_insert_with(|| Entity {
-                    node: Arc::clone(node),
-                    path: path.clone(),
-                    kind: def.kind,
-                    namespace: of_pod(&def.namespace, |p| &p.namespace),
-                    pod: of_pod("", |p| &p.name),
-                    pod_uid: of_pod(&def.uid, |p| &p.uid),
-                    container: container.map_or("", |c| c.name.as_str()).into(),
-                    name: def.name.as_str().into(),
-                    labels: def.labels.as_slice().into(),
-                    start_ms: 0,
-                    first_tick_ms: u64::MAX,
-                    last_tick_ms: 0,
-                    alive: false,
-                });
-                entity.start_ms = entity.start_ms.max(seen.start_ms.unwrap_or(seen.first_ms));
-                entity.first_tick_ms = entity.first_tick_ms.min(seen.first_ms);
-                entity.last_tick_ms = entity.last_tick_ms.max(seen.last_ms);
-                entity.alive = Some(entity.last_tick_ms) == newest;
-            }
-        }
-        out.extend(found.into_values());
-    }
-
-    /// The rows of the node in a range of ticks, seen from one entity.
-    pub(super) fn rows(&self, path: &EntityPath, ticks_ms: (u64, u64)) -> Vec<EntityRow> {
-        let mut before: Option<Run> = None;
-        let mut rows = Vec::new();
-        if ticks_ms.0 > ticks_ms.1 {
-            return rows;
-        }
-        for (tick_ms, (run, seq)) in self.ticks.range(ticks_ms.0..=ticks_ms.1) {
-            let Some(rows_of) = self.runs.iter().find(|r| r.run == *run) else {
-                continue;
-            };
-            let Some(held) = rows_of.rows.get(seq) else {
-                continue;
-            };
-            let id = rows_of.paths.get(path);
-            rows.push(EntityRow {
-                tick_ms: *tick_ms,
-                place: id.and_then(|id| held.snapshot.position(*id)),
-                snapshot: Arc::clone(&held.snapshot),
-                interrupted: before.is_some_and(|b| !run.continues(&b)),
-            });
-            before = Some(*run);
-        }
-        rows
-    }
-
     /// Drops rows outside of the window, by the node's own clock. Returns how many.
     pub(super) fn expire(&mut self, now_ms: u64, window_ms: u64) -> u64 {
         let own_now = add(now_ms, self.offset_ms());
@@ -458,7 +385,7 @@ impl Node {
         self.session.is_none() && self.ticks.is_empty()
     }
 
-    /// What is held, dictionaries included.
+    /// What is held, dictionaries and the row that the next one refers to included.
     pub(super) fn size(&self) -> Size {
         let names: usize = self
             .runs

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cairn_proto::catalogue::{FieldId, Group, Source, table};
 use cairn_proto::limits;
-use cairn_proto::model::{ColumnId, EntityDef, EntityId, EntityKind, Run, Snapshot, Stamp};
+use cairn_proto::model::{ColumnId, EntityDef, EntityId, EntityKind, Run, Snapshot};
 use cairn_proto::rate::Point;
 
 use super::{EntityPath, Error, RawRow, Size};
@@ -89,20 +89,9 @@ impl EntityRow {
             tick_ms: self.tick_ms,
             present: self.place.is_some(),
             point,
-            began: self.place.and_then(|place| self.began(place)),
+            began: self.place.and_then(|place| began(&self.snapshot, place)),
             interrupted: self.interrupted,
         }
-    }
-
-    /// The summary tells a start of everything that it lists; another source only where it has to.
-    fn began(&self, place: usize) -> Option<(Source, u64)> {
-        let stamps = [Group::Memory, Group::Cpu, Group::Network]
-            .map(|group| self.snapshot.stamp(place, group));
-        let started = |stamp: Stamp| Some((stamp.source, stamp.start_ms?));
-        let told = || stamps.into_iter().flatten().filter_map(started);
-        told()
-            .find(|(source, _)| *source == Source::Summary)
-            .or_else(|| told().next())
     }
 }
 
@@ -238,15 +227,37 @@ pub(super) fn seen(run: &RunRows, id: EntityId) -> Option<Seen> {
     let there = |held: &&Held| held.snapshot.position(id).is_some();
     let first = run.rows.values().find(there)?;
     let last = run.rows.values().rev().find(there)?;
-    let start_ms = last.snapshot.position(id).and_then(|place| {
-        Group::ALL
-            .iter()
-            .filter_map(|g| last.snapshot.stamp(place, *g)?.start_ms)
-            .max()
-    });
+    let place = last.snapshot.position(id);
+    let start_ms = place.and_then(|place| began(&last.snapshot, place));
+    let start_ms = start_ms.map(|(_, start_ms)| start_ms);
     Some(Seen {
         first_ms: first.tick_ms,
         last_ms: last.tick_ms,
         start_ms,
     })
+}
+
+/// When the life of the entity at this place began, and by whom. The summary tells a start of
+/// everything that it lists; another source is asked only where it says nothing.
+fn began(snapshot: &Snapshot, place: usize) -> Option<(Source, u64)> {
+    let told = |group: &Group| {
+        let stamp = snapshot.stamp(place, *group)?;
+        Some((stamp.source, stamp.start_ms?))
+    };
+    // Most entities have memory or are measured with it.
+    const ORDER: [Group; 5] = [
+        Group::Memory,
+        Group::Network,
+        Group::Filesystem,
+        Group::Volume,
+        Group::Cpu,
+    ];
+    let mut by_others = None;
+    for (source, start_ms) in ORDER.iter().filter_map(told) {
+        if source == Source::Summary {
+            return Some((source, start_ms));
+        }
+        by_others = by_others.or(Some((source, start_ms)));
+    }
+    by_others
 }
