@@ -378,6 +378,13 @@ fn hostile_names_in_requests_act_in_no_answer() {
         }
         let path =
             format!("/api/v1/dashboard/namespaces/shop/pod-list/{it},{pod}/metrics/memory/usage");
+        if name.text.contains('/') {
+            // Spelt or not, a slash ends a part of the path: this is another one.
+            let answer = system.get(&path).unwrap();
+            assert!(answer.text().starts_with("URL: "), "{}", answer.text());
+            assert_harmless(&path, &answer.text());
+            continue;
+        }
         let answer = system.json(&path).unwrap();
         assert_eq!(
             answer["items"].as_array().unwrap().len(),
