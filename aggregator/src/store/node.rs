@@ -393,9 +393,12 @@ impl Node {
             .map(|r| r.defs.len() + r.refused.len())
             .sum();
         let names = (names * NAME_BYTES) as u64;
+        // It may be one that is not kept, so it counts on its own.
+        let last = self.session.as_ref().and_then(|open| open.last.as_ref());
+        let last = last.map_or(0, |(_, snapshot)| snapshot.bytes() as u64);
         Size {
             nodes: 1,
-            bytes: self.size.bytes + names,
+            bytes: self.size.bytes + names + last,
             ..self.size
         }
     }
