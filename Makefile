@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .PHONY: help run test test-python test-web test-rust check check-static check-tree check-page check-rust \
-	check-deny bench fuzz build web fmt clean deps-run deps-test
+	check-deny bench soak fuzz build web fmt clean deps-run deps-test
 
 # Targets share cargo's and npm's directories, and the order below is meant: also under -j one at a time.
 .NOTPARALLEL:
@@ -22,6 +22,7 @@ help:
 	@echo 'make test     every test: Python, page, Rust, end to end, browser'
 	@echo 'make check    everything the build server runs: check-static, then test'
 	@echo 'make bench    measures speed and freshness (release build)'
+	@echo 'make soak     100,000 ticks of pods that come and go: nothing that a process holds grows'
 	@echo 'make fuzz     feeds the agent'"'"'s parsers made-up bodies, FUZZ_SECONDS=60 each (needs cargo-fuzz)'
 	@echo 'make build    the page and all binaries, into target/debug'
 	@echo 'make web      the page only, into aggregator/web/dist'
@@ -89,6 +90,11 @@ check-deny:
 bench: web
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent -p cairn-aggregator
 	$(CARGO) run $(CARGO_ARGS) --release -p cairn-tests --bin bench
+
+# What `make test` does for 20,000 ticks, for 100,000.
+soak: web
+	$(CARGO) build $(CARGO_ARGS) --workspace --bins
+	$(CARGO) test $(CARGO_ARGS) -p cairn-tests --test churn -- --ignored --nocapture
 
 # The sanitizer and the coverage that guides the search are options of a nightly compiler, which the
 # pinned one takes as well when it is told so. What is found stays below agent/fuzz/target; the

@@ -5,6 +5,7 @@
 //! its last lines of stderr kept for the report of a failing test.
 
 mod error;
+mod held;
 mod tail;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::deadline::Deadline;
 use crate::http1;
 
 pub use error::Error;
+pub use held::Held;
 use tail::Tail;
 
 /// A process that is up writes its addresses within this time, also on a busy machine.

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use cairn_runtime::clock::{Clock, StepError};
 
 use super::fault::{Endpoint, Fault, Order, Reach, Slot};
-use crate::trace::Replay;
+use crate::trace::{Position, Replay};
 
 /// Marked answers that are remembered: more than a benchmark run makes; the oldest go first.
 const SERVED_LIMIT: usize = 100_000;
@@ -31,6 +32,14 @@ pub struct Control {
     state: Arc<State>,
 }
 
+/// A body, and what it was made of.
+#[derive(Debug)]
+struct Shown {
+    position: Position,
+    marker: Option<u64>,
+    body: Bytes,
+}
+
 #[derive(Debug)]
 struct State {
     replay: Replay,
@@ -40,6 +49,8 @@ struct State {
     resource: Mutex<Slot>,
     marker: Mutex<Option<u64>>,
     served: Mutex<VecDeque<Served>>,
+    /// The last bodies: a frame is shown for as many ticks as it lasts.
+    shown: [Mutex<Option<Shown>>; 2],
     /// Requests in all and those with an Authorization header; by [`index`].
     requests: [[AtomicU64; 2]; 3],
 }
@@ -55,6 +66,7 @@ impl Control {
                 resource: Mutex::default(),
                 marker: Mutex::default(),
                 served: Mutex::default(),
+                shown: Default::default(),
                 requests: Default::default(),
             }),
         }
@@ -110,12 +122,28 @@ impl Control {
         self.state.clock.step(unix_ms, STEP_DEADLINE).await
     }
 
-    pub(super) fn replay(&self) -> &Replay {
-        &self.state.replay
-    }
-
-    pub(super) fn marker(&self) -> Option<u64> {
-        *lock(&self.state.marker)
+    /// The body of this moment, and the marker that is in it.
+    pub(super) fn body(&self, of: Endpoint) -> (Bytes, Option<u64>) {
+        let (replay, now_ms) = (&self.state.replay, self.unix_ms());
+        let (position, marker) = (replay.position(now_ms), *lock(&self.state.marker));
+        let Some(shown) = self.state.shown.get(index(of)) else {
+            return (Bytes::new(), None);
+        };
+        let mut shown = lock(shown);
+        let same = |shown: &&Shown| shown.position == position && shown.marker == marker;
+        if let Some(shown) = shown.as_ref().filter(same) {
+            return (shown.body.clone(), marker);
+        }
+        let body: Bytes = match of {
+            Endpoint::Resource => replay.resource(now_ms, marker).into(),
+            _ => replay.summary(now_ms, marker).into(),
+        };
+        *shown = Some(Shown {
+            position,
+            marker,
+            body: body.clone(),
+        });
+        (body, marker)
     }
 
     /// Counts a request and says whether its Authorization header lets it in.

@@ -112,15 +112,11 @@ fn whole(control: &Control, endpoint: Endpoint) -> Response<Delivery> {
 
 /// The body of this moment.
 fn body(control: &Control, endpoint: Endpoint) -> Bytes {
-    let (now_ms, marker) = (control.unix_ms(), control.marker());
-    if endpoint == Endpoint::Resource {
-        return control.replay().resource(now_ms, marker).into();
-    }
-    let body = control.replay().summary(now_ms, marker);
-    if let Some(marker) = marker {
+    let (body, marker) = control.body(endpoint);
+    if let (Endpoint::Summary, Some(marker)) = (endpoint, marker) {
         control.note_served(marker);
     }
-    body.into()
+    body
 }
 
 fn content_type(endpoint: Endpoint) -> &'static str {
