@@ -94,7 +94,7 @@ bench: web
 # What `make test` does for 20,000 ticks, for 100,000.
 soak: web
 	$(CARGO) build $(CARGO_ARGS) --workspace --bins
-	$(CARGO) test $(CARGO_ARGS) -p cairn-tests --test churn -- --ignored --nocapture
+	$(CARGO) test $(CARGO_ARGS) -p cairn-tests --features soak --test churn -- 100_000 --nocapture
 
 # The sanitizer and the coverage that guides the search are options of a nightly compiler, which the
 # pinned one takes as well when it is told so. What is found stays below agent/fuzz/target; the
