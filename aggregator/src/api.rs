@@ -25,6 +25,7 @@ mod page;
 mod path;
 mod quantity;
 mod resource;
+mod room;
 mod route;
 mod scraper;
 mod selector;
@@ -55,6 +56,7 @@ use crate::store::Door;
 
 pub use gate::Gate;
 pub use label_rules::LabelRules;
+pub use room::Room;
 pub use stream::Streams;
 
 /// What every route needs.
@@ -76,6 +78,8 @@ pub struct Api {
     pub token: Token,
     /// Turns of the requests that may read much.
     pub turns: Arc<Semaphore>,
+    /// Room for answers that are not sent yet.
+    pub room: Room,
     /// Requests that were sent away.
     pub metrics: Metrics,
 }
@@ -84,6 +88,7 @@ pub struct Api {
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     busy: Counter,
+    no_room: Counter,
     streams_refused: Counter,
 }
 
@@ -97,6 +102,8 @@ impl Metrics {
             "Large requests that got no turn in time",
             m.busy.clone(),
         );
+        let help = "Large answers that found no room among those that are still being sent";
+        r.register("no_room", help, m.no_room.clone());
         let help = "Event streams that were one too many";
         r.register("refused_streams", help, m.streams_refused.clone());
         m
@@ -106,7 +113,7 @@ impl Metrics {
 /// Requests that read much of the window at once; others wait for their turn.
 pub const TURNS: usize = 4;
 
-/// How long a request may wait for its turn. Dashboards ask again.
+/// How long a request may wait for its turn, and its answer for room. Dashboards ask again.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 impl Api {
@@ -209,12 +216,20 @@ async fn large(api: Api, asked: Asked, segments: path::Segments, work: Large) ->
         api.metrics.busy.inc();
         return answer::busy();
     };
+    let (room, metrics) = (api.room.clone(), api.metrics.clone());
+    // The turn is held until the answer has its room, so that no more than a turn's answers are
+    // without, and until the work is done also when nobody waits for it any more.
     let answered = tasks::blocking("query", move || {
-        // Held until the work is done, also when nobody waits for it any more.
-        let _turn = turn;
-        work.answer(&api, &asked, &segments)
+        (work.answer(&api, &asked, &segments), turn)
     });
-    answered.await.unwrap_or_else(|_| answer::failed())
+    let Ok((response, _turn)) = answered.await else {
+        return answer::failed();
+    };
+    let held = room.held(response, TURN_WITHIN).await;
+    held.unwrap_or_else(|| {
+        metrics.no_room.inc();
+        answer::busy()
+    })
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
-use crate::api::{self, Api, Gate, LabelRules, Streams, TURNS};
+use crate::api::{self, Api, Gate, LabelRules, Room, Streams, TURNS};
 use crate::config::{Config, Ingest as IngestConfig, LabelFlags};
 use crate::ingest::{Authenticator, Ingest, Metrics, Parts};
 use crate::metrics;
@@ -323,6 +323,7 @@ fn start_http(supervisor: &mut Supervisor, bound: Bound, shared: &Shared, config
         streams: shared.streams.clone(),
         token: shared.token.clone(),
         turns: Arc::new(Semaphore::new(TURNS)),
+        room: Room::default(),
         metrics: shared.requests.clone(),
     };
     let config = listen::Config {

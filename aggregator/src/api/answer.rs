@@ -1,11 +1,15 @@
 //! Bodies and headers as the reference servers send them.
 
+use std::io::Write as _;
+
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
+use serde_json::ser::PrettyFormatter;
 
 use super::Asked;
+use super::room::{self, Bounded, ROOM_BYTES};
 
 /// Text, such as errors.
 pub(super) fn text(status: StatusCode, body: impl Into<String>) -> Response {
@@ -15,26 +19,27 @@ pub(super) fn text(status: StatusCode, body: impl Into<String>) -> Response {
 /// JSON as Go's `MarshalIndent(v, " ", " ")` prints it: every line after the first begins with one
 /// more space.
 pub(super) fn pretty<T: Serialize>(value: &T) -> Response {
-    let mut bytes = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b" ");
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
-    let written = value
-        .serialize(&mut serializer)
-        .map(|()| String::from_utf8(bytes));
-    match written {
-        // Strings never hold a raw line break, so each one is the formatter's.
-        Ok(Ok(json)) => build(StatusCode::OK, JSON, json.replace('\n', "\n ")),
-        _ => text(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the answer could not be written as JSON",
-        ),
-    }
+    // Strings never hold a raw line break, so each one is the formatter's.
+    let mut bounded = Bounded::new(ROOM_BYTES, " ");
+    let formatter = PrettyFormatter::with_indent(b" ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bounded, formatter);
+    let written = value.serialize(&mut serializer);
+    json(written, bounded)
 }
 
 /// JSON on one line and a line break.
 pub(super) fn compact<T: Serialize>(value: &T) -> Response {
-    match serde_json::to_string(value) {
-        Ok(json) => build(StatusCode::OK, JSON, json + "\n"),
+    let mut bounded = Bounded::new(ROOM_BYTES, "");
+    let written = serde_json::to_writer(&mut bounded, value)
+        .and_then(|()| bounded.write_all(b"\n").map_err(serde_json::Error::io));
+    json(written, bounded)
+}
+
+fn json(written: serde_json::Result<()>, bounded: Bounded) -> Response {
+    match written {
+        Ok(()) => build(StatusCode::OK, JSON, bounded.into_bytes()),
+        // Memory fails for nothing but its limit.
+        Err(error) if error.is_io() => room::too_large(),
         Err(_) => text(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the answer could not be written as JSON",
@@ -117,8 +122,8 @@ pub(super) fn with_missing(mut response: Response, nodes_missing: usize) -> Resp
 
 const JSON: &str = "application/json";
 
-fn build(status: StatusCode, content_type: &'static str, body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
+fn build(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let value = HeaderValue::from_static(content_type);
     response.headers_mut().insert(header::CONTENT_TYPE, value);

@@ -4,13 +4,14 @@
 //! each pod of a list, in its order, with duplicates.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use axum::response::Response;
 use cairn_proto::catalogue::HeapsterMetric;
 use cairn_proto::model::EntityKind;
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::labels::Pairs;
 use super::path::Segments;
@@ -39,7 +40,13 @@ struct MetricPoint {
 
 #[derive(Serialize)]
 struct MetricResultList {
-    items: Vec<MetricResult>,
+    #[serde(serialize_with = "each")]
+    items: Vec<Rc<MetricResult>>,
+}
+
+/// Writes results as if they were owned.
+fn each<S: Serializer>(items: &[Rc<MetricResult>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(items.iter().map(|item| &**item))
 }
 
 impl From<&[Point]> for MetricResult {
@@ -147,16 +154,16 @@ fn pod_list<'a>(
 ) -> MetricResultList {
     let ticks = view.ticks(view.published_ms(), wanted.bounds);
     let mut pods = pods_of(view, namespace, metric, wanted);
-    // A name that is listed again is answered again, and computed once.
-    let mut known: HashMap<&str, Vec<Point>> = HashMap::new();
+    // A name that is listed again is answered again, and its result made once.
+    let mut known: HashMap<&str, Rc<MetricResult>> = HashMap::new();
     let items = names.map(|name| {
-        let points = known.entry(name).or_insert_with(|| {
-            let found = pods.remove(name);
-            found.map_or_else(Vec::new, |(lives, metric)| {
+        let result = known.entry(name).or_insert_with(|| {
+            let points = pods.remove(name).map_or_else(Vec::new, |(lives, metric)| {
                 of_named(view, &lives, metric, &ticks)
-            })
+            });
+            Rc::new(MetricResult::from(points.as_slice()))
         });
-        MetricResult::from(points.as_slice())
+        Rc::clone(result)
     });
     MetricResultList {
         items: items.collect(),
@@ -238,4 +245,22 @@ pub(super) fn wanted(query: Option<&str>) -> Result<Wanted, Box<Response>> {
     })?;
     let labels = labels::parse(&read("labels").unwrap_or_default()).map_err(refusal)?;
     Ok(Wanted { bounds, labels })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::api;
+    use super::*;
+
+    #[test]
+    fn a_pod_that_is_listed_again_is_made_once() {
+        let api = api();
+        let wanted = wanted(None).unwrap();
+        let names = ["web", "none", "web", "none"].into_iter();
+        let list = pod_list(&api.view(), "shop", names, "memory/usage", &wanted);
+        let lengths: Vec<usize> = list.items.iter().map(|i| i.metrics.len()).collect();
+        assert_eq!(lengths, [3, 0, 3, 0]);
+        assert!(Rc::ptr_eq(&list.items[0], &list.items[2]));
+        assert!(Rc::ptr_eq(&list.items[1], &list.items[3]));
+    }
 }

@@ -94,6 +94,7 @@ pub(super) fn with_store(store: Arc<dyn Door>) -> Api {
         streams: Streams::default(),
         token: Token::new(),
         turns: Arc::new(Semaphore::new(TURNS)),
+        room: Room::default(),
         metrics: Metrics::default(),
     }
 }
@@ -307,4 +308,25 @@ async fn the_overview_is_one_frame_of_the_newest_tick() {
         serde_json::json!([6000.0])
     );
     assert_eq!(frame["cluster"]["memory"], serde_json::json!([6000.0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_room_is_refused_and_counted_until_another_is_sent() {
+    let mut api = api();
+    api.room = Room::of(500);
+    let ask = || {
+        let path = "/api/v1/model/nodes/node1/metrics/memory/usage";
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        router(api.clone(), gate()).call(request)
+    };
+    // Nobody reads it yet.
+    let waiting = ask().await.unwrap();
+    assert_eq!(waiting.status(), StatusCode::OK);
+    let refused = ask().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(api.metrics.no_room.get(), 1);
+    assert_eq!(api.turns.available_permits(), TURNS);
+    waiting.into_body().collect().await.unwrap();
+    assert_eq!(ask().await.unwrap().status(), StatusCode::OK);
 }
