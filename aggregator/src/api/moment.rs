@@ -1,4 +1,5 @@
-//! The newest moment: what is there now, with the values that it has now.
+//! The newest moment: what is there then, with the values that it has then. A node that is a row
+//! ahead of it is seen as it was.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,16 +38,22 @@ impl<'a> Moment<'a> {
         nodes.all(|node| node.newest_tick_ms.is_none())
     }
 
-    /// What is there now, sorted by name; of two lives of one name the later.
-    pub(super) fn entities(&self, selector: &Selector<'_>) -> Vec<Entity> {
+    /// What is there at this moment.
+    fn present(&self, selector: &Selector<'_>) -> Vec<Entity> {
         let mut found = self.view.entities(selector);
-        found.retain(|entity| self.view.is_current(entity));
+        found.retain(|entity| self.view.present_at(entity, self.tick_of(entity)));
+        found
+    }
+
+    /// What is there at this moment, sorted by name; of two lives of one name the later.
+    pub(super) fn entities(&self, selector: &Selector<'_>) -> Vec<Entity> {
+        let mut found = self.present(selector);
         found.sort_by(|a, b| (name(a), b.start_ms).cmp(&(name(b), a.start_ms)));
         found.dedup_by(|earlier, kept| name(earlier) == name(kept));
         found
     }
 
-    /// The containers that are there now, by the UID of their pod.
+    /// The containers that are there, by the UID of their pod.
     pub(super) fn containers(&self, selector: &Selector<'_>) -> HashMap<Arc<str>, Vec<Entity>> {
         let mut pods: HashMap<Arc<str>, Vec<Entity>> = HashMap::new();
         for container in self.entities(selector) {
@@ -57,13 +64,11 @@ impl<'a> Moment<'a> {
         pods
     }
 
-    /// The parts of things that have values of their own and are there now, such as file systems,
+    /// The parts of things that have values of their own and are there, such as file systems,
     /// by what they are part of; each thing's sorted by name.
     pub(super) fn parts(&self) -> PartsOf {
         let mut parts = PartsOf::new();
-        let mut found = self.view.entities(&Selector::AllParts);
-        found.retain(|part| self.view.is_current(part));
-        for part in found {
+        for part in self.present(&Selector::AllParts) {
             if let EntityPath::Part { parent, .. } = &part.path {
                 let of = (Arc::clone(&part.node), EntityPath::clone(parent));
                 parts.entry(of).or_default().push(part);

@@ -1,6 +1,7 @@
 //! Routes over a small window: shapes of answers, unknown names, refusals.
 
 mod asking;
+mod moments;
 mod parts;
 pub(super) mod window;
 

@@ -139,6 +139,23 @@ impl View {
         entity.alive && newest.saturating_sub(entity.last_tick_ms) <= NODE_MAX_AGE_MS
     }
 
+    /// True when the last row of the entity's node at or before the tick knows it, and that row is
+    /// young enough at the tick, whatever newer rows say. The tick is by the node's own clock.
+    #[must_use]
+    pub fn present_at(&self, entity: &Entity, tick_ms: u64) -> bool {
+        let oldest = tick_ms.saturating_sub(NODE_MAX_AGE_MS);
+        if entity.first_tick_ms > tick_ms || entity.last_tick_ms < oldest {
+            return false;
+        }
+        // Nearly always, and nothing needs to be read for it.
+        if entity.last_tick_ms == tick_ms {
+            return true;
+        }
+        // Whether it is there is the same for every field.
+        let rows = self.store.read(entity, table::CPU, (oldest, tick_ms));
+        rows.last().is_some_and(|row| row.present)
+    }
+
     /// One entity's series.
     #[must_use]
     pub fn series(&self, entity: &Entity, field: &Field, ticks_ms: &[u64]) -> Vec<Option<Sample>> {

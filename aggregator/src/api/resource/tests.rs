@@ -21,7 +21,7 @@ fn api() -> Api {
     let odd = Says {
         millicores: Some(89),
         working_set: Some(691_417_088),
-        other: None,
+        ..USUAL
     };
     window(&[
         (def(1, EntityKind::Node, 0, "node1"), odd),

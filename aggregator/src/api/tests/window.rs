@@ -18,6 +18,8 @@ pub(in super::super) struct Says {
     pub(in super::super) working_set: Option<u64>,
     /// Any other field.
     pub(in super::super) other: Option<(FieldId, u64)>,
+    /// When its life began, Unix ms.
+    pub(in super::super) start_ms: u64,
 }
 
 impl Says {
@@ -27,6 +29,7 @@ impl Says {
             millicores: None,
             working_set: None,
             other: Some((field, value)),
+            ..USUAL
         }
     }
 }
@@ -36,6 +39,7 @@ pub(in super::super) const USUAL: Says = Says {
     millicores: Some(500),
     working_set: Some(1 << 20),
     other: None,
+    start_ms: T0 - 60_000,
 };
 
 /// A definition; the rest is as for a node.
@@ -64,6 +68,12 @@ pub(in super::super) fn pod(id: u32, namespace: &str, name: &str) -> EntityDef {
 /// Three ticks from [`T0`] of `node1` with these things, and each of them as it says.
 pub(in super::super) fn window(things: &[(EntityDef, Says)]) -> Api {
     let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000, 0));
+    report(&store, "node1", &[things; 3]);
+    with_store(store)
+}
+
+/// The rows of a node from [`T0`] on, each with the things that are there then.
+pub(in super::super) fn report(store: &Arc<dyn Door>, node: &str, rows: &[&[(EntityDef, Says)]]) {
     let run = Run {
         epoch_ms: 1,
         boot_id: [0; 16],
@@ -76,20 +86,19 @@ pub(in super::super) fn window(things: &[(EntityDef, Says)]) -> Api {
         sent_ms,
         now_ms,
     };
-    let session = store.open("node1", opening);
-    for (def, _) in things {
+    let session = store.open(node, opening);
+    for (def, _) in rows.iter().copied().flatten() {
         store.define(&session, def.clone()).unwrap();
     }
-    for seq in 0..3 {
+    for (seq, things) in (0..).zip(rows) {
         let tick_ms = T0 + seq * 10_000;
         let mut builder = Builder::default();
-        for (def, says) in things {
+        for (def, says) in *things {
             let cpu = says.millicores.map(|m| m * 10_000_000 * (seq + 100));
-            put(&mut builder, def.id, (table::CPU, cpu), tick_ms);
             let memory = (table::MEMORY_WORKING_SET, says.working_set);
-            put(&mut builder, def.id, memory, tick_ms);
-            if let Some((field, value)) = says.other {
-                put(&mut builder, def.id, (field, Some(value)), tick_ms);
+            let other = says.other.map(|(field, value)| (field, Some(value)));
+            for told in [(table::CPU, cpu), memory].into_iter().chain(other) {
+                put(&mut builder, def.id, told, (tick_ms, says.start_ms));
             }
         }
         let payload = row::encode(None, &builder.build());
@@ -103,14 +112,18 @@ pub(in super::super) fn window(things: &[(EntityDef, Says)]) -> Api {
         };
         store.append(&session, row).unwrap();
     }
-    with_store(store)
 }
 
-fn put(builder: &mut Builder, id: EntityId, (of, value): (FieldId, Option<u64>), time_ms: u64) {
+fn put(
+    builder: &mut Builder,
+    id: EntityId,
+    (of, value): (FieldId, Option<u64>),
+    (time_ms, start_ms): (u64, u64),
+) {
     let group = field(of).map_or(Group::Cpu, |field| field.group);
     let stamp = Stamp {
         time_ms,
-        start_ms: Some(T0 - 60_000),
+        start_ms: Some(start_ms),
         source: Source::Summary,
     };
     if let Some(value) = value {

@@ -1,0 +1,97 @@
+//! Lists of everything at one tick, while a node is ahead of it or a name has two lives.
+
+use std::collections::BTreeMap;
+
+use cairn_proto::model::EntityDef;
+use serde_json::Value;
+
+use super::window::{Says, USUAL, def, pod, report};
+use super::*;
+
+type Thing = (EntityDef, Says);
+
+/// A pod with one container; the ids are `id` and the one after it.
+fn web(id: u32, name: &str) -> [Thing; 2] {
+    let container = def(id + 1, EntityKind::Container, id, "httpd");
+    [(pod(id, "shop", name), USUAL), (container, USUAL)]
+}
+
+fn node(name: &str) -> Thing {
+    (def(1, EntityKind::Node, 0, name), USUAL)
+}
+
+/// A node's things with those of pods and others.
+fn row(node: Thing, others: &[&[Thing]]) -> Vec<Thing> {
+    [&[node], others.concat().as_slice()].concat()
+}
+
+/// One node has delivered the tick after the published one: a pod is gone in it, one is new.
+fn ahead() -> Api {
+    let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000, 0));
+    let before = row(node("node1"), &[&web(2, "stays"), &web(4, "goes")]);
+    let after = row(node("node1"), &[&web(2, "stays"), &web(6, "comes")]);
+    report(&store, "node1", &[&before, &before, &before, &after]);
+    let other = row(node("node2"), &[&web(2, "other")]);
+    report(&store, "node2", &[&other, &other, &other]);
+    with_store(store)
+}
+
+async fn json(api: Api, path: &str) -> Value {
+    let (status, body) = ask_of(api, Method::GET, path, &[]).await;
+    assert_eq!(status, StatusCode::OK, "{path}: {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+#[tokio::test]
+async fn a_dump_has_what_was_there_at_its_tick_when_a_node_is_ahead() {
+    let dump = json(ahead(), "/api/v1/metric-export").await;
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for one in dump.as_array().unwrap() {
+        assert!(!one["metrics"].as_object().unwrap().is_empty(), "{one}");
+        let label = |name: &str| one["labels"][name].as_str().unwrap_or_default().to_owned();
+        let of = found.entry(label("pod_name")).or_default();
+        of.push(label("container_name"));
+    }
+    let pods = |name: &str| found.get(name).map(|of| of.join(" "));
+    assert_eq!(pods(""), Some("machine machine".to_owned()));
+    for name in ["stays", "goes", "other"] {
+        assert_eq!(pods(name), Some("/pod httpd".to_owned()), "{name}");
+    }
+    assert_eq!(found.len(), 4, "{found:?}");
+}
+
+#[tokio::test]
+async fn resource_metrics_have_what_was_there_at_their_tick_when_a_node_is_ahead() {
+    let root = "/apis/metrics/v1alpha1";
+    let list = json(ahead(), &format!("{root}/pods")).await;
+    let items = list["items"].as_array().unwrap();
+    let names: Vec<&Value> = items.iter().map(|item| &item["metadata"]["name"]).collect();
+    assert_eq!(names, ["goes", "other", "stays"]);
+    for item in items {
+        assert_eq!(item["containers"].as_array().unwrap().len(), 1, "{item}");
+    }
+    let path = format!("{root}/namespaces/shop/pods/comes");
+    let (status, _) = ask_of(ahead(), Method::GET, &path, &[]).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
+async fn a_node_that_lacks_the_tick_is_there_with_held_values() {
+    let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000, 0));
+    let things = row(node("node1"), &[&web(2, "web")]);
+    report(&store, "node1", &[&things, &things]);
+    let api = Api {
+        clock: Clock::driven(T0 + 25_000),
+        ..with_store(store)
+    };
+    let list = json(api.clone(), "/apis/metrics/v1alpha1/pods").await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 1, "{list}");
+    assert_eq!(
+        json(api, "/api/v1/metric-export")
+            .await
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
+}
