@@ -4,7 +4,7 @@
 
 mod schema;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::response::Response;
@@ -12,11 +12,11 @@ use cairn_proto::catalogue::{FIELDS, HEAPSTER_UPTIME, Kind};
 use serde::Serialize;
 
 use super::label_rules::Labels;
-use super::moment::{Moment, PartsOf};
+use super::moment::{Moment, PartsOf, of_pod};
 use super::path::Segments;
 use super::series::heapster_labels;
 use super::{Api, Asked, answer, system_name, time};
-use crate::store::{Entity, EntityPath, Selector};
+use crate::store::{Entity, Selector};
 
 /// What a node is called among containers.
 const MACHINE: &str = "machine";
@@ -95,26 +95,20 @@ impl<'a> Export<'a> {
                 all.push(self.one(&system, Labels::new(), name));
             }
         }
-        let mut of_pods: HashMap<Arc<str>, Labels> = HashMap::new();
+        let mut pods = Vec::new();
         for pod in self.moment.entities(&Selector::Pods) {
-            let EntityPath::Pod(uid) = &pod.path else {
-                continue;
-            };
             let mut labels = self.api.labels.exported(&pod.labels);
-            put(&mut labels, "pod_id", uid);
+            put(&mut labels, "pod_id", &pod.pod_uid);
             put(&mut labels, "pod_name", &pod.name);
             put(&mut labels, "namespace_id", "");
-            of_pods.insert(Arc::clone(uid), labels.clone());
-            all.push(self.one(&pod, labels, WHOLE_POD));
+            all.push(self.one(&pod, labels.clone(), WHOLE_POD));
+            put(&mut labels, "container_base_image", "");
+            pods.push((of_pod(&pod), labels));
         }
-        for container in self.moment.entities(&Selector::AllContainers) {
-            let EntityPath::Container { pod, .. } = &container.path else {
-                continue;
-            };
-            if let Some(labels) = of_pods.get(pod) {
-                let mut labels = labels.clone();
-                put(&mut labels, "container_base_image", "");
-                all.push(self.one(&container, labels, &container.name));
+        let containers = self.moment.containers(&Selector::AllContainers);
+        for (pod, labels) in pods {
+            for container in containers.get(&pod).into_iter().flatten() {
+                all.push(self.one(container, labels.clone(), &container.name));
             }
         }
         all

@@ -12,6 +12,14 @@ use crate::store::{Entity, EntityPath, Selector};
 /// The things that have parts: a path means one thing on each node.
 pub(super) type PartsOf = HashMap<(Arc<str>, EntityPath), Vec<Entity>>;
 
+/// The containers of each pod, by the pod's node and UID.
+pub(super) type ContainersOf = HashMap<(Arc<str>, Arc<str>), Vec<Entity>>;
+
+/// The key of a pod, or of the pod that something is in.
+pub(super) fn of_pod(entity: &Entity) -> (Arc<str>, Arc<str>) {
+    (Arc::clone(&entity.node), Arc::clone(&entity.pod_uid))
+}
+
 /// The newest tick of values over several nodes, with each node's own name for it.
 pub(super) struct Moment<'a> {
     view: &'a View,
@@ -47,21 +55,19 @@ impl<'a> Moment<'a> {
 
     /// What is there at this moment, sorted by name; of two lives of one name the later.
     pub(super) fn entities(&self, selector: &Selector<'_>) -> Vec<Entity> {
-        let mut found = self.present(selector);
-        found.sort_by(|a, b| (name(a), b.start_ms).cmp(&(name(b), a.start_ms)));
-        found.dedup_by(|earlier, kept| name(earlier) == name(kept));
-        found
+        latest_lives(self.present(selector))
     }
 
-    /// The containers that are there, by the UID of their pod.
-    pub(super) fn containers(&self, selector: &Selector<'_>) -> HashMap<Arc<str>, Vec<Entity>> {
-        let mut pods: HashMap<Arc<str>, Vec<Entity>> = HashMap::new();
-        for container in self.entities(selector) {
-            if let EntityPath::Container { pod, .. } = &container.path {
-                pods.entry(Arc::clone(pod)).or_default().push(container);
-            }
+    /// The containers that are there, by their pod; of two lives of one name in it the later. Pods
+    /// that share a name do not share containers.
+    pub(super) fn containers(&self, selector: &Selector<'_>) -> ContainersOf {
+        let mut pods = ContainersOf::new();
+        for container in self.present(selector) {
+            pods.entry(of_pod(&container)).or_default().push(container);
         }
-        pods
+        let pods = pods.into_iter();
+        pods.map(|(pod, containers)| (pod, latest_lives(containers)))
+            .collect()
     }
 
     /// The parts of things that have values of their own and are there, such as file systems,
@@ -95,6 +101,13 @@ impl<'a> Moment<'a> {
         let own = self.skewed.get(&*entity.node);
         own.copied().unwrap_or(self.tick_ms)
     }
+}
+
+/// Sorted by name, each name once.
+fn latest_lives(mut found: Vec<Entity>) -> Vec<Entity> {
+    found.sort_by(|a, b| (name(a), b.start_ms).cmp(&(name(b), a.start_ms)));
+    found.dedup_by(|earlier, kept| name(earlier) == name(kept));
+    found
 }
 
 /// What an API that addresses names calls a thing: two lives of one name have the same.

@@ -9,11 +9,11 @@ use cairn_runtime::logging;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::moment::Moment;
+use super::moment::{Moment, of_pod};
 use super::path::Segments;
 use super::selector::Selector as Labels;
 use super::{Api, Asked, answer, path, quantity, time};
-use crate::store::{Entity, EntityPath, Selector};
+use crate::store::{Entity, Selector};
 
 /// The span that the first server named, whatever its resolution was.
 const WINDOW: &str = "1m0s";
@@ -163,10 +163,7 @@ impl Now<'_> {
         let pods = self.moment.entities(pods);
         let wanted = pods.iter().filter(|pod| labels.matches(&pod.labels));
         wanted
-            .filter_map(|pod| match &pod.path {
-                EntityPath::Pod(uid) => self.pod(pod, containers.get(uid)?),
-                _ => None,
-            })
+            .filter_map(|pod| self.pod(pod, containers.get(&of_pod(pod))?))
             .collect()
     }
 

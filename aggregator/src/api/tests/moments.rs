@@ -95,3 +95,41 @@ async fn a_node_that_lacks_the_tick_is_there_with_held_values() {
         3
     );
 }
+
+/// A node with two pods of one name in its rows, of which the later has the older container.
+fn two_lives() -> Api {
+    let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000, 0));
+    let life = |id: u32, uid: &str, start_ms: u64, container_start_ms: u64, bytes: u64| {
+        let [(pod, _), (container, _)] = web(id, "web");
+        let pod = EntityDef {
+            uid: uid.into(),
+            ..pod
+        };
+        let says = |start_ms| Says {
+            working_set: Some(bytes),
+            start_ms,
+            ..USUAL
+        };
+        [(pod, says(start_ms)), (container, says(container_start_ms))]
+    };
+    let earlier = life(2, "earlier", T0 - 90_000, T0 - 10_000, 1_024);
+    let later = life(4, "later", T0 - 50_000, T0 - 40_000, 2_048);
+    let things = row(node("node1"), &[&earlier, &later]);
+    report(&store, "node1", &[&things, &things, &things]);
+    with_store(store)
+}
+
+#[tokio::test]
+async fn a_pod_has_its_own_containers_and_not_those_of_another_life() {
+    let list = json(two_lives(), "/apis/metrics/v1alpha1/pods").await;
+    let items = list["items"].as_array().unwrap();
+    assert_eq!(items.len(), 1, "{list}");
+    assert_eq!(items[0]["containers"][0]["usage"]["memory"], "2Ki");
+    let dump = json(two_lives(), "/api/v1/metric-export").await;
+    let of_pods = dump.as_array().unwrap().iter().skip(1);
+    let found: Vec<(&Value, &Value)> = of_pods
+        .map(|one| (&one["labels"]["pod_id"], &one["labels"]["container_name"]))
+        .collect();
+    let (uid, whole, own) = ("later".into(), "/pod".into(), "httpd".into());
+    assert_eq!(found, [(&uid, &whole), (&uid, &own)]);
+}
