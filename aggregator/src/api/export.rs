@@ -16,6 +16,7 @@ use super::moment::{Moment, PartsOf, of_pod};
 use super::path::Segments;
 use super::series::heapster_labels;
 use super::{Api, Asked, answer, system_name, time};
+use crate::query::Sample;
 use crate::store::{Entity, Selector};
 
 /// What a node is called among containers.
@@ -123,7 +124,7 @@ impl<'a> Export<'a> {
         let mut metrics = BTreeMap::new();
         self.add(&mut metrics, entity, &Labels::new());
         if let Some(value) = self.moment.uptime(entity) {
-            let start = time::format(entity.start_ms);
+            let start = time::format(self.moment.tick_ms.saturating_sub(value));
             let uptime = self.point(start, value, &Labels::new());
             metrics.insert(HEAPSTER_UPTIME, vec![uptime]);
         }
@@ -151,12 +152,19 @@ impl<'a> Export<'a> {
                 continue;
             };
             let start = match field.kind {
-                Kind::Counter => time::format(entity.start_ms),
+                Kind::Counter => self.life(entity, sample),
                 Kind::Gauge => self.tick.clone(),
             };
             let point = self.point(start, sample.value, labels);
             metrics.entry(name).or_default().push(point);
         }
+    }
+
+    /// When the life began that a value belongs to, which need not be the newest one.
+    fn life(&self, entity: &Entity, sample: Sample) -> String {
+        let own = sample.start_ms;
+        let start_ms = own.unwrap_or_else(|| self.moment.life_ms(entity));
+        time::format(self.moment.start_of(entity, start_ms))
     }
 
     fn point(&self, start: String, value: u64, labels: &Labels) -> Point {

@@ -89,6 +89,18 @@ impl<'a> Moment<'a> {
         uptime.into_iter().next()?
     }
 
+    /// When the life began that an entity has at this moment, by its node's clock, Unix ms.
+    pub(super) fn life_ms(&self, entity: &Entity) -> u64 {
+        let uptime = self.uptime(entity);
+        uptime.map_or(entity.start_ms, |uptime| self.tick_of(entity) - uptime)
+    }
+
+    /// A start by the clock of an entity's node as everybody sees it: as long before this moment.
+    pub(super) fn start_of(&self, entity: &Entity, start_ms: u64) -> u64 {
+        let since = self.tick_of(entity).saturating_sub(start_ms);
+        self.tick_ms.saturating_sub(since)
+    }
+
     /// What an entity says at this moment; `None` when it has no value then.
     pub(super) fn sample(&self, entity: &Entity, of: FieldId) -> Option<Sample> {
         let tick_ms = self.tick_of(entity);

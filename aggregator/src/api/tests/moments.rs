@@ -133,3 +133,26 @@ async fn a_pod_has_its_own_containers_and_not_those_of_another_life() {
     let (uid, whole, own) = ("later".into(), "/pod".into(), "httpd".into());
     assert_eq!(found, [(&uid, &whole), (&uid, &own)]);
 }
+
+#[tokio::test]
+async fn a_counter_starts_with_the_life_of_its_tick_when_a_newer_row_tells_another() {
+    let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000, 0));
+    let kubelet = |start_ms| {
+        let says = Says { start_ms, ..USUAL };
+        (def(2, EntityKind::System, 1, "kubelet"), says)
+    };
+    let before = row(node("node1"), &[&[kubelet(T0 - 70_000)]]);
+    let after = row(node("node1"), &[&[kubelet(T0 + 25_000)]]);
+    report(&store, "node1", &[&before, &before, &before, &after]);
+    let other = row(node("node2"), &[]);
+    report(&store, "node2", &[&other, &other, &other]);
+    let dump = json(with_store(store), "/api/v1/metric-export").await;
+    let mut things = dump.as_array().unwrap().iter();
+    let kubelet = things.find(|one| one["labels"]["container_name"] == "kubelet");
+    for name in ["cpu/usage", "uptime"] {
+        let point = &kubelet.unwrap()["metrics"][name][0];
+        assert_eq!(point["start"], "2026-11-22T07:24:20Z", "{name}");
+        assert_eq!(point["end"], "2026-11-22T07:25:50Z", "{name}");
+    }
+    assert_eq!(kubelet.unwrap()["metrics"]["uptime"][0]["value"], 90_000);
+}
