@@ -6,7 +6,7 @@
 //! `Host` must be an address, `localhost` or a name that was allowed, so that a web page of
 //! somebody else cannot read this one through a name that it controls (DNS rebinding).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -30,11 +30,9 @@ pub struct Gate {
 
 impl Gate {
     fn admits_host(&self, host: &str) -> bool {
-        let name = match host.strip_prefix('[') {
-            Some(rest) => rest.split(']').next().unwrap_or_default(),
-            None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+        let Some(name) = name_of(host) else {
+            return false;
         };
-        let name = name.trim_end_matches('.');
         name.parse::<IpAddr>().is_ok()
             || name.eq_ignore_ascii_case("localhost")
             || self
@@ -56,6 +54,22 @@ impl Gate {
             _ => Some(ELSEWHERE),
         }
     }
+}
+
+/// The name of a `Host`, without its port; `None` when it is no `Host` at all, which could be read
+/// as another name elsewhere.
+fn name_of(host: &str) -> Option<&str> {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => {
+            let (address, after) = rest.split_once(']')?;
+            address.parse::<Ipv6Addr>().ok()?;
+            let port = after.strip_prefix(':');
+            (address, port.or_else(|| after.is_empty().then_some(""))?)
+        }
+        None => host.rsplit_once(':').unwrap_or((host, "")),
+    };
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
+    is_port.then(|| name.strip_suffix('.').unwrap_or(name))
 }
 
 const DUMP: &str = "dumps of everything are not served on a listener that is not on loopback, \
@@ -101,7 +115,10 @@ mod tests {
             "[::1]",
             "localhost",
             "LOCALHOST:1",
+            "localhost.",
+            "localhost:",
             "heapster:80",
+            "heapster.:80",
         ] {
             assert!(gate.admits_host(good), "{good}");
         }
@@ -109,6 +126,19 @@ mod tests {
             "evil.example",
             "evil.example:8082",
             "127.0.0.1.evil.example",
+            "127.0.0.1:evil.example",
+            "[127.0.0.1].evil.example",
+            "[127.0.0.1]",
+            "[::1].evil.example",
+            "[::1].evil.example:8082",
+            "[::1]8082",
+            "[::1]:8082.evil.example",
+            "[::1",
+            "[::1]]",
+            "[localhost]",
+            "[heapster]:80",
+            "[]",
+            "localhost..",
             "",
         ] {
             assert!(!gate.admits_host(bad), "{bad}");
