@@ -161,7 +161,7 @@ async fn other(State(api): State<Api>, request: Request) -> Response {
     };
     let [_, meant] = segments.readings();
     if let ["healthz", rest @ ..] = meant.as_slice() {
-        let found = health::answer(&api, &asked.method, asked.uri.query(), rest);
+        let found = health::answer(&api, &asked.method, asked.uri.query(), rest).await;
         return found.unwrap_or_else(|| page::answer(&asked.method, &["healthz"]));
     }
     if let Some(work) = Large::of(&segments) {

@@ -3,17 +3,33 @@
 //! Open to whoever reaches the listener, so the root says only whether; the check itself, which is
 //! one level below, says why.
 
-use axum::response::Response;
-use http::{HeaderValue, Method, StatusCode, header};
+use std::cmp::Reverse;
+use std::sync::Arc;
 
-use super::{Api, answer, path};
+use axum::response::Response;
+use cairn_proto::catalogue::{EntityKind, FIELDS, Field};
+use cairn_runtime::tasks;
+use http::{HeaderValue, Method, StatusCode, header};
+use tokio::time::timeout;
+
+use super::{Api, TURN_WITHIN, answer, path};
+use crate::query::View;
 use crate::store::Selector;
 
 /// Age of the newest row at which the check fails, ms: three of the reference's own minutes.
 const HEALTHY_MS: u64 = 180_000;
 
+/// Nodes that are looked at in passing: the newest one nearly always has something.
+const FEW: usize = 4;
+
+/// Nodes that are looked at after those, which takes a turn of the large requests.
+const MANY: usize = 256;
+
+const NO_KUBELET: &str = "agents report, but no kubelet does: see the sources of the nodes on the \
+                          page, or /readyz?verbose on the admin listener of an agent";
+
 /// Answers the segments after `healthz`; `None` when there is no such check.
-pub(super) fn answer(
+pub(super) async fn answer(
     api: &Api,
     method: &Method,
     query: Option<&str>,
@@ -24,10 +40,10 @@ pub(super) fn answer(
     match (rest, refusal) {
         ([] | ["healthz"], Some(refusal)) => Some(refusal),
         ([], None) => Some(all(
-            check(api).is_ok(),
+            check(api).await.is_ok(),
             path::parameter(query, "verbose").is_some(),
         )),
-        (["healthz"], None) => Some(match check(api) {
+        (["healthz"], None) => Some(match check(api).await {
             Ok(()) => answer::text(StatusCode::OK, "ok"),
             Err(reason) => failed(format!("internal server error: {reason}\n")),
         }),
@@ -53,13 +69,45 @@ fn failed(body: String) -> Response {
     response
 }
 
+/// A node and the tick of its newest row.
+type Newest = (String, u64);
+
 /// Why there is nothing young to show.
-fn check(api: &Api) -> Result<(), String> {
-    let now_ms = api.clock.unix_ms();
-    let mut nodes = api.store.nodes();
-    nodes.retain(|node| node.newest_tick_ms.is_some());
-    nodes.sort_by_key(|node| std::cmp::Reverse(node.arrived_ms));
-    let Some(newest) = nodes.first() else {
+async fn check(api: &Api) -> Result<(), String> {
+    let view = api.view();
+    let mut young = young(&view, api.clock.unix_ms())?;
+    let others = young.split_off(young.len().min(FEW));
+    if has_anything(&view, &young) {
+        return Ok(());
+    }
+    if others.is_empty() {
+        return Err(NO_KUBELET.to_owned());
+    }
+    let turns = Arc::clone(&api.turns);
+    let Ok(Ok(turn)) = timeout(TURN_WITHIN, turns.acquire_owned()).await else {
+        api.metrics.busy.inc();
+        return Err(format!(
+            "the {FEW} newest nodes have no value of a kubelet, and large requests keep the others \
+             from being looked at: try again in a moment"
+        ));
+    };
+    let found = tasks::blocking("health", move || {
+        let _turn = turn;
+        has_anything(&view, &others)
+    });
+    match found.await {
+        Ok(true) => Ok(()),
+        _ => Err(NO_KUBELET.to_owned()),
+    }
+}
+
+/// The nodes whose newest rows are young, the newest first; or why there is none.
+fn young(view: &View, now_ms: u64) -> Result<Vec<Newest>, String> {
+    let nodes = view.nodes().iter();
+    let with_rows = nodes.filter_map(|node| Some((node, node.newest_tick_ms?)));
+    let mut nodes: Vec<_> = with_rows.collect();
+    nodes.sort_by_key(|(node, _)| Reverse(node.arrived_ms));
+    let Some((newest, _)) = nodes.first() else {
         let reason = "no agent has delivered anything yet: are agents running, and is this their \
                       aggregator?";
         return Err(reason.to_owned());
@@ -71,34 +119,43 @@ fn check(api: &Api) -> Result<(), String> {
             age_ms / 1000
         ));
     }
-    // In order of their age, so that the first one nearly always has something.
-    let mut young = nodes
-        .iter()
-        .filter(|node| now_ms.saturating_sub(node.arrived_ms) <= HEALTHY_MS);
-    let has_anything = young.any(|node| {
-        let found = api.store.entities(&Selector::Node(&node.name));
-        found.iter().any(|entity| entity.alive)
-    });
-    if has_anything {
-        return Ok(());
-    }
-    Err("the newest rows hold nothing: see the sources of the nodes on the page".to_owned())
+    let is_young = |arrived_ms| now_ms.saturating_sub(arrived_ms) <= HEALTHY_MS;
+    let young = nodes
+        .into_iter()
+        .take_while(|(node, _)| is_young(node.arrived_ms))
+        .take(FEW + MANY);
+    Ok(young
+        .map(|(node, tick_ms)| (node.name.clone(), tick_ms))
+        .collect())
+}
+
+/// True when one of the nodes has a value that an API of Heapster shows. An agent puts its node into
+/// every row and reads `/proc` by itself, so only what a kubelet says counts.
+fn has_anything(view: &View, nodes: &[Newest]) -> bool {
+    let shown =
+        |field: &&Field| field.heapster.is_some() && field.entities.contains(&EntityKind::Node);
+    nodes.iter().any(|(name, tick_ms)| {
+        let found = view.entities(&Selector::Node(name));
+        found.iter().any(|node| {
+            let mut fields = FIELDS.iter().filter(shown);
+            fields.any(|field| view.series(node, field, &[*tick_ms]) != [None])
+        })
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use cairn_proto::catalogue::EntityKind;
-    use cairn_proto::codec::row;
-    use cairn_proto::model::{Builder, EntityDef, EntityId, Run};
+    use cairn_proto::catalogue::table;
     use cairn_runtime::clock::Clock;
     use http_body_util::BodyExt as _;
 
+    use super::super::tests::window::{Says, USUAL, def, report};
     use super::super::tests::{T0, api, with_store};
     use super::*;
-    use crate::store::{Door, Opening, PlainStore, WireRow};
+    use crate::store::{Door, PlainStore};
 
     async fn ask(api: &Api, query: Option<&str>, rest: &[&str]) -> (u16, String) {
-        let response = answer(api, &Method::GET, query, rest).unwrap();
+        let response = answer(api, &Method::GET, query, rest).await.unwrap();
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -131,14 +188,17 @@ mod tests {
     #[tokio::test]
     async fn heads_are_answered_and_other_checks_and_verbs_are_not() {
         let api = api();
-        let status = |method, rest: &[&str]| {
-            answer(&api, &method, None, rest).map(|response| response.status().as_u16())
-        };
-        assert_eq!(status(Method::HEAD, &[]), Some(200));
-        assert_eq!(status(Method::HEAD, &["healthz"]), Some(200));
-        assert_eq!(status(Method::POST, &[]), Some(405));
-        assert_eq!(status(Method::GET, &["ping"]), None);
-        assert_eq!(status(Method::GET, &["healthz", "healthz"]), None);
+        for (method, rest, status) in [
+            (Method::HEAD, &[][..], Some(200)),
+            (Method::HEAD, &["healthz"], Some(200)),
+            (Method::POST, &[], Some(405)),
+            (Method::GET, &["ping"], None),
+            (Method::GET, &["healthz", "healthz"], None),
+        ] {
+            let found = answer(&api, &method, None, rest).await;
+            let found = found.map(|response| response.status().as_u16());
+            assert_eq!(found, status, "{method} {rest:?}");
+        }
     }
 
     #[tokio::test]
@@ -148,48 +208,45 @@ mod tests {
         assert_eq!(ask(&api, None, &[]).await.0, 200);
         api.clock = Clock::driven(T0 + 21_000 + HEALTHY_MS);
         fails_with(&api, "the newest row is 181 s old").await;
-        let empty = with_store(std::sync::Arc::new(PlainStore::new(900_000, 0)));
+        let empty = with_store(store());
         fails_with(&empty, "no agent has delivered anything").await;
     }
 
+    /// A node that says one thing in each of its rows.
+    fn reports(store: &Arc<dyn Door>, name: &str, says: Says, rows: usize) {
+        let things = [(def(1, EntityKind::Node, 0, name), says)];
+        report(store, name, &vec![things.as_slice(); rows]);
+    }
+
+    fn store() -> Arc<dyn Door> {
+        Arc::new(PlainStore::new(900_000, 0))
+    }
+
+    const NO_KUBELET_SAYS: Says = Says::of(table::HOST_LOAD1, 150);
+
     #[tokio::test]
-    async fn rows_that_hold_nothing_are_unhealthy() {
-        let store = PlainStore::new(900_000, 0);
-        let run = Run {
-            epoch_ms: 1,
-            boot_id: [0; 16],
-            clock_stepped: false,
-        };
-        let (interval_ms, sent_ms, now_ms) = (10_000, T0, T0);
-        let opening = Opening {
-            run,
-            interval_ms,
-            sent_ms,
-            now_ms,
-        };
-        let session = store.open("node1", opening);
-        let node = EntityDef {
-            id: EntityId(1),
-            kind: EntityKind::Node,
-            parent: None,
-            name: "node1".into(),
-            namespace: String::new(),
-            uid: String::new(),
-            runtime_id: String::new(),
-            labels: Vec::new(),
-        };
-        store.define(&session, node).unwrap();
-        let payload = row::encode(None, &Builder::default().build());
-        let row = WireRow {
-            seq: 0,
-            base_seq: None,
-            tick_ms: T0,
-            payload: &payload,
-            sent_ms,
-            now_ms,
-        };
-        store.append(&session, row).unwrap();
-        let api = with_store(std::sync::Arc::new(store));
-        fails_with(&api, "the newest rows hold nothing").await;
+    async fn rows_without_anything_of_a_kubelet_are_unhealthy() {
+        let store = store();
+        reports(&store, "node1", NO_KUBELET_SAYS, 3);
+        report(&store, "node2", &[&[], &[], &[]]);
+        fails_with(&with_store(store), "agents report, but no kubelet does").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_kubelet_among_many_nodes_is_enough_and_is_looked_for_in_turn() {
+        let store = store();
+        reports(&store, "last", USUAL, 1);
+        for n in 0..=FEW {
+            reports(&store, &format!("newer{n}"), NO_KUBELET_SAYS, 2);
+        }
+        let api = with_store(store);
+        assert_eq!(ask(&api, None, &[]).await, (200, "ok".to_owned()));
+        let turns = u32::try_from(api.turns.available_permits()).unwrap();
+        let _all = api.turns.acquire_many(turns).await.unwrap();
+        fails_with(&api, "the 4 newest nodes have no value of a kubelet").await;
+        assert_eq!(api.metrics.busy.get(), 3);
+        // What is found at once needs no turn.
+        reports(&api.store, "newest", USUAL, 3);
+        assert_eq!(ask(&api, None, &[]).await, (200, "ok".to_owned()));
     }
 }
