@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use cairn_agent::sources::{resource, summary};
-use cairn_proto::limits::MAX_ENTITIES;
+use cairn_proto::limits::{MAX_ENTITIES, MAX_NAME_BYTES};
 use serde_json::Value;
 
 /// The shortest pod that has all its names, and the shortest container, bytes.
@@ -129,35 +129,47 @@ pub(crate) fn resource(body: &[u8]) {
     };
     compared(&parsed);
     let pods = parsed.pods.values().flatten();
-    let mut entities = 0;
-    let mut name_bytes = 0;
+    let (mut kept, mut entities, mut name_bytes) = (0, 0, 0);
     for (name, pod) in pods {
         assert!(
             pod.usage != resource::Usage::default() || !pod.containers.is_empty(),
             "a pod of which nothing is known"
         );
+        kept += 1 + pod.containers.len();
         entities += pod.containers.len().max(1);
-        name_bytes += name.len();
+        name_bytes += a_name(name);
         for (name, container) in &pod.containers {
             assert!(
                 *container != resource::Container::default(),
                 "a container of which nothing is known"
             );
-            name_bytes += name.len();
+            name_bytes += a_name(name);
         }
     }
+    assert!(parsed.pods.keys().all(|namespace| a_name(namespace) > 0));
+    assert!(kept <= MAX_ENTITIES, "{kept} pods and containers");
     assert!(
         entities * LINE_BYTES <= body.len() + 1,
         "more entities than lines"
     );
     assert!(name_bytes <= body.len(), "longer names than the body");
     let lines = body.split(|byte| *byte == b'\n').count();
-    let odd = usize::try_from(parsed.odd_count);
+    let uncounted = usize::try_from(parsed.odd_count + parsed.dropped_count);
     assert!(
-        odd.is_ok_and(|odd| odd <= lines),
-        "more odd lines than lines"
+        uncounted.is_ok_and(|uncounted| uncounted <= lines),
+        "more odd and dropped lines than lines"
     );
     twice(body, &parsed);
+}
+
+/// The length of a name that something can have, bytes.
+fn a_name(name: &str) -> usize {
+    let bytes = name.len();
+    assert!(
+        (1..=MAX_NAME_BYTES).contains(&bytes),
+        "a name of {bytes} bytes"
+    );
+    bytes
 }
 
 /// A body of whole lines says nothing new when it is repeated.
@@ -168,6 +180,7 @@ fn twice(body: &[u8], once: &resource::Resource) {
     let twice = resource::parse(&[body, body].concat());
     let twice = twice.expect("whole lines that were taken once");
     assert_eq!(twice.odd_count, 2 * once.odd_count, "odd lines");
+    assert_eq!(twice.dropped_count, 2 * once.dropped_count, "dropped lines");
     assert!(
         twice.pods == once.pods && twice.node == once.node,
         "the last line of a kind counts"

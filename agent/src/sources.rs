@@ -21,6 +21,9 @@ mod feed;
 
 pub mod status;
 
+#[cfg(test)]
+mod peak;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -90,7 +90,7 @@ pub struct Merged {
     pub future_count: u64,
     /// Entities that got no id.
     pub refused_count: u64,
-    /// Pods, containers and system containers beyond what is taken of one summary.
+    /// Pods, containers, system containers and parts beyond what is taken of one answer.
     pub dropped_count: u64,
 }
 
@@ -118,6 +118,7 @@ pub fn merge(inputs: &Inputs<'_>, registry: &mut Registry) -> Merged {
         taken_ms: reading.taken_ms,
         figures: Held::Borrowed(&reading.values.figures),
     });
+    row.drop_more(inputs.resource.map_or(0, |r| r.values.dropped_count));
     let said = [by_summary.clone(), by_resource, by_host.clone()];
     let Some(id) = row.add(what, inputs.chosen, said.into_iter().flatten()) else {
         return row.finish();

@@ -1,13 +1,17 @@
 //! The kubelet's `/metrics/resource`, parsed: CPU counters, working sets and swap, with millisecond
 //! times.
 //!
-//! Pure, line by line: a line that is not understood is counted and the rest survives.
+//! Pure, line by line: a line that is not understood is counted and the rest survives. Of pods and
+//! containers no more are kept than a node can have, so a body costs a small multiple of its size.
 
 mod line;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+
+use cairn_proto::limits::{MAX_ENTITIES, MAX_NAME_BYTES};
 
 use self::line::Line;
 
@@ -66,7 +70,7 @@ pub struct Pod {
     /// What the pod's cgroup uses.
     pub usage: Usage,
     /// Its containers by name.
-    pub containers: HashMap<String, Container>,
+    pub containers: HashMap<Box<str>, Container>,
 }
 
 /// One answer.
@@ -75,9 +79,11 @@ pub struct Resource {
     /// What the node uses.
     pub node: Usage,
     /// Pods by namespace, then by name.
-    pub pods: HashMap<String, HashMap<String, Pod>>,
+    pub pods: HashMap<Box<str>, HashMap<Box<str>, Pod>>,
     /// Lines that were not understood.
     pub odd_count: u64,
+    /// Lines about pods and containers beyond the most that are kept: those that came later.
+    pub dropped_count: u64,
 }
 
 impl Resource {
@@ -148,9 +154,18 @@ fn known(name: &[u8]) -> Option<(What, Of)> {
     Some((what, of))
 }
 
+/// Why a line says nothing.
+#[derive(Clone, Copy, Debug)]
+enum Refused {
+    Odd,
+    Dropped,
+}
+
 #[derive(Debug, Default)]
 struct Reader {
     resource: Resource,
+    // Pods and containers that are kept.
+    entities: usize,
     scrape_error: bool,
     known_count: u64,
 }
@@ -164,28 +179,29 @@ impl Reader {
         let Some((what, of)) = known(line::name(bytes)) else {
             return;
         };
-        let taken = line::parse(bytes).and_then(|line| self.take(what, of, line));
-        match taken {
-            Some(()) => self.known_count += 1,
-            None => self.resource.odd_count += 1,
+        let line = line::parse(bytes).ok_or(Refused::Odd);
+        match line.and_then(|line| self.take(what, of, &line)) {
+            Ok(()) => self.known_count += 1,
+            Err(Refused::Odd) => self.resource.odd_count += 1,
+            Err(Refused::Dropped) => self.resource.dropped_count += 1,
         }
     }
 
-    fn take(&mut self, what: What, of: Of, line: Line<'_>) -> Option<()> {
+    fn take(&mut self, what: What, of: Of, line: &Line<'_>) -> Result<(), Refused> {
         let scale = match what {
             What::Cpu => 9,
             What::Start => 3,
             What::Memory | What::Swap | What::Error => 0,
         };
-        let (value, time_ms) = (line.scaled(scale)?, line.time_ms());
+        let (value, time_ms) = (line.scaled(scale).ok_or(Refused::Odd)?, line.time_ms());
         let usage = match (what, of) {
             (What::Error, _) => {
                 self.scrape_error |= value != 0;
-                return Some(());
+                return Ok(());
             }
             (What::Start, _) => {
                 self.container(line)?.start_ms = Some(value);
-                return Some(());
+                return Ok(());
             }
             (_, Of::Node) => &mut self.resource.node,
             (_, Of::Pod) => &mut self.pod(line)?.usage,
@@ -205,21 +221,46 @@ impl Reader {
                 });
             }
         }
-        Some(())
+        Ok(())
     }
 
-    fn pod(&mut self, line: Line<'_>) -> Option<&mut Pod> {
-        let (namespace, pod) = (line.namespace?, line.pod?);
-        let pods = self
-            .resource
-            .pods
-            .entry(namespace.into_owned())
-            .or_default();
-        Some(pods.entry(pod.into_owned()).or_default())
+    fn pod(&mut self, line: &Line<'_>) -> Result<&mut Pod, Refused> {
+        let (namespace, pod) = (name(line.namespace.as_ref())?, name(line.pod.as_ref())?);
+        self.make_room(usize::from(self.resource.pod(namespace, pod).is_none()))?;
+        let pods = &mut self.resource.pods;
+        Ok(kept(kept(pods, namespace), pod))
     }
 
-    fn container(&mut self, mut line: Line<'_>) -> Option<&mut Container> {
-        let container = line.container.take()?.into_owned();
-        Some(self.pod(line)?.containers.entry(container).or_default())
+    fn container(&mut self, line: &Line<'_>) -> Result<&mut Container, Refused> {
+        let (namespace, pod) = (name(line.namespace.as_ref())?, name(line.pod.as_ref())?);
+        let container = name(line.container.as_ref())?;
+        // A pod of which nothing is said is not kept for the sake of a container that is not.
+        self.make_room(match self.resource.pod(namespace, pod) {
+            None => 2,
+            Some(pod) => usize::from(!pod.containers.contains_key(container)),
+        })?;
+        let pods = &mut self.resource.pods;
+        let pod = kept(kept(pods, namespace), pod);
+        Ok(kept(&mut pod.containers, container))
     }
+
+    /// Counts pods and containers that are about to be kept.
+    fn make_room(&mut self, more: usize) -> Result<(), Refused> {
+        if self.entities + more > MAX_ENTITIES {
+            return Err(Refused::Dropped);
+        }
+        self.entities += more;
+        Ok(())
+    }
+}
+
+/// A name that something can have.
+fn name<'a>(label: Option<&'a Cow<'_, str>>) -> Result<&'a str, Refused> {
+    let fits = |name: &&str| !name.is_empty() && name.len() <= MAX_NAME_BYTES;
+    label.map(AsRef::as_ref).filter(fits).ok_or(Refused::Odd)
+}
+
+/// What is kept under a name, or the beginning of it.
+fn kept<'a, T: Default>(all: &'a mut HashMap<Box<str>, T>, name: &str) -> &'a mut T {
+    all.entry(name.into()).or_default()
 }

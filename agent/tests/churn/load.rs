@@ -160,13 +160,14 @@ pub(crate) fn resource(n: u64, tick: u64) -> Resource {
             usage,
             start_ms: Some(life.start_ms(tick)),
         };
-        let containers = [("app".to_owned(), container)].into();
-        (life.name(), resource::Pod { usage, containers })
+        let containers = [("app".into(), container)].into();
+        (life.name().into(), resource::Pod { usage, containers })
     });
     Resource {
         node: usage,
-        pods: [(format!("shop-{}", n / 500), pods.collect())].into(),
+        pods: [(format!("shop-{}", n / 500).into(), pods.collect())].into(),
         odd_count: 0,
+        dropped_count: 0,
     }
 }
 

@@ -83,15 +83,16 @@ fn resource(name: &str, container: &str) -> Reading<Resource> {
     };
     let pod = resource::Pod {
         usage: usage(at(77, 20)),
-        containers: [(container.to_owned(), figures)].into(),
+        containers: [(container.into(), figures)].into(),
     };
     let values = Resource {
         node: usage(Cpu {
             usage_core_nanos: 11,
             time_ms: None,
         }),
-        pods: [("shop".to_owned(), [(name.to_owned(), pod)].into())].into(),
+        pods: [("shop".into(), [(name.into(), pod)].into())].into(),
         odd_count: 0,
+        dropped_count: 0,
     };
     Reading {
         values: Arc::new(values),

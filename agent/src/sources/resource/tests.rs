@@ -1,5 +1,7 @@
 //! The recorded answer, and hostile ones.
 
+mod size;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -63,6 +65,23 @@ fn a_bad_line_is_counted_and_the_rest_survives() {
         (cpu.usage_core_nanos, cpu.time_ms),
         (2_000_000_000, Some(20))
     );
+}
+
+#[test]
+fn a_name_that_nothing_can_have_makes_its_line_odd() {
+    let long = "x".repeat(254);
+    let longest = "x".repeat(253);
+    for (name, odd_count) in [("", 3), (long.as_str(), 3), (longest.as_str(), 0)] {
+        let mut body = "node_cpu_usage_seconds_total 1 5\n".to_owned();
+        for [namespace, pod, container] in [[name, "b", "c"], ["a", name, "c"], ["a", "b", name]] {
+            let labels =
+                format!("container=\"{container}\",pod=\"{pod}\",namespace=\"{namespace}\"");
+            body += &format!("container_swap_usage_bytes{{{labels}}} 1\n");
+        }
+        let resource = parse(body.as_bytes()).unwrap();
+        assert_eq!(resource.odd_count, odd_count, "{} bytes", name.len());
+        assert_eq!(resource.pods.is_empty(), odd_count > 0);
+    }
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn a_container_that_began_again_leaves_its_pod_its_own_figures() {
         start_ms: Some(TICK + 5_000),
         ..pod.containers["a"]
     };
-    pod.containers.insert("b".to_owned(), again);
+    pod.containers.insert("b".into(), again);
     let merged = merge(
         &inputs(Some(&listed), Some(&measured)),
         &mut Registry::default(),
@@ -118,7 +118,10 @@ fn what_is_listed_beyond_the_caps_is_counted() {
     pods[0].containers = containers.collect();
     let mut listed = summary(pods);
     Arc::get_mut(&mut listed.values).unwrap().dropped_count = 5;
-    let merged = merge(&inputs(Some(&listed), None), &mut Registry::default());
-    assert_eq!(merged.dropped_count, 1 + 2 + 5);
+    let mut measured = resource("web", "httpd");
+    Arc::get_mut(&mut measured.values).unwrap().dropped_count = 7;
+    let inputs = inputs(Some(&listed), Some(&measured));
+    let merged = merge(&inputs, &mut Registry::default());
+    assert_eq!(merged.dropped_count, 1 + 2 + 5 + 7);
     assert_eq!(merged.defs.len(), 1 + 1 + 1_024 + 64);
 }

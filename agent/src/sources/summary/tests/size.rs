@@ -1,9 +1,11 @@
 //! Bodies that are large for nothing.
 
 use super::*;
+use crate::sources::peak;
 
 #[test]
 fn of_a_body_full_of_containers_or_pods_no_more_are_read_than_a_node_can_have() {
+    let _turn = peak::turn();
     let ids = r#""podRef":{"name":"a","namespace":"b","uid":"c"}"#;
     let containers = vec![r#"{"name":"x"}"#; 1_500].join(",");
     let summary = pods(&format!(r#"[{{{ids},"containers":[{containers}]}}]"#));
@@ -21,6 +23,7 @@ fn of_a_body_full_of_containers_or_pods_no_more_are_read_than_a_node_can_have() 
 /// more than thirty times as much.
 #[test]
 fn a_hostile_body_takes_little_more_memory_than_its_size() {
+    let _turn = peak::turn();
     let ids = r#""podRef":{"name":"a","namespace":"b","uid":"c"}"#;
     let size = 15 << 20;
     let ones = "1,".repeat(size / 2) + "1";
@@ -35,17 +38,9 @@ fn a_hostile_body_takes_little_more_memory_than_its_size() {
         ("[".to_owned(), &pods, "]"),
     ] {
         let body = format!("{{\"node\":{{}},\"pods\":{before}{filling}{after}}}");
-        let before_bytes = peak_bytes();
+        let before_bytes = peak::bytes();
         drop(parse(body.as_bytes()).unwrap());
-        let grown = peak_bytes().saturating_sub(before_bytes);
+        let grown = peak::bytes().saturating_sub(before_bytes);
         assert!(grown < 4 * size as u64, "{before} took {grown} bytes");
     }
-}
-
-/// The most memory that this process ever had, bytes.
-fn peak_bytes() -> u64 {
-    let status = procfs::process::Process::myself()
-        .and_then(|me| me.status())
-        .unwrap();
-    status.vmhwm.unwrap() * 1_024
 }
