@@ -48,6 +48,8 @@ pub struct Inputs<'a> {
     pub resource: Option<&'a Reading<Resource>>,
     /// The newest host figures.
     pub host: Option<&'a Reading<Host>>,
+    /// Whether they came at this tick, so that a disk that they do not list is gone.
+    pub host_is_fresh: bool,
     /// Which of the kubelet's endpoints is taken where both could.
     pub chosen: Chosen,
 }

@@ -75,6 +75,7 @@ impl Sampler {
             summary_is_fresh: fresh.contains(&Source::Summary),
             resource: self.feeds.resource.as_ref().and_then(Feed::last),
             host: self.feeds.host.as_ref().and_then(Feed::last),
+            host_is_fresh: fresh.contains(&Source::Procfs),
             chosen,
         };
         let merged = merge::merge(&inputs, &mut self.registry);

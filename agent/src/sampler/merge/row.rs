@@ -55,7 +55,8 @@ pub(super) struct Statement<'a> {
 pub(super) struct Row<'a> {
     tick: u64,
     made_ms: u64,
-    is_fresh: bool,
+    summary_is_fresh: bool,
+    host_is_fresh: bool,
     registry: &'a mut Registry,
     builder: Builder,
     defs: BTreeMap<EntityId, Arc<EntityDef>>,
@@ -71,7 +72,8 @@ impl<'a> Row<'a> {
         Self {
             tick: inputs.tick,
             made_ms: inputs.made_ms,
-            is_fresh: inputs.summary_is_fresh,
+            summary_is_fresh: inputs.summary_is_fresh,
+            host_is_fresh: inputs.host_is_fresh,
             registry,
             builder,
             defs,
@@ -87,15 +89,19 @@ impl<'a> Row<'a> {
     /// endpoint says does not count: it knows names only, and goes on for the next pod of the same
     /// name. Nor do parts: a volume that is young for five minutes keeps no pod alive.
     pub(super) fn belongs(&self, stats: &Stats) -> bool {
-        self.is_fresh
+        self.summary_is_fresh
             || [Group::Cpu, Group::Memory, Group::Network]
                 .into_iter()
                 .any(|group| self.is_young(&stats.figures, group))
     }
 
-    /// The same for a part of an entity that belongs.
-    fn part_belongs(&self, part: &Part) -> bool {
-        self.is_fresh
+    /// The same for a part of an entity that belongs, by the word of the source that lists it.
+    fn part_belongs(&self, part: &Part, source: Source) -> bool {
+        let is_fresh = match source {
+            Source::Procfs => self.host_is_fresh,
+            _ => self.summary_is_fresh,
+        };
+        is_fresh
             || Group::ALL
                 .into_iter()
                 .any(|group| self.is_young(&part.figures, group))
@@ -156,7 +162,7 @@ impl<'a> Row<'a> {
         for (at, part) in parts.iter().enumerate() {
             let is_same = |other: &Part| other.kind == part.kind && other.name == part.name;
             let again = parts.iter().take(at).any(is_same);
-            if again || !self.part_belongs(part) {
+            if again || !self.part_belongs(part, of.source) {
                 continue;
             }
             let what = Description {

@@ -1,13 +1,14 @@
 //! Which entities a row has, and whose figures they carry.
 
 mod hostile;
+mod parts;
 
-use cairn_proto::catalogue::table::{self, Storage};
+use cairn_proto::catalogue::table;
 use cairn_proto::model::Stamp;
 
 use super::*;
+use crate::sources::Figures;
 use crate::sources::resource::{self, Container, Cpu, Level, Usage};
-use crate::sources::{Figures, Part};
 
 /// The tick of most rows; measurements are given as ms before it.
 const TICK: u64 = 1_000_000;
@@ -112,6 +113,7 @@ fn inputs<'a>(
         summary_is_fresh: true,
         resource,
         host: None,
+        host_is_fresh: true,
         chosen: Chosen {
             cpu: Source::Resource,
             memory: Source::Summary,
@@ -382,64 +384,6 @@ fn the_node_is_there_with_nothing_but_its_own_figures() {
     );
     let stamp = merged.snapshot.stamp(0, Group::Host).unwrap();
     assert_eq!((stamp.time_ms, stamp.source), (TICK, Source::Procfs));
-}
-
-fn part(kind: EntityKind, name: &str, group: Group, ago_ms: u64) -> Part {
-    let field = match kind {
-        EntityKind::Volume => table::volume(Storage::Usage),
-        _ => table::filesystem(Storage::Usage),
-    };
-    let mut figures = Figures::default();
-    figures.measured(group, TICK - ago_ms);
-    figures.push(field, Some(9));
-    Part {
-        kind,
-        name: name.to_owned(),
-        labels: vec![("resource_id".to_owned(), name.to_owned())],
-        figures,
-    }
-}
-
-#[test]
-fn parts_belong_to_what_has_them_and_are_there_once() {
-    let mut web = pod("web", "u1", 400, vec![container("httpd", 0)]);
-    web.stats.parts = vec![
-        part(EntityKind::Volume, "data", Group::Volume, 0),
-        part(EntityKind::Volume, "data", Group::Volume, 5),
-    ];
-    web.containers[0].parts = vec![part(EntityKind::Filesystem, "/", Group::Filesystem, 0)];
-    let listed = summary(vec![web]);
-    let merged = merge(&inputs(Some(&listed), None), &mut Registry::default());
-    assert_eq!(
-        names(&merged),
-        ["node1", "pods", "web", "data", "httpd", "/"]
-    );
-    let (volume, filesystem) = (&merged.defs[3], &merged.defs[5]);
-    assert_eq!(volume.parent, Some(merged.defs[2].id));
-    assert_eq!(filesystem.parent, Some(merged.defs[4].id));
-    assert_eq!(volume.labels[0].1, "data");
-    let at = merged.snapshot.position(volume.id).unwrap();
-    let stamp = merged.snapshot.stamp(at, Group::Volume).unwrap();
-    assert_eq!(stamp.time_ms, TICK);
-}
-
-#[test]
-fn a_young_volume_keeps_no_pod_alive() {
-    let mut web = pod("web", "u1", 400, Vec::new());
-    web.stats.parts = vec![part(EntityKind::Volume, "data", Group::Volume, 0)];
-    let listed = summary(vec![web]);
-    let at = |tick| {
-        let inputs = Inputs {
-            tick,
-            made_ms: tick + 100,
-            summary_is_fresh: false,
-            ..inputs(Some(&listed), None)
-        };
-        merge(&inputs, &mut Registry::default())
-    };
-    let young = at(TICK + 89_000);
-    assert!(names(&young).contains(&"data"));
-    assert!(!names(&at(TICK + 89_001)).contains(&"web"));
 }
 
 #[test]
