@@ -8,6 +8,7 @@ mod kernel;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use cairn_runtime::logging;
 use procfs::ProcError;
 use tokio::time::Instant;
 
+pub use self::traffic::Traffic;
 use super::{Answer, Failure, FailureKind, Figures, Part, Reading, Worker};
 
 /// The machine as a whole. What could not be read is not there.
@@ -35,11 +37,12 @@ pub struct Host {
 ///
 /// The operating system refused a thread.
 pub fn start(root: PathBuf, mut worker: Worker<Host>) -> io::Result<()> {
+    let mut traffic = Traffic::default();
     let reading = move || {
         while let Some(trigger) = worker.blocking_next() {
             let began = Instant::now();
             let time_ms = trigger.line.unix_ms();
-            let result = read(&root, time_ms).map(|host| Reading {
+            let result = read(&root, time_ms, &mut traffic).map(|host| Reading {
                 values: Arc::new(host),
                 taken_ms: time_ms,
             });
@@ -60,19 +63,22 @@ pub fn start(root: PathBuf, mut worker: Worker<Host>) -> io::Result<()> {
 struct Reader<'a> {
     root: &'a Path,
     time_ms: u64,
+    traffic: &'a mut Traffic,
     host: Host,
     errors: Vec<ProcError>,
 }
 
-/// Reads the host's figures; those of an unreadable file are absent.
+/// Reads the host's figures; those of an unreadable file are absent. The traffic is that of the
+/// readings of the same `root` before.
 ///
 /// # Errors
 ///
 /// Nothing could be read.
-pub fn read(root: &Path, time_ms: u64) -> Result<Host, Failure> {
+pub fn read(root: &Path, time_ms: u64, traffic: &mut Traffic) -> Result<Host, Failure> {
     let mut reader = Reader {
         root,
         time_ms,
+        traffic,
         host: Host::default(),
         errors: Vec::new(),
     };

@@ -34,13 +34,14 @@ impl Reader<'_> {
             Some(names) => names.contains(&device.name),
             None => device.name != "lo",
         };
-        let sum = |bytes: fn(&DeviceStatus) -> u64| {
-            let all = devices.values().filter(counted).map(bytes);
-            Some(all.fold(0, u64::saturating_add))
-        };
+        let bytes = |device: &DeviceStatus| [device.recv_bytes, device.sent_bytes];
+        let counting = devices.values().filter(counted);
+        let [received, sent] = self
+            .traffic
+            .take(counting.map(|device| (device.name.as_str(), bytes(device))));
         let figures = &mut self.host.figures;
-        figures.push(table::HOST_NETWORK_RX, sum(|d| d.recv_bytes));
-        figures.push(table::HOST_NETWORK_TX, sum(|d| d.sent_bytes));
+        figures.push(table::HOST_NETWORK_RX, Some(received));
+        figures.push(table::HOST_NETWORK_TX, Some(sent));
         let mut own: Vec<&DeviceStatus> = devices
             .values()
             .filter(|device| is_own_interface(&device.name))

@@ -45,6 +45,11 @@ fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
     dir
 }
 
+/// The first reading of a process.
+fn read(root: &Path, time_ms: u64) -> Result<Host, Failure> {
+    super::read(root, time_ms, &mut Traffic::default())
+}
+
 #[test]
 fn default_routes_of_both_families_name_the_interfaces_that_count() {
     let dir = root(&[
@@ -60,6 +65,23 @@ fn default_routes_of_both_families_name_the_interfaces_that_count() {
         ),
         (Some(1_030), Some(2_040))
     );
+}
+
+#[test]
+fn a_default_route_that_moves_makes_no_traffic() {
+    let dir = root(&[("net/dev", DEV), ("net/route", ROUTE)]);
+    let mut traffic = Traffic::default();
+    let mut sums = || {
+        let host = super::read(dir.path(), 7, &mut traffic).unwrap();
+        [table::HOST_NETWORK_RX, table::HOST_NETWORK_TX].map(|field| value(&host, field))
+    };
+    assert_eq!(sums(), [Some(1_000), Some(2_000)]);
+    let moved = ROUTE.replace("eth0", "eth1");
+    fs::write(dir.path().join("net/route"), moved).unwrap();
+    assert_eq!(sums(), [Some(1_000), Some(2_000)]);
+    let later = DEV.replace("      30 ", "      37 ");
+    fs::write(dir.path().join("net/dev"), later).unwrap();
+    assert_eq!(sums(), [Some(1_007), Some(2_000)]);
 }
 
 #[test]
