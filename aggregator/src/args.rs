@@ -31,7 +31,9 @@ pub struct Args {
     )]
     pub http_listen: SocketAddr,
 
-    /// A name that the Host header may have beside addresses and localhost; may be repeated
+    /// A name that the Host header may have beside addresses and localhost, without scheme and port;
+    /// may be repeated. Others are answered with 421. The API server's service proxy may send a
+    /// name of its own
     #[arg(
         long,
         env = "CAIRN_HTTP_HOST",
@@ -45,7 +47,8 @@ pub struct Args {
     #[arg(long, env = "CAIRN_HTTP_SERVE_DUMPS")]
     pub http_serve_dumps: bool,
 
-    /// What stands between two labels of a node or pod where they are exported as one text
+    /// What stands between two labels of a node or pod where they are exported as one text. Labels
+    /// come with the watch on the cluster's objects and are empty until then
     #[arg(
         long,
         env = "CAIRN_LABEL_SEPARATOR",
@@ -54,7 +57,8 @@ pub struct Args {
     )]
     pub label_separator: String,
 
-    /// A label that is not exported with the others; may be repeated
+    /// A label that is not exported with the others; may be repeated. Labels come with the watch on
+    /// the cluster's objects and are empty until then
     #[arg(
         long,
         env = "CAIRN_IGNORE_LABEL",
@@ -63,7 +67,8 @@ pub struct Args {
     )]
     pub ignore_label: Vec<String>,
 
-    /// A label that is exported as one of its own, under its name or a new one; may be repeated
+    /// A label that is exported as one of its own, under its name or a new one; may be repeated.
+    /// Labels come with the watch on the cluster's objects and are empty until then
     #[arg(long, env = "CAIRN_STORE_LABEL", value_name = "[NEW=]NAME", value_delimiter = ',',
           value_parser = parse_stored_label)]
     pub store_label: Vec<StoredLabel>,
@@ -219,6 +224,23 @@ mod tests {
         assert_eq!(args.ignore_label, ["a", "b", "c"]);
         let stored: Vec<&str> = args.store_label.iter().map(|s| &*s.exported).collect();
         assert_eq!(stored, ["d", "e"]);
+    }
+
+    #[test]
+    fn the_help_of_labels_says_that_there_are_none_yet() {
+        use clap::CommandFactory as _;
+        let command = Args::command();
+        let flags = command.get_arguments().filter(|flag| {
+            let name = flag.get_long().unwrap_or_default();
+            name.contains("label")
+        });
+        let helps = flags.map(|flag| flag.get_help().map(ToString::to_string).unwrap_or_default());
+        let helps: Vec<String> = helps.collect();
+        assert_eq!(helps.len(), 3);
+        for help in helps {
+            let ends = "come with the watch on the cluster's objects and are empty until then";
+            assert!(help.ends_with(ends), "{help}");
+        }
     }
 
     #[test]

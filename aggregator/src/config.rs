@@ -91,6 +91,12 @@ impl TryFrom<Args> for Config {
                 "--tls-cert FILE and --tls-key FILE are needed: agents connect over TLS".into(),
             );
         }
+        for host in args.http_host.iter().filter(|host| !is_host_name(host)) {
+            problem(format!(
+                "--http-host {host:?} is no name: give it without scheme, port and path, such as \
+                 heapster.kube-system.svc; addresses and localhost need no flag"
+            ));
+        }
         if args.clock != Mode::System && !args.admin_listen.ip().is_loopback() {
             problem("--clock driven needs --admin-listen on loopback".to_owned());
         }
@@ -117,6 +123,12 @@ impl TryFrom<Args> for Config {
             _ => Err(Failure::Config(problems.join("; "))),
         }
     }
+}
+
+/// True for what can stand in a `Host` before the port.
+fn is_host_name(text: &str) -> bool {
+    let in_names = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !text.is_empty() && !text.ends_with('.') && text.bytes().all(in_names)
 }
 
 /// How agents prove who they are, or what is wrong with the flags.
@@ -188,6 +200,27 @@ mod tests {
         assert!(config(&flags).is_err());
         let loopback = ["--grpc-listen", "127.0.0.1:0"];
         assert!(config(&[flags.as_slice(), &loopback].concat()).is_ok());
+    }
+
+    #[test]
+    fn a_host_is_a_name_without_scheme_and_port() {
+        let with = |host: &str| config(&[GOOD.as_slice(), &["--http-host", host]].concat());
+        let config = with("heapster,heapster.kube-system.svc").unwrap();
+        assert_eq!(config.http_hosts.len(), 2);
+        for bad in [
+            "heapster:80",
+            "http://heapster",
+            "heapster/",
+            "[::1]",
+            "heapster.",
+            "",
+            "good,heapster:80",
+        ] {
+            let Err(Failure::Config(text)) = with(bad) else {
+                panic!("{bad} was taken")
+            };
+            assert!(text.contains("without scheme, port and path"), "{text}");
+        }
     }
 
     #[test]
