@@ -35,13 +35,35 @@ fn fault(test: &str) -> Option<String> {
     let Ok(text) = fs::read_to_string(root().join(file)) else {
         return Some(format!("{file} is not there"));
     };
-    let is_test = |line: &str| {
-        let line = line.trim_start().trim_start_matches("async ");
-        [format!("fn {name}("), format!("def {name}(")]
-            .iter()
-            .any(|begins| line.starts_with(begins))
+    let is_there = if file.ends_with(".py") {
+        is_python_test(&text, name)
+    } else {
+        is_rust_test(&text, name)
     };
-    (!text.lines().any(is_test)).then(|| format!("{file} has no test {name}"))
+    (!is_there).then(|| format!("{file} has no test {name}"))
+}
+
+/// True when the file has a function of the name that pytest runs.
+fn is_python_test(text: &str, name: &str) -> bool {
+    let begins = format!("def {name}(");
+    let mut lines = text.lines().map(str::trim_start);
+    name.starts_with("test_") && lines.any(|line| line.starts_with(&begins))
+}
+
+/// True when the file has a function of the name that is marked as a test, and not left out; so are
+/// those of proptest, inside of its block.
+fn is_rust_test(text: &str, name: &str) -> bool {
+    let begins = format!("fn {name}(");
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let is_fn = |line: &str| line.trim_start_matches("async ").starts_with(&begins);
+    let ends = |line: &str| line.is_empty() || line.ends_with(['{', '}', ';']);
+    let mut places = (0..lines.len()).filter(|at| is_fn(lines[*at]));
+    places.any(|at| {
+        let above = lines[..at].iter().rev();
+        let marks: Vec<&&str> = above.take_while(|line| !ends(line)).collect();
+        let has = |mark: &str| marks.iter().any(|line| line.starts_with(mark));
+        (has("#[test]") || has("#[tokio::test")) && !has("#[ignore")
+    })
 }
 
 #[test]
@@ -77,4 +99,35 @@ fn a_rule_without_a_test_and_a_test_that_is_gone_are_seen() {
     for gone in ["tests/tests/contract.rs::gone", "gone.rs::rows", "rows"] {
         assert!(fault(gone).is_some(), "{gone}");
     }
+}
+
+#[test]
+fn only_what_runs_as_a_test_is_one() {
+    let rust = "\
+        #[test]\nfn plain() {}\n\
+        #[tokio::test(start_paused = true)]\nasync fn waiting() {}\n\
+        #[test]\n#[expect(\n    lint,\n    reason = \"a\"\n)]\nfn with_more() {}\n\
+        proptest! {\n    #[test]\n    fn property(x in 0..3) {}\n}\n\
+        #[test]\n#[ignore]\nfn left_out() {}\n\
+        // #[test]\nfn commented() {}\n\
+        #[test]\nfn other() {}\nfn helper() {}\n\
+        async fn another_helper() {}\n\
+        // fn only_named() {}\n";
+    for name in ["plain", "waiting", "with_more", "property", "other"] {
+        assert!(is_rust_test(rust, name), "{name}");
+    }
+    for name in [
+        "left_out",
+        "commented",
+        "helper",
+        "another_helper",
+        "only_named",
+        "pla",
+    ] {
+        assert!(!is_rust_test(rust, name), "{name}");
+    }
+    let python = "class A:\n    def test_of_a(self):\n        pass\n\ndef helper():\n    pass\n";
+    assert!(is_python_test(python, "test_of_a"));
+    assert!(!is_python_test(python, "helper"));
+    assert!(!is_python_test(python, "test_of"));
 }

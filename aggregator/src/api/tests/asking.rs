@@ -1,6 +1,6 @@
 //! How things are asked for: spellings of paths, parameters, headers.
 
-use cairn_proto::catalogue::EntityKind;
+use cairn_proto::catalogue::{EntityKind, HeapsterMetric};
 
 use super::window::{USUAL, def, window};
 use super::*;
@@ -162,5 +162,23 @@ async fn the_model_is_compressed_for_who_asks_and_the_rest_is_not() {
         let response = router(api(), gate()).call(request).await.unwrap();
         let coding = response.headers().get(http::header::CONTENT_ENCODING);
         assert_eq!(coding.map(|c| c.to_str().unwrap()), expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_five_names_of_the_oldest_clients_mean_the_newer_ones() {
+    for (old, new, is_known) in [
+        ("cpu-usage", "cpu/usage_rate", true),
+        ("memory-usage", "memory/usage", true),
+        ("memory-working", "memory/working_set", true),
+        // These come with the cluster's objects.
+        ("cpu-limit", "cpu/limit", false),
+        ("memory-limit", "memory/limit", false),
+    ] {
+        assert_eq!(HeapsterMetric::current_name(old), new);
+        let node = "/api/v1/model/nodes/node1/metrics";
+        let body = get_ok(&format!("{node}/{old}")).await;
+        assert_eq!(body, get_ok(&format!("{node}/{new}")).await, "{old}");
+        assert_eq!(body != EMPTY, is_known, "{old}");
     }
 }
