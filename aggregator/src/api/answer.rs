@@ -129,3 +129,22 @@ fn build(status: StatusCode, content_type: &'static str, body: impl Into<Body>) 
     response.headers_mut().insert(header::CONTENT_TYPE, value);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_over_the_budget_says_to_ask_for_less() {
+        let longest = "x".repeat(ROOM_BYTES - 3);
+        assert_eq!(compact(&longest).status(), StatusCode::OK);
+        let longer = longest + "xx";
+        for response in [compact(&longer), pretty(&longer)] {
+            assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert!(body.starts_with(b"the answer is over 67108864 bytes: ask for fewer pods"));
+        }
+    }
+}

@@ -93,9 +93,11 @@ pub(super) fn compressed(headers: &HeaderMap, response: Response) -> Response {
     };
     let plain = plain.to_bytes();
     // Writing into memory does not fail either.
-    let Ok(shorter) = coding.write(&plain) else {
+    let Ok(mut shorter) = coding.write(&plain) else {
         return Response::from_parts(parts, Body::from(plain));
     };
+    // What waits for the client is counted by its bytes.
+    shorter.shrink_to_fit();
     let name = HeaderValue::from_static(coding.as_str());
     parts.headers.insert(header::CONTENT_ENCODING, name);
     Response::from_parts(parts, Body::from(shorter))

@@ -81,7 +81,9 @@ impl Bounded {
         }
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    /// What was written, and no memory beyond it: the budget counts bytes, not room to grow.
+    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes.shrink_to_fit();
         self.bytes
     }
 
