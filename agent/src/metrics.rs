@@ -72,7 +72,7 @@ pub struct Sampler {
     pub late: Counter,
     /// Measurements whose time is still to come.
     pub future: Counter,
-    /// Pods and containers left out of rows because too many are listed; each row counts them.
+    /// Pods, containers and parts left out of rows because too many are listed; each row counts them.
     pub dropped: Counter,
     /// Ticks at which no row was made because the process was not awake.
     pub skipped_ticks: Counter,

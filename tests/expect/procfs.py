@@ -69,7 +69,7 @@ INTERFACE = {
     "interface_tx_dropped": 11,
 }
 PSEUDO_DISK = re.compile(r"(loop|ram|zram|fd|sr)\d+")
-PARTITION = re.compile(r"(?:sd|hd|vd|xvd)[a-z]+\d+|(?:nvme\d+n\d+|mmcblk\d+|nbd\d+|md\d+)p\d+")
+PARTITION = re.compile(r"(?:sd|hd|vd|xvd|dasd)[a-z]+\d+|(?:nvme|mmcblk|nbd|md|loop)\S*\dp\d+")
 # The host's ends of the interfaces of pods, by the names that network plugins give them.
 POD_INTERFACE = re.compile(r"(veth|cali|lxc|eni|azv|gke)")
 

@@ -91,8 +91,9 @@ class Host(unittest.TestCase):
 
 class Devices(unittest.TestCase):
     def test_disks_are_whole_and_real(self):
-        names = ["sda", "vda", "nvme0n1", "mmcblk0", "dm-0", "md0"]
+        names = ["sda", "vda", "nvme0n1", "mmcblk0", "dm-0", "md0", "md_d0", "nbd0", "dasda"]
         others = ["sda1", "vda12", "nvme0n1p1", "mmcblk0p2", "loop0", "ram1", "zram0", "fd0", "sr0"]
+        others += ["nbd0p1", "md127p1", "loop0p1", "dasda1"]
         text = "".join(f" 8 0 {name} 1 2 3 4 5 6 7 8 9 10 11 0 0\n" for name in names + others)
         found = procfs.disks(text)
         self.assertEqual(sorted(found), sorted(names))

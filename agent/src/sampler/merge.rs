@@ -121,6 +121,7 @@ pub fn merge(inputs: &Inputs<'_>, registry: &mut Registry) -> Merged {
         figures: Held::Borrowed(&reading.values.figures),
     });
     row.drop_more(inputs.resource.map_or(0, |r| r.values.dropped_count));
+    row.drop_more(inputs.host.map_or(0, |r| r.values.dropped_count));
     let said = [by_summary.clone(), by_resource, by_host.clone()];
     let Some(id) = row.add(what, inputs.chosen, said.into_iter().flatten()) else {
         return row.finish();

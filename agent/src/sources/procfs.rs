@@ -29,6 +29,8 @@ pub struct Host {
     pub figures: Figures,
     /// Its disks and interfaces.
     pub parts: Vec<Part>,
+    /// Disks and interfaces beyond the most that are taken.
+    pub dropped_count: u64,
 }
 
 /// Starts the thread that reads `root` at each question.

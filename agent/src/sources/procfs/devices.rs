@@ -47,6 +47,7 @@ impl Reader<'_> {
             .filter(|device| is_own_interface(&device.name))
             .collect();
         own.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        self.drop_beyond(own.len());
         for device in own.into_iter().take(MAX_DEVICES) {
             let values = [
                 (table::INTERFACE_RX_BYTES, device.recv_bytes),
@@ -68,9 +69,15 @@ impl Reader<'_> {
             return;
         };
         disks.retain(|disk| is_whole_disk(&disk.name));
+        self.drop_beyond(disks.len());
         for disk in disks.iter().take(MAX_DEVICES) {
             self.part(EntityKind::BlockDevice, &disk.name, &disk_values(disk));
         }
+    }
+
+    /// Counts the devices of a list that are not taken.
+    fn drop_beyond(&mut self, listed: usize) {
+        self.host.dropped_count += listed.saturating_sub(MAX_DEVICES) as u64;
     }
 
     fn part(&mut self, kind: EntityKind, name: &str, values: &[(FieldId, u64)]) {
@@ -118,19 +125,20 @@ fn is_whole_disk(name: &str) -> bool {
     {
         return false;
     }
-    let partition = if name.starts_with("nvme") || name.starts_with("mmcblk") {
-        name.rsplit_once('p').is_some_and(|(disk, rest)| {
-            numbered(rest) && disk.ends_with(|c: char| c.is_ascii_digit())
+    // A disk whose name ends in a digit has a p before the partition's number.
+    let behind_p = ["nvme", "mmcblk", "nbd", "md", "loop"]
+        .iter()
+        .any(|kind| name.starts_with(kind))
+        && name.rsplit_once('p').is_some_and(|(disk, number)| {
+            numbered(number) && disk.ends_with(|c: char| c.is_ascii_digit())
+        });
+    let behind_letters = ["sd", "hd", "vd", "xvd", "dasd"].iter().any(|kind| {
+        name.strip_prefix(kind).is_some_and(|rest| {
+            let number = rest.trim_start_matches(|c: char| c.is_ascii_lowercase());
+            number.len() < rest.len() && numbered(number)
         })
-    } else {
-        ["sd", "hd", "vd", "xvd"].iter().any(|kind| {
-            name.strip_prefix(kind).is_some_and(|rest| {
-                let number = rest.trim_start_matches(|c: char| c.is_ascii_lowercase());
-                number.len() < rest.len() && numbered(number)
-            })
-        })
-    };
-    !partition
+    });
+    !behind_p && !behind_letters
 }
 
 #[cfg(test)]
@@ -140,7 +148,8 @@ mod tests {
     #[test]
     fn partitions_and_devices_that_are_no_disk_are_left_out() {
         for disk in [
-            "sda", "vda", "xvdb", "nvme0n1", "mmcblk0", "dm-0", "md127", "sdaa",
+            "sda", "vda", "xvdb", "nvme0n1", "mmcblk0", "dm-0", "md127", "sdaa", "nbd0", "dasda",
+            "md_d0",
         ] {
             assert!(is_whole_disk(disk), "{disk}");
         }
@@ -150,6 +159,11 @@ mod tests {
             "xvda1",
             "nvme0n1p1",
             "mmcblk0p2",
+            "nbd0p1",
+            "md127p1",
+            "loop0p1",
+            "dasda1",
+            "hdb10",
             "loop0",
             "ram15",
             "zram0",

@@ -190,3 +190,19 @@ fn disks_are_parts_and_partitions_are_not() {
         (Some(1), Some(6_556))
     );
 }
+
+#[test]
+fn disks_and_interfaces_beyond_the_most_are_counted() {
+    let disks = (0..66).map(|n| {
+        format!(" 254 {n} dm-{n} 1301 455 564242 2092 2804 3679 2046816 10266 1 6556 13074\n")
+    });
+    let zeros = "0 ".repeat(16);
+    let interfaces = (0..67).map(|n| format!("  eth{n}: {zeros}\n"));
+    let head: String = DEV.split_inclusive('\n').take(2).collect();
+    let dir = root(&[
+        ("diskstats", &disks.collect::<String>()),
+        ("net/dev", &(head + &interfaces.collect::<String>())),
+    ]);
+    let host = read(dir.path(), 7).unwrap();
+    assert_eq!((host.parts.len(), host.dropped_count), (128, 2 + 3));
+}

@@ -120,8 +120,19 @@ fn what_is_listed_beyond_the_caps_is_counted() {
     Arc::get_mut(&mut listed.values).unwrap().dropped_count = 5;
     let mut measured = resource("web", "httpd");
     Arc::get_mut(&mut measured.values).unwrap().dropped_count = 7;
-    let inputs = inputs(Some(&listed), Some(&measured));
+    let values = Host {
+        dropped_count: 9,
+        ..Host::default()
+    };
+    let host = Reading {
+        values: Arc::new(values),
+        taken_ms: TICK,
+    };
+    let inputs = Inputs {
+        host: Some(&host),
+        ..inputs(Some(&listed), Some(&measured))
+    };
     let merged = merge(&inputs, &mut Registry::default());
-    assert_eq!(merged.dropped_count, 1 + 2 + 5 + 7);
+    assert_eq!(merged.dropped_count, 1 + 2 + 5 + 7 + 9);
     assert_eq!(merged.defs.len(), 1 + 1 + 1_024 + 64);
 }
