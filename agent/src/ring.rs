@@ -47,6 +47,8 @@ pub struct Stock {
     pub rows: usize,
     /// Estimated bytes of them.
     pub bytes: usize,
+    /// From the oldest row to the newest, ms.
+    pub span_ms: u64,
     /// The oldest block held; the block of the next row when none is.
     pub oldest_block: u64,
     /// Rows that fell out by age since the process began.
@@ -264,6 +266,9 @@ impl Rows {
         if self.rows.is_empty() {
             self.stock.bytes = 0;
         }
+        let tick = |held: Option<&Held>| held.map_or(0, |held| held.row.tick);
+        let newest_tick = tick(self.rows.back());
+        self.stock.span_ms = newest_tick.saturating_sub(tick(self.rows.front()));
         let oldest = self.rows.front().map_or(next_seq, |held| held.row.seq);
         self.stock.oldest_block = oldest.div_ceil(BLOCK_ROWS).min(next_seq / BLOCK_ROWS);
     }

@@ -17,6 +17,8 @@ pub mod preference;
 
 pub mod registry;
 
+mod shortage;
+
 mod tick;
 
 #[cfg(test)]
@@ -34,6 +36,7 @@ use cairn_runtime::tasks::TaskError;
 use self::grid::Grid;
 use self::preference::Preference;
 use self::registry::Registry;
+use self::shortage::Shortage;
 use crate::metrics::Metrics;
 use crate::ring::{Ring, Stock};
 use crate::sources::Feed;
@@ -94,6 +97,7 @@ pub struct Sampler {
     memory: Option<Preference>,
     first_row: Option<Blocker>,
     evicted: Stock,
+    shortage: Shortage,
     // The kubelet's name for the node, when it is another one and was told.
     misnamed: Option<String>,
     // Which way the kubelet's clock is off, when it is and was told.
@@ -136,6 +140,7 @@ impl Sampler {
             memory,
             first_row: Some(first_row),
             evicted: Stock::default(),
+            shortage: Shortage::default(),
             misnamed: None,
             clock_off: None,
             crowded: false,

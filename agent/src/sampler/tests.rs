@@ -4,10 +4,11 @@ mod steps;
 
 use std::sync::Arc;
 
+use cairn_proto::model::{Builder, EntityId};
 use prometheus_client::registry::Registry as Metered;
 
 use super::*;
-use crate::metrics::BySource;
+use crate::metrics::{ByKind, BySource};
 use crate::sources::{Answer, Reading, Worker};
 
 const START: u64 = 1_795_332_330_000;
@@ -284,4 +285,36 @@ async fn a_kubelet_that_knows_the_node_by_another_name_is_told() {
         () = answers => {}
         () = steps => {}
     }
+}
+
+#[test]
+fn a_ring_that_cannot_hold_its_window_is_told_until_it_does() {
+    let Bench {
+        readiness,
+        metrics,
+        mut sampler,
+        ..
+    } = bench();
+    sampler.setup.window_ms = 40_000;
+    sampler.setup.ring = Ring::new(sampler.run, 40_000, 4_000);
+    let mut tick = START;
+    let mut push = |entities: u32| {
+        let mut row = Builder::default();
+        for id in 1..=entities {
+            row.entity(EntityId(id));
+        }
+        sampler.setup.ring.push(tick, row.build(), Vec::new());
+        sampler.count_ring(tick);
+        tick += 10_000;
+        readiness.render(true).1
+    };
+    let texts: Vec<String> = (0..3).map(|_| push(150)).collect();
+    assert!(!texts[0].contains("ring"), "{}", texts[0]);
+    let told = "[!]ring: holds only 20 s of 40 for memory: raise --ring-bytes";
+    assert!(texts[2].contains(told), "{texts:?}");
+    let texts: Vec<String> = (0..8).map(|_| push(1)).collect();
+    assert!(texts[0].contains("[!]ring: "), "{texts:?}");
+    assert!(!texts[7].contains("ring"), "{texts:?}");
+    let kind = ByKind { kind: "memory" };
+    assert!(metrics.ring.evicted.get_or_create(&kind).get() > 0);
 }

@@ -10,8 +10,10 @@ use cairn_runtime::tasks::TaskError;
 
 use super::merge::{self, Chosen, Inputs, Merged};
 use super::preference::Preference;
+use super::shortage::Word;
 use super::{Feeds, Sampler};
 use crate::metrics::{ByKind, BySource, BySourceKind};
+use crate::ring::Stock;
 use crate::sources::{Failure, FailureKind, Feed, Outcome, Trigger};
 
 /// The most that a row waits for its sources. A healthy one answers in a tenth of a second; longer
@@ -26,6 +28,9 @@ const CLOCK_NOTE: &str = "kubelet clock";
 
 /// Under this name it says that more pods or containers are listed than are taken.
 const CROWD_NOTE: &str = "pods";
+
+/// Under this name it says that the ring does not hold its window.
+const RING_NOTE: &str = "ring";
 
 impl Sampler {
     /// Makes the row of a tick.
@@ -257,7 +262,7 @@ impl Sampler {
         metrics.dropped.inc_by(dropped_count);
         metrics.entities.set(gauge(entities as u64));
         metrics.refused.set(gauge(refused_count));
-        self.count_ring();
+        self.count_ring(tick);
         tracing::debug!(
             tick,
             seq,
@@ -274,7 +279,7 @@ impl Sampler {
         }
     }
 
-    fn count_ring(&mut self) {
+    pub(super) fn count_ring(&mut self, tick: u64) {
         let stock = self.setup.ring.stock();
         let metrics = &self.setup.metrics.ring;
         metrics.rows.set(gauge(stock.rows as u64));
@@ -291,7 +296,34 @@ impl Sampler {
                     .inc_by(now - before);
             }
         }
+        self.tell_shortage(tick, &stock);
         self.evicted = stock;
+    }
+
+    /// Says when rows go for memory before their time: an aggregator that was away so long finds
+    /// less history than it was promised.
+    fn tell_shortage(&mut self, tick: u64, stock: &Stock) {
+        // Rows are this far apart, and each stands for the time up to the next.
+        let (window_ms, interval_ms) = (self.setup.window_ms, self.setup.interval_ms);
+        let enough_ms = window_ms.saturating_sub(interval_ms);
+        let word = self.shortage.tick(tick, stock, &self.evicted, enough_ms);
+        match word {
+            Word::Nothing => {}
+            Word::Over => {
+                tracing::info!("ring holds its window again, or begins anew");
+                self.setup.readiness.clear(RING_NOTE);
+            }
+            Word::Short | Word::BecameShort => {
+                let held_s = (stock.span_ms + interval_ms) / 1_000;
+                let window_s = window_ms / 1_000;
+                let reason =
+                    format!("holds only {held_s} s of {window_s} for memory: raise --ring-bytes");
+                if word == Word::BecameShort {
+                    tracing::warn!(reason, "ring is short of memory");
+                }
+                self.setup.readiness.note(RING_NOTE, Note::Degraded(reason));
+            }
+        }
     }
 }
 
