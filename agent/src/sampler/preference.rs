@@ -3,6 +3,8 @@
 //! Pure. The catalogue lists the sources of a field, best first. One is given up after three silent
 //! ticks, or as soon as what it said last is too old to mean anything, and taken back after three
 //! good ones, so that a source that fails now and then does not make a series jump between the two.
+//! A group has one time and one source, so until memory is taken back its fields that the summary
+//! alone has (faults, pressure, processes) stay absent, also when the summary answers again.
 
 use cairn_proto::catalogue::{Group, Source};
 
