@@ -6,7 +6,8 @@ folder or tar archive, whose `trace/` gives the first tick, and prints native li
 
 Frame k's files are what the agent reads at tick k, one frame a tick and in order, whatever the times are at
 which they were recorded. The readings are exactly 10 s apart, so a rate is the change over 10,000 ms. A
-counter that fell, or another boot id, has no rate there. A device that is not in a frame is gone.
+counter that fell, or another boot id, has no rate there. A device that is not in a frame is gone. The
+host's traffic is the first frame's, and from there what the interfaces carried from frame to frame.
 """
 
 import argparse
@@ -50,13 +51,22 @@ def read_frames(path):
     return {node: [numbered[number] for number in sorted(numbered)] for node, numbered in frames.items()}
 
 
-def entities(node, tick, files):
+def with_traffic(host, before, files):
+    """The fields `host` of the frame `files`, with the traffic since the frame before: its host and files."""
+    if before is None:
+        return host
+    then, now = (procfs.interfaces(frame["net/dev"]) for frame in (before[1], files))
+    sums = {way: before[0][f"host_network_{way}_bytes"] + procfs.carried(then, now, way) for way in ("rx", "tx")}
+    return host | {f"host_network_{way}_bytes": total for way, total in sums.items()}
+
+
+def entities(node, tick, files, host):
     """The node, its disks and its interfaces in one frame, measured at `tick`."""
 
     def measured(fields):
         return {field: (tick, value, None) for field, value in fields.items()}
 
-    found = [Entity(node=node, kind="node", name="", measured=measured(procfs.host(files)))]
+    found = [Entity(node=node, kind="node", name="", measured=measured(host))]
     for name, fields in procfs.disks(files["diskstats"]).items():
         found.append(Entity(node=node, kind="blockdevice", name=name, measured=measured(fields)))
     for name, fields in procfs.interfaces(files["net/dev"]).items():
@@ -69,12 +79,14 @@ def expect(first_tick, nodes):
     """The lines of all frames; `nodes` is as returned by `read_frames`, `first_tick` in ms."""
     lines = []
     for node, frames in nodes.items():
-        series, boot = {}, None
+        series, boot, before = {}, None, None
         for k, files in enumerate(frames):
             if boot is not None and files[BOOT_ID] != boot:
-                series = {}
+                series, before = {}, None
             boot, tick = files[BOOT_ID], first_tick + k * INTERVAL_MS
-            for entity in entities(node, tick, files):
+            host = with_traffic(procfs.host(files), before, files)
+            before = host, files
+            for entity in entities(node, tick, files, host):
                 fresh = {}
                 for field, found in entity.measured.items():
                     kept = series.setdefault(

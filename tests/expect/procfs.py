@@ -154,6 +154,16 @@ def interfaces(text):
     return found
 
 
+def carried(before, devices, way):
+    """Bytes that all interfaces but lo carried from one frame's devices to the next's.
+
+    One that comes or goes carried none. One whose counter fell began anew.
+    """
+    key = f"interface_{way}_bytes"
+    pairs = [(before[name][key], devices[name][key]) for name in before.keys() & devices.keys() - {"lo"}]
+    return sum(now if now < then else now - then for then, now in pairs)
+
+
 def is_of_host(name):
     """Whether an interface is the host's own: not lo, and not an end of a pod's."""
     return name != "lo" and not POD_INTERFACE.match(name)
@@ -163,7 +173,7 @@ def host(files):
     """All fields of the node out of {file name: text}.
 
     The host's traffic is that of the default routes' interfaces; the recordings have no routes, and then
-    it is that of all interfaces but lo.
+    it is that of all interfaces but lo. This is what it is in a first frame.
     """
     found = cpu_and_processes(files["stat"]) | memory(files["meminfo"]) | virtual_memory(files["vmstat"])
     found |= load(files["loadavg"])

@@ -88,6 +88,17 @@ class Host(unittest.TestCase):
         host = procfs.host(frame(net_dev=text))
         self.assertEqual((host["host_network_rx_bytes"], host["host_network_tx_bytes"]), (110, 126))
 
+    def test_traffic_grows_by_what_interfaces_carry_while_they_are_there(self):
+        texts = (
+            NET + device("lo", 1) + device("eth0", 10) + device("veth1", 500),
+            NET + device("lo", 900) + device("eth0", 12),
+            NET + device("eth0", 13) + device("veth2", 700),
+            NET + device("eth0", 3) + device("veth2", 705),
+        )
+        frames = [frame(net_dev=text) for text in texts]
+        found = values(*frames, frame(net_dev=texts[0], boot_id="b"), metric="host_network_rx_bytes")
+        self.assertEqual(found, {0: 510, 10: 512, 20: 513, 30: 521, 40: 510})
+
 
 class Devices(unittest.TestCase):
     def test_disks_are_whole_and_real(self):

@@ -188,13 +188,13 @@ pub(super) const FIRST_HOST_ROWS: &[Field] = &[
         HOST_NETWORK_RX,
         "host_network_rx_bytes",
         "cairn_host_network_receive_bytes_total",
-        "received on the interfaces of the default routes; without such a route, on all but lo",
+        "received on the interfaces of the default routes (without one, all but lo); one that joins counts from then on",
     ),
     bytes(
         HOST_NETWORK_TX,
         "host_network_tx_bytes",
         "cairn_host_network_transmit_bytes_total",
-        "sent on the interfaces of the default routes; without such a route, on all but lo",
+        "sent on the interfaces of the default routes (without one, all but lo); one that joins counts from then on",
     ),
 ];
 
