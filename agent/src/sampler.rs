@@ -11,6 +11,8 @@ pub mod boot;
 
 pub mod grid;
 
+mod kubelet_clock;
+
 pub mod merge;
 
 pub mod preference;
@@ -34,6 +36,7 @@ use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
 
 use self::grid::Grid;
+use self::kubelet_clock::KubeletClock;
 use self::preference::Preference;
 use self::registry::Registry;
 use self::shortage::Shortage;
@@ -100,8 +103,7 @@ pub struct Sampler {
     shortage: Shortage,
     // The kubelet's name for the node, when it is another one and was told.
     misnamed: Option<String>,
-    // Which way the kubelet's clock is off, when it is and was told.
-    clock_off: Option<&'static str>,
+    kubelet_clock: KubeletClock,
     // More was listed than is taken, and it was told.
     crowded: bool,
 }
@@ -142,7 +144,7 @@ impl Sampler {
             evicted: Stock::default(),
             shortage: Shortage::default(),
             misnamed: None,
-            clock_off: None,
+            kubelet_clock: KubeletClock::default(),
             crowded: false,
             setup,
             feeds,

@@ -59,7 +59,7 @@ impl<T> Clone for Reading<T> {
     }
 }
 
-/// Why a scrape brought nothing: a closed set, used as a metric label.
+/// Why a scrape brought nothing that can be shown: a closed set, used as a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureKind {
     /// Not in time.
@@ -76,6 +76,8 @@ pub enum FailureKind {
     TooLarge,
     /// Not what such an answer looks like.
     Parse,
+    /// Measured in the future, or too long ago to be shown.
+    Clock,
     /// Still at an earlier tick.
     Busy,
     /// A file of this machine could not be read.
@@ -94,13 +96,14 @@ impl FailureKind {
             FailureKind::Status => "status",
             FailureKind::TooLarge => "too_large",
             FailureKind::Parse => "parse",
+            FailureKind::Clock => "clock",
             FailureKind::Busy => "busy",
             FailureKind::Read => "read",
         }
     }
 }
 
-/// A scrape that brought nothing.
+/// A scrape that brought nothing that can be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// What kind of failure.

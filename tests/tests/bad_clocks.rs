@@ -52,12 +52,34 @@ fn values(system: &System, path: &str) -> Vec<u64> {
         .collect()
 }
 
-/// The line of `/readyz?verbose` about the kubelet's clock.
-fn clock_line(system: &System) -> Option<String> {
+/// What is wrong with the summary, as the page shows it; empty when nothing is. The agent's
+/// `/readyz?verbose` says the same.
+fn reason(system: &System) -> String {
+    let reason = || {
+        let overview = system.overview().unwrap();
+        let sources = overview["nodes"][0]["sources"].as_array().unwrap().clone();
+        let of = sources.into_iter().find(|s| s["name"] == "summary");
+        of.unwrap()["reason"].as_str().unwrap().to_owned()
+    };
     let agent = system.nodes[0].agent.as_ref().unwrap();
-    let ready = agent.get("admin", "/readyz?verbose").unwrap().text();
-    let mut lines = ready.lines().filter(|l| l.starts_with("[!]kubelet clock"));
-    lines.next().map(str::to_owned)
+    let ready = || agent.get("admin", "/readyz?verbose").unwrap().text();
+    let agreed = Deadline::after(SOON).poll(|| {
+        let (reason, ready) = (reason(), ready());
+        let line = ready.lines().find(|l| l.contains("]source summary"));
+        let same = line.is_some_and(|line| match reason.as_str() {
+            "" => line.starts_with("[+]"),
+            reason => line.starts_with("[!]") && line.ends_with(reason),
+        });
+        same.then_some(reason)
+    });
+    agreed.unwrap_or_else(|| panic!("{:?}\n{}", reason(), ready()))
+}
+
+/// How often a summary was of another time.
+fn off(system: &System) -> f64 {
+    let agent = system.nodes[0].agent.as_ref().unwrap();
+    let failures = "cairn_agent_scrape_failures_total";
+    System::metric(agent, failures, "source=\"summary\",kind=\"clock\"").unwrap()
 }
 
 /// What the page shows of the node: host figures alone.
@@ -78,8 +100,8 @@ fn only_the_host_is_there(system: &System) {
 }
 
 /// Scenario: every time that the kubelet tells lies an hour ahead.
-/// Guarantees: nothing that was measured in the future is taken, each is counted and why is told; the
-/// host goes on.
+/// Guarantees: nothing that was measured in the future is taken, each is counted and the page says
+/// why; the host goes on.
 #[test]
 fn of_a_kubelet_an_hour_ahead_nothing_is_taken_and_all_is_counted() {
     let system = one_node(i64::try_from(HOUR_MS).unwrap());
@@ -92,22 +114,29 @@ fn of_a_kubelet_an_hour_ahead_nothing_is_taken_and_all_is_counted() {
         before = counted;
     }
     only_the_host_is_there(&system);
-    let line = clock_line(&system).unwrap();
-    assert!(line.contains("s ahead of this node's clock"), "{line}");
+    let told = reason(&system);
+    assert!(told.contains("s ahead of this node's clock"), "{told}");
+    assert!((off(&system) - 4.0).abs() < 0.5, "{}", off(&system));
 }
 
 /// Scenario: every time that the kubelet tells lies an hour behind.
-/// Guarantees: nothing is shown of what is older than max-age, and why is told; the host goes on.
+/// Guarantees: nothing is shown of what is older than max-age, and the page says why; the host goes
+/// on, and so does the kubelet when its clock is set.
 #[test]
 fn of_a_kubelet_an_hour_behind_nothing_is_shown_as_if_it_were_new() {
-    let system = one_node(-i64::try_from(HOUR_MS).unwrap());
+    let mut system = one_node(-i64::try_from(HOUR_MS).unwrap());
     for k in 0..4 {
         system.tick(at(k)).unwrap();
     }
     only_the_host_is_there(&system);
     assert!(of_agent(&system, "cairn_agent_sampler_future_total") < 0.5);
-    let line = clock_line(&system).unwrap();
-    assert!(line.contains("s behind this node's clock"), "{line}");
+    let told = reason(&system);
+    assert!(told.contains("s behind this node's clock"), "{told}");
+    assert!((off(&system) - 4.0).abs() < 0.5, "{}", off(&system));
+    system.nodes[0].ahead_ms = 0;
+    system.tick(at(4)).unwrap();
+    assert_eq!(reason(&system), "");
+    assert_eq!(values(&system, "nodes/node1/metrics/memory/usage").len(), 1);
 }
 
 /// Scenario: for three ticks the kubelet answers with what it said a minute before: times and
@@ -128,7 +157,7 @@ fn a_kubelet_that_goes_back_in_time_makes_no_negative_rate_and_no_hole() {
     }
     let counted = of_agent(&system, late) - before;
     assert!(counted >= 2.0, "late: {counted}");
-    assert_eq!(clock_line(&system), None, "a minute is not too old");
+    assert_eq!(reason(&system), "", "a minute is not too old");
     system.nodes[0].ahead_ms = 0;
     for k in 13..18 {
         system.tick(at(k)).unwrap();

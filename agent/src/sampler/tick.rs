@@ -23,9 +23,6 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 /// Under this name `/readyz?verbose` says that the kubelet knows the node by another one.
 const NAME_NOTE: &str = "node name";
 
-/// Under this name it says that the kubelet's clock is not the node's.
-const CLOCK_NOTE: &str = "kubelet clock";
-
 /// Under this name it says that more pods or containers are listed than are taken.
 const CROWD_NOTE: &str = "pods";
 
@@ -65,9 +62,6 @@ impl Sampler {
         }
         self.count_odd(&fresh);
         self.compare_names();
-        if fresh.contains(&Source::Summary) {
-            self.compare_clocks();
-        }
         let chosen = Chosen {
             cpu: choose(&mut self.cpu, "CPU", tick, &fresh),
             memory: choose(&mut self.memory, "memory", tick, &fresh),
@@ -123,15 +117,18 @@ impl Sampler {
             }
             Outcome::Answered(result) => result,
         };
+        let good = result.is_ok();
+        // It is taken all the same: its values are judged one by one.
+        let result = result.and_then(|at| self.compare_clocks(source).map(|()| at));
         if let Err(failure) = &result {
             let kind = failure.kind.as_str();
             let label = BySourceKind {
                 source: source.as_str(),
                 kind,
             };
-            metrics.failures.get_or_create(&label).inc();
+            let failures = &self.setup.metrics.scrapes.failures;
+            failures.get_or_create(&label).inc();
         }
-        let good = result.is_ok();
         self.board.tell(source, tick, result);
         Ok(good)
     }
@@ -156,39 +153,15 @@ impl Sampler {
         self.setup.readiness.note(NAME_NOTE, Note::Degraded(reason));
     }
 
-    /// Says when a kubelet that answers measures at times of another clock, or not any more: what it
-    /// says is then not taken, or too old to be shown, and no source fails.
-    fn compare_clocks(&mut self) {
-        let now_ms = self.line.unix_ms();
+    /// Whether what the source brought was measured at a time of which anything is shown.
+    fn compare_clocks(&mut self, source: Source) -> Result<(), Failure> {
+        if source != Source::Summary {
+            return Ok(());
+        }
         let summary = self.feeds.summary.as_ref().and_then(Feed::last);
         let node = summary.map(|reading| &reading.values.node.figures);
         let time_ms = node.and_then(|figures| figures.time_ms(Group::Memory));
-        let off = time_ms.and_then(|time_ms| {
-            if time_ms > now_ms.saturating_add(merge::FUTURE_TOLERANCE_MS) {
-                Some("ahead of")
-            } else if now_ms.saturating_sub(time_ms) > Group::Memory.max_age_ms() {
-                Some("behind")
-            } else {
-                None
-            }
-        });
-        if self.clock_off == off {
-            return;
-        }
-        self.clock_off = off;
-        let (Some(side), Some(time_ms)) = (off, time_ms) else {
-            self.setup.readiness.clear(CLOCK_NOTE);
-            return;
-        };
-        let seconds = now_ms.abs_diff(time_ms) / 1_000;
-        let reason = format!(
-            "kubelet's newest measurement is {seconds} s {side} this node's clock and is not \
-             shown: check both clocks and the kubelet's log"
-        );
-        tracing::warn!(reason, "kubelet measures at another time");
-        self.setup
-            .readiness
-            .note(CLOCK_NOTE, Note::Degraded(reason));
+        self.kubelet_clock.check(time_ms, self.line.unix_ms())
     }
 
     /// Says when some of what the kubelet lists is left out.
