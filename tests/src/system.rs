@@ -21,7 +21,7 @@ use crate::pki::Pki;
 use crate::proc::Proc;
 
 pub use host::HostFiles;
-pub use recording::{FIRST_TICK_MS, Recording, TRACE_START_MS, TRACE_TICKS, ticks};
+pub use recording::{FIRST_TICK_MS, Recording, TRACE_START_MS, TRACE_TICKS, at, ticks};
 
 /// How far past a tick the clocks are stepped: later than any node's phase.
 const PAST_PHASE_MS: u64 = 500;
@@ -51,6 +51,15 @@ pub struct Options {
 }
 
 impl Options {
+    /// One node of the carried recording, with a driven clock.
+    #[must_use]
+    pub fn one_node() -> Self {
+        Self {
+            nodes: vec!["node1".to_owned()],
+            ..Self::default()
+        }
+    }
+
     /// All nodes of a recording, with a driven clock.
     #[must_use]
     pub fn replaying(recording: Recording) -> Self {

@@ -14,22 +14,17 @@ use cairn_proto::v1::{self, agent_frame::Kind, aggregator_frame::Kind as Answer}
 use serde_json::{Value, json};
 use testkit::deadline::Deadline;
 use testkit::raw::RawAgent;
-use testkit::system::{FIRST_TICK_MS, Options, System};
+use testkit::system::{Options, System, at};
 use tonic::Code;
 
 const SOON: Duration = Duration::from_secs(10);
 
 const HOUR_MS: u64 = 3_600_000;
 
-fn at(k: u64) -> u64 {
-    FIRST_TICK_MS + k * 10_000
-}
-
 fn one_node(kubelet_ahead_ms: i64) -> System {
     let options = Options {
-        nodes: vec!["node1".to_owned()],
         kubelet_ahead_ms,
-        ..Options::default()
+        ..Options::one_node()
     };
     System::start(options).unwrap()
 }

@@ -11,21 +11,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testkit::deadline::Deadline;
 use testkit::rfc3339;
-use testkit::system::{FIRST_TICK_MS, Options, System};
+use testkit::system::{Options, System, at};
 
 const SOON: Duration = Duration::from_secs(10);
 
 const MIB: u64 = 1024 * 1024;
 
-fn at(k: u64) -> u64 {
-    FIRST_TICK_MS + k * 10_000
-}
-
 fn one_node() -> System {
-    let options = Options {
-        nodes: vec!["node1".to_owned()],
-        ..Options::default()
-    };
+    let options = Options::one_node();
     let system = System::start(options).unwrap();
     system.tick(at(0)).unwrap();
     system

@@ -67,10 +67,7 @@ fn rows_and_keyframes_stay_within_their_budgets() {
 
 #[test]
 fn the_processes_own_metrics_stay_within_their_budgets() {
-    let options = system::Options {
-        nodes: vec!["node1".to_owned()],
-        ..Default::default()
-    };
+    let options = system::Options::one_node();
     let system = System::start(options).unwrap();
     for tick_ms in ticks().take(TICKS) {
         system.tick(tick_ms).unwrap();

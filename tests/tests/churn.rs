@@ -58,10 +58,9 @@ struct Churn {
 impl Churn {
     fn start() -> Self {
         let system = System::start(Options {
-            nodes: vec!["node1".to_owned()],
             interval: "1s".to_owned(),
             extra_agent_args: vec!["--log".to_owned(), "warn".to_owned()],
-            ..Options::default()
+            ..Options::one_node()
         });
         Self {
             system: system.unwrap(),

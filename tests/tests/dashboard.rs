@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use testkit::dashboard::{Card, Heapster, How, Metric, Point, Sidecar, aggregate, cards};
 use testkit::deadline::Deadline;
-use testkit::system::{FIRST_TICK_MS, Options, System};
+use testkit::system::{Options, System, at};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -19,10 +19,6 @@ const NOBODY: &str = "no-such-pod";
 
 /// A pod that crashes again and again: between its containers' lives it has nothing to tell.
 const CRASHER: &str = "crasher";
-
-fn at(k: u64) -> u64 {
-    FIRST_TICK_MS + k * 10_000
-}
 
 /// The second of a tick, as a point has it.
 fn x(k: u64) -> i64 {
@@ -312,10 +308,7 @@ fn charts_wait_for_five_minutes_and_come_back_whole_after_a_restart() {
 /// Guarantees: the newest fifteen minutes are drawn, one bar a minute.
 #[test]
 fn a_full_window_is_drawn_as_fifteen_minutes() {
-    let options = Options {
-        nodes: vec!["node1".to_owned()],
-        ..Options::default()
-    };
+    let options = Options::one_node();
     let system = System::start(options).unwrap();
     for k in 0..95 {
         system.tick(at(k)).unwrap();

@@ -11,19 +11,12 @@ use std::time::Duration;
 use serde_json::Value;
 use testkit::deadline::Deadline;
 use testkit::rfc3339;
-use testkit::system::{FIRST_TICK_MS, Options, System};
+use testkit::system::{Options, System, at};
 
 const SOON: Duration = Duration::from_secs(10);
 
-fn at(k: u64) -> u64 {
-    FIRST_TICK_MS + k * 10_000
-}
-
 fn one_node() -> System {
-    let options = Options {
-        nodes: vec!["node1".to_owned()],
-        ..Options::default()
-    };
+    let options = Options::one_node();
     let system = System::start(options).unwrap();
     system.tick(at(0)).unwrap();
     system.tick(at(1)).unwrap();
@@ -231,10 +224,7 @@ fn cpu_comes_from_the_summary_when_the_resource_endpoint_is_silent() {
 /// Guarantees: the host's figures arrive, and the refusal is explained.
 #[test]
 fn without_a_kubelet_the_host_is_reported() {
-    let options = Options {
-        nodes: vec!["node1".to_owned()],
-        ..Options::default()
-    };
+    let options = Options::one_node();
     let mut system = System::start(options).unwrap();
     let mut args = system.agent_args(0).unwrap();
     let at_flag = args.iter().position(|a| a == "--kubelet").unwrap();

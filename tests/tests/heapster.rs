@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use testkit::system::{FIRST_TICK_MS, Options, System};
+use testkit::system::{Options, System, at};
 
 /// A recorded answer.
 struct Reference {
@@ -127,7 +127,7 @@ fn differences(system: &System, expected: &Reference, path: &str) -> Vec<String>
 fn answers_have_the_shape_of_the_recorded_ones() {
     let system = System::start(Options::default()).unwrap();
     for k in 0..6 {
-        system.tick(FIRST_TICK_MS + k * 10_000).unwrap();
+        system.tick(at(k)).unwrap();
     }
     let pods = system.json("/api/v1/model/namespaces/shop/pods/").unwrap();
     let first = pods[0].as_str().unwrap();
@@ -210,7 +210,7 @@ const OF_OBJECTS: [&str; 7] = [
 fn each_kind_of_thing_has_the_metrics_that_the_recorded_one_has() {
     let system = System::start(Options::default()).unwrap();
     for k in 0..6 {
-        system.tick(FIRST_TICK_MS + k * 10_000).unwrap();
+        system.tick(at(k)).unwrap();
     }
     let pods = system.json("/api/v1/model/namespaces/shop/pods/").unwrap();
     let pod = format!("namespaces/shop/pods/{}", pods[0].as_str().unwrap());
@@ -280,7 +280,7 @@ fn exported(body: &str) -> BTreeMap<String, Vec<String>> {
 fn the_dump_says_of_each_thing_what_the_recorded_one_says() {
     let system = System::start(Options::default()).unwrap();
     for k in 0..6 {
-        system.tick(FIRST_TICK_MS + k * 10_000).unwrap();
+        system.tick(at(k)).unwrap();
     }
     let recorded = reference("metric_export");
     let answer = system.get("/api/v1/metric-export").unwrap();
@@ -352,7 +352,7 @@ fn the_schema_of_the_dump_is_written_as_the_recorded_one() {
 #[test]
 fn a_time_that_is_none_is_refused_as_the_recorded_answer_begins() {
     let system = System::start(Options::default()).unwrap();
-    system.tick(FIRST_TICK_MS).unwrap();
+    system.tick(at(0)).unwrap();
     let expected = reference("bad_start");
     let path = "/api/v1/model/nodes/node1/metrics/memory/usage?start=bad";
     let found = system.get(path).unwrap();

@@ -18,7 +18,7 @@ use testkit::deadline::Deadline;
 use testkit::hostile_names::{acting, all};
 use testkit::raw::RawAgent;
 use testkit::rfc3339;
-use testkit::system::{FIRST_TICK_MS, Options, System};
+use testkit::system::{Options, System, at};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -39,10 +39,6 @@ const OUTPUTS: [&str; 14] = [
     "/apis/metrics/v1alpha1/pods",
     "/apis/metrics/v1alpha1/nodes",
 ];
-
-fn at(k: u64) -> u64 {
-    FIRST_TICK_MS + k * 10_000
-}
 
 fn metric(process: Option<&testkit::proc::Proc>, name: &str) -> f64 {
     System::metric(process.unwrap(), name, "").unwrap()

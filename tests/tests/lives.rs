@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use testkit::deadline::Deadline;
-use testkit::system::{FIRST_TICK_MS, Options, System};
+use testkit::system::{Options, System, at};
 
 /// Within which every end and every return must have come about.
 const FIVE_SECONDS: Duration = Duration::from_secs(5);
@@ -24,10 +24,6 @@ fn started(ticks: u64) -> System {
         system.tick(at(k)).unwrap();
     }
     system
-}
-
-fn at(k: u64) -> u64 {
-    FIRST_TICK_MS + k * 10_000
 }
 
 fn timestamps(system: &System, path: &str) -> Vec<String> {
@@ -230,11 +226,7 @@ fn an_agent_that_reports_another_nodes_name_is_refused() {
 /// other; every tick is there; when the aggregator is started anew the agent streams again.
 #[test]
 fn two_addresses_of_one_aggregator_share_one_session() {
-    let mut system = System::start(Options {
-        nodes: vec!["node1".to_owned()],
-        ..Options::default()
-    })
-    .unwrap();
+    let mut system = System::start(Options::one_node()).unwrap();
     system.nodes[0].agent = None;
     let grpc = system.aggregator().unwrap().addr("grpc").unwrap();
     let mut args = system.agent_args(0).unwrap();

@@ -87,11 +87,7 @@ fn an_unreadable_file_is_named_with_the_reason() {
 
 #[test]
 fn a_missing_ca_of_the_agent_is_named() {
-    let system = System::start(Options {
-        nodes: vec!["node1".to_owned()],
-        ..Options::default()
-    })
-    .unwrap();
+    let system = System::start(Options::one_node()).unwrap();
     let args = system.agent_args(0).unwrap();
     for file in ["ingest-ca.pem", "kubelet-node1/node1-kubelet-ca.pem"] {
         let good = system.path(file).display().to_string();
@@ -137,11 +133,7 @@ fn a_taken_port_is_named_and_is_no_configuration_error() {
 /// helps, in its log and in `/readyz?verbose`; and goes on sampling the host.
 #[test]
 fn a_certificate_of_another_name_is_explained() {
-    let mut system = System::start(Options {
-        nodes: vec!["node1".to_owned()],
-        ..Options::default()
-    })
-    .unwrap();
+    let mut system = System::start(Options::one_node()).unwrap();
     let mut args = system.agent_args(0).unwrap();
     args.extend(["--kubelet-server-name", "node9"].map(str::to_owned));
     args.extend(["--clock".to_owned(), "driven=1795332326328".to_owned()]);
@@ -176,11 +168,7 @@ fn a_certificate_of_another_name_is_explained() {
 /// flag helps; nothing is sent.
 #[test]
 fn an_aggregators_certificate_of_another_name_is_explained() {
-    let mut system = System::start(Options {
-        nodes: vec!["node1".to_owned()],
-        ..Options::default()
-    })
-    .unwrap();
+    let mut system = System::start(Options::one_node()).unwrap();
     let mut args = system.agent_args(0).unwrap();
     args.extend(["--aggregator-server-name", "elsewhere.example"].map(str::to_owned));
     args.extend(["--clock", "driven=1795332326328"].map(str::to_owned));
@@ -207,11 +195,7 @@ fn an_aggregators_certificate_of_another_name_is_explained() {
 /// Guarantees: both sides say so in one line with what to do; the agent keeps sampling.
 #[test]
 fn a_refused_token_is_explained_on_both_sides() {
-    let mut system = System::start(Options {
-        nodes: vec!["node1".to_owned()],
-        ..Options::default()
-    })
-    .unwrap();
+    let mut system = System::start(Options::one_node()).unwrap();
     std::fs::write(system.path("node1.token"), "another").unwrap();
     system.nodes[0].agent = None;
     system.start_agent(0).unwrap();

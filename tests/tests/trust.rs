@@ -12,11 +12,7 @@ use testkit::system::{FIRST_TICK_MS, Options, System, TRACE_START_MS};
 /// A kubelet with its own certificate, and what an agent that reads it shows after one tick:
 /// memory of the node, or why there is none.
 fn seen(pki: &Pki, validity: Validity, trust: &dyn Fn(&str) -> Vec<String>) -> (bool, String, f64) {
-    let mut system = System::start(Options {
-        nodes: vec!["node1".to_owned()],
-        ..Options::default()
-    })
-    .unwrap();
+    let mut system = System::start(Options::one_node()).unwrap();
     let leaf = pki.kubelet_default("node1", validity).unwrap();
     let clock = format!("driven={TRACE_START_MS}");
     let (cert, key) = (leaf.cert_pem.display(), leaf.key_pem.display());

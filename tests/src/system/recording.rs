@@ -10,6 +10,12 @@ pub const TRACE_START_MS: u64 = 1_795_332_326_328;
 /// The first tick of a 10 s grid at which the carried recording's first frame is known, Unix ms.
 pub const FIRST_TICK_MS: u64 = 1_795_332_330_000;
 
+/// The tick so many after the first one of a 10 s grid, Unix ms.
+#[must_use]
+pub fn at(k: u64) -> u64 {
+    FIRST_TICK_MS + k * INTERVAL_MS
+}
+
 /// Ticks of the carried recording.
 pub const TRACE_TICKS: u64 = 30;
 
