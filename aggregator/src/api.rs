@@ -186,7 +186,7 @@ impl Large {
         readings
             .iter()
             .find_map(|reading| match reading.as_slice() {
-                ["api", "v1", "metric-export" | "metric-export-schema"] => Some(Large::Export),
+                ["api", "v1", "metric-export" | "metric-export-schema", ..] => Some(Large::Export),
                 ["api", "v1", "model", ..] => Some(Large::Model),
                 ["api", "v1", "dashboard", ..] => Some(Large::Scraper),
                 ["api", "cairn", "v1", "values"] => Some(Large::Values),

@@ -62,14 +62,20 @@ impl Running {
 
     /// The answer to who asks for this host, as it travels.
     fn of_host(&self, host: &str) -> String {
+        self.of_target("/api/v1/model/nodes/", &[host])
+    }
+
+    /// The answer to a request line and its hosts, as it travels.
+    fn of_target(&self, target: &str, hosts: &[&str]) -> String {
         let mut stream = TcpStream::connect(self.addr()).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(10)))
             .unwrap();
-        let head = "GET /api/v1/model/nodes/ HTTP/1.1\r\nConnection: close\r\n";
-        stream
-            .write_all(format!("{head}Host: {host}\r\n\r\n").as_bytes())
-            .unwrap();
+        let mut head = format!("GET {target} HTTP/1.1\r\nConnection: close\r\n");
+        for host in hosts {
+            head.push_str(&format!("Host: {host}\r\n"));
+        }
+        stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text
@@ -171,6 +177,23 @@ fn a_name_is_admitted_by_its_flag_and_others_are_misdirected() {
     let unnamed = Running::start("127.0.0.1:0", &[]);
     let answer = unnamed.of_host("heapster");
     assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+}
+
+#[test]
+fn none_or_two_hosts_are_refused_and_one_within_the_target_counts() {
+    let running = Running::start("127.0.0.1:0", &[]);
+    let nodes = "/api/v1/model/nodes/";
+    let elsewhere = "http://evil.example/api/v1/model/nodes/";
+    for (target, hosts, status) in [
+        (nodes, &["localhost"][..], "200"),
+        (nodes, &[], "400"),
+        (nodes, &["localhost", "evil.example"], "400"),
+        (elsewhere, &["localhost"], "421"),
+    ] {
+        let answer = running.of_target(target, hosts);
+        let is_expected = answer.starts_with(&format!("HTTP/1.1 {status} "));
+        assert!(is_expected, "{target} {hosts:?}: {answer}");
+    }
 }
 
 #[test]

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{StatusCode, header};
+use http::uri::Authority;
+use http::{StatusCode, Version, header};
 
 use super::answer;
 use super::path::Segments;
@@ -39,6 +40,23 @@ impl Gate {
                 .hosts
                 .iter()
                 .any(|allowed| allowed.eq_ignore_ascii_case(name))
+    }
+
+    /// Why a request's `Host` is not served here; `None` when it is. A second one could be what a
+    /// proxy before this listener goes by, and so could the host of a whole URI.
+    fn host_refusal<T>(&self, request: &http::Request<T>) -> Option<(StatusCode, &'static str)> {
+        let told: Vec<_> = request.headers().get_all(header::HOST).iter().collect();
+        // Only HTTP/1.0 may come without one, and no browser speaks it.
+        let is_missing = told.is_empty() && request.version() > Version::HTTP_10;
+        if is_missing || told.len() > 1 {
+            return Some((StatusCode::BAD_REQUEST, NO_HOST));
+        }
+        // What is not even text is no name that was allowed.
+        let told = told.iter().map(|host| host.to_str().unwrap_or_default());
+        let authority = request.uri().authority().map(Authority::as_str);
+        told.chain(authority)
+            .any(|host| !self.admits_host(host))
+            .then_some((StatusCode::MISDIRECTED_REQUEST, OTHER_HOST))
     }
 
     /// Why the path is not served here; `None` when it is.
@@ -79,18 +97,16 @@ const ELSEWHERE: &str = "this listener is not on loopback and serves only /healt
                          and /api/v1/dashboard: reach the rest on a loopback listener (kubectl \
                          port-forward)";
 
+const NO_HOST: &str = "a request must have one Host, and only one: check the client, or the proxy \
+                       that it comes through";
+
+const OTHER_HOST: &str = "this Host is not served here: use an address or localhost, or allow the \
+                          name with --http-host";
+
 /// Lets a request through or says why not.
 pub(super) async fn check(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let host = request
-        .headers()
-        .get(header::HOST)
-        // What is not even text is no name that was allowed.
-        .map(|host| host.to_str().unwrap_or_default())
-        .or_else(|| request.uri().host());
-    // Only HTTP/1.0 may come without one, and no browser speaks it.
-    if host.is_some_and(|host| !gate.admits_host(host)) {
-        let body = "this Host is not served here: use an address or localhost, or allow the name with --http-host";
-        return answer::text(StatusCode::MISDIRECTED_REQUEST, body);
+    if let Some((status, body)) = gate.host_refusal(&request) {
+        return answer::text(status, body);
     }
     if let Some(body) = gate.refusal(request.uri().path()) {
         return answer::text(StatusCode::FORBIDDEN, body);
@@ -142,6 +158,52 @@ mod tests {
             "",
         ] {
             assert!(!gate.admits_host(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn one_host_is_told_and_every_word_of_it_counts() {
+        let gate = off_loopback(false);
+        let (none, other) = (StatusCode::BAD_REQUEST, StatusCode::MISDIRECTED_REQUEST);
+        for (version, uri, hosts, expected) in [
+            (Version::HTTP_11, "/", &["localhost:80"][..], None),
+            (Version::HTTP_11, "http://localhost/", &["localhost"], None),
+            (Version::HTTP_10, "/", &[], None),
+            (Version::HTTP_11, "/", &[], Some(none)),
+            (Version::HTTP_11, "http://localhost/", &[], Some(none)),
+            (Version::HTTP_10, "/", &["localhost"; 2], Some(none)),
+            (Version::HTTP_11, "/", &["localhost", "evil"], Some(none)),
+            (Version::HTTP_11, "/", &["evil", "localhost"], Some(none)),
+            (Version::HTTP_11, "/", &[""], Some(other)),
+            (Version::HTTP_11, "/", &["evil"], Some(other)),
+            (Version::HTTP_10, "/", &["evil"], Some(other)),
+            (
+                Version::HTTP_11,
+                "http://evil/",
+                &["localhost"],
+                Some(other),
+            ),
+            (
+                Version::HTTP_11,
+                "http://localhost/",
+                &["evil"],
+                Some(other),
+            ),
+            (Version::HTTP_10, "http://evil/", &[], Some(other)),
+            (
+                Version::HTTP_11,
+                "http://a@localhost/",
+                &["localhost"],
+                Some(other),
+            ),
+        ] {
+            let mut request = http::Request::builder().version(version).uri(uri);
+            for host in hosts {
+                request = request.header(header::HOST, *host);
+            }
+            let found = gate.host_refusal(&request.body(()).unwrap());
+            let found = found.map(|(status, _)| status);
+            assert_eq!(found, expected, "{version:?} {uri} {hosts:?}");
         }
     }
 

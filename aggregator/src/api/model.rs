@@ -205,8 +205,12 @@ fn shown_name(entity: &Entity) -> &str {
     }
 }
 
-/// What the reference calls the keys of its store, of everything that is there now, sorted.
+/// What the reference calls the keys of its store, of everything that is there now, sorted; none
+/// before the first row.
 fn all_keys(view: &View) -> Vec<String> {
+    if view.is_empty() {
+        return Vec::new();
+    }
     let current = |selector: Selector<'_>| {
         let found = view.entities(&selector);
         found.into_iter().filter(|entity| view.is_current(entity))

@@ -40,12 +40,6 @@ impl<'a> Moment<'a> {
         }
     }
 
-    /// True when no node has delivered a row.
-    pub(super) fn is_before_the_first(&self) -> bool {
-        let mut nodes = self.view.nodes().iter();
-        nodes.all(|node| node.newest_tick_ms.is_none())
-    }
-
     /// What is there at this moment.
     fn present(&self, selector: &Selector<'_>) -> Vec<Entity> {
         let mut found = self.view.entities(selector);

@@ -123,6 +123,9 @@ pub(super) async fn ask_of(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
+    if headers.iter().all(|(name, _)| *name != "host") {
+        request = request.header("host", "localhost");
+    }
     let request = request.body(Body::empty()).unwrap();
     let response = router(api, gate()).call(request).await.unwrap();
     let status = response.status();
@@ -317,7 +320,8 @@ async fn an_answer_without_room_is_refused_and_counted_until_another_is_sent() {
     api.room = Room::of(500);
     let ask = || {
         let path = "/api/v1/model/nodes/node1/metrics/memory/usage";
-        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let request = Request::builder().uri(path).header("host", "localhost");
+        let request = request.body(Body::empty()).unwrap();
         router(api.clone(), gate()).call(request)
     };
     // Nobody reads it yet.

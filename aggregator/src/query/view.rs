@@ -73,6 +73,12 @@ impl View {
         &self.nodes
     }
 
+    /// True when no node has a row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.iter().all(|node| node.newest_tick_ms.is_none())
+    }
+
     /// Newest tick of values over several nodes, Unix ms.
     #[must_use]
     pub fn published_ms(&self) -> u64 {

@@ -67,9 +67,12 @@ async fn a_counter_begins_with_the_life_and_a_gauge_with_the_tick() {
 }
 
 #[tokio::test]
-async fn before_the_first_row_there_is_no_batch() {
+async fn before_the_first_row_there_is_no_batch_and_no_key() {
     let nothing = with_store(Arc::new(PlainStore::new(1, 0)));
-    assert_eq!(ask(nothing, "/api/v1/metric-export").await, "null\n");
+    let dump = ask(nothing.clone(), "/api/v1/metric-export").await;
+    assert_eq!(dump, "null\n");
+    let keys = ask(nothing, "/api/v1/model/debug/allkeys").await;
+    assert_eq!(keys, "[]");
 }
 
 #[tokio::test]

@@ -99,7 +99,8 @@ async fn paths_that_are_not_clean_redirect_with_their_query() {
         ("/api//v1/model/nodes/?a=b", "/api/v1/model/nodes/?a=b"),
         ("/api/v1/x/../model/./nodes", "/api/v1/model/nodes"),
     ] {
-        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let request = Request::builder().uri(path).header("host", "localhost");
+        let request = request.body(Body::empty()).unwrap();
         let response = router(api(), gate()).call(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::MOVED_PERMANENTLY, "{path}");
         assert_eq!(response.headers()[http::header::LOCATION], to, "{path}");
@@ -119,7 +120,13 @@ async fn known_paths_refuse_other_verbs_and_unknown_ones_do_not_exist() {
             assert_eq!(ask(method.clone(), path, &[]).await, refused, "{path}");
         }
         let unknown = answer(StatusCode::NOT_FOUND, "404: Page Not Found");
-        for path in ["/api/v1/model", "/api/v1/model/", "/api/v1/model/nope"] {
+        for path in [
+            "/api/v1/model",
+            "/api/v1/model/",
+            "/api/v1/model/nope",
+            "/api/v1/metric-export/nope",
+            "/api/v1/metric-export-schema/nope",
+        ] {
             assert_eq!(ask(method.clone(), path, &[]).await, unknown, "{path}");
         }
     }
@@ -156,7 +163,7 @@ async fn the_model_is_compressed_for_who_asks_and_the_rest_is_not() {
         ("/api/cairn/v1/overview", None),
         ("/api/v1/dashboard/nodes/node1/metrics/cpu/usage_rate", None),
     ] {
-        let request = Request::builder().uri(path);
+        let request = Request::builder().uri(path).header("host", "localhost");
         let request = request.header("accept-encoding", "gzip, deflate");
         let request = request.body(Body::empty()).unwrap();
         let response = router(api(), gate()).call(request).await.unwrap();
