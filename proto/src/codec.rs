@@ -4,19 +4,27 @@
 //! differences to an earlier row or as a keyframe; [`chunk`] does the same for a whole block. Both
 //! are pure and hold no state: the caller keeps the row that the next one refers to.
 //!
-//! Each column of a row is preceded by its number and its length in bytes, so a reader skips the
-//! columns of fields that it does not know.
+//! Each payload begins with the number of its codec. Each column is preceded by its number and its
+//! length in bytes, so a reader skips the columns of fields that it does not know.
+//! `proto/WIRE.md` writes down every byte.
 
+mod bits;
 pub mod chunk;
-mod column;
+mod dense;
+mod entities;
+mod plain;
 pub mod row;
 mod varint;
 
 /// The plain codec: every column as presence bits, changed bits and varints of differences.
 pub const PLAIN: u32 = 1;
 
+/// The dense codec: rows list only the columns in which something happened, chunks hold a series'
+/// values together.
+pub const DENSE: u32 = 2;
+
 /// Codecs that this version reads and writes, best first.
-pub const SUPPORTED: &[u32] = &[PLAIN];
+pub const SUPPORTED: &[u32] = &[DENSE, PLAIN];
 
 /// The best codec that both sides know; `None` when they have none in common.
 #[must_use]

@@ -36,6 +36,12 @@ pub const MAX_COLUMNS: usize = 512;
 /// each fit.
 pub const MAX_CELLS: usize = 2_000_000;
 
+/// Cells of one block.
+///
+/// A steady column of a chunk costs two bits an entity and is sixteen cells of it. A block of a node
+/// of 1,000 pods with every field of the catalogue has four million.
+pub const MAX_CHUNK_CELLS: usize = 4 * MAX_CELLS;
+
 /// Bytes of one encoded row. A keyframe of 2,000 pods with 20 fields in the plain codec is 600 KB.
 pub const MAX_ROW_BYTES: usize = 4 * 1024 * 1024;
 

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use cairn_proto::catalogue::{Group, Source, table};
-use cairn_proto::codec::row;
+use cairn_proto::codec::{DENSE, row};
 use cairn_proto::model::{Builder, EntityId, Snapshot, Stamp};
 use cairn_proto::v1::{self, agent_frame::Kind, aggregator_frame::Kind as Answer};
 use serde_json::{Value, json};
@@ -220,7 +220,7 @@ fn row_at(seq: u64, tick: u64) -> Kind {
         seq,
         base_seq: None,
         tick,
-        payload: row::encode(None, &snapshot(tick)),
+        payload: row::keyframe(DENSE, tick, &snapshot(tick)),
     })
 }
 

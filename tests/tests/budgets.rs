@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use cairn_proto::codec::DENSE;
 use testkit::bench::payload::{Payload, measure};
 use testkit::budgets::Budgets;
 use testkit::mix::{Kind, Options};
@@ -35,6 +36,7 @@ fn judge(values: &[(&str, f64)]) {
 #[expect(clippy::unwrap_used, reason = "a test without its rows has failed")]
 fn rows(kind: Kind, pods: usize) -> Payload {
     measure(
+        DENSE,
         Options {
             pods_per_node: Some(pods),
             ..Options::of(kind)

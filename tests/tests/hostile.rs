@@ -7,7 +7,8 @@
 )]
 
 use cairn_proto::catalogue::{Group, Source, table};
-use cairn_proto::codec::{chunk, row};
+use cairn_proto::codec::chunk::{self, RowOf};
+use cairn_proto::codec::{DENSE, PLAIN, row};
 use cairn_proto::limits;
 use cairn_proto::model::{Builder, EntityId, Snapshot, Stamp};
 use cairn_proto::v1::{self, agent_frame::Kind, aggregator_frame::Kind as Answer};
@@ -65,16 +66,16 @@ fn row(seq: u64, tick: u64, payload: Vec<u8>) -> Kind {
 }
 
 fn good_row() -> Kind {
-    row(0, TICK, row::encode(None, &snapshot(1)))
+    row(0, TICK, row::keyframe(DENSE, TICK, &snapshot(1)))
 }
 
 /// Frames after Hello and the definition of the node, and what the status must say.
 type Fault = (&'static str, Vec<Kind>, &'static str);
 
 fn wrong_rows() -> Vec<Fault> {
-    let good = row::encode(None, &snapshot(1));
+    let good = row::keyframe(DENSE, TICK, &snapshot(1));
     let cut = good.split_last().unwrap().1.to_vec();
-    let stranger = row::encode(None, &snapshot(5));
+    let stranger = row::keyframe(DENSE, TICK, &snapshot(5));
     let delta = v1::Row {
         seq: 1,
         base_seq: Some(9),
@@ -309,7 +310,7 @@ async fn a_hostile_name_costs_only_its_own_entity() {
         builder.stamp(EntityId(id), Group::Memory, stamp);
     }
     agent
-        .send(row(0, TICK, row::encode(None, &builder.build())))
+        .send(row(0, TICK, row::keyframe(DENSE, TICK, &builder.build())))
         .await;
     agent.send(Kind::Bye(v1::Bye::default())).await;
     assert!(matches!(agent.receive().await, Ok(Some(Answer::Ack(ack))) if ack.seq == 0));
@@ -346,11 +347,16 @@ async fn a_chunk_from_the_far_future_is_not_kept() {
         .await;
     let snapshot = snapshot(1);
     let far = u64::MAX / 10_000 * 10_000;
-    let payload = chunk::encode([(0, TICK, &snapshot), (1, far, &snapshot)].into_iter());
+    let row_of = |offset, tick| RowOf {
+        offset,
+        tick,
+        snapshot: &snapshot,
+    };
+    let payload = chunk::encode(PLAIN, &[row_of(0, TICK), row_of(1, far)]);
     let chunk = v1::Chunk {
         run: want.run,
         block: 0,
-        codec: 1,
+        codec: PLAIN,
         payload,
     };
     agent.send(Kind::Chunk(chunk)).await;

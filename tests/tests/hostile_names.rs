@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use cairn_proto::catalogue::{Group, Source, table};
-use cairn_proto::codec::row;
+use cairn_proto::codec::{DENSE, row};
 use cairn_proto::model::{Builder, EntityId, Snapshot, Stamp};
 use cairn_proto::v1::{self, agent_frame::Kind, aggregator_frame::Kind as Answer};
 use serde_json::{Value, json};
@@ -281,7 +281,7 @@ async fn hostile_names_of_an_agent_act_in_no_output() {
         seq: 0,
         base_seq: None,
         tick: at(0),
-        payload: row::encode(None, &used_by_all(ids)),
+        payload: row::keyframe(DENSE, at(0), &used_by_all(ids)),
     };
     agent.send(Kind::Row(row)).await;
     let applied = Deadline::after(SOON).poll(|| {

@@ -51,6 +51,7 @@ pub(super) struct Session {
     _link: Link,
     instance: String,
     run: Run,
+    row_codec: u32,
     // None: the aggregator reads no chunk that this agent writes.
     chunk_codec: Option<u32>,
     head: watch::Receiver<Head>,

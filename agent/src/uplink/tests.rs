@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_proto::catalogue::table;
-use cairn_proto::codec::{chunk, row};
+use cairn_proto::codec::chunk;
+use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::model::{Builder, EntityDef, EntityId, EntityKind, Run, Snapshot};
 use cairn_proto::v1::agent_frame::Kind;
 use cairn_proto::v1::aggregator_frame::Kind as Answer;
@@ -47,6 +48,10 @@ pub(super) fn setup() -> Setup {
         readiness: Readiness::new(),
         metrics: Metrics::new(&mut Registry::default()).uplink,
     }
+}
+
+fn timed(tick_ms: u64, snapshot: &Snapshot) -> Timed<'_> {
+    Timed { tick_ms, snapshot }
 }
 
 fn snapshot(value: u64) -> Snapshot {
@@ -129,14 +134,17 @@ async fn hello_then_a_keyframe_of_the_newest_row_then_differences() {
             panic!("a row")
         };
         assert_eq!((first.seq, first.base_seq, first.tick), (2, None, 20_000));
-        let first = row::decode(None, &first.payload).unwrap();
+        let first = row::decode(None, first.tick, &first.payload).unwrap();
         assert_eq!(first, snapshot(20));
         sample(&setup.ring, 1, &def);
         let Kind::Row(second) = fake.next().await else {
             panic!("no second Define")
         };
         assert_eq!((second.seq, second.base_seq), (3, Some(2)));
-        assert_eq!(row::decode(Some(&first), &second.payload), Ok(snapshot(30)));
+        assert_eq!(
+            row::decode(Some(timed(20_000, &first)), 30_000, &second.payload),
+            Ok(snapshot(30))
+        );
         // A changed definition is sent again before its use.
         let changed = Arc::new(EntityDef {
             runtime_id: "containerd://x".into(),
@@ -199,8 +207,11 @@ async fn of_more_than_two_waiting_rows_the_oldest_are_passed_over() {
         sample(&setup.ring, 5, &def);
         let second = next_row(&mut fake).await;
         assert_eq!((first.seq, second.seq, second.base_seq), (0, 4, Some(0)));
-        let base = row::decode(None, &first.payload).unwrap();
-        assert_eq!(row::decode(Some(&base), &second.payload), Ok(snapshot(40)));
+        let base = row::decode(None, first.tick, &first.payload).unwrap();
+        assert_eq!(
+            row::decode(Some(timed(first.tick, &base)), second.tick, &second.payload),
+            Ok(snapshot(40))
+        );
         assert_eq!(next_row(&mut fake).await.seq, 5);
         fake.refuse(Status::invalid_argument("enough")).await;
     })

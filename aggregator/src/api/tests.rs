@@ -7,7 +7,7 @@ pub(super) mod window;
 
 use axum::body::Body;
 use cairn_proto::catalogue::{Group, Source, table};
-use cairn_proto::codec::row;
+use cairn_proto::codec::{DENSE, row};
 use cairn_proto::model::{Builder, EntityDef, EntityId, EntityKind, Run, Stamp};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
@@ -69,7 +69,7 @@ pub(super) fn api() -> Api {
             builder.value(EntityId(id), table::NETWORK_RX, n * 25);
             builder.stamp(EntityId(id), Group::Network, stamp);
         }
-        let payload = row::encode(None, &builder.build());
+        let payload = row::keyframe(DENSE, tick_ms, &builder.build());
         let (sent_ms, now_ms) = (tick_ms, tick_ms);
         let row = WireRow {
             seq: n,

@@ -5,7 +5,8 @@ mod listing;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cairn_proto::codec::{chunk, row};
+use cairn_proto::codec::chunk;
+use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::limits;
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run, Snapshot};
 
@@ -55,7 +56,15 @@ struct Open {
     number: u64,
     run: Run,
     interval_ms: u64,
-    last: Option<(u64, Arc<Snapshot>)>,
+    last: Option<Last>,
+}
+
+/// The row that a session sent last.
+#[derive(Clone, Debug)]
+struct Last {
+    seq: u64,
+    tick_ms: u64,
+    snapshot: Arc<Snapshot>,
 }
 
 impl Node {
@@ -151,10 +160,10 @@ impl Node {
         let seq = row.seq;
         let open = self.session.as_ref().ok_or(Error::Fenced)?;
         let (interval_ms, last) = (open.interval_ms, open.last.clone());
-        let last_seq = last.as_ref().map(|(seq, _)| *seq);
+        let last_seq = last.as_ref().map(|last| last.seq);
         let base = match row.base_seq {
             None => None,
-            Some(base) if Some(base) == last_seq => last.map(|(_, snapshot)| snapshot),
+            Some(base) if Some(base) == last_seq => last.as_ref(),
             Some(base) => {
                 return Err(Error::Base {
                     seq,
@@ -166,7 +175,11 @@ impl Node {
         if !row.tick_ms.is_multiple_of(interval_ms.max(1)) || last_seq.is_some_and(|l| seq <= l) {
             return Err(Error::Tick { seq });
         }
-        let snapshot = row::decode(base.as_deref(), row.payload)
+        let base = base.map(|last| Timed {
+            tick_ms: last.tick_ms,
+            snapshot: &last.snapshot,
+        });
+        let snapshot = row::decode(base, row.tick_ms, row.payload)
             .map_err(|source| Error::Decode { seq, source })?;
         let run = self.current()?;
         check_defined(run, seq, &snapshot)?;
@@ -178,7 +191,11 @@ impl Node {
             None => self.insert(seq, row.tick_ms, Arc::clone(&snapshot), keep),
         };
         if let Some(open) = self.session.as_mut() {
-            open.last = Some((seq, snapshot));
+            open.last = Some(Last {
+                seq,
+                tick_ms: row.tick_ms,
+                snapshot,
+            });
         }
         if !matches!(applied, Applied::TooOld | Applied::TooNew) {
             self.arrived_ms = row.now_ms;
@@ -376,7 +393,7 @@ impl Node {
             self.runs.retain(|r| !r.rows.is_empty() || is_live(&r.run));
             for run in &mut self.runs {
                 let last = last.filter(|_| is_live(&run.run));
-                run.sweep(last.map(|(_, snapshot)| &**snapshot));
+                run.sweep(last.map(|last| &*last.snapshot));
             }
         }
     }
@@ -395,7 +412,7 @@ impl Node {
         let names = (names * NAME_BYTES) as u64;
         // It may be one that is not kept, so it counts on its own.
         let last = self.session.as_ref().and_then(|open| open.last.as_ref());
-        let last = last.map_or(0, |(_, snapshot)| snapshot.bytes() as u64);
+        let last = last.map_or(0, |last| last.snapshot.bytes() as u64);
         Size {
             nodes: 1,
             bytes: self.size.bytes + names + last,

@@ -3,7 +3,9 @@
 mod names;
 
 use cairn_proto::catalogue::{Group, Source, table};
-use cairn_proto::codec::{chunk, row};
+use cairn_proto::codec::chunk::{self, RowOf};
+use cairn_proto::codec::row::{self, Timed};
+use cairn_proto::codec::{DENSE, PLAIN};
 use cairn_proto::model::{Builder, EntityDef, EntityId, EntityKind, Run, Snapshot, Stamp};
 
 use super::*;
@@ -82,6 +84,14 @@ fn snapshot(entities: &[(u32, u64)], time_ms: u64) -> Snapshot {
     builder.build()
 }
 
+fn row_of(offset: u64, tick: u64, snapshot: &Snapshot) -> RowOf<'_> {
+    RowOf {
+        offset,
+        tick,
+        snapshot,
+    }
+}
+
 /// Appends a keyframe in which each entity has a value.
 fn append(
     store: &PlainStore,
@@ -90,7 +100,7 @@ fn append(
     tick_ms: u64,
     entities: &[(u32, u64)],
 ) -> Result<Applied, Error> {
-    let payload = row::encode(None, &snapshot(entities, tick_ms));
+    let payload = row::keyframe(DENSE, tick_ms, &snapshot(entities, tick_ms));
     let row = WireRow {
         seq,
         base_seq: None,
@@ -159,7 +169,8 @@ fn deltas_refer_to_the_last_row_of_the_session() {
     let session = open(&store, 1);
     let (a, b) = (snapshot(&[(1, 5)], T0), snapshot(&[(1, 9)], T0 + 10_000));
     append(&store, &session, 0, T0, &[(1, 5)]).unwrap();
-    let payload = row::encode(Some(&a), &b);
+    let at = |tick_ms, snapshot| Timed { tick_ms, snapshot };
+    let payload = row::encode(DENSE, Some(at(T0, &a)), at(T0 + 10_000, &b));
     let row = WireRow {
         seq: 1,
         base_seq: Some(0),
@@ -224,7 +235,7 @@ fn an_absurd_tick_is_not_kept() {
     let store = PlainStore::new(WINDOW, 0);
     let session = open(&store, 1);
     let send = |seq, tick_ms, now_ms| {
-        let payload = row::encode(None, &snapshot(&[(1, 5)], tick_ms));
+        let payload = row::keyframe(DENSE, tick_ms, &snapshot(&[(1, 5)], tick_ms));
         let row = WireRow {
             seq,
             base_seq: None,
@@ -247,7 +258,7 @@ fn a_node_with_another_clock_keeps_its_ticks() {
     let hour = 3_600_000;
     for n in 0..3 {
         let tick_ms = T0 + hour + n * 10_000;
-        let payload = row::encode(None, &snapshot(&[(1, n)], tick_ms));
+        let payload = row::keyframe(DENSE, tick_ms, &snapshot(&[(1, n)], tick_ms));
         let now_ms = T0 + n * 10_000;
         let row = WireRow {
             seq: n,
@@ -274,9 +285,9 @@ fn a_chunk_fills_what_is_missing_and_doubles_nothing() {
     let tick = |n: u64| T0 + (16 + n) * 10_000;
     let all = (0u64..)
         .zip(&rows)
-        .map(|(n, s)| (n, tick(n), s))
+        .map(|(n, s)| row_of(n, tick(n), s))
         .collect::<Vec<_>>();
-    let payload = chunk::encode(all.into_iter());
+    let payload = chunk::encode(DENSE, &all);
     assert_eq!(store.take(&session, 1, &payload, T0 + 320_000), Ok(15));
     assert_eq!(store.take(&session, 1, &payload, T0 + 320_000), Ok(0));
     assert_eq!(store.missing(&session, 0..2), [0]);
@@ -347,7 +358,7 @@ fn a_chunk_with_an_absurd_tick_is_not_kept() {
     let session = open(&store, 1);
     let snapshot = snapshot(&[(1, 1)], T0);
     let tick = u64::MAX / 10_000 * 10_000;
-    let payload = chunk::encode([(0, tick, &snapshot)].into_iter());
+    let payload = chunk::encode(PLAIN, &[row_of(0, tick, &snapshot)]);
     assert_eq!(store.take(&session, 0, &payload, T0), Ok(0));
     assert_eq!(store.size().rows, 0);
 }
@@ -356,8 +367,8 @@ fn a_chunk_with_an_absurd_tick_is_not_kept() {
 fn rows_of_a_clock_that_was_ahead_go_when_it_is_corrected() {
     let store = PlainStore::new(WINDOW, 0);
     let ahead = open_node(&store, "node1", T0 + 7_200_000);
-    let payload = row::encode(None, &snapshot(&[(1, 1)], T0));
     let tick_ms = T0 + 7_200_000;
+    let payload = row::keyframe(DENSE, tick_ms, &snapshot(&[(1, 1)], T0));
     let row = WireRow {
         seq: 0,
         base_seq: None,
@@ -389,7 +400,7 @@ fn a_node_far_behind_keeps_its_window_when_it_reconnects() {
     store
         .define(&session, def(1, EntityKind::Node, None, "node1"))
         .unwrap();
-    let payload = row::encode(None, &snapshot(&[(1, 1)], T0));
+    let payload = row::keyframe(DENSE, behind(T0), &snapshot(&[(1, 1)], T0));
     let row = WireRow {
         seq: 0,
         base_seq: None,

@@ -5,7 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use cairn_aggregator::store::{Applied, Door, Opening, PlainStore, Session, WireRow};
 use cairn_proto::catalogue::table::{self, Storage};
 use cairn_proto::catalogue::{EntityKind, FieldId, Group, Source};
-use cairn_proto::codec::{chunk, row};
+use cairn_proto::codec::DENSE;
+use cairn_proto::codec::chunk::{self, RowOf};
+use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::model::{Builder, EntityDef, EntityId, Run, Snapshot, Stamp};
 
@@ -26,11 +28,21 @@ const STEP_MS: u64 = 11 * 3_600_000;
 /// Rows that the agent keeps.
 const RING_ROWS: usize = 106;
 
+#[derive(Clone)]
 struct Row {
     seq: u64,
     tick_ms: u64,
     snapshot: Snapshot,
     defs: Vec<EntityDef>,
+}
+
+impl Row {
+    fn timed(&self) -> Timed<'_> {
+        Timed {
+            tick_ms: self.tick_ms,
+            snapshot: &self.snapshot,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -49,7 +61,7 @@ pub(crate) struct Agent {
     next_seq: u64,
     ring: VecDeque<Row>,
     session: Option<Session>,
-    last: Option<(u64, Snapshot)>,
+    last: Option<Row>,
     defined: HashMap<EntityId, EntityDef>,
 }
 
@@ -187,9 +199,13 @@ impl Agent {
             let of_block = || rows.iter().filter(|row| seqs.contains(&row.seq));
             of_block().for_each(|row| self.define(store, row));
             let all: Vec<_> = of_block()
-                .map(|row| (row.seq % BLOCK_ROWS, row.tick_ms, &row.snapshot))
+                .map(|row| RowOf {
+                    offset: row.seq % BLOCK_ROWS,
+                    tick: row.tick_ms,
+                    snapshot: &row.snapshot,
+                })
                 .collect();
-            let payload = chunk::encode(all.into_iter());
+            let payload = chunk::encode(DENSE, &all);
             store.take(&session, block, &payload, now_ms).unwrap();
             self.ring.extend(rows);
         }
@@ -218,10 +234,11 @@ impl Agent {
         self.defined
             .retain(|id, _| row.snapshot.position(*id).is_some());
         let base = self.last.as_ref();
-        let payload = row::encode(base.map(|(_, snapshot)| snapshot), &row.snapshot);
+        let timed = base.map(|base| base.timed());
+        let payload = row::encode(DENSE, timed, row.timed());
         let wire = WireRow {
             seq: row.seq,
-            base_seq: base.map(|(seq, _)| *seq),
+            base_seq: base.map(|base| base.seq),
             tick_ms: row.tick_ms,
             payload: &payload,
             sent_ms: now_ms - self.back_ms,
@@ -235,7 +252,7 @@ impl Agent {
             row.seq,
             self.name
         );
-        self.last = Some((row.seq, row.snapshot.clone()));
+        self.last = Some(row.clone());
     }
 }
 

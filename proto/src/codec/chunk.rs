@@ -1,21 +1,27 @@
-//! One block: its rows, the first one a keyframe, each other one as differences to the one before.
-//!
-//! ```text
-//! chunk := codec:varint  rows:varint  (offset:varint  tick:varint  length:varint  row)*
-//! ```
-//!
-//! `offset` is the row's seq minus the block's first seq. Decodable alone, with the run's
-//! dictionary of entities.
+//! The rows of one block as the payload of a `Chunk` frame.
 
-use super::varint::{Reader, put};
-use super::{Error, PLAIN, row};
+use super::varint::Reader;
+use super::{DENSE, Error, PLAIN, dense, plain};
 use crate::limits;
 use crate::model::Snapshot;
 
-/// One row of a block.
+pub use super::dense::chunk::{Column, Head, ROWS as MAX_ROWS, Sealed, Series};
+
+/// One row of a block, on its way in.
+#[derive(Clone, Copy, Debug)]
+pub struct RowOf<'a> {
+    /// seq minus the first seq of the block: 0 to 15, of blocks put together up to 63.
+    pub offset: u64,
+    /// Grid time, Unix ms.
+    pub tick: u64,
+    /// The row.
+    pub snapshot: &'a Snapshot,
+}
+
+/// One row of a block, on its way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChunkRow {
-    /// seq minus the block's first seq: 0 to 15.
+    /// seq minus the first seq of the block: 0 to 15, of blocks put together up to 63.
     pub offset: u64,
     /// Grid time, Unix ms.
     pub tick: u64,
@@ -23,64 +29,61 @@ pub struct ChunkRow {
     pub snapshot: Snapshot,
 }
 
-/// Encodes the rows of one block, in rising order of their offset.
+/// Encodes the rows of one block, at least one, in rising order of their offsets and ticks. A codec
+/// that this version does not write gives the plain one.
 #[must_use]
-pub fn encode<'a>(rows: impl ExactSizeIterator<Item = (u64, u64, &'a Snapshot)>) -> Vec<u8> {
-    let mut out = Vec::new();
-    put(&mut out, u64::from(PLAIN));
-    put(&mut out, rows.len() as u64);
-    let mut base = None;
-    for (offset, tick, snapshot) in rows {
-        let payload = row::encode(base, snapshot);
-        put(&mut out, offset);
-        put(&mut out, tick);
-        put(&mut out, payload.len() as u64);
-        out.extend_from_slice(&payload);
-        base = Some(snapshot);
+pub fn encode(codec: u32, rows: &[RowOf<'_>]) -> Vec<u8> {
+    match codec {
+        DENSE => dense::chunk::encode(rows),
+        _ => plain::chunk::encode(rows),
     }
-    out
 }
 
-/// Decodes a chunk.
+/// Decodes a chunk into its rows, in rising order.
+///
+/// Allocation is bounded by [`limits::MAX_CHUNK_CELLS`] and the payload's own length.
 ///
 /// # Errors
 ///
 /// Says what is wrong with the payload.
 pub fn decode(payload: &[u8]) -> Result<Vec<ChunkRow>, Error> {
+    match check_codec(payload)? {
+        DENSE => Ok(Sealed::check(payload.into())?.rows()),
+        _ => plain::chunk::decode(payload),
+    }
+}
+
+/// Takes a chunk as it is to be kept: in the newest codec, whatever it came in.
+///
+/// # Errors
+///
+/// Says what is wrong with the payload.
+pub fn seal(payload: &[u8]) -> Result<Sealed, Error> {
+    match check_codec(payload)? {
+        DENSE => Sealed::check(payload.into()),
+        _ => {
+            let rows = plain::chunk::decode(payload)?;
+            let rows: Vec<RowOf<'_>> = rows
+                .iter()
+                .map(|row| RowOf {
+                    offset: row.offset,
+                    tick: row.tick,
+                    snapshot: &row.snapshot,
+                })
+                .collect();
+            Sealed::check(encode(DENSE, &rows).into())
+        }
+    }
+}
+
+/// The codec of a chunk that this version reads.
+fn check_codec(payload: &[u8]) -> Result<u32, Error> {
     if payload.len() > limits::MAX_ROW_BYTES {
         return Err(Error::Limit("bytes in a chunk"));
     }
-    let mut reader = Reader::new(payload);
-    let codec = reader.varint("the codec number")?;
-    if codec != u64::from(PLAIN) {
-        return Err(Error::Codec(codec));
+    let codec = Reader::new(payload).varint("the codec number")?;
+    match u32::try_from(codec) {
+        Ok(known @ (DENSE | PLAIN)) => Ok(known),
+        _ => Err(Error::Codec(codec)),
     }
-    let count = reader.varint("the number of rows")?;
-    if count > limits::BLOCK_ROWS {
-        return Err(Error::Limit("rows in a chunk"));
-    }
-    let mut rows: Vec<ChunkRow> = Vec::new();
-    // Together they may be as large as one row may be at its largest, however many they are.
-    let mut cells_left = limits::MAX_CELLS;
-    for _ in 0..count {
-        let offset = reader.varint("a row's offset")?;
-        let tick = reader.varint("a row's tick")?;
-        let length = reader.size("a row's length")?;
-        let body = reader.take(length, "a row")?;
-        if offset >= limits::BLOCK_ROWS {
-            return Err(Error::Range("a row's offset"));
-        }
-        let base = rows.last();
-        if base.is_some_and(|b| b.offset >= offset || b.tick >= tick) {
-            return Err(Error::Order("rows"));
-        }
-        let snapshot = row::decode_within(base.map(|b| &b.snapshot), body, &mut cells_left)?;
-        rows.push(ChunkRow {
-            offset,
-            tick,
-            snapshot,
-        });
-    }
-    reader.finish("a chunk")?;
-    Ok(rows)
 }

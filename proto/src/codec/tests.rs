@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::{Error, chunk, row};
+use super::chunk::RowOf;
+use super::row::Timed;
+use super::{DENSE, Error, PLAIN, chunk, row};
 use crate::catalogue::{FieldId, Group, Source};
-use crate::model::{Builder, EntityId, Snapshot, Stamp};
+use crate::model::{Builder, ColumnId, EntityId, Snapshot, Stamp};
 
 fn snapshots() -> impl Strategy<Value = Vec<Snapshot>> {
     let value = prop_oneof![
@@ -48,52 +50,128 @@ fn snapshots() -> impl Strategy<Value = Vec<Snapshot>> {
     })
 }
 
+/// Grid time of the n-th row.
+fn tick(n: usize) -> u64 {
+    1_795_332_330_000 + 10_000 * n as u64
+}
+
+fn timed(n: usize, snapshot: &Snapshot) -> Timed<'_> {
+    let tick_ms = tick(n);
+    Timed { tick_ms, snapshot }
+}
+
+/// In the plain codec, where no time matters.
+fn encode(base: Option<&Snapshot>, snapshot: &Snapshot) -> Vec<u8> {
+    row::encode(PLAIN, base.map(|base| timed(0, base)), timed(1, snapshot))
+}
+
+fn decode(base: Option<&Snapshot>, payload: &[u8]) -> Result<Snapshot, Error> {
+    row::decode(base.map(|base| timed(0, base)), tick(1), payload)
+}
+
+/// As rows of a block, each a few later than the one before.
+fn block<'a>(rows: &'a [Snapshot], gaps: &[u64]) -> Vec<RowOf<'a>> {
+    let mut offset = 0;
+    let mut block = Vec::new();
+    for (snapshot, gap) in rows.iter().zip(gaps.iter().chain(std::iter::repeat(&0))) {
+        if offset < 16 {
+            block.push(RowOf {
+                offset,
+                tick: tick(0) + 10_000 * (offset + gap),
+                snapshot,
+            });
+        }
+        offset += 1 + gap;
+    }
+    block.sort_by_key(|row| row.tick);
+    block.dedup_by_key(|row| row.tick);
+    block
+}
+
 proptest! {
     #[test]
-    fn every_row_comes_back_as_it_was(rows in snapshots()) {
-        let mut base: Option<&Snapshot> = None;
-        for snapshot in &rows {
-            let bytes = row::encode(base, snapshot);
-            prop_assert_eq!(&row::decode(base, &bytes).unwrap(), snapshot);
-            base = Some(snapshot);
+    fn every_row_comes_back_as_it_was(rows in snapshots(), codec in PLAIN..=DENSE) {
+        let mut base: Option<Timed<'_>> = None;
+        for (n, snapshot) in rows.iter().enumerate() {
+            let bytes = row::encode(codec, base, timed(n, snapshot));
+            prop_assert_eq!(&row::decode(base, tick(n), &bytes).unwrap(), snapshot);
+            base = Some(timed(n, snapshot));
         }
     }
 
     #[test]
-    fn every_chunk_comes_back_as_it_was(rows in snapshots()) {
-        let all: Vec<(u64, u64, &Snapshot)> =
-            rows.iter().zip(0u64..).map(|(s, i)| (i, 1000 + i, s)).collect();
-        let bytes = chunk::encode(all.into_iter());
-        let back = chunk::decode(&bytes).unwrap();
+    fn a_column_read_alone_is_that_of_the_whole_row(rows in snapshots(), field in 64u16..100) {
+        let wanted = ColumnId(field);
+        let (mut base, mut alone): (Option<Timed<'_>>, Option<Snapshot>) = (None, None);
+        for (n, snapshot) in rows.iter().enumerate() {
+            let bytes = row::encode(DENSE, base, timed(n, snapshot));
+            let before = alone.as_ref().map(|alone| timed(n - 1, alone));
+            let read = row::decode_only(&[wanted], before, tick(n), &bytes).unwrap();
+            prop_assert_eq!(read.column(wanted), snapshot.column(wanted));
+            prop_assert_eq!(read.entities(), snapshot.entities());
+            (base, alone) = (Some(timed(n, snapshot)), Some(read));
+        }
+    }
+
+    #[test]
+    fn every_chunk_comes_back_as_it_was(
+        rows in snapshots(),
+        gaps in prop::collection::vec(0u64..3, 12),
+        codec in PLAIN..=DENSE,
+    ) {
+        let rows = block(&rows, &gaps);
+        let back = chunk::decode(&chunk::encode(codec, &rows)).unwrap();
+        let sealed = chunk::seal(&chunk::encode(codec, &rows)).unwrap();
+        let samples: usize = rows.iter().map(|row| row.snapshot.sample_count()).sum();
+        prop_assert_eq!(sealed.sample_count(), samples);
+        prop_assert_eq!(&sealed.rows(), &back);
         prop_assert_eq!(back.len(), rows.len());
         for (a, b) in back.iter().zip(&rows) {
-            prop_assert_eq!(&a.snapshot, b);
+            prop_assert_eq!((a.offset, a.tick, &a.snapshot), (b.offset, b.tick, b.snapshot));
         }
     }
 
     #[test]
-    fn a_cut_row_is_an_error(rows in snapshots(), cut in any::<prop::sample::Index>()) {
-        let bytes = row::encode(None, &rows[0]);
-        let cut = cut.index(bytes.len());
-        prop_assert!(row::decode(None, &bytes[..cut]).is_err());
+    fn a_cut_payload_is_an_error(rows in snapshots(), cut in any::<prop::sample::Index>(), codec in PLAIN..=DENSE) {
+        let bytes = row::keyframe(codec, tick(0), &rows[0]);
+        let short = cut.index(bytes.len());
+        prop_assert!(row::decode(None, tick(0), &bytes[..short]).is_err());
+        let bytes = chunk::encode(codec, &block(&rows, &[]));
+        let short = cut.index(bytes.len());
+        prop_assert!(chunk::decode(&bytes[..short]).is_err());
     }
 
     #[test]
     fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        let mut keyframe = vec![1];
-        keyframe.extend_from_slice(&bytes);
-        drop(row::decode(None, &bytes));
-        drop(row::decode(None, &keyframe));
+        drop(row::decode(None, 0, &bytes));
         drop(chunk::decode(&bytes));
-        drop(chunk::decode(&keyframe));
+        for codec in [1, 2] {
+            let mut begun = vec![codec];
+            begun.extend_from_slice(&bytes);
+            drop(row::decode(None, 0, &begun));
+            drop(chunk::decode(&begun));
+        }
     }
 
     #[test]
-    fn a_flipped_bit_never_panics(rows in snapshots(), at in any::<prop::sample::Index>(), bit in 0u8..8) {
-        let mut bytes = row::encode(None, &rows[0]);
-        let at = at.index(bytes.len());
-        bytes[at] ^= 1 << bit;
-        drop(row::decode(None, &bytes));
+    fn a_flipped_bit_never_panics(
+        rows in snapshots(),
+        at in any::<prop::sample::Index>(),
+        bit in 0u8..8,
+        codec in PLAIN..=DENSE,
+    ) {
+        let base = timed(0, &rows[0]);
+        let mut bytes = match rows.get(1) {
+            Some(next) => row::encode(codec, Some(base), timed(1, next)),
+            None => row::keyframe(codec, tick(0), &rows[0]),
+        };
+        let place = at.index(bytes.len());
+        bytes[place] ^= 1 << bit;
+        drop(row::decode(Some(base), tick(1), &bytes));
+        let mut bytes = chunk::encode(codec, &block(&rows, &[]));
+        let place = at.index(bytes.len());
+        bytes[place] ^= 1 << bit;
+        drop(chunk::decode(&bytes));
     }
 }
 
@@ -101,9 +179,9 @@ proptest! {
 fn an_unknown_column_is_skipped_by_its_length() {
     // codec 1, one entity with id 3, two columns: 64 (value 5) and 4000 (three bytes of anything).
     let bytes = [1, 2, 3, 2, 64, 4, 0, 1, 1, 10, 0xa0, 0x1f, 3, 9, 9, 9];
-    let snapshot = row::decode(None, &bytes).unwrap();
+    let snapshot = decode(None, &bytes).unwrap();
     assert_eq!(snapshot.columns().len(), 1);
-    assert_eq!(snapshot.cell(0, crate::model::ColumnId(64)), Some(5));
+    assert_eq!(snapshot.cell(0, ColumnId(64)), Some(5));
 }
 
 #[test]
@@ -114,7 +192,7 @@ fn a_column_in_which_nothing_happens_costs_three_bytes() {
     }
     let snapshot = builder.build();
     // Neither do its entities cost anything: they are those of the row before.
-    assert_eq!(row::encode(Some(&snapshot), &snapshot).len(), 3 + 3);
+    assert_eq!(encode(Some(&snapshot), &snapshot).len(), 3 + 3);
 }
 
 #[test]
@@ -131,14 +209,14 @@ fn a_difference_that_many_share_is_written_once() {
         builder.build()
     });
     let [base, next] = &rows;
-    let bytes = row::encode(Some(base), next);
+    let bytes = encode(Some(base), next);
     // Head of the row and the column, flags, changed and repeated bits, one difference.
     assert_eq!(bytes.len(), 3 + 3 + 1 + 100 + 100 + 1);
-    assert_eq!(row::decode(Some(base), &bytes).as_ref(), Ok(next));
+    assert_eq!(decode(Some(base), &bytes).as_ref(), Ok(next));
     // One that nothing goes before is none.
     let first = [1, 2, 3, 1, 64, 4, 16, 1, 1, 1];
-    let none = row::decode(None, &first).unwrap();
-    assert_eq!(none.cell(0, crate::model::ColumnId(64)), Some(0));
+    let none = decode(None, &first).unwrap();
+    assert_eq!(none.cell(0, ColumnId(64)), Some(0));
 }
 
 #[test]
@@ -146,27 +224,24 @@ fn no_entities_are_told_from_those_of_the_row_before() {
     let mut builder = Builder::default();
     builder.entity(EntityId(3));
     let (one, none) = (builder.build(), Snapshot::default());
-    assert_eq!(row::encode(None, &none), [1, 0, 0]);
+    assert_eq!(encode(None, &none), [1, 0, 0]);
     for (base, snapshot) in [(&one, &one), (&one, &none), (&none, &one), (&none, &none)] {
-        let bytes = row::encode(Some(base), snapshot);
-        assert_eq!(row::decode(Some(base), &bytes).as_ref(), Ok(snapshot));
+        let bytes = encode(Some(base), snapshot);
+        assert_eq!(decode(Some(base), &bytes).as_ref(), Ok(snapshot));
     }
 }
 
 #[test]
 fn flags_that_are_not_known_are_named() {
     assert_eq!(
-        row::decode(None, &[1, 2, 3, 1, 64, 4, 32, 1, 1, 10]),
+        decode(None, &[1, 2, 3, 1, 64, 4, 32, 1, 1, 10]),
         Err(Error::Flags(32))
     );
     // The same entities as in a row that is not there are none.
-    assert_eq!(
-        row::decode(None, &[1, 2, 3, 1, 64, 1, 12]),
-        Err(Error::Empty)
-    );
+    assert_eq!(decode(None, &[1, 2, 3, 1, 64, 1, 12]), Err(Error::Empty));
     // A value for an entity behind the last one.
     assert_eq!(
-        row::decode(None, &[1, 2, 3, 1, 64, 4, 0, 2, 1, 10]),
+        decode(None, &[1, 2, 3, 1, 64, 4, 0, 2, 1, 10]),
         Err(Error::Range("presence bits"))
     );
 }
@@ -183,44 +258,42 @@ fn a_row_that_asks_for_more_cells_than_allowed_is_refused() {
         bytes.push(8);
         bytes.extend(std::iter::repeat_n(0xff, 65_528 / 8));
     }
-    assert_eq!(row::decode(None, &bytes), Err(Error::Limit("cells")));
+    assert_eq!(decode(None, &bytes), Err(Error::Limit("cells")));
 }
 
 #[test]
 fn entities_must_rise_and_columns_too() {
     assert_eq!(
-        row::decode(None, &[1, 3, 3, 0, 0]),
+        decode(None, &[1, 3, 3, 0, 0]),
         Err(Error::Order("entities"))
     );
     let twice = [1, 2, 3, 2, 64, 4, 0, 1, 1, 10, 64, 4, 0, 1, 1, 10];
-    assert_eq!(row::decode(None, &twice), Err(Error::Order("columns")));
+    assert_eq!(decode(None, &twice), Err(Error::Order("columns")));
 }
 
 #[test]
 fn another_codec_is_named() {
-    assert_eq!(row::decode(None, &[9]), Err(Error::Codec(9)));
+    assert_eq!(decode(None, &[9]), Err(Error::Codec(9)));
     assert_eq!(chunk::decode(&[9]), Err(Error::Codec(9)));
 }
 
 #[test]
 fn a_column_without_a_value_is_refused() {
-    assert_eq!(
-        row::decode(None, &[1, 2, 3, 1, 64, 2, 0, 0]),
-        Err(Error::Empty)
-    );
+    assert_eq!(decode(None, &[1, 2, 3, 1, 64, 2, 0, 0]), Err(Error::Empty));
 }
 
 #[test]
 fn the_rows_of_a_chunk_share_one_limit_of_cells() {
     let mut builder = Builder::default();
-    for entity in 1..=30_000 {
-        for field in 64..69 {
+    for entity in 1..=60_000 {
+        for field in 64..74 {
             builder.value(EntityId(entity), FieldId(field), 1);
         }
     }
-    let snapshot = builder.build();
-    let rows = (0..16u64).map(|n| (n, n, &snapshot)).collect::<Vec<_>>();
-    assert!(row::decode(None, &row::encode(None, &snapshot)).is_ok());
-    let chunk = chunk::encode(rows.into_iter());
-    assert_eq!(chunk::decode(&chunk), Err(Error::Limit("cells")));
+    let rows = vec![builder.build(); 16];
+    assert!(decode(None, &encode(None, &rows[0])).is_ok());
+    for codec in [PLAIN, DENSE] {
+        let chunk = chunk::encode(codec, &block(&rows, &[]));
+        assert_eq!(chunk::decode(&chunk), Err(Error::Limit("cells")));
+    }
 }

@@ -71,6 +71,13 @@ impl<'a> Reader<'a> {
         usize::try_from(self.varint(what)?).map_err(|_| Error::Range(what))
     }
 
+    /// The next bytes, as many as there are of so many, without passing over them.
+    pub(super) fn peek(&self, count: usize) -> &'a [u8] {
+        self.rest
+            .get(..count.min(self.rest.len()))
+            .unwrap_or_default()
+    }
+
     pub(super) fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], Error> {
         let (head, rest) = self
             .rest

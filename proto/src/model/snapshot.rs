@@ -5,9 +5,10 @@
 //! about one), so a cell that is not there takes no memory.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{EntityId, Stamp};
-use crate::catalogue::{FieldId, Group, Source};
+use crate::catalogue::{FIRST_FIELD, FieldId, Group, Source};
 
 /// Number of a column in an encoded row.
 ///
@@ -29,6 +30,12 @@ impl ColumnId {
         ColumnId(group as u16 * 4 + 1)
     }
 
+    /// True of the measurement times of any group.
+    #[must_use]
+    pub const fn is_time(self) -> bool {
+        self.0 < FIRST_FIELD && self.0.is_multiple_of(4)
+    }
+
     /// Sources of a group.
     #[must_use]
     pub const fn source(group: Group) -> Self {
@@ -46,8 +53,9 @@ impl ColumnId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     id: ColumnId,
-    // Invariant: rising, as many as values.
-    places: Vec<u32>,
+    // Invariant: rising, as many as values. Shared: the columns of a group are mostly about the same
+    // entities, and those of a row about the same as in the row before.
+    places: Arc<[u32]>,
     values: Vec<u64>,
 }
 
@@ -55,9 +63,47 @@ impl Column {
     /// Takes cells in rising order of their places; `None` when they are not, or when a place has
     /// no value.
     #[must_use]
-    pub fn from_parts(id: ColumnId, places: Vec<u32>, values: Vec<u64>) -> Option<Self> {
+    pub fn from_parts(
+        id: ColumnId,
+        places: impl Into<Arc<[u32]>>,
+        values: Vec<u64>,
+    ) -> Option<Self> {
+        let places = places.into();
         let sound = places.len() == values.len() && places.is_sorted_by(|a, b| a < b);
         sound.then_some(Self { id, places, values })
+    }
+
+    /// A column without a cell.
+    #[must_use]
+    pub fn empty(id: ColumnId) -> Self {
+        Self {
+            id,
+            places: Arc::default(),
+            values: Vec::new(),
+        }
+    }
+
+    /// A column about the same entities.
+    #[must_use]
+    pub fn with_values(&self, values: Vec<u64>) -> Option<Self> {
+        let fits = values.len() == self.values.len();
+        fits.then(|| Self {
+            id: self.id,
+            places: Arc::clone(&self.places),
+            values,
+        })
+    }
+
+    /// The same cells as another column.
+    #[must_use]
+    pub fn renamed(&self, id: ColumnId) -> Self {
+        Self { id, ..self.clone() }
+    }
+
+    /// True when both have the same cells.
+    #[must_use]
+    pub fn has_cells_of(&self, other: &Column) -> bool {
+        self.values == other.values && self.places == other.places
     }
 
     /// Which column.
@@ -82,6 +128,12 @@ impl Column {
     #[must_use]
     pub fn places(&self) -> &[u32] {
         &self.places
+    }
+
+    /// Their values, in the same order.
+    #[must_use]
+    pub fn values(&self) -> &[u64] {
+        &self.values
     }
 
     /// The cells, in rising order of their places.
@@ -172,18 +224,26 @@ impl Snapshot {
     pub fn sample_count(&self) -> usize {
         self.columns
             .iter()
-            .filter(|c| c.id.0 >= crate::catalogue::FIRST_FIELD)
+            .filter(|c| c.id.0 >= FIRST_FIELD)
             .map(Column::len)
             .sum()
     }
 
-    /// Bytes that it takes in memory: its lists, and for each cell a place and a value.
+    /// Bytes that it takes in memory: its lists, for each cell a value, and the places of the cells,
+    /// which neighbouring columns share.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let cells: usize = self.columns.iter().map(Column::len).sum();
-        cells * (size_of::<u32>() + size_of::<u64>())
-            + size_of_val(self.columns.as_slice())
-            + size_of_val(self.entities.as_slice())
+        let mut bytes =
+            size_of_val(self.columns.as_slice()) + size_of_val(self.entities.as_slice());
+        let mut places: Option<&Arc<[u32]>> = None;
+        for column in &self.columns {
+            bytes += size_of_val(column.values.as_slice());
+            if !places.is_some_and(|before| Arc::ptr_eq(before, &column.places)) {
+                bytes += size_of_val(&*column.places);
+            }
+            places = Some(&column.places);
+        }
+        bytes
     }
 }
 
@@ -236,11 +296,8 @@ impl Builder {
         for (id, mut cells) in self.columns {
             // Stable, so that of several values of one cell the later comes last.
             cells.sort_by_key(|(entity, _)| *entity);
-            let mut column = Column {
-                id,
-                places: Vec::with_capacity(cells.len()),
-                values: Vec::with_capacity(cells.len()),
-            };
+            let mut places = Vec::with_capacity(cells.len());
+            let mut values = Vec::with_capacity(cells.len());
             // Both lists rise, so the places are found in one walk.
             let mut place = 0;
             let mut cells = cells.into_iter().peekable();
@@ -252,12 +309,15 @@ impl Builder {
                     place += 1;
                 }
                 if let (Some(value), Ok(place)) = (value, u32::try_from(place)) {
-                    column.places.push(place);
-                    column.values.push(value);
+                    places.push(place);
+                    values.push(value);
                 }
             }
-            if !column.is_empty() {
-                columns.push(column);
+            if !values.is_empty() {
+                let before = columns.last().map(|column: &Column| &column.places);
+                let shared = before.filter(|before| ***before == *places);
+                let places = shared.map_or_else(|| places.into(), Arc::clone);
+                columns.push(Column { id, places, values });
             }
         }
         Snapshot { entities, columns }

@@ -1,9 +1,11 @@
 //! Bytes of encoded rows: codec payload alone, without frame, gRPC and TLS. Pure and deterministic,
 //! so it is a budget too.
 
-use cairn_proto::codec::row;
+use cairn_proto::codec::chunk::{self, RowOf};
+use cairn_proto::codec::row::{self, Timed};
+use cairn_proto::limits::BLOCK_ROWS;
 
-use crate::mix::{Error, Mix, Options};
+use crate::mix::{Error, Mix, Options, Row};
 
 /// What the rows of one node came to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,27 +16,60 @@ pub struct Payload {
     pub samples_per_row: f64,
     /// Of the first row, which refers to none.
     pub keyframe_bytes: usize,
+    /// Of whole blocks, on the average.
+    pub chunk_bytes_per_sample: f64,
 }
 
-/// Encodes a keyframe and so many rows after it of the first node, each one against the one before.
+/// Encodes a keyframe and so many rows after it of the first node, each one against the one before,
+/// and every whole block of them.
 ///
 /// # Errors
 ///
 /// When the recording is damaged.
-pub fn measure(options: Options, row_count: u32) -> Result<Payload, Error> {
+pub fn measure(codec: u32, options: Options, row_count: u32) -> Result<Payload, Error> {
     let mut node = Mix::new(options)?.node(0)?;
-    let mut base = node.next_row()?.snapshot;
-    let keyframe_bytes = row::encode(None, &base).len();
+    let mut base = node.next_row()?;
+    let keyframe_bytes = row::keyframe(codec, base.tick_ms, &base.snapshot).len();
     let (mut bytes, mut samples) = (0, 0);
+    let (mut chunk_bytes, mut chunk_samples) = (0, 0);
+    let mut block: Vec<Row> = Vec::new();
     for _ in 0..row_count {
-        let snapshot = node.next_row()?.snapshot;
-        bytes += row::encode(Some(&base), &snapshot).len();
-        samples += snapshot.sample_count();
-        base = snapshot;
+        let row = node.next_row()?;
+        bytes += row::encode(codec, Some(timed(&base)), timed(&row)).len();
+        samples += row.snapshot.sample_count();
+        if row.seq.is_multiple_of(BLOCK_ROWS) && block.len() as u64 == BLOCK_ROWS {
+            let rows: Vec<RowOf<'_>> = block.iter().map(row_of).collect();
+            chunk_bytes += chunk::encode(codec, &rows).len();
+            chunk_samples += block
+                .iter()
+                .map(|row| row.snapshot.sample_count())
+                .sum::<usize>();
+        }
+        if row.seq.is_multiple_of(BLOCK_ROWS) {
+            block.clear();
+        }
+        block.push(row.clone());
+        base = row;
     }
     Ok(Payload {
         bytes_per_sample: bytes as f64 / samples.max(1) as f64,
         samples_per_row: samples as f64 / f64::from(row_count.max(1)),
         keyframe_bytes,
+        chunk_bytes_per_sample: chunk_bytes as f64 / chunk_samples.max(1) as f64,
     })
+}
+
+fn timed(row: &Row) -> Timed<'_> {
+    Timed {
+        tick_ms: row.tick_ms,
+        snapshot: &row.snapshot,
+    }
+}
+
+fn row_of(row: &Row) -> RowOf<'_> {
+    RowOf {
+        offset: row.seq % BLOCK_ROWS,
+        tick: row.tick_ms,
+        snapshot: &row.snapshot,
+    }
 }

@@ -2,6 +2,8 @@
 
 use anyhow::Result;
 
+use cairn_proto::codec::DENSE;
+
 use super::Line;
 use super::payload::measure;
 use crate::mix::{Kind, Options};
@@ -23,9 +25,9 @@ pub(super) fn run() -> Result<Vec<Line>> {
             interval_ms,
             ..Options::of(kind)
         };
-        let payload = measure(options, ROWS)?;
+        let payload = measure(DENSE, options, ROWS)?;
         let data = format!(
-            "{} every {} s, 30 pods, {:.0} samples a row; plain codec, payload only: no frame, no TLS",
+            "{} every {} s, 30 pods, {:.0} samples a row; dense codec, payload only: no frame, no TLS",
             kind.letter(),
             interval_ms / 1000,
             payload.samples_per_row

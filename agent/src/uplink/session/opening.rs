@@ -80,6 +80,7 @@ impl Session {
             _link: link,
             instance: shown(&welcome.aggregator_instance),
             run: now.run,
+            row_codec: welcome.row_codec,
             chunk_codec: codec::choose(&welcome.chunk_codecs),
             head,
             statuses: setup.statuses.clone(),

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cairn_proto::codec::chunk::RowOf;
+use cairn_proto::codec::row::Timed;
 use cairn_proto::limits::{BLOCK_ROWS, MAX_ROW_BYTES};
 use cairn_proto::model::EntityId;
 use cairn_proto::v1::{self, AgentFrame, GapReason, agent_frame};
@@ -79,8 +81,8 @@ impl Session {
     }
 
     async fn send_row(&mut self, setup: &Setup, row: Row) -> Result<(), End> {
-        let base = self.last.as_ref();
-        let payload = codec::row::encode(base.map(|base| &*base.snapshot), &row.snapshot);
+        let base = self.last.as_ref().map(timed);
+        let payload = codec::row::encode(self.row_codec, base, timed(&row));
         if payload.len() > MAX_ROW_BYTES {
             tracing::error!(
                 seq = row.seq,
@@ -190,10 +192,8 @@ impl Session {
         for row in &rows {
             self.define(setup, row).await?;
         }
-        let payload = codec::chunk::encode(
-            rows.iter()
-                .map(|row| (row.seq - first_seq, row.tick, &*row.snapshot)),
-        );
+        let rows: Vec<RowOf<'_>> = rows.iter().map(row_of).collect();
+        let payload = codec::chunk::encode(codec, &rows);
         if payload.len() > MAX_ROW_BYTES {
             // Nobody could decode it; its rows were sent live.
             return self
@@ -268,5 +268,20 @@ impl Session {
         };
         self.metrics.gaps.get_or_create(&ByKind { kind }).inc();
         self.send(setup, agent_frame::Kind::Gap(gap)).await
+    }
+}
+
+fn timed(row: &Row) -> Timed<'_> {
+    Timed {
+        tick_ms: row.tick,
+        snapshot: &row.snapshot,
+    }
+}
+
+fn row_of(row: &Row) -> RowOf<'_> {
+    RowOf {
+        offset: row.seq % BLOCK_ROWS,
+        tick: row.tick,
+        snapshot: &row.snapshot,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cairn_proto::catalogue::{EntityKind, FieldId, Group, Source, field, table};
-use cairn_proto::codec::row;
+use cairn_proto::codec::{DENSE, row};
 use cairn_proto::model::{Builder, EntityDef, EntityId, Run, Stamp};
 
 use super::{Api, T0, with_store};
@@ -101,7 +101,7 @@ pub(in super::super) fn report(store: &Arc<dyn Door>, node: &str, rows: &[&[(Ent
                 put(&mut builder, def.id, told, (tick_ms, says.start_ms));
             }
         }
-        let payload = row::encode(None, &builder.build());
+        let payload = row::keyframe(DENSE, tick_ms, &builder.build());
         let row = WireRow {
             seq,
             base_seq: None,

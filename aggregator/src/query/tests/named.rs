@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cairn_proto::catalogue::{EntityKind, Field, Group, table};
-use cairn_proto::codec::row;
+use cairn_proto::codec::{DENSE, row};
 use cairn_proto::model::{Builder, EntityDef, EntityId, Run};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -169,7 +169,7 @@ fn store(lives: &[Life]) -> Arc<dyn Door> {
                     builder.stamp(EntityId(id), Group::Cpu, point.stamp);
                 }
             }
-            let payload = row::encode(None, &builder.build());
+            let payload = row::keyframe(DENSE, tick_ms, &builder.build());
             let wire = WireRow {
                 seq: seq as u64,
                 base_seq: None,

@@ -57,7 +57,7 @@ fn what_was_just_named_is_known_until_it_is_used() {
     let now_ms = T0 + 300_000;
     store.evict(now_ms);
     let old = snapshot(&[(1, 1), (500, 1)], T0);
-    let payload = chunk::encode([(15, T0 + 315_000 / 10_000 * 10_000, &old)].into_iter());
+    let payload = chunk::encode(DENSE, &[row_of(15, T0 + 315_000 / 10_000 * 10_000, &old)]);
     assert_eq!(store.take(&session, 1, &payload, now_ms), Ok(1));
     assert!(store.size().bytes < before, "names were looked through");
 }

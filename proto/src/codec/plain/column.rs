@@ -2,8 +2,10 @@
 
 use std::iter::Peekable;
 
-use super::Error;
-use super::varint::{Reader, put, unzigzag, zigzag};
+use crate::codec::Error;
+use crate::codec::bits::{bit, put_bits};
+use crate::codec::entities::Base;
+use crate::codec::varint::{Reader, put, unzigzag, zigzag};
 use crate::model::{Column, ColumnId};
 
 /// What a column's differences may all be divisible by: thousands (times, cgroup v2 counters in
@@ -19,9 +21,6 @@ const STEADY: u8 = 0x08;
 /// Bits follow the changed bits, one a changed cell: it differs by as much as the changed cell
 /// before it, and its difference is left out.
 const REPEATS: u8 = 0x10;
-
-/// Cells of the base row's column, by the place that their entity has in this row; rising.
-pub(super) type Base = Vec<(u32, u64)>;
 
 /// Appends the body of one column of `count` entities.
 pub(super) fn encode(out: &mut Vec<u8>, count: usize, column: &Column, base: &Base) {
@@ -164,25 +163,4 @@ fn put_places(out: &mut Vec<u8>, count: usize, places: &[u32]) {
         out,
         (0..count).map(|place| places.next_if(|p| **p == place).is_some()),
     );
-}
-
-fn put_bits(out: &mut Vec<u8>, bits: impl Iterator<Item = bool>) {
-    let mut byte = 0u8;
-    let mut used = 0u32;
-    for bit in bits {
-        byte |= u8::from(bit) << used;
-        used += 1;
-        if used == 8 {
-            out.push(byte);
-            (byte, used) = (0, 0);
-        }
-    }
-    if used > 0 {
-        out.push(byte);
-    }
-}
-
-fn bit(bits: &[u8], index: usize) -> bool {
-    bits.get(index / 8)
-        .is_some_and(|byte| byte >> (index % 8) & 1 == 1)
 }

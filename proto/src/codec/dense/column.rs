@@ -1,0 +1,272 @@
+//! One column of a row: which entities have a value, which values changed, by how much.
+//!
+//! ```text
+//! body := flags:u8  present:bits[entities]  changed:bits[present]  repeated:bits[changed]  numbers
+//! ```
+//!
+//! Each part but the flags is left out when its flag says so. A cell differs from that of the same
+//! entity in the base row (0 where there is none) by `difference × scale`, and in a column with the
+//! flag [`TICKED`] by what has passed since the base row's tick besides.
+
+use std::iter::Peekable;
+
+use super::{SCALES, best_scale, difference};
+use crate::codec::Error;
+use crate::codec::bits::{self, Unpacker, Writer, bit, ones, put_bits, take_bits};
+use crate::codec::varint::{Reader, put, unzigzag, zigzag};
+use crate::model::{Column, ColumnId};
+
+/// The two low bits are the code of the scale.
+const SCALE: u8 = 0x03;
+
+/// The same entities have a value as in the base row: no presence bits.
+const SAME: u8 = 0x04;
+
+/// No value differs: no changed bits, no numbers.
+const STEADY: u8 = 0x08;
+
+/// Bits follow the changed bits, one a changed cell: it differs by as much as the changed cell
+/// before it, and its number is left out.
+const REPEATS: u8 = 0x10;
+
+/// Times that move with the tick: what is told is how far each is from that.
+const TICKED: u8 = 0x20;
+
+/// The numbers have one width: the least of them, the width of what the others have above it, and
+/// these in bits. Otherwise each is a varint.
+const PACKED: u8 = 0x40;
+
+/// Every value differs: no changed bits.
+const EACH: u8 = 0x80;
+
+/// What no column can be at once: the cells are those of an earlier column of the same row, whose
+/// number follows. Groups that are measured in one pass share their times.
+const COPY: u8 = STEADY | EACH;
+
+/// Appends the body of a column that has the cells of an earlier one.
+pub(super) fn encode_copy(out: &mut Vec<u8>, of: ColumnId) {
+    out.push(COPY);
+    put(out, u64::from(of.0));
+}
+
+/// The column that this body copies; `None` when it has cells of its own.
+pub(super) fn copied(body: &[u8]) -> Result<Option<u64>, Error> {
+    let mut reader = Reader::new(body);
+    if reader.byte("a column's flags")? != COPY {
+        return Ok(None);
+    }
+    let of = reader.varint("the column that is copied")?;
+    reader.finish("a column")?;
+    Ok(Some(of))
+}
+
+/// Appends the body of a column of `count` entities. `before` is what the base row says of the same
+/// places; `passed` what has passed since its tick, 0 for columns that are no times.
+pub(super) fn encode(
+    out: &mut Vec<u8>,
+    count: usize,
+    column: &Column,
+    before: &Column,
+    passed: u64,
+) {
+    let deltas = |passed: u64| -> Vec<i64> {
+        let mut old = before.cells().peekable();
+        column
+            .cells()
+            .map(|(place, value)| difference(value_of(&mut old, place).wrapping_add(passed), value))
+            .collect()
+    };
+    let same = column.places() == before.places();
+    let start = out.len();
+    out.push(0);
+    if !same {
+        put_places(out, count, column.places());
+    }
+    let still = numbers(&deltas(0));
+    let ticked = (passed > 0).then(|| numbers(&deltas(passed)));
+    let (flags, numbers) = match ticked {
+        Some((flags, numbers)) if numbers.len() < still.1.len() => (flags | TICKED, numbers),
+        _ => still,
+    };
+    out.extend_from_slice(&numbers);
+    if let Some(first) = out.get_mut(start) {
+        *first = flags | if same { SAME } else { 0 };
+    }
+}
+
+/// The flags and the bytes of all differences of a column.
+fn numbers(deltas: &[i64]) -> (u8, Vec<u8>) {
+    let mut out = Vec::new();
+    let changed: Vec<i64> = deltas.iter().copied().filter(|d| *d != 0).collect();
+    if changed.is_empty() {
+        return (STEADY, out);
+    }
+    let (mut flags, scale) = best_scale(&changed.iter().copied());
+    if changed.len() == deltas.len() {
+        flags |= EACH;
+    } else {
+        put_bits(&mut out, deltas.iter().map(|d| *d != 0));
+    }
+    let before = std::iter::once(&0).chain(&changed);
+    let repeated: Vec<bool> = changed.iter().zip(before).map(|(d, b)| d == b).collect();
+    // A difference is at least a byte.
+    let repeats = repeated.iter().filter(|is| **is).count() > changed.len() / 8;
+    if repeats {
+        flags |= REPEATS;
+        put_bits(&mut out, repeated.iter().copied());
+    }
+    let told: Vec<i64> = changed
+        .iter()
+        .zip(&repeated)
+        .filter(|(_, repeated)| !(repeats && **repeated))
+        .map(|(delta, _)| delta / scale)
+        .collect();
+    let mut varints = Vec::new();
+    for delta in &told {
+        put(&mut varints, zigzag(*delta));
+    }
+    let least = told.iter().copied().min().unwrap_or(0);
+    let above = |delta: i64| delta.wrapping_sub(least).cast_unsigned();
+    let width = told.iter().map(|d| bits::width(above(*d))).max();
+    let width = width.unwrap_or(0);
+    let mut packed = Vec::new();
+    put(&mut packed, zigzag(least));
+    packed.push(u8::try_from(width).unwrap_or(64));
+    if packed.len() + (told.len() * width as usize).div_ceil(8) < varints.len() {
+        flags |= PACKED;
+        let mut writer = Writer::new(&mut packed);
+        told.iter().for_each(|d| writer.put(above(*d), width));
+        writer.finish();
+        out.extend_from_slice(&packed);
+    } else {
+        out.extend_from_slice(&varints);
+    }
+    (flags, out)
+}
+
+/// Reads the body of a column of `count` entities, of at most `cells_left` cells, and takes them
+/// off.
+pub(super) fn decode(
+    body: &[u8],
+    count: usize,
+    before: &Column,
+    passed: u64,
+    cells_left: &mut usize,
+) -> Result<Column, Error> {
+    let mut reader = Reader::new(body);
+    let flags = reader.byte("a column's flags")?;
+    let steady = flags & STEADY != 0;
+    if steady && flags & (SCALE | REPEATS | PACKED | EACH) != 0 {
+        return Err(Error::Flags(flags));
+    }
+    let own_places = if flags & SAME == 0 {
+        let bits = take_bits(&mut reader, count, "presence bits")?;
+        *cells_left = cells_left
+            .checked_sub(ones(bits))
+            .ok_or(Error::Limit("cells"))?;
+        let all = 0..u32::try_from(count).unwrap_or(u32::MAX);
+        Some(
+            all.filter(|place| bit(bits, *place as usize))
+                .collect::<Vec<u32>>(),
+        )
+    } else {
+        *cells_left = cells_left
+            .checked_sub(before.len())
+            .ok_or(Error::Limit("cells"))?;
+        None
+    };
+    let passed = if flags & TICKED == 0 { 0 } else { passed };
+    let mut values: Vec<u64> = match &own_places {
+        None => before
+            .values()
+            .iter()
+            .map(|v| v.wrapping_add(passed))
+            .collect(),
+        Some(places) => {
+            let mut old = before.cells().peekable();
+            let value = |place: &u32| value_of(&mut old, *place).wrapping_add(passed);
+            places.iter().map(value).collect()
+        }
+    };
+    // An encoder leaves such a column out; taken in, it would cost memory for nothing.
+    if values.is_empty() {
+        return Err(Error::Empty);
+    }
+    if !steady {
+        add(&mut reader, flags, &mut values)?;
+    }
+    reader.finish("a column")?;
+    match own_places {
+        None => before.with_values(values),
+        Some(places) => Column::from_parts(before.id(), places, values),
+    }
+    .ok_or(Error::Order("cells"))
+}
+
+/// Adds the differences to the values of the base row.
+fn add(reader: &mut Reader<'_>, flags: u8, values: &mut [u64]) -> Result<(), Error> {
+    let scale = SCALES.get(usize::from(flags & SCALE)).copied();
+    let scale = scale.ok_or(Error::Flags(flags))?;
+    let changed = if flags & EACH == 0 {
+        Some(take_bits(reader, values.len(), "changed bits")?)
+    } else {
+        None
+    };
+    let changed_count = changed.map_or(values.len(), ones);
+    let repeated = if flags & REPEATS == 0 {
+        &[]
+    } else {
+        take_bits(reader, changed_count, "repeated bits")?
+    };
+    let mut packed = None;
+    if flags & PACKED != 0 {
+        let least = unzigzag(reader.varint("the least difference")?);
+        let width = u32::from(reader.byte("a width")?);
+        if width > u64::BITS {
+            return Err(Error::Range("a width"));
+        }
+        let told = changed_count - ones(repeated);
+        let bits = told
+            .checked_mul(width as usize)
+            .ok_or(Error::Range("a width"))?;
+        packed = Some((
+            least,
+            width,
+            Unpacker::new(take_bits(reader, bits, "differences")?),
+        ));
+    }
+    let (mut delta, mut nth_changed) = (0_i64, 0);
+    for (nth, value) in values.iter_mut().enumerate() {
+        if !changed.is_none_or(|bits| bit(bits, nth)) {
+            continue;
+        }
+        if !bit(repeated, nth_changed) {
+            let told = match &mut packed {
+                Some((least, width, unpacker)) => {
+                    least.wrapping_add(unpacker.next(*width).cast_signed())
+                }
+                None => unzigzag(reader.varint("a difference")?),
+            };
+            delta = told.wrapping_mul(scale);
+        }
+        nth_changed += 1;
+        *value = value.wrapping_add(delta.cast_unsigned());
+    }
+    Ok(())
+}
+
+/// The value that the base row has at a place, 0 where it has none. Places are asked for in rising
+/// order.
+fn value_of(old: &mut Peekable<impl Iterator<Item = (u32, u64)>>, place: u32) -> u64 {
+    while old.next_if(|(at, _)| *at < place).is_some() {}
+    old.next_if(|(at, _)| *at == place).map_or(0, |(_, v)| v)
+}
+
+fn put_places(out: &mut Vec<u8>, count: usize, places: &[u32]) {
+    let mut places = places.iter().peekable();
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    put_bits(
+        out,
+        (0..count).map(|place| places.next_if(|p| **p == place).is_some()),
+    );
+}

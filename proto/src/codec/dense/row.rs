@@ -1,0 +1,222 @@
+//! One row: the columns in which something happened.
+//!
+//! ```text
+//! row      := 2:varint  entities  columns:varint  column*
+//! entities := 0 | count+1:varint  first:varint  gap:varint*
+//! column   := number:varint  length:varint  body
+//! ```
+//!
+//! Entities 0 means those of the row that this one refers to, none in a keyframe. A column of that
+//! row that is not listed is as it was: the same entities have the same values, as far as they are
+//! still there. One with the length 0 is gone.
+
+use super::column;
+use crate::codec::entities::{ids, known, moved, put_ids};
+use crate::codec::row::Timed;
+use crate::codec::varint::{Reader, put};
+use crate::codec::{DENSE, Error};
+use crate::limits;
+use crate::model::{Column, ColumnId, Snapshot};
+
+/// Encodes a row as differences to `base`, or as a keyframe.
+pub(in crate::codec) fn encode(base: Option<Timed<'_>>, row: Timed<'_>) -> Vec<u8> {
+    let old = base.map(|base| base.snapshot);
+    let entities = row.snapshot.entities();
+    let moved = (old.map(Snapshot::entities) != Some(entities)).then(|| moved(old, entities));
+    let (mut listed, mut bodies, mut body) = (0_u64, Vec::new(), Vec::new());
+    for id in both(old, row.snapshot) {
+        let before = old.and_then(|old| old.column(id));
+        let before = match &moved {
+            None => before.cloned(),
+            Some(moved) => before.and_then(|column| still_there(column, moved)),
+        };
+        body.clear();
+        match (row.snapshot.column(id), before) {
+            (Some(one), Some(before)) if *one == before => continue,
+            (Some(one), _) if twin(row.snapshot, one).is_some() => {
+                let of = twin(row.snapshot, one).unwrap_or(id);
+                column::encode_copy(&mut body, of);
+            }
+            (Some(one), before) => {
+                let before = before.unwrap_or_else(|| Column::empty(id));
+                let passed = passed(id, base, row.tick_ms);
+                column::encode(&mut body, entities.len(), one, &before, passed);
+            }
+            (None, Some(_)) => {}
+            // It goes by itself with the last of its entities.
+            (None, None) => continue,
+        }
+        listed += 1;
+        put(&mut bodies, u64::from(id.0));
+        put(&mut bodies, body.len() as u64);
+        bodies.extend_from_slice(&body);
+    }
+    let mut out = Vec::with_capacity(bodies.len() + 8);
+    put(&mut out, u64::from(DENSE));
+    if entities == old.map_or(&[][..], Snapshot::entities) {
+        put(&mut out, 0);
+    } else {
+        put(&mut out, entities.len() as u64 + 1);
+        put_ids(&mut out, entities);
+    }
+    put(&mut out, listed);
+    out.extend_from_slice(&bodies);
+    out
+}
+
+/// Decodes a row and takes its cells off what is left. Of its fields those in `wanted` alone, if
+/// any are named.
+pub(in crate::codec) fn decode(
+    base: Option<Timed<'_>>,
+    tick_ms: u64,
+    payload: &[u8],
+    wanted: Option<&[ColumnId]>,
+    cells_left: &mut usize,
+) -> Result<Snapshot, Error> {
+    let mut reader = Reader::new(payload);
+    let codec = reader.varint("the codec number")?;
+    if codec != u64::from(DENSE) {
+        return Err(Error::Codec(codec));
+    }
+    let old = base.map(|base| base.snapshot);
+    let same = old.map_or(&[][..], Snapshot::entities);
+    let entities = match reader.size("the number of entities")?.checked_sub(1) {
+        None => same.to_vec(),
+        Some(count) => ids(&mut reader, count)?,
+    };
+    let count = reader.size("the number of columns")?;
+    if count > limits::MAX_COLUMNS {
+        return Err(Error::Limit("columns"));
+    }
+    let mut kept = Kept {
+        moved: (same != entities).then(|| moved(old, &entities)),
+        columns: Vec::with_capacity(count.min(reader.remaining())),
+        cells_left,
+    };
+    let mut unlisted = old.map_or(&[][..], Snapshot::columns).iter().peekable();
+    let mut previous = None;
+    for _ in 0..count {
+        let number = reader.varint("a column number")?;
+        let length = reader.size("a column's length")?;
+        let body = reader.take(length, "a column")?;
+        if previous.is_some_and(|p| p >= number) {
+            return Err(Error::Order("columns"));
+        }
+        previous = Some(number);
+        // A copy may be of any time.
+        let is_wanted = |id: &ColumnId| wanted.is_none_or(|all| id.is_time() || all.contains(id));
+        let Some(id) = known(number).filter(is_wanted) else {
+            continue;
+        };
+        while let Some(column) = unlisted.next_if(|column| column.id() < id) {
+            kept.keep(column)?;
+        }
+        let before = unlisted.next_if(|column| column.id() == id);
+        if body.is_empty() {
+            continue;
+        }
+        if let Some(of) = column::copied(body)? {
+            kept.copy(id, of)?;
+        } else {
+            let old = kept.base(id, before);
+            let passed = passed(id, base, tick_ms);
+            let column = column::decode(body, entities.len(), &old, passed, kept.cells_left)?;
+            kept.columns.push(column);
+        }
+    }
+    reader.finish("a row")?;
+    for column in unlisted {
+        kept.keep(column)?;
+    }
+    Snapshot::from_parts(entities, kept.columns).ok_or(Error::Order("columns"))
+}
+
+/// The columns of a row that is being decoded.
+struct Kept<'a> {
+    /// Where the entities of the base row stand now; `None` where they stood.
+    moved: Option<Vec<Option<u32>>>,
+    columns: Vec<Column>,
+    cells_left: &'a mut usize,
+}
+
+impl Kept<'_> {
+    /// Takes a column over that is not listed.
+    fn keep(&mut self, column: &Column) -> Result<(), Error> {
+        let kept = match &self.moved {
+            None => Some(column.clone()),
+            Some(moved) => still_there(column, moved),
+        };
+        if let Some(kept) = kept {
+            let left = self.cells_left.checked_sub(kept.len());
+            *self.cells_left = left.ok_or(Error::Limit("cells"))?;
+            self.columns.push(kept);
+        }
+        Ok(())
+    }
+
+    /// Takes the cells of an earlier column of this row once more.
+    fn copy(&mut self, id: ColumnId, of: u64) -> Result<(), Error> {
+        let of = self.columns.iter().find(|one| u64::from(one.id().0) == of);
+        let copy = of
+            .ok_or(Error::Range("the column that is copied"))?
+            .renamed(id);
+        let left = self.cells_left.checked_sub(copy.len());
+        *self.cells_left = left.ok_or(Error::Limit("cells"))?;
+        self.columns.push(copy);
+        Ok(())
+    }
+
+    /// The column that a listed one refers to, with the places of this row.
+    fn base(&self, id: ColumnId, before: Option<&Column>) -> Column {
+        let moved = match (&self.moved, before) {
+            (None, Some(column)) => Some(column.clone()),
+            (Some(moved), Some(column)) => still_there(column, moved),
+            (_, None) => None,
+        };
+        moved.unwrap_or_else(|| Column::empty(id))
+    }
+}
+
+/// An earlier column with the same cells. Looked for among the times alone.
+fn twin(row: &Snapshot, column: &Column) -> Option<ColumnId> {
+    let id = column.id();
+    let mut earlier = row.columns().iter().take_while(|one| one.id() < id);
+    let twin = earlier.find(|one| one.id().is_time() && one.has_cells_of(column));
+    twin.map(Column::id).filter(|_| id.is_time())
+}
+
+/// The columns of two rows, rising.
+fn both(old: Option<&Snapshot>, new: &Snapshot) -> Vec<ColumnId> {
+    let mut all: Vec<ColumnId> = old
+        .into_iter()
+        .flat_map(Snapshot::columns)
+        .chain(new.columns())
+        .map(Column::id)
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// What of a column of the base row is there among other entities.
+fn still_there(column: &Column, moved: &[Option<u32>]) -> Option<Column> {
+    let (mut places, mut values) = (Vec::new(), Vec::new());
+    for (old, value) in column.cells() {
+        if let Some(place) = moved.get(old as usize).copied().flatten() {
+            places.push(place);
+            values.push(value);
+        }
+    }
+    Column::from_parts(column.id(), places, values).filter(|column| !column.is_empty())
+}
+
+/// How far the tick has moved since the base row, for columns of times: most measurements of
+/// sources that read at every tick move with it.
+fn passed(id: ColumnId, base: Option<Timed<'_>>, tick_ms: u64) -> u64 {
+    let before = base.map_or(0, |base| base.tick_ms);
+    if id.is_time() {
+        tick_ms.wrapping_sub(before)
+    } else {
+        0
+    }
+}
