@@ -1,21 +1,27 @@
 //! The window: what every node said, row by row, for as long as it is kept.
 //!
-//! [`Door`] is all that ingest and query may use. Behind it stands [`PlainStore`], which keeps
-//! decoded rows and is obvious rather than small; a packed store that implements the same door
-//! can take its place, with the plain one as its oracle.
+//! [`Door`] is all that ingest and query may use. Behind it stands [`PackedStore`], which keeps
+//! rows as chunks. [`PlainStore`] keeps them decoded and is obvious rather than small: it is the
+//! oracle that tests hold the packed one against.
 //!
 //! The door hands out raw values with their measurement times and never computes: rates, holding
 //! and sums are [`query`](crate::query)'s, through `proto::rate`.
 
+mod attendance;
 mod entity;
-mod node;
+mod frame;
+mod packed;
 mod plain;
-mod run;
 
 use std::fmt::Debug;
 
 pub use entity::{Entity, EntityPath, Selector};
-pub use plain::PlainStore;
+
+/// Keeps rows as chunks of the dense codec.
+pub type PackedStore = frame::Store<packed::Node>;
+
+/// Keeps decoded rows.
+pub type PlainStore = frame::Store<plain::Node>;
 
 use cairn_proto::catalogue::{FieldId, Source};
 use cairn_proto::codec;
@@ -286,6 +292,14 @@ pub trait Door: Send + Sync + Debug {
 
     /// The rows of a series with ticks in the range, in order of their ticks.
     fn read(&self, entity: &Entity, field: FieldId, ticks_ms: (u64, u64)) -> Vec<RawRow>;
+
+    /// The same of several entities, one list each, in their order.
+    fn read_all(
+        &self,
+        entities: &[&Entity],
+        field: FieldId,
+        ticks_ms: (u64, u64),
+    ) -> Vec<Vec<RawRow>>;
 
     /// A number that rises with every change; wakes its receivers.
     fn subscribe(&self) -> watch::Receiver<u64>;

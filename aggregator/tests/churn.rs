@@ -15,7 +15,7 @@ mod load;
 use std::fs;
 use std::ops::Range;
 
-use cairn_aggregator::store::{Door, Evicted, PlainStore, Selector};
+use cairn_aggregator::store::{Door, Evicted, PackedStore, Selector};
 
 use agent::{Agent, INTERVAL_MS, START, WINDOW_MS};
 
@@ -28,7 +28,7 @@ const GUEST_EVERY: u64 = 300;
 type Held = [u64; 4];
 
 struct System {
-    store: PlainStore,
+    store: PackedStore,
     resident: Agent,
     guest: Option<Agent>,
 }
@@ -96,7 +96,7 @@ fn resident_kib() -> u64 {
 #[test]
 fn what_the_window_holds_does_not_grow_over_100_000_ticks_of_churn() {
     let mut system = System {
-        store: PlainStore::new(WINDOW_MS, 0),
+        store: PackedStore::new(WINDOW_MS, 0),
         resident: Agent::new("node1".to_owned()),
         guest: None,
     };

@@ -152,7 +152,7 @@ mod tests {
     use super::super::tests::window::{Says, USUAL, def, report};
     use super::super::tests::{T0, api, with_store};
     use super::*;
-    use crate::store::{Door, PlainStore};
+    use crate::store::{Door, PackedStore};
 
     async fn ask(api: &Api, query: Option<&str>, rest: &[&str]) -> (u16, String) {
         let response = answer(api, &Method::GET, query, rest).await.unwrap();
@@ -219,7 +219,7 @@ mod tests {
     }
 
     fn store() -> Arc<dyn Door> {
-        Arc::new(PlainStore::new(900_000, 0))
+        Arc::new(PackedStore::new(900_000, 0))
     }
 
     const NO_KUBELET_SAYS: Says = Says::of(table::HOST_LOAD1, 150);

@@ -14,13 +14,13 @@ use http_body_util::BodyExt as _;
 use tower_service::Service as _;
 
 use super::*;
-use crate::store::{Opening, PlainStore, WireRow};
+use crate::store::{Opening, PackedStore, WireRow};
 
 pub(super) const T0: u64 = 1_795_332_330_000;
 
 /// A node with one pod over three ticks: 100 ms of CPU and 1000 bytes of memory more at each.
 pub(super) fn api() -> Api {
-    let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000, 0));
+    let store: Arc<dyn Door> = Arc::new(PackedStore::new(900_000, 0));
     let run = Run {
         epoch_ms: 1,
         boot_id: [0; 16],

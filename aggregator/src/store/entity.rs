@@ -157,13 +157,37 @@ pub enum Selector<'a> {
     OfNode(&'a str),
 }
 
+/// How a thing looks to a selector.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Face<'a> {
+    /// What it is.
+    pub(super) kind: EntityKind,
+    /// Its name within its parent.
+    pub(super) name: &'a str,
+    /// Namespace of a pod.
+    pub(super) namespace: &'a str,
+    /// UID of a pod.
+    pub(super) uid: &'a str,
+}
+
+impl<'a> From<&'a EntityDef> for Face<'a> {
+    fn from(def: &'a EntityDef) -> Self {
+        Self {
+            kind: def.kind,
+            name: &def.name,
+            namespace: &def.namespace,
+            uid: &def.uid,
+        }
+    }
+}
+
 /// What has an entity in it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Within<'a> {
-    /// The definition of its parent.
-    pub(super) parent: Option<&'a EntityDef>,
-    /// The definition of its pod.
-    pub(super) pod: Option<&'a EntityDef>,
+    /// Its parent.
+    pub(super) parent: Option<Face<'a>>,
+    /// Its pod.
+    pub(super) pod: Option<Face<'a>>,
 }
 
 impl Selector<'_> {
@@ -203,8 +227,8 @@ impl Selector<'_> {
     }
 
     /// True when the entity, of a kind that it can mean, is one of them.
-    pub(super) fn admits(&self, def: &EntityDef, within: Within<'_>) -> bool {
-        let is_named = |pod: &EntityDef, namespace: &str, name: &str| {
+    pub(super) fn admits(&self, thing: Face<'_>, within: Within<'_>) -> bool {
+        let is_named = |pod: Face<'_>, namespace: &str, name: &str| {
             pod.namespace == namespace && pod.name == name
         };
         let is_part_of = |kind: EntityKind| within.parent.is_some_and(|p| p.kind == kind);
@@ -218,8 +242,8 @@ impl Selector<'_> {
             | Selector::Pods
             | Selector::PodsOfNode(_)
             | Selector::AllParts => true,
-            Selector::Namespace(namespace) => def.namespace == namespace,
-            Selector::Pod { namespace, name } => is_named(def, namespace, name),
+            Selector::Namespace(namespace) => thing.namespace == namespace,
+            Selector::Pod { namespace, name } => is_named(thing, namespace, name),
             Selector::AllContainers => within.pod.is_some(),
             Selector::ContainersOf(namespace) => is_in(namespace),
             Selector::Containers { namespace, pod } => is_in_pod(namespace, pod),
@@ -243,4 +267,15 @@ impl Selector<'_> {
             Selector::OfNode(_) => true,
         }
     }
+}
+
+/// True when a definition of an id that is known says more of the same thing. Pods are what their
+/// UID says; others what their name and their parent say.
+pub(super) fn same_identity(old: &EntityDef, new: &EntityDef) -> bool {
+    old.kind == new.kind
+        && if old.kind == EntityKind::Pod {
+            old.uid == new.uid
+        } else {
+            old.name == new.name && old.parent == new.parent
+        }
 }

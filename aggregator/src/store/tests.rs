@@ -1,5 +1,6 @@
 //! The rules of the door, on the plain store.
 
+mod both;
 mod names;
 
 use cairn_proto::catalogue::{Group, Source, table};

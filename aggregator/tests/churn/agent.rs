@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use cairn_aggregator::store::{Applied, Door, Opening, PlainStore, Session, WireRow};
+use cairn_aggregator::store::{Applied, Door, Opening, PackedStore, Session, WireRow};
 use cairn_proto::catalogue::table::{self, Storage};
 use cairn_proto::catalogue::{EntityKind, FieldId, Group, Source};
 use cairn_proto::codec::DENSE;
@@ -86,13 +86,13 @@ impl Agent {
         }
     }
 
-    pub(crate) fn leave(&mut self, store: &PlainStore, now_ms: u64) {
+    pub(crate) fn leave(&mut self, store: &PackedStore, now_ms: u64) {
         if let Some(session) = self.session.take() {
             store.close(&session, now_ms);
         }
     }
 
-    pub(crate) fn tick(&mut self, store: &PlainStore, n: u64, now_ms: u64) {
+    pub(crate) fn tick(&mut self, store: &PackedStore, n: u64, now_ms: u64) {
         if n > 0 && n.is_multiple_of(STEP_EVERY) {
             self.leave(store, now_ms);
             self.back_ms += STEP_MS;
@@ -181,7 +181,7 @@ impl Agent {
         def
     }
 
-    fn open(&mut self, store: &PlainStore, now_ms: u64) {
+    fn open(&mut self, store: &PackedStore, now_ms: u64) {
         let opening = Opening {
             run: self.run,
             interval_ms: INTERVAL_MS,
@@ -212,7 +212,7 @@ impl Agent {
     }
 
     /// Names what this session does not know yet.
-    fn define(&mut self, store: &PlainStore, row: &Row) {
+    fn define(&mut self, store: &PackedStore, row: &Row) {
         let session = self.session.as_ref().unwrap();
         for def in &row.defs {
             if self.defined.get(&def.id) == Some(def) {
@@ -228,7 +228,7 @@ impl Agent {
         }
     }
 
-    fn send(&mut self, store: &PlainStore, row: &Row, now_ms: u64) {
+    fn send(&mut self, store: &PackedStore, row: &Row, now_ms: u64) {
         self.define(store, row);
         // As an agent does: what is not in the newest row is named again when it comes back.
         self.defined

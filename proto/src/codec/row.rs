@@ -24,6 +24,13 @@ pub fn encode(codec: u32, base: Option<Timed<'_>>, row: Timed<'_>) -> Vec<u8> {
     }
 }
 
+/// The codec that a payload says it is in; `None` when it says none.
+#[must_use]
+pub fn codec_of(payload: &[u8]) -> Option<u32> {
+    let codec = Reader::new(payload).varint("the codec number").ok()?;
+    u32::try_from(codec).ok()
+}
+
 /// Encodes a row that refers to none.
 #[must_use]
 pub fn keyframe(codec: u32, tick_ms: u64, snapshot: &Snapshot) -> Vec<u8> {

@@ -6,7 +6,7 @@ use super::super::LabelRules;
 use super::super::tests::window::{USUAL, def, pod, window};
 use super::super::tests::{ask_of, with_store};
 use super::*;
-use crate::store::PlainStore;
+use crate::store::PackedStore;
 
 fn api() -> Api {
     window(&[
@@ -68,7 +68,7 @@ async fn a_counter_begins_with_the_life_and_a_gauge_with_the_tick() {
 
 #[tokio::test]
 async fn before_the_first_row_there_is_no_batch_and_no_key() {
-    let nothing = with_store(Arc::new(PlainStore::new(1, 0)));
+    let nothing = with_store(Arc::new(PackedStore::new(1, 0)));
     let dump = ask(nothing.clone(), "/api/v1/metric-export").await;
     assert_eq!(dump, "null\n");
     let keys = ask(nothing, "/api/v1/model/debug/allkeys").await;

@@ -94,7 +94,7 @@ async fn an_empty_list_is_null() {
         let asked = format!("{}/{path}", ROOTS[0]);
         assert_eq!(ask(&asked).await, (200, empty.clone()), "{path}");
     }
-    let nothing = with_store(std::sync::Arc::new(crate::store::PlainStore::new(1, 0)));
+    let nothing = with_store(std::sync::Arc::new(crate::store::PackedStore::new(1, 0)));
     for path in ["nodes", "pods"] {
         let asked = format!("{}/{path}", ROOTS[1]);
         let (_, body) = ask_of(nothing.clone(), Method::GET, &asked, &[]).await;

@@ -27,7 +27,7 @@ fn row(node: Thing, others: &[&[Thing]]) -> Vec<Thing> {
 
 /// One node has delivered the tick after the published one: a pod is gone in it, one is new.
 fn ahead() -> Api {
-    let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000, 0));
+    let store: Arc<dyn Door> = Arc::new(PackedStore::new(900_000, 0));
     let before = row(node("node1"), &[&web(2, "stays"), &web(4, "goes")]);
     let after = row(node("node1"), &[&web(2, "stays"), &web(6, "comes")]);
     report(&store, "node1", &[&before, &before, &before, &after]);
@@ -77,7 +77,7 @@ async fn resource_metrics_have_what_was_there_at_their_tick_when_a_node_is_ahead
 
 #[tokio::test]
 async fn a_node_that_lacks_the_tick_is_there_with_held_values() {
-    let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000, 0));
+    let store: Arc<dyn Door> = Arc::new(PackedStore::new(900_000, 0));
     let things = row(node("node1"), &[&web(2, "web")]);
     report(&store, "node1", &[&things, &things]);
     let api = Api {
@@ -98,7 +98,7 @@ async fn a_node_that_lacks_the_tick_is_there_with_held_values() {
 
 /// A node with two pods of one name in its rows, of which the later has the older container.
 fn two_lives() -> Api {
-    let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000, 0));
+    let store: Arc<dyn Door> = Arc::new(PackedStore::new(900_000, 0));
     let life = |id: u32, uid: &str, start_ms: u64, container_start_ms: u64, bytes: u64| {
         let [(pod, _), (container, _)] = web(id, "web");
         let pod = EntityDef {
@@ -136,7 +136,7 @@ async fn a_pod_has_its_own_containers_and_not_those_of_another_life() {
 
 #[tokio::test]
 async fn a_counter_starts_with_the_life_of_its_tick_when_a_newer_row_tells_another() {
-    let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000, 0));
+    let store: Arc<dyn Door> = Arc::new(PackedStore::new(900_000, 0));
     let kubelet = |start_ms| {
         let says = Says { start_ms, ..USUAL };
         (def(2, EntityKind::System, 1, "kubelet"), says)

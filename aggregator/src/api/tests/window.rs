@@ -7,7 +7,7 @@ use cairn_proto::codec::{DENSE, row};
 use cairn_proto::model::{Builder, EntityDef, EntityId, Run, Stamp};
 
 use super::{Api, T0, with_store};
-use crate::store::{Door, Opening, PlainStore, WireRow};
+use crate::store::{Door, Opening, PackedStore, WireRow};
 
 /// What one thing says in each row.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +67,7 @@ pub(in super::super) fn pod(id: u32, namespace: &str, name: &str) -> EntityDef {
 
 /// Three ticks from [`T0`] of `node1` with these things, and each of them as it says.
 pub(in super::super) fn window(things: &[(EntityDef, Says)]) -> Api {
-    let store: Arc<dyn Door> = Arc::new(PlainStore::new(900_000, 0));
+    let store: Arc<dyn Door> = Arc::new(PackedStore::new(900_000, 0));
     report(&store, "node1", &[things; 3]);
     with_store(store)
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::grid::{Said, distances, point, said, sample_at};
 use crate::query::{Bounds, Named, Sample, View};
-use crate::store::{Applied, Door, Opening, PlainStore, RawRow, Selector, WireRow};
+use crate::store::{Applied, Door, Opening, PackedStore, RawRow, Selector, WireRow};
 
 const T0: u64 = 1_795_332_330_000;
 const INTERVAL_MS: u64 = 10_000;
@@ -123,7 +123,7 @@ fn def(id: u32, kind: EntityKind, name: &str) -> EntityDef {
 
 /// Sends everything through the door, as the nodes' agents would.
 fn store(lives: &[Life]) -> Arc<dyn Door> {
-    let store = PlainStore::new(WINDOW_MS, 0);
+    let store = PackedStore::new(WINDOW_MS, 0);
     for node in 0..3 {
         let name = format!("node{node}");
         let here = || lives.iter().zip(1..).filter(|(life, _)| life.node == node);

@@ -61,6 +61,27 @@ impl Sealed {
         self.samples
     }
 
+    /// The same of each row.
+    #[must_use]
+    pub fn samples_by_row(&self) -> Vec<u32> {
+        let head = self.head();
+        let mut samples = vec![0; head.rows.len()];
+        // Nearly every series is in every row.
+        let (whole, mut in_all) = (all_rows(samples.len()), 0);
+        let fields = head.directory.iter().filter(|(id, _)| id.0 >= FIRST_FIELD);
+        for series in fields.filter_map(|(id, _)| head.column(*id)).flatten() {
+            if series.mask == whole {
+                in_all += 1;
+                continue;
+            }
+            for (nth, samples) in samples.iter_mut().enumerate() {
+                *samples += u32::from(series.mask >> nth & 1 == 1);
+            }
+        }
+        samples.iter_mut().for_each(|samples| *samples += in_all);
+        samples
+    }
+
     /// What it is about.
     #[must_use]
     pub fn head(&self) -> Head<'_> {

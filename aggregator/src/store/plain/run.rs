@@ -8,7 +8,7 @@ use cairn_proto::limits;
 use cairn_proto::model::{ColumnId, EntityDef, EntityId, EntityKind, Run, Snapshot};
 use cairn_proto::rate::Point;
 
-use super::{EntityPath, Error, RawRow, Size};
+use crate::store::{EntityPath, Error, RawRow, Size};
 
 /// What a row is counted as beside its cells: its lists and its places in two maps.
 const ROW_BYTES: usize = 512;
@@ -68,7 +68,7 @@ impl Held {
 
 /// A row, seen from one entity; computed on outside the lock.
 #[derive(Debug)]
-pub(super) struct EntityRow {
+pub struct EntityRow {
     pub(super) tick_ms: u64,
     pub(super) place: Option<usize>,
     pub(super) snapshot: Arc<Snapshot>,

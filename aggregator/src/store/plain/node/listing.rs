@@ -5,19 +5,15 @@ use std::sync::Arc;
 
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run};
 
+use super::super::run::{EntityRow, RunRows, seen};
 use super::Node;
-use crate::store::entity::Within;
-use crate::store::run::{EntityRow, RunRows, seen};
+use crate::store::entity::{Face, Within};
+use crate::store::frame::Window;
 use crate::store::{Entity, EntityPath, Selector};
 
 impl Node {
     /// Adds what the selector admits, one entry an identity.
-    pub(in crate::store) fn entities(
-        &self,
-        node: &Arc<str>,
-        selector: &Selector<'_>,
-        out: &mut Vec<Entity>,
-    ) {
+    pub(super) fn list(&self, node: &Arc<str>, selector: &Selector<'_>, out: &mut Vec<Entity>) {
         let mut found: BTreeMap<EntityPath, Entity> = BTreeMap::new();
         let newest = self.newest_tick();
         for run in &self.runs {
@@ -41,7 +37,7 @@ impl Node {
     }
 
     /// The rows of the node in a range of ticks, seen from one entity.
-    pub(in crate::store) fn rows(&self, path: &EntityPath, ticks_ms: (u64, u64)) -> Vec<EntityRow> {
+    pub(super) fn rows(&self, path: &EntityPath, ticks_ms: (u64, u64)) -> Vec<EntityRow> {
         let mut rows = Vec::new();
         if ticks_ms.0 > ticks_ms.1 {
             return rows;
@@ -75,10 +71,13 @@ impl Node {
 fn admits(run: &RunRows, def: &Arc<EntityDef>, selector: &Selector<'_>) -> bool {
     selector.means(def.kind)
         && selector.admits(
-            def,
+            Face::from(&**def),
             Within {
-                parent: def.parent.and_then(|p| run.defs.get(&p)).map(|p| &**p),
-                pod: run.enclosing(def, EntityKind::Pod),
+                parent: def
+                    .parent
+                    .and_then(|p| run.defs.get(&p))
+                    .map(|p| Face::from(&**p)),
+                pod: run.enclosing(def, EntityKind::Pod).map(Face::from),
             },
         )
 }

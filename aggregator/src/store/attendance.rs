@@ -1,0 +1,212 @@
+//! Who reports a node, what its clock says, and how its sources are: what a node's window keeps
+//! beside its rows, however it keeps those.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cairn_proto::codec::row::{self, Timed};
+use cairn_proto::model::{Run, Snapshot};
+
+use super::{Applied, Error, NodeState, Opening, SourceState, WireRow};
+
+/// Clock differences kept: enough to see past a few slow frames, few enough to follow a drift.
+const OFFSETS: usize = 16;
+
+/// Sources of one node that are remembered; agents have five.
+const SOURCES: usize = 16;
+
+#[derive(Debug, Default)]
+/// What is kept of a node beside its rows.
+pub struct Attendance {
+    session: Option<Open>,
+    since_ms: u64,
+    arrived_ms: u64,
+    interval_ms: u64,
+    offsets: Vec<i64>,
+    next_offset: usize,
+    sources: BTreeMap<String, SourceState>,
+    gap_rows: u64,
+}
+
+/// The living session.
+#[derive(Debug)]
+pub(super) struct Open {
+    number: u64,
+    /// The run that it reports.
+    pub(super) run: Run,
+    interval_ms: u64,
+    /// The row that the next one refers to.
+    pub(super) last: Option<Last>,
+}
+
+/// The row that a session sent last.
+#[derive(Clone, Debug)]
+pub(super) struct Last {
+    /// Number in its run.
+    pub(super) seq: u64,
+    /// Grid time, Unix ms.
+    pub(super) tick_ms: u64,
+    /// Its values.
+    pub(super) snapshot: Arc<Snapshot>,
+}
+
+impl Last {
+    pub(super) fn timed(&self) -> Timed<'_> {
+        Timed {
+            tick_ms: self.tick_ms,
+            snapshot: &self.snapshot,
+        }
+    }
+}
+
+impl Attendance {
+    /// Begins a session. What is later than the tick that is given back was written by a clock that
+    /// was ahead, and hides the present.
+    pub(super) fn open(&mut self, number: u64, opening: Opening) -> u64 {
+        if self.session.is_none() {
+            self.since_ms = opening.now_ms;
+        }
+        let Opening {
+            run, interval_ms, ..
+        } = opening;
+        self.session = Some(Open {
+            number,
+            run,
+            interval_ms,
+            last: None,
+        });
+        self.interval_ms = interval_ms;
+        self.offsets.clear();
+        self.next_offset = 0;
+        self.note_offset(opening.sent_ms, opening.now_ms);
+        opening.sent_ms.saturating_add(interval_ms)
+    }
+
+    pub(super) fn close(&mut self, now_ms: u64) {
+        self.session = None;
+        self.since_ms = now_ms;
+    }
+
+    /// The number of the living session.
+    pub(super) fn session(&self) -> Option<u64> {
+        self.session.as_ref().map(|open| open.number)
+    }
+
+    pub(super) fn living(&self) -> Option<&Open> {
+        self.session.as_ref()
+    }
+
+    /// The run that is reported.
+    pub(super) fn run(&self) -> Option<Run> {
+        self.session.as_ref().map(|open| open.run)
+    }
+
+    /// Distance of the ticks, ms; never 0.
+    pub(super) fn interval_ms(&self) -> u64 {
+        self.interval_ms.max(1)
+    }
+
+    /// Decodes a row of the living session, which must refer to the last one of it or to none.
+    pub(super) fn decode(&self, row: &WireRow<'_>) -> Result<Snapshot, Error> {
+        let seq = row.seq;
+        let open = self.session.as_ref().ok_or(Error::Fenced)?;
+        let last_seq = open.last.as_ref().map(|last| last.seq);
+        let base = match row.base_seq {
+            None => None,
+            Some(base) if Some(base) == last_seq => open.last.as_ref(),
+            Some(base) => {
+                return Err(Error::Base {
+                    seq,
+                    base,
+                    last: last_seq,
+                });
+            }
+        };
+        let off_grid = !row.tick_ms.is_multiple_of(open.interval_ms.max(1));
+        if off_grid || last_seq.is_some_and(|last| seq <= last) {
+            return Err(Error::Tick { seq });
+        }
+        row::decode(base.map(Last::timed), row.tick_ms, row.payload)
+            .map_err(|source| Error::Decode { seq, source })
+    }
+
+    /// Takes note of what a row of the living session says of the node's clock.
+    pub(super) fn hear(&mut self, row: &WireRow<'_>) {
+        self.note_offset(row.sent_ms, row.now_ms);
+    }
+
+    /// Takes note that a row of the living session was taken in, or why not.
+    pub(super) fn heard(&mut self, row: &WireRow<'_>, snapshot: Arc<Snapshot>, applied: Applied) {
+        if let Some(open) = self.session.as_mut() {
+            open.last = Some(Last {
+                seq: row.seq,
+                tick_ms: row.tick_ms,
+                snapshot,
+            });
+        }
+        if !matches!(applied, Applied::TooOld | Applied::TooNew) {
+            self.arrived_ms = row.now_ms;
+        }
+    }
+
+    /// Why a tick is not kept, judged by the node's own clock as measured; `None` when it is.
+    pub(super) fn judge(&self, tick_ms: u64, now_ms: u64, window_ms: u64) -> Option<Applied> {
+        let own_now = self.own(now_ms);
+        if tick_ms > own_now.saturating_add(self.interval_ms) {
+            Some(Applied::TooNew)
+        } else if tick_ms.saturating_add(window_ms) < own_now {
+            Some(Applied::TooOld)
+        } else {
+            None
+        }
+    }
+
+    /// Our time as the node's clock tells it.
+    pub(super) fn own(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_add_signed(self.offset_ms())
+    }
+
+    pub(super) fn gap(&mut self, rows: u64) {
+        self.gap_rows = self.gap_rows.saturating_add(rows);
+    }
+
+    pub(super) fn source(&mut self, state: SourceState) {
+        if self.sources.len() < SOURCES || self.sources.contains_key(&state.name) {
+            self.sources.insert(state.name.clone(), state);
+        }
+    }
+
+    pub(super) fn state(&self, name: &str, newest_tick_ms: Option<u64>) -> NodeState {
+        NodeState {
+            name: name.to_owned(),
+            live: self.session.is_some(),
+            since_ms: self.since_ms,
+            newest_tick_ms,
+            arrived_ms: self.arrived_ms,
+            interval_ms: self.interval_ms,
+            offset_ms: self.offset_ms(),
+            sources: self.sources.values().cloned().collect(),
+            gap_rows: self.gap_rows,
+        }
+    }
+
+    fn note_offset(&mut self, sent_ms: u64, now_ms: u64) {
+        let offset = difference(sent_ms, now_ms);
+        match self.offsets.get_mut(self.next_offset) {
+            Some(slot) => *slot = offset,
+            None => self.offsets.push(offset),
+        }
+        self.next_offset = (self.next_offset + 1) % OFFSETS;
+    }
+
+    /// The node's clock minus ours. A delay makes a difference smaller, never larger.
+    fn offset_ms(&self) -> i64 {
+        self.offsets.iter().max().copied().unwrap_or(0)
+    }
+}
+
+/// Saturates: a clock that is off by more than can be said is off, not right.
+fn difference(a_ms: u64, b_ms: u64) -> i64 {
+    let apart_ms = i64::try_from(a_ms.abs_diff(b_ms)).unwrap_or(i64::MAX);
+    if a_ms < b_ms { -apart_ms } else { apart_ms }
+}

@@ -1,0 +1,447 @@
+//! What every store has in common: nodes behind a lock each, the budget, what changed.
+//!
+//! Owned by the process; called by session tasks (writers, each for its own node) and by query
+//! handlers. Bounds: nodes, by the identities that may open sessions; rows, by the window and the
+//! budget; entity ids, by the protocol's limit. A reader holds a node's lock while it collects
+//! references to rows, never while it decodes or computes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use cairn_proto::catalogue::FieldId;
+use cairn_proto::limits;
+use cairn_proto::model::{EntityDef, EntityId};
+use tokio::sync::watch;
+
+use super::attendance::Attendance;
+use super::{
+    Applied, Door, Entity, EntityPath, Error, Evicted, NodeState, Opening, RawRow, Selector,
+    Session, Size, SourceState, WireRow,
+};
+
+/// Changes remembered for [`Door::changed_since`]: at two rows a node and second, 5,000 nodes
+/// fill it in half a second; a reader that is further behind starts over with the whole window.
+const CHANGES: usize = 4096;
+
+/// The part of the budget that one node may hold: enough for a cluster of few nodes, too little
+/// for one of many to push the others out.
+const NODE_SHARE: u64 = 8;
+
+/// What a node may hold in any case: 15 minutes of 10 s rows of 250 pods.
+const MIN_NODE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What a chunk brought.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Taken {
+    /// Rows that were not held.
+    pub(super) rows: u64,
+    /// The lowest tick of them.
+    pub(super) lowest: Option<u64>,
+}
+
+impl Taken {
+    /// Counts one more row.
+    pub(super) fn add(&mut self, tick_ms: u64) {
+        self.rows += 1;
+        self.lowest = Some(self.lowest.map_or(tick_ms, |lowest| lowest.min(tick_ms)));
+    }
+}
+
+/// How one node's rows are kept. Called with the node's lock held, but for `read`.
+pub trait Window: Default + Debug + Send + 'static {
+    /// References to rows, to be read without the lock.
+    type Found: Send;
+
+    /// Who reports the node.
+    fn attendance(&self) -> &Attendance;
+
+    /// The same, to be changed.
+    fn attendance_mut(&mut self) -> &mut Attendance;
+
+    /// Begins a session, and its run if that is new.
+    fn open(&mut self, number: u64, opening: Opening);
+
+    /// See [`Door::define`].
+    fn define(&mut self, def: EntityDef) -> Result<(), Error>;
+
+    /// See [`Door::refuse`].
+    fn refuse(&mut self, id: EntityId) -> Result<(), Error>;
+
+    /// See [`Door::append`].
+    fn append(&mut self, row: &WireRow<'_>, window_ms: u64) -> Result<Applied, Error>;
+
+    /// See [`Door::take`].
+    fn take(
+        &mut self,
+        block: u64,
+        payload: &[u8],
+        now_ms: u64,
+        window_ms: u64,
+    ) -> Result<Taken, Error>;
+
+    /// How many rows of a block of the session's run are held.
+    fn held(&mut self, block: u64) -> u64;
+
+    /// The newest tick of all runs.
+    fn newest_tick(&self) -> Option<u64>;
+
+    /// Drops rows with ticks before this one. Returns how many.
+    fn expire(&mut self, oldest_ms: u64) -> u64;
+
+    /// Drops the least that it can of the oldest rows, but never the newest. Returns how many.
+    fn shorten(&mut self) -> u64;
+
+    /// Forgets runs and names that no row uses any more, and puts rows together that are long
+    /// written.
+    fn tidy(&mut self, window_ms: u64);
+
+    /// What is held, with everything that belongs to it.
+    fn size(&self) -> Size;
+
+    /// Adds what the selector admits, one entry an identity.
+    fn entities(&self, node: &Arc<str>, selector: &Selector<'_>, out: &mut Vec<Entity>);
+
+    /// Takes references to the rows of a range of ticks.
+    fn find(&self, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> Self::Found;
+
+    /// Reads a field of each of the entities that were asked for.
+    fn read(found: &Self::Found, field: FieldId) -> Vec<Vec<RawRow>>;
+}
+
+/// A store that keeps each node's rows as `N` does.
+#[derive(Debug)]
+pub struct Store<N> {
+    window_ms: u64,
+    node_bytes: u64,
+    budget_bytes: u64,
+    // What all rows are counted as, brought up to date with each write.
+    bytes: AtomicU64,
+    // Rows that went for memory and were not told yet.
+    shed_rows: AtomicU64,
+    nodes: RwLock<BTreeMap<Arc<str>, Arc<Mutex<N>>>>,
+    changes: Mutex<Changes>,
+    version: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Changes {
+    sessions: u64,
+    // Invariant: versions are consecutive, the last one is `version`'s value.
+    recent: VecDeque<(u64, u64)>,
+}
+
+impl<N: Window> Store<N> {
+    /// An empty store that keeps rows for so long, and no more than so many bytes of them; 0
+    /// means no limit.
+    #[must_use]
+    pub fn new(window_ms: u64, budget_bytes: u64) -> Self {
+        let budget_bytes = if budget_bytes == 0 {
+            u64::MAX
+        } else {
+            budget_bytes
+        };
+        Self {
+            window_ms,
+            node_bytes: (budget_bytes / NODE_SHARE).max(MIN_NODE_BYTES),
+            budget_bytes,
+            bytes: AtomicU64::new(0),
+            shed_rows: AtomicU64::new(0),
+            nodes: RwLock::default(),
+            changes: Mutex::default(),
+            version: watch::Sender::new(0),
+        }
+    }
+
+    fn node(&self, name: &str) -> Option<Arc<Mutex<N>>> {
+        self.nodes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .map(Arc::clone)
+    }
+
+    /// The nodes to look at, in order of their names.
+    fn selected(&self, name: Option<&str>) -> Vec<(Arc<str>, Arc<Mutex<N>>)> {
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        match name {
+            Some(name) => nodes
+                .get_key_value(name)
+                .map(|(k, v)| (Arc::clone(k), Arc::clone(v)))
+                .into_iter()
+                .collect(),
+            None => nodes
+                .iter()
+                .map(|(k, v)| (Arc::clone(k), Arc::clone(v)))
+                .collect(),
+        }
+    }
+
+    /// Runs `work` on the session's node, unless a newer session has taken it.
+    fn write<T>(
+        &self,
+        session: &Session,
+        work: impl FnOnce(&mut N) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let node = self.node(&session.node).ok_or(Error::Fenced)?;
+        let mut node = lock(&node);
+        if node.attendance().session() != Some(session.number) {
+            return Err(Error::Fenced);
+        }
+        let before = node.size().bytes;
+        let result = self.counted(&mut node, work);
+        // A node that sends more than its share shortens its own window and nobody else's; over the
+        // budget between two evictions, the write that grew its node makes room.
+        let is_much = |node: &N| {
+            let bytes = node.size().bytes;
+            let over = self.bytes.load(Ordering::Relaxed) > self.budget_bytes;
+            bytes > before && (bytes > self.node_bytes || over)
+        };
+        while is_much(&node) && self.shorten(&mut node) {}
+        result
+    }
+
+    /// Drops the oldest of a node; false when there is nothing but the newest.
+    fn shorten(&self, node: &mut N) -> bool {
+        let rows = self.counted(node, N::shorten);
+        self.shed_rows.fetch_add(rows, Ordering::Relaxed);
+        rows > 0
+    }
+
+    /// Runs `work` on a node and keeps the sum of all bytes right.
+    fn counted<T>(&self, node: &mut N, work: impl FnOnce(&mut N) -> T) -> T {
+        let before = node.size().bytes;
+        let result = work(node);
+        let after = node.size().bytes;
+        self.bytes
+            .fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+        result
+    }
+
+    fn changed(&self, tick_ms: u64) {
+        let mut changes = lock(&self.changes);
+        let version = *self.version.borrow() + 1;
+        if changes.recent.len() == CHANGES {
+            changes.recent.pop_front();
+        }
+        changes.recent.push_back((version, tick_ms));
+        self.version.send_replace(version);
+    }
+}
+
+impl<N: Window> Door for Store<N> {
+    fn open(&self, node: &str, opening: Opening) -> Session {
+        let number = {
+            let mut changes = lock(&self.changes);
+            changes.sessions += 1;
+            changes.sessions
+        };
+        // Under the map's lock, so that no eviction takes the node away in between.
+        let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = nodes.entry(node.into()).or_default();
+        self.counted(&mut lock(entry), |node| node.open(number, opening));
+        drop(nodes);
+        self.changed(u64::MAX);
+        Session {
+            node: node.to_owned(),
+            number,
+        }
+    }
+
+    fn close(&self, session: &Session, now_ms: u64) {
+        let closed = self.write(session, |node| {
+            node.attendance_mut().close(now_ms);
+            Ok(())
+        });
+        if closed.is_ok() {
+            self.changed(u64::MAX);
+        }
+    }
+
+    fn define(&self, session: &Session, def: EntityDef) -> Result<(), Error> {
+        self.write(session, |node| node.define(def))
+    }
+
+    fn refuse(&self, session: &Session, entity: EntityId) -> Result<(), Error> {
+        self.write(session, |node| node.refuse(entity))
+    }
+
+    fn append(&self, session: &Session, row: WireRow<'_>) -> Result<Applied, Error> {
+        let applied = self.write(session, |node| node.append(&row, self.window_ms))?;
+        if matches!(applied, Applied::Applied | Applied::Late) {
+            self.changed(row.tick_ms);
+        }
+        Ok(applied)
+    }
+
+    fn take(
+        &self,
+        session: &Session,
+        block: u64,
+        payload: &[u8],
+        now_ms: u64,
+    ) -> Result<u64, Error> {
+        let window_ms = self.window_ms;
+        let taken = self.write(session, |node| node.take(block, payload, now_ms, window_ms))?;
+        if let Some(lowest) = taken.lowest {
+            self.changed(lowest);
+        }
+        Ok(taken.rows)
+    }
+
+    fn missing(&self, session: &Session, offered: std::ops::Range<u64>) -> Vec<u64> {
+        let missing = self.write(session, |node| {
+            let rows = self.window_ms / node.attendance().interval_ms();
+            // One more than fit into the window, for the one that its border cuts.
+            let wanted = rows / limits::BLOCK_ROWS + 1;
+            let oldest = offered.end.saturating_sub(wanted).max(offered.start);
+            let blocks = (oldest..offered.end).rev();
+            Ok(blocks
+                .filter(|block| node.held(*block) < limits::BLOCK_ROWS)
+                .collect())
+        });
+        missing.unwrap_or_default()
+    }
+
+    fn gap(&self, session: &Session, rows: u64) {
+        let counted = self.write(session, |node| {
+            node.attendance_mut().gap(rows);
+            Ok(())
+        });
+        drop(counted);
+    }
+
+    fn source(&self, session: &Session, state: SourceState) {
+        let told = self.write(session, |node| {
+            node.attendance_mut().source(state);
+            Ok(())
+        });
+        if told.is_ok() {
+            self.changed(u64::MAX);
+        }
+    }
+
+    fn nodes(&self) -> Vec<NodeState> {
+        self.selected(None)
+            .iter()
+            .map(|(name, node)| {
+                let node = lock(node);
+                node.attendance().state(name, node.newest_tick())
+            })
+            .collect()
+    }
+
+    fn entities(&self, selector: &Selector<'_>) -> Vec<Entity> {
+        let mut found: Vec<Entity> = Vec::new();
+        for (name, node) in self.selected(selector.node()) {
+            lock(&node).entities(&name, selector, &mut found);
+        }
+        found.sort_by(|a, b| {
+            (&a.namespace, &a.name, a.start_ms).cmp(&(&b.namespace, &b.name, b.start_ms))
+        });
+        found
+    }
+
+    fn read(&self, entity: &Entity, field: FieldId, ticks_ms: (u64, u64)) -> Vec<RawRow> {
+        let mut all = self.read_all(&[entity], field, ticks_ms);
+        all.pop().unwrap_or_default()
+    }
+
+    fn read_all(
+        &self,
+        entities: &[&Entity],
+        field: FieldId,
+        ticks_ms: (u64, u64),
+    ) -> Vec<Vec<RawRow>> {
+        let mut of_node: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (at, entity) in entities.iter().enumerate() {
+            of_node.entry(&entity.node).or_default().push(at);
+        }
+        let mut read = vec![Vec::new(); entities.len()];
+        for (name, places) in of_node {
+            let Some(node) = self.node(name) else {
+                continue;
+            };
+            let asked = places.iter().filter_map(|at| entities.get(*at));
+            let paths: Vec<&EntityPath> = asked.map(|entity| &entity.path).collect();
+            let found = lock(&node).find(&paths, ticks_ms);
+            for (at, rows) in places.into_iter().zip(N::read(&found, field)) {
+                if let Some(slot) = read.get_mut(at) {
+                    *slot = rows;
+                }
+            }
+        }
+        read
+    }
+
+    fn subscribe(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    fn changed_since(&self, version: u64) -> Option<Option<u64>> {
+        let changes = lock(&self.changes);
+        match changes.recent.front() {
+            Some((first, _)) if *first > version + 1 => None,
+            _ => Some(
+                changes
+                    .recent
+                    .iter()
+                    .filter(|(v, tick)| *v > version && *tick != u64::MAX)
+                    .map(|(_, tick)| *tick)
+                    .min(),
+            ),
+        }
+    }
+
+    fn evict(&self, now_ms: u64) -> Evicted {
+        let mut evicted = Evicted::default();
+        for (_, node) in self.selected(None) {
+            let expire = |node: &mut N| {
+                let own_now = node.attendance().own(now_ms);
+                node.expire(own_now.saturating_sub(self.window_ms))
+            };
+            evicted.expired_rows += self.counted(&mut lock(&node), expire);
+        }
+        // Evenly: the oldest of every node in turn, so that no window is shortened alone.
+        while self.bytes.load(Ordering::Relaxed) > self.budget_bytes {
+            let all = self.selected(None);
+            let shortened = all.iter().filter(|(_, node)| self.shorten(&mut lock(node)));
+            if shortened.count() == 0 {
+                break;
+            }
+        }
+        evicted.shortened_rows = self.shed_rows.swap(0, Ordering::Relaxed);
+        evicted.over_budget =
+            evicted.shortened_rows > 0 || self.bytes.load(Ordering::Relaxed) > self.budget_bytes;
+        for (_, node) in self.selected(None) {
+            self.counted(&mut lock(&node), |node| node.tidy(self.window_ms));
+        }
+        let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
+        let before = nodes.len();
+        nodes.retain(|_, node| {
+            let node = lock(node);
+            let is_there = node.attendance().session().is_some() || node.newest_tick().is_some();
+            if !is_there {
+                self.bytes.fetch_sub(node.size().bytes, Ordering::Relaxed);
+            }
+            is_there
+        });
+        evicted.nodes = (before - nodes.len()) as u64;
+        evicted
+    }
+
+    fn size(&self) -> Size {
+        let mut size = Size::default();
+        for (_, node) in self.selected(None) {
+            size.add(lock(&node).size());
+        }
+        size
+    }
+}
+
+/// A panic in another thread cannot leave a half-changed node: every change is made by moving
+/// finished values in, so the lock's poison says nothing that matters.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

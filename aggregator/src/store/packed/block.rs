@@ -1,0 +1,269 @@
+//! A block of rows: open, as they came, or sealed into a chunk.
+
+use std::sync::Arc;
+
+use cairn_proto::codec::DENSE;
+use cairn_proto::codec::chunk::{self, ChunkRow, RowOf, Sealed};
+use cairn_proto::codec::row::{self, Timed};
+use cairn_proto::model::{EntityId, Snapshot};
+
+use super::times::{Moment, Times};
+
+/// What a block is counted as beside its rows.
+const BLOCK_BYTES: usize = 128;
+
+/// What an open row is counted as beside its payload: its record and the counts of two references.
+const ROW_BYTES: usize = 104;
+
+/// Rows that follow each other: those of one block of the run, or of a few put together.
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    /// The seq that offsets are counted from: a multiple of a block's rows.
+    pub(super) first_seq: u64,
+    /// When its rows are.
+    pub(super) times: Times,
+    /// The rows.
+    pub(super) rows: Rows,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Rows {
+    /// A chunk.
+    Sealed(Sealed),
+    /// Rows in wire form, each referring to the one before it.
+    Open(Open),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Open {
+    /// In rising order; never empty.
+    pub(super) rows: Vec<OpenRow>,
+    /// The last of them, decoded.
+    pub(super) tail: Arc<Snapshot>,
+}
+
+/// One row in wire form.
+#[derive(Clone, Debug)]
+pub(super) struct OpenRow {
+    /// Grid time, Unix ms.
+    pub(super) tick_ms: u64,
+    /// A keyframe, or differences to the row before it.
+    pub(super) payload: Arc<[u8]>,
+    /// True when it refers to none.
+    pub(super) is_keyframe: bool,
+    /// Its entities; from row to row the same list as long as they are the same.
+    pub(super) entities: Arc<[EntityId]>,
+}
+
+/// A row on its way into a block.
+#[derive(Clone, Debug)]
+pub(super) struct Incoming {
+    pub(super) seq: u64,
+    pub(super) tick_ms: u64,
+    pub(super) snapshot: Arc<Snapshot>,
+    /// Its payload in the dense codec and the seq that this refers to, if that is how it came.
+    pub(super) wire: Option<(Option<u64>, Arc<[u8]>)>,
+}
+
+impl Incoming {
+    fn moment(&self, first_seq: u64) -> Moment {
+        let samples = self.snapshot.sample_count();
+        Moment {
+            offset: self.seq - first_seq,
+            tick_ms: self.tick_ms,
+            samples: u32::try_from(samples).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+impl Block {
+    /// An open block of one row.
+    pub(super) fn begin(first_seq: u64, row: Incoming) -> Option<Self> {
+        let times = Times::of(&[row.moment(first_seq)])?;
+        // What it refers to is in another block, which may go before this one.
+        let payload = match row.wire {
+            Some((None, payload)) => payload,
+            _ => row::keyframe(DENSE, row.tick_ms, &row.snapshot).into(),
+        };
+        let first = OpenRow {
+            tick_ms: row.tick_ms,
+            payload,
+            is_keyframe: true,
+            entities: row.snapshot.entities().into(),
+        };
+        let rows = Rows::Open(Open {
+            rows: vec![first],
+            tail: row.snapshot,
+        });
+        Some(Self {
+            first_seq,
+            times,
+            rows,
+        })
+    }
+
+    /// Adds a later row to an open block; gives it back when the block is sealed.
+    pub(super) fn push(&mut self, row: Incoming) -> Result<(), Incoming> {
+        let last_seq = self.last_seq();
+        let Rows::Open(open) = &mut self.rows else {
+            return Err(row);
+        };
+        let mut moments: Vec<Moment> = self.times.iter().collect();
+        moments.push(row.moment(self.first_seq));
+        let Some(times) = Times::of(&moments) else {
+            return Err(row);
+        };
+        let before = open.rows.last();
+        let (is_keyframe, payload) = match row.wire {
+            Some((None, payload)) => (true, payload),
+            Some((Some(base), payload)) if base == last_seq => (false, payload),
+            _ => {
+                let base = before.map(|before| Timed {
+                    tick_ms: before.tick_ms,
+                    snapshot: &open.tail,
+                });
+                let timed = Timed {
+                    tick_ms: row.tick_ms,
+                    snapshot: &row.snapshot,
+                };
+                (base.is_none(), row::encode(DENSE, base, timed).into())
+            }
+        };
+        let same = before.filter(|before| *before.entities == *row.snapshot.entities());
+        let entities = match same {
+            Some(before) => Arc::clone(&before.entities),
+            None => row.snapshot.entities().into(),
+        };
+        open.rows.push(OpenRow {
+            tick_ms: row.tick_ms,
+            payload,
+            is_keyframe,
+            entities,
+        });
+        open.tail = row.snapshot;
+        self.times = times;
+        Ok(())
+    }
+
+    /// A sealed block of a chunk whose rows are all kept; `None` of one without rows.
+    pub(super) fn adopt(first_seq: u64, sealed: Sealed) -> Option<Self> {
+        let head = sealed.head();
+        let samples = sealed.samples_by_row();
+        let moments = head.rows.iter().zip(samples);
+        let moments: Vec<Moment> = moments
+            .map(|((offset, tick_ms), samples)| Moment {
+                offset: *offset,
+                tick_ms: *tick_ms,
+                samples,
+            })
+            .collect();
+        let times = Times::of(&moments)?;
+        Some(Self {
+            first_seq,
+            times,
+            rows: Rows::Sealed(sealed),
+        })
+    }
+
+    /// A sealed block of these rows, in rising order; `None` of none.
+    pub(super) fn seal(first_seq: u64, rows: &[ChunkRow]) -> Option<Self> {
+        let rows: Vec<RowOf<'_>> = rows
+            .iter()
+            .map(|row| RowOf {
+                offset: row.offset,
+                tick: row.tick,
+                snapshot: &row.snapshot,
+            })
+            .collect();
+        if rows.is_empty() {
+            return None;
+        }
+        let sealed = Sealed::check(chunk::encode(DENSE, &rows).into()).ok()?;
+        Self::adopt(first_seq, sealed)
+    }
+
+    /// Its rows, decoded.
+    pub(super) fn decode(&self) -> Vec<ChunkRow> {
+        match &self.rows {
+            Rows::Sealed(sealed) => sealed.rows(),
+            Rows::Open(open) => open.decode(&self.times),
+        }
+    }
+
+    /// The last row, decoded, of an open block.
+    pub(super) fn tail(&self) -> Option<&Arc<Snapshot>> {
+        match &self.rows {
+            Rows::Sealed(_) => None,
+            Rows::Open(open) => Some(&open.tail),
+        }
+    }
+
+    pub(super) fn last_seq(&self) -> u64 {
+        let last = u64::BITS - 1 - self.times.mask().leading_zeros();
+        self.first_seq + u64::from(last)
+    }
+
+    /// The entities of all rows.
+    pub(super) fn entities(&self) -> Vec<EntityId> {
+        match &self.rows {
+            Rows::Sealed(sealed) => sealed.head().entities,
+            Rows::Open(open) => open
+                .rows
+                .iter()
+                .flat_map(|row| row.entities.iter().copied())
+                .collect(),
+        }
+    }
+
+    /// Bytes that it is counted as.
+    pub(super) fn bytes(&self) -> u64 {
+        let rows = match &self.rows {
+            Rows::Sealed(sealed) => sealed.bytes().len(),
+            Rows::Open(open) => open.bytes(),
+        };
+        (BLOCK_BYTES + self.times.bytes() + rows) as u64
+    }
+}
+
+impl Open {
+    fn decode(&self, times: &Times) -> Vec<ChunkRow> {
+        let mut rows: Vec<ChunkRow> = Vec::with_capacity(self.rows.len());
+        for (row, moment) in self.rows.iter().zip(times.iter()) {
+            let before = rows.last().filter(|_| !row.is_keyframe);
+            let base = before.map(|before| Timed {
+                tick_ms: before.tick,
+                snapshot: &before.snapshot,
+            });
+            // It was decoded once already, when it came.
+            let Ok(snapshot) = row::decode(base, row.tick_ms, &row.payload) else {
+                break;
+            };
+            rows.push(ChunkRow {
+                offset: moment.offset,
+                tick: row.tick_ms,
+                snapshot,
+            });
+        }
+        rows
+    }
+
+    fn bytes(&self) -> usize {
+        let rows: usize = self
+            .rows
+            .iter()
+            .map(|row| ROW_BYTES + row.payload.len())
+            .sum();
+        let mut lists = 0;
+        let mut before: Option<&Arc<[EntityId]>> = None;
+        for row in &self.rows {
+            let is_same = before.is_some_and(|before| Arc::ptr_eq(before, &row.entities));
+            lists += if is_same {
+                0
+            } else {
+                size_of_val(&*row.entities)
+            };
+            before = Some(&row.entities);
+        }
+        rows + lists
+    }
+}

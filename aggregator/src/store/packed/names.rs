@@ -1,0 +1,382 @@
+//! The names of one run's entities: one piece of text each, found by id and by path.
+
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, Hasher};
+
+use cairn_proto::limits;
+use cairn_proto::model::{EntityDef, EntityId, EntityKind};
+
+use crate::store::Error;
+use crate::store::entity::{EntityPath, Face, same_identity};
+
+/// How deep parts of parts may lie: a file system of a container of a pod of a node.
+const MAX_DEPTH: usize = 4;
+
+/// What a name is counted as beside its text: its record and its places in two maps.
+const NAME_BYTES: usize = 160;
+
+/// Names kept though no row uses them. Beyond this and four times those in use the unused ones are
+/// forgotten.
+const SPARE_NAMES: usize = 1_024;
+
+/// Names beyond which the unused ones are forgotten in any case: the rest is for those to come.
+const MANY_NAMES: usize = limits::MAX_ENTITIES / 2;
+
+type Labels = Box<[(String, String)]>;
+
+#[derive(Debug)]
+struct Name {
+    kind: EntityKind,
+    parent: Option<EntityId>,
+    // Name, namespace, uid and runtime id, one after the other.
+    text: Box<str>,
+    // Where each but the last ends.
+    ends: [u16; 3],
+    labels: Option<Labels>,
+}
+
+impl Name {
+    fn of(def: EntityDef) -> Self {
+        let parts = [&def.name, &def.namespace, &def.uid];
+        let mut text = String::with_capacity(limits::MAX_DEFINE_BYTES);
+        let ends = parts.map(|part| {
+            text.push_str(part);
+            u16::try_from(text.len()).unwrap_or(u16::MAX)
+        });
+        text.push_str(&def.runtime_id);
+        Self {
+            kind: def.kind,
+            parent: def.parent,
+            text: text.into(),
+            ends,
+            labels: (!def.labels.is_empty()).then(|| def.labels.into()),
+        }
+    }
+
+    fn part(&self, from: u16, to: u16) -> &str {
+        self.text.get(from.into()..to.into()).unwrap_or_default()
+    }
+
+    fn name(&self) -> &str {
+        self.part(0, self.ends[0])
+    }
+
+    fn namespace(&self) -> &str {
+        self.part(self.ends[0], self.ends[1])
+    }
+
+    fn uid(&self) -> &str {
+        self.part(self.ends[1], self.ends[2])
+    }
+
+    fn runtime_id(&self) -> &str {
+        self.text.get(self.ends[2].into()..).unwrap_or_default()
+    }
+
+    fn bytes(&self) -> usize {
+        let labels = self.labels.iter().flat_map(|labels| labels.iter());
+        let labels: usize = labels.map(|(k, v)| k.len() + v.len() + 48).sum();
+        NAME_BYTES + self.text.len() + labels
+    }
+}
+
+/// The dictionary of one run.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    by_id: BTreeMap<EntityId, Name>,
+    // By the hash of a path, which only this process can compute; what is found is compared.
+    by_path: HashMap<u64, EntityId>,
+    state: RandomState,
+    refused: HashSet<EntityId>,
+    bytes: usize,
+    // Since names were looked through: rows that went, and ids that were named and are in no row.
+    gone_rows: u64,
+    fresh: HashSet<EntityId>,
+}
+
+impl Names {
+    pub(super) fn knows(&self, id: EntityId) -> bool {
+        self.by_id.contains_key(&id) || self.refused.contains(&id)
+    }
+
+    fn len(&self) -> usize {
+        self.by_id.len() + self.refused.len()
+    }
+
+    /// Bytes that all names are counted as.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.refused.len() * NAME_BYTES
+    }
+
+    /// See [`Door::define`](crate::store::Door::define).
+    pub(super) fn define(&mut self, def: EntityDef) -> Result<(), Error> {
+        let (id, entity) = (def.id, def.id.0);
+        if !self.knows(id) && self.len() >= limits::MAX_ENTITIES {
+            return Err(Error::TooManyEntities { entity });
+        }
+        if self.def(id).is_some_and(|old| !same_identity(&old, &def)) {
+            return Err(Error::Redefined { entity });
+        }
+        self.remove(id);
+        self.refused.remove(&id);
+        self.fresh.insert(id);
+        let name = Name::of(def);
+        self.bytes += name.bytes();
+        self.by_id.insert(id, name);
+        match self.hash(id) {
+            Some(hash) => _ = self.by_path.insert(hash, id),
+            None => {
+                // A part of something unknown has no identity: its cells are skipped.
+                self.remove(id);
+                self.refused.insert(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// See [`Door::refuse`](crate::store::Door::refuse).
+    pub(super) fn refuse(&mut self, id: EntityId) -> Result<(), Error> {
+        if !self.knows(id) && self.len() >= limits::MAX_ENTITIES {
+            return Err(Error::TooManyEntities { entity: id.0 });
+        }
+        self.fresh.insert(id);
+        self.refused.insert(id);
+        Ok(())
+    }
+
+    fn remove(&mut self, id: EntityId) {
+        if let Some(hash) = self.hash(id)
+            && self.by_path.get(&hash) == Some(&id)
+        {
+            self.by_path.remove(&hash);
+        }
+        if let Some(name) = self.by_id.remove(&id) {
+            self.bytes -= name.bytes();
+        }
+    }
+
+    fn def(&self, id: EntityId) -> Option<EntityDef> {
+        let name = self.by_id.get(&id)?;
+        Some(EntityDef {
+            id,
+            kind: name.kind,
+            parent: name.parent,
+            name: name.name().to_owned(),
+            namespace: name.namespace().to_owned(),
+            uid: name.uid().to_owned(),
+            runtime_id: name.runtime_id().to_owned(),
+            labels: Vec::new(),
+        })
+    }
+
+    /// Every id with a name, rising.
+    pub(super) fn ids(&self) -> impl Iterator<Item = EntityId> + '_ {
+        self.by_id.keys().copied()
+    }
+
+    /// How a thing looks to a selector.
+    pub(super) fn face(&self, id: EntityId) -> Option<Face<'_>> {
+        let name = self.by_id.get(&id)?;
+        Some(Face {
+            kind: name.kind,
+            name: name.name(),
+            namespace: name.namespace(),
+            uid: name.uid(),
+        })
+    }
+
+    pub(super) fn labels(&self, id: EntityId) -> &[(String, String)] {
+        let name = self.by_id.get(&id);
+        name.and_then(|name| name.labels.as_deref())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn parent(&self, id: EntityId) -> Option<EntityId> {
+        self.by_id.get(&id)?.parent
+    }
+
+    /// The nearest thing of a kind above this one.
+    pub(super) fn enclosing(&self, id: EntityId, kind: EntityKind) -> Option<EntityId> {
+        let mut above = self.parent(id);
+        for _ in 0..MAX_DEPTH {
+            let name = self.by_id.get(&above?)?;
+            if name.kind == kind {
+                return above;
+            }
+            above = name.parent;
+        }
+        None
+    }
+
+    /// What an entity is called outside of the run.
+    pub(super) fn path(&self, id: EntityId) -> Option<EntityPath> {
+        self.path_within(id, MAX_DEPTH)
+    }
+
+    /// A path of so many steps at most: parents that go in circles lead nowhere.
+    fn path_within(&self, id: EntityId, depth: usize) -> Option<EntityPath> {
+        let name = self.by_id.get(&id)?;
+        let above = |parent: EntityId| self.path_within(parent, depth.checked_sub(1)?);
+        match name.kind {
+            EntityKind::Node => Some(EntityPath::Node),
+            EntityKind::Pod => Some(EntityPath::Pod(name.uid().into())),
+            EntityKind::Container => match name.parent.and_then(above)? {
+                EntityPath::Pod(pod) => Some(EntityPath::Container {
+                    pod,
+                    name: name.name().into(),
+                    runtime_id: name.runtime_id().into(),
+                }),
+                _ => None,
+            },
+            kind => {
+                let parent = name.parent.map_or(Some(EntityPath::Node), above)?;
+                Some(EntityPath::Part {
+                    kind,
+                    parent: Box::new(parent),
+                    name: name.name().into(),
+                })
+            }
+        }
+    }
+
+    /// The id of a path, if the run has it.
+    pub(super) fn find(&self, path: &EntityPath) -> Option<EntityId> {
+        let mut hasher = self.state.build_hasher();
+        hash_path(&mut hasher, path);
+        let id = *self.by_path.get(&hasher.finish())?;
+        self.is_called(id, path).then_some(id)
+    }
+
+    fn is_called(&self, id: EntityId, path: &EntityPath) -> bool {
+        let Some(name) = self.by_id.get(&id) else {
+            return false;
+        };
+        match path {
+            EntityPath::Node => name.kind == EntityKind::Node,
+            EntityPath::Pod(uid) => name.kind == EntityKind::Pod && name.uid() == &**uid,
+            EntityPath::Container {
+                pod,
+                name: own,
+                runtime_id,
+            } => {
+                let of = name.parent.and_then(|parent| self.by_id.get(&parent));
+                name.kind == EntityKind::Container
+                    && name.name() == &**own
+                    && name.runtime_id() == &**runtime_id
+                    && of.is_some_and(|of| of.uid() == &**pod)
+            }
+            EntityPath::Part {
+                kind,
+                parent,
+                name: own,
+            } => {
+                let is_in = match name.parent {
+                    Some(above) => self.is_called(above, parent),
+                    None => **parent == EntityPath::Node,
+                };
+                name.kind == *kind && name.name() == &**own && is_in
+            }
+        }
+    }
+
+    /// The hash of an entity's path; `None` when it has none.
+    fn hash(&self, id: EntityId) -> Option<u64> {
+        let mut hasher = self.state.build_hasher();
+        self.hash_id(&mut hasher, id, MAX_DEPTH)?;
+        Some(hasher.finish())
+    }
+
+    fn hash_id(&self, hasher: &mut impl Hasher, id: EntityId, depth: usize) -> Option<()> {
+        let name = self.by_id.get(&id)?;
+        match name.kind {
+            EntityKind::Node => hash_words(hasher, EntityKind::Node, &[]),
+            EntityKind::Pod => hash_words(hasher, EntityKind::Pod, &[name.uid()]),
+            EntityKind::Container => {
+                let pod = self.by_id.get(&name.parent?)?;
+                let words = [pod.uid(), name.name(), name.runtime_id()];
+                let is_pod = pod.kind == EntityKind::Pod;
+                is_pod.then(|| hash_words(hasher, EntityKind::Container, &words))?;
+            }
+            kind => {
+                hash_words(hasher, kind, &[name.name()]);
+                match name.parent {
+                    Some(above) => self.hash_id(hasher, above, depth.checked_sub(1)?)?,
+                    None => hash_words(hasher, EntityKind::Node, &[]),
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Takes note of the entities of a row that is kept.
+    pub(super) fn used(&mut self, entities: &[EntityId]) {
+        if !self.fresh.is_empty() {
+            for id in entities {
+                self.fresh.remove(id);
+            }
+        }
+    }
+
+    /// Takes note that so many rows went.
+    pub(super) fn gone(&mut self, rows: u64) {
+        self.gone_rows += rows;
+    }
+
+    /// Forgets ids that no held row uses, once there are many, so that names seen long ago cost
+    /// nothing. `used` gives the ids of all rows, and of the one that the living session sent last:
+    /// an agent uses the ids of its last row without naming them again, and names again what comes
+    /// back after an absence. What was named since the last time and not used is kept for a row or a
+    /// block that is still to come.
+    ///
+    /// It looks at every id of every block, so it waits until a block of rows has gone.
+    pub(super) fn sweep(&mut self, used: impl FnOnce() -> HashSet<EntityId>) {
+        let names = self.len();
+        let early = self.gone_rows < limits::BLOCK_ROWS && names <= MANY_NAMES;
+        if names <= SPARE_NAMES || early {
+            return;
+        }
+        self.gone_rows = 0;
+        let mut used = used();
+        if names <= MANY_NAMES.min(SPARE_NAMES + 4 * used.len()) {
+            return;
+        }
+        used.extend(std::mem::take(&mut self.fresh));
+        let mut level: Vec<EntityId> = used.iter().copied().collect();
+        for _ in 0..MAX_DEPTH {
+            level = level.iter().filter_map(|id| self.parent(*id)).collect();
+            used.extend(&level);
+        }
+        let unused: Vec<EntityId> = self.ids().filter(|id| !used.contains(id)).collect();
+        // Parts before what they are part of, whose names their paths are made of.
+        for id in unused.into_iter().rev() {
+            self.remove(id);
+        }
+        self.by_path.retain(|_, id| self.by_id.contains_key(id));
+        self.refused.retain(|id| used.contains(id));
+    }
+}
+
+fn hash_path(hasher: &mut impl Hasher, path: &EntityPath) {
+    match path {
+        EntityPath::Node => hash_words(hasher, EntityKind::Node, &[]),
+        EntityPath::Pod(uid) => hash_words(hasher, EntityKind::Pod, &[uid]),
+        EntityPath::Container {
+            pod,
+            name,
+            runtime_id,
+        } => hash_words(hasher, EntityKind::Container, &[pod, name, runtime_id]),
+        EntityPath::Part { kind, parent, name } => {
+            hash_words(hasher, *kind, &[name]);
+            hash_path(hasher, parent);
+        }
+    }
+}
+
+fn hash_words(hasher: &mut impl Hasher, kind: EntityKind, words: &[&str]) {
+    hasher.write_u8(kind as u8);
+    for word in words {
+        hasher.write(word.as_bytes());
+        hasher.write_u8(0xff);
+    }
+}

@@ -1,0 +1,282 @@
+//! One node: who reports it, and the runs that it reported.
+
+use std::sync::Arc;
+
+use cairn_proto::catalogue::FieldId;
+use cairn_proto::codec::DENSE;
+use cairn_proto::codec::chunk::{self, Sealed};
+use cairn_proto::codec::row;
+use cairn_proto::limits::BLOCK_ROWS;
+use cairn_proto::model::{EntityDef, EntityId, Run, Snapshot};
+
+use super::block::{Block, Incoming};
+use super::reading::{self, Found};
+use super::run::RunRows;
+use crate::store::attendance::Attendance;
+use crate::store::frame::{Taken, Window};
+use crate::store::{Applied, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, WireRow};
+
+/// One node, its rows as chunks.
+#[derive(Debug, Default)]
+pub struct Node {
+    attendance: Attendance,
+    pub(super) runs: Vec<RunRows>,
+    oldest_ms: u64,
+    // Rows have gone since names were looked through.
+    untidy: bool,
+}
+
+impl Node {
+    pub(super) fn oldest_ms(&self) -> u64 {
+        self.oldest_ms
+    }
+
+    pub(super) fn newest(&self) -> Option<u64> {
+        self.runs.iter().filter_map(RunRows::newest_tick).max()
+    }
+
+    fn current(&mut self) -> Result<&mut RunRows, Error> {
+        let run = self.attendance.run().ok_or(Error::Fenced)?;
+        let mut runs = self.runs.iter_mut();
+        runs.find(|r| r.run == run).ok_or(Error::Fenced)
+    }
+
+    /// Puts a row into the session's run, unless its seq or its tick is held.
+    fn insert(&mut self, row: Incoming) -> Applied {
+        let (newest, tick_ms) = (self.newest_tick(), row.tick_ms);
+        let is_newest = newest.is_none_or(|newest| tick_ms > newest);
+        if !is_newest && self.runs.iter().any(|run| run.holds_tick(tick_ms)) {
+            return Applied::Duplicate;
+        }
+        let inserted = self.current().is_ok_and(|run| run.insert(row));
+        match (inserted, is_newest) {
+            (false, _) => Applied::Duplicate,
+            (true, true) => Applied::Applied,
+            (true, false) => Applied::Late,
+        }
+    }
+
+    /// The row as it came, when the next one can go on from it: it refers to none, or to the very
+    /// row that is the last one held.
+    fn wire(&self, row: &WireRow<'_>) -> Option<(Option<u64>, Arc<[u8]>)> {
+        let living = self.attendance.living()?;
+        let held = self.runs.iter().find(|run| run.run == living.run)?;
+        let tail = held.blocks.back().and_then(Block::tail);
+        let is_held = |last: &Arc<Snapshot>| tail.is_some_and(|tail| Arc::ptr_eq(tail, last));
+        let last = living.last.as_ref();
+        let fits = row.base_seq.is_none() || last.is_some_and(|last| is_held(&last.snapshot));
+        let is_dense = row::codec_of(row.payload) == Some(DENSE);
+        (fits && is_dense).then(|| (row.base_seq, row.payload.into()))
+    }
+
+    /// Checks a chunk of the session's run against what is known; true when all of it can be kept.
+    fn check(&mut self, block: u64, sealed: &Sealed, times: (u64, u64)) -> Result<bool, Error> {
+        let (now_ms, window_ms) = times;
+        let first = block.saturating_mul(BLOCK_ROWS);
+        let interval_ms = self.attendance.interval_ms();
+        let head = sealed.head();
+        let mut whole = !head.rows.is_empty();
+        for (offset, tick_ms) in &head.rows {
+            let seq = first.saturating_add(*offset);
+            if *offset >= BLOCK_ROWS || !tick_ms.is_multiple_of(interval_ms) {
+                return Err(Error::Tick { seq });
+            }
+            if self.attendance.judge(*tick_ms, now_ms, window_ms).is_some() {
+                whole = false;
+                continue;
+            }
+            whole &= !self.runs.iter().any(|run| run.holds_tick(*tick_ms));
+            self.current()?.check_rises(seq, *tick_ms)?;
+        }
+        // Names of rows that are too old to keep may be forgotten already.
+        if whole {
+            let run = self.current()?;
+            run.check_defined(first, &head.entities)?;
+            whole = run.held(block) == 0;
+        }
+        Ok(whole)
+    }
+}
+
+impl Window for Node {
+    type Found = Found;
+
+    fn attendance(&self) -> &Attendance {
+        &self.attendance
+    }
+
+    fn attendance_mut(&mut self) -> &mut Attendance {
+        &mut self.attendance
+    }
+
+    fn open(&mut self, number: u64, opening: Opening) {
+        let present_ms = self.attendance.open(number, opening);
+        let run = opening.run;
+        for other in &mut self.runs {
+            other.drop_after(present_ms);
+            if other.run != run {
+                other.seal_last();
+            }
+        }
+        self.runs.retain(|r| !r.is_empty() || r.run == run);
+        if !self.runs.iter().any(|r| r.run == run) {
+            self.runs.push(RunRows::new(run, self.oldest_ms));
+        }
+    }
+
+    fn define(&mut self, def: EntityDef) -> Result<(), Error> {
+        self.current()?.names.define(def)
+    }
+
+    fn refuse(&mut self, id: EntityId) -> Result<(), Error> {
+        self.current()?.names.refuse(id)
+    }
+
+    fn append(&mut self, row: &WireRow<'_>, window_ms: u64) -> Result<Applied, Error> {
+        let snapshot = Arc::new(self.attendance.decode(row)?);
+        let last = self.attendance.living().and_then(|open| open.last.as_ref());
+        // What the row before used is known.
+        let is_known = last.is_some_and(|last| last.snapshot.entities() == snapshot.entities());
+        let run = self.current()?;
+        if !is_known {
+            run.check_defined(row.seq, snapshot.entities())?;
+        }
+        run.check_rises(row.seq, row.tick_ms)?;
+        self.attendance.hear(row);
+        let applied = match self.attendance.judge(row.tick_ms, row.now_ms, window_ms) {
+            Some(refused) => refused,
+            None => self.insert(Incoming {
+                seq: row.seq,
+                tick_ms: row.tick_ms,
+                snapshot: Arc::clone(&snapshot),
+                wire: self.wire(row),
+            }),
+        };
+        self.attendance.heard(row, snapshot, applied);
+        Ok(applied)
+    }
+
+    fn take(
+        &mut self,
+        block: u64,
+        payload: &[u8],
+        now_ms: u64,
+        window_ms: u64,
+    ) -> Result<Taken, Error> {
+        let first = block.saturating_mul(BLOCK_ROWS);
+        let sealed = chunk::seal(payload).map_err(|source| Error::Decode { seq: first, source })?;
+        let mut taken = Taken::default();
+        if self.check(block, &sealed, (now_ms, window_ms))? {
+            let Some(block) = Block::adopt(first, sealed) else {
+                return Ok(taken);
+            };
+            block
+                .times
+                .iter()
+                .for_each(|moment| taken.add(moment.tick_ms));
+            self.current()?.adopt(block);
+            return Ok(taken);
+        }
+        let mut kept = sealed.rows();
+        kept.retain(|row| self.attendance.judge(row.tick, now_ms, window_ms).is_none());
+        for row in &kept {
+            let seq = first.saturating_add(row.offset);
+            self.current()?
+                .check_defined(seq, row.snapshot.entities())?;
+        }
+        for row in kept {
+            let applied = self.insert(Incoming {
+                seq: first.saturating_add(row.offset),
+                tick_ms: row.tick,
+                snapshot: row.snapshot.into(),
+                wire: None,
+            });
+            if matches!(applied, Applied::Applied | Applied::Late) {
+                taken.add(row.tick);
+            }
+        }
+        Ok(taken)
+    }
+
+    fn held(&mut self, block: u64) -> u64 {
+        self.current().map_or(0, |run| run.held(block))
+    }
+
+    fn newest_tick(&self) -> Option<u64> {
+        self.newest()
+    }
+
+    fn expire(&mut self, oldest_ms: u64) -> u64 {
+        self.oldest_ms = self.oldest_ms.max(oldest_ms);
+        let gone = self.runs.iter_mut().map(|run| run.expire(oldest_ms)).sum();
+        self.untidy |= gone > 0;
+        gone
+    }
+
+    fn shorten(&mut self) -> u64 {
+        let filled = self.runs.iter_mut().filter(|run| !run.blocks.is_empty());
+        let mut filled: Vec<&mut RunRows> = filled.collect();
+        let is_only = filled.len() == 1;
+        let oldest = |run: &&mut RunRows| {
+            let front = run.blocks.front();
+            front.map_or(u64::MAX, |block| block.times.first_tick_ms())
+        };
+        filled.sort_by_key(oldest);
+        let gone = filled.first_mut().map_or(0, |run| run.shorten(is_only));
+        self.untidy |= gone > 0;
+        gone
+    }
+
+    fn tidy(&mut self, window_ms: u64) {
+        let rows = window_ms / self.attendance.interval_ms();
+        for run in &mut self.runs {
+            run.join(rows);
+        }
+        if std::mem::take(&mut self.untidy) {
+            let living = self.attendance.living();
+            let is_live = |run: &Run| living.is_some_and(|open| open.run == *run);
+            let last = living.and_then(|open| open.last.as_ref());
+            self.runs.retain(|r| !r.is_empty() || is_live(&r.run));
+            for run in &mut self.runs {
+                let last = last.filter(|_| is_live(&run.run));
+                let blocks = &run.blocks;
+                run.names.sweep(|| {
+                    let mut used = RunRows::used(blocks);
+                    used.extend(last.iter().flat_map(|last| last.snapshot.entities()));
+                    used
+                });
+            }
+        }
+    }
+
+    fn size(&self) -> Size {
+        let mut size = Size {
+            nodes: 1,
+            ..Size::default()
+        };
+        self.runs.iter().for_each(|run| size.add(run.size()));
+        // The last row is decoded: that of the session, and that of an open block, which nearly
+        // always are one.
+        let living = self.attendance.living();
+        let last = living
+            .and_then(|open| open.last.as_ref())
+            .map(|last| &last.snapshot);
+        let tails = self.runs.iter().filter_map(|run| run.blocks.back()?.tail());
+        let others = tails.filter(|tail| !last.is_some_and(|last| Arc::ptr_eq(last, tail)));
+        let decoded: usize = last.into_iter().chain(others).map(|row| row.bytes()).sum();
+        size.bytes += decoded as u64;
+        size
+    }
+
+    fn entities(&self, node: &Arc<str>, selector: &Selector<'_>, out: &mut Vec<Entity>) {
+        self.list(node, selector, out);
+    }
+
+    fn find(&self, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> Found {
+        reading::find(self, paths, ticks_ms)
+    }
+
+    fn read(found: &Found, field: FieldId) -> Vec<Vec<RawRow>> {
+        reading::read(found, field)
+    }
+}

@@ -1,0 +1,404 @@
+//! One run of a node: its names and its blocks.
+
+use std::collections::{HashSet, VecDeque};
+
+use cairn_proto::codec::chunk::ChunkRow;
+use cairn_proto::limits::BLOCK_ROWS;
+use cairn_proto::model::{EntityId, Run};
+
+use super::block::{Block, Incoming, Rows};
+use super::names::Names;
+use super::times::Moment;
+use crate::store::{Error, Size};
+
+/// A window of so many rows or more keeps its old blocks in twos or fours: a first value a series is
+/// told once for all of them.
+const LONG: [(u64, u64); 2] = [(512, 4), (64, 2)];
+
+#[derive(Debug)]
+pub(super) struct RunRows {
+    pub(super) run: Run,
+    pub(super) names: Names,
+    // Invariant: rising and apart. Only the last may be open, and blocks that were put together
+    // begin at a multiple of their number.
+    pub(super) blocks: VecDeque<Block>,
+    // Rows with earlier ticks have expired, though their block may be there.
+    oldest_ms: u64,
+    // Of the rows, without names.
+    size: Size,
+}
+
+impl RunRows {
+    pub(super) fn new(run: Run, oldest_ms: u64) -> Self {
+        Self {
+            run,
+            names: Names::default(),
+            blocks: VecDeque::new(),
+            oldest_ms,
+            size: Size::default(),
+        }
+    }
+
+    /// Where the block with a row of this seq is, or would be.
+    fn position(&self, seq: u64) -> Result<usize, usize> {
+        let at = self.blocks.partition_point(|block| block.last_seq() < seq);
+        match self.blocks.get(at) {
+            Some(block) if block.first_seq / BLOCK_ROWS <= seq / BLOCK_ROWS => Ok(at),
+            _ => match at.checked_sub(1) {
+                // Behind the last row of a block that has room for it.
+                Some(before) if self.covers(before, seq) => Ok(before),
+                _ => Err(at),
+            },
+        }
+    }
+
+    fn covers(&self, at: usize, seq: u64) -> bool {
+        let block = self.blocks.get(at);
+        block.is_some_and(|block| block.last_seq() / BLOCK_ROWS == seq / BLOCK_ROWS)
+    }
+
+    /// The rows that have not expired.
+    pub(super) fn visible<'a>(&self, block: &'a Block) -> impl Iterator<Item = Moment> + 'a {
+        let oldest_ms = self.oldest_ms;
+        let rows = block.times.iter();
+        rows.filter(move |moment| moment.tick_ms >= oldest_ms)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.newest_tick().is_none()
+    }
+
+    pub(super) fn newest_tick(&self) -> Option<u64> {
+        let newest = self.blocks.back()?.times.last_tick_ms();
+        (newest >= self.oldest_ms).then_some(newest)
+    }
+
+    /// How many rows of a block are held.
+    pub(super) fn held(&self, block: u64) -> u64 {
+        let first = block.saturating_mul(BLOCK_ROWS);
+        let Ok(at) = self.position(first.saturating_add(BLOCK_ROWS - 1)) else {
+            return 0;
+        };
+        self.blocks.get(at).map_or(0, |block| {
+            let shift = first.saturating_sub(block.first_seq);
+            let mask = block
+                .times
+                .mask()
+                .checked_shr(u32::try_from(shift).unwrap_or(64));
+            u64::from((mask.unwrap_or(0) & 0xffff).count_ones())
+        })
+    }
+
+    fn holds_seq(&self, seq: u64) -> bool {
+        let block = self.position(seq).ok().and_then(|at| self.blocks.get(at));
+        block.is_some_and(|block| block.times.mask() >> (seq - block.first_seq) & 1 == 1)
+    }
+
+    /// True when a row of this tick is held and has not expired.
+    pub(super) fn holds_tick(&self, tick_ms: u64) -> bool {
+        let at = self
+            .blocks
+            .partition_point(|block| block.times.last_tick_ms() < tick_ms);
+        let block = self.blocks.get(at);
+        block.is_some_and(|block| self.visible(block).any(|moment| moment.tick_ms == tick_ms))
+    }
+
+    /// Every id of a row must have been defined, or refused, before it.
+    pub(super) fn check_defined(&self, seq: u64, entities: &[EntityId]) -> Result<(), Error> {
+        match entities.iter().find(|id| !self.names.knows(**id)) {
+            Some(id) => Err(Error::Undefined { seq, entity: id.0 }),
+            None => Ok(()),
+        }
+    }
+
+    /// Within a run, ticks rise with seqs.
+    pub(super) fn check_rises(&self, seq: u64, tick_ms: u64) -> Result<(), Error> {
+        let newest = self.blocks.back();
+        // Nearly always it is the newest.
+        if newest
+            .is_some_and(|block| block.last_seq() < seq && block.times.last_tick_ms() < tick_ms)
+        {
+            return Ok(());
+        }
+        let of = |block: &'_ Block| -> Vec<(u64, u64)> {
+            let rows = self.visible(block);
+            rows.map(|row| (block.first_seq + row.offset, row.tick_ms))
+                .collect()
+        };
+        let falls = self.blocks.iter().flat_map(of).any(|(other, tick)| {
+            (other < seq && tick >= tick_ms) || (other > seq && tick <= tick_ms)
+        });
+        if falls {
+            Err(Error::Tick { seq })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Puts a row in; false when its seq is held.
+    pub(super) fn insert(&mut self, row: Incoming) -> bool {
+        if self.holds_seq(row.seq) {
+            return false;
+        }
+        self.names.used(row.snapshot.entities());
+        match self.position(row.seq) {
+            Ok(at) => self.insert_into(at, row),
+            Err(at) => self.insert_block(at, row),
+        }
+        self.recount();
+        true
+    }
+
+    fn insert_into(&mut self, at: usize, row: Incoming) {
+        let Some(block) = self.blocks.get_mut(at) else {
+            return;
+        };
+        let row = if block.last_seq() < row.seq {
+            match block.push(row) {
+                Ok(()) => return,
+                Err(row) => row,
+            }
+        } else {
+            row
+        };
+        let first_seq = block.first_seq;
+        let rows = with_row(block.decode(), first_seq, &row);
+        self.replace(at, first_seq, &rows);
+    }
+
+    fn insert_block(&mut self, at: usize, row: Incoming) {
+        let first_seq = row.seq / BLOCK_ROWS * BLOCK_ROWS;
+        if at == self.blocks.len() {
+            self.seal_last();
+            self.blocks.extend(Block::begin(first_seq, row));
+        } else {
+            let rows = with_row(Vec::new(), first_seq, &row);
+            if let Some(block) = Block::seal(first_seq, &rows) {
+                self.blocks.insert(at, block);
+            }
+        }
+    }
+
+    /// Puts these rows in the place of a block: in wire form if it is the last one, so that the next
+    /// row can go on from them.
+    fn replace(&mut self, at: usize, first_seq: u64, rows: &[ChunkRow]) {
+        let is_last = at + 1 == self.blocks.len();
+        let block = if is_last && rows.len() < usize::try_from(BLOCK_ROWS).unwrap_or(16) {
+            reopen(first_seq, rows)
+        } else {
+            Block::seal(first_seq, rows)
+        };
+        match (block, self.blocks.get_mut(at)) {
+            (Some(block), Some(slot)) => *slot = block,
+            _ => drop(self.blocks.remove(at)),
+        }
+    }
+
+    /// Seals the last block, which no row will follow any more.
+    pub(super) fn seal_last(&mut self) {
+        if let Some(block) = self.blocks.back_mut()
+            && matches!(block.rows, Rows::Open(_))
+            && let Some(sealed) = Block::seal(block.first_seq, &block.decode())
+        {
+            *block = sealed;
+            self.recount();
+        }
+    }
+
+    /// Takes over a block of which nothing is held.
+    pub(super) fn adopt(&mut self, block: Block) {
+        self.names.used(&block.entities());
+        if let Err(at) = self.position(block.first_seq) {
+            if at == self.blocks.len() {
+                self.seal_last();
+            }
+            self.blocks.insert(at, block);
+        }
+        self.recount();
+    }
+
+    /// Lets rows before this tick expire; their blocks go when nothing else is in them, and are cut
+    /// when most of them is gone.
+    pub(super) fn expire(&mut self, oldest_ms: u64) -> u64 {
+        if oldest_ms <= self.oldest_ms {
+            return 0;
+        }
+        let rows = |run: &Self| -> u64 {
+            let early = run
+                .blocks
+                .iter()
+                .take_while(|block| block.times.first_tick_ms() < oldest_ms);
+            early.map(|block| run.visible(block).count() as u64).sum()
+        };
+        let before = rows(self);
+        self.oldest_ms = oldest_ms;
+        let gone = before - rows(self);
+        while self
+            .blocks
+            .front()
+            .is_some_and(|block| block.times.last_tick_ms() < oldest_ms)
+        {
+            self.blocks.pop_front();
+        }
+        self.names.gone(gone);
+        self.cut();
+        self.recount();
+        gone
+    }
+
+    /// Cuts off what has expired of the oldest block, when that is as much as is left.
+    fn cut(&mut self) {
+        let Some(block) = self.blocks.front() else {
+            return;
+        };
+        let left = self.visible(block).count() as u64;
+        let is_sealed = matches!(block.rows, Rows::Sealed(_));
+        if is_sealed && 2 * left <= block.times.count() {
+            let (first_seq, mut rows) = (block.first_seq, block.decode());
+            rows.retain(|row| row.tick >= self.oldest_ms);
+            // It stays sealed, whatever follows.
+            if let (Some(cut), Some(slot)) =
+                (Block::seal(first_seq, &rows), self.blocks.front_mut())
+            {
+                *slot = cut;
+            }
+        }
+    }
+
+    /// Drops rows with later ticks than this.
+    pub(super) fn drop_after(&mut self, newest_ms: u64) {
+        while let Some(block) = self.blocks.back()
+            && block.times.last_tick_ms() > newest_ms
+        {
+            let (first_seq, mut rows) = (block.first_seq, block.decode());
+            let before = rows.len();
+            rows.retain(|row| row.tick <= newest_ms);
+            self.names.gone((before - rows.len()) as u64);
+            if rows.is_empty() {
+                self.blocks.pop_back();
+            } else {
+                self.replace(self.blocks.len() - 1, first_seq, &rows);
+            }
+        }
+        self.recount();
+    }
+
+    /// Drops the oldest block, or of the only one all rows but the newest. Returns how many rows.
+    pub(super) fn shorten(&mut self, is_only: bool) -> u64 {
+        let rows = self.drop_oldest(is_only);
+        self.names.gone(rows);
+        self.recount();
+        rows
+    }
+
+    fn drop_oldest(&mut self, is_only: bool) -> u64 {
+        let Some(front) = self.blocks.front() else {
+            return 0;
+        };
+        let rows = self.visible(front).count() as u64;
+        if self.blocks.len() > 1 || !is_only {
+            self.blocks.pop_front();
+            return rows;
+        }
+        if rows <= 1 {
+            return 0;
+        }
+        let (first_seq, mut left) = (front.first_seq, front.decode());
+        left.drain(..left.len().saturating_sub(1));
+        self.replace(0, first_seq, &left);
+        rows - 1
+    }
+
+    /// Puts one group of old blocks together, if there is one.
+    pub(super) fn join(&mut self, window_rows: u64) {
+        let long = LONG.into_iter().find(|(rows, _)| window_rows >= *rows);
+        let Some((_, blocks)) = long else { return };
+        let span = blocks * BLOCK_ROWS;
+        let count = usize::try_from(blocks).unwrap_or(1);
+        let is_group = |at: usize| {
+            let group = self.blocks.range(at..at + count);
+            let mut firsts = group.clone().map(|block| block.first_seq);
+            let first = firsts.next().unwrap_or(1);
+            let even = firsts
+                .zip(1..)
+                .all(|(next, n)| next == first + n * BLOCK_ROWS);
+            // A block that was put together already is longer than one.
+            let single = |block: &Block| block.last_seq() - block.first_seq < BLOCK_ROWS;
+            first.is_multiple_of(span) && even && group.clone().all(single)
+        };
+        // The open block and the one before it are still being written.
+        let settled = self.blocks.len().saturating_sub(1);
+        let Some(at) = (0..(settled + 1).saturating_sub(count)).find(|at| is_group(*at)) else {
+            return;
+        };
+        let first_seq = self.blocks.get(at).map_or(0, |block| block.first_seq);
+        let mut rows = Vec::new();
+        for block in self.blocks.range(at..at + count) {
+            let shift = block.first_seq - first_seq;
+            rows.extend(block.decode().into_iter().map(|row| ChunkRow {
+                offset: row.offset + shift,
+                ..row
+            }));
+        }
+        if let Some(joined) = Block::seal(first_seq, &rows) {
+            self.blocks.drain(at + 1..at + count);
+            if let Some(slot) = self.blocks.get_mut(at) {
+                *slot = joined;
+            }
+            self.recount();
+        }
+    }
+
+    /// Every id that a row uses.
+    pub(super) fn used(blocks: &VecDeque<Block>) -> HashSet<EntityId> {
+        blocks.iter().flat_map(Block::entities).collect()
+    }
+
+    /// What is held, names included.
+    pub(super) fn size(&self) -> Size {
+        Size {
+            bytes: self.size.bytes + self.names.bytes() as u64,
+            ..self.size
+        }
+    }
+
+    fn recount(&mut self) {
+        let mut size = Size::default();
+        for block in &self.blocks {
+            size.bytes += block.bytes();
+            for moment in self.visible(block) {
+                size.rows += 1;
+                size.samples += u64::from(moment.samples);
+            }
+        }
+        self.size = size;
+    }
+}
+
+/// An open block of these rows.
+fn reopen(first_seq: u64, rows: &[ChunkRow]) -> Option<Block> {
+    let mut rows = rows.iter().map(|row| Incoming {
+        seq: first_seq + row.offset,
+        tick_ms: row.tick,
+        snapshot: row.snapshot.clone().into(),
+        wire: None,
+    });
+    let mut block = Block::begin(first_seq, rows.next()?)?;
+    for row in rows {
+        block.push(row).ok()?;
+    }
+    Some(block)
+}
+
+/// These rows and one more.
+fn with_row(mut rows: Vec<ChunkRow>, first_seq: u64, row: &Incoming) -> Vec<ChunkRow> {
+    let offset = row.seq - first_seq;
+    let at = rows.partition_point(|other| other.offset < offset);
+    let row = ChunkRow {
+        offset,
+        tick: row.tick_ms,
+        snapshot: (*row.snapshot).clone(),
+    };
+    rows.insert(at, row);
+    rows
+}

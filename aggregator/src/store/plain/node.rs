@@ -1,0 +1,271 @@
+//! One node of the plain store: its runs, its ticks.
+
+mod listing;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cairn_proto::catalogue::FieldId;
+use cairn_proto::codec::chunk;
+use cairn_proto::limits;
+use cairn_proto::model::{EntityDef, EntityId, Run, Snapshot};
+
+use super::run::{EntityRow, Held, RunRows, check_defined, check_rises};
+use crate::store::attendance::Attendance;
+use crate::store::entity::same_identity;
+use crate::store::frame::{Taken, Window};
+use crate::store::{Applied, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, WireRow};
+
+/// What one name is counted as: its definition, its path and their places in three maps.
+const NAME_BYTES: usize = 512;
+
+/// One node, its rows decoded.
+#[derive(Debug, Default)]
+pub struct Node {
+    attendance: Attendance,
+    runs: Vec<RunRows>,
+    // Invariant: exactly one entry for every row of every run.
+    ticks: BTreeMap<u64, (Run, u64)>,
+    size: Size,
+    // Rows have gone since names were looked through.
+    untidy: bool,
+}
+
+impl Node {
+    fn current(&mut self) -> Result<&mut RunRows, Error> {
+        let run = self.attendance.run().ok_or(Error::Fenced)?;
+        let mut runs = self.runs.iter_mut();
+        runs.find(|r| r.run == run).ok_or(Error::Fenced)
+    }
+
+    /// Puts a row into the session's run, unless its seq or its tick is held.
+    fn insert(&mut self, seq: u64, tick_ms: u64, snapshot: Arc<Snapshot>) -> Applied {
+        let newest = self.newest_tick();
+        let taken = self.ticks.contains_key(&tick_ms);
+        let Ok(run) = self.current() else {
+            return Applied::Duplicate;
+        };
+        if taken || run.rows.contains_key(&seq) {
+            return Applied::Duplicate;
+        }
+        let held = Held::new(tick_ms, snapshot);
+        let size = held.size();
+        run.insert(seq, held);
+        let run = run.run;
+        self.size.add(size);
+        self.ticks.insert(tick_ms, (run, seq));
+        if newest.is_some_and(|n| tick_ms < n) {
+            Applied::Late
+        } else {
+            Applied::Applied
+        }
+    }
+
+    /// Drops rows with later ticks than this.
+    fn drop_after(&mut self, newest_ms: u64) {
+        let later = self.ticks.split_off(&newest_ms.saturating_add(1));
+        for (run, seq) in later.values() {
+            self.forget(*run, *seq);
+        }
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        let Some((_, (run, seq))) = self.ticks.pop_first() else {
+            return false;
+        };
+        self.forget(run, seq);
+        true
+    }
+
+    /// Lets go of a row whose tick is already gone.
+    fn forget(&mut self, run: Run, seq: u64) {
+        let rows = self.runs.iter_mut().find(|r| r.run == run);
+        if let Some(held) = rows.and_then(|rows| rows.remove(seq)) {
+            self.size.remove(held.size());
+            self.untidy = true;
+        }
+    }
+}
+
+impl Window for Node {
+    type Found = Vec<Vec<EntityRow>>;
+
+    fn attendance(&self) -> &Attendance {
+        &self.attendance
+    }
+
+    fn attendance_mut(&mut self) -> &mut Attendance {
+        &mut self.attendance
+    }
+
+    fn open(&mut self, number: u64, opening: Opening) {
+        let present_ms = self.attendance.open(number, opening);
+        self.drop_after(present_ms);
+        let run = opening.run;
+        self.runs.retain(|r| !r.rows.is_empty() || r.run == run);
+        if !self.runs.iter().any(|r| r.run == run) {
+            self.runs.push(RunRows::new(run));
+        }
+    }
+
+    fn define(&mut self, def: EntityDef) -> Result<(), Error> {
+        let run = self.current()?;
+        let (id, entity) = (def.id, def.id.0);
+        if !run.knows(id) && run.defs.len() + run.refused.len() >= limits::MAX_ENTITIES {
+            return Err(Error::TooManyEntities { entity });
+        }
+        let old = run.defs.get(&id);
+        if old.is_some_and(|old| !same_identity(old, &def)) {
+            return Err(Error::Redefined { entity });
+        }
+        if let Some(old) = run.path(id) {
+            run.paths.remove(&old);
+        }
+        run.note(id);
+        run.refused.remove(&id);
+        run.defs.insert(id, Arc::new(def));
+        match run.path(id) {
+            Some(path) => {
+                run.paths.insert(path, id);
+            }
+            None => {
+                // A part of something unknown has no identity: its cells are skipped.
+                run.defs.remove(&id);
+                run.refused.insert(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, id: EntityId) -> Result<(), Error> {
+        let run = self.current()?;
+        if !run.knows(id) && run.defs.len() + run.refused.len() >= limits::MAX_ENTITIES {
+            return Err(Error::TooManyEntities { entity: id.0 });
+        }
+        run.note(id);
+        run.refused.insert(id);
+        Ok(())
+    }
+
+    fn append(&mut self, row: &WireRow<'_>, window_ms: u64) -> Result<Applied, Error> {
+        let snapshot = self.attendance.decode(row)?;
+        let run = self.current()?;
+        check_defined(run, row.seq, &snapshot)?;
+        check_rises(run, row.seq, row.tick_ms)?;
+        let snapshot = Arc::new(snapshot);
+        self.attendance.hear(row);
+        let applied = match self.attendance.judge(row.tick_ms, row.now_ms, window_ms) {
+            Some(refused) => refused,
+            None => self.insert(row.seq, row.tick_ms, Arc::clone(&snapshot)),
+        };
+        self.attendance.heard(row, snapshot, applied);
+        Ok(applied)
+    }
+
+    fn take(
+        &mut self,
+        block: u64,
+        payload: &[u8],
+        now_ms: u64,
+        window_ms: u64,
+    ) -> Result<Taken, Error> {
+        let first = block.saturating_mul(limits::BLOCK_ROWS);
+        let rows = chunk::decode(payload).map_err(|source| Error::Decode { seq: first, source })?;
+        let mut kept = Vec::new();
+        for one in rows {
+            let seq = first.saturating_add(one.offset);
+            let off_grid = !one.tick.is_multiple_of(self.attendance.interval_ms());
+            if one.offset >= limits::BLOCK_ROWS || off_grid {
+                return Err(Error::Tick { seq });
+            }
+            // Names of rows that are too old to keep may be forgotten already.
+            if self.attendance.judge(one.tick, now_ms, window_ms).is_none() {
+                let run = self.current()?;
+                check_defined(run, seq, &one.snapshot)?;
+                check_rises(run, seq, one.tick)?;
+                kept.push((seq, one));
+            }
+        }
+        let mut taken = Taken::default();
+        for (seq, one) in kept {
+            let applied = self.insert(seq, one.tick, Arc::new(one.snapshot));
+            if matches!(applied, Applied::Applied | Applied::Late) {
+                taken.add(one.tick);
+            }
+        }
+        Ok(taken)
+    }
+
+    fn held(&mut self, block: u64) -> u64 {
+        let first = block.saturating_mul(limits::BLOCK_ROWS);
+        let seqs = first..first.saturating_add(limits::BLOCK_ROWS);
+        self.current()
+            .map_or(0, |run| run.rows.range(seqs).count() as u64)
+    }
+
+    fn newest_tick(&self) -> Option<u64> {
+        self.ticks.last_key_value().map(|(tick, _)| *tick)
+    }
+
+    fn expire(&mut self, oldest_ms: u64) -> u64 {
+        let mut dropped = 0;
+        let is_old = |node: &Self| {
+            let oldest = node.ticks.first_key_value();
+            oldest.is_some_and(|(tick, _)| *tick < oldest_ms)
+        };
+        while is_old(self) {
+            dropped += u64::from(self.drop_oldest());
+        }
+        dropped
+    }
+
+    fn shorten(&mut self) -> u64 {
+        u64::from(self.ticks.len() > 1 && self.drop_oldest())
+    }
+
+    /// Forgets runs and names that no row uses any more.
+    fn tidy(&mut self, _: u64) {
+        if std::mem::take(&mut self.untidy) {
+            let living = self.attendance.living();
+            let is_live = |run: &Run| living.is_some_and(|open| open.run == *run);
+            let last = living.and_then(|open| open.last.as_ref());
+            self.runs.retain(|r| !r.rows.is_empty() || is_live(&r.run));
+            for run in &mut self.runs {
+                let last = last.filter(|_| is_live(&run.run));
+                run.sweep(last.map(|last| &*last.snapshot));
+            }
+        }
+    }
+
+    /// What is held, dictionaries and the row that the next one refers to included.
+    fn size(&self) -> Size {
+        let names: usize = self
+            .runs
+            .iter()
+            .map(|r| r.defs.len() + r.refused.len())
+            .sum();
+        let names = (names * NAME_BYTES) as u64;
+        // It may be one that is not kept, so it counts on its own.
+        let living = self.attendance.living();
+        let last = living.and_then(|open| open.last.as_ref());
+        let last = last.map_or(0, |last| last.snapshot.bytes() as u64);
+        Size {
+            nodes: 1,
+            bytes: self.size.bytes + names + last,
+            ..self.size
+        }
+    }
+
+    fn entities(&self, node: &Arc<str>, selector: &Selector<'_>, out: &mut Vec<Entity>) {
+        self.list(node, selector, out);
+    }
+
+    fn find(&self, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> Self::Found {
+        paths.iter().map(|path| self.rows(path, ticks_ms)).collect()
+    }
+
+    fn read(found: &Self::Found, field: FieldId) -> Vec<Vec<RawRow>> {
+        let rows = |rows: &Vec<EntityRow>| rows.iter().map(|row| row.raw(field)).collect();
+        found.iter().map(rows).collect()
+    }
+}
