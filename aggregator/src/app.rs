@@ -26,7 +26,7 @@ use crate::api::{self, Api, Gate, LabelRules, Room, Streams, TURNS};
 use crate::config::{Config, Ingest as IngestConfig, LabelFlags};
 use crate::ingest::{Authenticator, Ingest, Metrics, Parts};
 use crate::metrics;
-use crate::query::LOOK_BACK_MS;
+use crate::query::KEPT_LONGER_MS;
 use crate::store::{Door, PackedStore};
 use crate::upkeep::Upkeep;
 
@@ -80,7 +80,7 @@ impl Shared {
     /// Makes them and shows their figures in the registry.
     fn new(config: &Config, token: &Token, registry: &mut Registry) -> Self {
         let window_ms = millis(config.window);
-        let store = PackedStore::new(window_ms + LOOK_BACK_MS, config.memory_limit);
+        let store = PackedStore::new(window_ms + KEPT_LONGER_MS, config.memory_limit);
         let shared = Shared {
             store: Arc::new(store),
             clock: Clock::new(config.clock),

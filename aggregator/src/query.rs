@@ -12,7 +12,7 @@ mod watermark;
 
 pub use series::{Sample, on_grid};
 pub use sum::add_up;
-pub use view::{Bounds, LOOK_BACK_MS, Named, View};
+pub use view::{Bounds, KEPT_LONGER_MS, Named, View};
 pub use watermark::{
     NODE_MAX_AGE_MS, is_skewed, newest_here, nodes_missing, published_tick, wait_ms,
 };

@@ -10,6 +10,7 @@
 mod attendance;
 mod entity;
 mod frame;
+mod index;
 mod packed;
 mod plain;
 

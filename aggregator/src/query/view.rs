@@ -9,10 +9,17 @@ use super::watermark::{NODE_MAX_AGE_MS, is_skewed, nodes_missing, published_tick
 use super::{Sample, add_up, on_grid};
 use crate::store::{Door, Entity, NodeState, RawRow, Selector};
 
-/// How far before its first tick a series is read at most, and so how much longer than the window
-/// the store keeps rows, ms: a held value may be a max-age old, and a held rate's two measurements
-/// each of them.
-pub const LOOK_BACK_MS: u64 = 300_000;
+/// How far before its first tick a series is read at most, ms: a held value may be a max-age old, and
+/// a held rate's two measurements each of them.
+const LOOK_BACK_MS: u64 = 300_000;
+
+/// How much longer than the window the store keeps rows, ms. Each row repeats what its sources said
+/// last, so a value is in the row of its tick, however old; what came before matters for a rate, whose
+/// earlier measurement may be a max-age of CPU back, and where rows are missing.
+pub const KEPT_LONGER_MS: u64 = 100_000;
+
+/// Entities whose rows are read at once for a sum.
+const AT_ONCE: usize = 256;
 
 /// The fields whose stamps tell the start of a life, best first: memory is the summary's, which
 /// tells the start of everything that it lists.
@@ -168,6 +175,23 @@ impl View {
         on_grid(field, &self.rows(entity, field, ticks_ms), ticks_ms)
     }
 
+    /// The series of several entities, in their order. Costs less than one after the other: what they
+    /// share on a node is read once.
+    #[must_use]
+    pub fn all_series(
+        &self,
+        entities: &[&Entity],
+        field: &Field,
+        ticks_ms: &[u64],
+    ) -> Vec<Vec<Option<Sample>>> {
+        let Some(range) = range(field, ticks_ms) else {
+            return vec![Vec::new(); entities.len()];
+        };
+        let rows = self.store.read_all(entities, field.id, range);
+        let series = rows.iter().map(|rows| on_grid(field, rows, ticks_ms));
+        series.collect()
+    }
+
     /// The same, saying also where the entity is there without a value.
     fn told(&self, entity: &Entity, field: &Field, ticks_ms: &[u64]) -> Vec<Told> {
         told_on_grid(field, &self.rows(entity, field, ticks_ms), ticks_ms)
@@ -175,16 +199,8 @@ impl View {
 
     /// The rows of a series that can matter at these ticks.
     fn rows(&self, entity: &Entity, field: &Field, ticks_ms: &[u64]) -> Vec<RawRow> {
-        let (Some(first), Some(last)) = (ticks_ms.first(), ticks_ms.last()) else {
-            return Vec::new();
-        };
-        let measurements = match field.kind {
-            Kind::Gauge => 1,
-            Kind::Counter => 2,
-        };
-        let before = (field.group.max_age_ms() * measurements).min(LOOK_BACK_MS);
-        self.store
-            .read(entity, field.id, (first.saturating_sub(before), *last))
+        let range = range(field, ticks_ms);
+        range.map_or_else(Vec::new, |range| self.store.read(entity, field.id, range))
     }
 
     /// The series of a name: at each tick that of the life that was alive then, of two the later.
@@ -244,12 +260,16 @@ impl View {
         field: &Field,
         ticks_ms: &[u64],
     ) -> Vec<Option<u64>> {
-        let series = pods.iter().map(|pod| {
-            let samples = self.series(pod, field, ticks_ms);
-            samples
+        let of = |samples: Vec<Option<Sample>>| {
+            let amounts = samples
                 .into_iter()
-                .map(|s| s.and_then(|s| amount(field, s)))
-                .collect()
+                .map(|s| s.and_then(|s| amount(field, s)));
+            amounts.collect()
+        };
+        // A few at a time: their rows need not all be there at once.
+        let series = pods.chunks(AT_ONCE).flat_map(|pods| {
+            let pods: Vec<&Entity> = pods.iter().collect();
+            self.all_series(&pods, field, ticks_ms).into_iter().map(of)
         });
         add_up(series, ticks_ms.len())
     }
@@ -288,6 +308,17 @@ fn merge_lives<T: Copy>(
         }
     }
     merged.into_iter().map(|(_, value)| value).collect()
+}
+
+/// The ticks of the rows that can matter at these.
+fn range(field: &Field, ticks_ms: &[u64]) -> Option<(u64, u64)> {
+    let (first, last) = (ticks_ms.first()?, ticks_ms.last()?);
+    let measurements = match field.kind {
+        Kind::Gauge => 1,
+        Kind::Counter => 2,
+    };
+    let before = (field.group.max_age_ms() * measurements).min(LOOK_BACK_MS);
+    Some((first.saturating_sub(before), *last))
 }
 
 /// What a sample adds to a sum.

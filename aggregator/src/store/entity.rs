@@ -204,6 +204,20 @@ impl Selector<'_> {
         }
     }
 
+    /// The namespace that all of them are in; `None` when they may be in any or in none.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        match self {
+            Selector::Namespace(namespace)
+            | Selector::ContainersOf(namespace)
+            | Selector::NamespaceParts(namespace)
+            | Selector::Pod { namespace, .. }
+            | Selector::Containers { namespace, .. }
+            | Selector::PodParts { namespace, .. }
+            | Selector::ContainerParts { namespace, .. } => Some(namespace),
+            _ => None,
+        }
+    }
+
     /// True when it can mean things of this kind.
     pub(super) fn means(&self, kind: EntityKind) -> bool {
         match self {

@@ -12,10 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use cairn_proto::catalogue::FieldId;
 use cairn_proto::limits;
-use cairn_proto::model::{EntityDef, EntityId};
+use cairn_proto::model::{EntityDef, EntityId, EntityKind};
 use tokio::sync::watch;
 
 use super::attendance::Attendance;
+use super::index::Index;
 use super::{
     Applied, Door, Entity, EntityPath, Error, Evicted, NodeState, Opening, RawRow, Selector,
     Session, Size, SourceState, WireRow,
@@ -94,8 +95,11 @@ pub trait Window: Default + Debug + Send + 'static {
     fn shorten(&mut self) -> u64;
 
     /// Forgets runs and names that no row uses any more, and puts rows together that are long
-    /// written.
-    fn tidy(&mut self, window_ms: u64);
+    /// written. True when names went.
+    fn tidy(&mut self, window_ms: u64) -> bool;
+
+    /// True when it knows a pod of the namespace.
+    fn has_pods_of(&self, namespace: &str) -> bool;
 
     /// What is held, with everything that belongs to it.
     fn size(&self) -> Size;
@@ -121,6 +125,7 @@ pub struct Store<N> {
     // Rows that went for memory and were not told yet.
     shed_rows: AtomicU64,
     nodes: RwLock<BTreeMap<Arc<str>, Arc<Mutex<N>>>>,
+    index: Index,
     changes: Mutex<Changes>,
     version: watch::Sender<u64>,
 }
@@ -149,6 +154,7 @@ impl<N: Window> Store<N> {
             bytes: AtomicU64::new(0),
             shed_rows: AtomicU64::new(0),
             nodes: RwLock::default(),
+            index: Index::default(),
             changes: Mutex::default(),
             version: watch::Sender::new(0),
         }
@@ -260,7 +266,15 @@ impl<N: Window> Door for Store<N> {
     }
 
     fn define(&self, session: &Session, def: EntityDef) -> Result<(), Error> {
-        self.write(session, |node| node.define(def))
+        let namespace = (def.kind == EntityKind::Pod).then(|| def.namespace.clone());
+        self.write(session, |node| {
+            node.define(def)?;
+            // With the node locked, so that no sweep of its names comes in between.
+            if let Some(namespace) = namespace {
+                self.index.add(&namespace, &session.node.as_str().into());
+            }
+            Ok(())
+        })
     }
 
     fn refuse(&self, session: &Session, entity: EntityId) -> Result<(), Error> {
@@ -334,7 +348,15 @@ impl<N: Window> Door for Store<N> {
 
     fn entities(&self, selector: &Selector<'_>) -> Vec<Entity> {
         let mut found: Vec<Entity> = Vec::new();
-        for (name, node) in self.selected(selector.node()) {
+        let nodes = match selector.namespace() {
+            None => self.selected(selector.node()),
+            Some(namespace) => {
+                let names = self.index.nodes(namespace).into_iter();
+                let found = names.filter_map(|name| Some((Arc::clone(&name), self.node(&name)?)));
+                found.collect()
+            }
+        };
+        for (name, node) in nodes {
             lock(&node).entities(&name, selector, &mut found);
         }
         found.sort_by(|a, b| {
@@ -414,16 +436,21 @@ impl<N: Window> Door for Store<N> {
         evicted.shortened_rows = self.shed_rows.swap(0, Ordering::Relaxed);
         evicted.over_budget =
             evicted.shortened_rows > 0 || self.bytes.load(Ordering::Relaxed) > self.budget_bytes;
-        for (_, node) in self.selected(None) {
-            self.counted(&mut lock(&node), |node| node.tidy(self.window_ms));
+        for (name, node) in self.selected(None) {
+            let mut node = lock(&node);
+            if self.counted(&mut node, |node| node.tidy(self.window_ms)) {
+                self.index
+                    .keep(&name, |namespace| node.has_pods_of(namespace));
+            }
         }
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
         let before = nodes.len();
-        nodes.retain(|_, node| {
+        nodes.retain(|name, node| {
             let node = lock(node);
             let is_there = node.attendance().session().is_some() || node.newest_tick().is_some();
             if !is_there {
                 self.bytes.fetch_sub(node.size().bytes, Ordering::Relaxed);
+                self.index.keep(name, |_| false);
             }
             is_there
         });

@@ -1,12 +1,12 @@
 //! What a reader finds on one node: its entities, and when each was there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cairn_proto::catalogue::table;
 use cairn_proto::model::{EntityId, EntityKind};
 
-use super::block::{Block, Rows};
+use super::block::{Block, OpenRow, Rows};
 use super::node::Node;
 use super::reading;
 use super::run::RunRows;
@@ -14,7 +14,7 @@ use crate::store::entity::Within;
 use crate::store::{Entity, EntityPath, Selector};
 
 /// First and last tick at which an entity was there.
-type Seen = HashMap<EntityId, (u64, u64)>;
+type Span = (u64, u64);
 
 impl Node {
     /// Adds what the selector admits, one entry an identity.
@@ -22,19 +22,12 @@ impl Node {
         let mut found: BTreeMap<EntityPath, Entity> = BTreeMap::new();
         let newest = self.newest();
         for run in &self.runs {
-            let admitted: Vec<EntityId> = run
-                .names
-                .ids()
-                .filter(|id| admits(run, *id, selector))
-                .collect();
+            let all = run.names.ids();
+            let admitted: Vec<EntityId> = all.filter(|id| admits(run, *id, selector)).collect();
             if admitted.is_empty() {
                 continue;
             }
-            let seen = seen(run);
-            let there = admitted
-                .into_iter()
-                .filter_map(|id| Some((id, *seen.get(&id)?)));
-            let there: Vec<(EntityId, (u64, u64))> = there.collect();
+            let there = seen(run, &admitted);
             let starts = self.starts(run, &there);
             for ((id, (first_ms, last_ms)), start_ms) in there.into_iter().zip(starts) {
                 let Some(path) = run.names.path(id) else {
@@ -55,7 +48,7 @@ impl Node {
     }
 
     /// When each life began, as its last row says.
-    fn starts(&self, run: &RunRows, there: &[(EntityId, (u64, u64))]) -> Vec<Option<u64>> {
+    fn starts(&self, run: &RunRows, there: &[(EntityId, Span)]) -> Vec<Option<u64>> {
         let mut starts = vec![None; there.len()];
         let mut by_tick: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         for (nth, (_, (_, last_ms))) in there.iter().enumerate() {
@@ -75,57 +68,99 @@ impl Node {
     }
 }
 
-/// When the entities of a run were there, in rows that have not expired.
-fn seen(run: &RunRows) -> Seen {
-    let mut seen = Seen::new();
-    for block in &run.blocks {
-        let visible: u64 = run
-            .visible(block)
-            .fold(0, |mask, row| mask | 1 << row.offset);
-        let ticks: Vec<(u64, u64)> = block.times.iter().map(|m| (m.offset, m.tick_ms)).collect();
-        let mut see = |id: EntityId, mask: u64| {
-            // Bits of a mask are the rows that there are, one after the other.
-            let there = ticks.iter().enumerate();
-            let there = there
-                .filter(|(nth, (offset, _))| mask >> nth & 1 == 1 && visible >> offset & 1 == 1);
-            let mut there = there.map(|(_, (_, tick_ms))| *tick_ms);
-            if let Some(first) = there.next() {
-                let last = there.next_back().unwrap_or(first);
-                let span = seen.entry(id).or_insert((first, last));
-                span.1 = last;
-            }
-        };
-        each(block, &mut see);
-    }
-    seen
+/// When these entities were there, in rows that have not expired; without those that never were.
+fn seen(run: &RunRows, ids: &[EntityId]) -> Vec<(EntityId, Span)> {
+    let first = ends(run, run.blocks.iter(), ids, |moments, mask| {
+        moments
+            .iter()
+            .enumerate()
+            .find_map(|(nth, tick_ms)| tick_ms.filter(|_| mask >> nth & 1 == 1))
+    });
+    let last = ends(run, run.blocks.iter().rev(), ids, |moments, mask| {
+        let moments = moments.iter().enumerate().rev();
+        moments
+            .filter(|(nth, _)| mask >> nth & 1 == 1)
+            .find_map(|(_, tick_ms)| *tick_ms)
+    });
+    let spans = first
+        .into_iter()
+        .zip(last)
+        .map(|(first, last)| first.zip(last));
+    let there = ids.iter().zip(spans);
+    there.filter_map(|(id, span)| Some((*id, span?))).collect()
 }
 
-/// Tells in which rows of a block each entity is.
-fn each(block: &Block, see: &mut impl FnMut(EntityId, u64)) {
+/// Of each entity what `end` finds in the first block that has it. Nearly all are in the block that
+/// is looked at first.
+fn ends<'a>(
+    run: &'a RunRows,
+    blocks: impl Iterator<Item = &'a Block>,
+    ids: &[EntityId],
+    end: impl Fn(&[Option<u64>], u64) -> Option<u64>,
+) -> Vec<Option<u64>> {
+    let mut found = vec![None; ids.len()];
+    let mut left: Vec<usize> = (0..ids.len()).collect();
+    for block in blocks {
+        if left.is_empty() {
+            break;
+        }
+        let oldest_ms = run.oldest_ms();
+        // The rows that there are; without a tick those that have expired.
+        let moments: Vec<Option<u64>> = block
+            .times
+            .iter()
+            .map(|row| Some(row.tick_ms).filter(|tick_ms| *tick_ms >= oldest_ms))
+            .collect();
+        let masks = masks(block, ids, &left);
+        let mut unseen = Vec::new();
+        for (nth, mask) in left.into_iter().zip(masks) {
+            match (end(&moments, mask), found.get_mut(nth)) {
+                (Some(tick_ms), Some(slot)) => *slot = Some(tick_ms),
+                _ => unseen.push(nth),
+            }
+        }
+        left = unseen;
+    }
+    found
+}
+
+/// In which rows of a block each of these is.
+fn masks(block: &Block, ids: &[EntityId], of: &[usize]) -> Vec<u64> {
+    let wanted = of.iter().map(|nth| ids.get(*nth).copied());
     match &block.rows {
         Rows::Sealed(sealed) => {
             let head = sealed.head();
-            for (id, mask) in head.entities.iter().zip(&head.there) {
-                see(*id, *mask);
-            }
+            let there = |id: Option<EntityId>| head.there.get(head.place(id?)?).copied();
+            wanted.map(|id| there(id).unwrap_or(0)).collect()
         }
         Rows::Open(open) => {
-            for (nth, row) in open.rows.iter().enumerate() {
-                let before = nth.checked_sub(1).and_then(|before| open.rows.get(before));
-                let same = before.is_some_and(|b| Arc::ptr_eq(&b.entities, &row.entities));
-                if same {
-                    continue;
-                }
-                // The same list goes on for as many rows.
-                let rest = open.rows.iter().skip(nth);
-                let run = rest
-                    .take_while(|r| Arc::ptr_eq(&r.entities, &row.entities))
-                    .count();
-                let mask = ((1_u64 << run) - 1) << nth;
-                row.entities.iter().for_each(|id| see(*id, mask));
-            }
+            let lists = lists(&open.rows);
+            let is_in = |list: &[EntityId], id: Option<EntityId>| {
+                id.is_some_and(|id| list.binary_search(&id).is_ok())
+            };
+            wanted
+                .map(|id| {
+                    let there = lists.iter().filter(|(list, _)| is_in(list, id));
+                    there.fold(0, |mask, (_, rows)| mask | rows)
+                })
+                .collect()
         }
     }
+}
+
+/// The lists of entities of open rows, each with the rows that share it.
+fn lists(rows: &[OpenRow]) -> Vec<(&[EntityId], u64)> {
+    let mut lists: Vec<(&Arc<[EntityId]>, u64)> = Vec::new();
+    for (nth, row) in rows.iter().enumerate() {
+        match lists.last_mut() {
+            Some((list, mask)) if Arc::ptr_eq(list, &row.entities) => *mask |= 1 << nth,
+            _ => lists.push((&row.entities, 1 << nth)),
+        }
+    }
+    lists
+        .into_iter()
+        .map(|(list, mask)| (&**list, mask))
+        .collect()
 }
 
 /// True when the selector admits the entity. What it is in is looked up only for the kinds that it

@@ -330,16 +330,17 @@ impl Names {
     /// block that is still to come.
     ///
     /// It looks at every id of every block, so it waits until a block of rows has gone.
-    pub(super) fn sweep(&mut self, used: impl FnOnce() -> HashSet<EntityId>) {
+    /// True when any went.
+    pub(super) fn sweep(&mut self, used: impl FnOnce() -> HashSet<EntityId>) -> bool {
         let names = self.len();
         let early = self.gone_rows < limits::BLOCK_ROWS && names <= MANY_NAMES;
         if names <= SPARE_NAMES || early {
-            return;
+            return false;
         }
         self.gone_rows = 0;
         let mut used = used();
         if names <= MANY_NAMES.min(SPARE_NAMES + 4 * used.len()) {
-            return;
+            return false;
         }
         used.extend(std::mem::take(&mut self.fresh));
         let mut level: Vec<EntityId> = used.iter().copied().collect();
@@ -354,6 +355,16 @@ impl Names {
         }
         self.by_path.retain(|_, id| self.by_id.contains_key(id));
         self.refused.retain(|id| used.contains(id));
+        true
+    }
+
+    /// True when a pod of the namespace has a name.
+    pub(super) fn has_pods_of(&self, namespace: &str) -> bool {
+        let mut pods = self
+            .by_id
+            .values()
+            .filter(|name| name.kind == EntityKind::Pod);
+        pods.any(|pod| pod.namespace() == namespace)
     }
 }
 

@@ -227,7 +227,8 @@ impl Window for Node {
         gone
     }
 
-    fn tidy(&mut self, window_ms: u64) {
+    fn tidy(&mut self, window_ms: u64) -> bool {
+        let mut swept = false;
         let rows = window_ms / self.attendance.interval_ms();
         for run in &mut self.runs {
             run.join(rows);
@@ -236,17 +237,25 @@ impl Window for Node {
             let living = self.attendance.living();
             let is_live = |run: &Run| living.is_some_and(|open| open.run == *run);
             let last = living.and_then(|open| open.last.as_ref());
+            let runs = self.runs.len();
             self.runs.retain(|r| !r.is_empty() || is_live(&r.run));
+            swept = self.runs.len() < runs;
             for run in &mut self.runs {
                 let last = last.filter(|_| is_live(&run.run));
                 let blocks = &run.blocks;
-                run.names.sweep(|| {
+                swept |= run.names.sweep(|| {
                     let mut used = RunRows::used(blocks);
                     used.extend(last.iter().flat_map(|last| last.snapshot.entities()));
                     used
                 });
             }
         }
+        swept
+    }
+
+    fn has_pods_of(&self, namespace: &str) -> bool {
+        let mut runs = self.runs.iter();
+        runs.any(|run| run.names.has_pods_of(namespace))
     }
 
     fn size(&self) -> Size {

@@ -39,6 +39,11 @@ impl RunRows {
         }
     }
 
+    /// Rows with earlier ticks have expired.
+    pub(super) fn oldest_ms(&self) -> u64 {
+        self.oldest_ms
+    }
+
     /// Where the block with a row of this seq is, or would be.
     fn position(&self, seq: u64) -> Result<usize, usize> {
         let at = self.blocks.partition_point(|block| block.last_seq() < seq);

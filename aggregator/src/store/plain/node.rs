@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cairn_proto::catalogue::FieldId;
 use cairn_proto::codec::chunk;
 use cairn_proto::limits;
-use cairn_proto::model::{EntityDef, EntityId, Run, Snapshot};
+use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run, Snapshot};
 
 use super::run::{EntityRow, Held, RunRows, check_defined, check_rises};
 use crate::store::attendance::Attendance;
@@ -224,8 +224,9 @@ impl Window for Node {
     }
 
     /// Forgets runs and names that no row uses any more.
-    fn tidy(&mut self, _: u64) {
-        if std::mem::take(&mut self.untidy) {
+    fn tidy(&mut self, _: u64) -> bool {
+        let untidy = std::mem::take(&mut self.untidy);
+        if untidy {
             let living = self.attendance.living();
             let is_live = |run: &Run| living.is_some_and(|open| open.run == *run);
             let last = living.and_then(|open| open.last.as_ref());
@@ -235,6 +236,12 @@ impl Window for Node {
                 run.sweep(last.map(|last| &*last.snapshot));
             }
         }
+        untidy
+    }
+
+    fn has_pods_of(&self, namespace: &str) -> bool {
+        let mut defs = self.runs.iter().flat_map(|run| run.defs.values());
+        defs.any(|def| def.kind == EntityKind::Pod && def.namespace == namespace)
     }
 
     /// What is held, dictionaries and the row that the next one refers to included.
