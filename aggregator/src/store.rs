@@ -8,6 +8,7 @@
 //! and sums are [`query`](crate::query)'s, through `proto::rate`.
 
 mod attendance;
+mod current;
 mod entity;
 mod frame;
 mod index;
@@ -189,6 +190,20 @@ pub struct RawRow {
     pub interrupted: bool,
 }
 
+/// What an entity says in its node's newest row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Current {
+    /// The row's grid time, Unix ms.
+    pub tick_ms: u64,
+    /// Its CPU, as measured last.
+    pub cpu: Option<Point>,
+    /// Its CPU as measured before that, at another time, by the same source and in the same life;
+    /// `None` when that is not in the window.
+    pub cpu_before: Option<Point>,
+    /// Its working set, as measured last.
+    pub memory: Option<Point>,
+}
+
 /// What [`Door::evict`] dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evicted {
@@ -301,6 +316,11 @@ pub trait Door: Send + Sync + Debug {
         field: FieldId,
         ticks_ms: (u64, u64),
     ) -> Vec<Vec<RawRow>>;
+
+    /// The newest measurements of entities, in their order; `None` of those that are not in their
+    /// node's newest row. Does not read the window, but where a CPU was not measured twice since its
+    /// session began.
+    fn current(&self, entities: &[&Entity]) -> Vec<Option<Current>>;
 
     /// A number that rises with every change; wakes its receivers.
     fn subscribe(&self) -> watch::Receiver<u64>;

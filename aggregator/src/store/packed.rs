@@ -5,6 +5,7 @@
 //! rows. Beside them one row is decoded: the one that the next refers to.
 
 mod block;
+mod current;
 mod listing;
 mod names;
 mod node;

@@ -10,11 +10,14 @@ use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::model::{EntityDef, EntityId, Run, Snapshot};
 
 use super::block::{Block, Incoming};
+use super::current::Befores;
 use super::reading::{self, Found};
 use super::run::RunRows;
 use crate::store::attendance::Attendance;
 use crate::store::frame::{Taken, Window};
-use crate::store::{Applied, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, WireRow};
+use crate::store::{
+    Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, WireRow,
+};
 
 /// One node, its rows as chunks.
 #[derive(Debug, Default)]
@@ -22,6 +25,7 @@ pub struct Node {
     attendance: Attendance,
     pub(super) runs: Vec<RunRows>,
     oldest_ms: u64,
+    befores: Befores,
     // Rows have gone since names were looked through.
     untidy: bool,
 }
@@ -54,6 +58,13 @@ impl Node {
             (true, true) => Applied::Applied,
             (true, false) => Applied::Late,
         }
+    }
+
+    /// The newest row, if it is decoded, and its tick.
+    fn tail(&self) -> Option<(u64, Arc<Snapshot>)> {
+        let run = self.runs.iter().max_by_key(|run| run.newest_tick())?;
+        let block = run.blocks.back()?;
+        Some((block.times.last_tick_ms(), Arc::clone(block.tail()?)))
     }
 
     /// The row as it came, when the next one can go on from it: it refers to none, or to the very
@@ -111,6 +122,7 @@ impl Window for Node {
 
     fn open(&mut self, number: u64, opening: Opening) {
         let present_ms = self.attendance.open(number, opening);
+        self.befores.clear();
         let run = opening.run;
         for other in &mut self.runs {
             other.drop_after(present_ms);
@@ -143,6 +155,7 @@ impl Window for Node {
         }
         run.check_rises(row.seq, row.tick_ms)?;
         self.attendance.hear(row);
+        let before = self.tail();
         let applied = match self.attendance.judge(row.tick_ms, row.now_ms, window_ms) {
             Some(refused) => refused,
             None => self.insert(Incoming {
@@ -152,6 +165,13 @@ impl Window for Node {
                 wire: self.wire(row),
             }),
         };
+        match (applied, before) {
+            (Applied::Applied, Some((tick_ms, before))) => {
+                self.befores.advance((tick_ms, &before), &snapshot);
+            }
+            (Applied::Applied | Applied::Late, _) => self.befores.clear(),
+            _ => {}
+        }
         self.attendance.heard(row, snapshot, applied);
         Ok(applied)
     }
@@ -165,6 +185,7 @@ impl Window for Node {
     ) -> Result<Taken, Error> {
         let first = block.saturating_mul(BLOCK_ROWS);
         let sealed = chunk::seal(payload).map_err(|source| Error::Decode { seq: first, source })?;
+        self.befores.clear();
         let mut taken = Taken::default();
         if self.check(block, &sealed, (now_ms, window_ms))? {
             let Some(block) = Block::adopt(first, sealed) else {
@@ -223,6 +244,7 @@ impl Window for Node {
         };
         filled.sort_by_key(oldest);
         let gone = filled.first_mut().map_or(0, |run| run.shorten(is_only));
+        self.befores.clear();
         self.untidy |= gone > 0;
         gone
     }
@@ -273,12 +295,19 @@ impl Window for Node {
         let tails = self.runs.iter().filter_map(|run| run.blocks.back()?.tail());
         let others = tails.filter(|tail| !last.is_some_and(|last| Arc::ptr_eq(last, tail)));
         let decoded: usize = last.into_iter().chain(others).map(|row| row.bytes()).sum();
-        size.bytes += decoded as u64;
+        size.bytes += (decoded + self.befores.bytes()) as u64;
         size
     }
 
     fn entities(&self, node: &Arc<str>, selector: &Selector<'_>, out: &mut Vec<Entity>) {
         self.list(node, selector, out);
+    }
+
+    fn current(&self, path: &EntityPath) -> Option<Current> {
+        let run = self.runs.iter().max_by_key(|run| run.newest_tick())?;
+        let (tick_ms, newest) = self.tail()?;
+        let id = run.names.find(path)?;
+        self.befores.current((tick_ms, &newest), id, self.oldest_ms)
     }
 
     fn find(&self, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> Found {

@@ -14,7 +14,9 @@ use super::run::{EntityRow, Held, RunRows, check_defined, check_rises};
 use crate::store::attendance::Attendance;
 use crate::store::entity::same_identity;
 use crate::store::frame::{Taken, Window};
-use crate::store::{Applied, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, WireRow};
+use crate::store::{
+    Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, WireRow,
+};
 
 /// What one name is counted as: its definition, its path and their places in three maps.
 const NAME_BYTES: usize = 512;
@@ -265,6 +267,10 @@ impl Window for Node {
 
     fn entities(&self, node: &Arc<str>, selector: &Selector<'_>, out: &mut Vec<Entity>) {
         self.list(node, selector, out);
+    }
+
+    fn current(&self, _: &EntityPath) -> Option<Current> {
+        None
     }
 
     fn find(&self, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> Self::Found {

@@ -319,6 +319,7 @@ impl Both {
                 self.tick_ms - 3 * STEP_MS,
             ),
         ];
+        assert_eq!(self.plain.current(&asked), self.packed.current(&asked));
         for field in [
             table::CPU,
             table::MEMORY_USAGE,
