@@ -18,7 +18,7 @@ use crate::deadline::Deadline;
 
 pub use answer::Answer;
 use answer::read_answer;
-pub use session::Session;
+pub use session::{Session, post_head};
 
 /// More than any answer the tests ask for; an endless body ends here.
 const ANSWER_LIMIT_BYTES: usize = 64 << 20;

@@ -86,6 +86,10 @@ pub(super) fn is_whole(raw: &[u8]) -> bool {
         let mut lines = head.split("\r\n").skip(1);
         lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
     };
+    // "No content" has no body, and no header that says so.
+    if head.starts_with("http/1.1 204 ") {
+        return true;
+    }
     if field("transfer-encoding") == Some("chunked") {
         return raw.ends_with(b"0\r\n\r\n") && read_answer(raw).is_ok();
     }
@@ -129,7 +133,8 @@ mod tests {
 
     #[test]
     fn the_header_says_where_an_answer_ends() {
-        let parts: [(&[u8], &[u8]); 3] = [
+        let parts: [(&[u8], &[u8]); 4] = [
+            (b"HTTP/1.1 204 No Content\r\nX-A: b\r\n", b"\r\n"),
             (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na", b"b"),
             (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", b"\r\n"),
             (

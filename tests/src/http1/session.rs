@@ -33,9 +33,32 @@ impl Session {
     ///
     /// As [`super::Target::get`].
     pub fn get(&mut self, path: &str) -> Result<Answer, Error> {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.addr);
+        self.exchange(head.as_bytes(), &[])
+    }
+
+    /// Posts a body of any kind to a path, with header lines of the caller's own. One that was sent
+    /// over a kept connection which the server closed without an answer is sent again.
+    ///
+    /// # Errors
+    ///
+    /// As [`super::Target::post`].
+    pub fn post(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, Error> {
+        self.exchange(
+            post_head(self.addr, path, headers, body.len()).as_bytes(),
+            body,
+        )
+    }
+
+    fn exchange(&mut self, head: &[u8], body: &[u8]) -> Result<Answer, Error> {
         let addr = self.addr;
         if let Some(tcp) = self.kept.take() {
-            match self.ask(tcp, path) {
+            match self.ask(tcp, head, body) {
                 Err(broken) if !broken.is_begun => {}
                 Err(Broken { source, .. }) => return Err(Error::Exchange { addr, source }),
                 Ok(raw) => return read_answer(&raw),
@@ -45,20 +68,20 @@ impl Session {
             .map_err(|source| Error::Connect { addr, source })?;
         tcp.set_nodelay(true)
             .map_err(|source| Error::Connect { addr, source })?;
-        match self.ask(tcp, path) {
+        match self.ask(tcp, head, body) {
             Ok(raw) => read_answer(&raw),
             Err(Broken { source, .. }) => Err(Error::Exchange { addr, source }),
         }
     }
 
     /// One exchange; the connection is kept when the answer ended before it did.
-    fn ask(&mut self, tcp: TcpStream, path: &str) -> Result<Vec<u8>, Broken> {
+    fn ask(&mut self, tcp: TcpStream, head: &[u8], body: &[u8]) -> Result<Vec<u8>, Broken> {
         let deadline = Deadline::after(DEADLINE);
         let mut timed = Timed { tcp, deadline };
         let mut raw = Vec::new();
         let mut exchange = || -> io::Result<bool> {
-            let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.addr);
-            timed.write_all(request.as_bytes())?;
+            timed.write_all(head)?;
+            timed.write_all(body)?;
             let mut buffer = [0; 16 * 1024];
             while raw.len() < ANSWER_LIMIT_BYTES {
                 match timed.read(&mut buffer)? {
@@ -86,9 +109,25 @@ impl Session {
     }
 }
 
+/// The head of a request with a body of so many bytes.
+#[must_use]
+pub fn post_head(
+    addr: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body_bytes: usize,
+) -> String {
+    let mut head = format!("POST {path} HTTP/1.1\r\nHost: {addr}\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("Content-Length: {body_bytes}\r\n\r\n"));
+    head
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
     use std::net::TcpListener;
     use std::thread;
 
@@ -134,5 +173,35 @@ mod tests {
         assert_eq!(get("/d"), (200, "1 /d".to_owned()));
         server.join().unwrap();
         assert!(session.get("/e").is_err(), "nobody listens any more");
+    }
+
+    #[test]
+    fn a_body_is_posted_with_the_callers_header_lines() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut session = Session::new(listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut raw = vec![0; 1024];
+            let mut length = 0;
+            while !raw[..length].ends_with(b"\r\n\r\n\0\xff") {
+                length += stream.read(&mut raw[length..]).unwrap();
+            }
+            let answer = b"HTTP/1.1 204 No Content\r\nX-A: b\r\n\r\n";
+            stream.write_all(answer).unwrap();
+            // Open until the client has left: a 204 ends with its header.
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+            String::from_utf8_lossy(&raw[..length]).into_owned()
+        });
+        let answer = session.post("/p", &[("Content-Type", "a/b")], b"\0\xff");
+        assert_eq!(answer.unwrap().status, 204);
+        drop(session);
+        let request = server.join().unwrap();
+        let (head, _) = request.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.starts_with("POST /p HTTP/1.1\r\nHost: 127.0.0.1:"),
+            "{head}"
+        );
+        let rest = "\r\nContent-Type: a/b\r\nContent-Length: 2";
+        assert!(head.ends_with(rest), "{head}");
     }
 }
