@@ -71,6 +71,11 @@ impl RawAgent {
         })
     }
 
+    /// Sets the agent's clock: what every later frame carries, Unix ms.
+    pub fn set_clock(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+    }
+
     /// Sends one frame; an end of the stream shows in what is received.
     pub async fn send(&self, kind: Kind) {
         let frame = v1::AgentFrame {
