@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .PHONY: help run test test-python test-web test-rust check check-static check-tree check-page check-rust \
-	check-deny bench soak fuzz build web fmt clean deps-run deps-test
+	check-deny bench bench-rivals soak fuzz build web fmt clean deps-run deps-test
 
 # Targets share cargo's and npm's directories, and the order below is meant: also under -j one at a time.
 .NOTPARALLEL:
@@ -22,6 +22,9 @@ help:
 	@echo 'make test     every test: Python, page, Rust, end to end, browser'
 	@echo 'make check    everything the build server runs: check-static, then test'
 	@echo 'make bench    measures speed and freshness (release build)'
+	@echo 'make bench-rivals'
+	@echo '              Prometheus, VictoriaMetrics and InfluxDB on the same rows as Cairn, some five minutes;'
+	@echo '              RIVALS="--only NAME --nodes N --mix C" (see BENCHMARKS.md)'
 	@echo 'make soak     100,000 ticks of pods that come and go: nothing that a process holds grows'
 	@echo 'make fuzz     feeds the agent'"'"'s parsers made-up bodies, FUZZ_SECONDS=60 each (needs cargo-fuzz)'
 	@echo 'make build    the page and all binaries, into target/debug'
@@ -90,6 +93,15 @@ check-deny:
 bench: web
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent -p cairn-aggregator
 	$(CARGO) run $(CARGO_ARGS) --release -p cairn-tests --bin bench
+
+# Options of bench-rivals, for example: make bench-rivals RIVALS='--only prometheus --nodes 50'
+RIVALS ?=
+
+bench-rivals: web
+	scripts/rivals.sh fetch
+	$(CARGO) build $(CARGO_ARGS) --release -p cairn-aggregator
+	$(CARGO) build $(CARGO_ARGS) --release -p cairn-tests --bin bench-rivals
+	scripts/rivals.sh run $(RIVALS)
 
 # What `make test` does for 20,000 ticks, for 100,000.
 soak: web

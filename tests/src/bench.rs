@@ -7,9 +7,9 @@
 mod bed;
 mod cost;
 mod freshness;
-mod line;
-mod machine;
-mod moment;
+pub(crate) mod line;
+pub(crate) mod machine;
+pub(crate) mod moment;
 pub mod payload;
 mod wire;
 

@@ -11,6 +11,7 @@
 //! dashboard       the Kubernetes Dashboard's own client, written again
 //! exact           what the scripts of tests/expect say, and whether an aggregator says the same
 //! bench, budgets  what `make bench` prints, and what may not grow unnoticed
+//! rivals          the same data in other stores, for `make bench-rivals`
 //! http1, rfc3339  a small blocking client; times as the APIs write them
 //! ```
 
@@ -41,6 +42,8 @@ pub mod proc;
 pub mod raw;
 
 pub mod rfc3339;
+
+pub mod rivals;
 
 pub mod sim;
 

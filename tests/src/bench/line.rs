@@ -51,7 +51,7 @@ impl fmt::Display for Line {
 }
 
 /// The names of the columns.
-pub(super) fn head() -> String {
+pub(crate) fn head() -> String {
     format!(
         "{:<3} {:<32} {:>9} {:<8} {:>6} {:<5}  # data",
         "#", "name", "value", "unit", "goal", ""

@@ -3,7 +3,7 @@
 use std::fs::read_to_string;
 
 /// Cores, memory, kernel and CPU model, a line each; what the kernel does not tell is `unknown`.
-pub(super) fn describe() -> Vec<String> {
+pub(crate) fn describe() -> Vec<String> {
     let cpuinfo = read_to_string("/proc/cpuinfo").unwrap_or_default();
     let meminfo = read_to_string("/proc/meminfo").unwrap_or_default();
     let release = read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -29,8 +29,16 @@ pub(super) fn describe() -> Vec<String> {
     ]
 }
 
+/// How busy the machine is: processes that run or want to, over the last minute, those of others
+/// included.
+pub(crate) fn load() -> String {
+    let text = read_to_string("/proc/loadavg").unwrap_or_default();
+    let minute = text.split_whitespace().next();
+    minute.unwrap_or("unknown").to_owned()
+}
+
 /// What stands behind the first `key:` of a file of /proc.
-pub(super) fn after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+pub(crate) fn after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| {
         let (found, value) = line.split_once(':')?;
         (found.trim() == key).then(|| value.trim())

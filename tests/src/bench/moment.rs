@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Unix microseconds of the system's clock: the one that the simulator stamps its answers with.
-pub(super) fn unix_us() -> u64 {
+pub(crate) fn unix_us() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
     let now = SystemTime::now();
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
