@@ -44,8 +44,7 @@ pub(super) fn measure(data: &Data) -> Result<Measured> {
     let full = Memory::of(process.id())?;
     let mut session = Session::new(process.addr("http")?);
     let read = |body: &[u8]| read(body, data);
-    let timed =
-        asked::ask(&mut session, &ask(data), read, data).with_context(|| process.stderr())?;
+    let timed = asked::ask(&mut session, &ask(data), read, data)?;
     drop(streams);
     Ok(Measured {
         name: "cairn",

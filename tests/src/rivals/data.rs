@@ -20,6 +20,10 @@ const FRAMING_BYTES: usize = 5 + 9;
 /// What the question is about.
 const ASKED: cairn_proto::catalogue::FieldId = table::MEMORY_WORKING_SET;
 
+/// The question is about the largest namespace of so many pods or fewer: Cairn is asked for pods by
+/// their names, and these have to go into one request.
+const MOST_ASKED: usize = 1200;
+
 /// What one agent sends at one tick.
 #[derive(Debug)]
 pub(super) struct Tick {
@@ -89,8 +93,12 @@ impl Data {
             lines.push(bodies.lines);
         }
         let pods = made.asked.values().map(BTreeMap::len).sum();
-        let largest = made.asked.into_iter().max_by_key(|(_, pods)| pods.len());
-        let (namespace, expected) = largest.context("a fleet without a pod")?;
+        let asked = made.asked.into_iter();
+        let largest = asked
+            .filter(|(_, pods)| pods.len() <= MOST_ASKED)
+            .max_by_key(|(_, pods)| pods.len());
+        let (namespace, expected) =
+            largest.with_context(|| format!("no namespace of {MOST_ASKED} pods or fewer"))?;
         let question = Question {
             namespace,
             field: table::field(ASKED).context("a field that is not in the catalogue")?,
@@ -149,8 +157,10 @@ impl Made {
             };
             self.feed_bytes += wire_bytes(&sent);
             let readings = names.readings(&part);
-            out.remote_write
-                .push(remote_write::encode(row.tick_ms, &readings)?);
+            let ended = base.as_ref().map(|base| names.ended(base, &part));
+            let ended = ended.unwrap_or_default();
+            let body = remote_write::encode(row.tick_ms, &readings, &ended)?;
+            out.remote_write.push(body);
             out.lines
                 .push(line_protocol::encode(row.tick_ms, &readings)?);
             out.feed.ticks.push(sent);

@@ -1,8 +1,9 @@
 //! Prometheus remote write 1.0: one request of samples that were read together.
 
+use cairn_proto::catalogue::Field;
 use prost::Message;
 
-use super::series::Reading;
+use super::series::{Reading, Whose};
 
 /// The body before compression.
 #[derive(Clone, PartialEq, Message)]
@@ -52,32 +53,41 @@ pub(super) const HEADERS: [(&str, &str); 3] = [
     ("X-Prometheus-Remote-Write-Version", "0.1.0"),
 ];
 
-/// Writes the body: what was read at one tick, as a block of snappy.
+/// The value that says that a series has ended: without it the last one would be shown for minutes.
+/// It is one not-a-number of many, so only its bits tell it.
+const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
+
+/// Writes the body: what was read at one tick, and what was read at the tick before and is not there
+/// any more, as a block of snappy.
 ///
 /// # Errors
 ///
 /// When it is over 4 GiB, which snappy has no length for.
-pub(super) fn encode(tick_ms: u64, readings: &[Reading<'_>]) -> Result<Vec<u8>, snap::Error> {
+pub(super) fn encode(
+    tick_ms: u64,
+    readings: &[Reading<'_>],
+    ended: &[(&Whose, &'static Field)],
+) -> Result<Vec<u8>, snap::Error> {
     let timestamp = i64::try_from(tick_ms).unwrap_or(i64::MAX);
-    let series = readings.iter().flat_map(|reading| {
-        reading.values.iter().map(move |(field, value)| {
-            // "__name__" sorts before every letter.
-            let named = std::iter::once(("__name__", field.name)).chain(reading.whose.labels());
-            let label = |(name, value): (&str, &str)| Label {
-                name: name.to_owned(),
-                value: value.to_owned(),
-            };
-            TimeSeries {
-                labels: named.map(label).collect(),
-                samples: vec![Sample {
-                    value: *value as f64,
-                    timestamp,
-                }],
-            }
-        })
+    let one = |whose: &Whose, field: &Field, value: f64| {
+        // "__name__" sorts before every letter.
+        let named = std::iter::once(("__name__", field.name)).chain(whose.labels());
+        let label = |(name, value): (&str, &str)| Label {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        };
+        TimeSeries {
+            labels: named.map(label).collect(),
+            samples: vec![Sample { value, timestamp }],
+        }
+    };
+    let there = readings.iter().flat_map(|reading| {
+        let values = reading.values.iter();
+        values.map(move |(field, value)| one(reading.whose, field, *value as f64))
     });
+    let gone = ended.iter().map(|(whose, field)| one(whose, field, STALE));
     let request = WriteRequest {
-        timeseries: series.collect(),
+        timeseries: there.chain(gone).collect(),
     };
     snap::raw::Encoder::new().compress_vec(&request.encode_to_vec())
 }
@@ -107,11 +117,12 @@ mod tests {
             whose: &whose,
             values,
         };
-        let body = encode(1_795_332_330_000, &[reading]).unwrap();
+        let ended = [(&whose, field(table::SWAP_USAGE))];
+        let body = encode(1_795_332_330_000, &[reading], &ended).unwrap();
         let plain = snap::raw::Decoder::new().decompress_vec(&body).unwrap();
         let request = WriteRequest::decode(plain.as_slice()).unwrap();
-        let [cpu, rss] = &request.timeseries[..] else {
-            panic!("two series: {request:?}")
+        let [cpu, rss, gone] = &request.timeseries[..] else {
+            panic!("three series: {request:?}")
         };
         let label = |name: &str, value: &str| Label {
             name: name.to_owned(),
@@ -132,5 +143,8 @@ mod tests {
         assert_eq!(cpu.samples, [sample(86_400_000_000_000.0)]);
         assert_eq!(rss.samples, [sample(4096.0)]);
         assert_eq!(rss.labels[0], label("__name__", "memory_rss_bytes"));
+        assert_eq!(gone.labels[0], label("__name__", "swap_usage_bytes"));
+        let bits = gone.samples[0].value.to_bits();
+        assert_eq!(bits, 0x7ff0_0000_0000_0002, "an ended series says so");
     }
 }

@@ -110,4 +110,96 @@ impl Names {
         }
         readings.into_iter().flatten().collect()
     }
+
+    /// The series that had a value in the row before and have none in this one.
+    #[must_use]
+    pub(super) fn ended(&self, before: &Snapshot, row: &Snapshot) -> Vec<(&Whose, &'static Field)> {
+        let mut ended = Vec::new();
+        for column in before.columns() {
+            let Some(field) = table::field(FieldId(column.id().0)) else {
+                continue;
+            };
+            let now = row.column(column.id());
+            for place in column.places() {
+                let id = usize::try_from(*place)
+                    .ok()
+                    .and_then(|at| before.entities().get(at));
+                let Some(id) = id else { continue };
+                let place = row.position(*id);
+                let is_there = now
+                    .zip(place)
+                    .is_some_and(|(now, place)| now.get(place).is_some());
+                if let (false, Some(whose)) = (is_there, self.get(*id)) {
+                    ended.push((whose, field));
+                }
+            }
+        }
+        ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_proto::catalogue::table;
+    use cairn_proto::model::{Builder, EntityDef, EntityId, EntityKind};
+
+    use super::Names;
+
+    fn def(id: u32, kind: EntityKind, parent: Option<u32>, name: &str) -> EntityDef {
+        EntityDef {
+            id: EntityId(id),
+            kind,
+            parent: parent.map(EntityId),
+            name: name.to_owned(),
+            namespace: "ns".to_owned(),
+            uid: String::new(),
+            runtime_id: String::new(),
+            labels: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn entities_have_the_names_of_what_they_belong_to() {
+        let mut names = Names::default();
+        let defs = [
+            def(1, EntityKind::Node, None, "n"),
+            def(2, EntityKind::Pod, Some(1), "p"),
+            def(3, EntityKind::Container, Some(2), "c"),
+            def(4, EntityKind::Volume, Some(2), "v"),
+        ];
+        names.add("n", &defs);
+        let labels: Vec<(&str, &str)> = names.get(EntityId(3)).unwrap().labels().collect();
+        let expected = [
+            ("container", "c"),
+            ("namespace", "ns"),
+            ("node", "n"),
+            ("pod", "p"),
+        ];
+        assert_eq!(labels, expected);
+        assert_eq!(names.get(EntityId(1)).unwrap().kind(), "node");
+        assert_eq!(names.get(EntityId(4)), None);
+    }
+
+    #[test]
+    fn a_series_ends_with_its_value_or_its_entity() {
+        let mut names = Names::default();
+        names.add("n", &[def(1, EntityKind::Node, None, "n")]);
+        names.add("n", &[def(2, EntityKind::Pod, Some(1), "p")]);
+        let row = |cells: &[(u32, u64)]| {
+            let mut builder = Builder::default();
+            builder.value(EntityId(1), table::MEMORY_USAGE, 1);
+            for (id, value) in cells {
+                builder.value(EntityId(*id), table::CPU, *value);
+            }
+            builder.build()
+        };
+        let before = row(&[(1, 5), (2, 6)]);
+        assert!(names.ended(&before, &before).is_empty());
+        let ended = names.ended(&before, &row(&[(1, 7)]));
+        let [(whose, field)] = ended[..] else {
+            panic!("one: {ended:?}")
+        };
+        assert_eq!((whose.pod.as_str(), field.id), ("p", table::CPU));
+        assert_eq!(names.ended(&before, &row(&[])).len(), 2);
+    }
 }
