@@ -106,7 +106,8 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<()> {
         ratios.extend(measured.ratios(&cairn, &data));
     }
     print(out, &ratios)?;
-    writeln!(out, "# all     in {:.0} s", seconds_since(began))?;
+    let (seconds, load) = (seconds_since(began), machine::load());
+    writeln!(out, "# all     in {seconds:.0} s, load {load} at the end")?;
     Ok(())
 }
 

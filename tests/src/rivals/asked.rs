@@ -23,7 +23,7 @@ const MOST: usize = 2000;
 const ASK_FOR: Duration = Duration::from_secs(10);
 
 /// No more questions after so long, even below the least number.
-const GIVE_UP: Duration = Duration::from_secs(60);
+const GIVE_UP: Duration = Duration::from_secs(120);
 
 /// How long the answers took.
 #[derive(Clone, Debug, Default)]
