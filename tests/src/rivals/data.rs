@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use cairn_proto::catalogue::table;
-use cairn_proto::codec::row;
+use cairn_proto::codec::DENSE;
+use cairn_proto::codec::row::{self, Timed};
+use cairn_proto::model::Snapshot;
 use cairn_proto::v1;
 use prost::Message as _;
 
@@ -152,12 +154,19 @@ impl Made {
                     seq: row.seq,
                     base_seq: base.as_ref().map(|_| row.seq.saturating_sub(1)),
                     tick: row.tick_ms,
-                    payload: row::encode(base.as_ref(), &part),
+                    payload: row::encode(
+                        DENSE,
+                        base.as_ref().map(timed),
+                        Timed {
+                            tick_ms: row.tick_ms,
+                            snapshot: &part,
+                        },
+                    ),
                 },
             };
             self.feed_bytes += wire_bytes(&sent);
             let readings = names.readings(&part);
-            let ended = base.as_ref().map(|base| names.ended(base, &part));
+            let ended = base.as_ref().map(|(_, base)| names.ended(base, &part));
             let ended = ended.unwrap_or_default();
             let body = remote_write::encode(row.tick_ms, &readings, &ended)?;
             out.remote_write.push(body);
@@ -178,7 +187,7 @@ impl Made {
                 let points = pods.or_default().entry(reading.whose.pod.clone());
                 points.or_default().push((row.tick_ms, *value));
             }
-            base = Some(part);
+            base = Some((row.tick_ms, part));
         }
         Ok(out)
     }
@@ -197,6 +206,13 @@ fn wire_bytes(tick: &Tick) -> u64 {
         .map(|define| frame(v1::agent_frame::Kind::Define(define)))
         .sum();
     defines + frame(v1::agent_frame::Kind::Row(tick.row.clone()))
+}
+
+fn timed((tick_ms, snapshot): &(u64, Snapshot)) -> Timed<'_> {
+    Timed {
+        tick_ms: *tick_ms,
+        snapshot,
+    }
 }
 
 #[cfg(test)]
