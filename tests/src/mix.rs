@@ -6,6 +6,7 @@
 //! uplink has to send before it.
 
 mod dictionary;
+mod fields;
 mod generated;
 mod host;
 mod load;
@@ -22,8 +23,11 @@ use cairn_proto::model::{EntityDef, Snapshot};
 
 use crate::trace::{self, Replay, Trace};
 
+use dictionary::Dictionary;
 use generated::Generated;
 use recorded::Recorded;
+
+pub use fields::Fields;
 
 /// Pods of a namespace, so that one of a large fleet has as many as the goals for queries ask for.
 const PODS_OF_A_NAMESPACE: usize = 1000;
@@ -78,6 +82,8 @@ pub struct Options {
     /// Part of the pods that is replaced by new ones each minute, 0 to 1; [`Kind::K`] has the
     /// recorded comings and goings.
     pub churn_per_minute: f64,
+    /// Which fields the rows have.
+    pub fields: Fields,
 }
 
 impl Options {
@@ -93,14 +99,15 @@ impl Options {
             start_unix_ms: 1_795_332_330_000,
             interval_ms: 10_000,
             churn_per_minute: 0.0,
+            fields: Fields::All,
         }
     }
 
-    fn pods(&self) -> usize {
+    pub(crate) fn pods(&self) -> usize {
         self.pods_per_node.unwrap_or(30)
     }
 
-    fn namespace_count(&self) -> usize {
+    pub(crate) fn namespace_count(&self) -> usize {
         (self.nodes * self.pods())
             .div_ceil(PODS_OF_A_NAMESPACE)
             .max(1)
@@ -217,6 +224,7 @@ pub struct Node {
     tick_ms: u64,
     interval_ms: u64,
     read_after_ms: u64,
+    fields: Fields,
     rows: Rows,
 }
 
@@ -235,6 +243,7 @@ impl Node {
             tick_ms,
             interval_ms,
             read_after_ms: 0,
+            fields: options.fields,
             rows,
         }
     }
@@ -256,6 +265,7 @@ impl Node {
             tick_ms: first_tick_ms,
             interval_ms: interval_ms.max(1),
             read_after_ms,
+            fields: Fields::All,
             rows: Rows::Recorded(Box::new(Recorded::new(replay, None))),
         }
     }
@@ -270,9 +280,15 @@ impl Node {
     /// their ids: what a new session begins with.
     #[must_use]
     pub fn defs(&self) -> Vec<EntityDef> {
+        let mut defs = self.dictionary().all();
+        defs.retain(|def| self.fields.keep(def.kind));
+        defs
+    }
+
+    fn dictionary(&self) -> &Dictionary {
         match &self.rows {
-            Rows::Recorded(rows) => rows.dictionary().all(),
-            Rows::Generated(rows) => rows.dictionary().all(),
+            Rows::Recorded(rows) => rows.dictionary(),
+            Rows::Generated(rows) => rows.dictionary(),
         }
     }
 
@@ -283,10 +299,12 @@ impl Node {
     /// `Summary` or `Text` when the recording is damaged; only of [`Kind::K`].
     pub fn next_row(&mut self) -> Result<Row, Error> {
         let (seq, tick_ms) = (self.seq, self.tick_ms);
-        let (snapshot, new_defs) = match &mut self.rows {
+        let (snapshot, mut new_defs) = match &mut self.rows {
             Rows::Recorded(rows) => rows.row(tick_ms, tick_ms + self.read_after_ms)?,
             Rows::Generated(rows) => rows.row(tick_ms),
         };
+        let snapshot = self.fields.of(snapshot, |id| self.dictionary().kind(id));
+        new_defs.retain(|def| self.fields.keep(def.kind));
         self.seq += 1;
         self.tick_ms += self.interval_ms;
         Ok(Row {

@@ -102,6 +102,11 @@ impl Dictionary {
         std::mem::take(&mut self.fresh)
     }
 
+    /// What an entity is; `None` of one that is forgotten or never was.
+    pub(super) fn kind(&self, id: EntityId) -> Option<EntityKind> {
+        self.defs.get(&id).map(|def| def.kind)
+    }
+
     /// Every definition that is not forgotten.
     pub(super) fn all(&self) -> Vec<EntityDef> {
         self.defs.values().cloned().collect()
