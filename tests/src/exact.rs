@@ -12,6 +12,7 @@ pub use asker::Asker;
 pub use expected::{Expected, Script};
 pub use found::Found;
 pub use native::{Cell, Cells};
+pub(crate) use native::{Entity, key};
 
 use std::collections::BTreeMap;
 

@@ -4,6 +4,7 @@
 //! trace, mix      what nodes say: the recording replayed, or generated
 //! pki             certificates of every shape that a test needs
 //! sim             a kubelet that serves a replay, with faults
+//! fleet           thousands of agents in one process, and what they hold
 //! proc, system    the real binaries as processes; a whole cluster of them
 //! raw             a hand-driven agent, for frames that no real one sends
 //! hostile_names   names that no output may carry as they are
@@ -26,6 +27,8 @@ pub mod dashboard;
 pub mod deadline;
 
 pub mod exact;
+
+pub mod fleet;
 
 pub mod hostile_names;
 

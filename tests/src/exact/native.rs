@@ -25,20 +25,20 @@ impl Cell {
 }
 
 /// What names an entity: in the script's lines and in the API's answer alike.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Entity {
-    kind: String,
-    namespace: String,
-    pod: String,
-    pod_uid: String,
-    container: String,
-    name: String,
-    labels: BTreeMap<String, String>,
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Entity {
+    pub(crate) kind: String,
+    pub(crate) namespace: String,
+    pub(crate) pod: String,
+    pub(crate) pod_uid: String,
+    pub(crate) container: String,
+    pub(crate) name: String,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// An entity in words, all that tells it from others and its labels. The node's own name is that
 /// of the request.
-pub(super) fn key(entity: &Entity) -> String {
+pub(crate) fn key(entity: &Entity) -> String {
     let name = if entity.kind == "node" {
         ""
     } else {

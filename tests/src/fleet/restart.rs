@@ -1,0 +1,242 @@
+//! An aggregator is killed under a fleet and started again with nothing in it.
+//!
+//! Both are the built binaries. While rows are on their way the aggregator is killed, in some runs
+//! agents are restarted too, and then the new aggregator is asked: are all rows there that a living
+//! process holds, and each once; and are the values of some nodes what was sampled, at every tick of
+//! the window?
+
+mod bed;
+mod report;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::time::Instant;
+
+use super::{Order, Totals, Truth};
+use crate::exact::{Asker, Cells, Found};
+use bed::{Bed, peak_kib, state, wait};
+
+pub use report::Report;
+
+/// What is promised: how soon the latest values, and how soon the whole window are there again.
+pub const LIMITS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
+
+/// How far past a tick the clocks are stepped: later than any node's phase.
+const PAST_PHASE_MS: u64 = 500;
+
+/// How long anything else may take; also a large fleet fills a window within it.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// How long the aggregator keeps rows: its window, and what rates and held values at its border need.
+const KEPT_MS: u64 = 900_000 + 300_000;
+
+/// The window that it serves.
+const WINDOW_MS: u64 = 900_000;
+
+/// Ticks that are under way when the aggregator is killed.
+const TICKS_AT_KILL: u64 = 4;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The fleet, with the rows that it has behind it at the start.
+    pub fleet: super::Options,
+    /// When it starts, Unix ms.
+    pub start_unix_ms: u64,
+    /// Ticks before the aggregator is killed.
+    pub live_ticks: u64,
+    /// Agents, from the first on, that are restarted while there is no aggregator.
+    pub restarted: usize,
+    /// Ticks after the new aggregator's window is whole.
+    pub ticks_after: u64,
+    /// Nodes whose values are compared one by one; restarted ones first, then spread over the rest.
+    pub compared_nodes: usize,
+    /// Further arguments of the aggregator.
+    pub aggregator_args: Vec<String>,
+}
+
+impl Options {
+    /// The nodes that are compared: half of them restarted ones, if there are so many.
+    fn compared(&self) -> impl Iterator<Item = usize> {
+        let restarted = self.restarted.min(self.compared_nodes / 2);
+        let rest = self.fleet.mix.nodes.saturating_sub(self.restarted);
+        let others = (self.compared_nodes - restarted).min(rest);
+        let first = self.restarted;
+        let spread = (0..others).map(move |at| first + at * rest / others.max(1));
+        (0..restarted).chain(spread)
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+///
+/// When a process does not come up, or what is waited for does not come about in minutes. What is
+/// missing or wrong afterwards is no error but stands in the report.
+pub fn run(options: &Options) -> Result<Report> {
+    let grid = options.fleet.grid(options.start_unix_ms);
+    let mut truth = Truth::new(&options.fleet, grid)?;
+    truth.grow(options.fleet.history)?;
+    let began = Instant::now();
+    let mut bed = Bed::start(options)?;
+    let nodes = options.fleet.mix.nodes;
+    let mut expected = Expected::anything(nodes);
+    whole(&bed, &truth, &expected)?;
+    let filled_in = began.elapsed();
+    for _ in 0..options.live_ticks {
+        step(&mut bed, &mut truth, 1)?;
+    }
+    whole(&bed, &truth, &expected)?;
+    let first_peak_kib = peak_kib(&bed.aggregator)?;
+    let sent_before_kill = kill_under_way(&mut bed, &mut truth)?;
+    let before = Expected::of_rings(&truth, nodes);
+    if options.restarted > 0 {
+        bed.order(&Order {
+            restart: options.restarted,
+            ..Order::default()
+        })?;
+        truth.restart(options.restarted);
+    }
+    expected = Expected::of_rings(&truth, nodes);
+    let gone = truth.sum(|node| before.first(node)..expected.first(node));
+    let restarted_at = Instant::now();
+    bed.restart_aggregator()?;
+    if options.restarted > 0 {
+        // What began anew has a latest value from its next tick on.
+        step(&mut bed, &mut truth, 1)?;
+    }
+    latest(&bed, &truth, nodes)?;
+    let latest_in = restarted_at.elapsed();
+    whole(&bed, &truth, &expected)?;
+    let whole_in = restarted_at.elapsed();
+    for _ in 0..options.ticks_after {
+        step(&mut bed, &mut truth, 1)?;
+    }
+    whole(&bed, &truth, &expected)?;
+    Ok(Report {
+        agents: nodes,
+        samples_per_tick: bed.state()?.samples_per_tick,
+        filled_in,
+        sent_before_kill,
+        rows_at_kill: TICKS_AT_KILL * nodes as u64,
+        latest_in,
+        whole_in,
+        gone,
+        expected: expected.totals(&truth, bed.now_ms),
+        held: Totals {
+            rows: bed.figure("store_rows", "")?,
+            samples: bed.figure("store_samples", "")?,
+        },
+        duplicates: bed.figure("ingest_rows_total", "duplicate")?,
+        found: compare(&bed, &truth, &expected, options)?,
+        first_peak_kib,
+        second_peak_kib: peak_kib(&bed.aggregator)?,
+        fleet_peak_kib: peak_kib(&bed.fleet)?,
+    })
+}
+
+/// What an aggregator must hold: by node, the first row that there was to be had.
+struct Expected {
+    first_rows: Vec<u64>,
+}
+
+impl Expected {
+    /// Everything from the beginning on.
+    fn anything(nodes: usize) -> Self {
+        let first_rows = vec![0; nodes];
+        Self { first_rows }
+    }
+
+    /// What the rings hold now, and what comes after it.
+    fn of_rings(truth: &Truth, nodes: usize) -> Self {
+        let first_rows = (0..nodes).map(|node| truth.ring(node).start).collect();
+        Self { first_rows }
+    }
+
+    fn first(&self, node: usize) -> u64 {
+        self.first_rows.get(node).copied().unwrap_or(0)
+    }
+
+    /// All of it that is not too old at this time.
+    fn totals(&self, truth: &Truth, now_ms: u64) -> Totals {
+        let kept = truth.row_at(now_ms.saturating_sub(KEPT_MS));
+        truth.sum(|node| self.first(node).max(kept)..truth.rows())
+    }
+}
+
+/// Lets so many ticks pass for everybody; the rows are on their way when this returns.
+fn step(bed: &mut Bed, truth: &mut Truth, ticks: u64) -> Result<()> {
+    truth.grow(truth.rows() + ticks)?;
+    bed.step(truth.tick_ms(truth.rows() - 1) + PAST_PHASE_MS)
+}
+
+/// Lets ticks begin and kills the aggregator while their rows are being sent. Gives how many of them
+/// were.
+fn kill_under_way(bed: &mut Bed, truth: &mut Truth) -> Result<u64> {
+    truth.grow(truth.rows() + TICKS_AT_KILL)?;
+    let now_ms = truth.tick_ms(truth.rows() - 1) + PAST_PHASE_MS;
+    bed.aggregator.step(now_ms)?;
+    bed.now_ms = now_ms;
+    let before = bed.state()?;
+    let (fleet, aggregator) = (&bed.fleet, &mut bed.aggregator);
+    let sent = || Ok::<_, anyhow::Error>(state(fleet)?.rows_sent - before.rows_sent);
+    std::thread::scope(|scope| {
+        let stepping = scope.spawn(|| fleet.step(now_ms));
+        let under_way = wait(PATIENCE, || {
+            Ok(Some(sent()?).filter(|sent| *sent >= before.streams / 2))
+        })?;
+        aggregator.kill9()?;
+        match stepping.join() {
+            Ok(stepped) => stepped?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        under_way.context("no row was sent")
+    })
+}
+
+/// Waits until every node's newest tick is served.
+fn latest(bed: &Bed, truth: &Truth, nodes: usize) -> Result<()> {
+    let tick_ms = truth.tick_ms(truth.rows().saturating_sub(1));
+    let all = || Ok((bed.nodes_at(tick_ms)? == nodes).then_some(()));
+    let found = wait(PATIENCE, all)?;
+    found.with_context(|| format!("not every latest value is served:\n{}", bed.stderr()))
+}
+
+/// Waits until the aggregator holds as many rows as it must, of agents that are all connected.
+fn whole(bed: &Bed, truth: &Truth, expected: &Expected) -> Result<()> {
+    let expected = expected.totals(truth, bed.now_ms).rows;
+    let mut rows = 0;
+    let found = wait(PATIENCE, || {
+        rows = bed.figure("store_rows", "")?;
+        Ok((rows >= expected && bed.state()?.is_connected()).then_some(()))
+    })?;
+    found.with_context(|| format!("{rows} of {expected} rows are there:\n{}", bed.stderr()))
+}
+
+/// Compares every value of some nodes at every tick of the window, both ways.
+fn compare(bed: &Bed, truth: &Truth, expected: &Expected, options: &Options) -> Result<Found> {
+    let mut found = Found::default();
+    let mut asker = Asker::new(bed.aggregator.addr("http")?, 2);
+    let newest_ms = truth.tick_ms(truth.rows().saturating_sub(1));
+    let oldest = truth.row_at(newest_ms.saturating_sub(WINDOW_MS));
+    for node in options.compared() {
+        let name = truth.name(node);
+        // The uptime is no value of a row.
+        let mut answered = asker.cells(&name, None, |metric| metric != "uptime_ms")?;
+        let rows = expected.first(node).max(oldest)..truth.rows();
+        let cells = rows.map(|row| (truth.tick_ms(row), truth.cells(node, row)));
+        let mut cells: BTreeMap<u64, Cells> = cells.collect();
+        let ticks: BTreeSet<u64> = cells.keys().chain(answered.keys()).copied().collect();
+        for tick in ticks {
+            let mut there = answered.remove(&tick).unwrap_or_default();
+            for cell in there.values_mut() {
+                cell.rate = None;
+            }
+            let expected = cells.remove(&tick).unwrap_or_default();
+            found.cells(&name, tick, &expected, &there);
+        }
+    }
+    Ok(found)
+}
