@@ -1,0 +1,77 @@
+//! An aggregator that is killed under 500 agents and started empty has everything again that a
+//! living process holds: soon, and each row once.
+
+use testkit::fleet::restart::{self, Options, Report};
+use testkit::fleet::{self, Totals};
+use testkit::mix::{Fields, Kind};
+use testkit::system::TRACE_START_MS;
+
+/// Agents of small nodes: what is looked at here is how many they are.
+const AGENTS: usize = 500;
+
+/// More rows behind and before than a window has, so that its borders are looked at too.
+const HISTORY: u64 = 70;
+const LIVE_TICKS: u64 = 40;
+
+fn options() -> Options {
+    let mut fleet = fleet::Options::of(Kind::C, AGENTS);
+    fleet.mix.pods_per_node = Some(3);
+    fleet.mix.containers_per_pod = 2;
+    fleet.templates = 8;
+    fleet.history = HISTORY;
+    Options {
+        fleet,
+        start_unix_ms: TRACE_START_MS,
+        live_ticks: LIVE_TICKS,
+        restarted: 0,
+        ticks_after: 3,
+        compared_nodes: 20,
+        aggregator_args: vec!["--memory-limit".to_owned(), "0".to_owned()],
+    }
+}
+
+fn check(report: &Report) {
+    assert!(report.is_good(), "{report}");
+    assert!(report.sent_before_kill < report.rows_at_kill, "{report}");
+}
+
+#[test]
+fn everything_that_the_agents_hold_is_there_again_and_once() {
+    let report = restart::run(&options()).unwrap();
+    println!("{report}");
+    check(&report);
+    assert_eq!(report.gone, Totals::default());
+    // The rings reach back to a block's border, and the aggregator takes all that there is.
+    assert_eq!(report.expected.rows, AGENTS as u64 * (117 - 16));
+}
+
+#[test]
+fn what_agents_took_with_them_is_missing_and_nothing_else() {
+    let restarted = 50;
+    let mut options = Options {
+        restarted,
+        ticks_after: 5,
+        compared_nodes: 24,
+        ..options()
+    };
+    // Half of the memory: both tests run at once.
+    options.fleet.mix.fields = Fields::Twenty;
+    let report = restart::run(&options).unwrap();
+    println!("{report}");
+    check(&report);
+    // What came after the kill is of their new lives.
+    assert_eq!(report.gone.rows, restarted as u64 * (114 - 16));
+    let others = (AGENTS - restarted) as u64 * (120 - 16);
+    assert_eq!(report.expected.rows, others + restarted as u64 * 6);
+}
+
+#[test]
+fn pods_that_came_and_went_are_there_again_under_their_names() {
+    let mut options = options();
+    // Every second pod goes within a minute, so a window has many times the pods of a moment.
+    options.fleet.mix.churn_per_minute = 0.5;
+    options.fleet.mix.nodes = 40;
+    let report = restart::run(&options).unwrap();
+    println!("{report}");
+    check(&report);
+}
