@@ -9,6 +9,9 @@
 //! in the definitions: names of nodes and pods, and UIDs. Everything else is the agents' own: a TLS
 //! connection and an HTTP/2 stream each, what they have sent, a run and what its ring holds. One task
 //! keeps the ticks, one task each a stream; a row waits for nobody but the session that sends it.
+//!
+//! All data is drawn from the seed, whatever the clock. When a stream that ended comes back is not:
+//! its jitter is the real one.
 
 mod admin;
 mod connect;

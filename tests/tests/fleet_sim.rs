@@ -202,3 +202,15 @@ fn a_restarted_agent_has_nothing_behind_it_and_goes_on_as_another_run() {
         .unwrap();
     assert_eq!(unknown.status, 400);
 }
+
+#[test]
+fn agents_leave_an_aggregator_that_asks_them_to() {
+    let mut bed = Bed::start(&[]);
+    bed.until("connected", State::is_connected);
+    bed.tick();
+    bed.aggregators[1].sigterm().unwrap();
+    bed.aggregators[1].wait(SOON).unwrap();
+    let asked = |s: &State| s.ends.get("the aggregator asked to leave") == Some(&12);
+    let state = bed.until("left", asked);
+    assert_eq!(state.connected, 12, "the other's streams go on");
+}

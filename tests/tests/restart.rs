@@ -30,6 +30,7 @@ fn options() -> Options {
     }
 }
 
+/// All is there, and the kill came while rows were on their way.
 fn check(report: &Report) {
     assert!(report.is_good(), "{report}");
     assert!(report.sent_before_kill < report.rows_at_kill, "{report}");
@@ -73,5 +74,22 @@ fn pods_that_came_and_went_are_there_again_under_their_names() {
     options.fleet.mix.nodes = 40;
     let report = restart::run(&options).unwrap();
     println!("{report}");
-    check(&report);
+    assert!(report.is_good(), "{report}");
+}
+
+#[test]
+fn rows_of_all_kinds_of_data_are_there_again() {
+    for kind in [Kind::K, Kind::B] {
+        let mut options = Options {
+            live_ticks: 20,
+            ..options()
+        };
+        options.fleet = fleet::Options::of(kind, 12);
+        options.fleet.templates = 5;
+        options.fleet.history = 5;
+        let report = restart::run(&options).unwrap();
+        println!("{kind:?}: {report}");
+        assert!(report.is_good(), "{report}");
+        assert_eq!(report.expected.rows, 12 * 32);
+    }
 }

@@ -41,10 +41,10 @@ struct Args {
     /// Fields: all, or twenty (at most twenty an entity, no parts: goal W10).
     #[arg(long, default_value = "all", value_parser = fields)]
     fields: Fields,
-    /// Pods of a node.
-    #[arg(long, default_value_t = 30)]
-    pods: usize,
-    /// Containers of a pod.
+    /// Pods of a node; without it as many as recorded (K), or 30.
+    #[arg(long)]
+    pods: Option<usize>,
+    /// Containers of a pod; K has the recorded ones.
     #[arg(long, default_value_t = 2)]
     containers: usize,
     /// Part of the pods that is replaced each minute, 0 to 1.
@@ -128,7 +128,7 @@ fn configure(args: Args) -> fleet::Config {
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let mix = mix::Options {
         nodes: args.agents,
-        pods_per_node: Some(args.pods),
+        pods_per_node: args.pods,
         containers_per_pod: args.containers,
         seed: args.seed,
         interval_ms: millis(args.interval),

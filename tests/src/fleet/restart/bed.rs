@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::Options;
 use crate::deadline::Deadline;
 use crate::fleet::{self, Order, State, sockets};
-use crate::mix::Kind;
 use crate::pki::Pki;
 use crate::proc::Proc;
 use crate::system::System;
@@ -148,6 +147,17 @@ pub(super) fn peak_kib(process: &Proc) -> Result<u64> {
     Ok(word.context("the kernel does not tell VmHWM")?.parse()?)
 }
 
+/// CPU time that a process has taken.
+pub(super) fn cpu(process: &Proc) -> Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id()))?;
+    // The name in parentheses may hold blanks; the times are the 14th and 15th word, in hundredths
+    // of a second on every Linux.
+    let words = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let times = words.split_whitespace().skip(11).take(2);
+    let ticks = times.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    Ok(Duration::from_millis(ticks * 10))
+}
+
 fn start_aggregator(
     dir: &tempfile::TempDir,
     grpc: SocketAddr,
@@ -182,7 +192,6 @@ fn start_fleet(
     now_ms: u64,
 ) -> Result<Proc> {
     let mix = &of.mix;
-    ensure!(mix.kind != Kind::K, "the recording has no pods to choose");
     let ca = dir.path().join("ingest-ca.pem").display().to_string();
     let pairs = [
         ("aggregator", grpc.to_string()),
@@ -192,7 +201,6 @@ fn start_fleet(
         ("templates", of.templates.to_string()),
         ("kind", mix.kind.letter().to_string()),
         ("fields", mix.fields.as_str().to_owned()),
-        ("pods", mix.pods().to_string()),
         ("containers", mix.containers_per_pod.to_string()),
         ("churn-per-minute", mix.churn_per_minute.to_string()),
         ("seed", mix.seed.to_string()),
@@ -200,7 +208,11 @@ fn start_fleet(
         ("window", format!("{}s", of.window_ms / 1000)),
         ("history", of.history.to_string()),
     ];
-    let args = pairs.map(|(name, value)| format!("--{name}={value}"));
-    let args = args.each_ref().map(String::as_str);
+    let pods = mix.pods_per_node.map(|pods| ("pods", pods.to_string()));
+    let args = pairs.into_iter().chain(pods);
+    let args: Vec<String> = args
+        .map(|(name, value)| format!("--{name}={value}"))
+        .collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
     Ok(Proc::start("fleet-sim", &args, &[])?)
 }

@@ -26,6 +26,10 @@ pub struct Report {
     /// From the start of the new aggregator until it held every row of its window that a living agent
     /// holds.
     pub whole_in: Duration,
+    /// CPU time that the new aggregator took until then.
+    pub aggregator_cpu: Duration,
+    /// CPU time that the fleet's process took meanwhile.
+    pub fleet_cpu: Duration,
     /// Rows and samples that were sampled within the window and that no living agent holds.
     pub gone: Totals,
     /// Rows and samples that the living agents hold at the end.
@@ -67,8 +71,13 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "killed after {} of {} rows; latest in {:.2?}, window whole in {:.2?}",
-            self.sent_before_kill, self.rows_at_kill, self.latest_in, self.whole_in
+            "killed after {} of {} rows; latest in {:.2?}, window whole in {:.2?}, with {:.2?} of CPU time and {:.2?} of the fleet's",
+            self.sent_before_kill,
+            self.rows_at_kill,
+            self.latest_in,
+            self.whole_in,
+            self.aggregator_cpu,
+            self.fleet_cpu
         )?;
         writeln!(
             f,
