@@ -1,30 +1,32 @@
-//! Every call of the codec that the fleet makes, so that another codec is an edit of this file.
+//! Every call of the codec that the fleet makes. It writes the dense one alone, so that what is encoded
+//! can be shared by all who are sent it.
 
 use bytes::Bytes;
-use cairn_proto::codec;
-use cairn_proto::model::Snapshot;
+use cairn_proto::codec::chunk::{self, RowOf};
+use cairn_proto::codec::row::{self, Timed};
+use cairn_proto::codec::{self, DENSE};
 
-/// Codecs of rows and chunks that the agents offer, best first.
+/// Codecs of rows and chunks that the agents offer.
 pub(super) fn offered() -> Vec<u32> {
-    codec::SUPPORTED.to_vec()
+    vec![DENSE]
 }
 
 /// Whether rows can be written by this codec.
 pub(super) fn writes(codec: u32) -> bool {
-    codec::SUPPORTED.contains(&codec)
+    codec == DENSE
 }
 
 /// The codec that chunks are written by for somebody who reads these; `None` when there is none.
 pub(super) fn of_chunks(read: &[u32]) -> Option<u32> {
-    codec::choose(read)
+    codec::choose(read).filter(|codec| writes(*codec))
 }
 
 /// A row as differences to `base`, or as a keyframe.
-pub(super) fn row(base: Option<&Snapshot>, snapshot: &Snapshot) -> Bytes {
-    codec::row::encode(base, snapshot).into()
+pub(super) fn row(base: Option<Timed<'_>>, row: Timed<'_>) -> Bytes {
+    row::encode(DENSE, base, row).into()
 }
 
-/// Rows of one block: each with its offset in the block and its tick.
-pub(super) fn chunk<'a>(rows: impl ExactSizeIterator<Item = (u64, u64, &'a Snapshot)>) -> Bytes {
-    codec::chunk::encode(rows).into()
+/// Rows of one block.
+pub(super) fn chunk(rows: &[RowOf<'_>]) -> Bytes {
+    chunk::encode(DENSE, rows).into()
 }

@@ -31,7 +31,7 @@ const PAST_PHASE_MS: u64 = 500;
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// How long the aggregator keeps rows: its window, and what rates and held values at its border need.
-const KEPT_MS: u64 = 900_000 + 300_000;
+const KEPT_MS: u64 = 900_000 + 100_000;
 
 /// The window that it serves.
 const WINDOW_MS: u64 = 900_000;

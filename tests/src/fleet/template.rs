@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
+use cairn_proto::codec::chunk::RowOf;
+use cairn_proto::codec::row::Timed;
 use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::model::{EntityDef, EntityId, Snapshot};
 
@@ -37,6 +39,13 @@ pub(super) struct Row {
 }
 
 impl Row {
+    fn timed(&self) -> Timed<'_> {
+        Timed {
+            tick_ms: self.tick_ms,
+            snapshot: &self.snapshot,
+        }
+    }
+
     /// The row as differences to `base`, or as a keyframe.
     pub(super) fn encoded(&self, base: Option<&Row>) -> Bytes {
         let key = base.map(|base| base.index);
@@ -45,7 +54,7 @@ impl Row {
         if let Some((_, payload)) = forms.iter().find(|(of, _)| *of == key) {
             return payload.clone();
         }
-        let payload = encode::row(base.map(|base| &base.snapshot), &self.snapshot);
+        let payload = encode::row(base.map(Row::timed), self.timed());
         if forms.len() < FORMS {
             forms.push((key, payload.clone()));
         }
@@ -161,11 +170,15 @@ impl Chunk {
             .copied()
             .collect();
         let places = (0u64..).zip(rows);
-        let places: Vec<_> = places
-            .map(|(offset, row)| (offset, row.tick_ms, &row.snapshot))
+        let places: Vec<RowOf<'_>> = places
+            .map(|(offset, row)| RowOf {
+                offset,
+                tick: row.tick_ms,
+                snapshot: &row.snapshot,
+            })
             .collect();
         Self {
-            payload: encode::chunk(places.into_iter()),
+            payload: encode::chunk(&places),
             entities: entities.into_iter().collect(),
         }
     }
