@@ -48,7 +48,7 @@ pub fn encode(codec: u32, rows: &[RowOf<'_>]) -> Vec<u8> {
 /// Says what is wrong with the payload.
 pub fn decode(payload: &[u8]) -> Result<Vec<ChunkRow>, Error> {
     match check_codec(payload)? {
-        DENSE => Ok(Sealed::check(payload.into())?.rows()),
+        DENSE => Ok(check_block(payload)?.rows()),
         _ => plain::chunk::decode(payload),
     }
 }
@@ -60,7 +60,7 @@ pub fn decode(payload: &[u8]) -> Result<Vec<ChunkRow>, Error> {
 /// Says what is wrong with the payload.
 pub fn seal(payload: &[u8]) -> Result<Sealed, Error> {
     match check_codec(payload)? {
-        DENSE => Sealed::check(payload.into()),
+        DENSE => check_block(payload),
         _ => {
             let rows = plain::chunk::decode(payload)?;
             let rows: Vec<RowOf<'_>> = rows
@@ -74,6 +74,17 @@ pub fn seal(payload: &[u8]) -> Result<Sealed, Error> {
             Sealed::check(encode(DENSE, &rows).into())
         }
     }
+}
+
+/// A dense chunk as it travels. What is sealed may hold several blocks; a sender's rows of other
+/// blocks than the one asked for are not taken.
+fn check_block(payload: &[u8]) -> Result<Sealed, Error> {
+    let sealed = Sealed::check(payload.into())?;
+    let last = sealed.head().rows.last().map(|(offset, _)| *offset);
+    if last.is_some_and(|offset| offset >= limits::BLOCK_ROWS) {
+        return Err(Error::Range("a row's offset"));
+    }
+    Ok(sealed)
 }
 
 /// The codec of a chunk that this version reads.

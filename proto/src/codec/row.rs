@@ -58,8 +58,8 @@ pub fn decode(base: Option<Timed<'_>>, tick_ms: u64, payload: &[u8]) -> Result<S
     }
 }
 
-/// Decodes no more of a row than some columns, and whatever columns its base has: passes over the
-/// others by their lengths. `base` holds what the same call gave for the row before.
+/// Decodes no more of a row than some columns and the times: passes over the others by their
+/// lengths. `base` holds what the same call gave for the row before, or more.
 ///
 /// # Errors
 ///

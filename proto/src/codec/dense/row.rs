@@ -93,7 +93,10 @@ pub(in crate::codec) fn decode(
         columns: Vec::with_capacity(count.min(reader.remaining())),
         cells_left,
     };
-    let mut unlisted = old.map_or(&[][..], Snapshot::columns).iter().peekable();
+    // A copy may be of any time.
+    let is_wanted = |id: &ColumnId| wanted.is_none_or(|all| id.is_time() || all.contains(id));
+    let columns = old.map_or(&[][..], Snapshot::columns).iter();
+    let mut unlisted = columns.filter(|column| is_wanted(&column.id())).peekable();
     let mut previous = None;
     for _ in 0..count {
         let number = reader.varint("a column number")?;
@@ -103,8 +106,6 @@ pub(in crate::codec) fn decode(
             return Err(Error::Order("columns"));
         }
         previous = Some(number);
-        // A copy may be of any time.
-        let is_wanted = |id: &ColumnId| wanted.is_none_or(|all| id.is_time() || all.contains(id));
         let Some(id) = known(number).filter(is_wanted) else {
             continue;
         };
@@ -154,9 +155,13 @@ impl Kept<'_> {
         Ok(())
     }
 
-    /// Takes the cells of an earlier column of this row once more.
+    /// Takes the cells of an earlier column of this row once more. Times alone may do so: they are
+    /// known to every version and read whatever is wanted.
     fn copy(&mut self, id: ColumnId, of: u64) -> Result<(), Error> {
-        let of = self.columns.iter().find(|one| u64::from(one.id().0) == of);
+        let mut times = self.columns.iter().filter(|one| one.id().is_time());
+        let of = times
+            .find(|one| u64::from(one.id().0) == of)
+            .filter(|_| id.is_time());
         let copy = of
             .ok_or(Error::Range("the column that is copied"))?
             .renamed(id);

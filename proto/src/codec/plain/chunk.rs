@@ -46,6 +46,10 @@ pub(in crate::codec) fn decode(payload: &[u8]) -> Result<Vec<ChunkRow>, Error> {
     if count > limits::BLOCK_ROWS {
         return Err(Error::Limit("rows in a chunk"));
     }
+    // Whoever holds no row of a block says Gap, and the dense codec cannot write it.
+    if count == 0 {
+        return Err(Error::Range("the number of rows"));
+    }
     let mut rows: Vec<ChunkRow> = Vec::new();
     let mut cells_left = limits::MAX_CHUNK_CELLS;
     for _ in 0..count {

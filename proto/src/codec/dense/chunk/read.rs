@@ -174,7 +174,8 @@ impl<'a> Head<'a> {
         reader.byte("a column's flags")?;
         let number = reader.varint("the column that is copied")?;
         reader.finish("a column")?;
-        let of = known(number).filter(|of| *of < id);
+        // Of stamps alone: every version knows them.
+        let of = known(number).filter(|of| *of < id && id.0 < FIRST_FIELD);
         let of = of.and_then(|of| self.directory.iter().find(|(known, _)| *known == of));
         // A copy of a copy would be one of the first.
         let body = of
