@@ -26,7 +26,7 @@ help:
 	@echo '              Prometheus, VictoriaMetrics and InfluxDB on the same rows as Cairn, some five minutes;'
 	@echo '              RIVALS="--only NAME --nodes N --mix C" (see BENCHMARKS.md)'
 	@echo 'make soak     100,000 ticks of pods that come and go: nothing that a process holds grows'
-	@echo 'make fuzz     feeds the agent'"'"'s parsers made-up bodies, FUZZ_SECONDS=60 each (needs cargo-fuzz)'
+	@echo 'make fuzz     feeds the agent'"'"'s parsers and the codec made-up bytes, FUZZ_SECONDS=60 each (needs cargo-fuzz)'
 	@echo 'make build    the page and all binaries, into target/debug'
 	@echo 'make web      the page only, into aggregator/web/dist'
 	@echo 'make fmt      formats the Rust sources'
@@ -79,6 +79,7 @@ check-page: deps-test
 check-rust: web
 	$(CARGO) fmt --all --check
 	cd agent/fuzz && $(CARGO) fmt --check
+	cd proto/fuzz && $(CARGO) fmt --check
 	$(CARGO) clippy $(CARGO_ARGS) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(CARGO_ARGS) --workspace --no-deps
 
@@ -109,8 +110,9 @@ soak: web
 	$(CARGO) test $(CARGO_ARGS) -p cairn-tests --features soak --test churn -- 100_000 --nocapture
 
 # The sanitizer and the coverage that guides the search are options of a nightly compiler, which the
-# pinned one takes as well when it is told so. What is found stays below agent/fuzz/target; the
-# corpus is only read. A crash is written to agent/fuzz/artifacts.
+# pinned one takes as well when it is told so. What is found stays below fuzz/target; the corpus is
+# only read. A crash is written to fuzz/artifacts. The codec promises a bound on what it allocates, so
+# the engine watches that.
 fuzz:
 	@command -v cargo-fuzz >/dev/null 2>&1 || { \
 		echo 'fuzz: cargo-fuzz is missing: cargo install cargo-fuzz --locked'; exit 1; }
@@ -121,12 +123,18 @@ fuzz:
 		(cd agent && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target fuzz/target/found/$$target fuzz/corpus/$$target -- \
 			-dict=fuzz/$$target.dict -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
 	done
+	for target in row_keyframe row_with_base row_decode_only row_story chunk chunk_story; do \
+		mkdir -p proto/fuzz/target/found/$$target && \
+		(cd proto && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target fuzz/target/found/$$target fuzz/corpus/$$target -- \
+			-malloc_limit_mb=64 -rss_limit_mb=1024 -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
+	done
 
 fmt:
 	$(CARGO) fmt --all
 	cd agent/fuzz && $(CARGO) fmt
+	cd proto/fuzz && $(CARGO) fmt
 
 clean:
 	$(CARGO) clean
-	rm -rf agent/fuzz/target agent/fuzz/artifacts
+	rm -rf agent/fuzz/target agent/fuzz/artifacts proto/fuzz/target proto/fuzz/artifacts
 	rm -rf .run .tools aggregator/web/dist aggregator/web/node_modules tests/browser/node_modules tests/browser/shots

@@ -47,6 +47,12 @@ pub(super) fn known(number: u64) -> Option<ColumnId> {
     known.then_some(ColumnId(id))
 }
 
+/// True of a column that is read when these are wanted: all when none are named, and the times
+/// always, since a copy may be of any of them.
+pub(super) fn is_wanted(id: ColumnId, wanted: Option<&[ColumnId]>) -> bool {
+    wanted.is_none_or(|all| id.is_time() || all.contains(&id))
+}
+
 /// Where each entity of the base row stands in a row of these entities.
 pub(super) fn moved(base: Option<&Snapshot>, entities: &[EntityId]) -> Vec<Option<u32>> {
     let mut here = entities.iter().zip(0u32..).peekable();

@@ -49,13 +49,7 @@ pub fn decode(base: Option<Timed<'_>>, tick_ms: u64, payload: &[u8]) -> Result<S
     if payload.len() > limits::MAX_ROW_BYTES {
         return Err(Error::Limit("bytes in a row"));
     }
-    let cells = &mut { limits::MAX_CELLS };
-    let codec = Reader::new(payload).varint("the codec number")?;
-    match u32::try_from(codec) {
-        Ok(DENSE) => dense::row::decode(base, tick_ms, payload, None, cells),
-        Ok(PLAIN) => plain::row::decode(base.map(|base| base.snapshot), payload, cells),
-        _ => Err(Error::Codec(codec)),
-    }
+    read(base, tick_ms, payload, None)
 }
 
 /// Decodes no more of a row than some columns and the times: passes over the others by their
@@ -70,11 +64,20 @@ pub fn decode_only(
     tick_ms: u64,
     payload: &[u8],
 ) -> Result<Snapshot, Error> {
+    read(base, tick_ms, payload, Some(wanted))
+}
+
+fn read(
+    base: Option<Timed<'_>>,
+    tick_ms: u64,
+    payload: &[u8],
+    wanted: Option<&[ColumnId]>,
+) -> Result<Snapshot, Error> {
     let cells = &mut { limits::MAX_CELLS };
-    match Reader::new(payload).varint("the codec number")? {
-        codec if codec == u64::from(DENSE) => {
-            dense::row::decode(base, tick_ms, payload, Some(wanted), cells)
-        }
-        _ => decode(base, tick_ms, payload),
+    let codec = Reader::new(payload).varint("the codec number")?;
+    match u32::try_from(codec) {
+        Ok(DENSE) => dense::row::decode(base, tick_ms, payload, wanted, cells),
+        Ok(PLAIN) => plain::row::decode(base.map(|base| base.snapshot), payload, wanted, cells),
+        _ => Err(Error::Codec(codec)),
     }
 }

@@ -11,7 +11,7 @@
 //! still there. One with the length 0 is gone.
 
 use super::column;
-use crate::codec::entities::{ids, known, moved, put_ids};
+use crate::codec::entities::{ids, is_wanted, known, moved, put_ids};
 use crate::codec::row::Timed;
 use crate::codec::varint::{Reader, put};
 use crate::codec::{DENSE, Error};
@@ -93,10 +93,10 @@ pub(in crate::codec) fn decode(
         columns: Vec::with_capacity(count.min(reader.remaining())),
         cells_left,
     };
-    // A copy may be of any time.
-    let is_wanted = |id: &ColumnId| wanted.is_none_or(|all| id.is_time() || all.contains(id));
     let columns = old.map_or(&[][..], Snapshot::columns).iter();
-    let mut unlisted = columns.filter(|column| is_wanted(&column.id())).peekable();
+    let mut unlisted = columns
+        .filter(|column| is_wanted(column.id(), wanted))
+        .peekable();
     let mut previous = None;
     for _ in 0..count {
         let number = reader.varint("a column number")?;
@@ -106,7 +106,7 @@ pub(in crate::codec) fn decode(
             return Err(Error::Order("columns"));
         }
         previous = Some(number);
-        let Some(id) = known(number).filter(is_wanted) else {
+        let Some(id) = known(number).filter(|id| is_wanted(*id, wanted)) else {
             continue;
         };
         while let Some(column) = unlisted.next_if(|column| column.id() < id) {

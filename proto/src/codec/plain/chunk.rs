@@ -64,7 +64,7 @@ pub(in crate::codec) fn decode(payload: &[u8]) -> Result<Vec<ChunkRow>, Error> {
         if base.is_some_and(|b| b.offset >= offset || b.tick >= tick) {
             return Err(Error::Order("rows"));
         }
-        let snapshot = row::decode(base.map(|b| &b.snapshot), body, &mut cells_left)?;
+        let snapshot = row::decode(base.map(|b| &b.snapshot), body, None, &mut cells_left)?;
         rows.push(ChunkRow {
             offset,
             tick,

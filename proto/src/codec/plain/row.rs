@@ -19,11 +19,11 @@
 //! disk below all file systems) costs little more than a bit each.
 
 use super::column;
-use crate::codec::entities::{base_cells, ids, known, moved, put_ids};
+use crate::codec::entities::{base_cells, ids, is_wanted, known, moved, put_ids};
 use crate::codec::varint::{Reader, put};
 use crate::codec::{Error, PLAIN};
 use crate::limits;
-use crate::model::{Column, EntityId, Snapshot};
+use crate::model::{Column, ColumnId, EntityId, Snapshot};
 
 /// Encodes a snapshot as differences to `base`, or as a keyframe.
 #[must_use]
@@ -45,10 +45,12 @@ pub(in crate::codec) fn encode(base: Option<&Snapshot>, snapshot: &Snapshot) -> 
     out
 }
 
-/// Decodes a row and takes its cells off what several rows may have together.
+/// Decodes a row and takes its cells off what several rows may have together. Of its columns the
+/// `wanted` ones alone, if any are named.
 pub(in crate::codec) fn decode(
     base: Option<&Snapshot>,
     payload: &[u8],
+    wanted: Option<&[ColumnId]>,
     cells_left: &mut usize,
 ) -> Result<Snapshot, Error> {
     let mut reader = Reader::new(payload);
@@ -72,7 +74,9 @@ pub(in crate::codec) fn decode(
             return Err(Error::Order("columns"));
         }
         previous = Some(number);
-        let Some(id) = known(number) else { continue };
+        let Some(id) = known(number).filter(|id| is_wanted(*id, wanted)) else {
+            continue;
+        };
         let old = base_cells(base, id, &moved);
         columns.push(column::decode(id, body, entities.len(), &old, cells_left)?);
     }

@@ -1,0 +1,11 @@
+//! Bytes to `chunk::decode` and `chunk::seal`, which must agree.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[expect(dead_code, reason = "each target makes the checks of one thing")]
+#[path = "../checks.rs"]
+mod checks;
+
+fuzz_target!(|body: &[u8]| checks::chunk(body));

@@ -1,0 +1,11 @@
+//! The same bytes to `row::decode_only`, which must agree with `row::decode`.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[expect(dead_code, reason = "each target makes the checks of one thing")]
+#[path = "../checks.rs"]
+mod checks;
+
+fuzz_target!(|body: &[u8]| checks::row_decode_only(body));

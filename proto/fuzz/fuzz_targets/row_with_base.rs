@@ -1,0 +1,11 @@
+//! Bytes to `row::decode`, each row with the one before as its base.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[expect(dead_code, reason = "each target makes the checks of one thing")]
+#[path = "../checks.rs"]
+mod checks;
+
+fuzz_target!(|body: &[u8]| checks::row_with_base(body));
