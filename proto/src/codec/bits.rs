@@ -5,11 +5,29 @@ use super::varint::Reader;
 
 /// Appends bits and fills up the last byte with zeros.
 pub(super) fn put_bits(out: &mut Vec<u8>, bits: impl Iterator<Item = bool>) {
-    let mut writer = Writer::new(out);
+    let (mut byte, mut used) = (0, 0);
     for bit in bits {
-        writer.put(u64::from(bit), 1);
+        byte |= u8::from(bit) << used;
+        used += 1;
+        if used == 8 {
+            out.push(byte);
+            (byte, used) = (0, 0);
+        }
     }
-    writer.finish();
+    if used > 0 {
+        out.push(byte);
+    }
+}
+
+/// Appends so many bits, of which those at these places are set.
+pub(super) fn put_places(out: &mut Vec<u8>, count: usize, places: &[u32]) {
+    let start = out.len();
+    out.resize(start + count.div_ceil(8), 0);
+    for place in places {
+        if let Some(byte) = out.get_mut(start + *place as usize / 8) {
+            *byte |= 1 << (place % 8);
+        }
+    }
 }
 
 /// One bit of many; false beyond their end.
@@ -48,7 +66,8 @@ pub(super) fn width(value: u64) -> u32 {
 #[derive(Debug)]
 pub(super) struct Writer<'a> {
     out: &'a mut Vec<u8>,
-    pending: u128,
+    pending: u64,
+    // Invariant: below 64.
     used: u32,
 }
 
@@ -63,59 +82,68 @@ impl<'a> Writer<'a> {
 
     /// Appends the lowest `width` bits, at most 64; the others must be zero.
     pub(super) fn put(&mut self, value: u64, width: u32) {
-        self.pending |= u128::from(value) << self.used;
-        self.used += width;
-        while self.used >= 8 {
-            let [low, ..] = self.pending.to_le_bytes();
-            self.out.push(low);
-            self.pending >>= 8;
-            self.used -= 8;
+        self.pending |= value << self.used;
+        let used = self.used + width;
+        if used < u64::BITS {
+            self.used = used;
+            return;
         }
+        self.out.extend_from_slice(&self.pending.to_le_bytes());
+        // What did not fit; nothing when all of it did.
+        self.pending = value.checked_shr(u64::BITS - self.used).unwrap_or(0);
+        self.used = used - u64::BITS;
     }
 
     /// Fills up the last byte with zeros.
     pub(super) fn finish(self) {
-        if self.used > 0 {
-            let [low, ..] = self.pending.to_le_bytes();
-            self.out.push(low);
-        }
+        let bytes = self.pending.to_le_bytes();
+        let used = (self.used as usize).div_ceil(8);
+        self.out.extend(bytes.into_iter().take(used));
     }
 }
 
-/// Reads numbers of any width; zeros beyond the end.
+/// Reads numbers of one width; zeros beyond the end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unpacker<'a> {
     bytes: &'a [u8],
     at: usize,
+    width: u32,
+    mask: u64,
 }
 
 impl<'a> Unpacker<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+    /// Numbers of `width` bits, at most 64, behind `skipped` bits.
+    pub(super) fn new(bytes: &'a [u8], skipped: usize, width: u32) -> Self {
+        Self {
+            bytes,
+            at: skipped,
+            width,
+            mask: u64::MAX.checked_shr(u64::BITS - width).unwrap_or(0),
+        }
     }
 
-    /// Passes over so many bits.
-    pub(super) fn skip(&mut self, bits: usize) {
-        self.at += bits;
-    }
-
-    /// The next number of `width` bits, at most 64.
-    pub(super) fn next(&mut self, width: u32) -> u64 {
+    /// The next number.
+    pub(super) fn next(&mut self) -> u64 {
         let (byte, shift) = (self.at / 8, self.at % 8);
-        self.at += width as usize;
-        let window = match self.bytes.get(byte..byte + 16) {
-            Some(whole) => <[u8; 16]>::try_from(whole).unwrap_or_default(),
-            None => {
-                let rest = self.bytes.get(byte..).unwrap_or_default();
-                let mut window = [0; 16];
-                for (to, from) in window.iter_mut().zip(rest) {
-                    *to = *from;
-                }
-                window
-            }
-        };
-        let mask = u128::from(u64::MAX) >> (64 - width.min(64));
-        let value = u128::from_le_bytes(window) >> shift & mask;
-        u64::try_from(value).unwrap_or(u64::MAX)
+        self.at += self.width as usize;
+        let low = word(self.bytes, byte) >> shift;
+        if shift + self.width as usize <= 64 {
+            return low & self.mask;
+        }
+        // A shift of 1 to 7, so that the rest lies in one more byte.
+        let high = word(self.bytes, byte + 8) << (64 - shift);
+        (low | high) & self.mask
+    }
+}
+
+/// Eight bytes as a number, those behind the end zeros.
+fn word(bytes: &[u8], at: usize) -> u64 {
+    let rest = bytes.get(at..).unwrap_or_default();
+    match rest.first_chunk::<8>() {
+        Some(whole) => u64::from_le_bytes(*whole),
+        None => rest
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte)),
     }
 }

@@ -10,12 +10,14 @@ const SCALES: [i64; 4] = [1, 1000, 1024, 4096];
 
 /// The largest scale that divides every difference, and its code.
 fn best_scale(deltas: &(impl Iterator<Item = i64> + Clone)) -> (u8, i64) {
-    [0u8, 1, 2, 3]
-        .into_iter()
-        .zip(SCALES)
-        .rev()
-        .find(|(_, scale)| deltas.clone().all(|delta| delta % scale == 0))
-        .unwrap_or((0, 1))
+    let bits = deltas.clone().fold(0, |bits, delta| bits | delta);
+    match bits.trailing_zeros() {
+        12.. => (3, 4096),
+        10.. => (2, 1024),
+        // 1000 has three twos in it.
+        3.. if deltas.clone().all(|delta| delta % 1000 == 0) => (1, 1000),
+        _ => (0, 1),
+    }
 }
 
 /// Difference as a signed number; wraps, and wraps back when decoded, so any pair is lossless.

@@ -1,10 +1,10 @@
-//! Lists of entities, and where those of one row stand in the next.
+//! Lists of entities and of columns, and where those of one row stand in the next.
 
 use super::Error;
 use super::varint::{Reader, put};
 use crate::catalogue::{FIRST_FIELD, FieldId, table};
 use crate::limits;
-use crate::model::{ColumnId, EntityId, Snapshot};
+use crate::model::{Column, ColumnId, EntityId, Snapshot};
 
 /// Cells of a column of the base row, by the place that their entity has in the row at hand;
 /// rising.
@@ -47,8 +47,33 @@ pub(super) fn known(number: u64) -> Option<ColumnId> {
     known.then_some(ColumnId(id))
 }
 
-/// True of a column that is read when these are wanted: all when none are named, and the times
-/// always, since a copy may be of any of them.
+/// The first column of those that are left of a row.
+pub(super) fn first(rest: &[Column]) -> Option<ColumnId> {
+    rest.first().map(Column::id)
+}
+
+/// Takes the first column of those that are left, when it is this one.
+pub(super) fn next<'a>(rest: &mut &'a [Column], id: ColumnId) -> Option<&'a Column> {
+    let (first, behind) = rest.split_first()?;
+    if first.id() != id {
+        return None;
+    }
+    *rest = behind;
+    Some(first)
+}
+
+/// The column with this number, when it is known and read: all are when none are wanted by name,
+/// and the times always, since a copy may be of any of them.
+pub(super) fn read(number: u64, wanted: Option<&[ColumnId]>) -> Option<ColumnId> {
+    let id = ColumnId(u16::try_from(number).ok()?);
+    if is_wanted(id, wanted) {
+        known(number)
+    } else {
+        None
+    }
+}
+
+/// True of a column that is read when these are wanted.
 pub(super) fn is_wanted(id: ColumnId, wanted: Option<&[ColumnId]>) -> bool {
     wanted.is_none_or(|all| id.is_time() || all.contains(&id))
 }

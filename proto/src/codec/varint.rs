@@ -1,6 +1,7 @@
 //! Variable-length integers (LEB128) and a reader that never reads past its end.
 
 use super::Error;
+use super::bits::width;
 
 /// Appends a varint.
 pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
@@ -13,6 +14,11 @@ pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
         }
         out.push(low | 0x80);
     }
+}
+
+/// How many bytes a varint takes.
+pub(super) fn length(value: u64) -> usize {
+    (width(value).max(1) as usize).div_ceil(7)
 }
 
 /// Maps small numbers of either sign to small unsigned ones.
@@ -50,7 +56,24 @@ impl<'a> Reader<'a> {
         Ok(*first)
     }
 
+    #[inline(always)]
     pub(super) fn varint(&mut self, what: &'static str) -> Result<u64, Error> {
+        match *self.rest {
+            // Nearly all of them.
+            [first, ref rest @ ..] if first < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(first))
+            }
+            [first, second, ref rest @ ..] if second < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(first & 0x7f) | u64::from(second) << 7)
+            }
+            _ => self.long_varint(what),
+        }
+    }
+
+    #[cold]
+    fn long_varint(&mut self, what: &'static str) -> Result<u64, Error> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte(what)?;
@@ -71,11 +94,9 @@ impl<'a> Reader<'a> {
         usize::try_from(self.varint(what)?).map_err(|_| Error::Range(what))
     }
 
-    /// The next bytes, as many as there are of so many, without passing over them.
-    pub(super) fn peek(&self, count: usize) -> &'a [u8] {
+    /// All that is left, without passing over it.
+    pub(super) fn rest(&self) -> &'a [u8] {
         self.rest
-            .get(..count.min(self.rest.len()))
-            .unwrap_or_default()
     }
 
     pub(super) fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], Error> {

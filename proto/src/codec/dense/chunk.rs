@@ -12,6 +12,9 @@
 //! not there in every row has its bit in `partial` set, and a mask of the rows (bit n the n-th of
 //! those that are there).
 
+mod cells;
+mod directory;
+mod draft;
 mod read;
 mod series;
 mod write;

@@ -12,8 +12,8 @@ use std::iter::Peekable;
 
 use super::{SCALES, best_scale, difference};
 use crate::codec::Error;
-use crate::codec::bits::{self, Unpacker, Writer, bit, ones, put_bits, take_bits};
-use crate::codec::varint::{Reader, put, unzigzag, zigzag};
+use crate::codec::bits::{self, Unpacker, Writer, bit, ones, put_bits, put_places, take_bits};
+use crate::codec::varint::{self, Reader, put, unzigzag, zigzag};
 use crate::model::{Column, ColumnId};
 
 /// The two low bits are the code of the scale.
@@ -107,41 +107,48 @@ fn numbers(deltas: &[i64]) -> (u8, Vec<u8>) {
     } else {
         put_bits(&mut out, deltas.iter().map(|d| *d != 0));
     }
-    let before = std::iter::once(&0).chain(&changed);
-    let repeated: Vec<bool> = changed.iter().zip(before).map(|(d, b)| d == b).collect();
+    let repeated = || {
+        let before = std::iter::once(&0).chain(&changed);
+        changed.iter().zip(before).map(|(d, b)| d == b)
+    };
     // A difference is at least a byte.
-    let repeats = repeated.iter().filter(|is| **is).count() > changed.len() / 8;
+    let repeats = repeated().filter(|is| *is).count() > changed.len() / 8;
     if repeats {
         flags |= REPEATS;
-        put_bits(&mut out, repeated.iter().copied());
+        put_bits(&mut out, repeated());
     }
-    let told: Vec<i64> = changed
-        .iter()
-        .zip(&repeated)
-        .filter(|(_, repeated)| !(repeats && **repeated))
-        .map(|(delta, _)| delta / scale)
-        .collect();
-    let mut varints = Vec::new();
-    for delta in &told {
-        put(&mut varints, zigzag(*delta));
+    let mut told = Vec::with_capacity(changed.len());
+    let kept = changed.iter().zip(repeated());
+    let kept = kept.filter(|(_, repeated)| !(repeats && *repeated));
+    match scale {
+        1 => told.extend(kept.map(|(delta, _)| *delta)),
+        _ => told.extend(kept.map(|(delta, _)| delta / scale)),
     }
-    let least = told.iter().copied().min().unwrap_or(0);
-    let above = |delta: i64| delta.wrapping_sub(least).cast_unsigned();
-    let width = told.iter().map(|d| bits::width(above(*d))).max();
-    let width = width.unwrap_or(0);
-    let mut packed = Vec::new();
-    put(&mut packed, zigzag(least));
-    packed.push(u8::try_from(width).unwrap_or(64));
-    if packed.len() + (told.len() * width as usize).div_ceil(8) < varints.len() {
+    if put_numbers(&mut out, &told) {
         flags |= PACKED;
-        let mut writer = Writer::new(&mut packed);
-        told.iter().for_each(|d| writer.put(above(*d), width));
-        writer.finish();
-        out.extend_from_slice(&packed);
-    } else {
-        out.extend_from_slice(&varints);
     }
     (flags, out)
+}
+
+/// Appends numbers in the shorter one of two ways; true when they are packed.
+fn put_numbers(out: &mut Vec<u8>, told: &[i64]) -> bool {
+    let least = told.iter().copied().min().unwrap_or(0);
+    let most = told.iter().copied().max().unwrap_or(0);
+    let above = |delta: i64| delta.wrapping_sub(least).cast_unsigned();
+    let width = bits::width(above(most));
+    let varints: usize = told.iter().map(|d| varint::length(zigzag(*d))).sum();
+    let head = varint::length(zigzag(least)) + 1;
+    let packed = head + (told.len() * width as usize).div_ceil(8) < varints;
+    if packed {
+        put(out, zigzag(least));
+        out.push(u8::try_from(width).unwrap_or(64));
+        let mut writer = Writer::new(out);
+        told.iter().for_each(|d| writer.put(above(*d), width));
+        writer.finish();
+    } else {
+        told.iter().for_each(|d| put(out, zigzag(*d)));
+    }
+    packed
 }
 
 /// Reads the body of a column of `count` entities, of at most `cells_left` cells, and takes them
@@ -229,11 +236,8 @@ fn add(reader: &mut Reader<'_>, flags: u8, values: &mut [u64]) -> Result<(), Err
         let bits = told
             .checked_mul(width as usize)
             .ok_or(Error::Range("a width"))?;
-        packed = Some((
-            least,
-            width,
-            Unpacker::new(take_bits(reader, bits, "differences")?),
-        ));
+        let numbers = take_bits(reader, bits, "differences")?;
+        packed = Some((least, Unpacker::new(numbers, 0, width)));
     }
     let (mut delta, mut nth_changed) = (0_i64, 0);
     for (nth, value) in values.iter_mut().enumerate() {
@@ -242,9 +246,7 @@ fn add(reader: &mut Reader<'_>, flags: u8, values: &mut [u64]) -> Result<(), Err
         }
         if !bit(repeated, nth_changed) {
             let told = match &mut packed {
-                Some((least, width, unpacker)) => {
-                    least.wrapping_add(unpacker.next(*width).cast_signed())
-                }
+                Some((least, unpacker)) => least.wrapping_add(unpacker.next().cast_signed()),
                 None => unzigzag(reader.varint("a difference")?),
             };
             delta = told.wrapping_mul(scale);
@@ -260,13 +262,4 @@ fn add(reader: &mut Reader<'_>, flags: u8, values: &mut [u64]) -> Result<(), Err
 fn value_of(old: &mut Peekable<impl Iterator<Item = (u32, u64)>>, place: u32) -> u64 {
     while old.next_if(|(at, _)| *at < place).is_some() {}
     old.next_if(|(at, _)| *at == place).map_or(0, |(_, v)| v)
-}
-
-fn put_places(out: &mut Vec<u8>, count: usize, places: &[u32]) {
-    let mut places = places.iter().peekable();
-    let count = u32::try_from(count).unwrap_or(u32::MAX);
-    put_bits(
-        out,
-        (0..count).map(|place| places.next_if(|p| **p == place).is_some()),
-    );
 }

@@ -10,8 +10,10 @@
 //! row that is not listed is as it was: the same entities have the same values, as far as they are
 //! still there. One with the length 0 is gone.
 
+use std::borrow::Cow;
+
 use super::column;
-use crate::codec::entities::{ids, is_wanted, known, moved, put_ids};
+use crate::codec::entities::{first, ids, is_wanted, moved, next, put_ids, read};
 use crate::codec::row::Timed;
 use crate::codec::varint::{Reader, put};
 use crate::codec::{DENSE, Error};
@@ -24,23 +26,24 @@ pub(in crate::codec) fn encode(base: Option<Timed<'_>>, row: Timed<'_>) -> Vec<u
     let entities = row.snapshot.entities();
     let moved = (old.map(Snapshot::entities) != Some(entities)).then(|| moved(old, entities));
     let (mut listed, mut bodies, mut body) = (0_u64, Vec::new(), Vec::new());
-    for id in both(old, row.snapshot) {
-        let before = old.and_then(|old| old.column(id));
-        let before = match &moved {
-            None => before.cloned(),
-            Some(moved) => before.and_then(|column| still_there(column, moved)),
-        };
+    let (mut olds, mut news) = (
+        old.map_or(&[][..], Snapshot::columns),
+        row.snapshot.columns(),
+    );
+    while let Some(id) = first(olds).into_iter().chain(first(news)).min() {
+        let before = next(&mut olds, id).and_then(|column| still_there(column, moved.as_deref()));
+        let now = next(&mut news, id);
         body.clear();
-        match (row.snapshot.column(id), before) {
-            (Some(one), Some(before)) if *one == before => continue,
-            (Some(one), _) if twin(row.snapshot, one).is_some() => {
-                let of = twin(row.snapshot, one).unwrap_or(id);
-                column::encode_copy(&mut body, of);
-            }
+        match (now, before) {
+            (Some(one), Some(before)) if *one == *before => continue,
             (Some(one), before) => {
-                let before = before.unwrap_or_else(|| Column::empty(id));
-                let passed = passed(id, base, row.tick_ms);
-                column::encode(&mut body, entities.len(), one, &before, passed);
+                if let Some(of) = twin(row.snapshot, one) {
+                    column::encode_copy(&mut body, of);
+                } else {
+                    let before = before.unwrap_or_else(|| Cow::Owned(Column::empty(id)));
+                    let passed = passed(id, base, row.tick_ms);
+                    column::encode(&mut body, entities.len(), one, &before, passed);
+                }
             }
             (None, Some(_)) => {}
             // It goes by itself with the last of its entities.
@@ -106,7 +109,7 @@ pub(in crate::codec) fn decode(
             return Err(Error::Order("columns"));
         }
         previous = Some(number);
-        let Some(id) = known(number).filter(|id| is_wanted(*id, wanted)) else {
+        let Some(id) = read(number, wanted) else {
             continue;
         };
         while let Some(column) = unlisted.next_if(|column| column.id() < id) {
@@ -143,14 +146,10 @@ struct Kept<'a> {
 impl Kept<'_> {
     /// Takes a column over that is not listed.
     fn keep(&mut self, column: &Column) -> Result<(), Error> {
-        let kept = match &self.moved {
-            None => Some(column.clone()),
-            Some(moved) => still_there(column, moved),
-        };
-        if let Some(kept) = kept {
+        if let Some(kept) = still_there(column, self.moved.as_deref()) {
             let left = self.cells_left.checked_sub(kept.len());
             *self.cells_left = left.ok_or(Error::Limit("cells"))?;
-            self.columns.push(kept);
+            self.columns.push(kept.into_owned());
         }
         Ok(())
     }
@@ -172,39 +171,29 @@ impl Kept<'_> {
     }
 
     /// The column that a listed one refers to, with the places of this row.
-    fn base(&self, id: ColumnId, before: Option<&Column>) -> Column {
-        let moved = match (&self.moved, before) {
-            (None, Some(column)) => Some(column.clone()),
-            (Some(moved), Some(column)) => still_there(column, moved),
-            (_, None) => None,
-        };
-        moved.unwrap_or_else(|| Column::empty(id))
+    fn base<'b>(&self, id: ColumnId, before: Option<&'b Column>) -> Cow<'b, Column> {
+        let there = before.and_then(|column| still_there(column, self.moved.as_deref()));
+        there.unwrap_or_else(|| Cow::Owned(Column::empty(id)))
     }
 }
 
 /// An earlier column with the same cells. Looked for among the times alone.
 fn twin(row: &Snapshot, column: &Column) -> Option<ColumnId> {
     let id = column.id();
+    if !id.is_time() {
+        return None;
+    }
     let mut earlier = row.columns().iter().take_while(|one| one.id() < id);
     let twin = earlier.find(|one| one.id().is_time() && one.has_cells_of(column));
-    twin.map(Column::id).filter(|_| id.is_time())
+    twin.map(Column::id)
 }
 
-/// The columns of two rows, rising.
-fn both(old: Option<&Snapshot>, new: &Snapshot) -> Vec<ColumnId> {
-    let mut all: Vec<ColumnId> = old
-        .into_iter()
-        .flat_map(Snapshot::columns)
-        .chain(new.columns())
-        .map(Column::id)
-        .collect();
-    all.sort_unstable();
-    all.dedup();
-    all
-}
-
-/// What of a column of the base row is there among other entities.
-fn still_there(column: &Column, moved: &[Option<u32>]) -> Option<Column> {
+/// What of a column of the base row is there among other entities; `moved` says where those of the
+/// base row stand now, `None` where they stood.
+fn still_there<'a>(column: &'a Column, moved: Option<&[Option<u32>]>) -> Option<Cow<'a, Column>> {
+    let Some(moved) = moved else {
+        return Some(Cow::Borrowed(column));
+    };
     let (mut places, mut values) = (Vec::new(), Vec::new());
     for (old, value) in column.cells() {
         if let Some(place) = moved.get(old as usize).copied().flatten() {
@@ -212,7 +201,8 @@ fn still_there(column: &Column, moved: &[Option<u32>]) -> Option<Column> {
             values.push(value);
         }
     }
-    Column::from_parts(column.id(), places, values).filter(|column| !column.is_empty())
+    let left = Column::from_parts(column.id(), places, values);
+    left.filter(|column| !column.is_empty()).map(Cow::Owned)
 }
 
 /// How far the tick has moved since the base row, for columns of times: most measurements of

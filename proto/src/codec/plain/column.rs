@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 
 use crate::codec::Error;
-use crate::codec::bits::{bit, put_bits};
+use crate::codec::bits::{bit, put_bits, put_places};
 use crate::codec::entities::Base;
 use crate::codec::varint::{Reader, put, unzigzag, zigzag};
 use crate::model::{Column, ColumnId};
@@ -154,13 +154,4 @@ fn best_scale(deltas: &[i64]) -> (u8, i64) {
         .rev()
         .find(|(_, scale)| deltas.iter().all(|d| d % scale == 0))
         .unwrap_or((0, 1))
-}
-
-fn put_places(out: &mut Vec<u8>, count: usize, places: &[u32]) {
-    let mut places = places.iter().peekable();
-    let count = u32::try_from(count).unwrap_or(u32::MAX);
-    put_bits(
-        out,
-        (0..count).map(|place| places.next_if(|p| **p == place).is_some()),
-    );
 }

@@ -19,7 +19,7 @@
 //! disk below all file systems) costs little more than a bit each.
 
 use super::column;
-use crate::codec::entities::{base_cells, ids, is_wanted, known, moved, put_ids};
+use crate::codec::entities::{base_cells, ids, moved, put_ids, read};
 use crate::codec::varint::{Reader, put};
 use crate::codec::{Error, PLAIN};
 use crate::limits;
@@ -74,7 +74,7 @@ pub(in crate::codec) fn decode(
             return Err(Error::Order("columns"));
         }
         previous = Some(number);
-        let Some(id) = known(number).filter(|id| is_wanted(*id, wanted)) else {
+        let Some(id) = read(number, wanted) else {
             continue;
         };
         let old = base_cells(base, id, &moved);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::directory::Directory;
+use super::draft::Draft;
 use super::series::Deltas;
 use super::{COPY, FULL, REGULAR, ROWS, SCALE, all_rows, form};
 use crate::catalogue::FIRST_FIELD;
@@ -12,7 +14,7 @@ use crate::codec::entities::{ids, known};
 use crate::codec::varint::{Reader, unzigzag};
 use crate::codec::{DENSE, Error};
 use crate::limits;
-use crate::model::{ColumnId, EntityId, Snapshot};
+use crate::model::{ColumnId, EntityId};
 
 /// A chunk of the dense codec that has been checked: reading it cannot fail.
 #[derive(Clone, Debug)]
@@ -32,8 +34,8 @@ impl Sealed {
         let head = Head::parse(&bytes)?;
         let mut cells_left = limits::MAX_CHUNK_CELLS;
         let mut samples = 0;
-        for (id, body) in &head.directory {
-            let body = head.body(*id, body)?;
+        for (id, body) in head.directory.known() {
+            let body = head.body(id, body)?;
             let mut walk = Walk::begin(&head.there, head.rows.len(), body)?;
             if walk.left == 0 {
                 return Err(Error::Empty);
@@ -68,8 +70,8 @@ impl Sealed {
         let mut samples = vec![0; head.rows.len()];
         // Nearly every series is in every row.
         let (whole, mut in_all) = (all_rows(samples.len()), 0);
-        let fields = head.directory.iter().filter(|(id, _)| id.0 >= FIRST_FIELD);
-        for series in fields.filter_map(|(id, _)| head.column(*id)).flatten() {
+        let fields = head.directory.known().filter(|(id, _)| id.0 >= FIRST_FIELD);
+        for series in fields.filter_map(|(id, body)| head.open(id, body)).flatten() {
             if series.mask == whole {
                 in_all += 1;
                 continue;
@@ -104,7 +106,7 @@ pub struct Head<'a> {
     pub entities: Vec<EntityId>,
     /// In which rows each of them is; bit n is the n-th of `rows`.
     pub there: Vec<u64>,
-    directory: Vec<(ColumnId, &'a [u8])>,
+    directory: Directory<'a>,
 }
 
 impl<'a> Head<'a> {
@@ -125,27 +127,7 @@ impl<'a> Head<'a> {
                 *mask = take_mask(&mut reader, rows.len(), whole)?;
             }
         }
-        let count = reader.size("the number of columns")?;
-        if count > limits::MAX_COLUMNS || count > reader.remaining() {
-            return Err(Error::Limit("columns"));
-        }
-        let mut lengths = Vec::with_capacity(count);
-        let mut previous = None;
-        for _ in 0..count {
-            let number = reader.varint("a column number")?;
-            if previous.is_some_and(|p| p >= number) {
-                return Err(Error::Order("columns"));
-            }
-            previous = Some(number);
-            lengths.push((number, reader.size("a column's length")?));
-        }
-        let mut directory = Vec::with_capacity(count);
-        for (number, length) in lengths {
-            let body = reader.take(length, "a column")?;
-            if let Some(id) = known(number) {
-                directory.push((id, body));
-            }
-        }
+        let directory = Directory::parse(&mut reader)?;
         reader.finish("a chunk")?;
         Ok(Self {
             rows,
@@ -155,11 +137,16 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// One column, if any entity has a value in it.
+    /// One column, if any entity has a value in it. Looks at the directory and at nothing of the
+    /// other columns.
     #[must_use]
     pub fn column(&self, id: ColumnId) -> Option<Column<'_>> {
-        let at = self.directory.binary_search_by_key(&id, |(id, _)| *id);
-        let (_, body) = at.ok().and_then(|at| self.directory.get(at))?;
+        // What is not known has not been checked.
+        known(u64::from(id.0))?;
+        self.open(id, self.directory.find(id)?)
+    }
+
+    fn open(&self, id: ColumnId, body: &'a [u8]) -> Option<Column<'_>> {
         let body = self.body(id, body).ok()?;
         let walk = Walk::begin(&self.there, self.rows.len(), body).ok()?;
         Some(Column { walk })
@@ -168,7 +155,7 @@ impl<'a> Head<'a> {
     /// Where the cells of a column are: in its own body or in that of an earlier one.
     fn body(&self, id: ColumnId, body: &'a [u8]) -> Result<&'a [u8], Error> {
         let mut reader = Reader::new(body);
-        if reader.peek(1) != [COPY] {
+        if body.first() != Some(&COPY) {
             return Ok(body);
         }
         reader.byte("a column's flags")?;
@@ -176,11 +163,9 @@ impl<'a> Head<'a> {
         reader.finish("a column")?;
         // Of stamps alone: every version knows them.
         let of = known(number).filter(|of| *of < id && id.0 < FIRST_FIELD);
-        let of = of.and_then(|of| self.directory.iter().find(|(known, _)| *known == of));
+        let body = of.and_then(|of| self.directory.find(of));
         // A copy of a copy would be one of the first.
-        let body = of
-            .map(|(_, body)| *body)
-            .filter(|body| body.first() != Some(&COPY));
+        let body = body.filter(|body| body.first() != Some(&COPY));
         body.ok_or(Error::Range("the column that is copied"))
     }
 
@@ -194,16 +179,17 @@ impl<'a> Head<'a> {
         let mut drafts: Vec<Draft> = (0..self.rows.len())
             .map(|nth| Draft::of(self, nth))
             .collect();
-        for (id, _) in &self.directory {
-            for series in self.column(*id).into_iter().flatten() {
-                let values = series.by_row();
+        let mut values = [0; ROWS];
+        for (id, body) in self.directory.known() {
+            for series in self.open(id, body).into_iter().flatten() {
+                series.read(&mut values);
                 for (draft, (nth, value)) in drafts.iter_mut().zip(values.iter().enumerate()) {
                     if series.mask >> nth & 1 == 1 {
                         draft.put(series.place, *value);
                     }
                 }
             }
-            drafts.iter_mut().for_each(|draft| draft.end(*id));
+            drafts.iter_mut().for_each(|draft| draft.end(id));
         }
         let rows = self.rows.iter().zip(drafts);
         rows.map(|((offset, tick), draft)| ChunkRow {
@@ -212,54 +198,6 @@ impl<'a> Head<'a> {
             snapshot: draft.snapshot(),
         })
         .collect()
-    }
-}
-
-/// One row that is being put together.
-struct Draft {
-    entities: Vec<EntityId>,
-    /// Where each entity of the chunk stands in this row.
-    places: Vec<u32>,
-    columns: Vec<crate::model::Column>,
-    open: (Vec<u32>, Vec<u64>),
-}
-
-impl Draft {
-    fn of(head: &Head<'_>, nth: usize) -> Self {
-        let mut entities = Vec::new();
-        let mut places = Vec::with_capacity(head.entities.len());
-        for (entity, mask) in head.entities.iter().zip(&head.there) {
-            places.push(u32::try_from(entities.len()).unwrap_or(u32::MAX));
-            if mask >> nth & 1 == 1 {
-                entities.push(*entity);
-            }
-        }
-        Self {
-            entities,
-            places,
-            columns: Vec::new(),
-            open: (Vec::new(), Vec::new()),
-        }
-    }
-
-    fn put(&mut self, place: usize, value: u64) {
-        if let Some(place) = self.places.get(place) {
-            self.open.0.push(*place);
-            self.open.1.push(value);
-        }
-    }
-
-    fn end(&mut self, id: ColumnId) {
-        let (places, values) = std::mem::take(&mut self.open);
-        if !values.is_empty() {
-            let column = crate::model::Column::from_parts(id, places, values);
-            self.columns.extend(column);
-        }
-    }
-
-    /// Places rise and columns rise, so there always is one.
-    fn snapshot(self) -> Snapshot {
-        Snapshot::from_parts(self.entities, self.columns).unwrap_or_default()
     }
 }
 
@@ -292,22 +230,34 @@ impl Series<'_> {
     /// Its values by row; what `mask` does not name means nothing.
     #[must_use]
     pub fn by_row(&self) -> [u64; ROWS] {
+        let mut rows = [0; ROWS];
+        self.read(&mut rows);
+        rows
+    }
+
+    /// Writes its values by row over those of another series, which costs as much as there are
+    /// rows; what `mask` does not name means nothing.
+    pub fn read(&self, rows: &mut [u64; ROWS]) {
+        let span = u64::BITS - self.mask.leading_zeros();
+        let by_row = rows.get_mut(..span as usize).unwrap_or_default();
         let Some(deltas) = &self.deltas else {
-            return [self.first; ROWS];
+            by_row.fill(self.first);
+            return;
         };
-        let values = deltas.values(self.first);
         let count = deltas.count;
+        deltas.fill(self.first, by_row.get_mut(..count).unwrap_or_default());
         if self.mask == all_rows(count) {
-            return values;
+            return;
         }
-        let mut by_row = [0; ROWS];
-        let mut values = values.into_iter();
-        for (nth, slot) in by_row.iter_mut().enumerate() {
-            if self.mask >> nth & 1 == 1 {
-                *slot = values.next().unwrap_or(0);
-            }
+        // From the last on, so that none is overwritten before it has moved.
+        let mut from = count;
+        for to in (0..by_row.len())
+            .rev()
+            .filter(|to| self.mask >> to & 1 == 1)
+        {
+            from = from.saturating_sub(1);
+            by_row.copy_within(from..=from, to);
         }
-        by_row
     }
 }
 

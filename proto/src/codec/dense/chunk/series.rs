@@ -6,51 +6,34 @@
 
 use super::{DIVISOR, ROWS, SPARSE, WIDTH};
 use crate::codec::Error;
-use crate::codec::bits::{self, Unpacker, Writer, bit, take_bits};
+use crate::codec::bits::{Unpacker, Writer, take_bits, width};
 use crate::codec::dense::difference;
-use crate::codec::varint::{Reader, put, unzigzag, zigzag};
+use crate::codec::varint::{self, Reader, put, unzigzag, zigzag};
 
-/// Cells of one entity in one column, by row.
-#[derive(Clone, Copy)]
-pub(super) struct Cells {
-    /// The rows in which it has a cell.
-    pub(super) mask: u64,
-    /// Of the others the values mean nothing.
-    pub(super) values: [u64; ROWS],
-}
-
-impl Cells {
-    pub(super) const NONE: Self = Self {
-        mask: 0,
-        values: [0; ROWS],
-    };
-}
-
-/// One series to be written, its cells in order.
-pub(super) struct Series {
-    values: [u64; ROWS],
-    count: usize,
+/// One series to be written: its cells in order.
+pub(super) struct Series<'a> {
+    values: &'a [u64],
     /// What divides all of its differences; 0 when there is none but zeros.
     pub(super) divisor: u64,
 }
 
-impl Series {
-    pub(super) fn of(cells: &Cells) -> Self {
-        let mut series = Series {
-            values: [0; ROWS],
-            count: 0,
-            divisor: 0,
-        };
-        for (nth, value) in cells.values.iter().enumerate() {
-            if cells.mask >> nth & 1 == 1
-                && let Some(slot) = series.values.get_mut(series.count)
-            {
-                *slot = *value;
-                series.count += 1;
+impl<'a> Series<'a> {
+    pub(super) fn of(values: &'a [u64]) -> Self {
+        let mut series = Series { values, divisor: 0 };
+        // Most stand still, which is seen sooner than that no difference has a divisor.
+        let first = series.first();
+        if values.iter().fold(0, |bits, value| bits | (value ^ first)) == 0 {
+            return series;
+        }
+        for delta in deltas(values) {
+            let delta = delta.unsigned_abs();
+            if delta != 0 {
+                series.divisor = gcd(delta, series.divisor);
+            }
+            if series.divisor == 1 {
+                break;
             }
         }
-        let common = |divisor, delta: i64| gcd(divisor, delta.unsigned_abs());
-        series.divisor = series.deltas().fold(0, common);
         series
     }
 
@@ -58,17 +41,9 @@ impl Series {
         self.values.first().copied().unwrap_or(0)
     }
 
-    fn deltas(&self) -> impl Iterator<Item = i64> + Clone + '_ {
-        let values = self.values.get(..self.count).unwrap_or_default();
-        values
-            .iter()
-            .zip(values.iter().skip(1))
-            .map(|(a, b)| difference(*a, *b))
-    }
-
     /// True when both have the same differences.
-    pub(super) fn moves_like(&self, other: &Series) -> bool {
-        self.count == other.count && self.deltas().eq(other.deltas())
+    pub(super) fn moves_like(&self, other: &Series<'_>) -> bool {
+        self.values.len() == other.values.len() && deltas(self.values).eq(deltas(other.values))
     }
 
     /// Appends its differences. `common` divides those of the whole column, `divisor` is that of the
@@ -80,11 +55,12 @@ impl Series {
         if !goes_on {
             *divisor = wanted;
         }
-        let by = i64::try_from(*divisor).unwrap_or(1);
-        let parts = self.deltas().map(|delta| delta / by);
-        let moved = parts.clone().filter(|part| *part != 0);
-        let (dense, sparse) = (Packed::of(parts.clone()), Packed::of(moved.clone()));
-        let is_sparse = sparse.bits() + parts.clone().count() < dense.bits();
+        let mut parts = [0; ROWS];
+        let parts = divided(self.values, *divisor, &mut parts);
+        let moved = || parts.iter().copied().filter(|part| *part != 0);
+        let dense = Packed::of(parts.iter().copied());
+        let sparse = Packed::of(moved());
+        let is_sparse = sparse.bits() + parts.len() < dense.bits();
         let packed = if is_sparse { sparse } else { dense };
         let width = packed.width();
         head |= u8::try_from(width).unwrap_or(WIDTH).min(WIDTH);
@@ -96,10 +72,17 @@ impl Series {
         put(out, zigzag(packed.least));
         let mut writer = Writer::new(out);
         if is_sparse {
-            parts.for_each(|part| writer.put(u64::from(part != 0), 1));
-            moved.for_each(|part| writer.put(packed.above(part), width));
-        } else {
-            parts.for_each(|part| writer.put(packed.above(part), width));
+            let bit = |part: &i64| u64::from(*part != 0);
+            let bits = parts
+                .iter()
+                .rev()
+                .fold(0, |bits, part| bits << 1 | bit(part));
+            writer.put(bits, u32::try_from(parts.len()).unwrap_or(0));
+            moved().for_each(|part| writer.put(packed.above(part), width));
+        } else if width > 0 {
+            parts
+                .iter()
+                .for_each(|part| writer.put(packed.above(*part), width));
         }
         writer.finish();
     }
@@ -108,11 +91,9 @@ impl Series {
     /// it; the column's otherwise.
     fn wanted(&self, common: u64) -> u64 {
         let common = common.max(1);
-        let saved = bits::width(self.divisor / common) as usize * self.count.saturating_sub(1) / 8;
-        let mut said = Vec::new();
-        put(&mut said, self.divisor);
-        put(&mut said, common);
-        let own = if saved > said.len() {
+        let steps = self.values.len().saturating_sub(1);
+        let saved = width(self.divisor / common) as usize * steps / 8;
+        let own = if saved > varint::length(self.divisor) + varint::length(common) {
             self.divisor
         } else {
             common
@@ -122,26 +103,51 @@ impl Series {
     }
 }
 
+/// From each value to the next.
+fn deltas(values: &[u64]) -> impl Iterator<Item = i64> + Clone + '_ {
+    values
+        .iter()
+        .zip(values.iter().skip(1))
+        .map(|(a, b)| difference(*a, *b))
+}
+
+/// The differences of a series by what divides them.
+fn divided<'a>(values: &[u64], divisor: u64, parts: &'a mut [i64; ROWS]) -> &'a [i64] {
+    let by = i64::try_from(divisor).unwrap_or(1);
+    for (part, delta) in parts.iter_mut().zip(deltas(values)) {
+        // Most series stand still at times, and a division costs more than to see it.
+        *part = if by == 1 || delta == 0 {
+            delta
+        } else {
+            delta / by
+        };
+    }
+    parts
+        .get(..values.len().saturating_sub(1))
+        .unwrap_or_default()
+}
+
 /// Numbers as what they have above the least of them.
 #[derive(Clone, Copy)]
 struct Packed {
     least: i64,
-    most: u64,
+    most: i64,
     count: usize,
 }
 
 impl Packed {
-    fn of(parts: impl Iterator<Item = i64> + Clone) -> Self {
-        let mut packed = Packed {
-            least: parts.clone().min().unwrap_or(0),
-            most: 0,
-            count: 0,
+    fn of(mut parts: impl Iterator<Item = i64>) -> Self {
+        let first = parts.next();
+        let packed = Packed {
+            least: first.unwrap_or(0),
+            most: first.unwrap_or(0),
+            count: usize::from(first.is_some()),
         };
-        for part in parts {
-            packed.most = packed.most.max(packed.above(part));
-            packed.count += 1;
-        }
-        packed
+        parts.fold(packed, |packed, part| Packed {
+            least: packed.least.min(part),
+            most: packed.most.max(part),
+            count: packed.count + 1,
+        })
     }
 
     fn above(self, part: i64) -> u64 {
@@ -150,7 +156,7 @@ impl Packed {
 
     /// 63 is no width: its code means 64.
     fn width(self) -> u32 {
-        match bits::width(self.most) {
+        match width(self.above(self.most)) {
             63 => 64,
             width => width,
         }
@@ -170,6 +176,8 @@ pub(super) struct Deltas<'a> {
     least: i64,
     width: u32,
     is_sparse: bool,
+    /// They begin here; what follows them is of others. With it a number can be read as a whole
+    /// word nearly always.
     packed: &'a [u8],
 }
 
@@ -189,42 +197,66 @@ impl<'a> Deltas<'a> {
             WIDTH => u64::BITS,
             width => u32::from(width),
         };
-        let steps = count.saturating_sub(1);
-        // The bits that say which differences are there and the differences are one run.
-        let moved = if head & SPARSE == 0 { 0 } else { steps };
-        let bits = reader.peek(moved.div_ceil(8));
-        let there = (0..moved).filter(|nth| bit(bits, *nth)).count();
-        let there = if head & SPARSE == 0 { steps } else { there };
-        let packed = take_bits(reader, moved + there * width as usize, "differences")?;
-        Ok(Self {
+        let packed = reader.rest();
+        let deltas = Self {
             count,
             divisor: divisor.cast_signed(),
             least,
             width,
             is_sparse: head & SPARSE != 0,
             packed,
-        })
+        };
+        let steps = deltas.steps();
+        // The bits that say which differences are there and the differences are one run.
+        let bits = if deltas.is_sparse {
+            steps + deltas.moved().count_ones() as usize * width as usize
+        } else {
+            steps * width as usize
+        };
+        take_bits(reader, bits, "differences")?;
+        Ok(deltas)
     }
 
-    /// The values of the series that begins so.
-    pub(super) fn values(&self, first: u64) -> [u64; ROWS] {
-        let mut values = [0; ROWS];
-        let mut unpacker = Unpacker::new(self.packed);
-        if self.is_sparse {
-            unpacker.skip(self.count.saturating_sub(1));
-        }
+    fn steps(&self) -> usize {
+        self.count.saturating_sub(1)
+    }
+
+    /// Of a sparse series, which differences are there.
+    fn moved(&self) -> u64 {
+        let steps = u32::try_from(self.steps()).unwrap_or(u64::BITS);
+        Unpacker::new(self.packed, 0, steps.min(u64::BITS)).next()
+    }
+
+    /// Writes the values of the series that begins so.
+    pub(super) fn fill(&self, first: u64, values: &mut [u64]) {
+        let Some((slot, slots)) = values.split_first_mut() else {
+            return;
+        };
+        *slot = first;
         let mut value = first;
-        for (nth, slot) in values.iter_mut().take(self.count).enumerate() {
-            let moves = nth > 0 && (!self.is_sparse || bit(self.packed, nth - 1));
-            if moves {
-                let part = self
-                    .least
-                    .wrapping_add(unpacker.next(self.width).cast_signed());
-                value = value.wrapping_add(part.wrapping_mul(self.divisor).cast_unsigned());
+        let mut add = |part: i64| {
+            value = value.wrapping_add(part.wrapping_mul(self.divisor).cast_unsigned());
+            value
+        };
+        if self.is_sparse {
+            let mut moved = self.moved();
+            let mut numbers = Unpacker::new(self.packed, self.steps(), self.width);
+            for slot in slots {
+                let part = match moved & 1 {
+                    0 => 0,
+                    _ => self.least.wrapping_add(numbers.next().cast_signed()),
+                };
+                *slot = add(part);
+                moved >>= 1;
             }
-            *slot = value;
+        } else if self.width == 0 {
+            slots.iter_mut().for_each(|slot| *slot = add(self.least));
+        } else {
+            let mut numbers = Unpacker::new(self.packed, 0, self.width);
+            for slot in slots {
+                *slot = add(self.least.wrapping_add(numbers.next().cast_signed()));
+            }
         }
-        values
     }
 }
 

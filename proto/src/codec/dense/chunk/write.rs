@@ -1,13 +1,14 @@
 //! Rows into a chunk.
 
-use super::series::{self, Cells, Series};
+use super::cells::Cells;
+use super::series::{self, Series};
 use super::{COPY, FULL, REGULAR, ROWS, form};
 use crate::catalogue::FIRST_FIELD;
 use crate::codec::DENSE;
-use crate::codec::bits::{Writer, put_bits};
+use crate::codec::bits::{put_bits, put_places};
 use crate::codec::chunk::RowOf;
 use crate::codec::dense::{best_scale, difference};
-use crate::codec::entities::put_ids;
+use crate::codec::entities::{first, next, put_ids};
 use crate::codec::varint::{put, zigzag};
 use crate::model::{Column, ColumnId, EntityId};
 
@@ -27,31 +28,31 @@ pub(in crate::codec) fn encode(rows: &[RowOf<'_>]) -> Vec<u8> {
     for mask in there.iter().filter(|mask| **mask != whole) {
         put_mask(&mut out, *mask, rows.len());
     }
-    let columns = columns(rows);
-    put(&mut out, columns.len() as u64);
-    let mut bodies = Vec::new();
-    let mut cells = vec![Cells::NONE; entities.len()];
-    let mut done: Vec<ColumnId> = Vec::new();
-    for id in columns {
-        cells.iter_mut().for_each(|cells| cells.mask = 0);
-        for ((row, places), nth) in rows.iter().zip(&places).zip(0..) {
-            gather(&mut cells, row, places, id, nth);
-        }
+    let (mut listed, mut directory, mut bodies) = (0, Vec::new(), Vec::new());
+    let mut cells = Cells::new(entities.len(), &places);
+    let mut rest: Vec<&[Column]> = rows.iter().map(|row| row.snapshot.columns()).collect();
+    let mut done: Vec<(ColumnId, Vec<Option<&Column>>)> = Vec::new();
+    while let Some(id) = rest.iter().copied().filter_map(first).min() {
+        let column: Vec<Option<&Column>> = rest.iter_mut().map(|rest| next(rest, id)).collect();
         let start = bodies.len();
-        let mut twins = done.iter().filter(|twin| are_twins(rows, **twin, id));
-        match twins.next() {
-            Some(twin) => {
-                bodies.push(COPY);
-                put(&mut bodies, u64::from(twin.0));
-            }
-            None => {
-                put_column(&mut bodies, &cells, &there, rows.len());
-                done.push(id);
+        let is_stamp = id.0 < FIRST_FIELD;
+        let twin = done.iter().find(|(_, one)| is_stamp && twins(one, &column));
+        if let Some((twin, _)) = twin {
+            bodies.push(COPY);
+            put(&mut bodies, u64::from(twin.0));
+        } else {
+            cells.gather(&column);
+            put_column(&mut bodies, &cells, &there, rows.len());
+            if is_stamp {
+                done.push((id, column));
             }
         }
-        put(&mut out, u64::from(id.0));
-        put(&mut out, (bodies.len() - start) as u64);
+        listed += 1;
+        put(&mut directory, u64::from(id.0));
+        put(&mut directory, (bodies.len() - start) as u64);
     }
+    put(&mut out, listed);
+    out.extend_from_slice(&directory);
     out.extend_from_slice(&bodies);
     out
 }
@@ -87,14 +88,6 @@ fn entities(rows: &[RowOf<'_>]) -> Vec<EntityId> {
     all
 }
 
-fn columns(rows: &[RowOf<'_>]) -> Vec<ColumnId> {
-    let columns = rows.iter().flat_map(|row| row.snapshot.columns());
-    let mut all: Vec<ColumnId> = columns.map(Column::id).collect();
-    all.sort_unstable();
-    all.dedup();
-    all
-}
-
 /// Where each entity of a row stands among all.
 fn places(row: &RowOf<'_>, all: &[EntityId]) -> Vec<u32> {
     let mut all = all.iter().zip(0_u32..);
@@ -118,45 +111,24 @@ fn presence(places: &[Vec<u32>], count: usize) -> Vec<u64> {
     there
 }
 
-fn gather(cells: &mut [Cells], row: &RowOf<'_>, places: &[u32], id: ColumnId, nth: usize) {
-    let Some(column) = row.snapshot.column(id) else {
-        return;
-    };
-    for (place, value) in column.cells() {
-        let place = places.get(place as usize);
-        let cells = place.and_then(|place| cells.get_mut(*place as usize));
-        if let Some(cells) = cells
-            && let Some(cell) = cells.values.get_mut(nth)
-        {
-            *cell = value;
-            cells.mask |= 1 << nth;
-        }
-    }
-}
-
 /// True when two columns have the same cells in every row. Looked for among stamps alone: the times
 /// and starts of groups that one pass measures, which are its dearest columns.
-fn are_twins(rows: &[RowOf<'_>], one: ColumnId, other: ColumnId) -> bool {
-    other.0 < FIRST_FIELD
-        && rows.iter().all(|row| {
-            let [one, other] = [one, other].map(|id| row.snapshot.column(id));
-            match (one, other) {
-                (Some(one), Some(other)) => one.has_cells_of(other),
-                (one, other) => one.is_none() && other.is_none(),
-            }
-        })
+fn twins(one: &[Option<&Column>], other: &[Option<&Column>]) -> bool {
+    one.iter().zip(other).all(|rows| match rows {
+        (Some(one), Some(other)) => one.has_cells_of(other),
+        (one, other) => one.is_none() && other.is_none(),
+    })
 }
 
 fn put_mask(out: &mut Vec<u8>, mask: u64, rows: usize) {
-    put_bits(out, (0..rows).map(|nth| mask >> nth & 1 == 1));
+    out.extend(mask.to_le_bytes().into_iter().take(rows.div_ceil(8)));
 }
 
 /// Appends the body of one column. `there` says in which rows each entity is.
-fn put_column(out: &mut Vec<u8>, cells: &[Cells], there: &[u64], rows: usize) {
-    let having = || cells.iter().zip(there).filter(|(cells, _)| cells.mask != 0);
-    let all: Vec<Series> = having().map(|(cells, _)| Series::of(cells)).collect();
-    let irregular = || having().filter(|(cells, there)| cells.mask != **there);
-    let (full, regular) = (all.len() == cells.len(), irregular().next().is_none());
+fn put_column(out: &mut Vec<u8>, cells: &Cells<'_>, there: &[u64], rows: usize) {
+    let all = cells.series();
+    let irregular = || cells.masks(there).filter(|(mask, there)| mask != there);
+    let (full, regular) = (all.len() == there.len(), irregular().next().is_none());
     let befores = || std::iter::once(0).chain(all.iter().map(Series::first));
     let steps = || {
         all.iter()
@@ -166,37 +138,20 @@ fn put_column(out: &mut Vec<u8>, cells: &[Cells], there: &[u64], rows: usize) {
     let (code, scale) = best_scale(&steps());
     out.push(code | if full { FULL } else { 0 } | if regular { REGULAR } else { 0 });
     if !full {
-        put_bits(out, cells.iter().map(|cells| cells.mask != 0));
+        put_places(out, there.len(), &cells.having);
     }
     if !regular {
-        put_bits(out, having().map(|(cells, there)| cells.mask != *there));
-        for (cells, _) in irregular() {
-            put_mask(out, cells.mask, rows);
-        }
+        put_bits(out, cells.masks(there).map(|(mask, there)| mask != there));
+        irregular().for_each(|(mask, _)| put_mask(out, mask, rows));
     }
-    let mut last: Option<&Series> = None;
-    let mut forms = Vec::with_capacity(all.len());
-    for (series, step) in all.iter().zip(steps()) {
-        forms.push(match (series.divisor, step) {
-            (0, 0) => form::AS_BEFORE,
-            (0, _) => form::CONSTANT,
-            _ if last.is_some_and(|last| last.moves_like(series)) => form::ALIKE,
-            _ => {
-                last = Some(series);
-                form::MOVING
-            }
-        });
-    }
-    let mut writer = Writer::new(out);
-    for form in &forms {
-        writer.put(u64::from(*form), 2);
-    }
-    writer.finish();
+    let forms = forms(all.iter().zip(steps()));
+    let four = |forms: &[u8]| forms.iter().rev().fold(0, |byte, form| byte << 2 | form);
+    out.extend(forms.chunks(4).map(four));
     let moving = all
         .iter()
         .zip(&forms)
         .filter(|(_, form)| **form == form::MOVING);
-    let common = moving.fold(0, |common, (one, _)| series::gcd(common, one.divisor));
+    let common = moving.fold(0, |common, (one, _)| series::gcd(one.divisor, common));
     let mut divisor = 1;
     for ((one, step), form) in all.iter().zip(steps()).zip(&forms) {
         if *form != form::AS_BEFORE {
@@ -206,4 +161,19 @@ fn put_column(out: &mut Vec<u8>, cells: &[Cells], there: &[u64], rows: usize) {
             one.put(out, common, &mut divisor);
         }
     }
+}
+
+/// What each series is, told from the one before and by how much it begins above that.
+fn forms<'a>(all: impl Iterator<Item = (&'a Series<'a>, i64)>) -> Vec<u8> {
+    let mut last: Option<&Series<'_>> = None;
+    all.map(|(series, step)| match (series.divisor, step) {
+        (0, 0) => form::AS_BEFORE,
+        (0, _) => form::CONSTANT,
+        _ if last.is_some_and(|last| last.moves_like(series)) => form::ALIKE,
+        _ => {
+            last = Some(series);
+            form::MOVING
+        }
+    })
+    .collect()
 }

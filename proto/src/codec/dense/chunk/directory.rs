@@ -1,0 +1,73 @@
+//! Where the columns of a chunk are.
+
+use crate::codec::Error;
+use crate::codec::entities::known;
+use crate::codec::varint::Reader;
+use crate::limits;
+use crate::model::ColumnId;
+
+/// Numbers and lengths as they stand in the chunk, and the bodies behind them. Whoever looks for one
+/// column walks over the entries before it, which costs less than to make a list of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Directory<'a> {
+    // Invariant: numbers and lengths in turns, the numbers rising; as long together as the bodies.
+    entries: &'a [u8],
+    bodies: &'a [u8],
+}
+
+impl<'a> Directory<'a> {
+    /// Takes the directory and the bodies.
+    pub(super) fn parse(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let count = reader.size("the number of columns")?;
+        if count > limits::MAX_COLUMNS || count > reader.remaining() {
+            return Err(Error::Limit("columns"));
+        }
+        let begin = reader.rest();
+        let (mut previous, mut length) = (None, 0_usize);
+        for _ in 0..count {
+            let number = reader.varint("a column number")?;
+            if previous.is_some_and(|p| p >= number) {
+                return Err(Error::Order("columns"));
+            }
+            previous = Some(number);
+            let sum = length.checked_add(reader.size("a column's length")?);
+            length = sum.ok_or(Error::Truncated("a column"))?;
+        }
+        let entries = begin.len() - reader.remaining();
+        Ok(Self {
+            entries: begin.get(..entries).unwrap_or_default(),
+            bodies: reader.take(length, "a column")?,
+        })
+    }
+
+    /// The body of one column.
+    pub(super) fn find(&self, id: ColumnId) -> Option<&'a [u8]> {
+        let wanted = u64::from(id.0);
+        let (mut entries, mut at) = (Reader::new(self.entries), 0);
+        loop {
+            let number = entries.varint("a column number").ok()?;
+            let length = entries.size("a column's length").ok()?;
+            if number >= wanted {
+                let body = self.bodies.get(at..at + length);
+                return body.filter(|_| number == wanted);
+            }
+            at += length;
+        }
+    }
+
+    /// The columns that this version knows.
+    pub(super) fn known(&self) -> impl Iterator<Item = (ColumnId, &'a [u8])> {
+        let known = |(number, body)| Some((known(number)?, body));
+        self.all().filter_map(known)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (u64, &'a [u8])> {
+        let mut entries = Reader::new(self.entries);
+        let mut bodies = Reader::new(self.bodies);
+        std::iter::from_fn(move || {
+            let number = entries.varint("a column number").ok()?;
+            let length = entries.size("a column's length").ok()?;
+            Some((number, bodies.take(length, "a column").ok()?))
+        })
+    }
+}
