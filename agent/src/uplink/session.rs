@@ -5,6 +5,8 @@
 //! it goes with the stream. The queue to the connection holds a few frames; when it is full the
 //! session waits, with a deadline, and passes over rows that pile up meanwhile.
 
+mod history;
+
 mod opening;
 
 mod sending;
