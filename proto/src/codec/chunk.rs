@@ -61,19 +61,30 @@ pub fn decode(payload: &[u8]) -> Result<Vec<ChunkRow>, Error> {
 pub fn seal(payload: &[u8]) -> Result<Sealed, Error> {
     match check_codec(payload)? {
         DENSE => check_block(payload),
-        _ => {
-            let rows = plain::chunk::decode(payload)?;
-            let rows: Vec<RowOf<'_>> = rows
-                .iter()
-                .map(|row| RowOf {
-                    offset: row.offset,
-                    tick: row.tick,
-                    snapshot: &row.snapshot,
-                })
-                .collect();
-            Sealed::check(encode(DENSE, &rows).into())
-        }
+        _ => Sealed::check(recode(DENSE, payload)?.into()),
     }
+}
+
+/// The same rows in another codec, for a reader that knows no better one; as it is when it is in
+/// that codec.
+///
+/// # Errors
+///
+/// Says what is wrong with the payload.
+pub fn recode(codec: u32, payload: &[u8]) -> Result<Vec<u8>, Error> {
+    if check_codec(payload)? == codec {
+        return Ok(payload.to_vec());
+    }
+    let rows = decode(payload)?;
+    let rows: Vec<RowOf<'_>> = rows
+        .iter()
+        .map(|row| RowOf {
+            offset: row.offset,
+            tick: row.tick,
+            snapshot: &row.snapshot,
+        })
+        .collect();
+    Ok(encode(codec, &rows))
 }
 
 /// A dense chunk as it travels. What is sealed may hold several blocks; a sender's rows of other

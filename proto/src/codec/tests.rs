@@ -132,6 +132,15 @@ proptest! {
     }
 
     #[test]
+    fn a_chunk_in_another_codec_has_the_same_rows(rows in snapshots(), gaps in prop::collection::vec(0u64..3, 12)) {
+        let rows = block(&rows, &gaps);
+        let [plain, dense] = [PLAIN, DENSE].map(|codec| chunk::encode(codec, &rows));
+        prop_assert_eq!(chunk::recode(PLAIN, &dense).unwrap(), plain.clone());
+        prop_assert_eq!(chunk::recode(DENSE, &plain).unwrap(), dense.clone());
+        prop_assert_eq!(chunk::recode(DENSE, &dense).unwrap(), dense);
+    }
+
+    #[test]
     fn a_cut_payload_is_an_error(rows in snapshots(), cut in any::<prop::sample::Index>(), codec in PLAIN..=DENSE) {
         let bytes = row::keyframe(codec, tick(0), &rows[0]);
         let short = cut.index(bytes.len());
