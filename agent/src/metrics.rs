@@ -89,7 +89,7 @@ pub struct Sampler {
 pub struct Ring {
     /// Rows held.
     pub rows: Gauge,
-    /// Estimated bytes of them.
+    /// Bytes of them: chunks, decoded rows, references to definitions.
     pub bytes: Gauge,
     /// Rows that fell out, by kind: age, memory, clock step.
     pub evicted: Family<ByKind, Counter>,

@@ -121,6 +121,7 @@ impl Agent {
         let merged = merge::merge(&inputs, &mut self.registry);
         assert_eq!(merged.refused_count, 0, "tick {n}: an entity got no id");
         self.ring.push(tick, merged.snapshot, merged.defs);
+        self.ring.seal();
         self.registry.forget_before(tick.saturating_sub(WINDOW_MS));
         self.now_ms += INTERVAL_MS;
     }

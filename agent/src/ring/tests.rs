@@ -1,7 +1,12 @@
 //! What stays and what goes.
 
+mod model;
+
+mod readers;
+
 use cairn_proto::catalogue::table;
-use cairn_proto::model::{Builder, EntityId};
+use cairn_proto::codec::chunk;
+use cairn_proto::model::{Builder, EntityId, EntityKind};
 
 use super::*;
 
@@ -19,30 +24,121 @@ fn snapshot(entities: u32) -> Snapshot {
     builder.build()
 }
 
+fn def(id: u32, name: &str) -> Arc<EntityDef> {
+    Arc::new(EntityDef {
+        id: EntityId(id),
+        kind: EntityKind::Pod,
+        parent: None,
+        name: name.into(),
+        namespace: String::new(),
+        uid: String::new(),
+        runtime_id: String::new(),
+        labels: Vec::new(),
+    })
+}
+
 /// A ring with rows of one entity at ticks 0, 10, 20...
 fn ring(rows: u64, window_ms: u64) -> Ring {
     let ring = Ring::new(RUN, window_ms, 1 << 20);
     for seq in 0..rows {
         assert_eq!(ring.push(seq * 10, snapshot(1), Vec::new()), seq);
+        ring.seal();
     }
     ring
 }
 
+/// Seqs, ticks and values of a block; `None` when there is none.
+fn rows_of(ring: &Ring, block: u64) -> Option<Vec<(u64, u64, Snapshot)>> {
+    match ring.block(&ring.subscribe().borrow().run, block) {
+        Block::Sealed(sealed) => {
+            let rows = chunk::decode(&sealed.chunk).unwrap().into_iter();
+            let row = |row: chunk::ChunkRow| (block * 16 + row.offset, row.tick, row.snapshot);
+            Some(rows.map(row).collect())
+        }
+        Block::Rows(rows) => {
+            let row = |row: Row| (row.seq, row.tick, Arc::unwrap_or_clone(row.snapshot));
+            Some(rows.into_iter().map(row).collect())
+        }
+        Block::Ahead | Block::Evicted => None,
+    }
+}
+
 #[test]
-fn rows_are_found_by_their_seq_and_blocks_when_they_are_full() {
+fn the_newest_rows_are_found_by_their_seq_and_full_blocks_are_chunks() {
     let ring = ring(40, 100_000);
     assert_eq!(ring.row(&RUN, 39).map(|row| row.tick), Some(390));
     assert!(ring.row(&RUN, 40).is_none());
-    let Block::Rows(rows) = ring.block(&RUN, 1) else {
-        panic!("block 1 is full")
-    };
-    assert_eq!((rows.len(), rows[0].seq, rows[15].seq), (16, 16, 31));
+    assert!(matches!(ring.block(&RUN, 1), Block::Sealed(_)));
+    let rows = rows_of(&ring, 1).unwrap();
+    assert_eq!((rows.len(), rows[0].0, rows[15].0), (16, 16, 31));
+    assert_eq!((rows[15].1, &rows[15].2), (310, &snapshot(1)));
     let Block::Rows(rows) = ring.block(&RUN, 2) else {
-        panic!("block 2 has begun")
+        panic!("block 2 is open")
     };
     assert_eq!((rows.len(), rows[0].seq, rows[7].seq), (8, 32, 39));
     assert!(matches!(ring.block(&RUN, 3), Block::Ahead));
     assert!(matches!(ring.block(&RUN, u64::MAX), Block::Ahead));
+}
+
+#[test]
+fn a_full_block_is_its_rows_until_it_is_sealed() {
+    let ring = ring(16, 100_000);
+    // It is whole, but the newest row is one that sessions still want.
+    assert!(matches!(ring.block(&RUN, 0), Block::Rows(rows) if rows.len() == 16));
+    ring.push(160, snapshot(1), Vec::new());
+    let before = rows_of(&ring, 0);
+    assert!(matches!(ring.block(&RUN, 0), Block::Rows(rows) if rows.len() == 16));
+    let bytes = ring.stock().bytes;
+    ring.seal();
+    assert!(matches!(ring.block(&RUN, 0), Block::Sealed(_)));
+    assert_eq!(rows_of(&ring, 0), before);
+    assert!(ring.stock().bytes < bytes);
+    assert_eq!((ring.stock().rows, ring.stock().span_ms), (17, 160));
+    // The row before the newest may not be sent yet; those before it are in the chunk alone.
+    assert!(ring.row(&RUN, 15).is_some() && ring.row(&RUN, 14).is_none());
+    ring.push(170, snapshot(1), Vec::new());
+    assert!(ring.row(&RUN, 16).is_some() && ring.row(&RUN, 15).is_none());
+}
+
+#[test]
+fn a_block_keeps_the_newest_definition_of_everything_in_it() {
+    let ring = Ring::new(RUN, 1_000_000, 1 << 20);
+    let (old, new, brief) = (def(1, "id"), def(1, "name"), def(2, "brief"));
+    let push = |entities, defs: &[&Arc<EntityDef>]| {
+        let seq = ring.subscribe().borrow().next_seq;
+        let defs = defs.iter().map(|def| Arc::clone(def)).collect();
+        ring.push(seq * 10, snapshot(entities), defs);
+        ring.seal();
+    };
+    push(1, &[&old]);
+    push(2, &[&old, &brief]);
+    (2..40).for_each(|_| push(1, &[&new]));
+    let defs = |block| match ring.block(&RUN, block) {
+        Block::Sealed(sealed) => sealed.defs,
+        other => panic!("block {block} is {other:?}"),
+    };
+    let (first, second) = (defs(0), defs(1));
+    assert!(first.len() == 2 && Arc::ptr_eq(&first[0], &new) && Arc::ptr_eq(&first[1], &brief));
+    // What nobody changed is there once, for the block and for the rows behind it.
+    let row = ring.row(&RUN, 39).unwrap();
+    assert!(Arc::ptr_eq(&second, &row.defs) && second.len() == 1);
+}
+
+#[test]
+fn blocks_with_the_same_comings_and_goings_share_their_definitions() {
+    let ring = Ring::new(RUN, 1_000_000, 1 << 20);
+    let (pod, job) = (def(1, "pod"), def(2, "job"));
+    for seq in 0..48 {
+        let defs = [&pod, &job].into_iter().take(1 + seq % 2);
+        let entities = u32::try_from(defs.len()).unwrap();
+        ring.push(seq as u64, snapshot(entities), defs.cloned().collect());
+        ring.seal();
+    }
+    let (Block::Sealed(first), Block::Sealed(second)) = (ring.block(&RUN, 0), ring.block(&RUN, 1))
+    else {
+        panic!("two blocks are sealed")
+    };
+    assert!(first.defs.len() == 2 && Arc::ptr_eq(&first.defs, &second.defs));
 }
 
 #[test]
@@ -71,34 +167,71 @@ fn age_takes_whole_blocks_only() {
         (1, 16, 35)
     );
     assert!(matches!(ring.block(&RUN, 0), Block::Evicted));
-    assert!(matches!(ring.block(&RUN, 1), Block::Rows(_)));
-    assert!(ring.row(&RUN, 15).is_none() && ring.row(&RUN, 16).is_some());
+    assert!(matches!(ring.block(&RUN, 1), Block::Sealed(_)));
+    assert_eq!((stock.span_ms, stock.evicted_of_run()), (340, 16));
 }
 
 #[test]
-fn too_many_bytes_take_the_oldest_blocks_first_and_never_the_newest_row() {
-    let one = estimate(&snapshot(100));
-    let ring = Ring::new(RUN, 1_000_000, one * 20);
-    for seq in 0..40 {
-        ring.push(seq, snapshot(100), Vec::new());
-    }
+fn age_takes_a_block_that_is_not_sealed_too() {
+    let ring = Ring::new(RUN, 5, 1 << 20);
+    (0..33).for_each(|seq| _ = ring.push(seq * 10, snapshot(1), Vec::new()));
     let stock = ring.stock();
-    assert!(stock.bytes <= one * 20, "{stock:?}");
     assert_eq!(
-        (stock.oldest_block, stock.crowded_rows, stock.aged_rows),
-        (2, 32, 0)
+        (stock.oldest_block, stock.aged_rows, stock.rows),
+        (2, 32, 1)
     );
+    assert!(ring.row(&RUN, 31).is_some() && ring.row(&RUN, 30).is_none());
+}
+
+#[test]
+fn too_many_bytes_take_the_oldest_blocks_first() {
+    let one = snapshot(100).bytes();
+    let ring = Ring::new(RUN, 1_000_000, one * 17);
+    let mut most = 0;
+    for seq in 0..640 {
+        ring.push(seq, snapshot(100), Vec::new());
+        ring.seal();
+        most = most.max(ring.stock().bytes);
+    }
+    assert!(most <= one * 17, "{most}");
+    let stock = ring.stock();
+    let held = stock.oldest_block..40;
+    assert!(held.end - held.start > 3, "{stock:?}");
+    assert_eq!(stock.crowded_rows, held.start * 16);
+    assert_eq!(
+        (stock.aged_rows, stock.rows as u64),
+        (0, 640 - held.start * 16)
+    );
+    assert!(matches!(ring.block(&RUN, held.start - 1), Block::Evicted));
+    assert!(
+        held.clone()
+            .all(|block| rows_of(&ring, block).is_some_and(|rows| rows.len() == 16))
+    );
+}
+
+#[test]
+fn the_newest_row_always_stays_and_a_torn_block_is_never_offered() {
     let tiny = Ring::new(RUN, 1_000_000, 0);
     for seq in 0..5 {
         tiny.push(seq, snapshot(100), Vec::new());
     }
     assert_eq!((tiny.stock().rows, tiny.stock().crowded_rows), (1, 4));
-    assert!(tiny.row(&RUN, 4).is_some());
-    // A block whose first rows went is never offered as a whole one.
+    assert!(tiny.row(&RUN, 4).is_some() && tiny.row(&RUN, 3).is_none());
     for seq in 5..20 {
         tiny.push(seq, snapshot(100), Vec::new());
+        tiny.seal();
     }
     assert!(matches!(tiny.block(&RUN, 0), Block::Evicted));
+    assert_eq!((tiny.stock().rows, tiny.stock().oldest_block), (1, 1));
+    // Rows of a torn block go once the next one has begun, though there is room.
+    let one = snapshot(100).bytes();
+    let small = Ring::new(RUN, 1_000_000, one * 10);
+    for seq in 0..17 {
+        small.push(seq, snapshot(if seq < 12 { 100 } else { 1 }), Vec::new());
+        small.seal();
+    }
+    assert_eq!((small.stock().rows, small.stock().crowded_rows), (1, 16));
+    assert!(small.row(&RUN, 15).is_some(), "a session may wait for it");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry as Metered;
 
 use super::*;
 use crate::metrics::{ByKind, BySource};
+use crate::ring::Block;
 use crate::sources::{Answer, Reading, Worker};
 
 const START: u64 = 1_795_332_330_000;
@@ -143,6 +144,27 @@ async fn a_step_ends_when_every_due_tick_is_in_the_ring() {
         ),
         (4, 0)
     );
+}
+
+#[tokio::test]
+async fn who_waits_for_a_row_has_it_before_the_block_behind_it_is_sealed() {
+    let (ring, _, _) = with(bench(), async |clock, ring| {
+        clock.step(START + 150_250, DEADLINE).await.unwrap();
+        let mut head = ring.subscribe();
+        let run = head.borrow_and_update().run;
+        let waiting = async {
+            head.changed().await.unwrap();
+            let row = ring.row(&run, 16).map(|row| row.tick);
+            (row, ring.block(&run, 0))
+        };
+        let step = clock.step(START + 160_250, DEADLINE);
+        let ((row, block), stepped) = tokio::join!(waiting, step);
+        assert_eq!((row, stepped), (Some(START + 160_000), Ok(())));
+        assert!(matches!(block, Block::Rows(rows) if rows.len() == 16));
+        assert!(matches!(ring.block(&run, 0), Block::Sealed(_)));
+    })
+    .await;
+    assert_eq!(ring.stock().rows, 17);
 }
 
 #[tokio::test]
@@ -296,7 +318,7 @@ fn a_ring_that_cannot_hold_its_window_is_told_until_it_does() {
         ..
     } = bench();
     sampler.setup.window_ms = 40_000;
-    sampler.setup.ring = Ring::new(sampler.run, 40_000, 4_000);
+    sampler.setup.ring = Ring::new(sampler.run, 40_000, 1_300);
     let mut tick = START;
     let mut push = |entities: u32| {
         let mut row = Builder::default();

@@ -81,6 +81,10 @@ impl Sampler {
         self.append(tick, merged);
         self.registry
             .forget_before(tick.saturating_sub(self.setup.window_ms));
+        // The sessions, which run on this thread too, first: nobody waits for a chunk.
+        tokio::task::yield_now().await;
+        self.setup.ring.seal();
+        self.count_ring(tick);
         Ok(())
     }
 
@@ -235,7 +239,6 @@ impl Sampler {
         metrics.dropped.inc_by(dropped_count);
         metrics.entities.set(gauge(entities as u64));
         metrics.refused.set(gauge(refused_count));
-        self.count_ring(tick);
         tracing::debug!(
             tick,
             seq,

@@ -62,7 +62,7 @@ pub(super) struct Session {
     told: Vec<Status>,
     bearer: Option<Bearer>,
     // What the newest row names, and blocks since.
-    defined: HashMap<EntityId, Arc<EntityDef>>,
+    defined: HashMap<EntityId, Defined>,
     // The seq of the next row to send, and the last one sent.
     next_seq: u64,
     last: Option<Row>,
@@ -72,6 +72,14 @@ pub(super) struct Session {
     // While the past is not repeated because enough of it was: when it is again.
     gate: Option<Instant>,
     metrics: Metrics,
+}
+
+/// What an entity was last defined as.
+#[derive(Debug)]
+struct Defined {
+    def: Arc<EntityDef>,
+    // The newest row that it was for.
+    seq: u64,
 }
 
 impl Session {

@@ -2,16 +2,17 @@
 
 mod fake;
 
+mod history;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_proto::catalogue::table;
-use cairn_proto::codec::chunk;
 use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::model::{Builder, EntityDef, EntityId, EntityKind, Run, Snapshot};
+use cairn_proto::v1;
 use cairn_proto::v1::agent_frame::Kind;
 use cairn_proto::v1::aggregator_frame::Kind as Answer;
-use cairn_proto::v1::{self, GapReason};
 use cairn_runtime::clock::Clock;
 use cairn_runtime::readiness::Readiness;
 use prometheus_client::registry::Registry;
@@ -78,6 +79,7 @@ fn sample(ring: &Ring, count: u64, def: &Arc<EntityDef>) {
     for _ in 0..count {
         let seq = ring.subscribe().borrow().next_seq;
         ring.push(seq * 10_000, snapshot(seq * 10), vec![Arc::clone(def)]);
+        ring.seal();
     }
 }
 
@@ -220,89 +222,6 @@ async fn of_more_than_two_waiting_rows_the_oldest_are_passed_over() {
         (end.kind, setup.metrics.rows_skipped.get()),
         (EndKind::Refused, 3)
     );
-}
-
-#[tokio::test]
-async fn the_past_comes_newest_first_with_the_begun_block_and_gaps_are_told() {
-    let (mut setup, def) = (setup(), def());
-    // Blocks 0 and 1 are too old: the newest tick is 990 s, the window 500 s.
-    setup.ring = Ring::new(RUN, 500_000, 1 << 24);
-    sample(&setup.ring, 100, &def);
-    let ring = setup.ring.clone();
-    session(&setup, async |mut fake| {
-        let hello = fake.welcome().await;
-        assert_eq!((hello.oldest_block, hello.evicted_rows), (3, 48));
-        assert_eq!(next_row(&mut fake).await.seq, 99);
-        fake.answer(want(&RUN, 0, 8)).await;
-        let gap = |first_seq, last_seq, reason: GapReason| v1::Gap {
-            run: Some((&RUN).into()),
-            first_seq,
-            last_seq,
-            reason: reason.into(),
-        };
-        let Kind::Gap(ahead) = fake.next().await else {
-            panic!("a gap")
-        };
-        assert_eq!(ahead, gap(112, 143, GapReason::Open));
-        for (block, rows) in [(6, 4), (5, 16), (4, 16), (3, 16)] {
-            let Kind::Chunk(sent) = fake.next().await else {
-                panic!("block {block}")
-            };
-            assert_eq!((sent.block, sent.run), (block, Some((&RUN).into())));
-            let decoded = chunk::decode(&sent.payload).unwrap();
-            assert_eq!((decoded.len(), decoded[0].offset), (rows, 0));
-            let first = ring.row(&RUN, block * 16).unwrap();
-            assert_eq!(
-                (decoded[0].tick, &decoded[0].snapshot),
-                (first.tick, &*first.snapshot)
-            );
-        }
-        let Kind::Gap(evicted) = fake.next().await else {
-            panic!("a gap")
-        };
-        assert_eq!(evicted, gap(0, 47, GapReason::Evicted));
-        let other = Run { epoch_ms: 4, ..RUN };
-        fake.answer(want(&other, 1, 1)).await;
-        let Kind::Gap(unknown) = fake.next().await else {
-            panic!("a gap")
-        };
-        assert_eq!(
-            (unknown.reason(), unknown.run),
-            (GapReason::UnknownRun, Some((&other).into()))
-        );
-        fake.refuse(Status::invalid_argument("enough")).await;
-    })
-    .await;
-    assert_eq!(setup.metrics.chunks.get(), 4);
-}
-
-#[tokio::test(start_paused = true)]
-async fn more_than_two_windows_of_the_past_wait_for_ten_minutes() {
-    let (setup, def) = (setup(), def());
-    sample(&setup.ring, 16, &def);
-    session(&setup, async |mut fake| {
-        fake.welcome().await;
-        next_row(&mut fake).await;
-        let began = Instant::now();
-        for _ in 0..14 {
-            fake.answer(want(&RUN, 0, 0)).await;
-            assert!(matches!(fake.next().await, Kind::Chunk(_)));
-        }
-        fake.answer(want(&RUN, 0, 0)).await;
-        assert!(fake.is_silent().await);
-        // Rows go on meanwhile.
-        sample(&setup.ring, 1, &def);
-        assert_eq!(next_row(&mut fake).await.seq, 16);
-        tokio::time::sleep_until(began + Duration::from_secs(599)).await;
-        assert!(fake.is_silent().await);
-        assert!(matches!(fake.next().await, Kind::Chunk(chunk) if chunk.block == 0));
-        assert!(began.elapsed() >= Duration::from_secs(600));
-        assert!(fake.is_silent().await);
-        fake.refuse(Status::invalid_argument("enough")).await;
-    })
-    .await;
-    assert_eq!(setup.metrics.chunks.get(), 15);
-    assert_eq!(setup.metrics.wants_postponed.get(), 1);
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! The past on its way out: blocks that are wanted, and gaps where there are none.
 
-use cairn_proto::codec::chunk::RowOf;
+use cairn_proto::codec::chunk::{self, RowOf};
 use cairn_proto::limits::{BLOCK_ROWS, MAX_ROW_BYTES};
 use cairn_proto::v1::{self, GapReason, agent_frame};
-use cairn_proto::{codec, wire};
+use cairn_proto::wire;
 use tokio::time::Instant;
 
 use super::Session;
@@ -23,72 +23,89 @@ impl Session {
         let Some(next) = self.wants.next(setup.ring.stock().oldest_block, end) else {
             return Ok(());
         };
-        let block = match next {
-            Next::Block(block) => block,
+        match next {
+            Next::Block(block) => self.send_block(setup, budget, block).await,
             Next::Gap {
                 first_seq,
                 last_seq,
                 reason,
-            } => {
-                return self.send_gap(setup, first_seq, last_seq, reason).await;
-            }
-        };
-        let (first_seq, last_seq) = (block * BLOCK_ROWS, block * BLOCK_ROWS + BLOCK_ROWS - 1);
+            } => self.send_gap(setup, first_seq, last_seq, reason).await,
+        }
+    }
+
+    /// Sends a block, or says why not.
+    async fn send_block(
+        &mut self,
+        setup: &Setup,
+        budget: &mut Budget,
+        number: u64,
+    ) -> Result<(), End> {
+        let (first_seq, last_seq) = (number * BLOCK_ROWS, number * BLOCK_ROWS + BLOCK_ROWS - 1);
         let Some(codec) = self.chunk_codec else {
-            return self
-                .send_gap(setup, first_seq, last_seq, GapReason::NoCodec)
-                .await;
+            let reason = GapReason::NoCodec;
+            return self.send_gap(setup, first_seq, last_seq, reason).await;
         };
-        let mut rows = match setup.ring.block(&self.run, block) {
-            Block::Rows(rows) => rows,
-            Block::Ahead => Vec::new(),
-            Block::Evicted => {
-                return self
-                    .send_gap(setup, first_seq, last_seq, GapReason::Evicted)
-                    .await;
+        let mut found = setup.ring.block(&self.run, number);
+        if let Block::Rows(rows) = &mut found {
+            // Of a block that is not full yet, what was sampled before this session: the rest
+            // travels live. Without it a restarted aggregator would lack up to 15 rows until the
+            // block is full.
+            rows.retain(|row| row.seq < self.next_seq);
+        }
+        let why_not = match &found {
+            // Its last rows come first: they are still to be sent.
+            Block::Sealed(_) if last_seq >= self.next_seq => {
+                self.wants.put_back(number);
+                return Ok(());
             }
+            Block::Sealed(_) => None,
+            Block::Rows(rows) => rows.is_empty().then_some(GapReason::Open),
+            Block::Ahead => Some(GapReason::Open),
+            Block::Evicted => Some(GapReason::Evicted),
         };
-        // Of a block that is not full yet, what was sampled before this session: the rest travels
-        // live. Without it a restarted aggregator would lack up to 15 rows until the block is full.
-        rows.retain(|row| row.seq < self.next_seq);
-        if rows.is_empty() {
-            return self
-                .send_gap(setup, first_seq, last_seq, GapReason::Open)
-                .await;
+        if let Some(reason) = why_not {
+            return self.send_gap(setup, first_seq, last_seq, reason).await;
         }
         if let Err(again) = budget.take(Instant::now()) {
-            self.wants.put_back(block);
-            self.gate = Some(again);
-            self.metrics.wants_postponed.inc();
-            let for_s = (again - Instant::now()).as_secs();
-            tracing::warn!(
-                block,
-                for_s,
-                "aggregator asked for two windows in ten minutes: the rest waits"
-            );
+            self.wants.put_back(number);
+            self.postpone(number, again);
             return Ok(());
         }
-        for row in &rows {
-            self.define(setup, row).await?;
-        }
-        let rows: Vec<RowOf<'_>> = rows.iter().map(row_of).collect();
-        let payload = codec::chunk::encode(codec, &rows);
-        if payload.len() > MAX_ROW_BYTES {
-            // Nobody could decode it; its rows were sent live.
-            return self
-                .send_gap(setup, first_seq, last_seq, GapReason::NoCodec)
-                .await;
+        // Nobody could decode it; its rows were sent live.
+        let Some(payload) = payload(codec, &found).filter(|bytes| bytes.len() <= MAX_ROW_BYTES)
+        else {
+            let reason = GapReason::NoCodec;
+            return self.send_gap(setup, first_seq, last_seq, reason).await;
+        };
+        match &found {
+            Block::Sealed(sealed) => self.define(setup, &sealed.defs, last_seq).await?,
+            Block::Rows(rows) => {
+                for row in rows {
+                    self.define(setup, &row.defs, row.seq).await?;
+                }
+            }
+            Block::Ahead | Block::Evicted => {}
         }
         self.metrics.chunks.inc();
         self.metrics.encoded_bytes.inc_by(payload.len() as u64);
-        let run = Some((&self.run).into());
         let chunk = v1::Chunk {
-            run,
-            block,
+            run: Some((&self.run).into()),
+            block: number,
             codec,
             payload,
         };
         self.send(setup, agent_frame::Kind::Chunk(chunk)).await
+    }
+
+    fn postpone(&mut self, block: u64, again: Instant) {
+        self.gate = Some(again);
+        self.metrics.wants_postponed.inc();
+        let for_s = (again - Instant::now()).as_secs();
+        tracing::warn!(
+            block,
+            for_s,
+            "aggregator asked for two windows in ten minutes: the rest waits"
+        );
     }
 
     async fn send_gap(
@@ -150,10 +167,16 @@ impl Session {
     }
 }
 
-fn row_of(row: &Row) -> RowOf<'_> {
-    RowOf {
-        offset: row.seq % BLOCK_ROWS,
-        tick: row.tick,
-        snapshot: &row.snapshot,
+/// A block in the codec that the aggregator reads.
+fn payload(codec: u32, block: &Block) -> Option<Vec<u8>> {
+    match block {
+        Block::Sealed(sealed) => chunk::recode(codec, &sealed.chunk)
+            .inspect_err(|error| tracing::error!(%error, "block cannot be put in another codec"))
+            .ok(),
+        Block::Rows(rows) => {
+            let rows: Vec<RowOf<'_>> = rows.iter().map(Row::of_block).collect();
+            Some(chunk::encode(codec, &rows))
+        }
+        Block::Ahead | Block::Evicted => None,
     }
 }

@@ -10,13 +10,13 @@ use cairn_proto::model::EntityId;
 use cairn_proto::v1::{self, AgentFrame, agent_frame};
 use tokio::time::{Instant, timeout};
 
-use super::{Session, received};
-use crate::ring::Row;
+use super::{Defined, Session, received};
+use crate::ring::{Defs, RECENT_ROWS, Row};
 use crate::uplink::{End, EndKind, Setup};
 
-/// Rows that may wait before the encoder. At a third the oldest is passed over: it stays in the
-/// ring, and the jump in `seq` tells the aggregator what to ask for.
-const MAX_WAITING_ROWS: u64 = 2;
+/// Rows that may wait before the encoder. At a third the oldest is passed over: its block stays in
+/// the ring, and the jump in `seq` tells the aggregator what to ask for.
+const MAX_WAITING_ROWS: u64 = RECENT_ROWS;
 
 /// How long one frame may wait for room. A connection that takes nothing for this long is dead or
 /// as good as dead, and a new one costs less than the rows that pile up.
@@ -70,7 +70,7 @@ impl Session {
             self.next_seq += 1;
             match setup.ring.row(&self.run, seq) {
                 Some(row) => self.send_row(setup, row).await?,
-                // The ring is so small that it went before it was sent.
+                // Others came while the one before was sent, or the ring is very small.
                 None => _ = self.metrics.rows_skipped.inc(),
             }
         }
@@ -89,7 +89,7 @@ impl Session {
             self.metrics.rows_skipped.inc();
             return Ok(());
         }
-        self.define(setup, &row).await?;
+        self.define(setup, &row.defs, row.seq).await?;
         // What is not in the newest row is forgotten and named again when it comes back: neither side
         // has to hold every name that a long stream ever saw.
         if self.defined.len() > row.defs.len() {
@@ -114,19 +114,23 @@ impl Session {
         Ok(())
     }
 
-    /// Defines what a row names and this stream does not know yet, or knows otherwise.
-    pub(super) async fn define(&mut self, setup: &Setup, row: &Row) -> Result<(), End> {
-        for def in &*row.defs {
-            let known = self
-                .defined
-                .get(&def.id)
-                .is_some_and(|known| Arc::ptr_eq(known, def));
-            if known {
-                continue;
+    /// Defines what this stream does not know yet, or knows otherwise from an earlier row than
+    /// `seq`: what a block of the past called an entity does not take back what it is called now.
+    pub(super) async fn define(&mut self, setup: &Setup, defs: &Defs, seq: u64) -> Result<(), End> {
+        for def in &**defs {
+            if let Some(known) = self.defined.get_mut(&def.id) {
+                if seq < known.seq {
+                    continue;
+                }
+                known.seq = seq;
+                if Arc::ptr_eq(&known.def, def) {
+                    continue;
+                }
             }
             let frame = v1::Define::from(&**def);
             self.send(setup, agent_frame::Kind::Define(frame)).await?;
-            self.defined.insert(def.id, Arc::clone(def));
+            let def = Arc::clone(def);
+            self.defined.insert(def.id, Defined { def, seq });
         }
         Ok(())
     }

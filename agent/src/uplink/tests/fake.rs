@@ -96,19 +96,29 @@ impl Fake {
 
     /// Takes Hello and welcomes the agent.
     pub(super) async fn welcome(&mut self) -> Hello {
+        self.welcome_of(welcome(PLAIN)).await
+    }
+
+    /// Takes Hello and welcomes the agent in these words.
+    pub(super) async fn welcome_of(&mut self, welcome: Welcome) -> Hello {
         let Kind::Hello(hello) = self.next().await else {
             panic!("Hello comes first")
         };
-        self.answer(Some(Answer::Welcome(welcome(PLAIN)))).await;
+        self.answer(Some(Answer::Welcome(welcome))).await;
         hello
     }
 }
 
 pub(super) fn welcome(row_codec: u32) -> Welcome {
+    welcome_to(row_codec, &[PLAIN])
+}
+
+/// The Welcome of an aggregator that reads these codecs.
+pub(super) fn welcome_to(row_codec: u32, chunk_codecs: &[u32]) -> Welcome {
     Welcome {
         aggregator_instance: "a\u{1b}[2J".to_owned(),
         row_codec,
-        chunk_codecs: vec![PLAIN],
+        chunk_codecs: chunk_codecs.to_vec(),
         catalogue: 1,
         unix_ms: 1,
     }
