@@ -68,11 +68,14 @@ impl Entry {
     }
 }
 
+/// Boxed, because nearly all of these maps hold one entry or two and have room for four.
+type Siblings = HashMap<Box<str>, Box<Entry>>;
+
 /// All entities of a run.
 #[derive(Debug)]
 pub struct Registry {
     // In two steps, so that looking up allocates nothing.
-    entries: HashMap<(Option<EntityId>, EntityKind), HashMap<Box<str>, Entry>>,
+    entries: HashMap<(Option<EntityId>, EntityKind), Siblings>,
     count: usize,
     next_id: u32,
     limit: usize,
@@ -127,11 +130,11 @@ impl Registry {
             } else {
                 self.next_id = self.next_id.checked_add(1)?;
                 self.count += 1;
-                let entry = Entry {
+                let entry = Box::new(Entry {
                     def,
                     seen_tick: tick,
                     measured: [None; Group::ALL.len()],
-                };
+                });
                 return Some(siblings.entry(what.key().into()).or_insert(entry));
             }
         }
