@@ -10,6 +10,7 @@
 //! admin, readiness         /livez /readyz /metrics /debug/clock
 //! backoff, body, bound,    retry delays, capped bodies, the file of bound addresses,
 //! duration                 durations as people write them
+//! memory                   what the process uses, and what its control group allows
 //! ```
 //!
 //! It deliberately knows no wire format, no Kubernetes type and no metric of another crate. It reads
@@ -45,3 +46,5 @@ pub mod body;
 pub mod bound;
 
 pub mod duration;
+
+pub mod memory;

@@ -12,7 +12,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::files;
+use crate::{files, memory};
 
 /// `/proc/self/status` has about 1.5 KiB.
 const MAX_STATUS_BYTES: usize = 64 * 1024;
@@ -72,16 +72,8 @@ fn cpu_seconds() -> f64 {
 
 fn resident_bytes() -> Option<i64> {
     let status = files::read_small(Path::new("/proc/self/status"), MAX_STATUS_BYTES).ok()?;
-    parse_resident_bytes(&String::from_utf8_lossy(&status))
-}
-
-/// Parses the line `VmRSS:     1234 kB`.
-fn parse_resident_bytes(status: &str) -> Option<i64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: i64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
-    kib.checked_mul(1024)
+    let bytes = memory::status_bytes(&String::from_utf8_lossy(&status), "VmRSS:")?;
+    i64::try_from(bytes).ok()
 }
 
 fn open_fds() -> Option<i64> {
@@ -98,16 +90,6 @@ mod tests {
     use prometheus_client::encoding::text;
 
     use super::*;
-
-    #[test]
-    fn resident_memory_is_in_kib_and_absent_when_unknown() {
-        assert_eq!(
-            parse_resident_bytes("Name:\tx\nVmRSS:\t    2048 kB\n"),
-            Some(2_097_152)
-        );
-        assert_eq!(parse_resident_bytes("Name:\tx\n"), None);
-        assert_eq!(parse_resident_bytes("VmRSS:\t9223372036854775807 kB"), None);
-    }
 
     #[test]
     fn the_exposition_has_all_four() {
