@@ -11,6 +11,8 @@ pub mod args;
 
 pub mod config;
 
+pub mod pressure;
+
 pub mod ingest;
 
 pub mod store;
