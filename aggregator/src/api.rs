@@ -51,6 +51,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::pressure::{Level, Pressure};
 use crate::query::View;
 use crate::store::Door;
 
@@ -80,6 +81,8 @@ pub struct Api {
     pub turns: Arc<Semaphore>,
     /// Room for answers that are not sent yet.
     pub room: Room,
+    /// How short memory is.
+    pub pressure: Pressure,
     /// Requests that were sent away.
     pub metrics: Metrics,
 }
@@ -89,6 +92,7 @@ pub struct Api {
 pub struct Metrics {
     busy: Counter,
     no_room: Counter,
+    short_of_memory: Counter,
     streams_refused: Counter,
 }
 
@@ -104,6 +108,8 @@ impl Metrics {
         );
         let help = "Large answers that found no room among those that are still being sent";
         r.register("no_room", help, m.no_room.clone());
+        let help = "Large requests that were sent away because memory is short";
+        r.register("short_of_memory", help, m.short_of_memory.clone());
         let help = "Event streams that were one too many";
         r.register("refused_streams", help, m.streams_refused.clone());
         m
@@ -211,6 +217,10 @@ impl Large {
 /// Answers what may read much of the window, on a thread of its own: a list of a thousand pods
 /// must not keep the tasks of the agents waiting.
 async fn large(api: Api, asked: Asked, segments: path::Segments, work: Large) -> Response {
+    if api.pressure.level() == Level::Refuse {
+        api.metrics.short_of_memory.inc();
+        return answer::short_of_memory();
+    }
     let turns = Arc::clone(&api.turns);
     let Ok(Ok(turn)) = timeout(TURN_WITHIN, turns.acquire_owned()).await else {
         api.metrics.busy.inc();

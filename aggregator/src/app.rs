@@ -5,6 +5,7 @@
 //! then stops in order: readiness, listeners and streams, admin last.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +17,8 @@ use cairn_runtime::readiness::Readiness;
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::{Outcome, Supervisor};
 use cairn_runtime::tls::ServerTls;
-use cairn_runtime::{bound, duration, logging};
+use cairn_runtime::{bound, duration, logging, memory};
 use hyper_util::service::TowerToHyperService;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
@@ -26,15 +26,20 @@ use crate::api::{self, Api, Gate, LabelRules, Room, Streams, TURNS};
 use crate::config::{Config, Ingest as IngestConfig, LabelFlags};
 use crate::ingest::{Authenticator, Ingest, Metrics, Parts};
 use crate::metrics;
+use crate::pressure::Pressure;
 use crate::query::KEPT_LONGER_MS;
 use crate::store::{Door, PackedStore};
-use crate::upkeep::Upkeep;
+use crate::upkeep::{self, MemoryParts, Upkeep};
 
 /// How long requests in flight may take once the process is asked to go.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// The whole end, under the 5 s that a stop may take.
 const GRACE: Duration = Duration::from_secs(4);
+
+/// The part of the control group's memory limit that is used when none is given, hundredths: the rest
+/// is for what the process does not see of itself, such as buffers of its sockets.
+const PART_OF_CGROUP: u64 = 85;
 
 /// Addresses that were bound.
 #[derive(Clone, Copy, Debug)]
@@ -73,14 +78,18 @@ struct Shared {
     listens: Arc<ListenMetrics>,
     streams: Streams,
     requests: api::Metrics,
-    evicted: Counter,
+    pressure: Pressure,
+    memory: upkeep::Metrics,
+    memory_limit: u64,
 }
 
 impl Shared {
     /// Makes them and shows their figures in the registry.
     fn new(config: &Config, token: &Token, registry: &mut Registry) -> Self {
         let window_ms = millis(config.window);
-        let store = PackedStore::new(window_ms + KEPT_LONGER_MS, config.memory_limit);
+        let memory_limit = memory_limit(config.memory_limit);
+        let store = PackedStore::new(window_ms + KEPT_LONGER_MS, memory_limit)
+            .with_node_budget(config.node_budget);
         let shared = Shared {
             store: Arc::new(store),
             clock: Clock::new(config.clock),
@@ -88,7 +97,9 @@ impl Shared {
             listens: Arc::new(ListenMetrics::default()),
             streams: Streams::default(),
             requests: api::Metrics::new(registry),
-            evicted: Counter::default(),
+            pressure: Pressure::default(),
+            memory: upkeep::Metrics::new(registry, memory_limit),
+            memory_limit,
         };
         admin::register_process_metrics(registry, "cairn_aggregator");
         shared.listens.register(registry, "cairn_aggregator");
@@ -96,18 +107,42 @@ impl Shared {
             store,
             clock,
             streams,
-            evicted,
             ..
         } = &shared;
         metrics::register(registry, store, clock, streams, window_ms);
-        let help = "Rows dropped before their time for --memory-limit";
-        registry.register(
-            "cairn_aggregator_store_shortened_rows",
-            help,
-            evicted.clone(),
-        );
         shared
     }
+
+    fn memory_parts(&self, config: &Config, readiness: &Readiness) -> MemoryParts {
+        MemoryParts {
+            store: Arc::clone(&self.store),
+            clock: self.clock.clone(),
+            window_ms: millis(config.window),
+            limit: self.memory_limit,
+            status: config.process_status.clone(),
+            pressure: self.pressure.clone(),
+            metrics: self.memory.clone(),
+            readiness: readiness.clone(),
+        }
+    }
+}
+
+/// The memory limit in bytes, 0 for none, as it was given or as the control group has it.
+fn memory_limit(given: Option<u64>) -> u64 {
+    let (limit, from) = match (given, memory::cgroup_limit(Path::new("/"))) {
+        (Some(limit), _) => (limit, "--memory-limit"),
+        (None, Some(limit)) => (limit / 100 * PART_OF_CGROUP, "85 % of the control group's"),
+        (None, None) => (0, "neither --memory-limit nor the control group"),
+    };
+    if limit == 0 {
+        tracing::info!(
+            from,
+            "there is no memory limit: the window is bounded by --window alone"
+        );
+    } else {
+        tracing::info!(limit, from, "memory limit");
+    }
+    limit
 }
 
 /// Reads the files, binds the listeners and prepares every task.
@@ -130,6 +165,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
         store: Arc::clone(&shared.store),
         clock: clock.clone(),
         auth: Arc::clone(&auth),
+        pressure: shared.pressure.clone(),
         metrics: Metrics::new(&mut registry),
         instance: format!("{}-{}", std::process::id(), clock.unix_ms()),
         token: token.clone(),
@@ -143,11 +179,9 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     );
     start_http(&mut supervisor, listeners.http, &shared, &config);
     let upkeep = Upkeep {
-        store: Arc::clone(&shared.store),
         clock: clock.clone(),
         interval_ms: millis(config.interval),
-        budget: config.memory_limit,
-        evicted: shared.evicted.clone(),
+        memory: shared.memory_parts(&config, &readiness),
         readiness: readiness.clone(),
         token: token.clone(),
     };
@@ -223,7 +257,7 @@ fn announce(config: &Config, addresses: Addresses) -> Result<(), Failure> {
         version = env!("CARGO_PKG_VERSION"),
         grpc = %addresses.grpc, http = %addresses.http, admin = %addresses.admin,
         interval = %duration::display(config.interval), window = %duration::display(config.window),
-        memory_limit = config.memory_limit, ingest = ?config.ingest,
+        node_budget = config.node_budget, ingest = ?config.ingest,
         "listening"
     );
     if config.ingest == IngestConfig::None {
@@ -324,6 +358,7 @@ fn start_http(supervisor: &mut Supervisor, bound: Bound, shared: &Shared, config
         token: shared.token.clone(),
         turns: Arc::new(Semaphore::new(TURNS)),
         room: Room::default(),
+        pressure: shared.pressure.clone(),
         metrics: shared.requests.clone(),
     };
     let config = listen::Config {

@@ -109,11 +109,19 @@ pub struct Args {
     #[arg(long, env = "CAIRN_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
 
-    /// The most bytes that the window may be counted as; beyond it every node's oldest rows go
-    /// first. With the suffixes Ki, Mi, Gi; 0 means no limit
-    #[arg(long, env = "CAIRN_MEMORY_LIMIT", value_name = "BYTES", default_value = "1Gi",
+    /// The most memory that the process shall use. At 75 % of it no more history is asked for, at 85 %
+    /// every window is shortened, at 95 % new agents and large requests are sent away for a while.
+    /// Bytes, with the suffixes Ki, Mi, Gi; 0 means no limit. Default: 85 % of the control group's
+    /// limit, and none without one
+    #[arg(long, env = "CAIRN_MEMORY_LIMIT", value_name = "BYTES", value_parser = parse_bytes)]
+    pub memory_limit: Option<u64>,
+
+    /// What one node may hold in any case. Beyond this and four times what the median node holds its
+    /// own window is shortened, and then what is new on it is refused; 0 leaves only the median and an
+    /// even part of half the memory limit. Bytes, with the suffixes Ki, Mi, Gi
+    #[arg(long, env = "CAIRN_NODE_BUDGET", value_name = "BYTES", default_value = "2Mi",
           value_parser = parse_bytes)]
-    pub memory_limit: u64,
+    pub node_budget: u64,
 
     /// Which events are logged: a level, or target=level pairs separated by commas
     #[arg(long, env = "CAIRN_LOG", value_name = "FILTER", default_value = "info")]
@@ -128,6 +136,16 @@ pub struct Args {
         hide = true
     )]
     pub clock: Mode,
+
+    /// File that says how much memory the process has, for tests
+    #[arg(
+        long,
+        env = "CAIRN_PROCESS_STATUS",
+        value_name = "FILE",
+        default_value = "/proc/self/status",
+        hide = true
+    )]
+    pub process_status: PathBuf,
 
     /// File into which the bound addresses are written, for tests and scripts
     #[arg(long, env = "CAIRN_BOUND_FILE", value_name = "FILE", hide = true)]

@@ -56,8 +56,12 @@ pub struct Config {
     pub ingest: Ingest,
     /// Serving certificate and key.
     pub tls: (PathBuf, PathBuf),
-    /// Bytes of the window; 0 means no limit.
-    pub memory_limit: u64,
+    /// Bytes of the process; 0 means no limit, `None` what the control group says.
+    pub memory_limit: Option<u64>,
+    /// Bytes that a node may hold in any case.
+    pub node_budget: u64,
+    /// Says how much memory the process has.
+    pub process_status: PathBuf,
     /// System or driven.
     pub clock: Mode,
     /// Where to write the bound addresses.
@@ -117,6 +121,8 @@ impl TryFrom<Args> for Config {
                 ingest,
                 tls,
                 memory_limit: args.memory_limit,
+                node_budget: args.node_budget,
+                process_status: args.process_status,
                 clock: args.clock,
                 bound_file: args.bound_file,
             }),

@@ -2,8 +2,9 @@
 //!
 //! One task a stream: it authenticates, reads `Hello`, opens the node's session in the store
 //! (which fences the one before), answers `Welcome`, and then applies frame after frame. Bounds:
-//! streams, by [`MAX_STREAMS`]; what a peer sends, by `proto::limits`; answers waiting for a
-//! stream, by `ANSWERS`.
+//! streams, by [`MAX_STREAMS`]; what a peer sends, by `proto::limits`, and how fast it is read, by
+//! `pace`; history that is under way, by `quota`; answers waiting for a stream, by `ANSWERS`; large
+//! payloads that are decoded at once, by the number of processors.
 //!
 //! Invariant: a frame that is refused leaves the window as it was, and ends only its own stream.
 
@@ -11,9 +12,13 @@ mod auth;
 mod fence;
 mod history;
 mod metrics;
+mod pace;
+mod quota;
 mod session;
 
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use cairn_proto::limits;
@@ -23,15 +28,18 @@ use cairn_runtime::clock::Clock;
 use cairn_runtime::listen::Peer;
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::Group;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 pub use auth::{Authenticator, Error as AuthError};
 pub use metrics::Metrics;
 
+use crate::pressure::Pressure;
 use crate::store::Door;
 use fence::Fence;
+use pace::Elapsed;
+use quota::Quota;
 
 /// Streams at once: 5,000 nodes that all reconnect before their old streams are noticed.
 pub const MAX_STREAMS: usize = 10_240;
@@ -54,6 +62,10 @@ struct Inner {
     clock: Clock,
     auth: Arc<Authenticator>,
     fence: Fence,
+    quota: Quota,
+    pressure: Pressure,
+    // Turns of those who have much to decode.
+    large: Arc<Semaphore>,
     metrics: Metrics,
     instance: String,
     streams: Group,
@@ -69,6 +81,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Who may report which node.
     pub auth: Arc<Authenticator>,
+    /// How short memory is.
+    pub pressure: Pressure,
     /// Counters.
     pub metrics: Metrics,
     /// Names this life of the process to the agents.
@@ -85,18 +99,25 @@ impl Ingest {
             store,
             clock,
             auth,
+            pressure,
             metrics,
             instance,
             token,
         } = parts;
         let streams = Group::new("ingest stream", MAX_STREAMS);
-        let fence = Fence::default();
+        let fence = Fence::new(Elapsed::new(&clock));
+        // Half of the processors, so that what is small goes on beside what is large.
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        let large = Arc::new(Semaphore::new(processors.div_ceil(2)));
         Self {
             inner: Arc::new(Inner {
                 store,
                 clock,
                 auth,
                 fence,
+                quota: Quota::new(pressure.clone()),
+                pressure,
+                large,
                 metrics,
                 instance,
                 streams,

@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::api::Streams;
-use crate::store::Door;
+use crate::store::{Door, Limited};
 
 /// Reads the store at scrape time.
 #[derive(Debug)]
@@ -51,6 +51,7 @@ impl Collector for StoreFigures {
             .max();
         let skew_ms = nodes.iter().map(|n| n.offset_ms.unsigned_abs()).max();
         let gaps: u64 = nodes.iter().map(|n| n.gap_rows).sum();
+        let limited = nodes.iter().filter(|n| n.limited != Limited::No);
         let mut out = Figures {
             encoder: &mut encoder,
         };
@@ -73,6 +74,10 @@ impl Collector for StoreFigures {
             "Nodes with a failing source",
             failing.count() as u64,
         )?;
+        let help = "Nodes whose windows are shorter because they hold more than their share";
+        out.gauge("nodes_limited", help, limited.count() as u64)?;
+        let help = "What one node may hold";
+        out.gauge("store_node_share_bytes", help, self.store.share())?;
         let help = "Age of the newest row of the live node that has been silent for longest";
         out.seconds("nodes_silent", help, silent_ms.unwrap_or(0))?;
         let help = "Largest difference of a node's clock to this one";

@@ -14,10 +14,12 @@ mod frame;
 mod index;
 mod packed;
 mod plain;
+mod share;
 
 use std::fmt::Debug;
 
 pub use entity::{Entity, EntityPath, Selector};
+pub use share::NODE_BUDGET;
 
 /// Keeps rows as chunks of the dense codec.
 pub type PackedStore = frame::Store<packed::Node>;
@@ -85,6 +87,18 @@ pub enum Applied {
     TooNew,
 }
 
+/// What became of an entity that was named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defined {
+    /// The window knew it, in this run or in another.
+    Known,
+    /// It is new to the window.
+    New,
+    /// It is new, and its node holds more than its share with nothing but its newest row: its cells
+    /// are skipped.
+    Refused,
+}
+
 /// Why a frame was refused. All but [`Error::Fenced`] are the sender's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -130,12 +144,45 @@ pub enum Error {
         /// The id.
         entity: u32,
     },
+    /// The row refers to one that was not read, because its tick was outside of the window.
+    #[error(
+        "row {seq} refers to row {base}, whose tick was outside of the window and which was not read: \
+         begin again with a row that refers to none"
+    )]
+    PassedOver {
+        /// The row.
+        seq: u64,
+        /// What it refers to.
+        base: u64,
+    },
+    /// The row alone is more than its node may hold.
+    #[error("row {seq} has {bytes} bytes decoded, and the share of its node is {share}")]
+    TooLarge {
+        /// The row.
+        seq: u64,
+        /// What it would be counted as.
+        bytes: u64,
+        /// What it may be.
+        share: u64,
+    },
     /// Ticks of a run must rise with its seqs and lie on its grid.
     #[error("row {seq}: its tick does not lie on the grid or does not rise with the seq")]
     Tick {
         /// The row.
         seq: u64,
     },
+}
+
+/// What a node's share of the memory does to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Limited {
+    /// Nothing: it is within its share.
+    #[default]
+    No,
+    /// Rows of its present window went early.
+    Shortened,
+    /// It has only its newest row left and is still over: what is new on it is refused.
+    Full,
 }
 
 /// What is known of a node beside its values.
@@ -160,6 +207,10 @@ pub struct NodeState {
     pub sources: Vec<SourceState>,
     /// Rows known not to come: fallen out of the agent's ring before they could be sent.
     pub gap_rows: u64,
+    /// What its share of the memory does to it.
+    pub limited: Limited,
+    /// Entities refused because it was over its share.
+    pub refused_entities: u64,
 }
 
 /// State of one source of a node, as the agent said it last.
@@ -209,10 +260,12 @@ pub struct Current {
 pub struct Evicted {
     /// Rows older than the window.
     pub expired_rows: u64,
-    /// Rows dropped for memory.
-    pub shortened_rows: u64,
-    /// True when rows had to go for memory, or are still too many though only the newest are left.
-    pub over_budget: bool,
+    /// Rows of nodes over their share, dropped since the eviction before.
+    pub share_rows: u64,
+    /// Rows dropped since the eviction before by writes that found the whole store over its limit.
+    pub limit_rows: u64,
+    /// Entities refused since the eviction before because their nodes were over their shares.
+    pub refused_entities: u64,
     /// Nodes of which nothing is left.
     pub nodes: u64,
 }
@@ -261,14 +314,14 @@ pub trait Door: Send + Sync + Debug {
     /// # Errors
     ///
     /// [`Error::Fenced`], [`Error::TooManyEntities`], [`Error::Redefined`].
-    fn define(&self, session: &Session, def: EntityDef) -> Result<(), Error>;
+    fn define(&self, session: &Session, def: EntityDef) -> Result<Defined, Error>;
 
     /// Says that an id is known but refused: its cells are skipped, counted and nothing else.
     ///
     /// # Errors
     ///
     /// [`Error::Fenced`], [`Error::TooManyEntities`].
-    fn refuse(&self, session: &Session, entity: EntityId) -> Result<(), Error>;
+    fn refuse(&self, session: &Session, entity: EntityId) -> Result<Defined, Error>;
 
     /// Takes a row in. After an error the window is as before.
     ///
@@ -276,6 +329,9 @@ pub trait Door: Send + Sync + Debug {
     ///
     /// See [`Error`].
     fn append(&self, session: &Session, row: WireRow<'_>) -> Result<Applied, Error>;
+
+    /// Bytes of the session's last row, decoded: what the next one costs to read at least.
+    fn row_bytes(&self, session: &Session) -> u64;
 
     /// Takes over a sealed block of a run, replacing what is held of it in one step. Returns how
     /// many rows are new.
@@ -328,8 +384,19 @@ pub trait Door: Send + Sync + Debug {
     /// The lowest tick that changed since that number; `None` when that is too long ago to know.
     fn changed_since(&self, version: u64) -> Option<Option<u64>>;
 
-    /// Drops what is outside of the window, then the oldest of what is over the budget.
+    /// Drops what is outside of the window, measures the nodes' share anew, and shortens the windows
+    /// of those over it.
     fn evict(&self, now_ms: u64) -> Evicted;
+
+    /// Shortens every window evenly, oldest first, until no more than so many bytes are held or only
+    /// the newest rows are left. Returns how many rows went.
+    fn shorten(&self, to_bytes: u64) -> u64;
+
+    /// Bytes that everything is counted as, kept up to date by every write.
+    fn bytes(&self) -> u64;
+
+    /// Bytes that one node may hold.
+    fn share(&self) -> u64;
 
     /// How much is held.
     fn size(&self) -> Size;

@@ -1,7 +1,9 @@
-//! What goes on without anybody asking: expiry of old rows, files read again when they change.
+//! What goes on without anybody asking: expiry of old rows, memory, files read again when they change.
 //!
 //! One task each, owned by the supervisor. What is degraded stands in `/readyz?verbose` until it
 //! is mended, and in the log when it changes.
+
+mod memory;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,24 +15,24 @@ use cairn_runtime::tasks::{Supervisor, TaskError};
 use cairn_runtime::tls::{self, ServerTls};
 use cairn_runtime::{logging, tasks};
 
-use prometheus_client::metrics::counter::Counter;
-
 use crate::ingest::Authenticator;
-use crate::store::Door;
+use memory::Memory;
+
+pub(crate) use memory::{Metrics, Parts as MemoryParts};
 
 /// How often files are looked at for changes: well under the minutes that a rotation leaves.
 const RELOAD: Duration = Duration::from_secs(10);
 
+/// How often memory is looked at between ticks: what all agents can send in a second is a small part
+/// of the limit.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// What the tasks need.
 #[derive(Clone, Debug)]
 pub(crate) struct Upkeep {
-    pub(crate) store: Arc<dyn Door>,
     pub(crate) clock: Clock,
     pub(crate) interval_ms: u64,
-    /// Bytes of the window; 0 means no limit.
-    pub(crate) budget: u64,
-    /// Rows dropped for memory.
-    pub(crate) evicted: Counter,
+    pub(crate) memory: MemoryParts,
     pub(crate) readiness: Readiness,
     pub(crate) token: Token,
 }
@@ -51,38 +53,21 @@ impl Upkeep {
         supervisor.spawn("expiry", self.expire(waiter));
     }
 
-    /// Drops what the window no longer covers, at each tick of the grid.
+    /// Drops what the window no longer covers, at each tick of the grid, and looks at the memory.
     async fn expire(self, mut waiter: Waiter) -> Result<(), TaskError> {
-        let mut short = false;
+        let mut memory = Memory::new(self.memory.clone());
+        let mut between = ticker(LOOK);
         loop {
             let next = (self.clock.unix_ms() / self.interval_ms + 1) * self.interval_ms;
+            // All branches are cancel safe.
             tokio::select! {
                 biased;
                 () = self.token.cancelled() => return Ok(()),
-                () = waiter.until(next) => {}
+                () = waiter.until(next) => memory.evict(),
+                _ = between.tick() => {}
             }
-            let evicted = self.store.evict(self.clock.unix_ms());
-            self.evicted.inc_by(evicted.shortened_rows);
-            if short != evicted.over_budget {
-                short = evicted.over_budget;
-                self.say_memory(short);
-            }
+            memory.look();
         }
-    }
-
-    fn say_memory(&self, short: bool) {
-        if !short {
-            self.readiness.clear("memory");
-            tracing::info!("the window is below --memory-limit again");
-            return;
-        }
-        let limit = self.budget;
-        let text = format!(
-            "the window is over --memory-limit ({limit} bytes): every node's oldest rows go early; \
-             raise the limit or shorten --window"
-        );
-        tracing::warn!("{text}");
-        self.readiness.note("memory", Note::Degraded(text));
     }
 
     /// Reads the file of tokens again when it changes.

@@ -67,6 +67,17 @@ pub(super) fn busy() -> Response {
     response
 }
 
+/// What is left of the memory is for rows.
+pub(super) fn short_of_memory() -> Response {
+    let body = "the aggregator is short of memory: try again in a while; /readyz?verbose on its admin \
+                listener says more";
+    let mut response = text(StatusCode::TOO_MANY_REQUESTS, body);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+    response
+}
+
 /// A defect of ours; the log says which.
 pub(super) fn failed() -> Response {
     text(

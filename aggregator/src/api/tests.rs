@@ -96,6 +96,7 @@ pub(super) fn with_store(store: Arc<dyn Door>) -> Api {
         token: Token::new(),
         turns: Arc::new(Semaphore::new(TURNS)),
         room: Room::default(),
+        pressure: Pressure::default(),
         metrics: Metrics::default(),
     }
 }

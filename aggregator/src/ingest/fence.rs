@@ -4,11 +4,13 @@
 //! replacement in a minute the newcomer is refused for a while, so that one of them gets through.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cairn_runtime::shutdown::Token;
 use tokio::time::Instant;
+
+use super::pace::{Elapsed, Pace};
 
 /// Within which replacements are counted.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -32,9 +34,21 @@ pub(super) struct Refused {
 /// Nodes remembered before any is looked at to be forgotten.
 const MIN_NODES: usize = 64;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Fence {
     nodes: Mutex<Nodes>,
+    elapsed: Elapsed,
+}
+
+/// What a stream that got through has.
+#[derive(Debug)]
+pub(super) struct Entered<T> {
+    /// Cancelled when a newer stream comes.
+    pub(super) stream: Token,
+    /// How fast it may be read.
+    pub(super) pace: Arc<Pace>,
+    /// What it was opened as.
+    pub(super) opened: T,
 }
 
 #[derive(Debug, Default)]
@@ -44,20 +58,22 @@ struct Nodes {
     left: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Living {
     stream: Token,
+    pace: Arc<Pace>,
     replaced: Vec<Instant>,
     refused_until: Option<Instant>,
 }
 
 impl Nodes {
     /// Forgets nodes that went, whenever there are twice as many as were left the last time.
-    fn tidy(&mut self, now: Instant) {
+    fn tidy(&mut self, now: Instant, elapsed: Duration) {
         if self.by_name.len() < MAX_NODES.min(MIN_NODES.max(2 * self.left)) {
             return;
         }
-        self.by_name.retain(|_, living| living.matters(now));
+        self.by_name
+            .retain(|_, living| living.matters(now, elapsed));
         if self.by_name.len() >= MAX_NODES {
             self.by_name
                 .retain(|_, living| !living.stream.is_cancelled());
@@ -68,15 +84,28 @@ impl Nodes {
 
 impl Living {
     /// True while it may decide about the next stream.
-    fn matters(&self, now: Instant) -> bool {
+    fn matters(&self, now: Instant, elapsed: Duration) -> bool {
         let recent = |at: &Instant| now.saturating_duration_since(*at) < WITHIN;
         !self.stream.is_cancelled()
             || self.refused_until.is_some_and(|until| until > now)
             || self.replaced.iter().any(recent)
+            || !self.pace.is_full(elapsed)
     }
 }
 
 impl Fence {
+    pub(super) fn new(elapsed: Elapsed) -> Self {
+        Self {
+            nodes: Mutex::default(),
+            elapsed,
+        }
+    }
+
+    /// Time since the start of the process.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.elapsed.now()
+    }
+
     /// Makes room for a new stream of the node and opens it, in one step: of two streams that
     /// come at once the later is the later everywhere. The token is cancelled when a newer comes.
     pub(super) fn enter<T>(
@@ -85,15 +114,18 @@ impl Fence {
         now: Instant,
         shutdown: &Token,
         open: impl FnOnce() -> T,
-    ) -> Result<(Token, T), Refused> {
+    ) -> Result<Entered<T>, Refused> {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.tidy(now);
+        let elapsed = self.elapsed.now();
+        nodes.tidy(now, elapsed);
         let living = nodes.by_name.entry(node.to_owned()).or_insert_with(|| {
             let stream = Token::new();
             stream.cancel();
             Living {
                 stream,
-                ..Living::default()
+                pace: Arc::new(Pace::new(elapsed)),
+                replaced: Vec::new(),
+                refused_until: None,
             }
         });
         if let Some(until) = living.refused_until.filter(|until| *until > now) {
@@ -112,7 +144,11 @@ impl Fence {
             living.stream.cancel();
         }
         living.stream = shutdown.child_token();
-        Ok((living.stream.clone(), open()))
+        Ok(Entered {
+            stream: living.stream.clone(),
+            pace: Arc::clone(&living.pace),
+            opened: open(),
+        })
     }
 
     /// Says that a stream has ended by itself: its successor replaces nobody.
@@ -123,17 +159,24 @@ impl Fence {
 
 #[cfg(test)]
 mod tests {
+    use cairn_runtime::clock::Clock;
+
+    use super::super::pace::Kind;
     use super::*;
+
+    fn fence() -> Fence {
+        Fence::new(Elapsed::new(&Clock::system()))
+    }
 
     fn enter(fence: &Fence, node: &str, shutdown: &Token) -> Result<Token, Refused> {
         fence
             .enter(node, Instant::now(), shutdown, || ())
-            .map(|(token, ())| token)
+            .map(|entered| entered.stream)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_newer_stream_ends_the_older() {
-        let (fence, shutdown) = (Fence::default(), Token::new());
+        let (fence, shutdown) = (fence(), Token::new());
         let first = enter(&fence, "n", &shutdown).unwrap();
         let second = enter(&fence, "n", &shutdown).unwrap();
         assert!(first.is_cancelled() && !second.is_cancelled());
@@ -143,7 +186,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_newcomer_after_three_replacements_is_refused_for_a_minute() {
-        let (fence, shutdown) = (Fence::default(), Token::new());
+        let (fence, shutdown) = (fence(), Token::new());
         let mut stream = enter(&fence, "n", &shutdown).unwrap();
         for _ in 0..REPLACEMENTS {
             stream = enter(&fence, "n", &shutdown).unwrap();
@@ -158,7 +201,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nodes_that_went_are_forgotten_once_they_cannot_matter() {
-        let (fence, shutdown) = (Fence::default(), Token::new());
+        let (fence, shutdown) = (fence(), Token::new());
         let stays = enter(&fence, "stays", &shutdown).unwrap();
         for _ in 0..=REPLACEMENTS {
             drop(enter(&fence, "refused", &shutdown));
@@ -173,10 +216,32 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_agent_that_comes_back_after_its_stream_ended_replaces_nobody() {
-        let (fence, shutdown) = (Fence::default(), Token::new());
+        let (fence, shutdown) = (fence(), Token::new());
         for _ in 0..10 {
             let stream = enter(&fence, "n", &shutdown).unwrap();
             Fence::leave(&stream);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_comes_back_finds_its_pace_as_it_left_it() {
+        let (fence, shutdown) = (fence(), Token::new());
+        let come = || {
+            let entered = fence.enter("n", Instant::now(), &shutdown, || ()).unwrap();
+            Fence::leave(&entered.stream);
+            entered.pace
+        };
+        let pace = come();
+        while pace.take(Kind::Entities, fence.elapsed()).is_zero() {}
+        // Others come and go, and whoever says nothing any more is forgotten.
+        for n in 0..1_000 {
+            Fence::leave(&enter(&fence, &format!("guest-{n}"), &shutdown).unwrap());
+        }
+        assert!(Arc::ptr_eq(&pace, &come()));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        for n in 0..1_000 {
+            Fence::leave(&enter(&fence, &format!("guest-{n}"), &shutdown).unwrap());
+        }
+        assert!(!Arc::ptr_eq(&pace, &come()));
     }
 }

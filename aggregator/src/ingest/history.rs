@@ -1,8 +1,9 @@
 //! What is wanted of an agent's history, a little at a time.
 //!
-//! At `Hello` the store says which blocks it lacks. They are asked for in ranges, newest first,
-//! and the next range only when the one before is answered: live rows are never behind a queue
-//! of chunks.
+//! At `Hello` the store says which blocks it lacks. They are asked for in ranges, newest first, and
+//! the next range only when the one before is answered: live rows are never behind a queue of chunks.
+//! A range has as many blocks as fit into what `quota` has reserved for it, judged by what the blocks
+//! of the session weighed so far.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
@@ -12,11 +13,18 @@ use cairn_proto::model::Run;
 use cairn_proto::v1;
 use tokio::time::Instant;
 
-/// Blocks asked for at once: few, so that the newest are there soon.
-const BLOCKS_AT_ONCE: usize = 2;
+use super::quota::{Claim, SESSION_BYTES};
 
 /// Blocks wanted at most: a day of 10 s rows has 540 of them.
 const MAX_WANTED: usize = 1_024;
+
+/// What a block is taken to weigh before the first has come, bytes: that of a node of 100 pods. It is
+/// asked for alone, so an agent that answers nothing holds no more than this.
+const FIRST_GUESS: u64 = 32 << 10;
+
+/// How long the bytes of a request are reserved. An answer that comes later is still welcome; but
+/// agents that never answer must not keep others from asking.
+const HELD_FOR: Duration = Duration::from_secs(10);
 
 /// How long an answer may take. An agent that was asked for too much keeps silent for a while.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -26,11 +34,15 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 pub(super) struct History {
     run: Run,
     wanted: VecDeque<u64>,
-    // Blocks asked for last and not answered yet; at most BLOCKS_AT_ONCE.
+    // Blocks asked for last and not answered yet.
     open: Vec<u64>,
     // Every block asked for and not answered yet: an answer may come late, and is welcome then.
     asked: BTreeSet<u64>,
     asked_at: Option<Instant>,
+    // What is reserved for the open blocks.
+    claim: Option<Claim>,
+    // Of a block, as the last ones were; nothing before the first.
+    weight: Option<u64>,
 }
 
 impl History {
@@ -42,6 +54,8 @@ impl History {
             open: Vec::new(),
             asked: BTreeSet::new(),
             asked_at: None,
+            claim: None,
+            weight: None,
         }
     }
 
@@ -55,30 +69,39 @@ impl History {
         }
     }
 
-    /// The next request, when the last one is answered in full or will not be.
-    pub(super) fn next(&mut self, now: Instant) -> Option<v1::Want> {
+    /// Bytes to reserve for the next request; `None` while the last one is not answered, or when
+    /// nothing is wanted. Gives back what is reserved for an answer that is overdue.
+    pub(super) fn need(&mut self, now: Instant) -> Option<u64> {
+        let waited = self.asked_at.map(|at| now.saturating_duration_since(at));
+        if waited.is_none_or(|waited| waited >= HELD_FOR) {
+            self.claim = None;
+        }
         if !self.open.is_empty() {
-            if self.asked_at.is_some_and(|at| now < at + ANSWER_WITHIN) {
+            if waited.is_some_and(|waited| waited < ANSWER_WITHIN) {
                 return None;
             }
             // Asked again later, after what else is wanted.
             self.wanted.extend(self.open.drain(..));
         }
-        let last_block = self.wanted.pop_front()?;
-        let mut first_block = last_block;
-        self.open.push(last_block);
-        while self.open.len() < BLOCKS_AT_ONCE {
-            match self.wanted.front() {
-                Some(block) if block + 1 == first_block => {
-                    first_block = *block;
-                    self.open.push(*block);
-                    self.wanted.pop_front();
-                }
-                _ => break,
-            }
-        }
+        let blocks = self.next_blocks(usize::MAX);
+        let Some(weight) = self.weight else {
+            return (blocks > 0).then_some(FIRST_GUESS);
+        };
+        let bytes = weight.saturating_mul(blocks as u64);
+        (blocks > 0).then_some(bytes.min(SESSION_BYTES.into()).max(weight))
+    }
+
+    /// The next request, within what is reserved for it, but always for one block.
+    pub(super) fn ask(&mut self, claim: Claim, now: Instant) -> Option<v1::Want> {
+        let fit = self
+            .weight
+            .map_or(1, |weight| claim.bytes() / weight.max(1));
+        let blocks = self.next_blocks(usize::try_from(fit).unwrap_or(1).max(1));
+        self.open.extend(self.wanted.drain(..blocks));
+        let (last_block, first_block) = (*self.open.first()?, *self.open.last()?);
         self.asked.extend(&self.open);
         self.asked_at = Some(now);
+        self.claim = Some(claim);
         Some(v1::Want {
             run: Some(v1::Run::from(&self.run)),
             first_block,
@@ -86,11 +109,27 @@ impl History {
         })
     }
 
-    /// When the next request may go out although the last one is not answered.
-    pub(super) fn retry_at(&self) -> Option<Instant> {
-        self.asked_at
-            .filter(|_| !self.open.is_empty())
-            .map(|at| at + ANSWER_WITHIN)
+    /// How many of the newest wanted blocks follow each other, at most so many.
+    fn next_blocks(&self, most: usize) -> usize {
+        let pairs = self.wanted.iter().zip(self.wanted.iter().skip(1));
+        let following = pairs.take_while(|(block, older)| **older + 1 == **block);
+        let blocks = following.take(most.saturating_sub(1)).count() + 1;
+        blocks.min(self.wanted.len())
+    }
+
+    /// When to look again although nothing has come: an answer is overdue.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let asked_at = self.asked_at.filter(|_| !self.open.is_empty())?;
+        Some(match self.claim {
+            Some(_) => asked_at + HELD_FOR,
+            None => asked_at + ANSWER_WITHIN,
+        })
+    }
+
+    /// Takes note of what a block weighed. Blocks that get lighter are followed slowly.
+    pub(super) fn weighed(&mut self, bytes: usize) {
+        let before = self.weight.unwrap_or(0);
+        self.weight = Some((bytes as u64).max(before / 4 * 3).max(1));
     }
 
     /// Takes an answer about these blocks; how many of them were asked for and not answered.
@@ -104,13 +143,20 @@ impl History {
             self.open.retain(|open| open != block);
             self.wanted.retain(|wanted| wanted != block);
         }
+        if self.open.is_empty() {
+            self.claim = None;
+        }
         answered.len() as u64
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::super::quota::Quota;
     use super::*;
+    use crate::pressure::Pressure;
 
     fn run() -> Run {
         Run {
@@ -120,48 +166,98 @@ mod tests {
         }
     }
 
-    fn range(want: Option<v1::Want>) -> Option<(u64, u64)> {
-        want.map(|w| (w.first_block, w.last_block))
+    /// What is asked for with so many bytes reserved, if anything is.
+    fn ask(history: &mut History, bytes: u64) -> Option<(u64, u64)> {
+        let now = Instant::now();
+        history.need(now)?;
+        let quota = Quota::new(Pressure::default());
+        let claim = quota.claim(bytes).now_or_never().unwrap().unwrap();
+        let want = history.ask(claim, now).unwrap();
+        Some((want.first_block, want.last_block))
+    }
+
+    fn answered(history: &mut History, block: u64, bytes: usize) {
+        assert_eq!(history.answered(run(), block..=block), 1);
+        history.weighed(bytes);
     }
 
     #[test]
     fn blocks_are_asked_for_newest_first_and_one_request_at_a_time() {
         let mut history = History::new(run(), vec![9, 8, 5, 4, 3]);
-        let now = Instant::now();
-        assert_eq!(range(history.next(now)), Some((8, 9)));
-        assert_eq!(range(history.next(now)), None);
-        assert_eq!(history.answered(run(), 9..=9), 1);
+        assert_eq!(ask(&mut history, 100), Some((9, 9)), "nothing is known yet");
+        assert_eq!(ask(&mut history, 100), None);
+        answered(&mut history, 9, 40);
         assert_eq!(history.answered(run(), 9..=9), 0, "twice");
-        assert_eq!(range(history.next(now)), None);
+        assert_eq!(ask(&mut history, 100), Some((8, 8)));
         assert_eq!(history.answered(run(), 0..=u64::MAX), 1);
-        assert_eq!(range(history.next(now)), Some((4, 5)));
-        assert_eq!(history.answered(run(), 4..=5), 2);
-        assert_eq!(range(history.next(now)), Some((3, 3)));
+        assert_eq!(ask(&mut history, 100), Some((4, 5)));
+        assert_eq!(history.answered(run(), 4..=4), 1);
+        assert_eq!(ask(&mut history, 100), None);
+        answered(&mut history, 5, 10_000);
+        assert_eq!(ask(&mut history, 100), Some((3, 3)), "one in any case");
         assert_eq!(history.answered(run(), 3..=3), 1);
-        assert_eq!(range(history.next(now)), None);
-        assert_eq!(history.retry_at(), None);
+        assert_eq!(ask(&mut history, 100), None);
+        assert_eq!(history.due(), None);
+    }
+
+    #[test]
+    fn a_session_needs_what_its_blocks_weigh_and_no_more_than_its_part() {
+        let now = Instant::now();
+        let mut history = History::new(run(), (0..100).rev().collect());
+        assert_eq!(history.need(now), Some(FIRST_GUESS));
+        ask(&mut history, FIRST_GUESS);
+        answered(&mut history, 99, 1_000);
+        assert_eq!(history.need(now), Some(99_000));
+        history.weighed(10_000);
+        assert_eq!(history.need(now), Some(SESSION_BYTES.into()));
+        assert_eq!(ask(&mut history, SESSION_BYTES.into()), Some((73, 98)));
+        history.answered(run(), 0..=u64::MAX);
+        history.weighed(1_000_000);
+        assert_eq!(history.need(now), Some(1_000_000));
+        for _ in 0..100 {
+            history.weighed(0);
+        }
+        assert_eq!(history.need(now), Some(73));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_reserved_comes_back_with_the_answer_or_when_it_is_overdue() {
+        let mut history = History::new(run(), vec![9, 5]);
+        ask(&mut history, 10);
+        assert!(history.claim.is_some());
+        assert_eq!(history.due(), Some(Instant::now() + HELD_FOR));
+        tokio::time::advance(HELD_FOR).await;
+        assert_eq!(history.need(Instant::now()), None);
+        assert!(history.claim.is_none());
+        assert_eq!(
+            history.due(),
+            Some(Instant::now() + ANSWER_WITHIN - HELD_FOR)
+        );
+        answered(&mut history, 9, 10);
+        ask(&mut history, 10);
+        answered(&mut history, 5, 10);
+        assert!(history.claim.is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_not_answered_is_asked_again_after_the_rest() {
         let mut history = History::new(run(), vec![9, 5]);
-        assert_eq!(range(history.next(Instant::now())), Some((9, 9)));
+        assert_eq!(ask(&mut history, 10), Some((9, 9)));
         tokio::time::advance(ANSWER_WITHIN).await;
-        assert_eq!(history.retry_at(), Some(Instant::now()));
-        assert_eq!(range(history.next(Instant::now())), Some((5, 5)));
+        assert_eq!(ask(&mut history, 10), Some((5, 5)));
         assert_eq!(history.answered(run(), 5..=5), 1);
-        assert_eq!(range(history.next(Instant::now())), Some((9, 9)));
+        assert_eq!(ask(&mut history, 10), Some((9, 9)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_comes_late_is_welcome_and_is_not_asked_for_again() {
         let mut history = History::new(run(), vec![9, 5]);
-        history.next(Instant::now());
+        ask(&mut history, 10);
         tokio::time::advance(ANSWER_WITHIN).await;
-        assert_eq!(range(history.next(Instant::now())), Some((5, 5)));
+        assert_eq!(ask(&mut history, 10), Some((5, 5)));
         assert_eq!(history.answered(run(), 9..=9), 1);
         assert_eq!(history.answered(run(), 5..=5), 1);
-        assert_eq!(range(history.next(Instant::now())), None);
+        assert_eq!(ask(&mut history, 10), None);
         assert_eq!(history.answered(run(), 7..=7), 0, "never asked for");
     }
 

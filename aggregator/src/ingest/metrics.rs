@@ -25,6 +25,7 @@ pub struct Metrics {
     history_rows: Counter,
     gap_rows: Counter,
     wants: Counter,
+    slowed: Family<Label, Counter>,
 }
 
 impl Metrics {
@@ -68,6 +69,9 @@ impl Metrics {
             m.gap_rows.clone(),
         );
         r.register("wants", "Requests for history sent", m.wants.clone());
+        let help =
+            "Times that a stream was not read for a moment because it sent too much, by what";
+        r.register("slowed", help, m.slowed.clone());
         m
     }
 
@@ -124,6 +128,8 @@ impl Metrics {
             Error::TooManyEntities { .. } => "too_many_entities",
             Error::Redefined { .. } => "redefined",
             Error::Tick { .. } => "tick",
+            Error::PassedOver { .. } => "passed_over",
+            Error::TooLarge { .. } => "too_large",
         };
         self.rejected.get_or_create(&[("fault", fault)]).inc();
     }
@@ -142,5 +148,9 @@ impl Metrics {
 
     pub(super) fn want(&self) {
         self.wants.inc();
+    }
+
+    pub(super) fn slowed(&self, what: &'static str) {
+        self.slowed.get_or_create(&[("what", what)]).inc();
     }
 }

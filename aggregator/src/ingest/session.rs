@@ -1,6 +1,7 @@
 //! One stream, from `Hello` to its end.
 
 mod apply;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,20 +12,28 @@ use cairn_proto::v1::aggregator_frame::Kind as Answer;
 use cairn_proto::{catalogue, codec, limits, v1, wire};
 use cairn_runtime::logging;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use tonic::{Status, Streaming};
 
 use super::auth::Identity;
-use super::fence::Fence;
+use super::fence::{Entered, Fence};
 use super::history::History;
+use super::pace::{Kind as Paced, Pace};
 use super::{HELLO_DEADLINE, Inner};
+use crate::pressure::Level;
 use crate::store::{Error, Opening, Session};
+use waiting::{Event, Turn};
 
 /// How long an answer may wait for a peer that does not read.
 const SEND_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Acks are at most this frequent; `Bye` is answered at once.
 const ACK_EVERY: Duration = Duration::from_secs(1);
+
+/// When a session that is sent away for want of memory may come back, ms, and how much later at most:
+/// long enough for a window to be shortened, and spread so that they do not come back together.
+const AWAY_MS: u64 = 10_000;
+const AWAY_SPREAD_MS: u64 = 20_000;
 
 /// A stream without a frame for three of its intervals and this much is not there any more.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -69,6 +78,9 @@ pub(super) async fn run(
             return refuse(&inner, &answers, reason, status).await;
         }
     };
+    if inner.pressure.level() == Level::Refuse {
+        return send_away(&inner, &hello.node, &answers).await;
+    }
     let now_ms = inner.clock.unix_ms();
     let open = || {
         let Opened {
@@ -88,7 +100,11 @@ pub(super) async fn run(
     let entered = inner
         .fence
         .enter(&hello.node, Instant::now(), &inner.token, open);
-    let (stream, session) = match entered {
+    let Entered {
+        stream,
+        pace,
+        opened: session,
+    } = match entered {
         Ok(entered) => entered,
         Err(refused) => {
             tracing::warn!(node = %hello.node, reason = %refused, "agent refused");
@@ -96,7 +112,7 @@ pub(super) async fn run(
             return refuse(&inner, &answers, "replaced_too_often", status).await;
         }
     };
-    let mut served = Served::new(&inner, &hello, (session, opened), identity, answers);
+    let mut served = Served::new(&inner, &hello, (session, opened), pace, (identity, answers));
     let end = tokio::select! {
         biased;
         () = stream.cancelled() => served.fenced(),
@@ -110,6 +126,21 @@ async fn refuse(inner: &Inner, answers: &Answers, reason: &'static str, status: 
     inner.metrics.refused(reason);
     // The peer may be gone already; then nobody needs to know.
     drop(timeout(SEND_DEADLINE, answers.send(Err(status))).await);
+}
+
+/// Asks a session that has not begun to come back later: memory is short.
+async fn send_away(inner: &Inner, node: &str, answers: &Answers) {
+    tracing::info!(node, "agent sent away for a while: memory is short");
+    let text = "the aggregator is short of memory: come back later";
+    let drain = v1::Drain {
+        reconnect_after_ms: AWAY_MS + fastrand::u64(..AWAY_SPREAD_MS),
+        reason: text.to_owned(),
+    };
+    let kind = Some(Answer::Drain(drain));
+    let frame = v1::AggregatorFrame { kind };
+    drop(timeout(SEND_DEADLINE, answers.send(Ok(frame))).await);
+    let status = Status::resource_exhausted(text);
+    refuse(inner, answers, "memory", status).await;
 }
 
 /// What the agent said of itself, checked.
@@ -166,6 +197,15 @@ struct Served {
     interval_ms: u64,
     answers: Answers,
     history: History,
+    // A place in the line of those who want history.
+    turn: Option<Turn>,
+    pace: Arc<Pace>,
+    // When it was last said that the stream is slowed down.
+    slowed: logging::Repeat,
+    // Bytes of the last row, decoded.
+    row_bytes: u64,
+    // Rows one after the other whose ticks were not kept.
+    outside_rows: u32,
     welcome: v1::Welcome,
     applied_seq: Option<u64>,
     looked_at_seq: Option<u64>,
@@ -178,9 +218,10 @@ impl Served {
         inner: &Arc<Inner>,
         hello: &v1::Hello,
         (session, opened): (Session, Opened),
-        identity: Identity,
-        answers: Answers,
+        pace: Arc<Pace>,
+        (identity, answers): (Identity, Answers),
     ) -> Self {
+        pace.begin(Duration::from_millis(opened.interval_ms));
         let now_ms = inner.clock.unix_ms();
         let Opened {
             run,
@@ -220,6 +261,11 @@ impl Served {
             interval_ms,
             answers,
             history: History::new(run, missing),
+            turn: None,
+            pace,
+            slowed: logging::Repeat::new(),
+            row_bytes: 0,
+            outside_rows: 0,
             welcome,
             applied_seq: None,
             looked_at_seq: None,
@@ -228,8 +274,8 @@ impl Served {
         }
     }
 
-    /// Welcome, then frame after frame. Cancel safe in the one way that matters: a frame is
-    /// applied without a wait in between.
+    /// Welcome, then frame after frame. Cancel safe in the one way that matters: a frame is applied in
+    /// one step of the store, which a newer session comes before or after.
     async fn serve(&mut self, frames: &mut Streaming<v1::AgentFrame>) -> End {
         let welcome = self.welcome.clone();
         if let Err(end) = self.send(Answer::Welcome(welcome)).await {
@@ -238,42 +284,30 @@ impl Served {
         let silence = SILENCE + 3 * Duration::from_millis(self.interval_ms);
         let mut heard_at = Instant::now();
         loop {
-            if let Err(end) = self.ask().await {
-                return end;
-            }
+            self.stand_in_line();
             if self.ack_due().is_some_and(|due| due <= Instant::now())
                 && let Err(end) = self.ack().await
             {
                 return end;
             }
             let silent_at = heard_at + silence;
-            let due = [self.ack_due(), self.history.retry_at(), Some(silent_at)];
+            let due = [self.ack_due(), self.history.due(), Some(silent_at)];
             let deadline = due.into_iter().flatten().min().unwrap_or(silent_at);
-            let frame = match timeout_at(deadline, frames.message()).await {
-                Ok(Ok(Some(frame))) => frame,
-                Ok(Ok(None)) => return End::Gone("closed"),
-                Ok(Err(status)) => return broken(&status),
-                Err(_) if Instant::now() < silent_at => continue,
-                Err(_) => {
+            let done = match self.next(frames, deadline).await {
+                Event::Frame(frame) => self.apply(frame).await,
+                Event::Turn(claim) => self.ask(claim).await,
+                Event::Closed => return End::Gone("closed"),
+                Event::Broken(status) => return broken(&status),
+                Event::Due if Instant::now() < silent_at => continue,
+                Event::Due => {
                     let status = Status::deadline_exceeded("no frame came for too long");
                     return End::Refused("silent", status);
                 }
             };
-            heard_at = Instant::now();
-            if let Err(end) = self.apply(frame).await {
+            if let Err(end) = done {
                 return end;
             }
-        }
-    }
-
-    /// Asks for the next piece of history.
-    async fn ask(&mut self) -> Result<(), End> {
-        match self.history.next(Instant::now()) {
-            Some(want) => {
-                self.inner.metrics.want();
-                self.send(Answer::Want(want)).await
-            }
-            None => Ok(()),
+            heard_at = Instant::now();
         }
     }
 
@@ -308,7 +342,11 @@ impl Served {
             return self.fenced();
         }
         self.inner.metrics.rejected(error);
-        fault("frame", logging::chain(error))
+        let text = logging::chain(error);
+        match error {
+            Error::TooLarge { .. } => End::Refused("share", Status::resource_exhausted(text)),
+            _ => fault("frame", text),
+        }
     }
 
     fn fenced(&self) -> End {

@@ -75,6 +75,7 @@ fn has_delivered(node: &NodeState, tick_ms: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Limited;
 
     fn node(live: bool, newest: Option<u64>, interval_ms: u64) -> NodeState {
         NodeState {
@@ -87,6 +88,8 @@ mod tests {
             offset_ms: 0,
             sources: Vec::new(),
             gap_rows: 0,
+            limited: Limited::No,
+            refused_entities: 0,
         }
     }
 

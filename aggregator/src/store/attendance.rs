@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::model::{Run, Snapshot};
 
-use super::{Applied, Error, NodeState, Opening, SourceState, WireRow};
+use super::{Applied, Error, Limited, NodeState, Opening, SourceState, WireRow};
 
 /// Clock differences kept: enough to see past a few slow frames, few enough to follow a drift.
 const OFFSETS: usize = 16;
@@ -26,6 +26,11 @@ pub struct Attendance {
     next_offset: usize,
     sources: BTreeMap<String, SourceState>,
     gap_rows: u64,
+    limited: Limited,
+    // Rows went early for the node's share since the last look, or until when one that did matters.
+    shed: bool,
+    shed_until_ms: u64,
+    refused_entities: u64,
 }
 
 /// The living session.
@@ -37,6 +42,8 @@ pub(super) struct Open {
     interval_ms: u64,
     /// The row that the next one refers to.
     pub(super) last: Option<Last>,
+    // The seq of the row that came after that and was not read.
+    passed_over: Option<u64>,
 }
 
 /// The row that a session sent last.
@@ -74,6 +81,7 @@ impl Attendance {
             run,
             interval_ms,
             last: None,
+            passed_over: None,
         });
         self.interval_ms = interval_ms;
         self.offsets.clear();
@@ -106,47 +114,70 @@ impl Attendance {
         self.interval_ms.max(1)
     }
 
-    /// Decodes a row of the living session, which must refer to the last one of it or to none.
-    pub(super) fn decode(&self, row: &WireRow<'_>) -> Result<Snapshot, Error> {
+    /// Judges a row of the living session by what its frame says, before anything of it is decoded:
+    /// `Some` when its tick is not kept. Such a row is not read at all; one that refers to it cannot be
+    /// either.
+    pub(super) fn judge_row(
+        &mut self,
+        row: &WireRow<'_>,
+        window_ms: u64,
+    ) -> Result<Option<Applied>, Error> {
         let seq = row.seq;
         let open = self.session.as_ref().ok_or(Error::Fenced)?;
-        let last_seq = open.last.as_ref().map(|last| last.seq);
-        let base = match row.base_seq {
-            None => None,
-            Some(base) if Some(base) == last_seq => open.last.as_ref(),
-            Some(base) => {
-                return Err(Error::Base {
-                    seq,
-                    base,
-                    last: last_seq,
-                });
+        let last_read = open.last.as_ref().map(|last| last.seq);
+        let last = open.passed_over.or(last_read);
+        match row.base_seq {
+            Some(base) if Some(base) != last => return Err(Error::Base { seq, base, last }),
+            Some(base) if open.passed_over.is_some() => {
+                return Err(Error::PassedOver { seq, base });
             }
-        };
+            _ => {}
+        }
         let off_grid = !row.tick_ms.is_multiple_of(open.interval_ms.max(1));
-        if off_grid || last_seq.is_some_and(|last| seq <= last) {
+        if off_grid || last.is_some_and(|last| seq <= last) {
             return Err(Error::Tick { seq });
         }
-        row::decode(base.map(Last::timed), row.tick_ms, row.payload)
-            .map_err(|source| Error::Decode { seq, source })
-    }
-
-    /// Takes note of what a row of the living session says of the node's clock.
-    pub(super) fn hear(&mut self, row: &WireRow<'_>) {
         self.note_offset(row.sent_ms, row.now_ms);
+        let refused = self.judge(row.tick_ms, row.now_ms, window_ms);
+        if let Some(open) = self.session.as_mut().filter(|_| refused.is_some()) {
+            open.passed_over = Some(seq);
+        }
+        Ok(refused)
     }
 
-    /// Takes note that a row of the living session was taken in, or why not.
-    pub(super) fn heard(&mut self, row: &WireRow<'_>, snapshot: Arc<Snapshot>, applied: Applied) {
+    /// Decodes a row that was judged and refers to the last one of the session or to none. More than
+    /// `most_bytes` of it are not taken.
+    pub(super) fn decode(&self, row: &WireRow<'_>, most_bytes: u64) -> Result<Snapshot, Error> {
+        let seq = row.seq;
+        let last = self.session.as_ref().and_then(|open| open.last.as_ref());
+        let base = row.base_seq.and(last).map(Last::timed);
+        let decoded = row::decode(base, row.tick_ms, row.payload);
+        let snapshot = decoded.map_err(|source| Error::Decode { seq, source })?;
+        let bytes = snapshot.bytes() as u64;
+        if bytes > most_bytes {
+            let share = most_bytes;
+            return Err(Error::TooLarge { seq, bytes, share });
+        }
+        Ok(snapshot)
+    }
+
+    /// Bytes of the last row of the living session, decoded.
+    pub(super) fn row_bytes(&self) -> u64 {
+        let last = self.session.as_ref().and_then(|open| open.last.as_ref());
+        last.map_or(0, |last| last.snapshot.bytes() as u64)
+    }
+
+    /// Takes note that a row of the living session was read.
+    pub(super) fn heard(&mut self, row: &WireRow<'_>, snapshot: Arc<Snapshot>) {
         if let Some(open) = self.session.as_mut() {
+            open.passed_over = None;
             open.last = Some(Last {
                 seq: row.seq,
                 tick_ms: row.tick_ms,
                 snapshot,
             });
         }
-        if !matches!(applied, Applied::TooOld | Applied::TooNew) {
-            self.arrived_ms = row.now_ms;
-        }
+        self.arrived_ms = row.now_ms;
     }
 
     /// Why a tick is not kept, judged by the node's own clock as measured; `None` when it is.
@@ -164,6 +195,40 @@ impl Attendance {
     /// Our time as the node's clock tells it.
     pub(super) fn own(&self, now_ms: u64) -> u64 {
         now_ms.saturating_add_signed(self.offset_ms())
+    }
+
+    /// Takes note that rows went early for the node's share.
+    pub(super) fn shed(&mut self) {
+        self.shed = true;
+        if self.limited == Limited::No {
+            self.limited = Limited::Shortened;
+        }
+    }
+
+    /// Says whether the node is over its share with nothing left but its newest row.
+    pub(super) fn set_full(&mut self, is_full: bool) {
+        match (is_full, self.limited) {
+            (true, _) => self.limited = Limited::Full,
+            (false, Limited::Full) => self.limited = Limited::Shortened,
+            (false, _) => {}
+        }
+    }
+
+    /// Forgets that rows went early once a whole window has come since.
+    pub(super) fn look_at_share(&mut self, now_ms: u64, window_ms: u64) {
+        if std::mem::take(&mut self.shed) || self.limited == Limited::Full {
+            self.shed_until_ms = now_ms.saturating_add(window_ms);
+        } else if now_ms >= self.shed_until_ms {
+            self.limited = Limited::No;
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.limited == Limited::Full
+    }
+
+    pub(super) fn refused_entity(&mut self) {
+        self.refused_entities += 1;
     }
 
     pub(super) fn gap(&mut self, rows: u64) {
@@ -187,6 +252,8 @@ impl Attendance {
             offset_ms: self.offset_ms(),
             sources: self.sources.values().cloned().collect(),
             gap_rows: self.gap_rows,
+            limited: self.limited,
+            refused_entities: self.refused_entities,
         }
     }
 

@@ -1,11 +1,15 @@
-//! What every store has in common: nodes behind a lock each, the budget, what changed.
+//! What every store has in common: nodes behind a lock each. `changes` tells readers what changed,
+//! `room` keeps what is held within its bounds.
 //!
 //! Owned by the process; called by session tasks (writers, each for its own node) and by query
 //! handlers. Bounds: nodes, by the identities that may open sessions; rows, by the window and the
 //! budget; entity ids, by the protocol's limit. A reader holds a node's lock while it collects
 //! references to rows, never while it decodes or computes.
 
-use std::collections::{BTreeMap, VecDeque};
+mod changes;
+mod room;
+
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -19,20 +23,11 @@ use super::attendance::Attendance;
 use super::current;
 use super::index::Index;
 use super::{
-    Applied, Current, Door, Entity, EntityPath, Error, Evicted, NodeState, Opening, RawRow,
-    Selector, Session, Size, SourceState, WireRow,
+    Applied, Current, Defined, Door, Entity, EntityPath, Error, Evicted, NodeState, Opening,
+    RawRow, Selector, Session, Size, SourceState, WireRow,
 };
-
-/// Changes remembered for [`Door::changed_since`]: at two rows a node and second, 5,000 nodes
-/// fill it in half a second; a reader that is further behind starts over with the whole window.
-const CHANGES: usize = 4096;
-
-/// The part of the budget that one node may hold: enough for a cluster of few nodes, too little
-/// for one of many to push the others out.
-const NODE_SHARE: u64 = 8;
-
-/// What a node may hold in any case: 15 minutes of 10 s rows of 250 pods.
-const MIN_NODE_BYTES: u64 = 64 * 1024 * 1024;
+use changes::Changes;
+use room::Held;
 
 /// What a chunk brought.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,6 +44,15 @@ impl Taken {
         self.rows += 1;
         self.lowest = Some(self.lowest.map_or(tick_ms, |lowest| lowest.min(tick_ms)));
     }
+}
+
+/// What a row may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How long before the present its tick may lie, ms.
+    pub(super) window_ms: u64,
+    /// How many bytes it may have, decoded.
+    pub(super) row_bytes: u64,
 }
 
 /// How one node's rows are kept. Called with the node's lock held, but for `read`.
@@ -71,8 +75,14 @@ pub trait Window: Default + Debug + Send + 'static {
     /// See [`Door::refuse`].
     fn refuse(&mut self, id: EntityId) -> Result<(), Error>;
 
+    /// True when no run has the thing that is defined: it is new to the window.
+    fn is_new(&self, def: &EntityDef) -> bool;
+
+    /// True when the session's run knows the id, with a name or without.
+    fn knows(&self, id: EntityId) -> bool;
+
     /// See [`Door::append`].
-    fn append(&mut self, row: &WireRow<'_>, window_ms: u64) -> Result<Applied, Error>;
+    fn append(&mut self, row: &WireRow<'_>, bounds: Bounds) -> Result<Applied, Error>;
 
     /// See [`Door::take`].
     fn take(
@@ -88,6 +98,9 @@ pub trait Window: Default + Debug + Send + 'static {
 
     /// The newest tick of all runs.
     fn newest_tick(&self) -> Option<u64>;
+
+    /// The oldest tick of all runs that has not expired.
+    fn oldest_tick(&self) -> Option<u64>;
 
     /// Drops rows with ticks before this one. Returns how many.
     fn expire(&mut self, oldest_ms: u64) -> u64;
@@ -123,45 +136,34 @@ pub trait Window: Default + Debug + Send + 'static {
 #[derive(Debug)]
 pub struct Store<N> {
     window_ms: u64,
-    node_bytes: u64,
-    budget_bytes: u64,
-    // What all rows are counted as, brought up to date with each write.
-    bytes: AtomicU64,
-    // Rows that went for memory and were not told yet.
-    shed_rows: AtomicU64,
+    held: Held,
+    sessions: AtomicU64,
     nodes: RwLock<BTreeMap<Arc<str>, Arc<Mutex<N>>>>,
     index: Index,
-    changes: Mutex<Changes>,
-    version: watch::Sender<u64>,
-}
-
-#[derive(Debug, Default)]
-struct Changes {
-    sessions: u64,
-    // Invariant: versions are consecutive, the last one is `version`'s value.
-    recent: VecDeque<(u64, u64)>,
+    changes: Changes,
 }
 
 impl<N: Window> Store<N> {
-    /// An empty store that keeps rows for so long, and no more than so many bytes of them; 0
-    /// means no limit.
+    /// An empty store that keeps rows for so long, for a process that may hold so many bytes of them;
+    /// 0 means no limit. Beyond the limit a write shortens its own node's window.
     #[must_use]
-    pub fn new(window_ms: u64, budget_bytes: u64) -> Self {
-        let budget_bytes = if budget_bytes == 0 {
-            u64::MAX
-        } else {
-            budget_bytes
-        };
+    pub fn new(window_ms: u64, limit_bytes: u64) -> Self {
         Self {
             window_ms,
-            node_bytes: (budget_bytes / NODE_SHARE).max(MIN_NODE_BYTES),
-            budget_bytes,
-            bytes: AtomicU64::new(0),
-            shed_rows: AtomicU64::new(0),
+            held: Held::new(limit_bytes),
+            sessions: AtomicU64::new(0),
             nodes: RwLock::default(),
             index: Index::default(),
-            changes: Mutex::default(),
-            version: watch::Sender::new(0),
+            changes: Changes::default(),
+        }
+    }
+
+    /// The same, where a node may hold so many bytes in any case.
+    #[must_use]
+    pub fn with_node_budget(self, bytes: u64) -> Self {
+        Self {
+            held: self.held.with_node_budget(bytes),
+            ..self
         }
     }
 
@@ -188,72 +190,18 @@ impl<N: Window> Store<N> {
                 .collect(),
         }
     }
-
-    /// Runs `work` on the session's node, unless a newer session has taken it.
-    fn write<T>(
-        &self,
-        session: &Session,
-        work: impl FnOnce(&mut N) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let node = self.node(&session.node).ok_or(Error::Fenced)?;
-        let mut node = lock(&node);
-        if node.attendance().session() != Some(session.number) {
-            return Err(Error::Fenced);
-        }
-        let before = node.size().bytes;
-        let result = self.counted(&mut node, work);
-        // A node that sends more than its share shortens its own window and nobody else's; over the
-        // budget between two evictions, the write that grew its node makes room.
-        let is_much = |node: &N| {
-            let bytes = node.size().bytes;
-            let over = self.bytes.load(Ordering::Relaxed) > self.budget_bytes;
-            bytes > before && (bytes > self.node_bytes || over)
-        };
-        while is_much(&node) && self.shorten(&mut node) {}
-        result
-    }
-
-    /// Drops the oldest of a node; false when there is nothing but the newest.
-    fn shorten(&self, node: &mut N) -> bool {
-        let rows = self.counted(node, N::shorten);
-        self.shed_rows.fetch_add(rows, Ordering::Relaxed);
-        rows > 0
-    }
-
-    /// Runs `work` on a node and keeps the sum of all bytes right.
-    fn counted<T>(&self, node: &mut N, work: impl FnOnce(&mut N) -> T) -> T {
-        let before = node.size().bytes;
-        let result = work(node);
-        let after = node.size().bytes;
-        self.bytes
-            .fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
-        result
-    }
-
-    fn changed(&self, tick_ms: u64) {
-        let mut changes = lock(&self.changes);
-        let version = *self.version.borrow() + 1;
-        if changes.recent.len() == CHANGES {
-            changes.recent.pop_front();
-        }
-        changes.recent.push_back((version, tick_ms));
-        self.version.send_replace(version);
-    }
 }
 
 impl<N: Window> Door for Store<N> {
     fn open(&self, node: &str, opening: Opening) -> Session {
-        let number = {
-            let mut changes = lock(&self.changes);
-            changes.sessions += 1;
-            changes.sessions
-        };
+        let number = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
         // Under the map's lock, so that no eviction takes the node away in between.
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
         let entry = nodes.entry(node.into()).or_default();
-        self.counted(&mut lock(entry), |node| node.open(number, opening));
+        self.held
+            .counted(&mut *lock(entry), |node| node.open(number, opening));
         drop(nodes);
-        self.changed(u64::MAX);
+        self.changes.add(u64::MAX);
         Session {
             node: node.to_owned(),
             number,
@@ -266,32 +214,56 @@ impl<N: Window> Door for Store<N> {
             Ok(())
         });
         if closed.is_ok() {
-            self.changed(u64::MAX);
+            self.changes.add(u64::MAX);
         }
     }
 
-    fn define(&self, session: &Session, def: EntityDef) -> Result<(), Error> {
+    fn define(&self, session: &Session, def: EntityDef) -> Result<Defined, Error> {
         let namespace = (def.kind == EntityKind::Pod).then(|| def.namespace.clone());
         self.write(session, |node| {
+            let is_new = node.is_new(&def);
+            if is_new && node.attendance().is_full() {
+                node.refuse(def.id)?;
+                node.attendance_mut().refused_entity();
+                self.held.refused_entity();
+                return Ok(Defined::Refused);
+            }
             node.define(def)?;
             // With the node locked, so that no sweep of its names comes in between.
             if let Some(namespace) = namespace {
                 self.index.add(&namespace, &session.node.as_str().into());
             }
-            Ok(())
+            Ok(if is_new { Defined::New } else { Defined::Known })
         })
     }
 
-    fn refuse(&self, session: &Session, entity: EntityId) -> Result<(), Error> {
-        self.write(session, |node| node.refuse(entity))
+    fn refuse(&self, session: &Session, entity: EntityId) -> Result<Defined, Error> {
+        self.write(session, |node| {
+            let is_known = node.knows(entity);
+            node.refuse(entity)?;
+            Ok(if is_known {
+                Defined::Known
+            } else {
+                Defined::New
+            })
+        })
     }
 
     fn append(&self, session: &Session, row: WireRow<'_>) -> Result<Applied, Error> {
-        let applied = self.write(session, |node| node.append(&row, self.window_ms))?;
+        let bounds = Bounds {
+            window_ms: self.window_ms,
+            row_bytes: self.held.shares.row_bytes(),
+        };
+        let applied = self.write(session, |node| node.append(&row, bounds))?;
         if matches!(applied, Applied::Applied | Applied::Late) {
-            self.changed(row.tick_ms);
+            self.changes.add(row.tick_ms);
         }
         Ok(applied)
+    }
+
+    fn row_bytes(&self, session: &Session) -> u64 {
+        let node = self.node(&session.node);
+        node.map_or(0, |node| lock(&node).attendance().row_bytes())
     }
 
     fn take(
@@ -304,7 +276,7 @@ impl<N: Window> Door for Store<N> {
         let window_ms = self.window_ms;
         let taken = self.write(session, |node| node.take(block, payload, now_ms, window_ms))?;
         if let Some(lowest) = taken.lowest {
-            self.changed(lowest);
+            self.changes.add(lowest);
         }
         Ok(taken.rows)
     }
@@ -337,7 +309,7 @@ impl<N: Window> Door for Store<N> {
             Ok(())
         });
         if told.is_ok() {
-            self.changed(u64::MAX);
+            self.changes.add(u64::MAX);
         }
     }
 
@@ -424,64 +396,27 @@ impl<N: Window> Door for Store<N> {
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {
-        self.version.subscribe()
+        self.changes.subscribe()
     }
 
     fn changed_since(&self, version: u64) -> Option<Option<u64>> {
-        let changes = lock(&self.changes);
-        match changes.recent.front() {
-            Some((first, _)) if *first > version + 1 => None,
-            _ => Some(
-                changes
-                    .recent
-                    .iter()
-                    .filter(|(v, tick)| *v > version && *tick != u64::MAX)
-                    .map(|(_, tick)| *tick)
-                    .min(),
-            ),
-        }
+        self.changes.since(version)
     }
 
     fn evict(&self, now_ms: u64) -> Evicted {
-        let mut evicted = Evicted::default();
-        for (_, node) in self.selected(None) {
-            let expire = |node: &mut N| {
-                let own_now = node.attendance().own(now_ms);
-                node.expire(own_now.saturating_sub(self.window_ms))
-            };
-            evicted.expired_rows += self.counted(&mut lock(&node), expire);
-        }
-        // Evenly: the oldest of every node in turn, so that no window is shortened alone.
-        while self.bytes.load(Ordering::Relaxed) > self.budget_bytes {
-            let all = self.selected(None);
-            let shortened = all.iter().filter(|(_, node)| self.shorten(&mut lock(node)));
-            if shortened.count() == 0 {
-                break;
-            }
-        }
-        evicted.shortened_rows = self.shed_rows.swap(0, Ordering::Relaxed);
-        evicted.over_budget =
-            evicted.shortened_rows > 0 || self.bytes.load(Ordering::Relaxed) > self.budget_bytes;
-        for (name, node) in self.selected(None) {
-            let mut node = lock(&node);
-            if self.counted(&mut node, |node| node.tidy(self.window_ms)) {
-                self.index
-                    .keep(&name, |namespace| node.has_pods_of(namespace));
-            }
-        }
-        let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
-        let before = nodes.len();
-        nodes.retain(|name, node| {
-            let node = lock(node);
-            let is_there = node.attendance().session().is_some() || node.newest_tick().is_some();
-            if !is_there {
-                self.bytes.fetch_sub(node.size().bytes, Ordering::Relaxed);
-                self.index.keep(name, |_| false);
-            }
-            is_there
-        });
-        evicted.nodes = (before - nodes.len()) as u64;
-        evicted
+        self.drop_old(now_ms)
+    }
+
+    fn shorten(&self, to_bytes: u64) -> u64 {
+        self.shorten_all(to_bytes)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.held.bytes()
+    }
+
+    fn share(&self) -> u64 {
+        self.held.shares.bytes()
     }
 
     fn size(&self) -> Size {

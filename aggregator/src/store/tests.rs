@@ -324,8 +324,8 @@ fn old_rows_expire_and_their_names_with_them() {
 }
 
 #[test]
-fn a_budget_shortens_every_window_evenly_but_keeps_the_newest_rows() {
-    let store = PlainStore::new(WINDOW, 30_000);
+fn every_window_is_shortened_evenly_and_keeps_its_newest_row() {
+    let store = PlainStore::new(WINDOW, 0);
     let sessions: Vec<Session> = (1..=3)
         .map(|n| open_node(&store, &format!("n{n}"), T0))
         .collect();
@@ -334,7 +334,7 @@ fn a_budget_shortens_every_window_evenly_but_keeps_the_newest_rows() {
             append(&store, session, n, T0 + n * 10_000, &[(1, n)]).unwrap();
         }
     }
-    let evicted = store.evict(T0 + 190_000);
+    let shortened = store.shorten(30_000);
     assert!(store.size().bytes <= 30_000, "{:?}", store.size());
     let rows = |node: &str| {
         let node = store.entities(&Selector::Node(node)).remove(0);
@@ -342,7 +342,7 @@ fn a_budget_shortens_every_window_evenly_but_keeps_the_newest_rows() {
         (rows.len(), rows.last().map(|r| r.tick_ms))
     };
     let (first, newest) = rows("n1");
-    assert!((8..20).contains(&first), "{first} rows, {evicted:?}");
+    assert!((8..20).contains(&first), "{first} rows, {shortened}");
     assert_eq!(newest, Some(T0 + 190_000));
     for node in ["n2", "n3"] {
         assert!(
@@ -469,7 +469,7 @@ fn refused_entities_are_skipped_and_a_redefined_one_is_a_fault() {
         runtime_id: "abc".into(),
         ..def(1, EntityKind::Node, None, "node1")
     };
-    assert_eq!(store.define(&session, named), Ok(()));
+    assert_eq!(store.define(&session, named), Ok(Defined::Known));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::super::Api;
 use crate::query::{Bounds, Named, Sample, View, is_skewed, newest_here};
-use crate::store::{Entity, NodeState, Selector};
+use crate::store::{Entity, Limited, NodeState, Selector};
 
 /// Pods of one node's frame: ten times what a kubelet runs by default.
 const MAX_PODS: usize = 1_100;
@@ -258,7 +258,8 @@ fn node_frame(state: &NodeState, series: NodeSeries, published_ms: u64) -> NodeF
         }
         (true, Some(_)) => {
             let failing = state.sources.iter().find(|s| !s.ok);
-            ("fresh", failing.map(|s| s.reason.clone()))
+            let failing = failing.map(|s| s.reason.clone());
+            ("fresh", failing.or_else(|| share_reason(state)))
         }
         (false, _) => ("stale", Some("its agent is not connected".to_owned())),
     };
@@ -280,6 +281,23 @@ fn node_frame(state: &NodeState, series: NodeSeries, published_ms: u64) -> NodeF
         reason,
         sources: sources.collect(),
         series,
+    }
+}
+
+/// What a node's share of the memory does to it, for people.
+fn share_reason(state: &NodeState) -> Option<String> {
+    match state.limited {
+        Limited::No => None,
+        Limited::Shortened => Some(
+            "it holds more than its share of the memory, so its graphs reach back less far: see \
+             --node-budget"
+                .to_owned(),
+        ),
+        Limited::Full => Some(format!(
+            "it holds more than its share of the memory: only its newest row is kept, and {} new things \
+             on it were refused; see --node-budget",
+            state.refused_entities
+        )),
     }
 }
 

@@ -1,17 +1,33 @@
 //! What each kind of frame does.
 
+use std::sync::Arc;
+
 use cairn_proto::model::{EntityId, EntityKind};
 use cairn_proto::v1::agent_frame::Kind;
 use cairn_proto::v1::aggregator_frame::Kind as Answer;
 use cairn_proto::{codec, limits, v1, wire};
-use cairn_runtime::logging;
+use cairn_runtime::{logging, tasks};
+use tokio::task::{coop, yield_now};
 use tonic::Status;
 
-use super::{End, Served, fault};
-use crate::store::{Applied, Error, SourceState, WireRow};
+use super::{End, Paced, Served, fault};
+use crate::store::{Applied, Defined, Door, Error, Session, SourceState, WireRow};
+
+/// Payloads from this size on are decoded on a thread of their own: about a millisecond of work, and
+/// the keyframe of a node of 100 pods is smaller.
+const LARGE_PAYLOAD: usize = 64 << 10;
+
+/// Rows whose predecessor has so many bytes, decoded, are too, however short they are: who repeats a
+/// large row says so in a few bytes.
+const LARGE_ROW: u64 = 1 << 20;
+
+/// Rows one after the other whose ticks are not kept, before the stream ends. A clock that is
+/// corrected costs a few.
+const MAX_OUTSIDE: u32 = 32;
 
 impl Served {
-    /// Applies one frame, without a wait unless it asks for an answer.
+    /// Applies one frame. Between two frames the task lets others run, so that a stream that never
+    /// runs dry has a thread no longer than another.
     pub(super) async fn apply(&mut self, frame: v1::AgentFrame) -> Result<(), End> {
         if !self.inner.auth.admits(&self.identity) {
             let text = "this agent's token was taken out of the aggregator's token file";
@@ -22,11 +38,13 @@ impl Served {
             return Ok(());
         };
         self.inner.metrics.frame(word(&kind));
+        self.pay(Paced::Frames).await;
+        coop::consume_budget().await;
         match kind {
             Kind::Hello(_) => Err(fault("hello", "a second Hello in one stream")),
-            Kind::Define(define) => self.define(define),
-            Kind::Row(row) => self.row(&row, frame.unix_ms),
-            Kind::Chunk(chunk) => self.chunk(&chunk),
+            Kind::Define(define) => self.define(define).await,
+            Kind::Row(row) => self.row(row, frame.unix_ms).await,
+            Kind::Chunk(chunk) => self.chunk(chunk).await,
             Kind::Gap(gap) => self.gap(&gap),
             Kind::SourceStatus(status) => {
                 self.source(status);
@@ -47,7 +65,7 @@ impl Served {
         }
     }
 
-    fn define(&mut self, define: v1::Define) -> Result<(), End> {
+    async fn define(&mut self, define: v1::Define) -> Result<(), End> {
         let id = EntityId(define.id);
         let defined = match wire::define(define) {
             Ok(def) if def.kind == EntityKind::Node && def.name != self.session.node => {
@@ -61,30 +79,84 @@ impl Served {
             }
             Err(error) => return Err(fault("define", error.to_string())),
         };
-        defined.map_err(|error| self.refused(&error))
-    }
-
-    fn row(&mut self, row: &v1::Row, sent_ms: u64) -> Result<(), End> {
-        self.inner.metrics.payload(row.payload.len());
-        let wire = WireRow {
-            seq: row.seq,
-            base_seq: row.base_seq,
-            tick_ms: row.tick,
-            payload: &row.payload,
-            sent_ms,
-            now_ms: self.inner.clock.unix_ms(),
-        };
-        let applied = self.inner.store.append(&self.session, wire);
-        let applied = applied.map_err(|error| self.refused(&error))?;
-        self.inner.metrics.row(applied);
-        if matches!(applied, Applied::TooOld | Applied::TooNew) {
-            tracing::debug!(node = %self.session.node, tick_ms = row.tick, ?applied, "row not kept");
-        }
-        self.applied_seq = Some(row.seq);
-        if matches!(applied, Applied::Applied | Applied::Late) {
-            self.look_back(row.seq);
+        match defined.map_err(|error| self.refused(&error))? {
+            Defined::Known => {}
+            // What is refused costs the same, so that nobody gains by being refused.
+            Defined::New | Defined::Refused => self.pay(Paced::Entities).await,
         }
         Ok(())
+    }
+
+    /// Runs work of the store that decodes a payload: large ones on a thread of their own, few at a
+    /// time, so that no stream holds up the others' threads.
+    async fn decode<T: Send + 'static>(
+        &mut self,
+        is_large: bool,
+        work: impl FnOnce(&dyn Door, &Session) -> T + Send + 'static,
+    ) -> Result<T, End> {
+        if !is_large {
+            let done = work(&*self.inner.store, &self.session);
+            yield_now().await;
+            return Ok(done);
+        }
+        let broken = || End::Refused("defect", Status::internal("the frame could not be read"));
+        let turn = Arc::clone(&self.inner.large).acquire_owned().await;
+        let turn = turn.map_err(|_| broken())?;
+        let (store, session) = (Arc::clone(&self.inner.store), self.session.clone());
+        // The turn ends with the work, also when the stream ends before it.
+        let work = tasks::blocking("decode", move || {
+            let done = work(&*store, &session);
+            drop(turn);
+            done
+        });
+        work.await.map_err(|_| broken())
+    }
+
+    async fn row(&mut self, row: v1::Row, sent_ms: u64) -> Result<(), End> {
+        self.pay(Paced::Rows).await;
+        self.inner.metrics.payload(row.payload.len());
+        let (seq, tick_ms) = (row.seq, row.tick);
+        let now_ms = self.inner.clock.unix_ms();
+        let is_large = row.payload.len() >= LARGE_PAYLOAD || self.row_bytes >= LARGE_ROW;
+        let append = self.decode(is_large, move |store, session| {
+            let wire = WireRow {
+                seq,
+                base_seq: row.base_seq,
+                tick_ms,
+                payload: &row.payload,
+                sent_ms,
+                now_ms,
+            };
+            let applied = store.append(session, wire)?;
+            Ok((applied, store.row_bytes(session)))
+        });
+        let appended = append.await?;
+        let (applied, row_bytes) = appended.map_err(|error| self.refused(&error))?;
+        self.row_bytes = row_bytes;
+        self.inner.metrics.row(applied);
+        self.applied_seq = Some(seq);
+        if matches!(applied, Applied::TooOld | Applied::TooNew) {
+            tracing::debug!(node = %self.session.node, tick_ms, ?applied, "row not kept");
+            return self.outside();
+        }
+        self.outside_rows = 0;
+        if matches!(applied, Applied::Applied | Applied::Late) {
+            self.look_back(seq);
+        }
+        Ok(())
+    }
+
+    /// Ends a stream that sends nothing but rows that are not kept.
+    fn outside(&mut self) -> Result<(), End> {
+        self.outside_rows += 1;
+        if self.outside_rows < MAX_OUTSIDE {
+            return Ok(());
+        }
+        let text = format!(
+            "the ticks of the last {MAX_OUTSIDE} rows lie outside of the window: check the clock of \
+             the node"
+        );
+        Err(End::Refused("outside", Status::failed_precondition(text)))
     }
 
     /// When a row begins another block than the last one looked at, the blocks between are sealed:
@@ -98,18 +170,19 @@ impl Served {
         }
     }
 
-    fn chunk(&mut self, chunk: &v1::Chunk) -> Result<(), End> {
+    async fn chunk(&mut self, chunk: v1::Chunk) -> Result<(), End> {
         self.inner.metrics.payload(chunk.payload.len());
         let run = wire::run(chunk.run.as_ref()).map_err(|e| fault("chunk", e.to_string()))?;
         if self.history.answered(run, chunk.block..=chunk.block) == 0 {
             return Err(fault("chunk", "a chunk that was not asked for"));
         }
-        let taken = self.inner.store.take(
-            &self.session,
-            chunk.block,
-            &chunk.payload,
-            self.inner.clock.unix_ms(),
-        );
+        self.history.weighed(chunk.payload.len());
+        let is_large = chunk.payload.len() >= LARGE_PAYLOAD;
+        let now_ms = self.inner.clock.unix_ms();
+        let take = self.decode(is_large, move |store, session| {
+            store.take(session, chunk.block, &chunk.payload, now_ms)
+        });
+        let taken = take.await?;
         match taken {
             Ok(rows) => self.inner.metrics.history(rows),
             // A node may be so large that its rows fit live and not as a block: that is a gap, and

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::query::{NODE_MAX_AGE_MS, is_skewed, newest_here, nodes_missing, published_tick};
-use crate::store::NodeState;
+use crate::store::{Limited, NodeState};
 
 /// Some grid time of all intervals.
 const T0: u64 = 1_795_332_300_000;
@@ -26,6 +26,8 @@ fn node(live: bool, since_ms: u64, interval_ms: u64) -> NodeState {
         offset_ms: 0,
         sources: Vec::new(),
         gap_rows: 0,
+        limited: Limited::No,
+        refused_entities: 0,
     }
 }
 

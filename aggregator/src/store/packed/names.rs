@@ -16,6 +16,9 @@ const MAX_DEPTH: usize = 4;
 /// What a name is counted as beside its text: its record and its places in two maps.
 const NAME_BYTES: usize = 160;
 
+/// What an id without a name is counted as: its places in two sets.
+const REFUSED_BYTES: usize = 32;
+
 /// Names kept though no row uses them. Beyond this and four times those in use the unused ones are
 /// forgotten.
 const SPARE_NAMES: usize = 1_024;
@@ -106,7 +109,7 @@ impl Names {
 
     /// Bytes that all names are counted as.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.refused.len() * NAME_BYTES
+        self.bytes + self.refused.len() * REFUSED_BYTES
     }
 
     /// See [`Door::define`](crate::store::Door::define).

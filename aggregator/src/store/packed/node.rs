@@ -14,7 +14,7 @@ use super::current::Befores;
 use super::reading::{self, Found};
 use super::run::RunRows;
 use crate::store::attendance::Attendance;
-use crate::store::frame::{Taken, Window};
+use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::{
     Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, WireRow,
 };
@@ -144,8 +144,30 @@ impl Window for Node {
         self.current()?.names.refuse(id)
     }
 
-    fn append(&mut self, row: &WireRow<'_>, window_ms: u64) -> Result<Applied, Error> {
-        let snapshot = Arc::new(self.attendance.decode(row)?);
+    fn is_new(&self, def: &EntityDef) -> bool {
+        let run = self.attendance.run();
+        let Some(own) = self.runs.iter().find(|r| Some(r.run) == run) else {
+            return true;
+        };
+        if own.names.knows(def.id) {
+            return false;
+        }
+        let path = EntityPath::of(def, |parent| own.names.path(parent));
+        let is_there = |path| self.runs.iter().any(|run| run.names.find(&path).is_some());
+        !path.is_some_and(is_there)
+    }
+
+    fn knows(&self, id: EntityId) -> bool {
+        let run = self.attendance.run();
+        let mut runs = self.runs.iter();
+        runs.any(|r| Some(r.run) == run && r.names.knows(id))
+    }
+
+    fn append(&mut self, row: &WireRow<'_>, bounds: Bounds) -> Result<Applied, Error> {
+        if let Some(refused) = self.attendance.judge_row(row, bounds.window_ms)? {
+            return Ok(refused);
+        }
+        let snapshot = Arc::new(self.attendance.decode(row, bounds.row_bytes)?);
         let last = self.attendance.living().and_then(|open| open.last.as_ref());
         // What the row before used is known.
         let is_known = last.is_some_and(|last| last.snapshot.entities() == snapshot.entities());
@@ -154,17 +176,13 @@ impl Window for Node {
             run.check_defined(row.seq, snapshot.entities())?;
         }
         run.check_rises(row.seq, row.tick_ms)?;
-        self.attendance.hear(row);
         let before = self.tail();
-        let applied = match self.attendance.judge(row.tick_ms, row.now_ms, window_ms) {
-            Some(refused) => refused,
-            None => self.insert(Incoming {
-                seq: row.seq,
-                tick_ms: row.tick_ms,
-                snapshot: Arc::clone(&snapshot),
-                wire: self.wire(row),
-            }),
-        };
+        let applied = self.insert(Incoming {
+            seq: row.seq,
+            tick_ms: row.tick_ms,
+            snapshot: Arc::clone(&snapshot),
+            wire: self.wire(row),
+        });
         match (applied, before) {
             (Applied::Applied, Some((tick_ms, before))) => {
                 self.befores.advance((tick_ms, &before), &snapshot);
@@ -172,7 +190,7 @@ impl Window for Node {
             (Applied::Applied | Applied::Late, _) => self.befores.clear(),
             _ => {}
         }
-        self.attendance.heard(row, snapshot, applied);
+        self.attendance.heard(row, snapshot);
         Ok(applied)
     }
 
@@ -225,6 +243,10 @@ impl Window for Node {
 
     fn newest_tick(&self) -> Option<u64> {
         self.newest()
+    }
+
+    fn oldest_tick(&self) -> Option<u64> {
+        self.runs.iter().filter_map(RunRows::oldest_tick).min()
     }
 
     fn expire(&mut self, oldest_ms: u64) -> u64 {

@@ -78,6 +78,11 @@ impl RunRows {
         (newest >= self.oldest_ms).then_some(newest)
     }
 
+    pub(super) fn oldest_tick(&self) -> Option<u64> {
+        let oldest = self.visible(self.blocks.front()?).next()?;
+        Some(oldest.tick_ms)
+    }
+
     /// How many rows of a block are held.
     pub(super) fn held(&self, block: u64) -> u64 {
         let first = block.saturating_mul(BLOCK_ROWS);

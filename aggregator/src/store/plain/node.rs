@@ -13,7 +13,7 @@ use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run, Snapshot};
 use super::run::{EntityRow, Held, RunRows, check_defined, check_rises};
 use crate::store::attendance::Attendance;
 use crate::store::entity::same_identity;
-use crate::store::frame::{Taken, Window};
+use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::{
     Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, WireRow,
 };
@@ -149,18 +149,36 @@ impl Window for Node {
         Ok(())
     }
 
-    fn append(&mut self, row: &WireRow<'_>, window_ms: u64) -> Result<Applied, Error> {
-        let snapshot = self.attendance.decode(row)?;
+    fn is_new(&self, def: &EntityDef) -> bool {
+        let run = self.attendance.run();
+        let Some(own) = self.runs.iter().find(|r| Some(r.run) == run) else {
+            return true;
+        };
+        if own.knows(def.id) {
+            return false;
+        }
+        let path = EntityPath::of(def, |parent| own.path(parent));
+        let is_there = |path| self.runs.iter().any(|run| run.paths.contains_key(&path));
+        !path.is_some_and(is_there)
+    }
+
+    fn knows(&self, id: EntityId) -> bool {
+        let run = self.attendance.run();
+        let mut runs = self.runs.iter();
+        runs.any(|r| Some(r.run) == run && r.knows(id))
+    }
+
+    fn append(&mut self, row: &WireRow<'_>, bounds: Bounds) -> Result<Applied, Error> {
+        if let Some(refused) = self.attendance.judge_row(row, bounds.window_ms)? {
+            return Ok(refused);
+        }
+        let snapshot = self.attendance.decode(row, bounds.row_bytes)?;
         let run = self.current()?;
         check_defined(run, row.seq, &snapshot)?;
         check_rises(run, row.seq, row.tick_ms)?;
         let snapshot = Arc::new(snapshot);
-        self.attendance.hear(row);
-        let applied = match self.attendance.judge(row.tick_ms, row.now_ms, window_ms) {
-            Some(refused) => refused,
-            None => self.insert(row.seq, row.tick_ms, Arc::clone(&snapshot)),
-        };
-        self.attendance.heard(row, snapshot, applied);
+        let applied = self.insert(row.seq, row.tick_ms, Arc::clone(&snapshot));
+        self.attendance.heard(row, snapshot);
         Ok(applied)
     }
 
@@ -207,6 +225,10 @@ impl Window for Node {
 
     fn newest_tick(&self) -> Option<u64> {
         self.ticks.last_key_value().map(|(tick, _)| *tick)
+    }
+
+    fn oldest_tick(&self) -> Option<u64> {
+        self.ticks.first_key_value().map(|(tick, _)| *tick)
     }
 
     fn expire(&mut self, oldest_ms: u64) -> u64 {

@@ -7,7 +7,7 @@ const MANY: u32 = 17_000;
 /// The last id of every node here; the others are below it.
 const LAST: u32 = 60_000;
 
-fn pod(store: &PlainStore, session: &Session, id: u32) -> Result<(), Error> {
+fn pod(store: &PlainStore, session: &Session, id: u32) -> Result<Defined, Error> {
     store.define(session, def(id, EntityKind::Pod, Some(1), "web"))
 }
 

@@ -1,0 +1,285 @@
+//! How fast one node's stream is read.
+//!
+//! Three buckets a node: entities that are new to the window, frames, and rows. What is too much is
+//! not refused: it waits, because the next frame is not read before what was taken is paid for. The
+//! wait is the stream's alone, its frames wait in its own connection, and no lock is held meanwhile.
+//! The buckets belong to the node and not to the stream, so that a new stream does not fill them.
+//!
+//! The time is the aggregator's elapsed time; steps of a driven clock count as well.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use cairn_runtime::clock::{Clock, Line};
+use tokio::time::Instant;
+
+/// Time for one entity that is new to the window: 200 a second.
+const ENTITY: Duration = Duration::from_millis(5);
+
+/// New entities at once: a rollout that replaces every pod of a node of 200.
+const ENTITIES: u32 = 2_000;
+
+/// New entities of a node that nothing is known of, once: all of a node of 800 pods, so that after a
+/// restart of the aggregator nobody waits for the names of a large node. It is 2.5 MB of names.
+const FIRST_ENTITIES: u32 = 8_192;
+
+/// Time for one frame of any kind: 500 a second, a hundred times what an agent sends.
+const FRAME: Duration = Duration::from_millis(2);
+
+/// Frames at once: a node with as many entities as it may have names all of them when it comes back.
+const FRAMES: u32 = 70_000;
+
+/// Rows at once. An agent sends the newest at first, and no more than two that waited.
+const ROWS: u32 = 8;
+
+/// Rows that an interval has room for; twice what it needs, so that nobody who keeps to it ever waits.
+const ROWS_PER_INTERVAL: u32 = 2;
+
+/// What a stream waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Entities,
+    Frames,
+    Rows,
+}
+
+impl Kind {
+    /// Its name in metrics and logs.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Kind::Entities => "entities",
+            Kind::Frames => "frames",
+            Kind::Rows => "rows",
+        }
+    }
+}
+
+/// Elapsed time since the start of the process.
+#[derive(Debug)]
+pub(super) struct Elapsed {
+    began: Instant,
+    // Of a driven clock, which passes when it is stepped.
+    driven: Option<(Line, u64)>,
+}
+
+impl Elapsed {
+    pub(super) fn new(clock: &Clock) -> Self {
+        let driven = clock.is_driven().then(|| {
+            let line = clock.line();
+            let began_ms = line.unix_ms();
+            (line, began_ms)
+        });
+        Self {
+            began: Instant::now(),
+            driven,
+        }
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        let stepped_ms = self.driven.as_ref();
+        let stepped_ms = stepped_ms.map_or(0, |(line, began)| line.unix_ms() - began);
+        self.began.elapsed() + Duration::from_millis(stepped_ms)
+    }
+}
+
+/// Allows so much at once, and one more each time that its price has passed.
+#[derive(Clone, Debug)]
+struct Bucket {
+    price: Duration,
+    most: Duration,
+    // Invariant: when this is not nothing, `at` is not in the future.
+    credit: Duration,
+    at: Duration,
+}
+
+impl Bucket {
+    fn new(price: Duration, at_once: u32, now: Duration) -> Self {
+        let most = price * at_once;
+        Self {
+            price,
+            most,
+            credit: most,
+            at: now,
+        }
+    }
+
+    /// The same with another price.
+    fn set_price(&mut self, price: Duration, at_once: u32) {
+        self.price = price;
+        self.most = price * at_once;
+        self.credit = self.credit.min(self.most);
+    }
+
+    /// Takes one; how long it takes until that is paid for.
+    fn take(&mut self, now: Duration) -> Duration {
+        let gained = now.saturating_sub(self.at);
+        self.at = self.at.max(now);
+        // What was given beyond the most at the start is not taken away.
+        if self.credit < self.most {
+            self.credit = (self.credit + gained).min(self.most);
+        }
+        let owed = self.price.saturating_sub(self.credit);
+        self.credit = self.credit.saturating_sub(self.price);
+        self.at += owed;
+        self.at.saturating_sub(now)
+    }
+
+    fn is_full(&self, now: Duration) -> bool {
+        self.holds(self.most, now)
+    }
+
+    fn holds(&self, credit: Duration, now: Duration) -> bool {
+        self.credit + now.saturating_sub(self.at) >= credit
+    }
+}
+
+/// The buckets of one node.
+#[derive(Debug)]
+pub(super) struct Pace {
+    buckets: Mutex<Buckets>,
+}
+
+#[derive(Debug)]
+struct Buckets {
+    entities: Bucket,
+    frames: Bucket,
+    rows: Bucket,
+}
+
+impl Pace {
+    /// Of a node that nothing is known of.
+    pub(super) fn new(now: Duration) -> Self {
+        let mut entities = Bucket::new(ENTITY, ENTITIES, now);
+        entities.credit = ENTITY * FIRST_ENTITIES;
+        let frames = Bucket::new(FRAME, FRAMES, now);
+        let rows = Bucket::new(Duration::ZERO, ROWS, now);
+        let buckets = Buckets {
+            entities,
+            frames,
+            rows,
+        };
+        Self {
+            buckets: Mutex::new(buckets),
+        }
+    }
+
+    /// Says how far apart the rows of the stream that begins are.
+    pub(super) fn begin(&self, interval: Duration) {
+        let price = interval / ROWS_PER_INTERVAL;
+        self.with(|buckets| {
+            if buckets.rows.price.is_zero() {
+                buckets.rows.credit = price * ROWS;
+            }
+            buckets.rows.set_price(price, ROWS);
+        });
+    }
+
+    /// Takes one of a kind; how long the stream must rest.
+    pub(super) fn take(&self, kind: Kind, now: Duration) -> Duration {
+        self.with(|buckets| match kind {
+            Kind::Entities => buckets.entities.take(now),
+            Kind::Frames => buckets.frames.take(now),
+            Kind::Rows => buckets.rows.take(now),
+        })
+    }
+
+    /// True when a new one would give its node no more: then it may be forgotten.
+    pub(super) fn is_full(&self, now: Duration) -> bool {
+        self.with(|buckets| {
+            let first = ENTITY * FIRST_ENTITIES;
+            let others = [&buckets.frames, &buckets.rows];
+            buckets.entities.holds(first, now) && others.iter().all(|bucket| bucket.is_full(now))
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Buckets) -> T) -> T {
+        work(&mut self.buckets.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    /// How many of a kind are taken within a time by who always waits.
+    fn taken(pace: &Pace, kind: Kind, from: Duration, within: Duration) -> u64 {
+        let (mut now, mut count) = (from, 0);
+        while now <= from + within {
+            now += pace.take(kind, now);
+            count += 1;
+        }
+        count
+    }
+
+    #[test]
+    fn a_node_nothing_is_known_of_names_all_it_has_and_then_two_hundred_a_second() {
+        let pace = Pace::new(S);
+        assert_eq!(taken(&pace, Kind::Entities, S, Duration::ZERO), 8_193);
+        let in_ten_seconds = taken(&pace, Kind::Entities, 2 * S, 10 * S);
+        assert!(
+            (2_000..=2_200).contains(&in_ten_seconds),
+            "{in_ten_seconds}"
+        );
+        assert!(!pace.is_full(12 * S));
+        // The burst comes back, and no more than that.
+        assert_eq!(
+            taken(&pace, Kind::Entities, 1_000 * S, Duration::ZERO),
+            2_001
+        );
+    }
+
+    #[test]
+    fn rows_at_their_interval_never_wait_and_more_of_them_do() {
+        let pace = Pace::new(Duration::ZERO);
+        pace.begin(10 * S);
+        for n in 0..100 {
+            assert_eq!(pace.take(Kind::Rows, n * 10 * S), Duration::ZERO, "{n}");
+        }
+        let waits: Vec<Duration> = (0..10).map(|_| pace.take(Kind::Rows, 991 * S)).collect();
+        assert_eq!(waits.iter().filter(|wait| wait.is_zero()).count(), 7);
+        assert_eq!(waits[9], 14 * S);
+        pace.begin(S);
+        assert!(pace.take(Kind::Rows, 1_020 * S) <= S);
+    }
+
+    #[test]
+    fn a_pace_is_forgotten_once_it_says_nothing() {
+        let pace = Pace::new(S);
+        pace.begin(10 * S);
+        assert!(pace.is_full(S));
+        taken(&pace, Kind::Rows, S, Duration::ZERO);
+        assert!(!pace.is_full(2 * S) && pace.is_full(60 * S));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn steps_of_a_driven_clock_count_as_time() {
+        let clock = Clock::driven(1_000);
+        let elapsed = Elapsed::new(&clock);
+        clock.step(11_000, S).await.unwrap();
+        clock.step(1_000, S).await.unwrap();
+        tokio::time::advance(S).await;
+        assert_eq!(elapsed.now(), 11 * S);
+    }
+
+    proptest! {
+        /// Whatever a stream takes and when, it gets no more than the burst and what time has brought.
+        #[test]
+        fn nobody_gets_more_than_time_brings(
+            rests_ms in prop::collection::vec(0..50_u64, 1..3_000),
+        ) {
+            let pace = Pace::new(Duration::ZERO);
+            let mut now = Duration::ZERO;
+            let mut count = 0_u32;
+            for rest_ms in rests_ms {
+                now += Duration::from_millis(rest_ms);
+                now += pace.take(Kind::Frames, now);
+                count += 1;
+                prop_assert!(FRAME * count <= FRAME * FRAMES + now);
+            }
+        }
+    }
+}
