@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cairn_proto::{v1, wire};
 use cairn_runtime::logging;
 use cairn_runtime::tls::{ConnectError, ConnectKind};
 use tonic::{Code, Status};
@@ -71,6 +72,17 @@ pub struct End {
 }
 
 impl End {
+    /// The end that an aggregator asked for, with its wish.
+    #[must_use]
+    pub fn drained(drain: v1::Drain) -> Self {
+        let reason = logging::escape(&wire::cut(drain.reason));
+        Self {
+            kind: EndKind::Drained,
+            reason: format!("aggregator asked to leave: {reason}"),
+            retry_after: Some(Duration::from_millis(drain.reconnect_after_ms)),
+        }
+    }
+
     /// An end without a wish for the next attempt.
     #[must_use]
     pub fn new(kind: EndKind, reason: impl Into<String>) -> Self {
@@ -106,7 +118,7 @@ impl End {
             }
             _ => (EndKind::Refused, ""),
         };
-        let said = logging::escape(&cairn_proto::wire::cut(status.message().to_owned()));
+        let said = logging::escape(&wire::cut(status.message().to_owned()));
         let code = status.code();
         Self::new(
             kind,

@@ -20,7 +20,7 @@ use std::time::Duration;
 use cairn_proto::model::{EntityDef, EntityId, Run};
 use cairn_proto::v1::{self, AgentFrame, AggregatorFrame, agent_frame, aggregator_frame};
 use cairn_proto::wire;
-use cairn_runtime::{clock, logging};
+use cairn_runtime::clock;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 use tonic::Streaming;
@@ -136,16 +136,9 @@ impl Session {
                 return Ok(None);
             }
             Some(Kind::Drain(drain)) => {
-                let reason = logging::escape(&wire::cut(drain.reason));
                 self.send(setup, bye("asked to leave")).await?;
                 self.settle(setup, LEAVE_DEADLINE).await;
-                let retry_after = Some(Duration::from_millis(drain.reconnect_after_ms));
-                let reason = format!("aggregator asked to leave: {reason}");
-                return Ok(Some(End {
-                    kind: EndKind::Drained,
-                    reason,
-                    retry_after,
-                }));
+                return Ok(Some(End::drained(drain)));
             }
             // Nothing is asked for by name yet.
             Some(Kind::Names(_)) => "names",

@@ -1,6 +1,7 @@
 //! One session against an aggregator that says what the test says.
 
 mod fake;
+mod opening;
 
 mod history;
 

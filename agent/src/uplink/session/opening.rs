@@ -63,9 +63,14 @@ impl Session {
             .map_err(|status| End::of_status(&status))?
             .into_inner();
         let frame = received(incoming.message().await)?;
-        let Some(aggregator_frame::Kind::Welcome(welcome)) = frame.kind else {
-            let reason = "aggregator's first frame is not Welcome: check --aggregator";
-            return Err(End::new(EndKind::Protocol, reason));
+        let welcome = match frame.kind {
+            Some(aggregator_frame::Kind::Welcome(welcome)) => welcome,
+            // It has no room for another session now.
+            Some(aggregator_frame::Kind::Drain(drain)) => return Err(End::drained(drain)),
+            _ => {
+                let reason = "aggregator's first frame is not Welcome: check --aggregator";
+                return Err(End::new(EndKind::Protocol, reason));
+            }
         };
         if !codec::SUPPORTED.contains(&welcome.row_codec) {
             let reason = format!(
