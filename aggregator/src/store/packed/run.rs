@@ -11,9 +11,12 @@ use super::names::Names;
 use super::times::Moment;
 use crate::store::{Error, Size};
 
-/// A window of so many rows or more keeps its old blocks in twos or fours: a first value a series is
-/// told once for all of them.
-const LONG: [(u64, u64); 2] = [(512, 4), (64, 2)];
+/// A window of so many rows or more keeps its old blocks in fours: the first value of a series, which
+/// is the dearest of a block, is told once for all of them.
+const LONG_ROWS: u64 = 64;
+
+/// Blocks that are put together.
+const JOINED: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct RunRows {
@@ -256,14 +259,14 @@ impl RunRows {
         gone
     }
 
-    /// Cuts off what has expired of the oldest block, when that is as much as is left.
+    /// Cuts off what has expired of the oldest block, when that is a block of rows.
     fn cut(&mut self) {
         let Some(block) = self.blocks.front() else {
             return;
         };
         let left = self.visible(block).count() as u64;
         let is_sealed = matches!(block.rows, Rows::Sealed(_));
-        if is_sealed && 2 * left <= block.times.count() {
+        if is_sealed && left + BLOCK_ROWS <= block.times.count() {
             let (first_seq, mut rows) = (block.first_seq, block.decode());
             rows.retain(|row| row.tick >= self.oldest_ms);
             // It stays sealed, whatever follows.
@@ -321,10 +324,10 @@ impl RunRows {
 
     /// Puts one group of old blocks together, if there is one.
     pub(super) fn join(&mut self, window_rows: u64) {
-        let long = LONG.into_iter().find(|(rows, _)| window_rows >= *rows);
-        let Some((_, blocks)) = long else { return };
-        let span = blocks * BLOCK_ROWS;
-        let count = usize::try_from(blocks).unwrap_or(1);
+        if window_rows < LONG_ROWS {
+            return;
+        }
+        let (count, span) = (JOINED, JOINED as u64 * BLOCK_ROWS);
         let is_group = |at: usize| {
             let group = self.blocks.range(at..at + count);
             let mut firsts = group.clone().map(|block| block.first_seq);

@@ -71,7 +71,10 @@ impl Sealed {
         // Nearly every series is in every row.
         let (whole, mut in_all) = (all_rows(samples.len()), 0);
         let fields = head.directory.known().filter(|(id, _)| id.0 >= FIRST_FIELD);
-        for series in fields.filter_map(|(id, body)| head.open(id, body)).flatten() {
+        for series in fields
+            .filter_map(|(id, body)| head.open(id, body))
+            .flatten()
+        {
             if series.mask == whole {
                 in_all += 1;
                 continue;
