@@ -1,7 +1,7 @@
 """Decodes rows and chunks as proto/WIRE.md describes them.
 
-Written from that page alone, as another engineer would: simple, not fast, and with whole numbers that have no width
-but where the page says modulo 2^64. It is the second opinion on the codec in proto/src/codec.
+It follows the page and shares nothing with the codec in proto/src/codec, of which it is the second opinion: simple,
+not fast, with whole numbers that have no width but where the page says modulo 2^64.
 
     python3 tests/expect/wire.py < proto/testdata/vectors.json
 

@@ -1,4 +1,4 @@
-//! Codec 1: simple on purpose. What version N−1 speaks, and the oracle of the dense codec.
+//! Codec 1: simple on purpose. What version N-1 speaks, and the oracle of the dense codec.
 
 pub(super) mod chunk;
 mod column;

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Bit n of `rows` says that the row n after the first of the block is there. Each further row's
-//! tick is that of the one before and `step` × (distance of their seqs + `late`). An entity that is
+//! tick is that of the one before and `step` x (distance of their seqs + `late`). An entity that is
 //! not there in every row has its bit in `partial` set, and a mask of the rows (bit n the n-th of
 //! those that are there).
 

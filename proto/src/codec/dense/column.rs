@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Each part but the flags is left out when its flag says so. A cell differs from that of the same
-//! entity in the base row (0 where there is none) by `difference × scale`, and in a column with the
+//! entity in the base row (0 where there is none) by `difference x scale`, and in a column with the
 //! flag [`TICKED`] by what has passed since the base row's tick besides.
 
 use std::iter::Peekable;
