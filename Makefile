@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .PHONY: help run test test-python test-web test-rust check check-static check-tree check-page check-rust \
-	check-deny bench bench-rivals soak fuzz build web fmt clean deps-run deps-test
+	check-deny check-instructions bench bench-rivals soak fuzz build web fmt clean deps-run deps-test
 
 # Targets share cargo's and npm's directories, and the order below is meant: also under -j one at a time.
 .NOTPARALLEL:
@@ -64,7 +64,7 @@ test-rust: deps-test web
 
 check: check-static test
 
-check-static: deps-test check-tree check-page check-rust check-deny
+check-static: deps-test check-tree check-page check-rust check-deny check-instructions
 
 check-tree:
 	scripts/check-sizes.sh
@@ -90,6 +90,10 @@ check-deny:
 	else \
 		echo 'check-deny: cargo-deny is not installed, skipped'; \
 	fi
+
+# What the codec costs, against tests/bench/instructions.txt; some seconds once it is built.
+check-instructions: deps-test
+	@CARGO='$(CARGO)' CARGO_ARGS='$(CARGO_ARGS)' scripts/check-instructions.sh
 
 bench: web
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent -p cairn-aggregator

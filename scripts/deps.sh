@@ -2,7 +2,8 @@
 # Makes sure that everything outside of cargo that a build needs is there.
 #
 #   scripts/deps.sh run     to build and run: C compiler, Node.js with npm, curl; npm packages of the page
-#   scripts/deps.sh test    the same, and Python, Chromium and a font for the tests; npm packages of the browser test
+#   scripts/deps.sh test    the same, and Python, Chromium and a font for the tests, valgrind for counting instructions;
+#                           npm packages of the browser test
 #
 # Missing Debian packages are installed when this runs as root; otherwise it prints what to install
 # and ends with 1. Where the Node.js found is too old (Debian 12), npm puts the one that
@@ -86,6 +87,8 @@ missing_packages() {
     have python3 || printf 'python3 '
     [ -x "${CAIRN_CHROMIUM:-/usr/bin/chromium}" ] || printf 'chromium '
     [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || printf 'fonts-dejavu-core '
+    # Nobody is kept from testing by it: scripts/check-instructions.sh says that it is missing.
+    have valgrind || [ "$(id -u)" -ne 0 ] || printf 'valgrind '
 }
 
 # apt LABEL ARGUMENTS...: one apt-get call; shows its output only when it fails.

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use cairn_proto::codec::DENSE;
-use testkit::bench::payload::{Payload, measure};
+use cairn_proto::codec::{DENSE, chunk};
+use testkit::bench::payload::{Payload, chunk_of_mix_c, measure};
 use testkit::budgets::Budgets;
 use testkit::mix::{Kind, Options};
 use testkit::proc::Proc;
@@ -32,39 +32,75 @@ fn judge(values: &[(&str, f64)]) {
     }
 }
 
-/// 60 rows after the keyframe: ten minutes, and two loops of the recording.
+/// 64 rows after the keyframe: four blocks, ten minutes at 10 s, and two loops of the recording.
 #[expect(clippy::unwrap_used, reason = "a test without its rows has failed")]
-fn rows(kind: Kind, pods: usize) -> Payload {
+fn rows(kind: Kind, pods: usize, interval_ms: u64) -> Payload {
     measure(
         DENSE,
         Options {
             pods_per_node: Some(pods),
+            interval_ms,
             ..Options::of(kind)
         },
-        60,
+        64,
     )
     .unwrap()
 }
 
-const ROWS: [&str; 4] = [
+const ROWS: [&str; 14] = [
     "row_bytes_per_sample_k",
     "row_bytes_per_sample_c",
     "keyframe_bytes_110_pods_k",
     "keyframe_bytes_110_pods_c",
+    "chunk_bytes_per_sample_k",
+    "chunk_bytes_per_sample_c",
+    "row_bytes_per_sample_k_30_pods",
+    "row_bytes_per_sample_c_30_pods",
+    "chunk_bytes_per_sample_k_30_pods",
+    "chunk_bytes_per_sample_c_30_pods",
+    "row_bytes_per_sample_c_1_s",
+    "row_bytes_per_sample_b_1_s",
+    "chunk_bytes_per_sample_c_1_s",
+    "chunk_bytes_per_sample_b_1_s",
 ];
 
 const SERIES: [&str; 2] = ["agent_own_series", "aggregator_own_series"];
 
 #[test]
-fn rows_and_keyframes_stay_within_their_budgets() {
-    let (k, c) = (rows(Kind::K, 110), rows(Kind::C, 110));
+fn rows_keyframes_and_chunks_stay_within_their_budgets() {
+    let (k, c) = (rows(Kind::K, 110, 10_000), rows(Kind::C, 110, 10_000));
+    let (small_k, small_c) = (rows(Kind::K, 30, 10_000), rows(Kind::C, 30, 10_000));
+    // The recording has 10 s between two frames, whatever the interval.
+    let (fast_c, fast_b) = (rows(Kind::C, 30, 1_000), rows(Kind::B, 30, 1_000));
     let values = [
         k.bytes_per_sample,
         c.bytes_per_sample,
         k.keyframe_bytes as f64,
         c.keyframe_bytes as f64,
+        k.chunk_bytes_per_sample,
+        c.chunk_bytes_per_sample,
+        small_k.bytes_per_sample,
+        small_c.bytes_per_sample,
+        small_k.chunk_bytes_per_sample,
+        small_c.chunk_bytes_per_sample,
+        fast_c.bytes_per_sample,
+        fast_b.bytes_per_sample,
+        fast_c.chunk_bytes_per_sample,
+        fast_b.chunk_bytes_per_sample,
     ];
     judge(&ROWS.into_iter().zip(values).collect::<Vec<_>>());
+}
+
+/// The instructions of the codec are counted on a file, so that counting needs no generator.
+#[test]
+fn the_chunk_that_instructions_are_counted_on_is_of_mix_c() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto/testdata/mix-c-30-pods.chunk");
+    let held = chunk::decode(&std::fs::read(file).unwrap()).unwrap();
+    let made = chunk::decode(&chunk_of_mix_c(30).unwrap()).unwrap();
+    assert!(
+        held == made,
+        "cargo run -p cairn-tests --example mix-chunk 30 > proto/testdata/mix-c-30-pods.chunk"
+    );
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Bytes of encoded rows: codec payload alone, without frame, gRPC and TLS. Pure and deterministic,
 //! so it is a budget too.
 
+use cairn_proto::codec::DENSE;
 use cairn_proto::codec::chunk::{self, RowOf};
 use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::limits::BLOCK_ROWS;
 
-use crate::mix::{Error, Mix, Options, Row};
+use crate::mix::{Error, Kind, Mix, Options, Row};
 
 /// What the rows of one node came to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,14 +60,42 @@ pub fn measure(codec: u32, options: Options, row_count: u32) -> Result<Payload, 
     })
 }
 
-fn timed(row: &Row) -> Timed<'_> {
+/// The second block of mix C with so many pods: the first one has the keyframes of all sources.
+///
+/// # Errors
+///
+/// None of this kind.
+pub fn block_of_mix_c(pods: usize) -> Result<Vec<Row>, Error> {
+    let options = Options {
+        pods_per_node: Some(pods),
+        ..Options::of(Kind::C)
+    };
+    let mut node = Mix::new(options)?.node(0)?;
+    let rows: Result<Vec<Row>, Error> = (0..2 * BLOCK_ROWS).map(|_| node.next_row()).collect();
+    let mut rows = rows?;
+    rows.retain(|row| row.seq >= BLOCK_ROWS);
+    Ok(rows)
+}
+
+/// The same as a chunk.
+///
+/// # Errors
+///
+/// None of this kind.
+pub fn chunk_of_mix_c(pods: usize) -> Result<Vec<u8>, Error> {
+    let rows = block_of_mix_c(pods)?;
+    let rows: Vec<RowOf<'_>> = rows.iter().map(row_of).collect();
+    Ok(chunk::encode(DENSE, &rows))
+}
+
+pub(super) fn timed(row: &Row) -> Timed<'_> {
     Timed {
         tick_ms: row.tick_ms,
         snapshot: &row.snapshot,
     }
 }
 
-fn row_of(row: &Row) -> RowOf<'_> {
+pub(super) fn row_of(row: &Row) -> RowOf<'_> {
     RowOf {
         offset: row.seq % BLOCK_ROWS,
         tick: row.tick_ms,

@@ -1,0 +1,86 @@
+#!/bin/sh
+# Counts what the codec costs in instructions, which hardly differ from machine to machine, and
+# holds them against tests/bench/instructions.txt. Needs valgrind; says so and ends well when it is not there.
+#
+# Shows besides that who reads one field touches nothing of the others: ten times as many other fields,
+# with samples in every row, add no more than the entry of each in a directory.
+set -eu
+cd "$(dirname "$0")/.."
+
+if ! command -v valgrind >/dev/null 2>&1; then
+    echo 'check-instructions: valgrind is not installed, skipped: apt-get install valgrind'
+    exit 0
+fi
+
+budgets=tests/bench/instructions.txt
+chunk=proto/testdata/mix-c-30-pods.chunk
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# shellcheck disable=SC2086 # a list of arguments
+${CARGO:-cargo} build ${CARGO_ARGS:-} --quiet --release -p cairn-proto --example codec-work
+program=${CARGO_TARGET_DIR:-target}/release/examples/codec-work
+
+# count WORK: sets `instructions` within the work and `pieces`, what it was about.
+count() {
+    if ! pieces=$(valgrind --tool=callgrind --callgrind-out-file="$scratch/out" \
+        --toggle-collect='*work::measured*' "$program" "$1" "$chunk" 2>"$scratch/log"); then
+        cat "$scratch/log" >&2
+        exit 1
+    fi
+    instructions=$(sed -n 's/^totals: *//p' "$scratch/out")
+    if [ "${instructions:-0}" -eq 0 ]; then
+        echo "check-instructions: valgrind counted nothing of $1" >&2
+        exit 1
+    fi
+}
+
+# per_sample NAME WORK
+per_sample() {
+    count "$2"
+    awk -v name="$1" -v all="$instructions" -v pieces="$pieces" \
+        'BEGIN { printf "%s %.1f\n", name, all / pieces }' >>"$scratch/measured"
+}
+
+# per_entry NAME FEW MANY READS: what one more field adds to each of so many reads.
+per_entry() {
+    count "$2"
+    few=$instructions few_fields=$pieces
+    count "$3"
+    awk -v name="$1" -v more="$((instructions - few))" -v entries="$(((pieces - few_fields) * $4))" \
+        'BEGIN { printf "%s %.1f\n", name, more / entries }' >>"$scratch/measured"
+}
+
+per_sample codec_row_encode encode_row
+per_sample codec_row_decode decode_row
+per_sample codec_seal seal
+per_sample codec_check check
+per_sample codec_scan_column scan
+per_entry codec_chunk_entry one_of_few_columns one_of_many_columns 1
+per_entry codec_row_entry one_of_few_in_a_row one_of_many_in_a_row 16
+
+awk -v file="$budgets" '
+    FNR == NR { measured[$1] = $2; next }
+    /^#/ || NF == 0 { next }
+    {
+        budgets[$1] = 1
+        if (!($1 in measured)) {
+            printf "%s: %s is not measured\n", file, $1; bad = 1; next
+        }
+        value = measured[$1]
+        printf "check-instructions: %-20s %7.1f of %s\n", $1, value, $2
+        if (value > $2) {
+            printf "%s is over its limit: undo what made it grow, or raise the limit in %s and say there why\n", $1, file
+            bad = 1
+        } else if (value < $2 / 2) {
+            printf "%s is less than half of its limit: lower the limit in %s to keep what was won\n", $1, file
+            bad = 1
+        }
+    }
+    END {
+        for (name in measured) if (!(name in budgets)) {
+            printf "%s: no limit for %s\n", file, name; bad = 1
+        }
+        exit bad
+    }
+' "$scratch/measured" "$budgets"
