@@ -5,6 +5,7 @@
 //! worded, has `-` for both. Every part is bounded in time and ends the processes it started.
 
 mod bed;
+mod codec;
 mod cost;
 mod freshness;
 pub(crate) mod line;
@@ -30,6 +31,8 @@ const BINARIES: [&str; 2] = ["cairn-agent", "cairn-aggregator"];
 pub enum Part {
     /// Bytes on the wire.
     Wire,
+    /// What a sample costs the codec.
+    Codec,
     /// From a kubelet's answer to the aggregator's.
     Freshness,
     /// CPU and memory of the processes.
@@ -38,13 +41,14 @@ pub enum Part {
 
 impl Part {
     /// Every part, in the order they are run.
-    pub const ALL: [Part; 3] = [Part::Wire, Part::Freshness, Part::Cost];
+    pub const ALL: [Part; 4] = [Part::Wire, Part::Codec, Part::Freshness, Part::Cost];
 
     /// The name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Part::Wire => "wire",
+            Part::Codec => "codec",
             Part::Freshness => "freshness",
             Part::Cost => "cost",
         }
@@ -84,6 +88,7 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<()> {
     for part in &options.parts {
         let lines = match part {
             Part::Wire => wire::run()?,
+            Part::Codec => codec::run()?,
             Part::Freshness => freshness::run(options.duration)?,
             Part::Cost => cost::run(options.duration)?,
         };
@@ -109,7 +114,7 @@ mod tests {
     fn the_machine_comes_first_and_then_a_line_a_figure() {
         let mut out = Vec::new();
         let options = Options {
-            parts: vec![Part::Wire],
+            parts: vec![Part::Wire, Part::Codec],
             duration: Duration::ZERO,
         };
         run(&options, &mut out).unwrap();
@@ -117,7 +122,7 @@ mod tests {
         let (head, lines): (Vec<&str>, Vec<&str>) =
             text.lines().partition(|line| line.starts_with('#'));
         assert!(head[0].starts_with("# cores "), "{text}");
-        assert_eq!(lines.len(), 5, "{text}");
+        assert_eq!(lines.len(), 10, "{text}");
         for line in lines {
             let (figure, data) = line.split_once("  # ").unwrap();
             let words: Vec<&str> = figure.split_whitespace().collect();

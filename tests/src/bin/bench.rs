@@ -13,7 +13,7 @@ use testkit::bench::{self, Options, Part};
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Part to run; may be repeated. Without it all of them: wire, freshness, cost.
+    /// Part to run; may be repeated. Without it all of them: wire, codec, freshness, cost.
     #[arg(long, value_name = "NAME", value_parser = part)]
     only: Vec<Part>,
     /// How long each part with processes may go on beyond its least number of ticks, seconds.
