@@ -2,7 +2,8 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let files = protox::compile(["cairn/v1/report.proto"], ["proto"])?;
+    let services = ["cairn/v1/report.proto", "cairn/v1/replay.proto"];
+    let files = protox::compile(services, ["proto"])?;
     tonic_prost_build::configure()
         .build_transport(false)
         .compile_fds(files)?;
