@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::model::{Run, Snapshot};
 
-use super::{Applied, Error, Limited, NodeState, Opening, SourceState, WireRow};
+use super::{Applied, Error, Known, Limited, NodeState, Opening, SourceState, WireRow};
 
 /// Clock differences kept: enough to see past a few slow frames, few enough to follow a drift.
 const OFFSETS: usize = 16;
@@ -229,6 +229,27 @@ impl Attendance {
 
     pub(super) fn refused_entity(&mut self) {
         self.refused_entities += 1;
+    }
+
+    /// The same, with an offset that somebody else measured where none was measured here.
+    pub(super) fn own_or(&self, now_ms: u64, offset_ms: i64) -> u64 {
+        if self.offsets.is_empty() {
+            now_ms.saturating_add_signed(offset_ms)
+        } else {
+            self.own(now_ms)
+        }
+    }
+
+    /// Takes over what another aggregator knows of the node, where no agent has reported it.
+    pub(super) fn learn(&mut self, known: Known, interval_ms: u64) {
+        if self.offsets.is_empty() {
+            self.offsets.push(known.offset_ms);
+            self.interval_ms = interval_ms;
+            self.since_ms = known.arrived_ms;
+        }
+        if self.session.is_none() {
+            self.arrived_ms = self.arrived_ms.max(known.arrived_ms);
+        }
     }
 
     pub(super) fn gap(&mut self, rows: u64) {

@@ -135,12 +135,12 @@ pub trait Window: Default + Debug + Send + 'static {
 /// A store that keeps each node's rows as `N` does.
 #[derive(Debug)]
 pub struct Store<N> {
-    window_ms: u64,
+    pub(super) window_ms: u64,
     held: Held,
     sessions: AtomicU64,
-    nodes: RwLock<BTreeMap<Arc<str>, Arc<Mutex<N>>>>,
-    index: Index,
-    changes: Changes,
+    pub(super) nodes: RwLock<BTreeMap<Arc<str>, Arc<Mutex<N>>>>,
+    pub(super) index: Index,
+    pub(super) changes: Changes,
 }
 
 impl<N: Window> Store<N> {
@@ -167,7 +167,7 @@ impl<N: Window> Store<N> {
         }
     }
 
-    fn node(&self, name: &str) -> Option<Arc<Mutex<N>>> {
+    pub(super) fn node(&self, name: &str) -> Option<Arc<Mutex<N>>> {
         self.nodes
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -430,6 +430,6 @@ impl<N: Window> Door for Store<N> {
 
 /// A panic in another thread cannot leave a half-changed node: every change is made by moving
 /// finished values in, so the lock's poison says nothing that matters.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

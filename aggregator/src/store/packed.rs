@@ -6,6 +6,7 @@
 
 mod block;
 mod current;
+mod exchange;
 mod listing;
 mod names;
 mod node;

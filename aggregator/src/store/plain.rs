@@ -1,5 +1,6 @@
 //! One node's rows, decoded.
 
+mod exchange;
 mod node;
 mod run;
 

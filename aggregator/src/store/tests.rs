@@ -2,6 +2,7 @@
 
 mod both;
 mod names;
+mod restore;
 
 use cairn_proto::catalogue::{Group, Source, table};
 use cairn_proto::codec::chunk::{self, RowOf};

@@ -12,7 +12,7 @@ use super::lock;
 const CHANGES: usize = 4096;
 
 #[derive(Debug, Default)]
-pub(super) struct Changes {
+pub(in crate::store) struct Changes {
     // Invariant: versions are consecutive, the last one is `version`'s value.
     recent: Mutex<VecDeque<(u64, u64)>>,
     version: watch::Sender<u64>,
@@ -20,7 +20,7 @@ pub(super) struct Changes {
 
 impl Changes {
     /// Remembers that rows from this tick on changed; `u64::MAX` when none did but something else.
-    pub(super) fn add(&self, tick_ms: u64) {
+    pub(in crate::store) fn add(&self, tick_ms: u64) {
         let mut recent = lock(&self.recent);
         let version = *self.version.borrow() + 1;
         if recent.len() == CHANGES {

@@ -112,10 +112,19 @@ impl<N: Window> Store<N> {
         if node.attendance().session() != Some(session.number) {
             return Err(Error::Fenced);
         }
+        self.bounded(&mut node, work)
+    }
+
+    /// Runs `work` on a node, and makes room for what it added.
+    pub(in crate::store) fn bounded<T>(
+        &self,
+        node: &mut N,
+        work: impl FnOnce(&mut N) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let before = node.size().bytes;
-        let result = self.held.counted(&mut *node, work);
+        let result = self.held.counted(node, work);
         if node.size().bytes > before {
-            self.held.fit(&mut *node);
+            self.held.fit(node);
         }
         result
     }

@@ -1,5 +1,7 @@
 //! The names of one run's entities: one piece of text each, found by id and by path.
 
+mod exchange;
+
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher};

@@ -22,7 +22,7 @@ use crate::store::{
 /// One node, its rows as chunks.
 #[derive(Debug, Default)]
 pub struct Node {
-    attendance: Attendance,
+    pub(super) attendance: Attendance,
     pub(super) runs: Vec<RunRows>,
     oldest_ms: u64,
     befores: Befores,
@@ -132,7 +132,8 @@ impl Window for Node {
         }
         self.runs.retain(|r| !r.is_empty() || r.run == run);
         if !self.runs.iter().any(|r| r.run == run) {
-            self.runs.push(RunRows::new(run, self.oldest_ms));
+            self.runs
+                .push(RunRows::new(run, opening.interval_ms, self.oldest_ms));
         }
     }
 

@@ -21,6 +21,8 @@ const JOINED: usize = 4;
 #[derive(Debug)]
 pub(super) struct RunRows {
     pub(super) run: Run,
+    /// Distance of its ticks, ms.
+    pub(super) interval_ms: u64,
     pub(super) names: Names,
     // Invariant: rising and apart. Only the last may be open, and blocks that were put together
     // begin at a multiple of their number.
@@ -32,9 +34,10 @@ pub(super) struct RunRows {
 }
 
 impl RunRows {
-    pub(super) fn new(run: Run, oldest_ms: u64) -> Self {
+    pub(super) fn new(run: Run, interval_ms: u64, oldest_ms: u64) -> Self {
         Self {
             run,
+            interval_ms,
             names: Names::default(),
             blocks: VecDeque::new(),
             oldest_ms,
@@ -48,7 +51,7 @@ impl RunRows {
     }
 
     /// Where the block with a row of this seq is, or would be.
-    fn position(&self, seq: u64) -> Result<usize, usize> {
+    pub(super) fn position(&self, seq: u64) -> Result<usize, usize> {
         let at = self.blocks.partition_point(|block| block.last_seq() < seq);
         match self.blocks.get(at) {
             Some(block) if block.first_seq / BLOCK_ROWS <= seq / BLOCK_ROWS => Ok(at),

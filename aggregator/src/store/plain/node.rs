@@ -12,7 +12,6 @@ use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run, Snapshot};
 
 use super::run::{EntityRow, Held, RunRows, check_defined, check_rises};
 use crate::store::attendance::Attendance;
-use crate::store::entity::same_identity;
 use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::{
     Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, WireRow,
@@ -24,11 +23,13 @@ const NAME_BYTES: usize = 512;
 /// One node, its rows decoded.
 #[derive(Debug, Default)]
 pub struct Node {
-    attendance: Attendance,
-    runs: Vec<RunRows>,
+    pub(super) attendance: Attendance,
+    pub(super) runs: Vec<RunRows>,
     // Invariant: exactly one entry for every row of every run.
-    ticks: BTreeMap<u64, (Run, u64)>,
-    size: Size,
+    pub(super) ticks: BTreeMap<u64, (Run, u64)>,
+    pub(super) size: Size,
+    // Rows with earlier ticks have expired.
+    pub(super) oldest_ms: u64,
     // Rows have gone since names were looked through.
     untidy: bool,
 }
@@ -106,47 +107,16 @@ impl Window for Node {
         let run = opening.run;
         self.runs.retain(|r| !r.rows.is_empty() || r.run == run);
         if !self.runs.iter().any(|r| r.run == run) {
-            self.runs.push(RunRows::new(run));
+            self.runs.push(RunRows::new(run, opening.interval_ms));
         }
     }
 
     fn define(&mut self, def: EntityDef) -> Result<(), Error> {
-        let run = self.current()?;
-        let (id, entity) = (def.id, def.id.0);
-        if !run.knows(id) && run.defs.len() + run.refused.len() >= limits::MAX_ENTITIES {
-            return Err(Error::TooManyEntities { entity });
-        }
-        let old = run.defs.get(&id);
-        if old.is_some_and(|old| !same_identity(old, &def)) {
-            return Err(Error::Redefined { entity });
-        }
-        if let Some(old) = run.path(id) {
-            run.paths.remove(&old);
-        }
-        run.note(id);
-        run.refused.remove(&id);
-        run.defs.insert(id, Arc::new(def));
-        match run.path(id) {
-            Some(path) => {
-                run.paths.insert(path, id);
-            }
-            None => {
-                // A part of something unknown has no identity: its cells are skipped.
-                run.defs.remove(&id);
-                run.refused.insert(id);
-            }
-        }
-        Ok(())
+        self.current()?.define(def)
     }
 
     fn refuse(&mut self, id: EntityId) -> Result<(), Error> {
-        let run = self.current()?;
-        if !run.knows(id) && run.defs.len() + run.refused.len() >= limits::MAX_ENTITIES {
-            return Err(Error::TooManyEntities { entity: id.0 });
-        }
-        run.note(id);
-        run.refused.insert(id);
-        Ok(())
+        self.current()?.refuse(id)
     }
 
     fn is_new(&self, def: &EntityDef) -> bool {
@@ -232,6 +202,7 @@ impl Window for Node {
     }
 
     fn expire(&mut self, oldest_ms: u64) -> u64 {
+        self.oldest_ms = self.oldest_ms.max(oldest_ms);
         let mut dropped = 0;
         let is_old = |node: &Self| {
             let oldest = node.ticks.first_key_value();

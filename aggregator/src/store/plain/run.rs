@@ -8,6 +8,7 @@ use cairn_proto::limits;
 use cairn_proto::model::{ColumnId, EntityDef, EntityId, EntityKind, Run, Snapshot};
 use cairn_proto::rate::Point;
 
+use crate::store::entity::same_identity;
 use crate::store::{EntityPath, Error, RawRow, Size};
 
 /// What a row is counted as beside its cells: its lists and its places in two maps.
@@ -26,6 +27,7 @@ const MANY_NAMES: usize = limits::MAX_ENTITIES / 2;
 #[derive(Debug)]
 pub(super) struct RunRows {
     pub(super) run: Run,
+    pub(super) interval_ms: u64,
     pub(super) defs: HashMap<EntityId, Arc<EntityDef>>,
     pub(super) refused: HashSet<EntityId>,
     pub(super) paths: HashMap<EntityPath, EntityId>,
@@ -96,9 +98,10 @@ impl EntityRow {
 }
 
 impl RunRows {
-    pub(super) fn new(run: Run) -> Self {
+    pub(super) fn new(run: Run, interval_ms: u64) -> Self {
         Self {
             run,
+            interval_ms,
             defs: HashMap::new(),
             refused: HashSet::new(),
             paths: HashMap::new(),
@@ -137,8 +140,47 @@ impl RunRows {
         self.defs.contains_key(&id) || self.refused.contains(&id)
     }
 
+    /// See [`Door::define`](crate::store::Door::define).
+    pub(super) fn define(&mut self, def: EntityDef) -> Result<(), Error> {
+        let (id, entity) = (def.id, def.id.0);
+        if !self.knows(id) && self.defs.len() + self.refused.len() >= limits::MAX_ENTITIES {
+            return Err(Error::TooManyEntities { entity });
+        }
+        let old = self.defs.get(&id);
+        if old.is_some_and(|old| !same_identity(old, &def)) {
+            return Err(Error::Redefined { entity });
+        }
+        if let Some(old) = self.path(id) {
+            self.paths.remove(&old);
+        }
+        self.note(id);
+        self.refused.remove(&id);
+        self.defs.insert(id, Arc::new(def));
+        match self.path(id) {
+            Some(path) => {
+                self.paths.insert(path, id);
+            }
+            None => {
+                // A part of something unknown has no identity: its cells are skipped.
+                self.defs.remove(&id);
+                self.refused.insert(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// See [`Door::refuse`](crate::store::Door::refuse).
+    pub(super) fn refuse(&mut self, id: EntityId) -> Result<(), Error> {
+        if !self.knows(id) && self.defs.len() + self.refused.len() >= limits::MAX_ENTITIES {
+            return Err(Error::TooManyEntities { entity: id.0 });
+        }
+        self.note(id);
+        self.refused.insert(id);
+        Ok(())
+    }
+
     /// Takes note of an id that is named: its row is still to come.
-    pub(super) fn note(&mut self, id: EntityId) {
+    fn note(&mut self, id: EntityId) {
         self.fresh.insert(id);
     }
 

@@ -26,6 +26,8 @@ enum Op {
     Churn(u8),
     /// Old rows are dropped.
     Evict,
+    /// Another aggregator hands over so many blocks of each run that it has, from this one on.
+    Restore(u8, u8),
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -38,6 +40,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         3 => (1..8_u8, PLAIN..=DENSE).prop_map(|(blocks, codec)| Op::Pull(blocks, codec)),
         3 => any::<u8>().prop_map(Op::Churn),
         2 => Just(Op::Evict),
+        3 => (1..8_u8, 0..4_u8).prop_map(|(blocks, from)| Op::Restore(blocks, from)),
     ];
     prop::collection::vec(op, 1..40)
 }
@@ -49,11 +52,13 @@ struct Sampled {
     snapshot: Snapshot,
 }
 
-/// An agent, and the two stores that hear the same of it.
+/// An agent, the two stores that hear the same of it, and that of another aggregator, which hears
+/// other rows.
 struct Both {
     plain: PlainStore,
     packed: PackedStore,
     sessions: (Session, Session),
+    other: (PackedStore, Session),
     window_ms: u64,
     run: Run,
     ring: Vec<Sampled>,
@@ -80,7 +85,8 @@ impl Both {
         let mut both = Self {
             plain,
             packed,
-            sessions: (none.clone(), none),
+            sessions: (none.clone(), none.clone()),
+            other: (PackedStore::new(window_ms, 0), none),
             window_ms,
             run,
             ring: Vec::new(),
@@ -107,6 +113,7 @@ impl Both {
             self.plain.open("node1", opening),
             self.packed.open("node1", opening),
         );
+        self.other.1 = self.other.0.open("node1", opening);
         self.last = None;
         for id in [1]
             .into_iter()
@@ -128,7 +135,8 @@ impl Both {
         }
         for def in defs {
             let plain = self.plain.define(&self.sessions.0, def.clone());
-            assert_eq!(plain, self.packed.define(&self.sessions.1, def));
+            assert_eq!(plain, self.packed.define(&self.sessions.1, def.clone()));
+            assert_eq!(plain, self.other.0.define(&self.other.1, def));
         }
     }
 
@@ -208,6 +216,40 @@ impl Both {
         }
     }
 
+    fn send_to_other(&self, row: &Sampled) {
+        let payload = row::keyframe(DENSE, row.tick_ms, &row.snapshot);
+        let wire = WireRow {
+            seq: row.seq,
+            base_seq: None,
+            tick_ms: row.tick_ms,
+            payload: &payload,
+            sent_ms: self.now_ms,
+            now_ms: self.now_ms,
+        };
+        self.other.0.append(&self.other.1, wire).unwrap();
+    }
+
+    fn restore(&self, blocks: usize, from: usize) {
+        for held in self.other.0.held_of("node1") {
+            for (block, _) in held.blocks.iter().rev().skip(from).take(blocks) {
+                let copy = self.other.0.chunk("node1", held.run, *block).unwrap();
+                let piece = Piece {
+                    run: held.run,
+                    interval_ms: held.interval_ms,
+                    block: *block,
+                    names: &copy.names,
+                    payload: &copy.payload,
+                    known: Known::default(),
+                    now_ms: self.now_ms,
+                };
+                let plain = self.plain.restore("node1", &piece);
+                assert_eq!(plain, self.packed.restore("node1", &piece), "{block}");
+                assert!(plain.is_ok(), "{plain:?}");
+                assert_eq!(self.packed.restore("node1", &piece), Ok(0), "twice");
+            }
+        }
+    }
+
     fn pull(&mut self, blocks: usize, codec: u32) {
         let offered = 0..self.next_seq.div_ceil(16);
         let mut wanted = self.plain.missing(&self.sessions.0, offered.clone());
@@ -238,6 +280,9 @@ impl Both {
             Op::Sample(rows, sent) => {
                 for n in 0..rows {
                     let row = self.sample();
+                    if sent.rotate_right(3) >> (n % 16) & 1 == 1 {
+                        self.send_to_other(&row);
+                    }
                     if sent >> (n % 16) & 1 == 1 {
                         self.send(row);
                     }
@@ -274,7 +319,9 @@ impl Both {
                     self.next_pod += 10;
                 }
             }
+            Op::Restore(blocks, from) => self.restore(blocks.into(), from.into()),
             Op::Evict => {
+                self.other.0.evict(self.now_ms);
                 let (plain, packed) = (
                     self.plain.evict(self.now_ms),
                     self.packed.evict(self.now_ms),
@@ -284,7 +331,33 @@ impl Both {
         }
     }
 
+    /// What the two would hand over is the same.
+    fn compare_copies(&self) {
+        let held = self.plain.held_of("node1");
+        assert_eq!(held, self.packed.held_of("node1"));
+        for held in held {
+            for (block, _) in held.blocks {
+                let plain = self.plain.chunk("node1", held.run, block).unwrap();
+                let packed = self.packed.chunk("node1", held.run, block).unwrap();
+                let (plain_rows, mut rows) = (
+                    chunk::decode(&plain.payload).unwrap(),
+                    chunk::decode(&packed.payload).unwrap(),
+                );
+                // A block is handed over with what has expired of it.
+                rows.retain(|row| plain_rows.iter().any(|other| other.tick == row.tick));
+                assert_eq!(plain_rows, rows, "{block}");
+                let known: Vec<EntityId> = packed.names.iter().map(Named::id).collect();
+                let missing = plain
+                    .names
+                    .iter()
+                    .find(|named| !packed.names.contains(named));
+                assert_eq!(missing, None, "{block}: {known:?}");
+            }
+        }
+    }
+
     fn compare(&self) {
+        self.compare_copies();
         assert_eq!(self.plain.nodes(), self.packed.nodes());
         let (plain, packed) = (self.plain.size(), self.packed.size());
         assert_eq!((plain.nodes, plain.rows), (packed.nodes, packed.rows));

@@ -1,0 +1,180 @@
+//! Blocks of a node as other aggregators give and get them.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
+use cairn_proto::codec::DENSE;
+use cairn_proto::codec::chunk::{self, RowOf, Sealed};
+use cairn_proto::limits::BLOCK_ROWS;
+use cairn_proto::model::{EntityId, Run};
+
+use super::block::{Block, Incoming, Rows};
+use super::node::Node;
+use super::run::RunRows;
+use crate::store::Error;
+use crate::store::exchange::{Blocks, Encode, HeldRun, Named, Piece};
+use crate::store::frame::Taken;
+
+impl Blocks for Node {
+    fn outline(&self) -> Vec<HeldRun> {
+        let mut runs: Vec<&RunRows> = self.runs.iter().filter(|run| !run.is_empty()).collect();
+        runs.sort_by_key(|run| Reverse(run.newest_tick()));
+        runs.into_iter().map(RunRows::outline).collect()
+    }
+
+    fn copy(&self, run: Run, block: u64) -> Option<(Vec<Named>, Encode)> {
+        let run = self.runs.iter().find(|held| held.run == run)?;
+        let first = block.checked_mul(BLOCK_ROWS)?;
+        let at = run.position(first.checked_add(BLOCK_ROWS - 1)?).ok()?;
+        let held = run.blocks.get(at)?;
+        let names = run.names.named(&held.entities());
+        let held = held.clone();
+        Some((names, Box::new(move || encode(&held, first))))
+    }
+
+    fn restore(
+        &mut self,
+        piece: &Piece<'_>,
+        sealed: &Sealed,
+        window_ms: u64,
+    ) -> Result<Taken, Error> {
+        // Taken out for the while, so that the other runs can be looked at.
+        let held = self.runs.iter().position(|run| run.run == piece.run);
+        let (at, mut run) = match held {
+            Some(at) => (at, self.runs.remove(at)),
+            None => {
+                // Runs are looked through from the oldest to the newest.
+                let later = |run: &RunRows| run.run.epoch_ms > piece.run.epoch_ms;
+                let at = self.runs.iter().position(later).unwrap_or(self.runs.len());
+                let fresh = RunRows::new(piece.run, piece.interval_ms, self.oldest_ms());
+                (at, fresh)
+            }
+        };
+        let taken = self.restore_into(&mut run, piece, sealed, window_ms);
+        if held.is_some() || !run.is_empty() {
+            if self.attendance.run() != Some(run.run) {
+                run.seal_last();
+            }
+            self.runs.insert(at, run);
+        }
+        if let Ok(Taken { rows: 1.., .. }) = taken {
+            self.attendance.learn(piece.known, piece.interval_ms);
+        }
+        taken
+    }
+}
+
+impl Node {
+    fn restore_into(
+        &self,
+        run: &mut RunRows,
+        piece: &Piece<'_>,
+        sealed: &Sealed,
+        window_ms: u64,
+    ) -> Result<Taken, Error> {
+        let keeps = |offset, tick_ms| {
+            let span = (window_ms, self.oldest_ms());
+            piece.keeps((offset, tick_ms), &self.attendance, span)
+        };
+        let first = piece.first_seq();
+        let head = sealed.head();
+        let mut whole = !head.rows.is_empty() && run.held(piece.block) == 0;
+        for (offset, tick_ms) in &head.rows {
+            if keeps(*offset, *tick_ms)? {
+                run.check_rises(first.saturating_add(*offset), *tick_ms)?;
+                whole &= !self.holds_tick(run, *tick_ms);
+            } else {
+                whole = false;
+            }
+        }
+        run.names.check(piece.names)?;
+        let mut taken = Taken::default();
+        if whole {
+            check_named(run, piece, first, &head.entities)?;
+            run.names.learn(piece.names)?;
+            if let Some(block) = Block::adopt(first, sealed.clone()) {
+                block.times.iter().for_each(|row| taken.add(row.tick_ms));
+                run.adopt(block);
+            }
+            return Ok(taken);
+        }
+        let mut kept = sealed.rows();
+        kept.retain(|row| keeps(row.offset, row.tick).is_ok_and(|keeps| keeps));
+        for row in &kept {
+            let seq = first.saturating_add(row.offset);
+            check_named(run, piece, seq, row.snapshot.entities())?;
+        }
+        if kept.is_empty() {
+            return Ok(taken);
+        }
+        run.names.learn(piece.names)?;
+        for row in kept {
+            let tick_ms = row.tick;
+            let row = Incoming {
+                seq: first.saturating_add(row.offset),
+                tick_ms,
+                snapshot: row.snapshot.into(),
+                wire: None,
+            };
+            if !self.holds_tick(run, tick_ms) && run.insert(row) {
+                taken.add(tick_ms);
+            }
+        }
+        Ok(taken)
+    }
+
+    fn holds_tick(&self, run: &RunRows, tick_ms: u64) -> bool {
+        let mut all = self.runs.iter().chain([run]);
+        all.any(|run| run.holds_tick(tick_ms))
+    }
+}
+
+impl RunRows {
+    fn outline(&self) -> HeldRun {
+        let mut held = HeldRun {
+            run: self.run,
+            interval_ms: self.interval_ms,
+            blocks: Vec::new(),
+        };
+        for block in &self.blocks {
+            let rows = self.visible(block);
+            rows.for_each(|row| held.add(block.first_seq + row.offset));
+        }
+        held
+    }
+}
+
+/// Every id of a row must be known, or named with it.
+fn check_named(
+    run: &RunRows,
+    piece: &Piece<'_>,
+    seq: u64,
+    entities: &[EntityId],
+) -> Result<(), Error> {
+    let named: HashSet<EntityId> = piece.names.iter().map(Named::id).collect();
+    let unknown = |id: &&EntityId| !run.names.knows(**id) && !named.contains(*id);
+    match entities.iter().find(unknown) {
+        Some(id) => Err(Error::Undefined { seq, entity: id.0 }),
+        None => Ok(()),
+    }
+}
+
+/// The payload of one block: as it is kept, unless it is kept with others or open.
+fn encode(held: &Block, first: u64) -> Option<Vec<u8>> {
+    let last = first + BLOCK_ROWS - 1;
+    if let Rows::Sealed(sealed) = &held.rows
+        && held.first_seq == first
+        && held.last_seq() <= last
+    {
+        return Some(sealed.bytes().to_vec());
+    }
+    let mut rows = held.decode();
+    rows.retain(|row| (first..=last).contains(&(held.first_seq + row.offset)));
+    let rows = rows.iter().map(|row| RowOf {
+        offset: held.first_seq + row.offset - first,
+        tick: row.tick,
+        snapshot: &row.snapshot,
+    });
+    let rows: Vec<RowOf<'_>> = rows.collect();
+    (!rows.is_empty()).then(|| chunk::encode(DENSE, &rows))
+}
