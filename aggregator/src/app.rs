@@ -24,11 +24,12 @@ use tokio::sync::Semaphore;
 
 use crate::api::{self, Api, Gate, LabelRules, Room, Streams, TURNS};
 use crate::config::{Config, Ingest as IngestConfig, LabelFlags};
-use crate::ingest::{Authenticator, Ingest, Metrics, Parts};
+use crate::ingest::{Authenticator, Ingest, Metrics, Parts, Wishes};
 use crate::metrics;
 use crate::pressure::Pressure;
 use crate::query::KEPT_LONGER_MS;
-use crate::store::{Door, PackedStore};
+use crate::replay::{self, Replay};
+use crate::store::{Door, Exchange, PackedStore};
 use crate::upkeep::{self, MemoryParts, Upkeep};
 
 /// How long requests in flight may take once the process is asked to go.
@@ -73,6 +74,7 @@ struct Listeners {
 /// What several tasks share.
 struct Shared {
     store: Arc<dyn Door>,
+    exchange: Arc<dyn Exchange>,
     clock: Clock,
     token: Token,
     listens: Arc<ListenMetrics>,
@@ -90,8 +92,10 @@ impl Shared {
         let memory_limit = memory_limit(config.memory_limit);
         let store = PackedStore::new(window_ms + KEPT_LONGER_MS, memory_limit)
             .with_node_budget(config.node_budget);
+        let store = Arc::new(store);
         let shared = Shared {
-            store: Arc::new(store),
+            exchange: Arc::clone(&store) as Arc<dyn Exchange>,
+            store,
             clock: Clock::new(config.clock),
             token: token.clone(),
             listens: Arc::new(ListenMetrics::default()),
@@ -161,22 +165,36 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     let clock = shared.clock.clone();
     let readiness = Readiness::new();
     let mut supervisor = Supervisor::new(token.clone());
+    let instance = format!("{}-{}", std::process::id(), clock.unix_ms());
+    let wishes = Wishes::new(config.window);
+    let replay = Replay::new(replay::Parts {
+        store: Arc::clone(&shared.exchange),
+        clock: clock.clone(),
+        auth: Arc::clone(&auth),
+        wishes: wishes.clone(),
+        metrics: replay::Metrics::new(&mut registry, !config.peers.hosts.is_empty()),
+        instance: instance.clone(),
+        readiness: readiness.clone(),
+        token: token.clone(),
+    });
     let ingest = Ingest::new(Parts {
         store: Arc::clone(&shared.store),
         clock: clock.clone(),
         auth: Arc::clone(&auth),
         pressure: shared.pressure.clone(),
         metrics: Metrics::new(&mut registry),
-        instance: format!("{}-{}", std::process::id(), clock.unix_ms()),
+        instance,
+        wishes: (!config.peers.hosts.is_empty()).then_some(wishes),
         token: token.clone(),
     });
     start_grpc(
         &mut supervisor,
         listeners.grpc,
         &shared,
-        ingest,
+        (ingest, replay.clone()),
         Arc::clone(&server),
     );
+    replay.start(&mut supervisor, &config.peers);
     start_http(&mut supervisor, listeners.http, &shared, &config);
     let upkeep = Upkeep {
         clock: clock.clone(),
@@ -295,7 +313,7 @@ fn start_grpc(
     supervisor: &mut Supervisor,
     bound: Bound,
     shared: &Shared,
-    ingest: Ingest,
+    (ingest, replay): (Ingest, Replay),
     tls: Arc<ServerTls>,
 ) {
     let config = listen::Config {
@@ -314,7 +332,9 @@ fn start_grpc(
         tls: Some(tls),
         metrics: Arc::clone(&shared.listens),
     };
-    let routes = tonic::service::Routes::new(ingest.service()).prepare();
+    let routes = tonic::service::Routes::new(ingest.service())
+        .add_service(replay.service())
+        .prepare();
     let service = TowerToHyperService::new(routes.into_axum_router());
     let token = shared.token.clone();
     supervisor.spawn("grpc", async move {
@@ -323,11 +343,12 @@ fn start_grpc(
             listen::serve(bound, config, service, token.clone(), DRAIN),
             async {
                 token.cancelled().await;
-                ingest.drained(DRAIN).await
+                tokio::join!(ingest.drained(DRAIN), replay.drained(DRAIN))
             }
         );
-        if cut > 0 {
-            tracing::warn!(streams = cut, "streams of agents were cut off");
+        if cut != (0, 0) {
+            let (agents, peers) = cut;
+            tracing::warn!(agents, peers, "streams were cut off");
         }
         Ok(())
     });

@@ -96,8 +96,8 @@ pub struct Args {
     #[arg(long, env = "CAIRN_INGEST_AUTH", value_name = "HOW")]
     pub ingest_auth: Option<IngestAuth>,
 
-    /// File with lines `node-name sha256-of-token`, for --ingest-auth token-file; read again when
-    /// it changes
+    /// File with lines `node-name sha256-of-token`, and `@peer sha256-of-token` for other
+    /// aggregators, for --ingest-auth token-file; read again when it changes
     #[arg(long, env = "CAIRN_INGEST_TOKEN_FILE", value_name = "FILE")]
     pub ingest_token_file: Option<PathBuf>,
 
@@ -122,6 +122,10 @@ pub struct Args {
     #[arg(long, env = "CAIRN_NODE_BUDGET", value_name = "BYTES", default_value = "2Mi",
           value_parser = parse_bytes)]
     pub node_budget: u64,
+
+    /// Other aggregators.
+    #[command(flatten)]
+    pub peers: PeerArgs,
 
     /// Which events are logged: a level, or target=level pairs separated by commas
     #[arg(long, env = "CAIRN_LOG", value_name = "FILTER", default_value = "info")]
@@ -150,6 +154,31 @@ pub struct Args {
     /// File into which the bound addresses are written, for tests and scripts
     #[arg(long, env = "CAIRN_BOUND_FILE", value_name = "FILE", hide = true)]
     pub bound_file: Option<PathBuf>,
+}
+
+/// Other aggregators, for the history that no agent has any more.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct PeerArgs {
+    /// Other aggregators as https://HOST:PORT of their gRPC listener; may be repeated. A starting
+    /// aggregator asks every address of the host for history that no agent has any more; its own
+    /// address may be among them
+    #[arg(long, env = "CAIRN_PEER", value_name = "URL", value_delimiter = ',')]
+    pub peer: Vec<String>,
+
+    /// CA certificates, PEM, that the certificates of --peer must end at; may be repeated; read
+    /// again when they change
+    #[arg(
+        long,
+        env = "CAIRN_PEER_CA",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    pub peer_ca: Vec<PathBuf>,
+
+    /// File with the bearer token for --peer, read at each connection; the peers know it by a line
+    /// `@peer sha256-of-token` in their --ingest-token-file
+    #[arg(long, env = "CAIRN_PEER_TOKEN_FILE", value_name = "FILE")]
+    pub peer_token_file: Option<PathBuf>,
 }
 
 /// How agents prove which node they are.

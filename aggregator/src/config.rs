@@ -1,5 +1,7 @@
 //! The configuration, checked as a whole: every problem is found before the first is told.
 
+mod peers;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +11,8 @@ use cairn_runtime::clock::Mode;
 use cairn_runtime::exit::Failure;
 
 use crate::args::{Args, IngestAuth, StoredLabel};
+
+pub use peers::{PeerHost, Peers};
 
 /// The longest window: a day of 10 s rows is 8,640 of them a node.
 const MAX_WINDOW: Duration = Duration::from_secs(24 * 3600);
@@ -62,6 +66,8 @@ pub struct Config {
     pub node_budget: u64,
     /// Says how much memory the process has.
     pub process_status: PathBuf,
+    /// Other aggregators.
+    pub peers: Peers,
     /// System or driven.
     pub clock: Mode,
     /// Where to write the bound addresses.
@@ -101,6 +107,7 @@ impl TryFrom<Args> for Config {
                  heapster.kube-system.svc; addresses and localhost need no flag"
             ));
         }
+        let peers = peers::check(args.peers, &mut problem);
         if args.clock != Mode::System && !args.admin_listen.ip().is_loopback() {
             problem("--clock driven needs --admin-listen on loopback".to_owned());
         }
@@ -123,6 +130,7 @@ impl TryFrom<Args> for Config {
                 memory_limit: args.memory_limit,
                 node_budget: args.node_budget,
                 process_status: args.process_status,
+                peers,
                 clock: args.clock,
                 bound_file: args.bound_file,
             }),

@@ -15,6 +15,7 @@ mod metrics;
 mod pace;
 mod quota;
 mod session;
+mod wishes;
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -32,8 +33,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+pub(crate) use auth::Identity;
 pub use auth::{Authenticator, Error as AuthError};
 pub use metrics::Metrics;
+pub use wishes::Wishes;
+pub(crate) use wishes::{MAX_NODES, Wish};
 
 use crate::pressure::Pressure;
 use crate::store::Door;
@@ -68,6 +72,7 @@ struct Inner {
     large: Arc<Semaphore>,
     metrics: Metrics,
     instance: String,
+    wishes: Option<Wishes>,
     streams: Group,
     token: Token,
 }
@@ -87,6 +92,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Names this life of the process to the agents.
     pub instance: String,
+    /// Where it is noted what other aggregators are to be asked for; `None` when there are none.
+    pub wishes: Option<Wishes>,
     /// Ends every stream.
     pub token: Token,
 }
@@ -102,6 +109,7 @@ impl Ingest {
             pressure,
             metrics,
             instance,
+            wishes,
             token,
         } = parts;
         let streams = Group::new("ingest stream", MAX_STREAMS);
@@ -120,6 +128,7 @@ impl Ingest {
                 large,
                 metrics,
                 instance,
+                wishes,
                 streams,
                 token,
             }),
@@ -156,6 +165,13 @@ impl v1::ingest_server::Ingest for Ingest {
             tracing::warn!(peer = ?peer, reason = %refusal, "agent refused");
             Status::unauthenticated(refusal.to_string())
         })?;
+        if matches!(identity, Identity::Peer(_)) {
+            inner.metrics.refused("peer");
+            let text = "this token is another aggregator's: it may ask for history and report \
+                        nothing";
+            tracing::warn!(peer = ?peer, reason = text, "agent refused");
+            return Err(Status::permission_denied(text));
+        }
         let (answers, stream) = mpsc::channel(ANSWERS);
         let frames = request.into_inner();
         let running = Arc::clone(&inner);

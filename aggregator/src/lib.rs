@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! agents == gRPC over TLS ==> ingest --> store --> query --> api ==> page, Heapster, Dashboard
+//!                                          ^
+//! peers <== gRPC over TLS ==> replay ------+
 //! ```
 //!
 //! It is a cache: the agents hold the truth, and an aggregator that starts empty asks them for
@@ -14,6 +16,8 @@ pub mod config;
 pub mod pressure;
 
 pub mod ingest;
+
+pub mod replay;
 
 pub mod store;
 

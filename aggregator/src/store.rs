@@ -20,7 +20,7 @@ mod share;
 use std::fmt::Debug;
 
 pub use entity::{Entity, EntityPath, Selector};
-pub use exchange::{Copy, Exchange, HeldRun, Known, Named, Piece};
+pub use exchange::{Copied, Exchange, HeldRun, Known, Named, Piece};
 pub use share::NODE_BUDGET;
 
 /// Keeps rows as chunks of the dense codec.

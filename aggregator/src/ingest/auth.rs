@@ -16,6 +16,10 @@ const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 
 type Hash = [u8; 32];
 
+/// What stands for a node's name in the line of another aggregator's token. No node can have this
+/// name.
+const PEER: &str = "@peer";
+
 /// Why the file of tokens cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -24,8 +28,8 @@ pub enum Error {
     Read(#[source] files::Error),
     /// A line is not `node-name sha256-of-token`.
     #[error(
-        "--ingest-token-file {path}, line {line}: expected `node-name sha256-of-token` ({why}); \
-         the hash is what `printf %s \"$TOKEN\" | sha256sum` prints"
+        "--ingest-token-file {path}, line {line}: expected `node-name sha256-of-token`, or \
+         `@peer sha256-of-token` for another aggregator ({why}); the hash is what `printf %s \"$TOKEN\" | sha256sum` prints"
     )]
     Line {
         /// The file.
@@ -45,7 +49,7 @@ pub enum Error {
 
 /// Why a stream is not who it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// No `authorization` with a bearer token.
     #[error("no bearer token was sent: start the agent with --token-file")]
     NoToken,
@@ -57,11 +61,13 @@ pub(super) enum Refusal {
     Unknown,
 }
 
-/// Which node an authenticated stream may report.
+/// What an authenticated stream may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Identity {
-    /// This one, by the token with this hash.
+pub(crate) enum Identity {
+    /// Report this node, by the token with this hash.
     Node(Arc<str>, Hash),
+    /// Ask for history, and report nothing, by the token with this hash.
+    Peer(Hash),
     /// Any: nobody asked who it is.
     Anyone,
 }
@@ -70,19 +76,26 @@ impl Identity {
     pub(super) fn may_report(&self, node: &str) -> bool {
         match self {
             Identity::Node(own, _) => **own == *node,
+            Identity::Peer(_) => false,
             Identity::Anyone => true,
         }
+    }
+
+    /// True for another aggregator.
+    pub(crate) fn may_replay(&self) -> bool {
+        matches!(self, Identity::Peer(_) | Identity::Anyone)
     }
 }
 
 /// Tells who a stream is.
 #[derive(Debug)]
 pub enum Authenticator {
-    /// By a file with lines `node-name sha256-of-token`, read again when it changes.
+    /// By a file with lines `node-name sha256-of-token`, or `@peer sha256-of-token` for another
+    /// aggregator, read again when it changes.
     TokenFile {
         /// Where it is.
         path: PathBuf,
-        /// Node by hash of its token, and the bytes that it was read from.
+        /// Node, or `@peer`, by hash of its token, and the bytes that it was read from.
         known: ArcSwap<Known>,
     },
     /// Takes everybody at their word; only on loopback.
@@ -125,7 +138,7 @@ impl Authenticator {
         Ok(changed)
     }
 
-    pub(super) fn identify(&self, metadata: &MetadataMap) -> Result<Identity, Refusal> {
+    pub(crate) fn identify(&self, metadata: &MetadataMap) -> Result<Identity, Refusal> {
         let bearer = metadata
             .get("authorization")
             .and_then(|value| value.to_str().ok())
@@ -144,15 +157,21 @@ impl Authenticator {
         // Looked up by hash: how long it takes says nothing about the tokens that there are.
         let hash = hash(token.as_bytes());
         let node = known.load().nodes.get(&hash).map(Arc::clone);
-        node.map(|node| Identity::Node(node, hash))
-            .ok_or(Refusal::Unknown)
+        match node.ok_or(Refusal::Unknown)? {
+            node if *node == *PEER => Ok(Identity::Peer(hash)),
+            node => Ok(Identity::Node(node, hash)),
+        }
     }
 
     /// True while an identity given out earlier is still good: its line is in the file.
-    pub(super) fn admits(&self, identity: &Identity) -> bool {
+    pub(crate) fn admits(&self, identity: &Identity) -> bool {
         match (self, identity) {
             (Authenticator::TokenFile { known, .. }, Identity::Node(node, hash)) => {
                 known.load().nodes.get(hash) == Some(node)
+            }
+            (Authenticator::TokenFile { known, .. }, Identity::Peer(hash)) => {
+                let known = known.load();
+                known.nodes.get(hash).is_some_and(|name| **name == *PEER)
             }
             (Authenticator::TokenFile { .. }, Identity::Anyone) => false,
             (Authenticator::None, _) => true,
@@ -185,13 +204,15 @@ fn read(path: &Path) -> Result<Known, Error> {
         let (node, hex) = text
             .split_once(char::is_whitespace)
             .ok_or(wrong("one word only"))?;
-        check_name(EntityKind::Node, node).map_err(|_| wrong("not a node name"))?;
+        if node != PEER {
+            check_name(EntityKind::Node, node).map_err(|_| wrong("not a node name"))?;
+        }
         let token = parse_hex(hex.trim()).ok_or(wrong("the hash is not 64 hexadecimal digits"))?;
         if nodes.insert(token, Arc::from(node)).is_some() {
             return Err(wrong("another node has this token"));
         }
     }
-    if nodes.is_empty() {
+    if nodes.values().all(|node| **node == *PEER) {
         return Err(Error::Empty { path: shown });
     }
     Ok(Known { content, nodes })
@@ -235,6 +256,22 @@ mod tests {
         assert_eq!(auth.identify_token(Some("other")), Err(Refusal::Unknown));
         assert_eq!(auth.identify_token(Some("")), Err(Refusal::NoToken));
         assert_eq!(auth.identify_token(None), Err(Refusal::NoToken));
+    }
+
+    #[test]
+    fn a_peers_token_reports_nothing_and_a_nodes_token_asks_for_nothing() {
+        let other = "a".repeat(64);
+        let (_dir, path) = file(&format!("node1 {other}\n@peer {SECRET}\n"));
+        let auth = Authenticator::token_file(path.clone()).unwrap();
+        let peer = auth.identify_token(Some("secret")).unwrap();
+        assert!(peer.may_replay() && !peer.may_report("node1") && !peer.may_report(PEER));
+        assert!(auth.admits(&peer));
+        std::fs::write(&path, format!("node1 {SECRET}\n")).unwrap();
+        assert!(auth.reload().unwrap() && !auth.admits(&peer));
+        let node = auth.identify_token(Some("secret")).unwrap();
+        assert!(node.may_report("node1") && !node.may_replay());
+        std::fs::write(&path, format!("@peer {SECRET}\n")).unwrap();
+        assert!(auth.reload().is_err(), "nobody could report anything");
     }
 
     #[test]

@@ -229,6 +229,9 @@ impl Served {
             row_codec,
         } = opened;
         let offered = hello.oldest_block..hello.next_seq.div_ceil(limits::BLOCK_ROWS);
+        if let Some(wishes) = &inner.wishes {
+            wishes.opened(&hello.node, run, offered.clone(), interval_ms);
+        }
         let chunks = codec::choose(&hello.chunk_codecs).is_some();
         let missing = if chunks {
             inner.store.missing(&session, offered)

@@ -60,7 +60,7 @@ impl Named {
 
 /// One block as another aggregator gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Copy {
+pub struct Copied {
     /// The entities that it uses, each behind what it is a part of.
     pub names: Vec<Named>,
     /// Its rows: the payload of a `Chunk`.
@@ -161,7 +161,7 @@ pub trait Exchange: Send + Sync + Debug {
     fn known_of(&self, node: &str) -> Option<Known>;
 
     /// One block; `None` when nothing is held of it.
-    fn chunk(&self, node: &str, run: Run, block: u64) -> Option<Copy>;
+    fn chunk(&self, node: &str, run: Run, block: u64) -> Option<Copied>;
 
     /// Takes in a block of any run of a node, as far as its rows are in the window and no row of
     /// their tick is held. Returns how many rows are new.
@@ -200,11 +200,11 @@ impl<N: Blocks> Exchange for Store<N> {
         })
     }
 
-    fn chunk(&self, node: &str, run: Run, block: u64) -> Option<Copy> {
+    fn chunk(&self, node: &str, run: Run, block: u64) -> Option<Copied> {
         let node = self.node(node)?;
         let copied = lock(&node).copy(run, block);
         let (names, encode) = copied?;
-        Some(Copy {
+        Some(Copied {
             names,
             payload: encode()?,
         })
