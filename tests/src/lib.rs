@@ -6,7 +6,8 @@
 //! sim             a kubelet that serves a replay, with faults
 //! fleet           thousands of agents in one process, and what they hold
 //! proc, system    the real binaries as processes; a whole cluster of them
-//! raw             a hand-driven agent, for frames that no real one sends
+//! pair            a system with a second aggregator
+//! raw, peer       an agent and an aggregator by hand, for frames that no real one sends
 //! hostile_names   names that no output may carry as they are
 //! oracle          what was sampled, and whether an aggregator says the same
 //! dashboard       the Kubernetes Dashboard's own client, written again
@@ -37,6 +38,10 @@ pub mod http1;
 pub mod mix;
 
 pub mod oracle;
+
+pub mod pair;
+
+pub mod peer;
 
 pub mod pki;
 

@@ -48,6 +48,8 @@ pub struct Options {
     pub sim_args: Vec<String>,
     /// Further arguments of each agent.
     pub extra_agent_args: Vec<String>,
+    /// Further arguments of the aggregator.
+    pub extra_aggregator_args: Vec<String>,
 }
 
 impl Options {
@@ -71,6 +73,7 @@ impl Options {
             driven: true,
             sim_args: Vec::new(),
             extra_agent_args: Vec::new(),
+            extra_aggregator_args: Vec::new(),
             recording,
         }
     }
@@ -98,7 +101,8 @@ pub struct Node {
 /// Processes of one system; all end when it is dropped.
 #[derive(Debug)]
 pub struct System {
-    options: Options,
+    /// How processes are started from now on.
+    pub options: Options,
     dir: tempfile::TempDir,
     grpc: SocketAddr,
     /// The nodes, in the order asked for.
@@ -168,6 +172,8 @@ impl System {
             std::fs::write(self.path(&format!("{name}.token")), &token)?;
             lines.push_str(&format!("{name} {}\n", sha256_hex(token.as_bytes())));
         }
+        lines.push_str(&format!("@peer {}\n", sha256_hex(b"peer-token")));
+        std::fs::write(self.path("peer.token"), "peer-token")?;
         std::fs::write(self.path("tokens"), lines)?;
         std::fs::write(self.path("kubelet.token"), "kubelet-token")?;
         Ok(())
@@ -210,8 +216,15 @@ impl System {
             "--tls-key",
             &self.text("server.key"),
         ]
+        .into_iter()
+        .chain(
+            self.options
+                .extra_aggregator_args
+                .iter()
+                .map(String::as_str),
+        )
         .map(str::to_owned)
-        .to_vec()
+        .collect()
     }
 
     fn start_kubelet(&self, name: &str) -> Result<Proc> {
@@ -295,7 +308,8 @@ impl System {
     }
 
     /// The clock of a process that starts now: where the kubelets' clocks stand.
-    fn clock(&self) -> String {
+    #[must_use]
+    pub fn clock(&self) -> String {
         if !self.options.driven {
             return "system".to_owned();
         }

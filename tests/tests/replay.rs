@@ -1,0 +1,417 @@
+//! History goes from one aggregator to another, so that a rolling update of everything leaves the
+//! window whole; and what a peer may not do to it.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what cannot go on has failed"
+)]
+
+use std::time::Duration;
+
+use cairn_proto::catalogue::{Group, Source, table};
+use cairn_proto::codec::DENSE;
+use cairn_proto::codec::chunk::{self, RowOf};
+use cairn_proto::model::{Builder, EntityId, Stamp};
+use cairn_proto::v1::{self, replay_frame::Kind as Frame};
+use serde_json::Value;
+use testkit::deadline::Deadline;
+use testkit::pair::{Pair, values};
+use testkit::peer::FakePeer;
+use testkit::proc::Proc;
+use testkit::raw::RawAgent;
+use testkit::system::{Options, System, at};
+
+const FIVE_SECONDS: Duration = Duration::from_secs(5);
+
+/// Within which a new aggregator has what others have: agents have six seconds to come first.
+const SOON: Duration = Duration::from_secs(25);
+
+const NODES: [&str; 2] = ["node1", "node2"];
+
+fn all(aggregator: &Proc, ticks: (u64, u64)) -> Option<Vec<Value>> {
+    let ticks_ms = (at(ticks.0), at(ticks.1));
+    let of = |node: &&str| values(aggregator, node, ticks_ms).ok();
+    NODES.iter().map(of).collect()
+}
+
+/// Waits until an aggregator says this of the ticks.
+fn says(pair: &Pair, aggregator: &Proc, ticks: (u64, u64), wanted: &[Value]) {
+    let same = Deadline::after(SOON).poll(|| (all(aggregator, ticks)? == wanted).then_some(()));
+    assert!(same.is_some(), "{}", pair.stderr());
+}
+
+/// A figure of a process's own metrics, as a whole number.
+fn figure(process: &Proc, name: &str, label: &str) -> String {
+    let value = System::metric(process, &format!("cairn_aggregator_{name}"), label);
+    // A sum of nothing is -0.
+    format!("{:.0}", value.unwrap().abs())
+}
+
+fn stop(process: &mut Proc) {
+    process.sigterm().unwrap();
+    let status = process.wait(FIVE_SECONDS).unwrap();
+    assert_eq!(status.code(), Some(0), "{}", process.stderr());
+}
+
+/// Series, and values that are there.
+fn count(values: &[Value]) -> (usize, usize) {
+    let (mut series, mut there) = (0, 0);
+    for node in values {
+        for entity in node["entities"].as_array().unwrap() {
+            for (_, one) in entity["metrics"].as_object().unwrap() {
+                series += 1;
+                let values = one["values"].as_array().unwrap().iter();
+                there += values.filter(|value| !value.is_null()).count();
+            }
+        }
+    }
+    (series, there)
+}
+
+/// Scenario: two aggregators and every agent are started anew, one after the other, within a window:
+/// the first aggregator, then all agents, then the second aggregator.
+/// Guarantees: after it both have every value of every series at every tick that they had before,
+/// rates included, and those of the ticks meanwhile; nothing is held twice.
+#[test]
+fn a_rolling_update_of_everything_leaves_the_window_whole() {
+    let mut pair = Pair::start(Options::default()).unwrap();
+    for k in 0..20 {
+        pair.tick(at(k)).unwrap();
+    }
+    let before = all(pair.system.aggregator().unwrap(), (0, 19)).unwrap();
+    let (series, there) = count(&before);
+    assert!(
+        series > 100 && there > 20 * 50,
+        "{series} series, {there} values"
+    );
+    says(&pair, pair.second().unwrap(), (0, 19), &before);
+
+    stop(&mut pair.system.aggregator.take().unwrap());
+    pair.start_first().unwrap();
+    pair.tick(at(20)).unwrap();
+    says(&pair, pair.system.aggregator().unwrap(), (0, 19), &before);
+
+    for index in 0..NODES.len() {
+        stop(&mut pair.system.nodes[index].agent.take().unwrap());
+        pair.system.start_agent(index).unwrap();
+    }
+    pair.tick(at(21)).unwrap();
+    pair.tick(at(22)).unwrap();
+
+    stop(&mut pair.second.take().unwrap());
+    pair.start_second().unwrap();
+    pair.tick(at(23)).unwrap();
+    let first = pair.system.aggregator().unwrap();
+    let second = pair.second().unwrap();
+    let now = all(first, (0, 23)).unwrap();
+    says(&pair, second, (0, 23), &now);
+    says(&pair, second, (0, 19), &before);
+    says(&pair, first, (0, 19), &before);
+    let rows = |aggregator| figure(aggregator, "store_rows", "");
+    let whole = "48".to_owned();
+    assert_eq!((rows(first), rows(second)), (whole.clone(), whole));
+    let taken = System::metric(second, "cairn_aggregator_replay_taken_rows_total", "").unwrap();
+    assert!(taken >= 42.0, "21 rows of each node's former run: {taken}");
+    let ready = Deadline::after(SOON).poll(|| {
+        let ready = second.get("admin", "/readyz?verbose").ok()?;
+        (ready.status == 200 && ready.text().contains("[+]peers ok")).then_some(())
+    });
+    assert!(
+        ready.is_some(),
+        "{}",
+        second.get("admin", "/readyz?verbose").unwrap().text()
+    );
+}
+
+/// Scenario: an agent is gone for good, and then one of two aggregators is started anew.
+/// Guarantees: it has the node's history from the other one, which is stale there too.
+#[test]
+fn the_history_of_a_node_whose_agent_is_gone_is_not_lost() {
+    let mut pair = Pair::start(Options::default()).unwrap();
+    for k in 0..6 {
+        pair.tick(at(k)).unwrap();
+    }
+    pair.system.nodes[1].agent.take().unwrap().kill9().unwrap();
+    pair.tick(at(6)).unwrap();
+    let before = all(pair.system.aggregator().unwrap(), (0, 5)).unwrap();
+    pair.system.aggregator.take().unwrap().kill9().unwrap();
+    pair.start_first().unwrap();
+    pair.tick(at(7)).unwrap();
+    says(&pair, pair.system.aggregator().unwrap(), (0, 5), &before);
+    let overview = pair.system.overview().unwrap();
+    assert_eq!(overview["nodes"][1]["state"], "stale", "{overview}");
+}
+
+/// Scenario: an aggregator is asked to stop in the moment in which another one asks it.
+/// Guarantees: what was asked for is answered before it goes.
+#[test]
+fn an_aggregator_that_is_going_answers_first() {
+    let mut pair = Pair::start(Options::default()).unwrap();
+    for k in 0..6 {
+        pair.tick(at(k)).unwrap();
+    }
+    for node in &mut pair.system.nodes {
+        node.agent.take().unwrap().kill9().unwrap();
+    }
+    let stale = Deadline::after(FIVE_SECONDS).poll(|| {
+        let overview = pair.system.overview().ok()?;
+        let nodes = overview["nodes"].as_array()?;
+        nodes.iter().all(|n| n["state"] == "stale").then_some(())
+    });
+    assert!(stale.is_some(), "{}", pair.stderr());
+    let before = all(pair.system.aggregator().unwrap(), (0, 5)).unwrap();
+    pair.second.take().unwrap().kill9().unwrap();
+    pair.start_second().unwrap();
+    let exchange = Deadline::after(FIVE_SECONDS).poll(|| {
+        let streams = "cairn_aggregator_replay_streams";
+        let streams = System::metric(pair.system.aggregator().unwrap(), streams, "").ok()?;
+        (streams >= 1.0).then_some(())
+    });
+    assert!(exchange.is_some(), "{}", pair.stderr());
+    stop(&mut pair.system.aggregator.take().unwrap());
+    says(&pair, pair.second().unwrap(), (0, 5), &before);
+}
+
+/// Scenario: the only aggregator and an agent are killed within one window.
+/// Guarantees: exactly the rows that the two held are missing; nothing is held twice.
+#[test]
+fn with_one_replica_what_nobody_holds_any_more_is_missing_and_nothing_else() {
+    let mut system = System::start(Options::default()).unwrap();
+    for k in 0..6 {
+        system.tick(at(k)).unwrap();
+    }
+    system.aggregator.take().unwrap().kill9().unwrap();
+    system.nodes[0].agent.take().unwrap().kill9().unwrap();
+    system.start_aggregator().unwrap();
+    system.start_agent(0).unwrap();
+    for k in 6..9 {
+        system.tick(at(k)).unwrap();
+    }
+    let aggregator = system.aggregator().unwrap();
+    let whole = Deadline::after(FIVE_SECONDS).poll(|| {
+        // Three of the node whose agent was killed, nine of the other one.
+        (figure(aggregator, "store_rows", "") == "12").then_some(())
+    });
+    assert!(whole.is_some(), "{}", system.stderr());
+    let memory = |node: &str| {
+        let path = format!("/api/v1/model/nodes/{node}/metrics/memory/usage");
+        let answer = system.json(&path).unwrap();
+        let points = answer["metrics"].as_array().unwrap().iter();
+        let times: Vec<String> = points
+            .map(|point| point["timestamp"].as_str().unwrap().to_owned())
+            .collect();
+        times
+    };
+    let times = |ks: std::ops::Range<u64>| -> Vec<String> {
+        ks.map(|k| testkit::rfc3339::format(at(k))).collect()
+    };
+    assert_eq!(memory("node1"), times(6..9));
+    assert_eq!(memory("node2"), times(0..9));
+    assert_eq!(figure(aggregator, "ingest_rows_total", "duplicate"), "0");
+}
+
+/// A system whose aggregator has this peer and no agents' history.
+fn with_peer(system: &mut System, peer: &FakePeer) {
+    let path = |name: &str| system.path(name).display().to_string();
+    let args = [
+        "--peer",
+        &format!("https://{}", peer.addr),
+        "--peer-ca",
+        &path("ingest-ca.pem"),
+        "--peer-token-file",
+        &path("peer.token"),
+    ];
+    system.options.extra_aggregator_args = args.map(str::to_owned).to_vec();
+    system.aggregator.take().unwrap().kill9().unwrap();
+    system.start_aggregator().unwrap();
+}
+
+fn run(node: &str) -> Frame {
+    Frame::Run(v1::RecalledRun {
+        node: node.to_owned(),
+        run: Some(of_run()),
+        interval_ms: 10_000,
+        offset_ms: 0,
+        arrived_ms: at(0),
+    })
+}
+
+fn of_run() -> v1::Run {
+    v1::Run {
+        boot_id: vec![9; 16],
+        epoch_ms: 1,
+        clock_stepped: false,
+    }
+}
+
+fn define(node: &str) -> Frame {
+    Frame::Define(v1::Define {
+        id: 1,
+        kind: v1::EntityKind::Node.into(),
+        name: node.to_owned(),
+        ..v1::Define::default()
+    })
+}
+
+/// A chunk of one row that is good in itself.
+fn chunk_at(tick_ms: u64) -> Vec<u8> {
+    let mut builder = Builder::default();
+    let stamp = Stamp {
+        time_ms: tick_ms,
+        start_ms: None,
+        source: Source::Summary,
+    };
+    builder.value(EntityId(1), table::MEMORY_USAGE, 77);
+    builder.stamp(EntityId(1), Group::Memory, stamp);
+    let row = RowOf {
+        offset: 0,
+        tick: tick_ms,
+        snapshot: &builder.build(),
+    };
+    chunk::encode(DENSE, &[row])
+}
+
+fn of_chunk(payload: Vec<u8>) -> Frame {
+    Frame::Chunk(v1::Chunk {
+        run: Some(of_run()),
+        block: 0,
+        codec: DENSE,
+        payload,
+    })
+}
+
+fn end(node: &str) -> Frame {
+    Frame::End(v1::RecallEnd {
+        node: node.to_owned(),
+    })
+}
+
+/// Guarantees: the exchange ends with this kind of failure, which is counted and told, and the
+/// window is as it was.
+fn ends(kind: &str, script: impl Fn(&v1::Recall) -> Option<Vec<Frame>> + Send + Sync + 'static) {
+    let mut system = System::start(Options::one_node()).unwrap();
+    let peer = FakePeer::start(system.dir(), &["gone1"], script).unwrap();
+    with_peer(&mut system, &peer);
+    system.tick(at(0)).unwrap();
+    let aggregator = system.aggregator().unwrap();
+    let failed = Deadline::after(Duration::from_secs(50)).poll(|| {
+        let failures = "cairn_aggregator_replay_failures_total";
+        let label = format!("kind=\"{kind}\"");
+        (System::metric(aggregator, failures, &label).ok()? >= 1.0).then_some(())
+    });
+    assert!(failed.is_some() && peer.asked() >= 1, "{}", system.stderr());
+    assert!(aggregator.stderr().contains("no history from a peer"));
+    let overview = system.overview().unwrap();
+    let nodes = overview["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 1, "{overview}");
+    assert_eq!(figure(aggregator, "store_rows", ""), "1");
+    let nodes = system.json("/api/v1/model/nodes/").unwrap();
+    assert_eq!(nodes, serde_json::json!(["node1"]));
+}
+
+#[test]
+fn a_peer_that_answers_garbage_changes_nothing() {
+    ends("data", |recall| {
+        let node = &recall.node;
+        Some(vec![
+            run(node),
+            define(node),
+            of_chunk(vec![2, 255, 255, 255]),
+        ])
+    });
+}
+
+#[test]
+fn a_peer_that_uses_a_name_before_it_told_it_changes_nothing() {
+    ends("data", |recall| {
+        let node = &recall.node;
+        Some(vec![run(node), of_chunk(chunk_at(at(0))), end(node)])
+    });
+}
+
+#[test]
+fn a_peer_that_sends_another_nodes_rows_changes_nothing() {
+    ends("data", |_| Some(vec![run("node1"), define("node1")]));
+    ends("data", |recall| {
+        Some(vec![run(&recall.node), define("node1")])
+    });
+}
+
+#[test]
+fn a_peer_that_speaks_out_of_turn_is_left() {
+    ends("protocol", |_| {
+        Some(vec![Frame::Welcome(v1::PeerWelcome::default())])
+    });
+}
+
+#[test]
+fn a_peer_that_hangs_is_left() {
+    ends("timeout", |_| None);
+}
+
+/// Guarantees: rows outside of the window are not taken, and what was good before a fault stays.
+#[test]
+fn a_good_peer_gives_a_node_that_nobody_reports() {
+    let mut system = System::start(Options::one_node()).unwrap();
+    let peer = FakePeer::start(system.dir(), &["gone1"], |recall| {
+        let node = &recall.node;
+        if node != "gone1" {
+            return Some(vec![end(node)]);
+        }
+        let chunk = of_chunk(chunk_at(at(0)));
+        Some(vec![run(node), define(node), chunk, end(node)])
+    });
+    let peer = peer.unwrap();
+    with_peer(&mut system, &peer);
+    system.tick(at(0)).unwrap();
+    let there = Deadline::after(SOON).poll(|| {
+        let overview = system.overview().ok()?;
+        let nodes = overview["nodes"].as_array()?;
+        let gone = nodes.iter().find(|node| node["name"] == "gone1")?;
+        (gone["newest_tick_ms"] == at(0)).then_some(())
+    });
+    assert!(there.is_some(), "{}", system.stderr());
+}
+
+/// Guarantees: an agent's token gets no history, another aggregator's token reports no node, and an
+/// aggregator whose own address is among its peers' leaves it alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_opens_one_kind_of_stream_only() {
+    let mut system = System::start(Options::one_node()).unwrap();
+    let grpc = system.aggregator().unwrap().addr("grpc").unwrap();
+    let with = |system: &mut System, token: &str| {
+        let path = |name: &str| system.path(name).display().to_string();
+        let args = [
+            "--peer",
+            &format!("https://{grpc}"),
+            "--peer-ca",
+            &path("ingest-ca.pem"),
+            "--peer-token-file",
+            &path(token),
+        ];
+        system.options.extra_aggregator_args = args.map(str::to_owned).to_vec();
+        system.aggregator.take().unwrap().kill9().unwrap();
+        system.start_aggregator().unwrap();
+    };
+    with(&mut system, "node1.token");
+    let told = |system: &System, text: &str| {
+        let told = Deadline::after(FIVE_SECONDS).poll(|| {
+            let said = system.aggregator().unwrap().stderr();
+            said.contains(text).then_some(())
+        });
+        assert!(told.is_some(), "{text}: {}", system.stderr());
+    };
+    told(&system, "this token is an agent's");
+    let auth = |system: &System| {
+        let failures = "cairn_aggregator_replay_failures_total";
+        System::metric(system.aggregator().unwrap(), failures, "auth").unwrap()
+    };
+    assert!(auth(&system) >= 1.0);
+    with(&mut system, "peer.token");
+    told(&system, "the address is this process's own");
+    assert!(auth(&system) < 1.0);
+    let ca = system.path("ingest-ca.pem");
+    let refused = RawAgent::connect(grpc, &ca, "peer-token", at(0)).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("report nothing"), "{refused}");
+}
