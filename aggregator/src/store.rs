@@ -303,6 +303,10 @@ impl Size {
     }
 }
 
+/// Takes the rows of one entity, by its place among those that were asked for, in order of their
+/// ticks.
+pub type Visit<'a> = dyn FnMut(usize, &[RawRow]) + 'a;
+
 /// All that ingest and query may do with the window.
 pub trait Door: Send + Sync + Debug {
     /// Opens a session for a node and ends the one before it.
@@ -364,8 +368,24 @@ pub trait Door: Send + Sync + Debug {
     /// What the selector finds in the whole window, sorted by namespace, name and start.
     fn entities(&self, selector: &Selector<'_>) -> Vec<Entity>;
 
+    /// Shows the rows of a field of several entities with ticks in the range, each entity once. What
+    /// entities share on a node is read once, so they come node by node.
+    fn visit(
+        &self,
+        entities: &[&Entity],
+        field: FieldId,
+        ticks_ms: (u64, u64),
+        visit: &mut Visit<'_>,
+    );
+
     /// The rows of a series with ticks in the range, in order of their ticks.
-    fn read(&self, entity: &Entity, field: FieldId, ticks_ms: (u64, u64)) -> Vec<RawRow>;
+    fn read(&self, entity: &Entity, field: FieldId, ticks_ms: (u64, u64)) -> Vec<RawRow> {
+        let mut read = Vec::new();
+        self.visit(&[entity], field, ticks_ms, &mut |_, rows| {
+            read.extend_from_slice(rows);
+        });
+        read
+    }
 
     /// The same of several entities, one list each, in their order.
     fn read_all(
@@ -373,7 +393,15 @@ pub trait Door: Send + Sync + Debug {
         entities: &[&Entity],
         field: FieldId,
         ticks_ms: (u64, u64),
-    ) -> Vec<Vec<RawRow>>;
+    ) -> Vec<Vec<RawRow>> {
+        let mut read = vec![Vec::new(); entities.len()];
+        self.visit(entities, field, ticks_ms, &mut |nth, rows| {
+            if let Some(slot) = read.get_mut(nth) {
+                *slot = rows.to_vec();
+            }
+        });
+        read
+    }
 
     /// The newest measurements of entities, in their order; `None` of those that are not in their
     /// node's newest row. Does not read the window, but where a CPU was not measured twice since its

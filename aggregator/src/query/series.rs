@@ -24,8 +24,9 @@ pub struct Sample {
 /// source has said that the entity is gone, and there is no value, however young the last one is.
 #[must_use]
 pub fn on_grid(field: &Field, rows: &[RawRow], ticks_ms: &[u64]) -> Vec<Option<Sample>> {
-    let told = told_on_grid(field, rows, ticks_ms);
-    told.into_iter().map(|told| told.sample).collect()
+    let mut samples = Vec::with_capacity(ticks_ms.len());
+    walk(field, rows, ticks_ms, |told| samples.push(told.sample));
+    samples
 }
 
 /// What the rows say of an entity at one tick.
@@ -39,10 +40,16 @@ pub(super) struct Told {
 
 /// Like [`on_grid`], and says also where the entity is there without a value.
 pub(super) fn told_on_grid(field: &Field, rows: &[RawRow], ticks_ms: &[u64]) -> Vec<Told> {
+    let mut out = Vec::with_capacity(ticks_ms.len());
+    walk(field, rows, ticks_ms, |told| out.push(told));
+    out
+}
+
+/// Goes through the rows and says what they mean at each tick.
+pub(super) fn walk(field: &Field, rows: &[RawRow], ticks_ms: &[u64], mut say: impl FnMut(Told)) {
     let mut tracker = Tracker::new(field);
     let mut rows = rows.iter().peekable();
     let mut present = false;
-    let mut out = Vec::with_capacity(ticks_ms.len());
     for tick_ms in ticks_ms {
         while let Some(row) = rows.next_if(|row| row.tick_ms <= *tick_ms) {
             if row.interrupted {
@@ -59,9 +66,8 @@ pub(super) fn told_on_grid(field: &Field, rows: &[RawRow], ticks_ms: &[u64]) -> 
                 rate: tracker.rate_at(*tick_ms),
                 start_ms: point.stamp.start_ms,
             });
-        out.push(Told { present, sample });
+        say(Told { present, sample });
     }
-    out
 }
 
 /// Takes one row in.

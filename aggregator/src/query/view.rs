@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cairn_proto::catalogue::{Field, FieldId, Kind, table};
 
-use super::series::{Told, told_on_grid};
+use super::series::{Told, told_on_grid, walk};
 use super::watermark::{NODE_MAX_AGE_MS, is_skewed, nodes_missing, published_tick};
 use super::{Sample, add_up, on_grid};
 use crate::store::{Door, Entity, NodeState, RawRow, Selector};
@@ -184,12 +184,35 @@ impl View {
         field: &Field,
         ticks_ms: &[u64],
     ) -> Vec<Vec<Option<Sample>>> {
+        let mut all = vec![Vec::new(); entities.len()];
+        self.each_series(entities, field, ticks_ms, |nth, samples| {
+            if let Some(slot) = all.get_mut(nth) {
+                *slot = samples.to_vec();
+            }
+        });
+        all
+    }
+
+    /// Shows the series of several entities one after the other, each by the entity's place; node by
+    /// node. Nothing of them is kept: as many as one likes take no more memory than those of a node.
+    pub fn each_series(
+        &self,
+        entities: &[&Entity],
+        field: &Field,
+        ticks_ms: &[u64],
+        mut see: impl FnMut(usize, &[Option<Sample>]),
+    ) {
         let Some(range) = range(field, ticks_ms) else {
-            return vec![Vec::new(); entities.len()];
+            (0..entities.len()).for_each(|nth| see(nth, &[]));
+            return;
         };
-        let rows = self.store.read_all(entities, field.id, range);
-        let series = rows.iter().map(|rows| on_grid(field, rows, ticks_ms));
-        series.collect()
+        let mut samples = Vec::with_capacity(ticks_ms.len());
+        let store = &self.store;
+        store.visit(entities, field.id, range, &mut |nth, rows| {
+            samples.clear();
+            walk(field, rows, ticks_ms, |told| samples.push(told.sample));
+            see(nth, &samples);
+        });
     }
 
     /// The same, saying also where the entity is there without a value.

@@ -24,7 +24,7 @@ use super::current;
 use super::index::Index;
 use super::{
     Applied, Current, Defined, Door, Entity, EntityPath, Error, Evicted, NodeState, Opening,
-    RawRow, Selector, Session, Size, SourceState, WireRow,
+    Selector, Session, Size, SourceState, Visit, WireRow,
 };
 use changes::Changes;
 use room::Held;
@@ -128,8 +128,8 @@ pub trait Window: Default + Debug + Send + 'static {
     /// Takes references to the rows of a range of ticks.
     fn find(&self, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> Self::Found;
 
-    /// Reads a field of each of the entities that were asked for.
-    fn read(found: &Self::Found, field: FieldId) -> Vec<Vec<RawRow>>;
+    /// Reads a field and shows the rows of each of the entities that were asked for, in their order.
+    fn read(found: &Self::Found, field: FieldId, visit: &mut Visit<'_>);
 }
 
 /// A store that keeps each node's rows as `N` does.
@@ -342,36 +342,32 @@ impl<N: Window> Door for Store<N> {
         found
     }
 
-    fn read(&self, entity: &Entity, field: FieldId, ticks_ms: (u64, u64)) -> Vec<RawRow> {
-        let mut all = self.read_all(&[entity], field, ticks_ms);
-        all.pop().unwrap_or_default()
-    }
-
-    fn read_all(
+    fn visit(
         &self,
         entities: &[&Entity],
         field: FieldId,
         ticks_ms: (u64, u64),
-    ) -> Vec<Vec<RawRow>> {
-        let mut of_node: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (at, entity) in entities.iter().enumerate() {
-            of_node.entry(&entity.node).or_default().push(at);
-        }
-        let mut read = vec![Vec::new(); entities.len()];
-        for (name, places) in of_node {
-            let Some(node) = self.node(name) else {
-                continue;
-            };
+        visit: &mut Visit<'_>,
+    ) {
+        let mut order: Vec<usize> = (0..entities.len()).collect();
+        let node_of = |at: &usize| entities.get(*at).map_or("", |entity| &*entity.node);
+        // Stable: of a node in the order asked for.
+        order.sort_by(|a, b| node_of(a).cmp(node_of(b)));
+        for places in order.chunk_by(|a, b| node_of(a) == node_of(b)) {
             let asked = places.iter().filter_map(|at| entities.get(*at));
             let paths: Vec<&EntityPath> = asked.map(|entity| &entity.path).collect();
+            let name = places.first().map_or("", node_of);
+            let Some(node) = self.node(name) else {
+                places.iter().for_each(|at| visit(*at, &[]));
+                continue;
+            };
             let found = lock(&node).find(&paths, ticks_ms);
-            for (at, rows) in places.into_iter().zip(N::read(&found, field)) {
-                if let Some(slot) = read.get_mut(at) {
-                    *slot = rows;
+            N::read(&found, field, &mut |nth, rows| {
+                if let Some(at) = places.get(nth) {
+                    visit(*at, rows);
                 }
-            }
+            });
         }
-        read
     }
 
     fn current(&self, entities: &[&Entity]) -> Vec<Option<Current>> {

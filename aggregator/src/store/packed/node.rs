@@ -16,7 +16,7 @@ use super::run::RunRows;
 use crate::store::attendance::Attendance;
 use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::{
-    Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, WireRow,
+    Applied, Current, Entity, EntityPath, Error, Opening, Selector, Size, Visit, WireRow,
 };
 
 /// One node, its rows as chunks.
@@ -337,7 +337,7 @@ impl Window for Node {
         reading::find(self, paths, ticks_ms)
     }
 
-    fn read(found: &Found, field: FieldId) -> Vec<Vec<RawRow>> {
-        reading::read(found, field)
+    fn read(found: &Found, field: FieldId, visit: &mut Visit<'_>) {
+        reading::read(found, field, visit);
     }
 }

@@ -14,7 +14,7 @@ use super::run::{EntityRow, Held, RunRows, check_defined, check_rises};
 use crate::store::attendance::Attendance;
 use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::{
-    Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, WireRow,
+    Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, Visit, WireRow,
 };
 
 /// What one name is counted as: its definition, its path and their places in three maps.
@@ -270,8 +270,10 @@ impl Window for Node {
         paths.iter().map(|path| self.rows(path, ticks_ms)).collect()
     }
 
-    fn read(found: &Self::Found, field: FieldId) -> Vec<Vec<RawRow>> {
-        let rows = |rows: &Vec<EntityRow>| rows.iter().map(|row| row.raw(field)).collect();
-        found.iter().map(rows).collect()
+    fn read(found: &Self::Found, field: FieldId, visit: &mut Visit<'_>) {
+        for (nth, rows) in found.iter().enumerate() {
+            let rows: Vec<RawRow> = rows.iter().map(|row| row.raw(field)).collect();
+            visit(nth, &rows);
+        }
     }
 }

@@ -1,0 +1,3 @@
+//! One field of entities that have few or many.
+
+pub(crate) fn run(_fields: usize) {}

@@ -1,0 +1,320 @@
+//! Cells of some entities in the columns that one series is made of.
+
+use cairn_proto::catalogue::{FieldId, Group, Source, table};
+use cairn_proto::codec::chunk::{Head, Sealed};
+use cairn_proto::codec::row::{self, Timed};
+use cairn_proto::model::{ColumnId, EntityId, Snapshot, Stamp};
+use cairn_proto::rate::Point;
+
+use super::began::Began;
+use crate::store::RawRow;
+use crate::store::packed::block::{Open, OpenRow};
+
+/// Groups by what they say of the start of a life: the summary tells a start of everything that it
+/// lists, and most entities have memory or are measured with it.
+pub(super) const BEGAN: [Group; 5] = [
+    Group::Memory,
+    Group::Network,
+    Group::Filesystem,
+    Group::Volume,
+    Group::Cpu,
+];
+
+/// The columns that a series is made of: its values, their stamps, and what tells of lives.
+#[derive(Debug)]
+pub(super) struct Columns {
+    field: ColumnId,
+    group: Option<Group>,
+    // All of them, in rising order.
+    ids: Vec<ColumnId>,
+}
+
+impl Columns {
+    pub(super) fn of(field: FieldId) -> Self {
+        let group = table::field(field).map(|field| field.group);
+        let groups = BEGAN.into_iter().chain(group);
+        let mut ids: Vec<ColumnId> = groups.flat_map(stamp_columns).collect();
+        ids.push(ColumnId::field(field));
+        ids.sort_unstable();
+        ids.dedup();
+        Self {
+            field: ColumnId::field(field),
+            group,
+            ids,
+        }
+    }
+}
+
+fn stamp_columns(group: Group) -> [ColumnId; 3] {
+    [
+        ColumnId::time(group),
+        ColumnId::start(group),
+        ColumnId::source(group),
+    ]
+}
+
+/// Cells of some entities in one column. Empty where the column is not there.
+#[derive(Debug, Default)]
+pub(super) struct Cells {
+    // Of each entity: the rows in which it has a cell.
+    masks: Vec<u64>,
+    // Of each entity all rows, then of the next.
+    values: Vec<u64>,
+}
+
+impl Cells {
+    fn new(entities: usize, rows: usize) -> Self {
+        Self {
+            masks: vec![0; entities],
+            values: vec![0; entities * rows],
+        }
+    }
+
+    /// Reads a column of a chunk.
+    fn read(head: &Head<'_>, id: ColumnId, asked: &Asked, with_values: bool) -> Self {
+        let Some(column) = head.column(id) else {
+            return Self::default();
+        };
+        let rows = head.rows.len();
+        let mut cells = Self::new(asked.entities, if with_values { rows } else { 0 });
+        for series in column {
+            // They rise, and behind the last one asked for there is nothing to find.
+            if series.place > asked.last_place {
+                break;
+            }
+            let nth = asked.by_place.get(series.place).copied();
+            let nth = nth.unwrap_or(usize::MAX);
+            let Some(mask) = cells.masks.get_mut(nth) else {
+                continue;
+            };
+            *mask = series.mask;
+            if with_values && let Some(slots) = cells.values.get_mut(nth * rows..(nth + 1) * rows) {
+                let values = series.by_row();
+                slots.copy_from_slice(values.get(..rows).unwrap_or_default());
+            }
+        }
+        cells
+    }
+
+    fn put_row(&mut self, column: &cairn_proto::model::Column, places: &Places, row: Nth) {
+        let slots = self
+            .masks
+            .iter_mut()
+            .zip(self.values.chunks_exact_mut(row.of));
+        for ((mask, values), place) in slots.zip(places) {
+            let value = place.and_then(|place| column.get(place));
+            if let (Some(value), Some(slot)) = (value, values.get_mut(row.at)) {
+                *slot = value;
+                *mask |= 1 << row.at;
+            }
+        }
+    }
+
+    /// True when no entity has a cell.
+    pub(super) fn is_empty(&self) -> bool {
+        self.masks.iter().all(|mask| *mask == 0)
+    }
+
+    pub(super) fn mask(&self, nth: usize) -> u64 {
+        self.masks.get(nth).copied().unwrap_or(0)
+    }
+
+    /// What a cell is that the mask names.
+    pub(super) fn value(&self, place: usize) -> u64 {
+        self.values.get(place).copied().unwrap_or(0)
+    }
+}
+
+/// Where each entity that was asked for stands in a row.
+type Places = [Option<usize>];
+
+/// One row of so many.
+#[derive(Clone, Copy)]
+struct Nth {
+    at: usize,
+    of: usize,
+}
+
+/// Which entities were asked for, by where they stand in a chunk.
+struct Asked {
+    entities: usize,
+    // `usize::MAX` where nobody asked.
+    by_place: Vec<usize>,
+    last_place: usize,
+}
+
+/// What some entities say in all rows of a part.
+pub(super) struct Seen {
+    /// Grid times of the rows, Unix ms.
+    pub(super) ticks: Vec<u64>,
+    // Bit n: there in the n-th row. Of each entity.
+    there: Vec<u64>,
+    value: Cells,
+    time: Cells,
+    start: Cells,
+    source: Cells,
+    began: Began,
+}
+
+impl Seen {
+    pub(super) fn in_chunk(sealed: &Sealed, ids: &[Option<EntityId>], columns: &Columns) -> Self {
+        let head = sealed.head();
+        let mut there = vec![0; ids.len()];
+        let mut asked = Asked {
+            entities: ids.len(),
+            by_place: vec![usize::MAX; head.entities.len()],
+            last_place: 0,
+        };
+        for (nth, (id, there)) in ids.iter().zip(&mut there).enumerate() {
+            let place = id.and_then(|id| head.place(id));
+            let slot = place.and_then(|place| asked.by_place.get_mut(place));
+            if let (Some(place), Some(slot)) = (place, slot) {
+                *slot = nth;
+                asked.last_place = asked.last_place.max(place);
+                *there = head.there.get(place).copied().unwrap_or(0);
+            }
+        }
+        let ticks = head.rows.iter().map(|(_, tick_ms)| *tick_ms).collect();
+        let read = |id, with_values| Cells::read(&head, id, &asked, with_values);
+        Self::put_together(ticks, there, columns, read)
+    }
+
+    pub(super) fn in_rows(rows: &[OpenRow], ids: &[Option<EntityId>], columns: &Columns) -> Self {
+        let mut open = Reading::new(rows.len(), ids.len(), columns);
+        let mut before: Option<(u64, Snapshot)> = None;
+        for (at, row) in rows.iter().enumerate() {
+            let base = before.as_ref().filter(|_| !row.is_keyframe);
+            let base = base.map(|(tick_ms, snapshot)| Timed {
+                tick_ms: *tick_ms,
+                snapshot,
+            });
+            // It was decoded once already, when it came.
+            let Ok(snapshot) = row::decode_only(&columns.ids, base, row.tick_ms, &row.payload)
+            else {
+                break;
+            };
+            open.put_row(&snapshot, ids, at);
+            before = Some((row.tick_ms, snapshot));
+        }
+        let ticks = rows.iter().map(|row| row.tick_ms).collect();
+        open.finish(ticks, columns)
+    }
+
+    /// Of the last row alone, which is decoded already, when it is the one of that tick.
+    pub(super) fn in_tail(
+        open: &Open,
+        ids: &[Option<EntityId>],
+        columns: &Columns,
+        tick_ms: u64,
+    ) -> Self {
+        if open.rows.last().is_none_or(|last| last.tick_ms != tick_ms) {
+            return Self::in_rows(&open.rows, ids, columns);
+        }
+        let mut reading = Reading::new(1, ids.len(), columns);
+        reading.put_row(&open.tail, ids, 0);
+        reading.finish(vec![tick_ms], columns)
+    }
+
+    /// `read` gives a column, its values only if they are wanted.
+    fn put_together(
+        ticks: Vec<u64>,
+        there: Vec<u64>,
+        columns: &Columns,
+        mut read: impl FnMut(ColumnId, bool) -> Cells,
+    ) -> Self {
+        let (entities, rows) = (there.len(), ticks.len());
+        let mut of_group = |group: Option<Group>| {
+            let ids = group.map(stamp_columns);
+            ids.map(|ids| ids.map(|id| read(id, true)))
+                .unwrap_or_default()
+        };
+        let [time, start, source] = of_group(columns.group);
+        let mut began = Began::new(entities, rows);
+        for group in BEGAN {
+            if Some(group) == columns.group {
+                began.add(&time, &start, &source);
+                continue;
+            }
+            let start = read(ColumnId::start(group), true);
+            if !start.is_empty() {
+                let time = read(ColumnId::time(group), false);
+                began.add(&time, &start, &read(ColumnId::source(group), true));
+            }
+        }
+        Self {
+            value: read(columns.field, true),
+            ticks,
+            there,
+            time,
+            start,
+            source,
+            began,
+        }
+    }
+
+    /// One entity in one row.
+    pub(super) fn raw(&self, nth: usize, at: usize) -> RawRow {
+        let place = nth * self.ticks.len() + at;
+        let is_in = |mask: u64| mask >> at & 1 == 1;
+        let measured = self.value.mask(nth) & self.time.mask(nth) & self.source.mask(nth);
+        let source = Some(self.source.value(place)).filter(|_| is_in(measured));
+        let point = source.and_then(Source::from_number).map(|source| Point {
+            value: self.value.value(place),
+            stamp: Stamp {
+                time_ms: self.time.value(place),
+                start_ms: is_in(self.start.mask(nth)).then(|| self.start.value(place)),
+                source,
+            },
+        });
+        RawRow {
+            tick_ms: self.ticks.get(at).copied().unwrap_or(0),
+            present: self.there.get(nth).is_some_and(|mask| is_in(*mask)),
+            point,
+            began: self.began.at(nth, at),
+            interrupted: false,
+        }
+    }
+}
+
+/// Rows that are read one after the other.
+struct Reading {
+    rows: usize,
+    there: Vec<u64>,
+    cells: Vec<(ColumnId, Cells)>,
+}
+
+impl Reading {
+    fn new(rows: usize, entities: usize, columns: &Columns) -> Self {
+        let new = |id: &ColumnId| (*id, Cells::new(entities, rows));
+        Self {
+            rows,
+            there: vec![0; entities],
+            cells: columns.ids.iter().map(new).collect(),
+        }
+    }
+
+    fn put_row(&mut self, snapshot: &Snapshot, ids: &[Option<EntityId>], at: usize) {
+        let row = Nth { at, of: self.rows };
+        let places = ids.iter().map(|id| snapshot.position((*id)?));
+        let places: Vec<Option<usize>> = places.collect();
+        for (there, place) in self.there.iter_mut().zip(&places) {
+            *there |= u64::from(place.is_some()) << at;
+        }
+        for (id, cells) in &mut self.cells {
+            if let Some(column) = snapshot.column(*id) {
+                cells.put_row(column, &places, row);
+            }
+        }
+    }
+
+    fn finish(mut self, ticks: Vec<u64>, columns: &Columns) -> Seen {
+        let there = std::mem::take(&mut self.there);
+        Seen::put_together(ticks, there, columns, |id, _| {
+            let mut cells = self.cells.iter_mut();
+            let found = cells.find(|(known, _)| *known == id);
+            found
+                .map(|(_, cells)| std::mem::take(cells))
+                .unwrap_or_default()
+        })
+    }
+}
