@@ -49,6 +49,12 @@ impl Began {
         }
     }
 
+    /// True when the summary tells it of every entity wherever that is there.
+    pub(super) fn is_settled(&self, there: &[u64]) -> bool {
+        let mut of_entities = self.told.iter().zip(there);
+        of_entities.all(|((_, by_summary), there)| there & !by_summary == 0)
+    }
+
     pub(super) fn at(&self, nth: usize, at: usize) -> Option<(Source, u64)> {
         let (told, _) = self.told.get(nth)?;
         let start = self.starts.get(nth * self.rows + at);

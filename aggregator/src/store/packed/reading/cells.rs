@@ -12,7 +12,7 @@ use crate::store::packed::block::{Open, OpenRow};
 
 /// Groups by what they say of the start of a life: the summary tells a start of everything that it
 /// lists, and most entities have memory or are measured with it.
-pub(super) const BEGAN: [Group; 5] = [
+const BEGAN: [Group; 5] = [
     Group::Memory,
     Group::Network,
     Group::Filesystem,
@@ -20,27 +20,40 @@ pub(super) const BEGAN: [Group; 5] = [
     Group::Cpu,
 ];
 
+/// So many of them are asked first: where the summary tells a start in these, the others cannot tell
+/// a better one.
+const FIRST: usize = 2;
+
 /// The columns that a series is made of: its values, their stamps, and what tells of lives.
 #[derive(Debug)]
 pub(super) struct Columns {
     field: ColumnId,
     group: Option<Group>,
-    // All of them, in rising order.
-    ids: Vec<ColumnId>,
+    // Those that are always read, and those that may tell more of lives; both rising.
+    first: Vec<ColumnId>,
+    rest: Vec<ColumnId>,
 }
 
 impl Columns {
     pub(super) fn of(field: FieldId) -> Self {
         let group = table::field(field).map(|field| field.group);
-        let groups = BEGAN.into_iter().chain(group);
-        let mut ids: Vec<ColumnId> = groups.flat_map(stamp_columns).collect();
-        ids.push(ColumnId::field(field));
-        ids.sort_unstable();
-        ids.dedup();
+        let (first, rest) = BEGAN.split_at(FIRST);
+        let stamps = |groups: &[Group]| -> Vec<ColumnId> {
+            let stamps = groups.iter().copied().flat_map(stamp_columns);
+            stamps.collect()
+        };
+        let mut first = stamps(first);
+        first.extend(group.into_iter().flat_map(stamp_columns));
+        first.push(ColumnId::field(field));
+        first.sort_unstable();
+        first.dedup();
+        let mut rest = stamps(rest);
+        rest.sort_unstable();
         Self {
             field: ColumnId::field(field),
             group,
-            ids,
+            first,
+            rest,
         }
     }
 }
@@ -175,29 +188,22 @@ impl Seen {
             }
         }
         let ticks = head.rows.iter().map(|(_, tick_ms)| *tick_ms).collect();
-        let read = |id, with_values| Cells::read(&head, id, &asked, with_values);
-        Self::put_together(ticks, there, columns, read)
+        let mut read = |id, with_values| Cells::read(&head, id, &asked, with_values);
+        let mut seen = Self::begin(ticks, there, columns, &mut read);
+        if !seen.is_settled() {
+            seen.settle(columns, &mut read);
+        }
+        seen
     }
 
     pub(super) fn in_rows(rows: &[OpenRow], ids: &[Option<EntityId>], columns: &Columns) -> Self {
-        let mut open = Reading::new(rows.len(), ids.len(), columns);
-        let mut before: Option<(u64, Snapshot)> = None;
-        for (at, row) in rows.iter().enumerate() {
-            let base = before.as_ref().filter(|_| !row.is_keyframe);
-            let base = base.map(|(tick_ms, snapshot)| Timed {
-                tick_ms: *tick_ms,
-                snapshot,
-            });
-            // It was decoded once already, when it came.
-            let Ok(snapshot) = row::decode_only(&columns.ids, base, row.tick_ms, &row.payload)
-            else {
-                break;
-            };
-            open.put_row(&snapshot, ids, at);
-            before = Some((row.tick_ms, snapshot));
+        let mut first = Reading::decode(rows, ids, &columns.first);
+        let mut seen = first.begin(columns);
+        if !seen.is_settled() {
+            let mut rest = Reading::decode(rows, ids, &columns.rest);
+            seen.settle(columns, &mut |id, _| rest.take(id));
         }
-        let ticks = rows.iter().map(|row| row.tick_ms).collect();
-        open.finish(ticks, columns)
+        seen
     }
 
     /// Of the last row alone, which is decoded already, when it is the one of that tick.
@@ -210,45 +216,70 @@ impl Seen {
         if open.rows.last().is_none_or(|last| last.tick_ms != tick_ms) {
             return Self::in_rows(&open.rows, ids, columns);
         }
-        let mut reading = Reading::new(1, ids.len(), columns);
-        reading.put_row(&open.tail, ids, 0);
-        reading.finish(vec![tick_ms], columns)
+        let of = |columns| {
+            let mut reading = Reading::new(vec![tick_ms], ids.len(), columns);
+            reading.put_row(&open.tail, ids, 0);
+            reading
+        };
+        let mut seen = of(&columns.first).begin(columns);
+        if !seen.is_settled() {
+            let mut rest = of(&columns.rest);
+            seen.settle(columns, &mut |id, _| rest.take(id));
+        }
+        seen
     }
 
-    /// `read` gives a column, its values only if they are wanted.
-    fn put_together(
+    /// Reads the columns that are always needed. `read` gives one, its values only if they are
+    /// wanted.
+    fn begin(
         ticks: Vec<u64>,
         there: Vec<u64>,
         columns: &Columns,
-        mut read: impl FnMut(ColumnId, bool) -> Cells,
+        read: &mut dyn FnMut(ColumnId, bool) -> Cells,
     ) -> Self {
-        let (entities, rows) = (there.len(), ticks.len());
-        let mut of_group = |group: Option<Group>| {
-            let ids = group.map(stamp_columns);
-            ids.map(|ids| ids.map(|id| read(id, true)))
-                .unwrap_or_default()
-        };
-        let [time, start, source] = of_group(columns.group);
-        let mut began = Began::new(entities, rows);
-        for group in BEGAN {
-            if Some(group) == columns.group {
-                began.add(&time, &start, &source);
-                continue;
-            }
-            let start = read(ColumnId::start(group), true);
-            if !start.is_empty() {
-                let time = read(ColumnId::time(group), false);
-                began.add(&time, &start, &read(ColumnId::source(group), true));
-            }
-        }
-        Self {
+        let own = columns.group.map(stamp_columns);
+        let own = own.map(|ids| ids.map(|id| read(id, true)));
+        let [time, start, source] = own.unwrap_or_default();
+        let mut seen = Self {
+            began: Began::new(there.len(), ticks.len()),
             value: read(columns.field, true),
             ticks,
             there,
             time,
             start,
             source,
-            began,
+        };
+        seen.add_starts(BEGAN.iter().take(FIRST), columns, read);
+        seen
+    }
+
+    /// True when nothing better can be told of the lives.
+    fn is_settled(&self) -> bool {
+        self.began.is_settled(&self.there)
+    }
+
+    /// Reads what else may tell of lives.
+    fn settle(&mut self, columns: &Columns, read: &mut dyn FnMut(ColumnId, bool) -> Cells) {
+        self.add_starts(BEGAN.iter().skip(FIRST), columns, read);
+    }
+
+    fn add_starts<'a>(
+        &mut self,
+        groups: impl Iterator<Item = &'a Group>,
+        columns: &Columns,
+        read: &mut dyn FnMut(ColumnId, bool) -> Cells,
+    ) {
+        for group in groups {
+            if Some(*group) == columns.group {
+                self.began.add(&self.time, &self.start, &self.source);
+                continue;
+            }
+            let start = read(ColumnId::start(*group), true);
+            if !start.is_empty() {
+                let time = read(ColumnId::time(*group), false);
+                let source = read(ColumnId::source(*group), true);
+                self.began.add(&time, &start, &source);
+            }
         }
     }
 
@@ -276,25 +307,45 @@ impl Seen {
     }
 }
 
-/// Rows that are read one after the other.
+/// Rows that are read one after the other, in some columns.
 struct Reading {
-    rows: usize,
+    ticks: Vec<u64>,
     there: Vec<u64>,
     cells: Vec<(ColumnId, Cells)>,
 }
 
 impl Reading {
-    fn new(rows: usize, entities: usize, columns: &Columns) -> Self {
-        let new = |id: &ColumnId| (*id, Cells::new(entities, rows));
+    fn new(ticks: Vec<u64>, entities: usize, columns: &[ColumnId]) -> Self {
+        let new = |id: &ColumnId| (*id, Cells::new(entities, ticks.len()));
         Self {
-            rows,
+            cells: columns.iter().map(new).collect(),
             there: vec![0; entities],
-            cells: columns.ids.iter().map(new).collect(),
+            ticks,
         }
     }
 
+    fn decode(rows: &[OpenRow], ids: &[Option<EntityId>], columns: &[ColumnId]) -> Self {
+        let ticks = rows.iter().map(|row| row.tick_ms).collect();
+        let mut reading = Self::new(ticks, ids.len(), columns);
+        let mut before: Option<(u64, Snapshot)> = None;
+        for (at, row) in rows.iter().enumerate() {
+            let base = before.as_ref().filter(|_| !row.is_keyframe);
+            let base = base.map(|(tick_ms, snapshot)| Timed {
+                tick_ms: *tick_ms,
+                snapshot,
+            });
+            // It was decoded once already, when it came.
+            let Ok(snapshot) = row::decode_only(columns, base, row.tick_ms, &row.payload) else {
+                break;
+            };
+            reading.put_row(&snapshot, ids, at);
+            before = Some((row.tick_ms, snapshot));
+        }
+        reading
+    }
+
     fn put_row(&mut self, snapshot: &Snapshot, ids: &[Option<EntityId>], at: usize) {
-        let row = Nth { at, of: self.rows };
+        let of = self.ticks.len();
         let places = ids.iter().map(|id| snapshot.position((*id)?));
         let places: Vec<Option<usize>> = places.collect();
         for (there, place) in self.there.iter_mut().zip(&places) {
@@ -302,19 +353,19 @@ impl Reading {
         }
         for (id, cells) in &mut self.cells {
             if let Some(column) = snapshot.column(*id) {
-                cells.put_row(column, &places, row);
+                cells.put_row(column, &places, Nth { at, of });
             }
         }
     }
 
-    fn finish(mut self, ticks: Vec<u64>, columns: &Columns) -> Seen {
-        let there = std::mem::take(&mut self.there);
-        Seen::put_together(ticks, there, columns, |id, _| {
-            let mut cells = self.cells.iter_mut();
-            let found = cells.find(|(known, _)| *known == id);
-            found
-                .map(|(_, cells)| std::mem::take(cells))
-                .unwrap_or_default()
-        })
+    fn take(&mut self, id: ColumnId) -> Cells {
+        let found = self.cells.iter_mut().find(|(known, _)| *known == id);
+        let cells = found.map(|(_, cells)| std::mem::take(cells));
+        cells.unwrap_or_default()
+    }
+
+    fn begin(&mut self, columns: &Columns) -> Seen {
+        let (ticks, there) = (self.ticks.clone(), self.there.clone());
+        Seen::begin(ticks, there, columns, &mut |id, _| self.take(id))
     }
 }
