@@ -2,7 +2,11 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let services = ["cairn/v1/report.proto", "cairn/v1/replay.proto"];
+    let services = [
+        "cairn/v1/report.proto",
+        "cairn/v1/replay.proto",
+        "cairn/v1/query.proto",
+    ];
     let files = protox::compile(services, ["proto"])?;
     tonic_prost_build::configure()
         .build_transport(false)

@@ -7,6 +7,7 @@
 //! * `scraper`: the API of the Dashboard's metrics scraper;
 //! * `stream`: Cairn's own JSON for the page, once or as server-sent events;
 //! * `values`: every value of one node;
+//! * `range`: one field of many entities over a range, made while it is read;
 //! * `page`: the page itself;
 //! * `gate`: which of these a listener serves, and to which `Host`.
 //!
@@ -24,12 +25,15 @@ mod moment;
 mod page;
 mod path;
 mod quantity;
+mod range;
 mod resource;
 mod room;
 mod route;
 mod scraper;
+mod seats;
 mod selector;
 mod series;
+mod steps;
 mod stream;
 mod system_name;
 mod time;
@@ -58,7 +62,8 @@ use crate::store::Door;
 pub use gate::Gate;
 pub use label_rules::LabelRules;
 pub use room::Room;
-pub use stream::Streams;
+pub use seats::{Seat, Streams};
+pub use steps::Cut;
 
 /// What every route needs.
 #[derive(Clone, Debug)]
@@ -73,8 +78,10 @@ pub struct Api {
     pub window_ms: u64,
     /// How labels are exported.
     pub labels: Arc<LabelRules>,
-    /// Open event streams.
+    /// Open event streams and watches.
     pub streams: Streams,
+    /// Answers that are being made while they are read.
+    pub readers: Streams,
     /// Ends the event streams.
     pub token: Token,
     /// Turns of the requests that may read much.
@@ -94,6 +101,7 @@ pub struct Metrics {
     no_room: Counter,
     short_of_memory: Counter,
     streams_refused: Counter,
+    readers_refused: Counter,
 }
 
 impl Metrics {
@@ -110,14 +118,23 @@ impl Metrics {
         r.register("no_room", help, m.no_room.clone());
         let help = "Large requests that were sent away because memory is short";
         r.register("short_of_memory", help, m.short_of_memory.clone());
-        let help = "Event streams that were one too many";
+        let help = "Event streams and watches that were one too many";
         r.register("refused_streams", help, m.streams_refused.clone());
+        let help = "Answers, made while they are read, that were one too many";
+        r.register("refused_readers", help, m.readers_refused.clone());
         m
     }
 }
 
 /// Requests that read much of the window at once; others wait for their turn.
 pub const TURNS: usize = 4;
+
+/// Event streams and watches at once: a page is looked at by people.
+pub const MAX_STREAMS: usize = 256;
+
+/// Answers that are made while they are read, at once. Each has one step of half a megabyte at most,
+/// and what its socket holds.
+pub const MAX_READERS: usize = 64;
 
 /// How long a request may wait for its turn, and its answer for room. Dashboards ask again.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
@@ -135,14 +152,35 @@ impl Api {
     }
 }
 
-/// Every route of the plain listener.
-pub fn router(api: Api, gate: Gate) -> Router {
+impl Api {
+    /// A place among the answers that are made while they are read.
+    pub(crate) fn seat(&self) -> Option<Seat> {
+        let seat = self.readers.enter();
+        if seat.is_none() {
+            self.metrics.readers_refused.inc();
+        }
+        seat
+    }
+
+    /// A place among the streams that go on.
+    pub(crate) fn watch(&self) -> Option<Seat> {
+        let seat = self.streams.enter();
+        if seat.is_none() {
+            self.metrics.streams_refused.inc();
+        }
+        seat
+    }
+}
+
+/// Every route of the plain listener; `calls` are those of gRPC.
+pub fn router(api: Api, gate: Gate, calls: Router) -> Router {
     Router::new()
         .route("/api/cairn/v1/overview", get(stream::overview))
         .route("/api/cairn/v1/stream", get(stream::events))
         .fallback(other)
-        .layer(axum::middleware::from_fn_with_state(gate, gate::check))
         .with_state(api)
+        .merge(calls)
+        .layer(axum::middleware::from_fn_with_state(gate, gate::check))
 }
 
 /// What an answer depends on beside the window.
@@ -169,6 +207,13 @@ async fn other(State(api): State<Api>, request: Request) -> Response {
     if let ["healthz", rest @ ..] = meant.as_slice() {
         let found = health::answer(&api, &asked.method, asked.uri.query(), rest).await;
         return found.unwrap_or_else(|| page::answer(&asked.method, &["healthz"]));
+    }
+    if segments
+        .readings()
+        .iter()
+        .any(|r| r == &["api", "cairn", "v1", "range"])
+    {
+        return range::answer(api, asked).await;
     }
     if let Some(work) = Large::of(&segments) {
         return large(api, asked, segments, work).await;

@@ -22,13 +22,14 @@ use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
-use crate::api::{self, Api, Gate, LabelRules, Room, Streams, TURNS};
+use crate::api::{self, Api, Gate, LabelRules, MAX_READERS, MAX_STREAMS, Room, Streams, TURNS};
 use crate::config::{Config, Ingest as IngestConfig, LabelFlags};
 use crate::ingest::{Authenticator, Ingest, Metrics, Parts, Wishes};
 use crate::metrics;
 use crate::pressure::Pressure;
 use crate::query::KEPT_LONGER_MS;
 use crate::replay::{self, Replay};
+use crate::rpc;
 use crate::store::{Door, Exchange, PackedStore};
 use crate::upkeep::{self, MemoryParts, Upkeep};
 
@@ -99,7 +100,7 @@ impl Shared {
             clock: Clock::new(config.clock),
             token: token.clone(),
             listens: Arc::new(ListenMetrics::default()),
-            streams: Streams::default(),
+            streams: Streams::new(MAX_STREAMS),
             requests: api::Metrics::new(registry),
             pressure: Pressure::default(),
             memory: upkeep::Metrics::new(registry, memory_limit),
@@ -335,7 +336,8 @@ fn start_grpc(
     let routes = tonic::service::Routes::new(ingest.service())
         .add_service(replay.service())
         .prepare();
-    let service = TowerToHyperService::new(routes.into_axum_router());
+    let router = routes.into_axum_router().merge(rpc::elsewhere());
+    let service = TowerToHyperService::new(router);
     let token = shared.token.clone();
     supervisor.spawn("grpc", async move {
         // Streams end with the token; the listener then has nothing left to wait for.
@@ -376,6 +378,7 @@ fn start_http(supervisor: &mut Supervisor, bound: Bound, shared: &Shared, config
         window_ms: millis(config.window),
         labels: Arc::new(label_rules(&config.labels)),
         streams: shared.streams.clone(),
+        readers: Streams::new(MAX_READERS),
         token: shared.token.clone(),
         turns: Arc::new(Semaphore::new(TURNS)),
         room: Room::default(),
@@ -397,7 +400,7 @@ fn start_http(supervisor: &mut Supervisor, bound: Bound, shared: &Shared, config
         tls: None,
         metrics: Arc::clone(&shared.listens),
     };
-    let service = TowerToHyperService::new(api::router(api, gate));
+    let service = TowerToHyperService::new(api::router(api.clone(), gate, rpc::router(api)));
     let token = shared.token.clone();
     supervisor.spawn("http", async move {
         listen::serve(bound, config, service, token, DRAIN).await;

@@ -25,6 +25,8 @@ pub mod query;
 
 pub mod api;
 
+mod rpc;
+
 mod metrics;
 
 mod upkeep;

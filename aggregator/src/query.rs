@@ -3,6 +3,9 @@
 //! Pure functions over what the store's [`Door`](crate::store::Door) hands out; the only clock
 //! here is the `now` that a caller passes in. Rates, holding and max-age are `proto::rate`'s.
 
+mod choice;
+mod newest;
+mod range;
 mod series;
 mod sum;
 #[cfg(test)]
@@ -10,6 +13,9 @@ mod tests;
 mod view;
 mod watermark;
 
+pub use choice::{Choice, Refusal};
+pub use newest::{Newest, Total, highest, newest_values, totals};
+pub use range::{MAX_VALUES, Range};
 pub use series::{Sample, on_grid};
 pub use sum::add_up;
 pub use view::{Bounds, KEPT_LONGER_MS, Named, View};

@@ -116,6 +116,21 @@ pub(super) fn not_for_json_get(asked: &Asked) -> Option<Response> {
     not_get(&asked.method).or_else(|| not_json(&asked.headers))
 }
 
+/// True of a call by gRPC, whose errors are headers of an answer that went well.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let told = headers.get(header::CONTENT_TYPE);
+    told.is_some_and(|told| told.as_bytes().starts_with(GRPC.as_bytes()))
+}
+
+/// The refusal of a call by gRPC: `PERMISSION_DENIED`, and why.
+pub(super) fn grpc_denied(why: &'static str) -> Response {
+    let mut response = build(StatusCode::OK, GRPC, Body::empty());
+    let headers = response.headers_mut();
+    headers.insert("grpc-status", HeaderValue::from_static("7"));
+    headers.insert("grpc-message", HeaderValue::from_static(why));
+    response
+}
+
 /// There is no such path below one that is served.
 pub(super) fn no_page() -> Response {
     text(StatusCode::NOT_FOUND, "404: Page Not Found")
@@ -131,9 +146,15 @@ pub(super) fn with_missing(mut response: Response, nodes_missing: usize) -> Resp
     response
 }
 
-const JSON: &str = "application/json";
+const GRPC: &str = "application/grpc";
 
-fn build(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
+pub(super) const JSON: &str = "application/json";
+
+pub(super) fn build(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Body>,
+) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let value = HeaderValue::from_static(content_type);

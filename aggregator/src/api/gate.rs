@@ -46,8 +46,12 @@ impl Gate {
     /// proxy before this listener goes by, and so could the host of a whole URI.
     fn host_refusal<T>(&self, request: &http::Request<T>) -> Option<(StatusCode, &'static str)> {
         let told: Vec<_> = request.headers().get_all(header::HOST).iter().collect();
-        // Only HTTP/1.0 may come without one, and no browser speaks it.
-        let is_missing = told.is_empty() && request.version() > Version::HTTP_10;
+        // Only HTTP/1.0 may come without one, and no browser speaks it. HTTP/2 has it in its URI.
+        let is_missing = match request.version() {
+            Version::HTTP_09 | Version::HTTP_10 => false,
+            Version::HTTP_2 => told.is_empty() && request.uri().authority().is_none(),
+            _ => told.is_empty(),
+        };
         if is_missing || told.len() > 1 {
             return Some((StatusCode::BAD_REQUEST, NO_HOST));
         }
@@ -105,13 +109,15 @@ const OTHER_HOST: &str = "this Host is not served here: use an address or localh
 
 /// Lets a request through or says why not.
 pub(super) async fn check(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    if let Some((status, body)) = gate.host_refusal(&request) {
-        return answer::text(status, body);
+    let refused = gate.host_refusal(&request).or_else(|| {
+        let refused = gate.refusal(request.uri().path());
+        refused.map(|body| (StatusCode::FORBIDDEN, body))
+    });
+    match refused {
+        Some((_, why)) if answer::is_grpc(request.headers()) => answer::grpc_denied(why),
+        Some((status, body)) => answer::text(status, body),
+        None => next.run(request).await,
     }
-    if let Some(body) = gate.refusal(request.uri().path()) {
-        return answer::text(StatusCode::FORBIDDEN, body);
-    }
-    next.run(request).await
 }
 
 #[cfg(test)]
@@ -169,6 +175,10 @@ mod tests {
             (Version::HTTP_11, "/", &["localhost:80"][..], None),
             (Version::HTTP_11, "http://localhost/", &["localhost"], None),
             (Version::HTTP_10, "/", &[], None),
+            (Version::HTTP_2, "http://localhost/", &[], None),
+            (Version::HTTP_2, "/", &[], Some(none)),
+            (Version::HTTP_2, "http://evil/", &[], Some(other)),
+            (Version::HTTP_2, "http://evil/", &["localhost"], Some(other)),
             (Version::HTTP_11, "/", &[], Some(none)),
             (Version::HTTP_11, "http://localhost/", &[], Some(none)),
             (Version::HTTP_10, "/", &["localhost"; 2], Some(none)),
@@ -233,6 +243,9 @@ mod tests {
             "/",
             "/api/cairn/v1/stream",
             "/api/cairn/v1%2Fstream",
+            "/api/cairn/v1/range",
+            "/cairn.v1.Query/Range",
+            "/grpc.health.v1.Health/Check",
             "/apis/metrics/v1alpha1/nodes",
             "/metrics",
             "/healthzz",

@@ -1,14 +1,12 @@
 //! Cairn's own JSON for the page: the window once, then each tick as it comes.
 //!
-//! One task a client, made by the listener for its connection; at most [`MAX_STREAMS`] of them. A
+//! One task a client, made by the listener for its connection; as many as [`Streams`] has seats. A
 //! client that reads slowly gets fewer, larger frames: nothing is queued for it, each frame is
 //! computed when there is room to send it. The one piece of state is how far the client is.
 
 mod frame;
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Query, State};
@@ -19,12 +17,9 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{Api, answer};
+use super::{Api, Seat, answer};
 use frame::{Frame, Scope};
 use futures_util::stream::{Stream, unfold};
-
-/// Open streams at once: a page is looked at by people.
-const MAX_STREAMS: usize = 256;
 
 /// How often a stream looks whether the clock has published a tick that no row announced, ms.
 const LOOK: Duration = Duration::from_millis(250);
@@ -34,34 +29,6 @@ const SPACING: Duration = Duration::from_millis(50);
 
 /// How long a client shall wait before it connects again, ms.
 const RETRY: Duration = Duration::from_secs(2);
-
-/// Counts open event streams.
-#[derive(Clone, Debug, Default)]
-pub struct Streams(Arc<AtomicUsize>);
-
-impl Streams {
-    /// How many are open.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn enter(&self) -> Option<Seat> {
-        let before = self.0.fetch_add(1, Ordering::Relaxed);
-        let seat = Seat(self.clone());
-        (before < MAX_STREAMS).then_some(seat)
-    }
-}
-
-/// One open stream; leaves when dropped.
-#[derive(Debug)]
-struct Seat(Streams);
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// Which part of the window a client looks at.
 #[derive(Debug, Deserialize)]
@@ -79,8 +46,7 @@ pub(super) async fn overview(State(api): State<Api>, Query(wanted): Query<Wanted
 
 /// The window, then each tick as it is published or corrected.
 pub(super) async fn events(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Response {
-    let Some(seat) = api.streams.enter() else {
-        api.metrics.streams_refused.inc();
+    let Some(seat) = api.watch() else {
         let body = "too many open event streams: close some pages and try again";
         return answer::text(StatusCode::SERVICE_UNAVAILABLE, body);
     };

@@ -92,7 +92,8 @@ pub(super) fn with_store(store: Arc<dyn Door>) -> Api {
         interval_ms: 10_000,
         window_ms: 900_000,
         labels: Arc::default(),
-        streams: Streams::default(),
+        streams: Streams::new(MAX_STREAMS),
+        readers: Streams::new(MAX_READERS),
         token: Token::new(),
         turns: Arc::new(Semaphore::new(TURNS)),
         room: Room::default(),
@@ -128,7 +129,10 @@ pub(super) async fn ask_of(
         request = request.header("host", "localhost");
     }
     let request = request.body(Body::empty()).unwrap();
-    let response = router(api, gate()).call(request).await.unwrap();
+    let response = router(api, gate(), Router::new())
+        .call(request)
+        .await
+        .unwrap();
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())
@@ -323,7 +327,7 @@ async fn an_answer_without_room_is_refused_and_counted_until_another_is_sent() {
         let path = "/api/v1/model/nodes/node1/metrics/memory/usage";
         let request = Request::builder().uri(path).header("host", "localhost");
         let request = request.body(Body::empty()).unwrap();
-        router(api.clone(), gate()).call(request)
+        router(api.clone(), gate(), Router::new()).call(request)
     };
     // Nobody reads it yet.
     let waiting = ask().await.unwrap();

@@ -12,12 +12,8 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::{Api, Asked, answer, model, path};
-use crate::query::{Sample, View};
+use crate::query::{MAX_VALUES, Sample, View};
 use crate::store::{Entity, Selector};
-
-/// Values of one answer: a quarter of an hour of ten-second ticks of 250 pods. More would be
-/// hundreds of megabytes for one request.
-const MAX_VALUES: usize = 4_000_000;
 
 #[derive(Serialize)]
 struct Values<'a> {

@@ -95,7 +95,13 @@ impl View {
     /// Nodes that count at the published tick with held values.
     #[must_use]
     pub fn nodes_missing(&self) -> usize {
-        nodes_missing(&self.nodes, self.published_ms)
+        self.nodes_missing_at(self.published_ms)
+    }
+
+    /// Nodes that count at a tick with held values.
+    #[must_use]
+    pub fn nodes_missing_at(&self, tick_ms: u64) -> usize {
+        nodes_missing(&self.nodes, tick_ms)
     }
 
     /// Newest tick of a node's own values: what it has delivered, or the published one, by the
@@ -345,7 +351,7 @@ fn range(field: &Field, ticks_ms: &[u64]) -> Option<(u64, u64)> {
 }
 
 /// What a sample adds to a sum.
-fn amount(field: &Field, sample: Sample) -> Option<u64> {
+pub(super) fn amount(field: &Field, sample: Sample) -> Option<u64> {
     match field.kind {
         Kind::Gauge => Some(sample.value),
         Kind::Counter => sample.rate.map(|r| r.nanocores()),

@@ -101,7 +101,10 @@ async fn paths_that_are_not_clean_redirect_with_their_query() {
     ] {
         let request = Request::builder().uri(path).header("host", "localhost");
         let request = request.body(Body::empty()).unwrap();
-        let response = router(api(), gate()).call(request).await.unwrap();
+        let response = router(api(), gate(), axum::Router::new())
+            .call(request)
+            .await
+            .unwrap();
         assert_eq!(response.status(), StatusCode::MOVED_PERMANENTLY, "{path}");
         assert_eq!(response.headers()[http::header::LOCATION], to, "{path}");
     }
@@ -166,7 +169,10 @@ async fn the_model_is_compressed_for_who_asks_and_the_rest_is_not() {
         let request = Request::builder().uri(path).header("host", "localhost");
         let request = request.header("accept-encoding", "gzip, deflate");
         let request = request.body(Body::empty()).unwrap();
-        let response = router(api(), gate()).call(request).await.unwrap();
+        let response = router(api(), gate(), axum::Router::new())
+            .call(request)
+            .await
+            .unwrap();
         let coding = response.headers().get(http::header::CONTENT_ENCODING);
         assert_eq!(coding.map(|c| c.to_str().unwrap()), expected, "{path}");
     }

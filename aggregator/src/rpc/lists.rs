@@ -1,0 +1,156 @@
+//! What there is, and what it says now.
+
+use cairn_proto::catalogue::{Field, Kind};
+use cairn_proto::v1;
+use futures_util::StreamExt as _;
+use tonic::Status;
+
+use super::{Answers, ask, full, say, status};
+use crate::api::Api;
+use crate::query::{MAX_VALUES, Newest, Sample, View, highest, newest_values};
+use crate::store::Entity;
+
+/// Entities of one answer.
+const BATCH: usize = 1_000;
+
+/// Entries of a top, and how many when none are asked for.
+const MAX_TOP: u32 = 1_000;
+const USUAL_TOP: u32 = 10;
+
+/// Entities on their way to their reader.
+struct Listing {
+    view: View,
+    entities: Vec<Entity>,
+    fields: Vec<&'static Field>,
+    next: usize,
+}
+
+pub(super) async fn entities(
+    api: &Api,
+    request: v1::ListEntitiesRequest,
+) -> Result<Answers<v1::ListEntitiesResponse>, Status> {
+    let choice = ask::choice(request.selector)?;
+    let seat = api.seat().ok_or_else(full)?;
+    let (view, all) = (api.view(), request.all);
+    let listing = api.in_turn(move || {
+        let mut entities = choice.find(&view);
+        entities.retain(|entity| all || view.is_current(entity));
+        Listing::new(view, entities, Vec::new())
+    });
+    let listing = listing.await.map_err(status)?;
+    let steps = api.steps(seat, listing, Listing::names);
+    Ok(steps.map(|step| step.map_err(status)).boxed())
+}
+
+pub(super) async fn latest(
+    api: &Api,
+    request: v1::LatestRequest,
+) -> Result<Answers<v1::LatestResponse>, Status> {
+    let choice = ask::choice(request.selector)?;
+    let fields = ask::fields(&choice, &request.fields)?;
+    let seat = api.seat().ok_or_else(full)?;
+    let view = api.view();
+    let listing = api.in_turn(move || {
+        let mut entities = choice.find(&view);
+        entities.retain(|entity| view.is_current(entity));
+        entities.sort_by(|a, b| a.node.cmp(&b.node));
+        Listing::new(view, entities, fields)
+    });
+    let listing = listing.await.map_err(status)?;
+    if listing.entities.len() * listing.fields.len() > MAX_VALUES {
+        let why = format!("that is more than {MAX_VALUES} values: name a namespace or a node");
+        return Err(Status::resource_exhausted(why));
+    }
+    let steps = api.steps(seat, listing, Listing::values);
+    Ok(steps.map(|step| step.map_err(status)).boxed())
+}
+
+pub(super) async fn top(api: &Api, request: v1::TopRequest) -> Result<v1::TopResponse, Status> {
+    let choice = ask::choice(request.selector)?;
+    let field = choice.field(&request.field).map_err(ask::refused)?;
+    let limit = match request.limit {
+        0 => USUAL_TOP,
+        limit @ 1..=MAX_TOP => limit,
+        _ => {
+            let why = format!("limit is 1 to {MAX_TOP}, or 0 for {USUAL_TOP}");
+            return Err(Status::invalid_argument(why));
+        }
+    };
+    let view = api.view();
+    let top = api.in_turn(move || {
+        let mut entities = choice.find(&view);
+        entities.retain(|entity| view.is_current(entity));
+        let asked: Vec<&Entity> = entities.iter().collect();
+        let highest = highest(&view, &asked, field, limit as usize);
+        let entry = |(nth, value): (usize, f64)| {
+            let entity = say::entity(&view, asked.get(nth)?);
+            Some(v1::TopEntry {
+                entity: Some(entity),
+                value,
+            })
+        };
+        v1::TopResponse {
+            tick_ms: view.published_ms(),
+            nodes_missing: u32::try_from(view.nodes_missing()).unwrap_or(u32::MAX),
+            entries: highest.into_iter().filter_map(entry).collect(),
+        }
+    });
+    top.await.map_err(status)
+}
+
+impl Listing {
+    fn new(view: View, entities: Vec<Entity>, fields: Vec<&'static Field>) -> Self {
+        Self {
+            view,
+            entities,
+            fields,
+            next: 0,
+        }
+    }
+
+    fn names(&mut self) -> Option<v1::ListEntitiesResponse> {
+        let left = self.entities.get(self.next..).unwrap_or_default();
+        let some = left.get(..BATCH.min(left.len())).unwrap_or_default();
+        self.next += some.len();
+        let entities: Vec<v1::Entity> = some.iter().map(|e| say::entity(&self.view, e)).collect();
+        (!entities.is_empty()).then_some(v1::ListEntitiesResponse { entities })
+    }
+
+    fn values(&mut self) -> Option<v1::LatestResponse> {
+        let left = self.entities.get(self.next..).unwrap_or_default();
+        let mut entities = Vec::new();
+        for of_node in left.chunk_by(|a, b| a.node == b.node) {
+            let some: Vec<&Entity> = of_node.iter().take(BATCH).collect();
+            self.next += some.len();
+            for newest in newest_values(&self.view, &some, &self.fields) {
+                let entity = some.get(newest.nth).map(|e| say::entity(&self.view, e));
+                entities.push(values(entity, &newest, &self.fields));
+            }
+            if some.len() < of_node.len() || entities.len() >= BATCH {
+                break;
+            }
+        }
+        (!left.is_empty()).then_some(v1::LatestResponse { entities })
+    }
+}
+
+fn values(
+    entity: Option<v1::Entity>,
+    newest: &Newest,
+    fields: &[&'static Field],
+) -> v1::LatestValues {
+    let value = |(field, sample): (&&Field, &Option<Sample>)| {
+        let rate = sample.and_then(|s| s.rate);
+        v1::LatestValue {
+            value: sample.map(|s| s.value),
+            rate: rate
+                .filter(|_| field.kind == Kind::Counter)
+                .map(|rate| rate.per_second()),
+        }
+    };
+    v1::LatestValues {
+        entity,
+        tick_ms: newest.tick_ms,
+        values: fields.iter().zip(&newest.samples).map(value).collect(),
+    }
+}
