@@ -9,6 +9,7 @@
 //! pair            a system with a second aggregator
 //! raw, peer       an agent and an aggregator by hand, for frames that no real one sends
 //! hostile_names   names that no output may carry as they are
+//! reader          asks the gRPC service, and waits at most so long for each answer
 //! oracle          what was sampled, and whether an aggregator says the same
 //! dashboard       the Kubernetes Dashboard's own client, written again
 //! exact           what the scripts of tests/expect say, and whether an aggregator says the same
@@ -22,6 +23,8 @@ pub mod args;
 pub mod bench;
 
 pub mod budgets;
+
+mod channel;
 
 pub mod dashboard;
 
@@ -48,6 +51,8 @@ pub mod pki;
 pub mod proc;
 
 pub mod raw;
+
+pub mod reader;
 
 pub mod rfc3339;
 

@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -11,17 +9,13 @@ use cairn_proto::v1::agent_frame::Kind;
 use cairn_proto::v1::aggregator_frame::Kind as Answer;
 use cairn_proto::v1::ingest_client::IngestClient;
 use cairn_proto::{catalogue, codec, v1};
-use cairn_runtime::tasks::{AbortOnDrop, Children};
-use cairn_runtime::tls::{Connector, Trust, TrustFiles, server_name};
-use hyper::body::Incoming;
-use hyper::client::conn::http2;
-use hyper::rt::Executor as _;
-use hyper_util::rt::TokioIo;
+use cairn_runtime::tasks::AbortOnDrop;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::body::Body;
 use tonic::{Request, Status, Streaming};
+
+use crate::channel::Channel;
 
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(10);
@@ -43,20 +37,10 @@ impl RawAgent {
     ///
     /// When the connection cannot be made, or the stream is refused.
     pub async fn connect(addr: SocketAddr, ca: &Path, token: &str, now_ms: u64) -> Result<Self> {
-        let trust = Trust::load(TrustFiles {
-            ca: vec![ca.to_owned()],
-            pins: Vec::new(),
-        })?;
-        let connector = Connector::new(trust, server_name("localhost")?, &["h2"]);
-        let stream = connector.connect(addr, SOON).await?;
-        let children = Children::new();
-        let handshake = http2::Builder::new(children.clone()).handshake(TokioIo::new(stream));
-        let (sender, connection) = timeout(SOON, handshake).await??;
-        let guard = children.abort_on_drop();
-        children.execute(async move { drop(connection.await) });
+        let (channel, guard) = Channel::tls(addr, ca).await?;
         let origin: http::Uri = format!("https://{addr}").parse()?;
-        let mut client = IngestClient::with_origin(Channel { sender }, origin)
-            .max_encoding_message_size(usize::MAX);
+        let mut client =
+            IngestClient::with_origin(channel, origin).max_encoding_message_size(usize::MAX);
         let (frames, queue) = mpsc::channel(64);
         let mut request = Request::new(ReceiverStream::new(queue));
         request
@@ -147,24 +131,5 @@ impl RawAgent {
             }
         }
         None.context("the stream goes on and on")
-    }
-}
-
-/// What the generated client sends its requests through.
-struct Channel {
-    sender: http2::SendRequest<Body>,
-}
-
-impl tower_service::Service<http::Request<Body>> for Channel {
-    type Response = http::Response<Incoming>;
-    type Error = hyper::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        self.sender.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        Box::pin(self.sender.send_request(request))
     }
 }

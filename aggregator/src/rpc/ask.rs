@@ -18,13 +18,13 @@ pub(super) fn choice(selector: Option<v1::Selector>) -> Result<Choice, Status> {
         pod,
         container,
     } = selector.unwrap_or_default();
-    let kind = match v1::Kind::try_from(kind) {
-        Ok(v1::Kind::Unspecified | v1::Kind::Pod) => EntityKind::Pod,
-        Ok(v1::Kind::Node) => EntityKind::Node,
-        Ok(v1::Kind::System) => EntityKind::System,
-        Ok(v1::Kind::Container) => EntityKind::Container,
-        Err(_) => {
-            let why = "kind is not known here: nodes, system containers, pods and containers are";
+    let kind = match v1::EntityKind::try_from(kind) {
+        Ok(v1::EntityKind::Unspecified | v1::EntityKind::Pod) => EntityKind::Pod,
+        Ok(v1::EntityKind::Node) => EntityKind::Node,
+        Ok(v1::EntityKind::System) => EntityKind::System,
+        Ok(v1::EntityKind::Container) => EntityKind::Container,
+        _ => {
+            let why = "kind is one of nodes, system containers, pods and containers";
             return Err(Status::invalid_argument(why));
         }
     };

@@ -9,10 +9,10 @@ use crate::store::Entity;
 /// What an entity is called.
 pub(super) fn entity(view: &View, entity: &Entity) -> v1::Entity {
     let (kind, pod, container) = match entity.kind {
-        EntityKind::Node => (v1::Kind::Node, "", ""),
-        EntityKind::System => (v1::Kind::System, "", &*entity.name),
-        EntityKind::Container => (v1::Kind::Container, &*entity.pod, &*entity.name),
-        _ => (v1::Kind::Pod, &*entity.name, ""),
+        EntityKind::Node => (v1::EntityKind::Node, "", ""),
+        EntityKind::System => (v1::EntityKind::System, "", &*entity.name),
+        EntityKind::Container => (v1::EntityKind::Container, &*entity.pod, &*entity.name),
+        _ => (v1::EntityKind::Pod, &*entity.name, ""),
     };
     v1::Entity {
         kind: kind.into(),

@@ -1,0 +1,71 @@
+//! One HTTP/2 connection to an aggregator, for generated clients.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use anyhow::Result;
+use cairn_runtime::tasks::{AbortOnDrop, Children};
+use cairn_runtime::tls::{Connector, Trust, TrustFiles, server_name};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper::rt::Executor as _;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tonic::body::Body;
+
+/// How long anything may take.
+const SOON: Duration = Duration::from_secs(10);
+
+/// What the generated client sends its requests through.
+#[derive(Clone, Debug)]
+pub(crate) struct Channel {
+    sender: http2::SendRequest<Body>,
+}
+
+impl Channel {
+    /// Over TLS, as an agent comes; the connection ends with the guard.
+    pub(crate) async fn tls(addr: SocketAddr, ca: &Path) -> Result<(Self, AbortOnDrop)> {
+        let trust = Trust::load(TrustFiles {
+            ca: vec![ca.to_owned()],
+            pins: Vec::new(),
+        })?;
+        let connector = Connector::new(trust, server_name("localhost")?, &["h2"]);
+        Self::over(connector.connect(addr, SOON).await?).await
+    }
+
+    /// Plain, as a reader on this machine comes.
+    pub(crate) async fn plain(addr: SocketAddr) -> Result<(Self, AbortOnDrop)> {
+        Self::over(timeout(SOON, TcpStream::connect(addr)).await??).await
+    }
+
+    async fn over<S>(stream: S) -> Result<(Self, AbortOnDrop)>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let children = Children::new();
+        let handshake = http2::Builder::new(children.clone()).handshake(TokioIo::new(stream));
+        let (sender, connection) = timeout(SOON, handshake).await??;
+        let guard = children.abort_on_drop();
+        children.execute(async move { drop(connection.await) });
+        Ok((Self { sender }, guard))
+    }
+}
+
+impl tower_service::Service<http::Request<Body>> for Channel {
+    type Response = http::Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        self.sender.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        Box::pin(self.sender.send_request(request))
+    }
+}

@@ -1,0 +1,207 @@
+//! Readers never block ingest: a client that reads a huge range at one byte a second delays no row,
+//! and holds no more than its socket does.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what cannot go on has failed"
+)]
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use cairn_proto::codec::{DENSE, row, row::Timed};
+use cairn_proto::v1;
+use cairn_proto::v1::agent_frame::Kind;
+use testkit::deadline::Deadline;
+use testkit::mix::{self, Mix, Row};
+use testkit::raw::RawAgent;
+use testkit::reader::Reader;
+use testkit::system::{Options, System, TRACE_START_MS};
+
+/// Rows of the window, a second apart.
+const ROWS: usize = 800;
+
+/// Pods of the node, with two containers each.
+const PODS: usize = 150;
+
+/// Slow clients of each kind.
+const SLOW: usize = 24;
+
+/// Rows that come while they read.
+const MORE: usize = 20;
+
+/// In which a row must show: what an aggregator without readers takes, many times over.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// What all of them together may cost; their answers come to several times as much.
+const MOST_BYTES: u64 = 32 << 20;
+
+/// A node that is sampled by hand.
+struct Node {
+    system: System,
+    agent: RawAgent,
+    rows: mix::Node,
+    before: Option<Row>,
+}
+
+impl Node {
+    async fn start() -> Self {
+        let system = System::start(Options {
+            interval: "1s".to_owned(),
+            ..Options::one_node()
+        });
+        let mut system = system.unwrap();
+        system.nodes[0].agent = None;
+        let options = mix::Options {
+            pods_per_node: Some(PODS),
+            interval_ms: 1_000,
+            start_unix_ms: TRACE_START_MS / 1_000 * 1_000,
+            ..mix::Options::of(mix::Kind::C)
+        };
+        let rows = Mix::new(options).unwrap().node(0).unwrap();
+        let addr = system.aggregator().unwrap().addr("grpc").unwrap();
+        let ca = system.path("ingest-ca.pem");
+        let token = "agent-token-of-node1";
+        let connected = RawAgent::connect(addr, &ca, token, TRACE_START_MS).await;
+        let mut agent = connected.unwrap();
+        let mut hello = agent.hello_frame("node1", 1);
+        hello.interval_ms = 1_000;
+        agent.send(Kind::Hello(hello)).await;
+        agent.receive().await.unwrap();
+        Self {
+            system,
+            agent,
+            rows,
+            before: None,
+        }
+    }
+
+    /// Samples one row and sends it; gives its tick.
+    async fn send(&mut self) -> u64 {
+        let row = self.rows.next_row().unwrap();
+        let now_ms = row.tick_ms + 100;
+        self.system.aggregator().unwrap().step(now_ms).unwrap();
+        self.agent.set_clock(now_ms);
+        for def in &row.new_defs {
+            let define = v1::Define {
+                id: def.id.0,
+                kind: def.kind as i32,
+                parent: def.parent.map_or(0, |parent| parent.0),
+                name: def.name.clone(),
+                namespace: def.namespace.clone(),
+                uid: def.uid.clone(),
+                runtime_id: def.runtime_id.clone(),
+                ..v1::Define::default()
+            };
+            self.agent.send(Kind::Define(define)).await;
+        }
+        let payload = row::encode(DENSE, self.before.as_ref().map(timed), timed(&row));
+        let frame = v1::Row {
+            seq: row.seq,
+            base_seq: self.before.as_ref().map(|before| before.seq),
+            tick: row.tick_ms,
+            payload,
+        };
+        self.agent.send(Kind::Row(frame)).await;
+        let tick_ms = row.tick_ms;
+        self.before = Some(row);
+        tick_ms
+    }
+
+    /// Waits until a program that asks for the newest value is told that of this tick.
+    fn is_shown(&self, tick_ms: u64, within: Duration) -> bool {
+        let time = testkit::rfc3339::format(tick_ms);
+        let path =
+            format!("/api/cairn/v1/range?metric=cpu_usage_core_nanos&kind=node&start={time}");
+        let shown = Deadline::after(within).poll(|| {
+            let answer = self.system.json(&path).ok()?;
+            let series = answer["series"].as_array()?.first()?;
+            series["values"].as_array()?.last()?.as_u64()
+        });
+        shown.is_some()
+    }
+
+    fn http(&self) -> SocketAddr {
+        self.system.aggregator().unwrap().addr("http").unwrap()
+    }
+
+    /// Resident memory of the aggregator, bytes.
+    fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.system.aggregator().unwrap().id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kib = line.unwrap().split_whitespace().nth(1).unwrap();
+        kib.parse::<u64>().unwrap() * 1_024
+    }
+}
+
+fn timed(row: &Row) -> Timed<'_> {
+    Timed {
+        tick_ms: row.tick_ms,
+        snapshot: &row.snapshot,
+    }
+}
+
+/// A client over plain TCP that asks for everything and reads one byte when it is told.
+struct Slow(TcpStream);
+
+impl Slow {
+    fn ask(addr: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(AT_ONCE)).unwrap();
+        let request = format!(
+            "GET /api/cairn/v1/range?kind=container&metric=cpu_usage_core_nanos HTTP/1.1\r\n\
+             Host: {addr}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        Self(stream)
+    }
+
+    fn read_a_byte(&mut self) {
+        self.0.read_exact(&mut [0]).unwrap();
+    }
+}
+
+/// Scenario: 48 clients ask for 13 minutes of every container, by JSON and by gRPC, and read a byte
+/// or nothing while 20 rows come.
+/// Guarantees: each row is shown at once, and the aggregator grows by no more than a part of what
+/// their answers come to.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_readers_of_huge_ranges_delay_no_row() {
+    let mut node = Node::start().await;
+    let mut newest = 0;
+    for _ in 0..ROWS {
+        newest = node.send().await;
+    }
+    assert!(node.is_shown(newest, Duration::from_secs(30)));
+    let whole = "/api/cairn/v1/range?kind=container&metric=cpu_usage_core_nanos";
+    let answer = node.system.get(whole).unwrap().body.len() as u64;
+    let before = node.memory();
+    let mut slow: Vec<Slow> = (0..SLOW).map(|_| Slow::ask(node.http())).collect();
+    let mut readers = Vec::new();
+    for _ in 0..SLOW {
+        let mut reader = Reader::plain(node.http()).await.unwrap();
+        let request = v1::RangeRequest {
+            selector: Some(v1::Selector {
+                kind: v1::EntityKind::Container.into(),
+                ..v1::Selector::default()
+            }),
+            field: "cpu_usage_core_nanos".to_owned(),
+            ..v1::RangeRequest::default()
+        };
+        let stream = reader.begin_range(request).await.unwrap();
+        readers.push((reader, stream));
+    }
+    for _ in 0..MORE {
+        slow.iter_mut().for_each(Slow::read_a_byte);
+        let tick_ms = node.send().await;
+        assert!(node.is_shown(tick_ms, AT_ONCE), "{}", node.system.stderr());
+    }
+    let grown = node.memory().saturating_sub(before);
+    assert!(
+        grown < MOST_BYTES && answer * SLOW as u64 > MOST_BYTES,
+        "{grown} bytes for {SLOW} answers of {answer} bytes"
+    );
+    drop((slow, readers));
+}
