@@ -101,7 +101,7 @@ async fn paths_that_are_not_clean_redirect_with_their_query() {
     ] {
         let request = Request::builder().uri(path).header("host", "localhost");
         let request = request.body(Body::empty()).unwrap();
-        let response = router(api(), gate(), axum::Router::new())
+        let response = router(api(), gate(), Router::new())
             .call(request)
             .await
             .unwrap();
@@ -169,7 +169,7 @@ async fn the_model_is_compressed_for_who_asks_and_the_rest_is_not() {
         let request = Request::builder().uri(path).header("host", "localhost");
         let request = request.header("accept-encoding", "gzip, deflate");
         let request = request.body(Body::empty()).unwrap();
-        let response = router(api(), gate(), axum::Router::new())
+        let response = router(api(), gate(), Router::new())
             .call(request)
             .await
             .unwrap();
