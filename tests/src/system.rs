@@ -50,6 +50,8 @@ pub struct Options {
     pub extra_agent_args: Vec<String>,
     /// Further arguments of the aggregator.
     pub extra_aggregator_args: Vec<String>,
+    /// Nodes that are not simulated, but whose tokens the aggregator knows.
+    pub guests: Vec<String>,
 }
 
 impl Options {
@@ -74,6 +76,7 @@ impl Options {
             sim_args: Vec::new(),
             extra_agent_args: Vec::new(),
             extra_aggregator_args: Vec::new(),
+            guests: Vec::new(),
             recording,
         }
     }
@@ -167,7 +170,7 @@ impl System {
         if self.options.nodes.is_empty() {
             lines.push_str(&format!("nobody {}\n", sha256_hex(b"nobody")));
         }
-        for name in &self.options.nodes {
+        for name in self.options.nodes.iter().chain(&self.options.guests) {
             let token = format!("agent-token-of-{name}");
             std::fs::write(self.path(&format!("{name}.token")), &token)?;
             lines.push_str(&format!("{name} {}\n", sha256_hex(token.as_bytes())));
@@ -198,7 +201,7 @@ impl System {
     /// The arguments of the aggregator, without its clock.
     #[must_use]
     pub fn aggregator_args(&self) -> Vec<String> {
-        [
+        let own = [
             "--interval",
             &self.options.interval,
             "--grpc-listen",
@@ -215,16 +218,10 @@ impl System {
             &self.text("server.pem"),
             "--tls-key",
             &self.text("server.key"),
-        ]
-        .into_iter()
-        .chain(
-            self.options
-                .extra_aggregator_args
-                .iter()
-                .map(String::as_str),
-        )
-        .map(str::to_owned)
-        .collect()
+        ];
+        let more = self.options.extra_aggregator_args.iter();
+        let own = own.into_iter().map(str::to_owned);
+        own.chain(more.cloned()).collect()
     }
 
     fn start_kubelet(&self, name: &str) -> Result<Proc> {

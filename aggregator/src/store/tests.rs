@@ -3,6 +3,7 @@
 mod both;
 mod names;
 mod restore;
+mod share;
 
 use cairn_proto::catalogue::{Group, Source, table};
 use cairn_proto::codec::chunk::{self, RowOf};

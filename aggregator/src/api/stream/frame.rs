@@ -263,6 +263,9 @@ fn node_frame(state: &NodeState, series: NodeSeries, published_ms: u64) -> NodeF
         }
         (false, _) => ("stale", Some("its agent is not connected".to_owned())),
     };
+    // What keeps a node from being shown at all comes before what is wrong with what is shown.
+    let is_full = state.live && state.limited == Limited::Full;
+    let reason = share_reason(state).filter(|_| is_full).or(reason);
     let sources = state.sources.iter().map(|source| SourceFrame {
         name: source.name.clone(),
         state: if source.ok { "ok" } else { "failing" },
