@@ -35,6 +35,7 @@ pub mod wire;
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
     clippy::clone_on_ref_ptr,
+    clippy::too_many_lines,
     reason = "generated code"
 )]
 pub mod v1 {
