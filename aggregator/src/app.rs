@@ -173,6 +173,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
         clock: clock.clone(),
         auth: Arc::clone(&auth),
         wishes: wishes.clone(),
+        pressure: shared.pressure.clone(),
         metrics: replay::Metrics::new(&mut registry, !config.peers.hosts.is_empty()),
         instance: instance.clone(),
         readiness: readiness.clone(),

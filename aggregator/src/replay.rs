@@ -48,6 +48,7 @@ pub use metrics::Metrics;
 
 use crate::config::Peers;
 use crate::ingest::{Authenticator, Wishes};
+use crate::pressure::Pressure;
 use crate::store::Exchange;
 use ready::Hold;
 
@@ -88,6 +89,8 @@ pub struct Parts {
     pub auth: Arc<Authenticator>,
     /// What is wished for.
     pub wishes: Wishes,
+    /// How short memory is: nobody is asked while it is.
+    pub pressure: Pressure,
     /// Counters.
     pub metrics: Metrics,
     /// Names this life of the process to its peers.

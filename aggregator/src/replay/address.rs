@@ -18,6 +18,7 @@ use super::connect::Link;
 use super::end::{Done, Failure, Kind};
 use super::ready::Hold;
 use crate::config::PeerHost;
+use crate::pressure::Level;
 
 /// The first delay after a failure.
 const BASE: Duration = Duration::from_millis(200);
@@ -52,6 +53,13 @@ impl Address {
         let mut backoff = Backoff::new(BASE, CAP, MIN_LIFE);
         let mut told = Told::default();
         while !self.token.is_cancelled() {
+            let pressure = &self.inner.parts.pressure;
+            if pressure.level() > Level::Calm {
+                // There is no room for history, and readiness does not wait for any.
+                hold = None;
+                self.until(pressure.calm()).await;
+                continue;
+            }
             let began = Instant::now();
             let end = tokio::select! {
                 biased;

@@ -22,6 +22,7 @@ use super::held;
 use super::ready::Hold;
 use super::taking::{Taking, Took};
 use crate::ingest::{MAX_NODES, Wish, Wishes};
+use crate::pressure::Level;
 
 /// Nodes asked for at once: the next answer begins when the one before ends, and no node waits
 /// behind many.
@@ -248,6 +249,7 @@ impl Asking {
         hold: &mut Option<Arc<Hold>>,
     ) -> Result<Done, Failure> {
         let settled_at = self.inner.started + SETTLED_AFTER;
+        let pressure = self.inner.parts.pressure.clone();
         let mut settled = false;
         let mut changes = self.inner.parts.wishes.changes();
         let mut idle_at = Instant::now() + IDLE;
@@ -258,7 +260,7 @@ impl Asking {
                 let nodes = std::mem::take(&mut self.unsettled);
                 nodes.iter().for_each(|node| self.wish(node));
             }
-            while queue.open.len() < AT_ONCE {
+            while queue.open.len() < AT_ONCE && pressure.level() == Level::Calm {
                 let Some(wish) = queue.next() else { break };
                 if queue.open.len() == 1 {
                     node_deadline = Instant::now() + NODE_DEADLINE;

@@ -17,6 +17,7 @@ fn parts() -> Parts {
         store: Arc::new(PackedStore::new(900_000, 0)),
         clock: Clock::new(format!("driven={NOW_MS}").parse().unwrap()),
         auth: Arc::new(Authenticator::None),
+        pressure: Pressure::default(),
         wishes: Wishes::new(Duration::from_secs(900)),
         metrics: Metrics::new(&mut Registry::default(), true),
         instance: "own".to_owned(),
