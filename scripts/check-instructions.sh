@@ -3,7 +3,8 @@
 # holds them against tests/bench/instructions.txt. Needs valgrind; says so and ends well when it is not there.
 #
 # Shows besides that who reads one field touches nothing of the others: ten times as many other fields,
-# with samples in every row, add no more than the entry of each in a directory.
+# with samples in every row, add no more than the entry of each in a directory. The codec shows it of a
+# chunk and of a row, the store of a whole question.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -19,18 +20,27 @@ trap 'rm -rf "$scratch"' EXIT
 
 # shellcheck disable=SC2086 # a list of arguments
 ${CARGO:-cargo} build ${CARGO_ARGS:-} --quiet --release -p cairn-proto --example codec-work
-program=${CARGO_TARGET_DIR:-target}/release/examples/codec-work
+# shellcheck disable=SC2086 # a list of arguments
+${CARGO:-cargo} build ${CARGO_ARGS:-} --quiet --release -p cairn-aggregator --example reads
+examples=${CARGO_TARGET_DIR:-target}/release/examples
 
 # count WORK: sets `instructions` within the work and `pieces`, what it was about.
 count() {
+    counted '*work::measured*' "$examples/codec-work" "$1" "$chunk"
+}
+
+# counted FUNCTION PROGRAM ARGUMENTS: the same of any program.
+counted() {
+    function=$1
+    shift
     if ! pieces=$(valgrind --tool=callgrind --callgrind-out-file="$scratch/out" \
-        --toggle-collect='*work::measured*' "$program" "$1" "$chunk" 2>"$scratch/log"); then
+        --toggle-collect="$function" "$@" 2>"$scratch/log"); then
         cat "$scratch/log" >&2
         exit 1
     fi
     instructions=$(sed -n 's/^totals: *//p' "$scratch/out")
     if [ "${instructions:-0}" -eq 0 ]; then
-        echo "check-instructions: valgrind counted nothing of $1" >&2
+        echo "check-instructions: valgrind counted nothing of $*" >&2
         exit 1
     fi
 }
@@ -40,6 +50,15 @@ per_sample() {
     count "$2"
     awk -v name="$1" -v all="$instructions" -v pieces="$pieces" \
         'BEGIN { printf "%s %.1f\n", name, all / pieces }' >>"$scratch/measured"
+}
+
+# per_other_field NAME FEW MANY READS: the same of a question to the store.
+per_other_field() {
+    counted '*reads::once::read*' "$examples/reads" once "$2"
+    few=$instructions few_fields=$pieces
+    counted '*reads::once::read*' "$examples/reads" once "$3"
+    awk -v name="$1" -v more="$((instructions - few))" -v entries="$(((pieces - few_fields) * $4))" \
+        'BEGIN { printf "%s %.1f\n", name, more / entries }' >>"$scratch/measured"
 }
 
 # per_entry NAME FEW MANY READS: what one more field adds to each of so many reads.
@@ -58,6 +77,8 @@ per_sample codec_check check
 per_sample codec_scan_column scan
 per_entry codec_chunk_entry one_of_few_columns one_of_many_columns 1
 per_entry codec_row_entry one_of_few_in_a_row one_of_many_in_a_row 16
+# Two chunks, and an open block of eight rows.
+per_other_field store_other_field 8 80 10
 
 awk -v file="$budgets" '
     FNR == NR { measured[$1] = $2; next }

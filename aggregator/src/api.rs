@@ -132,8 +132,8 @@ pub const TURNS: usize = 4;
 /// Event streams and watches at once: a page is looked at by people.
 pub const MAX_STREAMS: usize = 256;
 
-/// Answers that are made while they are read, at once. Each has one step of half a megabyte at most,
-/// and what its socket holds.
+/// Answers that are made while they are read, at once. Each has two pieces of a quarter of a megabyte
+/// at most, and what its socket holds.
 pub const MAX_READERS: usize = 64;
 
 /// How long a request may wait for its turn, and its answer for room. Dashboards ask again.
@@ -150,16 +150,21 @@ impl Api {
             self.clock.unix_ms(),
         )
     }
-}
 
-impl Api {
     /// A place among the answers that are made while they are read.
-    pub(crate) fn seat(&self) -> Option<Seat> {
-        let seat = self.readers.enter();
-        if seat.is_none() {
-            self.metrics.readers_refused.inc();
+    ///
+    /// # Errors
+    ///
+    /// [`Cut::Full`], [`Cut::Short`].
+    pub(crate) fn seat(&self) -> Result<Seat, Cut> {
+        if self.pressure.level() == Level::Refuse {
+            self.metrics.short_of_memory.inc();
+            return Err(Cut::Short);
         }
-        seat
+        self.readers.enter().ok_or_else(|| {
+            self.metrics.readers_refused.inc();
+            Cut::Full
+        })
     }
 
     /// A place among the streams that go on.

@@ -72,15 +72,11 @@ fn routes(api: Option<Api>) -> Router {
 /// Why an answer ends, in the words of gRPC.
 fn status(cut: Cut) -> Status {
     match cut {
-        Cut::Busy => Status::resource_exhausted(cut.to_string()),
+        Cut::Busy | Cut::Full | Cut::Short => Status::resource_exhausted(cut.to_string()),
         Cut::Late => Status::deadline_exceeded(cut.to_string()),
         Cut::Going => Status::unavailable(cut.to_string()),
         Cut::Failed => Status::internal(cut.to_string()),
     }
-}
-
-fn full() -> Status {
-    Status::resource_exhausted("too many answers are being read: try again in a moment")
 }
 
 #[tonic::async_trait]

@@ -32,10 +32,10 @@ pub mod wire;
     unused_qualifications,
     clippy::doc_markdown,
     clippy::missing_errors_doc,
+    clippy::too_many_lines,
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
     clippy::clone_on_ref_ptr,
-    clippy::too_many_lines,
     reason = "generated code"
 )]
 pub mod v1 {

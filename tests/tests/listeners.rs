@@ -10,9 +10,12 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use cairn_proto::v1;
 use testkit::http1::{self, Answer};
 use testkit::proc::Proc;
+use testkit::reader::Reader;
 use testkit::system::{Options, System};
+use tonic::{Code, Status};
 
 /// Every address of the machine, so none that is on loopback alone.
 const EVERYWHERE: &str = "0.0.0.0:0";
@@ -215,4 +218,17 @@ fn a_target_of_64_kib_is_read_and_a_longer_one_is_told_what_to_do() {
     assert_eq!(answer.status, 414);
     let text = answer.text();
     assert!(text.contains("ask for less"), "{text}");
+}
+
+/// Scenario: a program calls the gRPC service on a listener that everybody reaches.
+/// Guarantees: it is told that it may not, and where it may.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_are_served_on_loopback_alone() {
+    let running = Running::start(EVERYWHERE, &[]);
+    let mut reader = Reader::plain(running.addr()).await.unwrap();
+    let refused = reader.top(v1::TopRequest::default()).await.unwrap_err();
+    let status = refused.downcast_ref::<Status>().unwrap();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    assert!(status.message().contains("port-forward"), "{status}");
+    is_refused(&running, "/api/cairn/v1/range?metric=x", "port-forward");
 }

@@ -2,6 +2,8 @@
 //!
 //! The same series as those of the gRPC service, made while they are read.
 
+use std::iter;
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -10,8 +12,8 @@ use futures_util::StreamExt as _;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::{Api, Asked, answer, model, path};
-use crate::query::{Choice, Range, Sample};
+use super::{Api, Asked, Cut, answer, model, path};
+use crate::query::{Choice, Piece, Range, Sample};
 use crate::store::Entity;
 
 #[derive(Serialize)]
@@ -34,14 +36,19 @@ struct Series<'a, V: Serialize> {
     values: V,
 }
 
-/// A range on its way to its reader.
+/// What is to be written next.
+enum Part {
+    Head(Writing),
+    Series(Writing, Piece),
+    End,
+}
+
+/// How a range is written.
+#[derive(Clone)]
 struct Writing {
     range: Range,
     rate: bool,
     interval_ms: u64,
-    is_first: bool,
-    is_begun: bool,
-    is_over: bool,
 }
 
 /// Answers a request for `/api/cairn/v1/range`.
@@ -49,8 +56,10 @@ pub(super) async fn answer(api: Api, asked: Asked) -> Response {
     if let Some(refusal) = answer::not_get(&asked.method) {
         return refusal;
     }
-    let Some(seat) = api.seat() else {
-        return answer::busy();
+    let seat = match api.seat() {
+        Ok(seat) => seat,
+        Err(Cut::Short) => return answer::short_of_memory(),
+        Err(_) => return answer::busy(),
     };
     let making = api.clone();
     let writing = api.in_turn(move || begin(&making, &asked)).await;
@@ -59,11 +68,22 @@ pub(super) async fn answer(api: Api, asked: Asked) -> Response {
         Ok(Err(refusal)) => return *refusal,
         Err(_) => return answer::busy(),
     };
-    let steps = api.steps(seat, writing, Writing::step);
+    let head = iter::once(Part::Head(writing.clone()));
+    let pieces = writing.range.pieces();
+    let series = pieces.map(move |piece| Part::Series(writing.clone(), piece));
+    let parts = head.chain(series).chain(iter::once(Part::End));
+    let mut is_first = true;
+    let texts = api.made(seat, parts, Part::text).map(move |text| {
+        // Every series begins with a comma, and the first of all must not.
+        text.map(|text| match text.first() {
+            Some(b',') if std::mem::take(&mut is_first) => text.slice(1..),
+            _ => text,
+        })
+    });
     answer::build(
         StatusCode::OK,
         answer::JSON,
-        Body::from_stream(steps.boxed()),
+        Body::from_stream(texts.boxed()),
     )
 }
 
@@ -95,9 +115,6 @@ fn begin(api: &Api, asked: &Asked) -> Result<Writing, Box<Response>> {
         range,
         rate,
         interval_ms: api.interval_ms,
-        is_first: true,
-        is_begun: false,
-        is_over: false,
     })
 }
 
@@ -114,25 +131,18 @@ fn kind(choice: &Choice, named: &str) -> Result<Option<EntityKind>, String> {
     }
 }
 
-impl Writing {
-    /// The next piece of the text.
-    fn step(&mut self) -> Option<Bytes> {
-        if self.is_over {
-            return None;
+impl Part {
+    fn text(self) -> Bytes {
+        match self {
+            Part::Head(writing) => writing.head().into(),
+            Part::Series(writing, piece) => writing.series(&piece).into(),
+            Part::End => Bytes::from_static(b"]}\n"),
         }
-        let mut text = Vec::new();
-        if !self.is_begun {
-            self.is_begun = true;
-            self.head(&mut text);
-        }
-        self.is_over = !self.series(&mut text);
-        if self.is_over {
-            text.extend_from_slice(b"]}\n");
-        }
-        Some(text.into())
     }
+}
 
-    fn head(&self, text: &mut Vec<u8>) {
+impl Writing {
+    fn head(&self) -> Vec<u8> {
         let head = Head {
             metric: self.range.field().name,
             unit: self.range.field().unit.as_str(),
@@ -140,26 +150,27 @@ impl Writing {
             interval_ms: self.interval_ms,
             ticks: self.range.ticks_ms(),
         };
-        put(text, &head);
+        let mut text = Vec::new();
+        put(&mut text, &head);
         // The series come where the object would end.
         text.pop();
         text.extend_from_slice(b",\"series\":[");
+        text
     }
 
-    fn series(&mut self, text: &mut Vec<u8>) -> bool {
-        let (rate, count) = (self.rate, self.range.ticks_ms().len());
-        let is_first = &mut self.is_first;
-        self.range.batch(|entity, samples| {
-            if !std::mem::take(is_first) {
-                text.push(b',');
-            }
-            if rate {
+    fn series(&self, piece: &Piece) -> Vec<u8> {
+        let count = self.range.ticks_ms().len();
+        let mut text = Vec::new();
+        piece.read(|_, entity, samples| {
+            text.push(b',');
+            if self.rate {
                 let rate = |s: Sample| s.rate.map(|rate| rate.per_second());
-                put_series(text, entity, whole(samples, count, rate));
+                put_series(&mut text, entity, whole(samples, count, rate));
             } else {
-                put_series(text, entity, whole(samples, count, |s| Some(s.value)));
+                put_series(&mut text, entity, whole(samples, count, |s| Some(s.value)));
             }
-        })
+        });
+        text
     }
 }
 
@@ -170,7 +181,7 @@ fn whole<V>(
     of: impl Fn(Sample) -> Option<V>,
 ) -> Vec<Option<V>> {
     let values = samples.iter().map(|sample| sample.and_then(&of));
-    let rest = std::iter::repeat_with(|| None);
+    let rest = iter::repeat_with(|| None);
     values.chain(rest).take(count).collect()
 }
 

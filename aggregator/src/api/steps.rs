@@ -1,27 +1,36 @@
 //! Answers that are made while they are read.
 //!
-//! A step is computed when the one before it has been taken by the client's connection, on a thread
-//! of its own and with a turn that it gives back at once. So a client that reads slowly holds a place
-//! among the readers, what it has not taken of one step, and nothing that a writer waits for.
+//! A piece is made on a thread of its own, with a turn that it gives back at once, and two of them at
+//! a time: the next ones when the client's connection has taken those. So a client that reads slowly
+//! holds a place among the readers, two pieces, and nothing that a writer waits for.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_runtime::tasks;
-use futures_util::stream::{Stream, unfold};
+use futures_util::stream::{Stream, StreamExt as _, iter};
 use tokio::time::{Instant, timeout};
 
 use super::{Api, Seat, TURN_WITHIN};
 
+/// Pieces of one answer that are made at once: one for each of two cores.
+const AT_ONCE: usize = 2;
+
 /// How long one answer may be read.
 const READ_WITHIN: Duration = Duration::from_secs(600);
 
-/// Why an answer ends before it is complete.
+/// Why an answer does not begin, or ends before it is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Cut {
     /// No turn came in time.
     #[error("too many large requests at once: try again in a moment, or ask for less")]
     Busy,
+    /// As many as may be are being read.
+    #[error("too many answers are being read: try again in a moment")]
+    Full,
+    /// Memory is short.
+    #[error("memory is short: try again in a while, or ask for less")]
+    Short,
     /// It was not read to its end in time.
     #[error("the answer was not read within ten minutes: read faster, or ask for less")]
     Late,
@@ -53,32 +62,28 @@ impl Api {
         done.map(|(done, _turn)| done).map_err(|_| Cut::Failed)
     }
 
-    /// What `step` gives until it gives none, each when the one before has been taken. The seat is
-    /// left at the end.
-    pub fn steps<S: Send + 'static, T: Send + 'static>(
+    /// What `make` makes of each piece, in their order. The seat is left at the end.
+    pub(crate) fn made<P: Send + 'static, T: Send + 'static>(
         &self,
         seat: Seat,
-        state: S,
-        step: fn(&mut S) -> Option<T>,
+        pieces: impl Iterator<Item = P> + Send + 'static,
+        make: fn(P) -> T,
     ) -> impl Stream<Item = Result<T, Cut>> + Send + 'static {
-        let api = self.clone();
+        let held = Arc::new((self.clone(), seat));
         let until = Instant::now() + READ_WITHIN;
-        unfold(Some((state, seat)), move |left| {
-            let api = api.clone();
+        let making = iter(pieces).map(move |piece| {
+            let held = Arc::clone(&held);
             async move {
-                let (mut state, seat) = left?;
+                let (api, _) = &*held;
                 if api.token.is_cancelled() {
-                    return Some((Err(Cut::Going), None));
+                    return Err(Cut::Going);
                 }
                 if Instant::now() > until {
-                    return Some((Err(Cut::Late), None));
+                    return Err(Cut::Late);
                 }
-                let stepped = api.in_turn(move || (step(&mut state), state)).await;
-                match stepped {
-                    Ok((made, state)) => Some((Ok(made?), Some((state, seat)))),
-                    Err(cut) => Some((Err(cut), None)),
-                }
+                api.in_turn(move || make(piece)).await
             }
-        })
+        });
+        making.buffered(AT_ONCE)
     }
 }

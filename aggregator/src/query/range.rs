@@ -1,5 +1,8 @@
 //! One field over a range of ticks, of many entities, a few series at a time.
 
+use std::ops;
+use std::sync::Arc;
+
 use cairn_proto::catalogue::Field;
 
 use super::{Bounds, Choice, Refusal, Sample, View};
@@ -9,19 +12,27 @@ use crate::store::Entity;
 /// would be hundreds of megabytes for one request.
 pub const MAX_VALUES: usize = 4_000_000;
 
-/// Values that are read at once: 180 pods over a quarter of an hour, in some two milliseconds.
-const BATCH_VALUES: usize = 16_384;
+/// Values that are read at once: 90 pods over a quarter of an hour, in about a millisecond.
+const PIECE_VALUES: usize = 8_192;
 
-/// The series that are still to be read. Between two batches it holds the names of the entities and
-/// nothing of their rows.
+/// What is to be read. It holds the names of the entities and nothing of their rows.
+#[derive(Clone, Debug)]
+pub struct Range(Arc<Asked>);
+
 #[derive(Debug)]
-pub struct Range {
+struct Asked {
     view: View,
     field: &'static Field,
     ticks_ms: Vec<u64>,
     // By node, so that what the entities of one share is read once.
     entities: Vec<Entity>,
-    next: usize,
+}
+
+/// Some of its series.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    of: Range,
+    places: ops::Range<usize>,
 }
 
 impl Range {
@@ -50,55 +61,61 @@ impl Range {
             )));
         }
         entities.sort_by(|a, b| a.node.cmp(&b.node));
-        Ok(Self {
+        Ok(Self(Arc::new(Asked {
             view,
             field,
             ticks_ms,
             entities,
-            next: 0,
-        })
+        })))
     }
 
     /// The field.
     #[must_use]
     pub fn field(&self) -> &'static Field {
-        self.field
+        self.0.field
     }
 
     /// The ticks of every series, Unix ms.
     #[must_use]
     pub fn ticks_ms(&self) -> &[u64] {
-        &self.ticks_ms
+        &self.0.ticks_ms
     }
 
-    /// Shows the next series that have a value at any of the ticks; false when there are none left.
-    /// A series may end before the ticks do: what its node has not delivered is not known yet.
-    pub fn batch(&mut self, mut see: impl FnMut(&Entity, &[Option<Sample>])) -> bool {
-        let left = self.entities.get(self.next..).unwrap_or_default();
-        let mut room = BATCH_VALUES;
-        for of_node in left.chunk_by(|a, b| a.node == b.node) {
-            let fit = room.div_ceil(self.ticks_ms.len().max(1));
-            let some: Vec<&Entity> = of_node.iter().take(fit).collect();
-            let newest = some
-                .first()
-                .map_or(0, |e| self.view.newest_of_node(&e.node));
-            let known = self.ticks_ms.partition_point(|tick_ms| *tick_ms <= newest);
-            let ticks_ms = self.ticks_ms.get(..known).unwrap_or_default();
-            self.view
-                .each_series(&some, self.field, ticks_ms, |nth, samples| {
-                    let entity = some
-                        .get(nth)
-                        .filter(|_| samples.iter().any(Option::is_some));
-                    if let Some(entity) = entity {
-                        see(entity, samples);
-                    }
-                });
-            self.next += some.len();
-            room = room.saturating_sub(some.len() * self.ticks_ms.len().max(1));
-            if room == 0 {
-                break;
-            }
+    /// All of it, in pieces that can be read one after the other or at once.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece> + Send + use<> {
+        let of = self.clone();
+        let fit = PIECE_VALUES.div_ceil(of.ticks_ms().len().max(1));
+        let ends = (0..of.0.entities.len()).step_by(fit);
+        ends.map(move |start| {
+            let end = (start + fit).min(of.0.entities.len());
+            let (of, places) = (of.clone(), start..end);
+            Piece { of, places }
+        })
+    }
+}
+
+impl Piece {
+    /// Shows the series that have a value at any of the ticks. A series may end before the ticks do:
+    /// what its node has not delivered is not known yet.
+    pub fn read(&self, mut see: impl FnMut(&View, &Entity, &[Option<Sample>])) {
+        let Asked {
+            view,
+            field,
+            ticks_ms,
+            entities,
+        } = &*self.of.0;
+        let some = entities.get(self.places.clone()).unwrap_or_default();
+        for of_node in some.chunk_by(|a, b| a.node == b.node) {
+            let asked: Vec<&Entity> = of_node.iter().collect();
+            let newest = asked.first().map_or(0, |e| view.newest_of_node(&e.node));
+            let known = ticks_ms.partition_point(|tick_ms| *tick_ms <= newest);
+            let known = ticks_ms.get(..known).unwrap_or_default();
+            view.each_series(&asked, field, known, |nth, samples| {
+                let has_any = samples.iter().any(Option::is_some);
+                if let Some(entity) = asked.get(nth).filter(|_| has_any) {
+                    see(view, entity, samples);
+                }
+            });
         }
-        !left.is_empty()
     }
 }

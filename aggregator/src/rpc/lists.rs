@@ -1,28 +1,36 @@
 //! What there is, and what it says now.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use cairn_proto::catalogue::{Field, Kind};
 use cairn_proto::v1;
 use futures_util::StreamExt as _;
 use tonic::Status;
 
-use super::{Answers, ask, full, say, status};
+use super::{Answers, ask, say, status};
 use crate::api::Api;
 use crate::query::{MAX_VALUES, Newest, Sample, View, highest, newest_values};
 use crate::store::Entity;
 
 /// Entities of one answer.
-const BATCH: usize = 1_000;
+const BATCH_ENTITIES: usize = 1_000;
 
 /// Entries of a top, and how many when none are asked for.
 const MAX_TOP: u32 = 1_000;
 const USUAL_TOP: u32 = 10;
 
-/// Entities on their way to their reader.
+/// Entities on their way to their reader, by node where their values are asked for.
 struct Listing {
     view: View,
     entities: Vec<Entity>,
     fields: Vec<&'static Field>,
-    next: usize,
+}
+
+/// Some of them.
+struct Batch {
+    of: Arc<Listing>,
+    places: Range<usize>,
 }
 
 pub(super) async fn entities(
@@ -30,16 +38,20 @@ pub(super) async fn entities(
     request: v1::ListEntitiesRequest,
 ) -> Result<Answers<v1::ListEntitiesResponse>, Status> {
     let choice = ask::choice(request.selector)?;
-    let seat = api.seat().ok_or_else(full)?;
+    let seat = api.seat().map_err(status)?;
     let (view, all) = (api.view(), request.all);
     let listing = api.in_turn(move || {
         let mut entities = choice.find(&view);
         entities.retain(|entity| all || view.is_current(entity));
-        Listing::new(view, entities, Vec::new())
+        Listing {
+            view,
+            entities,
+            fields: Vec::new(),
+        }
     });
     let listing = listing.await.map_err(status)?;
-    let steps = api.steps(seat, listing, Listing::names);
-    Ok(steps.map(|step| step.map_err(status)).boxed())
+    let made = api.made(seat, listing.pieces(), Batch::names);
+    Ok(made.map(|made| made.map_err(status)).boxed())
 }
 
 pub(super) async fn latest(
@@ -48,21 +60,25 @@ pub(super) async fn latest(
 ) -> Result<Answers<v1::LatestResponse>, Status> {
     let choice = ask::choice(request.selector)?;
     let fields = ask::fields(&choice, &request.fields)?;
-    let seat = api.seat().ok_or_else(full)?;
+    let seat = api.seat().map_err(status)?;
     let view = api.view();
     let listing = api.in_turn(move || {
         let mut entities = choice.find(&view);
         entities.retain(|entity| view.is_current(entity));
         entities.sort_by(|a, b| a.node.cmp(&b.node));
-        Listing::new(view, entities, fields)
+        Listing {
+            view,
+            entities,
+            fields,
+        }
     });
     let listing = listing.await.map_err(status)?;
     if listing.entities.len() * listing.fields.len() > MAX_VALUES {
         let why = format!("that is more than {MAX_VALUES} values: name a namespace or a node");
         return Err(Status::resource_exhausted(why));
     }
-    let steps = api.steps(seat, listing, Listing::values);
-    Ok(steps.map(|step| step.map_err(status)).boxed())
+    let made = api.made(seat, listing.pieces(), Batch::values);
+    Ok(made.map(|made| made.map_err(status)).boxed())
 }
 
 pub(super) async fn top(api: &Api, request: v1::TopRequest) -> Result<v1::TopResponse, Status> {
@@ -99,38 +115,44 @@ pub(super) async fn top(api: &Api, request: v1::TopRequest) -> Result<v1::TopRes
 }
 
 impl Listing {
-    fn new(view: View, entities: Vec<Entity>, fields: Vec<&'static Field>) -> Self {
-        Self {
-            view,
-            entities,
-            fields,
-            next: 0,
+    fn pieces(self) -> impl Iterator<Item = Batch> + Send {
+        let of = Arc::new(self);
+        let starts = (0..of.entities.len()).step_by(BATCH_ENTITIES);
+        starts.map(move |start| {
+            let end = (start + BATCH_ENTITIES).min(of.entities.len());
+            let (of, places) = (Arc::clone(&of), start..end);
+            Batch { of, places }
+        })
+    }
+}
+
+impl Batch {
+    fn entities(&self) -> &[Entity] {
+        let all = &self.of.entities;
+        all.get(self.places.clone()).unwrap_or_default()
+    }
+
+    fn names(self) -> v1::ListEntitiesResponse {
+        let names = self
+            .entities()
+            .iter()
+            .map(|e| say::entity(&self.of.view, e));
+        v1::ListEntitiesResponse {
+            entities: names.collect(),
         }
     }
 
-    fn names(&mut self) -> Option<v1::ListEntitiesResponse> {
-        let left = self.entities.get(self.next..).unwrap_or_default();
-        let some = left.get(..BATCH.min(left.len())).unwrap_or_default();
-        self.next += some.len();
-        let entities: Vec<v1::Entity> = some.iter().map(|e| say::entity(&self.view, e)).collect();
-        (!entities.is_empty()).then_some(v1::ListEntitiesResponse { entities })
-    }
-
-    fn values(&mut self) -> Option<v1::LatestResponse> {
-        let left = self.entities.get(self.next..).unwrap_or_default();
+    fn values(self) -> v1::LatestResponse {
+        let Listing { view, fields, .. } = &*self.of;
         let mut entities = Vec::new();
-        for of_node in left.chunk_by(|a, b| a.node == b.node) {
-            let some: Vec<&Entity> = of_node.iter().take(BATCH).collect();
-            self.next += some.len();
-            for newest in newest_values(&self.view, &some, &self.fields) {
-                let entity = some.get(newest.nth).map(|e| say::entity(&self.view, e));
-                entities.push(values(entity, &newest, &self.fields));
-            }
-            if some.len() < of_node.len() || entities.len() >= BATCH {
-                break;
+        for of_node in self.entities().chunk_by(|a, b| a.node == b.node) {
+            let asked: Vec<&Entity> = of_node.iter().collect();
+            for newest in newest_values(view, &asked, fields) {
+                let entity = asked.get(newest.nth).map(|e| say::entity(view, e));
+                entities.push(values(entity, &newest, fields));
             }
         }
-        (!left.is_empty()).then_some(v1::LatestResponse { entities })
+        v1::LatestResponse { entities }
     }
 }
 

@@ -1,22 +1,28 @@
 //! One field over a range of ticks.
 
+use std::iter;
+
 use cairn_proto::catalogue::Kind;
 use cairn_proto::v1;
 use cairn_proto::v1::range_response::Part;
 use futures_util::StreamExt as _;
 use tonic::Status;
 
-use super::{Answers, ask, full, say, status};
+use super::{Answers, ask, say, status};
 use crate::api::Api;
-use crate::query::{Range, View};
+use crate::query::{Piece, Range};
 
-/// A range on its way to its reader.
-struct Reading {
-    range: Range,
-    view: View,
+/// What is to be said next.
+enum Next {
+    Ticks(v1::Ticks),
+    Series(Piece, Shape),
+}
+
+/// How series are written.
+#[derive(Clone, Copy)]
+struct Shape {
+    count: usize,
     rate: bool,
-    // Said first of all.
-    ticks: Option<v1::Ticks>,
 }
 
 pub(super) async fn range(
@@ -25,13 +31,10 @@ pub(super) async fn range(
 ) -> Result<Answers<v1::RangeResponse>, Status> {
     let choice = ask::choice(request.selector)?;
     let bounds = ask::bounds(request.start_ms, request.end_ms);
-    let seat = api.seat().ok_or_else(full)?;
+    let seat = api.seat().map_err(status)?;
     let (view, interval_ms) = (api.view(), api.interval_ms);
-    let begun = api.in_turn(move || {
-        let range = Range::new(view.clone(), &choice, &request.field, bounds);
-        range.map(|range| (range, view))
-    });
-    let (range, view) = begun.await.map_err(status)?.map_err(ask::refused)?;
+    let begun = api.in_turn(move || Range::new(view, &choice, &request.field, bounds));
+    let range = begun.await.map_err(status)?.map_err(ask::refused)?;
     if request.rate && range.field().kind == Kind::Gauge {
         let why = format!("{} is a gauge and has no rate", range.field().name);
         return Err(Status::invalid_argument(why));
@@ -41,36 +44,35 @@ pub(super) async fn range(
         interval_ms,
         count: u32::try_from(range.ticks_ms().len()).unwrap_or(u32::MAX),
     };
-    let reading = Reading {
-        range,
-        view,
+    let shape = Shape {
+        count: range.ticks_ms().len(),
         rate: request.rate,
-        ticks: Some(ticks),
     };
-    let steps = api.steps(seat, reading, Reading::step);
-    Ok(steps.map(|step| step.map_err(status)).boxed())
+    let series = range.pieces().map(move |piece| Next::Series(piece, shape));
+    let all = iter::once(Next::Ticks(ticks)).chain(series);
+    let made = api.made(seat, all, Next::say);
+    Ok(made.map(|made| made.map_err(status)).boxed())
 }
 
-impl Reading {
-    fn step(&mut self) -> Option<v1::RangeResponse> {
-        let part = match self.ticks.take() {
-            Some(ticks) => Part::Ticks(ticks),
-            None => Part::Batch(self.batch()?),
+impl Next {
+    fn say(self) -> v1::RangeResponse {
+        let part = match self {
+            Next::Ticks(ticks) => Part::Ticks(ticks),
+            Next::Series(piece, shape) => Part::Batch(batch(&piece, shape)),
         };
-        Some(v1::RangeResponse { part: Some(part) })
+        v1::RangeResponse { part: Some(part) }
     }
+}
 
-    fn batch(&mut self) -> Option<v1::SeriesBatch> {
-        let (view, rate, count) = (&self.view, self.rate, self.range.ticks_ms().len());
-        let mut series = Vec::new();
-        let is_more = self.range.batch(|entity, samples| {
-            let entity = say::entity(view, entity);
-            let one = say::series(entity, samples, count, rate);
-            // A rate needs two measurements.
-            if !rate || !one.rates.is_empty() {
-                series.push(one);
-            }
-        });
-        is_more.then_some(v1::SeriesBatch { series })
-    }
+fn batch(piece: &Piece, shape: Shape) -> v1::SeriesBatch {
+    let mut series = Vec::new();
+    piece.read(|view, entity, samples| {
+        let entity = say::entity(view, entity);
+        let one = say::series(entity, samples, shape.count, shape.rate);
+        // A rate needs two measurements.
+        if !shape.rate || !one.rates.is_empty() {
+            series.push(one);
+        }
+    });
+    v1::SeriesBatch { series }
 }
