@@ -18,6 +18,7 @@ use testkit::deadline::Deadline;
 use testkit::raw::RawAgent;
 use testkit::rfc3339;
 use testkit::system::{Options, System, at};
+use tokio::sync::oneshot;
 use tonic::Code;
 
 const MIB: u64 = 1 << 20;
@@ -126,15 +127,17 @@ fn wide(ids: u32, tick_ms: u64) -> Snapshot {
     builder.build()
 }
 
-/// Names things without end and sends wide rows, as fast as they are taken, until the stream ends.
-async fn flood(mut agent: RawAgent, first_k: u64) -> tonic::Status {
+/// Names things without end as fast as they are taken, and once that was seen sends wide rows, most of
+/// them of the future, until the stream ends.
+async fn flood(mut agent: RawAgent, seen: oneshot::Receiver<()>) -> tonic::Status {
     agent.hello("guest", 1).await.unwrap();
     agent.send(define(1, v1::EntityKind::Node, "guest")).await;
     for id in 2..=12_000 {
         agent.send(define(id, v1::EntityKind::Pod, "web")).await;
     }
+    seen.await.unwrap();
     for seq in 0..64 {
-        let tick = at(first_k) + seq * 10_000;
+        let tick = at(0) + seq * 10_000;
         let payload = row::keyframe(DENSE, tick, &wide(12_000, tick));
         let row = v1::Row {
             seq,
@@ -158,26 +161,22 @@ async fn a_node_that_makes_things_up_costs_nobody_else_anything() {
     let system = system("6Mi", &gauge.path(), &["--node-budget", "512Ki"]);
     system.tick(at(0)).unwrap();
     let agent = guest(&system, 0).await;
+    let (tell, told) = oneshot::channel();
     let ticks_pass = tasks::blocking("ticks", move || {
-        let mut seen = None;
-        for k in 1..=28 {
-            system.tick(at(k)).unwrap();
-            let is_full = || {
-                reason(&system, "guest")
-                    .as_str()?
-                    .contains("refused")
-                    .then_some(())
-            };
-            if k == 8 {
-                seen = Deadline::after(SOON).poll(is_full);
-                assert!(readyz(&system).contains("1 nodes hold more than their share"));
-            }
-        }
-        (system, seen)
+        (1..=8).for_each(|k| system.tick(at(k)).unwrap());
+        let refused = Deadline::after(SOON).poll(|| {
+            let reason = reason(&system, "guest");
+            reason.as_str()?.contains("were refused").then_some(())
+        });
+        assert!(refused.is_some(), "{}", system.stderr());
+        system.tick(at(9)).unwrap();
+        assert!(readyz(&system).contains("1 nodes hold more than their share"));
+        tell.send(()).unwrap();
+        (10..=28).for_each(|k| system.tick(at(k)).unwrap());
+        system
     });
-    let (status, passed) = tokio::join!(flood(agent, 0), ticks_pass);
-    let (system, seen) = passed.unwrap();
-    assert!(seen.is_some(), "{}", system.stderr());
+    let (status, system) = tokio::join!(flood(agent, told), ticks_pass);
+    let system = system.unwrap();
     assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
     assert!(status.message().contains("clock"), "{status:?}");
 
