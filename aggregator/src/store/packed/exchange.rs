@@ -51,6 +51,8 @@ impl Blocks for Node {
             }
         };
         let taken = self.restore_into(&mut run, piece, sealed, window_ms);
+        // A row that came in between may have a measurement that is nearer.
+        self.befores.clear();
         if held.is_some() || !run.is_empty() {
             if self.attendance.run() != Some(run.run) {
                 run.seal_last();

@@ -25,7 +25,7 @@ pub struct Node {
     pub(super) attendance: Attendance,
     pub(super) runs: Vec<RunRows>,
     oldest_ms: u64,
-    befores: Befores,
+    pub(super) befores: Befores,
     // Rows have gone since names were looked through.
     untidy: bool,
 }
