@@ -31,8 +31,9 @@ const DISTURB_EVERY: u64 = 500;
 /// Ticks after which the ring and the window are full, and everything has happened more than once.
 const WARM: u64 = 10_000;
 
-/// Ticks in which the most of each gauge is looked for: three loops of the recording.
-const STRETCH: u64 = 900;
+/// Ticks in which the most of each gauge is looked for: nine loops of the recording, in which names that
+/// no row uses any more have been looked through at least once.
+const STRETCH: u64 = 2_700;
 
 /// By how much resident memory may differ: what an allocator keeps for later.
 const SLACK_KIB: u64 = 4 * 1024;
