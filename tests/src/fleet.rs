@@ -14,6 +14,7 @@
 //! its jitter is the real one.
 
 mod admin;
+pub(crate) mod bed;
 mod connect;
 mod control;
 mod encode;

@@ -4,9 +4,11 @@
 //! Each process has a directory of its own, an empty environment but for what the test gives, and
 //! its last lines of stderr kept for the report of a failing test.
 
+pub(crate) mod cores;
 mod error;
 mod held;
 mod tail;
+pub(crate) mod used;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -8,8 +8,8 @@
 mod answer;
 mod asked;
 mod cairn;
-mod cores;
 mod data;
+mod disk;
 mod feed;
 mod fields;
 mod influxdb;
@@ -20,7 +20,6 @@ mod remote_write;
 mod rival;
 mod series;
 mod server;
-mod used;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -31,13 +30,14 @@ use anyhow::{Context as _, Result};
 use crate::bench::{line, machine, moment};
 use crate::deadline::Deadline;
 use crate::mix::{self, Kind};
-use crate::proc;
+use crate::proc::used::{Memory, cpu_seconds};
+use crate::proc::{self, cores};
 
 use data::Data;
+use disk::disk_bytes;
 use measured::Measured;
 use rival::Rival;
 use server::Server;
-use used::{Memory, cpu_seconds, disk_bytes};
 
 /// Distance of the ticks, and so many of them: the window of a quarter of an hour.
 const INTERVAL_MS: u64 = 10_000;

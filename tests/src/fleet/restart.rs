@@ -5,7 +5,6 @@
 //! process holds, and each once; and are the values of some nodes what was sampled, at every tick of
 //! the window?
 
-mod bed;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,10 +13,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use tokio::time::Instant;
 
+use super::bed::{Bed, Setup, state, wait};
 use super::{Order, Totals, Truth};
 use crate::deadline::Deadline;
 use crate::exact::{Asker, Cells, Found};
-use bed::{Bed, cpu, peak_kib, state, wait};
+use crate::proc::Proc;
+use crate::proc::used::{Memory, cpu_seconds};
 
 pub use report::Report;
 
@@ -59,6 +60,16 @@ pub struct Options {
 }
 
 impl Options {
+    fn setup(&self) -> Setup {
+        Setup {
+            fleet: self.fleet.clone(),
+            start_unix_ms: self.start_unix_ms,
+            aggregator_args: self.aggregator_args.clone(),
+            has_own_core: false,
+            guests: Vec::new(),
+        }
+    }
+
     /// The nodes that are compared: half of them restarted ones, if there are so many.
     fn compared(&self) -> impl Iterator<Item = usize> {
         let restarted = self.restarted.min(self.compared_nodes / 2);
@@ -81,7 +92,7 @@ pub fn run(options: &Options) -> Result<Report> {
     let mut truth = Truth::new(&options.fleet, grid)?;
     truth.grow(options.fleet.history)?;
     let began = Instant::now();
-    let mut bed = Bed::start(options)?;
+    let mut bed = Bed::start(options.setup())?;
     let nodes = options.fleet.mix.nodes;
     let mut expected = Expected::anything(nodes);
     whole(&bed, &truth, &expected)?;
@@ -259,4 +270,14 @@ fn compare(bed: &Bed, truth: &Truth, expected: &Expected, options: &Options) -> 
         }
     }
     Ok(found)
+}
+
+/// The most memory that a process has held, KiB.
+fn peak_kib(process: &Proc) -> Result<u64> {
+    Ok(Memory::of(process.id())?.peak >> 10)
+}
+
+/// CPU time that a process has taken.
+fn cpu(process: &Proc) -> Result<Duration> {
+    Ok(Duration::from_secs_f64(cpu_seconds(process.id())?))
 }

@@ -8,9 +8,9 @@ use anyhow::{Result, bail, ensure};
 use super::data::Data;
 use super::rival::Rival;
 use super::server::Server;
-use super::used::Memory;
 use crate::deadline::Deadline;
 use crate::http1::post_head;
+use crate::proc::used::Memory;
 
 /// Two at a time, so that the next request is there when one is answered.
 const CONNECTIONS: usize = 2;

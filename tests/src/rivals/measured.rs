@@ -2,8 +2,8 @@
 
 use super::asked::Timed;
 use super::data::Data;
-use super::used::Memory;
 use crate::bench::Line;
+use crate::proc::used::Memory;
 
 /// Of one system.
 #[derive(Clone, Debug)]

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::cores;
 use super::rival::Rival;
 use crate::deadline::Deadline;
 use crate::http1::Session;
+use crate::proc::cores;
 
 /// Each of them is up within this time, also on a busy machine.
 const UP_WITHIN: Duration = Duration::from_secs(30);

@@ -1,33 +1,59 @@
 //! An aggregator and a fleet as processes, on one driven clock.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::Options;
 use crate::deadline::Deadline;
-use crate::fleet::{self, Order, State, sockets};
+use crate::fleet::{self, Options, Order, State, sockets};
 use crate::pki::Pki;
-use crate::proc::Proc;
-use crate::system::System;
+use crate::proc::{Proc, cores};
+use crate::system::{System, sha256_hex};
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    /// The fleet.
+    pub(crate) fleet: Options,
+    /// When both clocks start, Unix ms.
+    pub(crate) start_unix_ms: u64,
+    /// Further arguments of the aggregator.
+    pub(crate) aggregator_args: Vec<String>,
+    /// True: the aggregator has the core of the system under test to itself.
+    pub(crate) has_own_core: bool,
+    /// Names and tokens of nodes that are not of the fleet and come by themselves.
+    pub(crate) guests: Vec<(String, String)>,
+}
 
 /// Processes; they end when this is dropped.
-pub(super) struct Bed {
+#[derive(Debug)]
+pub(crate) struct Bed {
     dir: tempfile::TempDir,
     grpc: SocketAddr,
-    aggregator_args: Vec<String>,
-    pub(super) aggregator: Proc,
-    pub(super) fleet: Proc,
-    pub(super) now_ms: u64,
+    setup: Setup,
+    pub(crate) aggregator: Proc,
+    pub(crate) fleet: Proc,
+    pub(crate) now_ms: u64,
 }
 
 impl Bed {
     /// Starts both; the fleet's rows of the past are made, nobody is connected yet.
-    pub(super) fn start(options: &Options) -> Result<Self> {
-        let of = &options.fleet;
-        sockets::make_room(of.mix.nodes)?;
+    pub(crate) fn start(setup: Setup) -> Result<Self> {
+        Self::start_through(setup, |aggregator| Ok(aggregator.addr("grpc")?))
+    }
+
+    /// The same; `before_fleet` is called when the aggregator is up and nobody has connected to it, and
+    /// gives the address that the fleet connects to.
+    pub(crate) fn start_through(
+        setup: Setup,
+        before_fleet: impl FnOnce(&Proc) -> Result<SocketAddr>,
+    ) -> Result<Self> {
+        sockets::make_room(setup.fleet.mix.nodes + setup.guests.len())?;
         let dir = tempfile::tempdir()?;
         let pki = Pki::new(dir.path())?;
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -36,16 +62,16 @@ impl Bed {
             .dns(&["localhost"])
             .ips(&[loopback])
             .write()?;
-        fleet::write_token_file(of, &dir.path().join("tokens"))?;
-        let now_ms = options.start_unix_ms;
-        let (any, extra) = (SocketAddr::from((loopback, 0)), &options.aggregator_args);
-        let aggregator = start_aggregator(&dir, any, extra, now_ms)?;
+        write_tokens(&setup, &dir.path().join("tokens"))?;
+        let now_ms = setup.start_unix_ms;
+        let any = SocketAddr::from((loopback, 0));
+        let aggregator = start_aggregator(&dir, any, &setup, now_ms)?;
         let grpc = aggregator.addr("grpc")?;
-        let fleet = start_fleet(&dir, grpc, of, now_ms)?;
+        let fleet = start_fleet(&dir, before_fleet(&aggregator)?, &setup.fleet, now_ms)?;
         Ok(Self {
             dir,
             grpc,
-            aggregator_args: extra.clone(),
+            setup,
             aggregator,
             fleet,
             now_ms,
@@ -53,14 +79,13 @@ impl Bed {
     }
 
     /// Starts the aggregator again where the last one listened, with nothing in it.
-    pub(super) fn restart_aggregator(&mut self) -> Result<()> {
-        let extra = &self.aggregator_args;
-        self.aggregator = start_aggregator(&self.dir, self.grpc, extra, self.now_ms)?;
+    pub(crate) fn restart_aggregator(&mut self) -> Result<()> {
+        self.aggregator = start_aggregator(&self.dir, self.grpc, &self.setup, self.now_ms)?;
         Ok(())
     }
 
     /// Sets both clocks; returns when every session has taken the rows that were due.
-    pub(super) fn step(&mut self, now_ms: u64) -> Result<()> {
+    pub(crate) fn step(&mut self, now_ms: u64) -> Result<()> {
         self.now_ms = now_ms;
         // First, so that no row seems to come from the future.
         self.aggregator.step(now_ms)?;
@@ -68,7 +93,7 @@ impl Bed {
     }
 
     /// Tells the agents what to do.
-    pub(super) fn order(&self, order: &Order) -> Result<()> {
+    pub(crate) fn order(&self, order: &Order) -> Result<()> {
         let answer = self
             .fleet
             .post("admin", "/debug/fault", &serde_json::to_string(order)?)?;
@@ -77,12 +102,12 @@ impl Bed {
     }
 
     /// What the fleet has done so far.
-    pub(super) fn state(&self) -> Result<State> {
+    pub(crate) fn state(&self) -> Result<State> {
         state(&self.fleet)
     }
 
     /// A figure of the aggregator's own, summed over its labels that contain `labels`.
-    pub(super) fn figure(&self, name: &str, labels: &str) -> Result<u64> {
+    pub(crate) fn figure(&self, name: &str, labels: &str) -> Result<u64> {
         let name = format!("cairn_aggregator_{name}");
         let value = System::metric(&self.aggregator, &name, labels)?;
         // Far below what a float holds exactly; a sum of nothing is -0.
@@ -90,7 +115,7 @@ impl Bed {
     }
 
     /// How many nodes have a tick of at least this in what the page shows first.
-    pub(super) fn nodes_at(&self, tick_ms: u64) -> Result<usize> {
+    pub(crate) fn nodes_at(&self, tick_ms: u64) -> Result<usize> {
         let answer = self.aggregator.get("http", "/api/cairn/v1/overview")?;
         ensure!(answer.status == 200, "{}", answer.text());
         let overview: Value = serde_json::from_slice(&answer.body)?;
@@ -100,7 +125,7 @@ impl Bed {
     }
 
     /// What the processes said, for the report of a failure.
-    pub(super) fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         let tail = |name: &str, process: &Proc| {
             let said = process.stderr();
             let lines: Vec<&str> = said.lines().rev().take(20).collect();
@@ -114,7 +139,7 @@ impl Bed {
 }
 
 /// What a fleet has done so far.
-pub(super) fn state(fleet: &Proc) -> Result<State> {
+pub(crate) fn state(fleet: &Proc) -> Result<State> {
     let answer = fleet.get("admin", "/state")?;
     ensure!(answer.status == 200, "{}", answer.text());
     Ok(serde_json::from_slice(&answer.body)?)
@@ -122,7 +147,7 @@ pub(super) fn state(fleet: &Proc) -> Result<State> {
 
 /// Looks until `look` gives something, and gives the processes a rest between two looks that is
 /// longer than a look takes.
-pub(super) fn wait<T>(
+pub(crate) fn wait<T>(
     within: Duration,
     mut look: impl FnMut() -> Result<Option<T>>,
 ) -> Result<Option<T>> {
@@ -138,30 +163,20 @@ pub(super) fn wait<T>(
     Ok(None)
 }
 
-/// The most memory that a process has held, KiB.
-pub(super) fn peak_kib(process: &Proc) -> Result<u64> {
-    let path = format!("/proc/{}/status", process.id());
-    let status = std::fs::read_to_string(path)?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let word = line.and_then(|rest| rest.split_whitespace().next());
-    Ok(word.context("the kernel does not tell VmHWM")?.parse()?)
-}
-
-/// CPU time that a process has taken.
-pub(super) fn cpu(process: &Proc) -> Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id()))?;
-    // The name in parentheses may hold blanks; the times are the 14th and 15th word, in hundredths
-    // of a second on every Linux.
-    let words = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let times = words.split_whitespace().skip(11).take(2);
-    let ticks = times.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    Ok(Duration::from_millis(ticks * 10))
+/// The fleet's tokens, and those of the guests.
+fn write_tokens(setup: &Setup, path: &Path) -> Result<()> {
+    fleet::write_token_file(&setup.fleet, path)?;
+    let guests = setup.guests.iter();
+    let guests = guests.map(|(name, token)| format!("{name} {}\n", sha256_hex(token.as_bytes())));
+    let mut file = OpenOptions::new().append(true).open(path)?;
+    file.write_all(guests.collect::<String>().as_bytes())?;
+    Ok(())
 }
 
 fn start_aggregator(
     dir: &tempfile::TempDir,
     grpc: SocketAddr,
-    extra: &[String],
+    setup: &Setup,
     now_ms: u64,
 ) -> Result<Proc> {
     let path = |name: &str| dir.path().join(name).display().to_string();
@@ -181,14 +196,18 @@ fn start_aggregator(
         &tokens,
     ]);
     args.extend(["--tls-cert", &cert, "--tls-key", &key]);
-    args.extend(extra.iter().map(String::as_str));
-    Ok(Proc::start("cairn-aggregator", &args, &[])?)
+    args.extend(setup.aggregator_args.iter().map(String::as_str));
+    let start = || Ok(Proc::start("cairn-aggregator", &args, &[])?);
+    if setup.has_own_core {
+        return cores::on_theirs(start);
+    }
+    start()
 }
 
 fn start_fleet(
     dir: &tempfile::TempDir,
     grpc: SocketAddr,
-    of: &fleet::Options,
+    of: &Options,
     now_ms: u64,
 ) -> Result<Proc> {
     let mix = &of.mix;

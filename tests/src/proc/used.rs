@@ -1,25 +1,22 @@
 //! What a process has used, as the kernel tells it.
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::bench::machine;
-
-/// Memory of a process, bytes. Files that it maps lie on tmpfs here and would be counted as its
+/// Memory of a process, bytes. Files that it maps may lie on tmpfs and would be counted as its
 /// memory: they are its data on disk, so they are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// Resident now.
-    pub(super) resident: u64,
+    pub(crate) resident: u64,
     /// The most that was ever resident.
-    pub(super) peak: u64,
+    pub(crate) peak: u64,
 }
 
 impl Memory {
     /// Of a process of ours.
-    pub(super) fn of(pid: u32) -> Result<Self> {
+    pub(crate) fn of(pid: u32) -> Result<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status"))
             .with_context(|| format!("process {pid} is gone"))?;
         Self::read(&status)
@@ -27,7 +24,7 @@ impl Memory {
 
     fn read(status: &str) -> Result<Self> {
         let bytes = |key: &str| {
-            let value = machine::after(status, key).and_then(|text| text.strip_suffix("kB"));
+            let value = after(status, key).and_then(|text| text.strip_suffix("kB"));
             let value = value.with_context(|| format!("the kernel does not tell {key}"))?;
             Ok::<u64, anyhow::Error>(value.trim().parse::<u64>()? * 1024)
         };
@@ -40,7 +37,7 @@ impl Memory {
 }
 
 /// CPU time of a process so far, user and system, seconds.
-pub(super) fn cpu_seconds(pid: u32) -> Result<f64> {
+pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))
         .with_context(|| format!("process {pid} is gone"))?;
     let ticks = cpu_ticks(&stat).context("the kernel does not tell CPU time")?;
@@ -54,25 +51,12 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     Some(user.parse::<u64>().ok()? + system.parse::<u64>().ok()?)
 }
 
-/// Bytes that a directory's files take.
-pub(super) fn disk_bytes(dir: &Path) -> Result<u64> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let mut bytes = 0;
-    let mut folders = vec![dir.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            // One that is merged away meanwhile takes nothing any more.
-            let Ok(data) = entry.metadata() else { continue };
-            if data.is_dir() {
-                folders.push(entry.path());
-            } else {
-                bytes += data.blocks() * 512;
-            }
-        }
-    }
-    Ok(bytes)
+/// What stands behind the first `key:` of a file of /proc.
+pub(crate) fn after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        (found.trim() == key).then(|| value.trim())
+    })
 }
 
 #[cfg(test)]
