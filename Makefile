@@ -21,7 +21,8 @@ help:
 	@echo '              CAIRN_KUBELET=real reads the kubelet on 127.0.0.1:10250 (see scripts/run.sh)'
 	@echo 'make test     every test: Python, page, Rust, end to end, browser'
 	@echo 'make check    everything the build server runs: check-static, then test'
-	@echo 'make bench    measures speed and freshness (release build)'
+	@echo 'make bench    every figure that has a goal, some fifteen minutes (release build);'
+	@echo '              BENCH="--only PART --agents N --seconds N" (see BENCHMARKS.md)'
 	@echo 'make bench-rivals'
 	@echo '              Prometheus, VictoriaMetrics and InfluxDB on the same rows as Cairn, some five minutes;'
 	@echo '              RIVALS="--only NAME --nodes N --mix C" (see BENCHMARKS.md)'
@@ -95,9 +96,15 @@ check-deny:
 check-instructions: deps-test
 	@CARGO='$(CARGO)' CARGO_ARGS='$(CARGO_ARGS)' scripts/check-instructions.sh
 
+# Options of bench, for example: make bench BENCH='--only w10 --agents 500'
+BENCH ?=
+
+# What is measured is built by itself: what the kit and the tests want of shared crates is not in it.
 bench: web
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent -p cairn-aggregator
-	$(CARGO) run $(CARGO_ARGS) --release -p cairn-tests --bin bench
+	$(CARGO) build $(CARGO_ARGS) --release -p cairn-aggregator --example store-append
+	$(CARGO) build $(CARGO_ARGS) --release -p cairn-tests --bin fleet-sim
+	$(CARGO) run $(CARGO_ARGS) --release -p cairn-tests --bin bench -- $(BENCH)
 
 # Options of bench-rivals, for example: make bench-rivals RIVALS='--only prometheus --nodes 50'
 RIVALS ?=

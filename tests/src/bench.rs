@@ -2,55 +2,99 @@
 //!
 //! A line is `number name value unit goal ok|short  # data`, the number being that of the goal in
 //! the table of goals. A figure without a goal, or one that does not stand for the goal as it is
-//! worded, has `-` for both. Every part is bounded in time and ends the processes it started.
+//! worded, has `-` for both. Every part is bounded in time and ends the processes it started. One that
+//! cannot run on a machine, or fails, says so; the others go on.
 
+mod append;
 mod bed;
+mod churn;
 mod codec;
 mod cost;
+mod fill;
 mod freshness;
 pub(crate) mod line;
+mod look;
 pub(crate) mod machine;
 pub(crate) mod moment;
 pub mod payload;
+pub(crate) mod percentile;
+mod restart;
+mod sheet;
+mod stream;
+mod w1;
+mod w10;
 mod wire;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::proc;
 
-pub use line::Line;
+pub use line::{Goal, Line};
+use sheet::Sheet;
 
-/// The binaries that are measured.
-const BINARIES: [&str; 2] = ["cairn-agent", "cairn-aggregator"];
+/// The binaries that are measured, and the one that stands for thousands of agents.
+const BINARIES: [&str; 3] = ["cairn-agent", "cairn-aggregator", "fleet-sim"];
+
+/// As many nodes as the goals for large clusters are worded for.
+pub const AGENTS: usize = 5_000;
 
 /// A group of lines that are measured together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Bytes on the wire.
+    /// Bytes of rows.
     Wire,
+    /// Bytes on the wire.
+    Stream,
     /// What a sample costs the codec.
     Codec,
+    /// What a sample costs the store.
+    Append,
     /// From a kubelet's answer to the aggregator's.
     Freshness,
     /// CPU and memory of the processes.
     Cost,
+    /// An aggregator under thousands of agents: memory, ingest, queries, freshness, growth.
+    W10,
+    /// The same at one row a second, with fewer.
+    W1,
+    /// An aggregator that is killed under them.
+    Restart,
+    /// Pods that come and go for hours.
+    Churn,
 }
 
 impl Part {
     /// Every part, in the order they are run.
-    pub const ALL: [Part; 4] = [Part::Wire, Part::Codec, Part::Freshness, Part::Cost];
+    pub const ALL: [Part; 10] = [
+        Part::Wire,
+        Part::Stream,
+        Part::Codec,
+        Part::Append,
+        Part::Freshness,
+        Part::Cost,
+        Part::W10,
+        Part::W1,
+        Part::Restart,
+        Part::Churn,
+    ];
 
     /// The name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Part::Wire => "wire",
+            Part::Stream => "stream",
             Part::Codec => "codec",
+            Part::Append => "append",
             Part::Freshness => "freshness",
             Part::Cost => "cost",
+            Part::W10 => "w10",
+            Part::W1 => "w1",
+            Part::Restart => "restart",
+            Part::Churn => "churn",
         }
     }
 }
@@ -62,46 +106,71 @@ pub struct Options {
     pub parts: Vec<Part>,
     /// How long each part that runs processes may go on beyond its least number of ticks.
     pub duration: Duration,
+    /// How many nodes a large cluster has. The goals are worded for [`AGENTS`]: with others the
+    /// lines have no verdict.
+    pub agents: usize,
+}
+
+impl Options {
+    /// A goal that is worded for [`AGENTS`] nodes.
+    fn goal(&self, goal: Goal) -> Option<Goal> {
+        (self.agents == AGENTS).then_some(goal)
+    }
+
+    /// A part of the nodes, at least one.
+    fn share(&self, divisor: usize) -> usize {
+        (self.agents / divisor).max(1)
+    }
 }
 
 /// Runs the benchmarks and prints the machine, then the lines as they come.
 ///
 /// # Errors
 ///
-/// A binary that is not built, a process that does not come up, or an output that is closed.
+/// A binary that is not built, an output that is closed, and at the end: parts that gave no result.
 pub fn run(options: &Options, out: &mut impl Write) -> Result<()> {
     for name in BINARIES {
         proc::find(name)
             .ok()
             .with_context(|| format!("{name} is not built: cargo build --release --bins"))?;
     }
+    let mut sheet = Sheet::new(out);
     for line in machine::describe() {
-        writeln!(out, "# {line}")?;
+        sheet.note(&line)?;
     }
+    sheet.note(&format!("load    {} at the start", machine::load()))?;
     if cfg!(debug_assertions) {
-        writeln!(
-            out,
-            "# DEBUG BUILD: these figures say nothing, build with --release"
-        )?;
+        sheet.note("DEBUG BUILD: these figures say nothing, build with --release")?;
     }
-    writeln!(out, "{}", line::head())?;
+    sheet.head()?;
     for part in &options.parts {
-        let lines = match part {
-            Part::Wire => wire::run()?,
-            Part::Codec => codec::run()?,
-            Part::Freshness => freshness::run(options.duration)?,
-            Part::Cost => cost::run(options.duration)?,
-        };
-        print(out, &lines)?;
+        if let Err(error) = measure(*part, options, &mut sheet) {
+            sheet.missing(*part, &error)?;
+        }
     }
+    sheet.note(&format!("load    {} at the end", machine::load()))?;
+    let missing = sheet.all_missing();
+    ensure!(missing.is_empty(), "not measured: {}", missing.join(", "));
     Ok(())
 }
 
-fn print(out: &mut impl Write, lines: &[Line]) -> io::Result<()> {
+fn measure(part: Part, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+    let lines = match part {
+        Part::Wire => wire::run()?,
+        Part::Stream => return stream::run(sheet),
+        Part::Codec => codec::run()?,
+        Part::Append => append::run()?,
+        Part::Freshness => freshness::run(options.duration)?,
+        Part::Cost => cost::run(options.duration)?,
+        Part::W10 => return w10::run(options, sheet),
+        Part::W1 => return w1::run(options, sheet),
+        Part::Restart => return restart::run(options, sheet),
+        Part::Churn => return churn::run(options, sheet),
+    };
     for line in lines {
-        writeln!(out, "{line}")?;
+        sheet.line(&line)?;
     }
-    out.flush()
+    Ok(())
 }
 
 #[cfg(test)]
@@ -116,6 +185,7 @@ mod tests {
         let options = Options {
             parts: vec![Part::Wire, Part::Codec],
             duration: Duration::ZERO,
+            agents: 5,
         };
         run(&options, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();

@@ -40,7 +40,10 @@ impl Channel {
 
     /// Plain, as a reader on this machine comes.
     pub(crate) async fn plain(addr: SocketAddr) -> Result<(Self, AbortOnDrop)> {
-        Self::over(timeout(SOON, TcpStream::connect(addr)).await??).await
+        let stream = timeout(SOON, TcpStream::connect(addr)).await??;
+        // Window updates that wait for an acknowledgement would be taken for the aggregator's time.
+        stream.set_nodelay(true)?;
+        Self::over(stream).await
     }
 
     async fn over<S>(stream: S) -> Result<(Self, AbortOnDrop)>

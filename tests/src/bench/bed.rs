@@ -25,6 +25,25 @@ const PAST_PHASE_MS: u64 = 500;
 
 const TOKEN: &str = "kubelet-token";
 
+/// Where a node is, and what it shows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    /// The recorded node that it replays.
+    pub(super) recorded: &'a str,
+    /// Its own name.
+    pub(super) name: &'a str,
+    /// How many pods; `None` shows the recorded ones.
+    pub(super) pods: Option<usize>,
+    /// Whom its agent streams to.
+    pub(super) aggregator: SocketAddr,
+    /// What its agent proves its name with.
+    pub(super) token: Option<&'a str>,
+    /// When its clocks start, Unix ms.
+    pub(super) start_unix_ms: u64,
+    /// Where the aggregator's CA lies, and its own certificates and tokens may lie.
+    pub(super) dir: &'a Path,
+}
+
 /// One node.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -56,8 +75,7 @@ impl Bed {
             .dns(&["localhost"])
             .ips(&[loopback])
             .write()?;
-        std::fs::write(dir.path().join("kubelet.token"), TOKEN)?;
-        let clock = clock_flag();
+        let clock = clock_flag(TRACE_START_MS);
         let (cert, key) = (text(&server.cert_pem), text(&server.key_pem));
         let mut args = vec!["--clock", &clock, "--tls-cert", &cert, "--tls-key", &key];
         for listener in ["--grpc-listen", "--http-listen", "--admin-listen"] {
@@ -65,11 +83,18 @@ impl Bed {
         }
         args.extend(["--ingest-auth", "none", "--log", "warn"]);
         let aggregator = Proc::start("cairn-aggregator", &args, &[])?;
-        let url = format!("https://{}", aggregator.addr("grpc")?);
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let nodes = names
-            .iter()
-            .map(|name| Node::start(name, pods, &url, dir.path()));
+        let nodes = names.iter().map(|name| {
+            Node::start(&Place {
+                recorded: name,
+                name,
+                pods,
+                aggregator: aggregator.addr("grpc")?,
+                token: None,
+                start_unix_ms: TRACE_START_MS,
+                dir: dir.path(),
+            })
+        });
         let nodes = nodes.collect::<Result<_>>()?;
         Ok(Self {
             nodes,
@@ -125,10 +150,13 @@ impl Bed {
 }
 
 impl Node {
-    fn start(name: &str, pods: Option<usize>, aggregator: &str, dir: &Path) -> Result<Self> {
-        let leaf = Pki::new(dir)?.kubelet_default(name, Validity::Current)?;
+    /// Starts its kubelet and its agent.
+    pub(super) fn start(place: &Place<'_>) -> Result<Self> {
+        let leaf = Pki::new(place.dir)?.kubelet_default(place.name, Validity::Current)?;
+        std::fs::write(place.dir.join("kubelet.token"), TOKEN)?;
         let options = Options {
-            pods,
+            pods: place.pods,
+            node_name: (place.name != place.recorded).then(|| place.name.to_owned()),
             ..Options::starting(TRACE_START_MS)
         };
         let config = sim::Config {
@@ -138,9 +166,9 @@ impl Node {
             key: leaf.key_pem,
             token: Some(TOKEN.to_owned()),
             clock: Mode::Driven {
-                start_unix_ms: TRACE_START_MS,
+                start_unix_ms: place.start_unix_ms,
             },
-            replay: Replay::new(&Trace::carried()?, name, options)?,
+            replay: Replay::new(&Trace::carried()?, place.recorded, options)?,
         };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let bound = runtime.block_on(sim::bind(config))?;
@@ -148,25 +176,10 @@ impl Node {
         let token = stop.clone();
         let serve = move || runtime.block_on(bound.run(token));
         let thread = std::thread::Builder::new()
-            .name(format!("kubelet of {name}"))
+            .name(format!("kubelet of {}", place.name))
             .spawn(serve)?;
-        let url = format!("https://{addr}");
-        let kubelet_ca = text(&dir.join(format!("{name}-kubelet-ca.pem")));
-        let kubelet_token = text(&dir.join("kubelet.token"));
-        let (ca, clock) = (text(&dir.join("ingest-ca.pem")), clock_flag());
-        let mut args = vec!["--node-name", name, "--clock", &clock, "--log", "warn"];
-        args.extend(["--aggregator", aggregator, "--aggregator-ca", &ca]);
-        args.extend(["--kubelet", &url, "--kubelet-ca", &kubelet_ca]);
-        args.extend([
-            "--kubelet-token-file",
-            &kubelet_token,
-            "--admin-listen",
-            "127.0.0.1:0",
-        ]);
-        let agent = Proc::start("cairn-agent", &args, &[])
-            .with_context(|| format!("the agent of {name} does not come up"));
         // A thread that is not joined would outlive its certificates.
-        let agent = agent.inspect_err(|_| stop.cancel())?;
+        let agent = start_agent(place, addr).inspect_err(|_| stop.cancel())?;
         Ok(Self {
             kubelet,
             agent,
@@ -186,8 +199,31 @@ impl Drop for Node {
     }
 }
 
-fn clock_flag() -> String {
-    format!("driven={TRACE_START_MS}")
+fn start_agent(place: &Place<'_>, kubelet: SocketAddr) -> Result<Proc> {
+    let (name, file) = (place.name, |name: &str| text(&place.dir.join(name)));
+    let (aggregator, kubelet) = (
+        format!("https://{}", place.aggregator),
+        format!("https://{kubelet}"),
+    );
+    let kubelet_ca = file(&format!("{name}-kubelet-ca.pem"));
+    let kubelet_token = file("kubelet.token");
+    let (ca, clock) = (file("ingest-ca.pem"), clock_flag(place.start_unix_ms));
+    let mut args = vec!["--node-name", name, "--clock", &clock, "--log", "warn"];
+    args.extend(["--aggregator", &aggregator, "--aggregator-ca", &ca]);
+    args.extend(["--kubelet", &kubelet, "--kubelet-ca", &kubelet_ca]);
+    args.extend(["--kubelet-token-file", &kubelet_token]);
+    args.extend(["--admin-listen", "127.0.0.1:0"]);
+    let token_file = file(&format!("{name}.token"));
+    if let Some(token) = place.token {
+        std::fs::write(&token_file, token)?;
+        args.extend(["--token-file", &token_file]);
+    }
+    Proc::start("cairn-agent", &args, &[])
+        .with_context(|| format!("the agent of {name} does not come up"))
+}
+
+fn clock_flag(start_unix_ms: u64) -> String {
+    format!("driven={start_unix_ms}")
 }
 
 fn text(path: &Path) -> String {

@@ -2,6 +2,35 @@
 
 use std::fmt;
 
+/// What a figure is to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Goal {
+    /// Smaller is better, and this is small enough.
+    AtMost(f64),
+    /// Larger is better, and this is large enough.
+    AtLeast(f64),
+}
+
+impl Goal {
+    /// Whether a figure reaches it.
+    #[must_use]
+    pub fn is_met(self, value: f64) -> bool {
+        match self {
+            Goal::AtMost(goal) => value <= goal,
+            Goal::AtLeast(goal) => value >= goal,
+        }
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Goal::AtMost(goal) => f.pad(&goal.to_string()),
+            Goal::AtLeast(goal) => f.pad(&format!(">={goal}")),
+        }
+    }
+}
+
 /// A measured figure, and the goal it is held against.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
@@ -9,12 +38,12 @@ pub struct Line {
     pub number: &'static str,
     /// What was measured.
     pub name: &'static str,
-    /// The figure; smaller is better.
+    /// The figure.
     pub value: f64,
     /// Its unit.
     pub unit: &'static str,
     /// The goal; `None` where the figure has none or does not stand for it.
-    pub goal: Option<f64>,
+    pub goal: Option<Goal>,
     /// On what data and with what conditions.
     pub data: String,
 }
@@ -25,7 +54,7 @@ impl Line {
     pub fn verdict(&self) -> &'static str {
         match self.goal {
             None => "-",
-            Some(goal) if self.value <= goal => "ok",
+            Some(goal) if goal.is_met(self.value) => "ok",
             Some(_) => "short",
         }
     }
@@ -60,7 +89,7 @@ pub(crate) fn head() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Line;
+    use super::{Goal, Line};
 
     #[test]
     fn a_line_says_whether_the_goal_is_reached() {
@@ -69,7 +98,7 @@ mod tests {
             name: "freshness_p99",
             value: 4.125,
             unit: "ms",
-            goal: Some(100.0),
+            goal: Some(Goal::AtMost(100.0)),
             data: "K".to_owned(),
         };
         let words = |line: &Line| {
@@ -82,6 +111,10 @@ mod tests {
         assert_eq!(words(&line), "10 freshness_p99 4.125 ms 100 ok # K");
         line.value = 100.5;
         assert_eq!(words(&line), "10 freshness_p99 100.500 ms 100 short # K");
+        line.goal = Some(Goal::AtLeast(100.5));
+        assert_eq!(words(&line), "10 freshness_p99 100.500 ms >=100.5 ok # K");
+        line.goal = Some(Goal::AtLeast(101.0));
+        assert_eq!(words(&line), "10 freshness_p99 100.500 ms >=101 short # K");
         line.goal = None;
         assert_eq!(words(&line), "10 freshness_p99 100.500 ms - - # K");
     }

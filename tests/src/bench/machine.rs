@@ -2,6 +2,13 @@
 
 use std::fs::read_to_string;
 
+use anyhow::{Context as _, Result, ensure};
+
+use crate::proc::used::after;
+
+/// What must stay free: the processes themselves, the page cache, and others on the machine.
+const SPARE_BYTES: u64 = 512 << 20;
+
 /// Cores, memory, kernel and CPU model, a line each; what the kernel does not tell is `unknown`.
 pub(crate) fn describe() -> Vec<String> {
     let cpuinfo = read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -37,10 +44,22 @@ pub(crate) fn load() -> String {
     minute.unwrap_or("unknown").to_owned()
 }
 
-/// What stands behind the first `key:` of a file of /proc.
-pub(crate) fn after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| {
-        let (found, value) = line.split_once(':')?;
-        (found.trim() == key).then(|| value.trim())
-    })
+/// Checks that a part which takes this much memory leaves some to others.
+///
+/// # Errors
+///
+/// When there is less.
+pub(super) fn has_room(bytes: u64) -> Result<()> {
+    let meminfo = read_to_string("/proc/meminfo")?;
+    let available = after(&meminfo, "MemAvailable").and_then(|text| text.strip_suffix(" kB"));
+    let available = available.context("the kernel does not tell MemAvailable")?;
+    let available = available.parse::<u64>()? << 10;
+    let needed = bytes + SPARE_BYTES;
+    ensure!(
+        available >= needed,
+        "{} MiB of memory are needed and {} MiB are available: take fewer agents (--agents)",
+        needed >> 20,
+        available >> 20
+    );
+    Ok(())
 }

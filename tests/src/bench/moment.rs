@@ -19,3 +19,12 @@ pub(super) fn breathe() {
     )]
     std::thread::sleep(Duration::from_micros(200));
 }
+
+/// Waits until a moment, Unix microseconds; not at all when it has passed.
+pub(super) fn until(moment_us: u64) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "blocks a benchmark's own thread, no runtime"
+    )]
+    std::thread::sleep(Duration::from_micros(moment_us.saturating_sub(unix_us())));
+}

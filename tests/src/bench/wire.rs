@@ -4,8 +4,8 @@ use anyhow::Result;
 
 use cairn_proto::codec::DENSE;
 
-use super::Line;
 use super::payload::measure;
+use super::{Goal, Line};
 use crate::mix::{Kind, Options};
 
 /// A virtual hour every 10 s.
@@ -34,7 +34,7 @@ pub(super) fn run() -> Result<Vec<Line>> {
         );
         let (number, name, value) = ("3", "wire_row_bytes_per_sample", payload.bytes_per_sample);
         // The goal counts frames and TLS too: a payload over it is short, one below it says nothing.
-        let goal = goal.filter(|goal| value > *goal);
+        let goal = goal.filter(|goal| value > *goal).map(Goal::AtMost);
         lines.push(Line {
             number,
             name,

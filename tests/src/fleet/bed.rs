@@ -78,6 +78,11 @@ impl Bed {
         })
     }
 
+    /// Where certificates and tokens lie.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Starts the aggregator again where the last one listened, with nothing in it.
     pub(crate) fn restart_aggregator(&mut self) -> Result<()> {
         self.aggregator = start_aggregator(&self.dir, self.grpc, &self.setup, self.now_ms)?;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::answer::{Points, difference};
 use super::data::Data;
-use crate::bench::moment;
+use crate::bench::{moment, percentile};
 use crate::deadline::Deadline;
 use crate::http1::{Answer, Session};
 
@@ -37,9 +37,8 @@ pub(super) struct Timed {
 impl Timed {
     /// The time that so many of a hundred answers took at most, ms.
     pub(super) fn percentile_ms(&self, percent: usize) -> f64 {
-        let rank = (self.micros.len() * percent).div_ceil(100).max(1) - 1;
-        let micros = self.micros.get(rank).copied().unwrap_or_default();
-        micros as f64 / 1000.0
+        let micros = percentile::of(&self.micros, percent);
+        micros.unwrap_or_default() as f64 / 1000.0
     }
 
     /// How many there were.

@@ -1,0 +1,101 @@
+//! Goal 11: an aggregator that is killed under its agents and started with nothing.
+
+use anyhow::Result;
+
+use super::sheet::Sheet;
+use super::{Goal, Line, Options, machine};
+use crate::fleet;
+use crate::fleet::restart::{self, LIMITS, Report};
+use crate::mix::{Fields, Kind};
+use crate::system::TRACE_START_MS;
+
+/// Rows behind them: more than a window has, and none that a ring has dropped with its block.
+const HISTORY: u64 = 96;
+
+/// Ticks before the kill, and after the window is whole again.
+const LIVE_TICKS: u64 = 2;
+
+/// Nodes whose every value is compared.
+const COMPARED: usize = 10;
+
+/// A node in two aggregators after each other and in the fleet.
+const NODE_BYTES: u64 = 512 << 10;
+
+pub(super) fn run(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+    machine::has_room(options.agents as u64 * NODE_BYTES)?;
+    let mut fleet = fleet::Options::of(Kind::C, options.agents);
+    fleet.mix.fields = Fields::Twenty;
+    fleet.mix.pods_per_node = Some(30);
+    fleet.history = HISTORY;
+    let report = restart::run(&restart::Options {
+        fleet,
+        start_unix_ms: TRACE_START_MS,
+        live_ticks: LIVE_TICKS,
+        restarted: 0,
+        ticks_after: LIVE_TICKS,
+        compared_nodes: COMPARED,
+        aggregator_args: vec!["--memory-limit".to_owned(), "0".to_owned()],
+    })?;
+    sheet.note(&format!("{report}"))?;
+    for line in lines(&report, options) {
+        sheet.line(&line)?;
+    }
+    Ok(())
+}
+
+fn lines(report: &Report, options: &Options) -> Vec<Line> {
+    let data = format!(
+        "C, {} nodes of 30 pods with 2 containers, twenty fields, every 10 s, SIGKILL after {} of {} rows; no pod list, no token reviews",
+        report.agents, report.sent_before_kill, report.rows_at_kill
+    );
+    let line = |name, (value, unit), goal, more: &str| Line {
+        number: "11",
+        name,
+        value,
+        unit,
+        goal: options.goal(Goal::AtMost(goal)),
+        data: format!("{data}; {more}"),
+    };
+    let (held, expected) = (report.held.samples, report.expected.samples);
+    let lost = expected.saturating_sub(held);
+    let twice = held.saturating_sub(expected);
+    let peak = report.second_peak_kib as f64 / report.first_peak_kib.max(1) as f64;
+    vec![
+        line(
+            "restart_latest",
+            (report.latest_in.as_secs_f64(), "s"),
+            LIMITS.0.as_secs_f64(),
+            "until every node's newest tick is served",
+        ),
+        line(
+            "restart_window",
+            (report.whole_in.as_secs_f64(), "s"),
+            LIMITS.1.as_secs_f64(),
+            "until all rows of the window are held",
+        ),
+        line(
+            "restart_samples_lost",
+            (lost as f64, "samples"),
+            0.0,
+            &format!(
+                "of {expected}; every value of {COMPARED} nodes: {}",
+                report.found
+            ),
+        ),
+        line(
+            "restart_samples_twice",
+            (twice as f64, "samples"),
+            0.0,
+            &format!(
+                "held; {} rows came twice and were dropped",
+                report.duplicates
+            ),
+        ),
+        line(
+            "restart_peak_memory",
+            (peak, "times"),
+            1.5,
+            "peak of the new one by that of the old one with a full window",
+        ),
+    ]
+}

@@ -1,0 +1,197 @@
+//! Goals 4, 6, 7, 8, 10 and 12: an aggregator under as many agents as a large cluster has.
+//!
+//! One fill of the window serves most of them: how fast it went, what is held in how much memory,
+//! and then questions and a marked value while ticks go on. After it come the recorded data, and
+//! smaller fleets for what a node costs.
+
+mod asked;
+mod client;
+mod marker;
+pub(super) mod memory;
+
+use anyhow::Result;
+
+use super::fill::{Fill, Filled};
+use super::sheet::Sheet;
+use super::{Goal, Line, Options, Part};
+use crate::mix::Kind;
+use crate::proc::cores;
+use crate::proc::used::Memory;
+
+/// Rows a second of a node.
+const A_SECOND: f64 = 0.1;
+
+pub(super) fn run(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+    cores::on(cores::OURS, || {
+        let large = busy(options, sheet)?;
+        let recorded = recorded(options, sheet);
+        else_missing(recorded, "the recorded data", sheet)?;
+        growth(&large, options, sheet)
+    })
+}
+
+/// Goes on without what could not be measured: the fill that the rest needs took minutes.
+fn else_missing(measured: Result<()>, what: &'static str, sheet: &mut Sheet<'_>) -> Result<()> {
+    if let Err(error) = measured {
+        sheet.missing(Part::W10, &error.context(what))?;
+    }
+    Ok(())
+}
+
+/// What a node costs the aggregator.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    nodes: usize,
+    /// CPU time of a row, microseconds.
+    row_us: f64,
+    /// Memory of a node, KiB.
+    node_kib: f64,
+}
+
+impl Cost {
+    fn of(filled: &Filled) -> Self {
+        let grown = filled.full.resident.saturating_sub(filled.alone.resident);
+        Self {
+            nodes: filled.fill.nodes,
+            row_us: filled.cpu_per_row() * 1e6,
+            node_kib: grown as f64 / 1024.0 / filled.fill.nodes as f64,
+        }
+    }
+}
+
+fn busy(options: &Options, sheet: &mut Sheet<'_>) -> Result<Cost> {
+    let (name, token) = marker::GUEST;
+    let guest = (name.to_owned(), token.to_owned());
+    let mut filled = Fill::w10(Kind::C, options.agents).run(vec![guest])?;
+    memory::tell(&filled, options.goal(Goal::AtMost(1.2)), sheet)?;
+    ingest(&filled, options, sheet)?;
+    let cost = Cost::of(&filled);
+    let asked = asked::measure(&mut filled, options, sheet);
+    else_missing(asked, "questions", sheet)?;
+    let marked = marker::measure(&mut filled, options, sheet);
+    else_missing(marked, "a marked value", sheet)?;
+    peak(&filled, (1.5, "questions and all"), options, sheet)?;
+    Ok(cost)
+}
+
+fn recorded(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+    let filled = Fill::w10(Kind::K, options.agents).run(Vec::new())?;
+    memory::tell(&filled, options.goal(Goal::AtMost(1.0)), sheet)?;
+    ingest(&filled, options, sheet)?;
+    peak(&filled, (1.25, "without questions"), options, sheet)
+}
+
+/// How fast the window was filled, and how much of a core it takes to go on.
+fn ingest(filled: &Filled, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+    let taken = filled.taken;
+    let millions = taken.samples as f64 / 1e6;
+    let data = format!(
+        "{}, {:.0} samples a row, over TLS, {:.0} M in {:.1} s",
+        filled.fill.words(),
+        taken.samples as f64 / taken.rows.max(1) as f64,
+        millions,
+        taken.wall_seconds
+    );
+    let rate = options.goal(Goal::AtLeast(10.0));
+    let cores = filled.cpu_per_row() * A_SECOND * filled.fill.nodes as f64;
+    let line = |number, name, (value, unit), goal, more: &str| Line {
+        number,
+        name,
+        value,
+        unit,
+        goal,
+        data: format!("{data}; {more}"),
+    };
+    let by_wall = millions / taken.wall_seconds.max(0.01);
+    let by_cpu = millions / taken.cpu_seconds.max(0.01);
+    let lines = [
+        line(
+            "6",
+            "ingest_samples_per_core",
+            (by_wall, "M/s"),
+            rate,
+            "by time, aggregator on one core, senders on the other",
+        ),
+        line(
+            "6",
+            "ingest_samples_per_cpu_second",
+            (by_cpu, "M/s"),
+            rate,
+            "by the aggregator's CPU time",
+        ),
+        line(
+            "7",
+            "aggregator_cores",
+            (cores, "cores"),
+            options.goal(Goal::AtMost(0.1)),
+            "CPU time of a row by rows a second, every 10 s: no questions",
+        ),
+    ];
+    for line in &lines {
+        sheet.line(line)?;
+    }
+    Ok(())
+}
+
+fn peak(
+    filled: &Filled,
+    (goal_gib, when): (f64, &str),
+    options: &Options,
+    sheet: &mut Sheet<'_>,
+) -> Result<()> {
+    let memory = Memory::of(filled.ticking.bed.aggregator.id())?;
+    sheet.line(&Line {
+        number: "7",
+        name: "aggregator_rss",
+        value: memory.peak as f64 / f64::from(1 << 30),
+        unit: "GiB",
+        goal: options.goal(Goal::AtMost(goal_gib)),
+        data: format!("{}; peak, {when}", filled.fill.words()),
+    })?;
+    Ok(())
+}
+
+/// Fills the windows of smaller fleets too, and holds what a node costs in the largest against a tenth
+/// of it.
+fn growth(large: &Cost, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+    let mut costs = Vec::new();
+    for nodes in [
+        options.share(100),
+        options.share(10),
+        (options.agents * 3 / 10).max(1),
+    ] {
+        costs.push(Cost::of(&Fill::w10(Kind::C, nodes).run(Vec::new())?));
+    }
+    costs.push(*large);
+    for cost in &costs {
+        sheet.note(&format!(
+            "growth  {:>5} nodes: {:.1} us of CPU time a row, {:.1} KiB a node, its connection included",
+            cost.nodes, cost.row_us, cost.node_kib
+        ))?;
+    }
+    let Some(tenth) = costs.get(1) else {
+        return Ok(());
+    };
+    let line = |name, value, of: &str| Line {
+        number: "12",
+        name,
+        value,
+        unit: "times",
+        goal: options.goal(Goal::AtMost(1.1)),
+        data: format!(
+            "C, twenty fields, every 10 s: {of} at {} nodes by that at {}",
+            large.nodes, tenth.nodes
+        ),
+    };
+    sheet.line(&line(
+        "growth_cpu_per_row",
+        large.row_us / tenth.row_us.max(0.01),
+        "CPU time of a row",
+    ))?;
+    sheet.line(&line(
+        "growth_bytes_per_node",
+        large.node_kib / tenth.node_kib.max(0.01),
+        "memory of a node with a full window",
+    ))?;
+    Ok(())
+}

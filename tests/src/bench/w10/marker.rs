@@ -1,0 +1,124 @@
+//! Goal 10 in a large cluster: one more node, whose value is looked for while the rows of all
+//! others come in.
+//!
+//! All rows of a tick are sent at the same time, where real agents spread theirs over a quarter of a
+//! second, and the ticks follow each other faster than they would: what is measured is the bad moment
+//! alone, in which a real value would rarely be.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::runtime::{Builder, Runtime};
+
+use super::super::bed::{Node, Place};
+use super::super::fill::{Filled, Ticking};
+use super::super::freshness::GOAL;
+use super::super::look::{FIRST_MARKER, MARKER_STEP, Question, between, served_us};
+use super::super::sheet::Sheet;
+use super::super::{Options, percentile};
+use crate::deadline::Deadline;
+
+/// The node's name, and what its agent proves it with.
+pub(super) const GUEST: (&str, &str) = ("marked", "token-of-the-marked-node");
+
+/// From one tick to the next, at least: time for the aggregator to be done with one.
+const PACE: Duration = Duration::from_secs(1);
+
+/// So many ticks at least, for as long as they take.
+const TICKS: usize = 5;
+
+/// Ticks until the node is connected and warm.
+const WARM_TICKS: usize = 5;
+
+/// No agent samples later than this after its tick.
+const MOST_PHASE_MS: u64 = 250;
+
+/// Consecutive multiples of it spread well over a phase.
+const PHASE_STEP_MS: u64 = 61;
+
+struct Marked {
+    node: Node,
+    runtime: Runtime,
+    marker: u64,
+    phase_ms: u64,
+}
+
+pub(super) fn measure(filled: &mut Filled, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+    let ticking = &mut filled.ticking;
+    let node = Node::start(&Place {
+        recorded: "node1",
+        name: GUEST.0,
+        pods: None,
+        aggregator: ticking.bed.aggregator.addr("grpc")?,
+        token: Some(GUEST.1),
+        start_unix_ms: ticking.bed.now_ms,
+        dir: ticking.bed.dir(),
+    })?;
+    let mut marked = Marked {
+        node,
+        runtime: Builder::new_current_thread().enable_all().build()?,
+        marker: FIRST_MARKER,
+        phase_ms: 0,
+    };
+    for _ in 0..WARM_TICKS {
+        marked.one(ticking)?;
+    }
+    let deadline = Deadline::after(options.duration * 2);
+    let mut taken_us = Vec::new();
+    while taken_us.len() < TICKS || deadline.left().is_some() {
+        let pace = Deadline::after(PACE);
+        taken_us.push(marked.one(ticking)?);
+        // Nothing to look for but the time.
+        let _: Option<()> = pace.poll(|| None);
+    }
+    let data = format!(
+        "{}, and a K node: its value; loopback, TLS, {} ticks, {} s apart, all rows of a tick at once",
+        filled.fill.words(),
+        taken_us.len(),
+        PACE.as_secs()
+    );
+    let names = [
+        "freshness_w10_p50",
+        "freshness_w10_p99",
+        "freshness_w10_max",
+    ];
+    for line in percentile::lines(("10", names), taken_us, options.goal(GOAL), &data)? {
+        sheet.line(&line)?;
+    }
+    Ok(())
+}
+
+impl Marked {
+    /// Measures one tick, microseconds: the rows of the fleet are under way when the node samples.
+    fn one(&mut self, ticking: &mut Ticking) -> Result<u64> {
+        self.marker += MARKER_STEP;
+        self.phase_ms = (self.phase_ms + PHASE_STEP_MS) % MOST_PHASE_MS;
+        let (tick_ms, now_ms) = ticking.begin();
+        let bed = &mut ticking.bed;
+        bed.now_ms = now_ms;
+        bed.aggregator.step(now_ms)?;
+        let kubelet = &self.node.kubelet;
+        self.runtime.block_on(kubelet.step(now_ms))?;
+        drop(kubelet.take_served());
+        kubelet.set_marker(Some(self.marker));
+        let question = Question {
+            series: "nodes/marked/metrics/memory/working_set",
+            http: bed.aggregator.addr("http")?,
+            tick_ms,
+            marker: Some(self.marker),
+        };
+        let (fleet, agent, phase_ms) = (&bed.fleet, &self.node.agent, self.phase_ms);
+        let seen_us = std::thread::scope(|scope| {
+            let looking = scope.spawn(move || question.ask());
+            let sending = scope.spawn(move || fleet.step(now_ms));
+            let _: Option<()> = Deadline::after(Duration::from_millis(phase_ms)).poll(|| None);
+            agent.step(now_ms)?;
+            let joined = (looking.join().ok(), sending.join().ok());
+            joined
+                .1
+                .context("the thread that steps the fleet ended")??;
+            joined.0.context("the thread that looks ended")?
+        })?;
+        between(served_us(&self.node, self.marker)?, seen_us)
+    }
+}
