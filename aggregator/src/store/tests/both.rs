@@ -136,7 +136,9 @@ impl Both {
         for def in defs {
             let plain = self.plain.define(&self.sessions.0, def.clone());
             assert_eq!(plain, self.packed.define(&self.sessions.1, def.clone()));
-            assert_eq!(plain, self.other.0.define(&self.other.1, def));
+            // The other one has other rows of earlier runs, so what is known here may be new there.
+            let other = self.other.0.define(&self.other.1, def);
+            assert_eq!(plain.is_ok(), other.is_ok());
         }
     }
 
