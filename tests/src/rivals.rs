@@ -11,7 +11,6 @@ mod cairn;
 mod data;
 mod disk;
 mod feed;
-mod fields;
 mod influxdb;
 mod line_protocol;
 mod measured;
@@ -29,7 +28,7 @@ use anyhow::{Context as _, Result};
 
 use crate::bench::{line, machine, moment};
 use crate::deadline::Deadline;
-use crate::mix::{self, Kind};
+use crate::mix::{self, Fields, Kind};
 use crate::proc::used::{Memory, cpu_seconds};
 use crate::proc::{self, cores};
 
@@ -120,6 +119,7 @@ fn mix_of(options: &Options) -> mix::Options {
         pods_per_node: Some(30),
         interval_ms: INTERVAL_MS,
         start_unix_ms: start_ms / INTERVAL_MS * INTERVAL_MS,
+        fields: Fields::Twenty,
         ..mix::Options::of(options.kind)
     }
 }

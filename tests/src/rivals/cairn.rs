@@ -43,7 +43,6 @@ pub(super) fn measure(data: &Data) -> Result<Measured> {
     let cpu_seconds = cpu_seconds(process.id())? - before_seconds;
     let full = Memory::of(process.id())?;
     let mut session = Session::new(process.addr("http")?);
-    let read = |body: &[u8]| read(body, data);
     let timed = asked::ask(&mut session, &ask(data), read, data)?;
     drop(streams);
     Ok(Measured {
@@ -127,7 +126,7 @@ fn fill(runtime: &Runtime, process: &Proc, ca: &Path, data: &Data) -> Result<Vec
     Ok(agents)
 }
 
-/// The request that answers the question: the list of a namespace's pods in the model API.
+/// The request that answers the question: the range of a namespace's pods.
 fn ask(data: &Data) -> String {
     let Question {
         namespace,
@@ -135,42 +134,34 @@ fn ask(data: &Data) -> String {
         first_ms,
         ..
     } = &data.question;
-    let pods: Vec<&str> = data.expected.keys().map(String::as_str).collect();
     format!(
-        "/api/v1/model/namespaces/{namespace}/pod-list/{}/metrics/{}?start={}",
-        pods.join(","),
-        field.heapster.unwrap_or_default(),
+        "/api/cairn/v1/range?metric={}&namespace={namespace}&kind=pod&start={}",
+        field.name,
         rfc3339::format(*first_ms)
     )
 }
 
 #[derive(Deserialize)]
-struct List {
-    items: Vec<Item>,
+struct Range {
+    ticks: Vec<u64>,
+    series: Vec<Series>,
 }
 
 #[derive(Deserialize)]
-struct Item {
-    metrics: Vec<Point>,
+struct Series {
+    pod: String,
+    values: Vec<Option<u64>>,
 }
 
-#[derive(Deserialize)]
-struct Point {
-    timestamp: String,
-    value: u64,
-}
-
-/// Reads the items, which come in the order of the names.
-fn read(body: &[u8], data: &Data) -> Result<Points> {
-    let list: List = serde_json::from_slice(body)?;
-    let items = data.expected.keys().zip(list.items);
-    items
-        .map(|(pod, item)| {
-            let points = item.metrics.into_iter().map(|point| {
-                let tick_ms = rfc3339::parse(&point.timestamp).context("no time")?;
-                Ok((tick_ms, point.value))
-            });
-            Ok((pod.clone(), points.collect::<Result<_>>()?))
-        })
-        .collect()
+/// Reads the series: a pod each, with as many values as there are ticks.
+fn read(body: &[u8]) -> Result<Points> {
+    let range: Range = serde_json::from_slice(body)?;
+    let points = |values: Vec<Option<u64>>| {
+        let points = range.ticks.iter().copied().zip(values);
+        points.filter_map(|(tick_ms, value)| Some((tick_ms, value?)))
+    };
+    let series = range.series.into_iter();
+    Ok(series
+        .map(|one| (one.pod, points(one.values).collect()))
+        .collect())
 }

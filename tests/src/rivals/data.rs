@@ -13,7 +13,7 @@ use prost::Message as _;
 
 use super::answer::{Points, Question};
 use super::series::Names;
-use super::{fields, line_protocol, remote_write};
+use super::{line_protocol, remote_write};
 use crate::mix::{Mix, Node, Options};
 
 /// In front of each message of a stream: the prefix of gRPC and the head of an HTTP/2 frame.
@@ -22,8 +22,7 @@ const FRAMING_BYTES: usize = 5 + 9;
 /// What the question is about.
 const ASKED: cairn_proto::catalogue::FieldId = table::MEMORY_WORKING_SET;
 
-/// The question is about the largest namespace of so many pods or fewer: Cairn is asked for pods by
-/// their names, and these have to go into one request.
+/// The question is about the largest namespace of so many pods or fewer, as the goal is.
 const MOST_ASKED: usize = 1200;
 
 /// What one agent sends at one tick.
@@ -144,12 +143,9 @@ impl Made {
         for tick in 0..ticks {
             let row = node.next_row()?;
             names.add(node.name(), &row.new_defs);
-            let is_in = |id| names.get(id).is_some();
-            let part = fields::part_of(&row.snapshot, is_in).context("a row that is none")?;
-            let new = row.new_defs.iter().filter(|def| is_in(def.id));
             let sent = Tick {
                 tick_ms: row.tick_ms,
-                defines: new.map(v1::Define::from).collect(),
+                defines: row.new_defs.iter().map(v1::Define::from).collect(),
                 row: v1::Row {
                     seq: row.seq,
                     base_seq: base.as_ref().map(|_| row.seq.saturating_sub(1)),
@@ -159,14 +155,16 @@ impl Made {
                         base.as_ref().map(timed),
                         Timed {
                             tick_ms: row.tick_ms,
-                            snapshot: &part,
+                            snapshot: &row.snapshot,
                         },
                     ),
                 },
             };
             self.feed_bytes += wire_bytes(&sent);
-            let readings = names.readings(&part);
-            let ended = base.as_ref().map(|(_, base)| names.ended(base, &part));
+            let readings = names.readings(&row.snapshot);
+            let ended = base
+                .as_ref()
+                .map(|(_, base)| names.ended(base, &row.snapshot));
             let ended = ended.unwrap_or_default();
             let body = remote_write::encode(row.tick_ms, &readings, &ended)?;
             out.remote_write.push(body);
@@ -187,7 +185,7 @@ impl Made {
                 let points = pods.or_default().entry(reading.whose.pod.clone());
                 points.or_default().push((row.tick_ms, *value));
             }
-            base = Some((row.tick_ms, part));
+            base = Some((row.tick_ms, row.snapshot));
         }
         Ok(out)
     }
@@ -218,13 +216,14 @@ fn timed((tick_ms, snapshot): &(u64, Snapshot)) -> Timed<'_> {
 #[cfg(test)]
 mod tests {
     use super::Data;
-    use crate::mix::{Kind, Options};
+    use crate::mix::{Fields, Kind, Options};
 
     #[test]
     fn every_form_has_every_row() {
         let options = Options {
             nodes: 2,
             pods_per_node: Some(3),
+            fields: Fields::Twenty,
             ..Options::of(Kind::C)
         };
         let data = Data::make(&options, 4).unwrap();
@@ -236,7 +235,7 @@ mod tests {
         let [first, ..] = &data.feeds[..] else {
             panic!("no feed")
         };
-        assert_eq!(first.ticks[0].defines.len(), 1 + 3 + 6);
+        assert_eq!(first.ticks[0].defines.len(), 1 + 4 + 3 + 6);
         assert_eq!(first.ticks[0].row.base_seq, None);
         assert!(first.ticks[1].defines.is_empty());
         assert_eq!(first.ticks[1].row.base_seq, Some(0));

@@ -5,7 +5,13 @@ use std::collections::HashMap;
 use cairn_proto::catalogue::{FIRST_FIELD, Field, FieldId, table};
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Snapshot};
 
-use super::fields::KINDS;
+/// Who is in the comparison: whoever has one of the twenty fields.
+const KINDS: [EntityKind; 4] = [
+    EntityKind::Node,
+    EntityKind::System,
+    EntityKind::Pod,
+    EntityKind::Container,
+];
 
 /// An entity by its names; those that it does not have are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +31,8 @@ impl Whose {
     #[must_use]
     pub(super) fn kind(&self) -> &'static str {
         match (self.pod.is_empty(), self.container.is_empty()) {
-            (true, _) => "node",
+            (true, true) => "node",
+            (true, false) => "system",
             (false, true) => "pod",
             (false, false) => "container",
         }
@@ -69,7 +76,9 @@ impl Names {
                     def.name.clone_into(&mut whose.pod);
                     def.namespace.clone_into(&mut whose.namespace);
                 }
-                EntityKind::Container => def.name.clone_into(&mut whose.container),
+                EntityKind::System | EntityKind::Container => {
+                    def.name.clone_into(&mut whose.container);
+                }
                 _ => {}
             }
             self.0.insert(def.id, whose);
