@@ -18,6 +18,7 @@ PARTS = {
     *(f"2 COPY {no}of a carried column" for no in EITHER),
     *(f"2 carried {no}{part}" for no in EITHER for part in ("some go", "all go")),
     *(f"2 packed width {width}" for width in (0, "between", 64)),
+    *(f"2 sized {no}{part}" for no in EITHER for part in ("SIGNED", "floor 0", "code of 6 bits", "code 0")),
     *(f"{codec} unknown column" for codec in ("1", "2", "2 chunk")),
     "2 STEADY with other places",
     "2 repeats nothing",

@@ -70,6 +70,22 @@ class Reader:
         must(self.at == len(self.data), "something follows the end")
 
 
+class BitReader:
+    """Reads numbers of different widths out of one run of bits, which ends with the last of them."""
+
+    def __init__(self, reader):
+        self.reader, self.data, self.at = reader, int.from_bytes(reader.data[reader.at :], "little"), 0
+        self.count = 8 * (len(reader.data) - reader.at)
+
+    def number(self, width):
+        must(self.at + width <= self.count, "ends too early")
+        self.at += width
+        return self.data >> self.at - width & (1 << width) - 1
+
+    def end(self):
+        self.reader.bits(self.at)
+
+
 def packed(bits, width, count):
     """The first numbers of a run of bits."""
     places = [bits[nth * width : (nth + 1) * width] for nth in range(count)]
@@ -241,15 +257,34 @@ class Decoder:
         told = repeated.count(False)
         if bit["PACKED"]:
             least, width = body.zigzag(), body.u8()
-            must(width <= 64, "a width over 64")
-            self.met.add(f"2 packed width {width if width in (0, 64) else 'between'}")
-            numbers = [least + above for above in body.numbers(width, told)]
+            numbers = [least + above for above in self.packed(body, width, told)]
         else:
             numbers = [body.zigzag() for _ in range(told)]
         numbers, difference = iter(numbers), 0
         for entity, again in zip(changed, repeated):
             difference = difference if again else next(numbers) * scale
             cells[entity] = (cells[entity] + difference) % MODULUS
+
+    def packed(self, body, width, count):
+        if width & 0x80:
+            return self.sized(body, width & 0x40, width & 0x3F, count)
+        must(width <= 64, "a width over 64")
+        self.met.add(f"2 packed width {width if width in (0, 64) else 'between'}")
+        return body.numbers(width, count)
+
+    def sized(self, body, signed, code_bits, count):
+        floor = body.u8()
+        must(1 <= code_bits <= 6 and floor <= 64, "no such sizes")
+        self.note("2 sized", {"SIGNED": signed, "floor 0": floor == 0, "code of 6 bits": code_bits == 6})
+        run, numbers = BitReader(body), []
+        for _ in range(count):
+            code = run.number(code_bits)
+            must(not code or floor + code <= 64, "a size over 64")
+            self.note("2 sized", {"code 0": code == 0})
+            number = run.number(floor) if code == 0 else (1 << floor + code - 1) + run.number(floor + code - 1)
+            numbers.append(-(number + 1) // 2 if signed and number % 2 else number // 2 if signed else number)
+        run.end()
+        return numbers
 
     # Chunks
 

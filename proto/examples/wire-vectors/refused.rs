@@ -75,6 +75,41 @@ const KEYFRAMES: &[(&str, &[u8], Error)] = &[
         Range("differences"),
     ),
     (
+        "dense-sized-code-of-0",
+        &[2, 2, 3, 1, 64, 5, 0xc0, 1, 0, 0x80, 0],
+        Range("a size"),
+    ),
+    (
+        "dense-sized-code-of-7",
+        &[2, 2, 3, 1, 64, 6, 0xc0, 1, 0, 0x87, 0, 0],
+        Range("a size"),
+    ),
+    (
+        "dense-sized-floor",
+        &[2, 2, 3, 1, 64, 5, 0xc0, 1, 0, 0x81, 65],
+        Range("a size"),
+    ),
+    (
+        "dense-sized-over-64",
+        &[2, 2, 3, 1, 64, 6, 0xc0, 1, 0, 0x81, 64, 1],
+        Range("a size"),
+    ),
+    (
+        "dense-sized-too-short",
+        &[2, 2, 3, 1, 64, 6, 0xc0, 1, 0, 0x81, 8, 0],
+        Truncated("a difference"),
+    ),
+    (
+        "dense-sized-spare-bits",
+        &[2, 2, 3, 1, 64, 6, 0xc0, 1, 0, 0x81, 0, 2],
+        Range("differences"),
+    ),
+    (
+        "dense-sized-more",
+        &[2, 2, 3, 1, 64, 7, 0xc0, 1, 0, 0x81, 0, 0, 0],
+        Trailing("a column"),
+    ),
+    (
         "dense-more-in-a-column",
         &[2, 2, 3, 1, 64, 4, 0x80, 1, 10, 0],
         Trailing("a column"),

@@ -56,6 +56,7 @@ pub(crate) fn plain(to: &mut Vectors) {
 pub(crate) fn dense(to: &mut Vectors) {
     dense_numbers(to);
     dense_packed(to);
+    dense_sized(to);
     dense_times(to);
     dense_carried(to);
     dense_by_hand(to);
@@ -105,6 +106,31 @@ fn dense_packed(to: &mut Vectors) {
     let wide = (1..24_u64).map(|n| base(n) ^ n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let wide = of_many(64, wide);
     to.row("dense-packed-wide", DENSE, Some("dense-many"), (T1, wide));
+}
+
+/// Numbers that say their own sizes: some stand nearly still, some run.
+fn dense_sized(to: &mut Vectors) {
+    let base = |n: u64| n << 40;
+    let by = |moved: fn(u64) -> i64| {
+        let values = (1..24).map(|n| base(n).wrapping_add_signed(moved(n)));
+        of_many(64, values)
+    };
+    let many = Some("dense-many");
+    let grown = by(|n| if n % 3 == 0 { 90_001 } else { 9 });
+    to.row("dense-sized", DENSE, many, (T1, grown));
+    let around = by(|n| if n % 2 == 0 { -150 } else { 150 } * n.cast_signed().pow(2) + 7);
+    to.row("dense-sized-signed", DENSE, many, (T1, around));
+    let (base, billion): (_, &[_]) = (Some("dense-keyframe"), &[(7, 1_000_000_000)]);
+    let both = |a, b| snapshot(&[3, 7], &[(64, &[(3, a), (7, b)]), (65, billion)]);
+    // Codes of six bits: 0, behind which nothing is needed, and 3 for three bits.
+    let bytes = [2, 0, 1, 64, 6, 0xc4, 2, 0x86, 0, 0xc0, 0x10];
+    to.row_by_hand("dense-sized-codes-of-6", base, &bytes, (T1, both(6, 206)));
+    // The highest of 64 bits alone, and a 1 in the 63 bits of the floor.
+    let mut bytes = vec![2, 0, 1, 64, 20, 0xc4, 0, 0x81, 63];
+    bytes.extend_from_slice(&1_u64.to_le_bytes());
+    bytes.extend_from_slice(&2_u64.to_le_bytes());
+    let row = both(5 + (1 << 63), 201);
+    to.row_by_hand("dense-sized-64-bits", base, &bytes, (T1, row));
 }
 
 fn dense_times(to: &mut Vectors) {

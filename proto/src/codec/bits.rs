@@ -137,7 +137,7 @@ impl<'a> Unpacker<'a> {
 }
 
 /// Eight bytes as a number, those behind the end zeros.
-fn word(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
     let rest = bytes.get(at..).unwrap_or_default();
     match rest.first_chunk::<8>() {
         Some(whole) => u64::from_le_bytes(*whole),

@@ -2,6 +2,7 @@
 
 pub(super) mod chunk;
 mod column;
+mod numbers;
 pub(super) mod row;
 
 /// What the differences of a column may all be divisible by: thousands (times, counters in

@@ -10,10 +10,11 @@
 
 use std::iter::Peekable;
 
+use super::numbers::{self, Numbers};
 use super::{SCALES, best_scale, difference};
 use crate::codec::Error;
-use crate::codec::bits::{self, Unpacker, Writer, bit, ones, put_bits, put_places, take_bits};
-use crate::codec::varint::{self, Reader, put, unzigzag, zigzag};
+use crate::codec::bits::{bit, ones, put_bits, put_places, take_bits};
+use crate::codec::varint::{Reader, put};
 use crate::model::{Column, ColumnId};
 
 /// The two low bits are the code of the scale.
@@ -32,8 +33,8 @@ const REPEATS: u8 = 0x10;
 /// Times that move with the tick: what is told is how far each is from that.
 const TICKED: u8 = 0x20;
 
-/// The numbers have one width: the least of them, the width of what the others have above it, and
-/// these in bits. Otherwise each is a varint.
+/// The numbers are packed: the least of them, the width of what the others have above it or that each
+/// says its own, and these in bits. Otherwise each is a varint.
 const PACKED: u8 = 0x40;
 
 /// Every value differs: no changed bits.
@@ -82,8 +83,8 @@ pub(super) fn encode(
     if !same {
         put_places(out, count, column.places());
     }
-    let still = numbers(&deltas(0));
-    let ticked = (passed > 0).then(|| numbers(&deltas(passed)));
+    let still = told(&deltas(0));
+    let ticked = (passed > 0).then(|| told(&deltas(passed)));
     let (flags, numbers) = match ticked {
         Some((flags, numbers)) if numbers.len() < still.1.len() => (flags | TICKED, numbers),
         _ => still,
@@ -95,7 +96,7 @@ pub(super) fn encode(
 }
 
 /// The flags and the bytes of all differences of a column.
-fn numbers(deltas: &[i64]) -> (u8, Vec<u8>) {
+fn told(deltas: &[i64]) -> (u8, Vec<u8>) {
     let mut out = Vec::new();
     let changed: Vec<i64> = deltas.iter().copied().filter(|d| *d != 0).collect();
     if changed.is_empty() {
@@ -117,38 +118,17 @@ fn numbers(deltas: &[i64]) -> (u8, Vec<u8>) {
         flags |= REPEATS;
         put_bits(&mut out, repeated());
     }
-    let mut told = Vec::with_capacity(changed.len());
+    let mut numbers = Vec::with_capacity(changed.len());
     let kept = changed.iter().zip(repeated());
     let kept = kept.filter(|(_, repeated)| !(repeats && *repeated));
     match scale {
-        1 => told.extend(kept.map(|(delta, _)| *delta)),
-        _ => told.extend(kept.map(|(delta, _)| delta / scale)),
+        1 => numbers.extend(kept.map(|(delta, _)| *delta)),
+        _ => numbers.extend(kept.map(|(delta, _)| delta / scale)),
     }
-    if put_numbers(&mut out, &told) {
+    if numbers::encode(&mut out, &numbers) {
         flags |= PACKED;
     }
     (flags, out)
-}
-
-/// Appends numbers in the shorter one of two ways; true when they are packed.
-fn put_numbers(out: &mut Vec<u8>, told: &[i64]) -> bool {
-    let least = told.iter().copied().min().unwrap_or(0);
-    let most = told.iter().copied().max().unwrap_or(0);
-    let above = |delta: i64| delta.wrapping_sub(least).cast_unsigned();
-    let width = bits::width(above(most));
-    let varints: usize = told.iter().map(|d| varint::length(zigzag(*d))).sum();
-    let head = varint::length(zigzag(least)) + 1;
-    let packed = head + (told.len() * width as usize).div_ceil(8) < varints;
-    if packed {
-        put(out, zigzag(least));
-        out.push(u8::try_from(width).unwrap_or(64));
-        let mut writer = Writer::new(out);
-        told.iter().for_each(|d| writer.put(above(*d), width));
-        writer.finish();
-    } else {
-        told.iter().for_each(|d| put(out, zigzag(*d)));
-    }
-    packed
 }
 
 /// Reads the body of a column of `count` entities, of at most `cells_left` cells, and takes them
@@ -225,36 +205,23 @@ fn add(reader: &mut Reader<'_>, flags: u8, values: &mut [u64]) -> Result<(), Err
     } else {
         take_bits(reader, changed_count, "repeated bits")?
     };
-    let mut packed = None;
-    if flags & PACKED != 0 {
-        let least = unzigzag(reader.varint("the least difference")?);
-        let width = u32::from(reader.byte("a width")?);
-        if width > u64::BITS {
-            return Err(Error::Range("a width"));
-        }
-        let told = changed_count - ones(repeated);
-        let bits = told
-            .checked_mul(width as usize)
-            .ok_or(Error::Range("a width"))?;
-        let numbers = take_bits(reader, bits, "differences")?;
-        packed = Some((least, Unpacker::new(numbers, 0, width)));
-    }
+    let mut numbers = if flags & PACKED == 0 {
+        Numbers::Zigzags
+    } else {
+        Numbers::packed(reader, changed_count - ones(repeated))?
+    };
     let (mut delta, mut nth_changed) = (0_i64, 0);
     for (nth, value) in values.iter_mut().enumerate() {
         if !changed.is_none_or(|bits| bit(bits, nth)) {
             continue;
         }
         if !bit(repeated, nth_changed) {
-            let told = match &mut packed {
-                Some((least, unpacker)) => least.wrapping_add(unpacker.next().cast_signed()),
-                None => unzigzag(reader.varint("a difference")?),
-            };
-            delta = told.wrapping_mul(scale);
+            delta = numbers.next(reader)?.wrapping_mul(scale);
         }
         nth_changed += 1;
         *value = value.wrapping_add(delta.cast_unsigned());
     }
-    Ok(())
+    numbers.finish(reader)
 }
 
 /// The value that the base row has at a place, 0 where it has none. Places are asked for in rising
