@@ -8,6 +8,7 @@
 //! tasks, shutdown          who owns each task, and how all of them stop
 //! files, tls, listen       files read with a cap; every TLS config; every server socket
 //! admin, readiness         /livez /readyz /metrics /debug/clock
+//! lookup                   the addresses of a name
 //! backoff, body, bound,    retry delays, capped bodies, the file of bound addresses,
 //! duration                 durations as people write them
 //! memory                   what the process uses, and what its control group allows
@@ -40,6 +41,8 @@ pub mod listen;
 pub mod admin;
 
 pub mod backoff;
+
+pub mod lookup;
 
 pub mod body;
 

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cairn_runtime::logging::{self, Repeat};
-use cairn_runtime::readiness::Note;
+use cairn_runtime::lookup::{Host, Lookups};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::{Group, TaskError};
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{EndKind, Setup, address, connect};
 use crate::config::Aggregator;
@@ -25,9 +24,6 @@ const LOOKUP_EVERY: Duration = Duration::from_secs(30);
 
 /// How often while an address is down: a replica that was replaced is found soon.
 const LOOKUP_EVERY_DOWN: Duration = Duration::from_secs(5);
-
-/// Time for a look-up.
-const LOOKUP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long an address that left the name service is still tried: answers flap.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
@@ -60,8 +56,12 @@ pub async fn run(target: Aggregator, setup: Setup, token: Token) -> Result<(), T
         let found = tokio::select! {
             biased;
             () = token.cancelled() => break,
-            found = lookups.resolve(&target, &setup) => found,
+            found = lookups.resolve(name(&target), &setup.readiness) => found,
         };
+        if found.is_none() {
+            let kind = EndKind::Resolve.as_str();
+            setup.metrics.ends.get_or_create(&ByKind { kind }).inc();
+        }
         if let Some(found) = found {
             let now = Instant::now();
             for address in found {
@@ -122,49 +122,12 @@ pub async fn run(target: Aggregator, setup: Setup, token: Token) -> Result<(), T
     Ok(())
 }
 
-/// Looks the name up and says when that begins or ceases to fail.
-#[derive(Debug, Default)]
-struct Lookups {
-    failing: Option<String>,
-    repeat: Repeat,
-}
-
-impl Lookups {
-    /// The addresses; `None` when the look-up failed, which leaves what is known in use.
-    async fn resolve(&mut self, target: &Aggregator, setup: &Setup) -> Option<Vec<SocketAddr>> {
-        let Aggregator { host, port, .. } = target;
-        let note = format!("aggregator {host}:{port}");
-        let lookup = tokio::net::lookup_host((host.as_str(), *port));
-        let why = match timeout(LOOKUP_DEADLINE, lookup).await {
-            Ok(Ok(found)) => {
-                let mut found: Vec<SocketAddr> = found.collect();
-                found.sort_unstable();
-                found.dedup();
-                found.truncate(MAX_ADDRESSES);
-                if self.failing.take().is_some() {
-                    self.repeat.reset();
-                    setup.readiness.clear(&note);
-                    tracing::info!(host, "aggregator's name resolves");
-                }
-                return Some(found);
-            }
-            Ok(Err(error)) => logging::chain(&error),
-            Err(_) => format!("no answer within {LOOKUP_DEADLINE:?}"),
-        };
-        let kind = EndKind::Resolve.as_str();
-        setup.metrics.ends.get_or_create(&ByKind { kind }).inc();
-        let changed = self.failing.as_ref() != Some(&why);
-        if let Some(held_back) = self.repeat.should_log(Instant::now(), changed) {
-            let reason = format!("{why}: check --aggregator and the name service");
-            tracing::warn!(
-                host,
-                reason,
-                held_back,
-                "aggregator's name does not resolve"
-            );
-            setup.readiness.note(note, Note::Degraded(reason));
-        }
-        self.failing = Some(why);
-        None
+fn name(target: &Aggregator) -> Host<'_> {
+    Host {
+        what: "aggregator",
+        flag: "--aggregator",
+        host: &target.host,
+        port: target.port,
+        most: MAX_ADDRESSES,
     }
 }

@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_runtime::logging::{self, Repeat};
-use cairn_runtime::readiness::Note;
+use cairn_runtime::lookup::{Host, Lookups};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::{Group, TaskError};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::Inner;
 use super::address::Address;
@@ -24,9 +23,6 @@ const MAX_ADDRESSES: usize = 8;
 
 /// How often the name is looked up: a replica that was replaced has what its predecessor had.
 const LOOKUP_EVERY: Duration = Duration::from_secs(10);
-
-/// Time for a look-up.
-const LOOKUP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long an address that left the name service is still tried: answers flap.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
@@ -62,10 +58,13 @@ pub(super) async fn run(
         let found = tokio::select! {
             biased;
             () = token.cancelled() => break,
-            found = lookups.resolve(&host, &inner) => found,
+            found = lookups.resolve(name(&host), &inner.parts.readiness) => found,
         };
+        if found.is_none() {
+            inner.parts.metrics.failed(Kind::Resolve);
+        }
         let now = Instant::now();
-        for address in found {
+        for address in found.iter().flatten().copied() {
             if let Some(known) = tracked.get_mut(&address) {
                 known.seen = now;
                 continue;
@@ -88,7 +87,8 @@ pub(super) async fn run(
         // Addresses that come later hold nothing back.
         hold = None;
         tracked.retain(|_, known| {
-            let keep = now.duration_since(known.seen) < FORGET_AFTER;
+            // While the name service fails nobody is forgotten.
+            let keep = found.is_none() || now.duration_since(known.seen) < FORGET_AFTER;
             if !keep {
                 known.token.cancel();
             }
@@ -107,43 +107,12 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Looks the name up and says when that begins or ceases to fail.
-#[derive(Debug, Default)]
-struct Lookups {
-    failing: Option<String>,
-    repeat: Repeat,
-}
-
-impl Lookups {
-    /// The addresses; none when the look-up failed, which leaves what is known in use.
-    async fn resolve(&mut self, host: &PeerHost, inner: &Inner) -> Vec<SocketAddr> {
-        let readiness = &inner.parts.readiness;
-        let note = format!("peer {}", host.authority());
-        let lookup = tokio::net::lookup_host((host.host.as_str(), host.port));
-        let why = match timeout(LOOKUP_DEADLINE, lookup).await {
-            Ok(Ok(found)) => {
-                let mut found: Vec<SocketAddr> = found.collect();
-                found.sort_unstable();
-                found.dedup();
-                found.truncate(MAX_ADDRESSES);
-                if self.failing.take().is_some() {
-                    self.repeat.reset();
-                    readiness.clear(&note);
-                    tracing::info!(peer = note, "name resolves");
-                }
-                return found;
-            }
-            Ok(Err(error)) => logging::chain(&error),
-            Err(_) => format!("no answer within {LOOKUP_DEADLINE:?}"),
-        };
-        inner.parts.metrics.failed(Kind::Resolve);
-        let changed = self.failing.as_ref() != Some(&why);
-        if let Some(held_back) = self.repeat.should_log(Instant::now(), changed) {
-            let reason = format!("{why}: check --peer and the name service");
-            tracing::warn!(peer = note, reason, held_back, "name does not resolve");
-            readiness.note(note, Note::Degraded(reason));
-        }
-        self.failing = Some(why);
-        Vec::new()
+fn name(host: &PeerHost) -> Host<'_> {
+    Host {
+        what: "peer",
+        flag: "--peer",
+        host: &host.host,
+        port: host.port,
+        most: MAX_ADDRESSES,
     }
 }
