@@ -26,6 +26,8 @@ pub struct Attendance {
     next_offset: usize,
     sources: BTreeMap<String, SourceState>,
     gap_rows: u64,
+    // What the agent said it dropped in a run, as of its last word on it.
+    dropped: Option<(Run, u64)>,
     limited: Limited,
     // Rows went early for the node's share since the last look, or until when one that did matters.
     shed: bool,
@@ -254,6 +256,16 @@ impl Attendance {
 
     pub(super) fn gap(&mut self, rows: u64) {
         self.gap_rows = self.gap_rows.saturating_add(rows);
+    }
+
+    /// Takes note of how many rows the session's run has dropped so far; returns how many are news.
+    pub(super) fn dropped(&mut self, rows: u64) -> u64 {
+        let Some(run) = self.run() else { return 0 };
+        let told = self.dropped.replace((run, rows));
+        let before = told.filter(|(of, _)| *of == run).map_or(0, |told| told.1);
+        let news = rows.saturating_sub(before);
+        self.gap(news);
+        news
     }
 
     pub(super) fn source(&mut self, state: SourceState) {

@@ -303,6 +303,11 @@ impl<N: Window> Door for Store<N> {
         drop(counted);
     }
 
+    fn dropped(&self, session: &Session, rows: u64) -> u64 {
+        let counted = self.write(session, |node| Ok(node.attendance_mut().dropped(rows)));
+        counted.unwrap_or(0)
+    }
+
     fn source(&self, session: &Session, state: SourceState) {
         let told = self.write(session, |node| {
             node.attendance_mut().source(state);
