@@ -6,6 +6,7 @@
 //! the window?
 
 mod bed;
+pub mod cut;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,7 +82,7 @@ pub fn run(options: &Options) -> Result<Report> {
     let mut truth = Truth::new(&options.fleet, grid)?;
     truth.grow(options.fleet.history)?;
     let began = Instant::now();
-    let mut bed = Bed::start(options)?;
+    let mut bed = Bed::start(options, false)?;
     let nodes = options.fleet.mix.nodes;
     let mut expected = Expected::anything(nodes);
     whole(&bed, &truth, &expected)?;

@@ -11,12 +11,15 @@ use crate::deadline::Deadline;
 use crate::fleet::{self, Order, State, sockets};
 use crate::pki::Pki;
 use crate::proc::Proc;
+use crate::proxy::Proxy;
 use crate::system::System;
 
 /// Processes; they end when this is dropped.
 pub(super) struct Bed {
     dir: tempfile::TempDir,
     grpc: SocketAddr,
+    /// What is between the two; `None` when nothing is.
+    pub(super) proxy: Option<Proxy>,
     aggregator_args: Vec<String>,
     pub(super) aggregator: Proc,
     pub(super) fleet: Proc,
@@ -24,8 +27,9 @@ pub(super) struct Bed {
 }
 
 impl Bed {
-    /// Starts both; the fleet's rows of the past are made, nobody is connected yet.
-    pub(super) fn start(options: &Options) -> Result<Self> {
+    /// Starts both; the fleet's rows of the past are made, nobody is connected yet. With a network
+    /// between them that can be cut, if so wanted.
+    pub(super) fn start(options: &Options, with_proxy: bool) -> Result<Self> {
         let of = &options.fleet;
         sockets::make_room(of.mix.nodes)?;
         let dir = tempfile::tempdir()?;
@@ -41,10 +45,13 @@ impl Bed {
         let (any, extra) = (SocketAddr::from((loopback, 0)), &options.aggregator_args);
         let aggregator = start_aggregator(&dir, any, extra, now_ms)?;
         let grpc = aggregator.addr("grpc")?;
-        let fleet = start_fleet(&dir, grpc, of, now_ms)?;
+        let proxy = with_proxy.then(|| Proxy::start(grpc)).transpose()?;
+        let met_at = proxy.as_ref().map_or(grpc, |proxy| proxy.addr);
+        let fleet = start_fleet(&dir, met_at, of, now_ms)?;
         Ok(Self {
             dir,
             grpc,
+            proxy,
             aggregator_args: extra.clone(),
             aggregator,
             fleet,
