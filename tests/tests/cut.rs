@@ -14,7 +14,7 @@ use testkit::fleet::restart::{Options, cut};
 use testkit::mix::Kind;
 use testkit::pair::values;
 use testkit::proc::Proc;
-use testkit::proxy::{Flow, Proxy};
+use testkit::proxy::Flow;
 use testkit::system::{Options as Whole, System, TRACE_START_MS, at};
 
 /// Within which an agent streams again, and whatever is asked for has come.
@@ -74,45 +74,9 @@ fn a_cut_longer_than_the_window_costs_what_the_rings_no_longer_hold() {
     assert_eq!(report.expected.rows, AGENTS as u64 * KEPT_ROWS);
 }
 
-/// One node whose agent reaches its aggregator through a network that can be cut.
-fn one_node() -> (System, Proxy) {
-    let mut system = System::start(Whole::one_node()).unwrap();
-    system.nodes[0].agent = None;
-    let proxy = start_agent(&mut system, None);
-    (system, proxy)
-}
-
-/// Starts the agent, which reaches the other aggregator straight.
-fn start_agent(system: &mut System, other: Option<&Proc>) -> Proxy {
-    let proxy = Proxy::start(system.aggregator().unwrap().addr("grpc").unwrap()).unwrap();
-    let mut args = system.agent_args(0).unwrap();
-    let to = args.iter().position(|arg| arg == "--aggregator").unwrap();
-    args[to + 1] = format!("https://{}", proxy.addr);
-    if let Some(other) = other {
-        let address = other.addr("grpc").unwrap();
-        args.extend(["--aggregator".to_owned(), format!("https://{address}")]);
-    }
-    args.extend(["--clock".to_owned(), system.clock()]);
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    system.nodes[0].agent = Some(Proc::start("cairn-agent", &args, &[]).unwrap());
-    proxy
-}
-
-/// Another aggregator of the system, which knows nothing of the first.
-fn another(system: &System) -> Proc {
-    let mut args = system.aggregator_args();
-    let listen = args.iter().position(|arg| arg == "--grpc-listen").unwrap();
-    "127.0.0.1:0".clone_into(&mut args[listen + 1]);
-    args.extend(["--clock".to_owned(), system.clock()]);
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    Proc::start("cairn-aggregator", &args, &[]).unwrap()
-}
-
-/// A figure of a process's own, as a whole number.
+/// A figure of a process's own.
 fn figure(process: &Proc, name: &str, labels: &str) -> u64 {
-    let value = System::metric(process, name, labels).unwrap();
-    // A sum of nothing is -0.
-    format!("{:.0}", value.abs()).parse().unwrap()
+    System::count(process, name, labels).unwrap()
 }
 
 fn agent(system: &System) -> &Proc {
@@ -132,7 +96,8 @@ fn holds(system: &System, rows: u64) {
 /// counts the rows that fell out of its ring before anybody had them, and so does the aggregator.
 #[test]
 fn an_agent_counts_what_it_had_to_drop_while_it_was_cut_off() {
-    let (system, proxy) = one_node();
+    let mut system = System::start(Whole::one_node()).unwrap();
+    let proxy = system.start_agent_behind(0, None).unwrap();
     for k in 0..20 {
         system.tick(at(k)).unwrap();
     }
@@ -177,9 +142,8 @@ fn an_agent_counts_what_it_had_to_drop_while_it_was_cut_off() {
 #[test]
 fn an_agent_that_gave_up_comes_back_and_tells_what_was_missed() {
     let mut system = System::start(Whole::one_node()).unwrap();
-    system.nodes[0].agent = None;
-    let straight = another(&system);
-    let proxy = start_agent(&mut system, Some(&straight));
+    let straight = system.another_aggregator().unwrap();
+    let proxy = system.start_agent_behind(0, Some(&straight)).unwrap();
     let both = |k: u64| {
         straight.step(at(k) + 500).unwrap();
         system.step(at(k)).unwrap();
