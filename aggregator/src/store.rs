@@ -12,6 +12,7 @@ mod current;
 mod entity;
 mod exchange;
 mod frame;
+mod gap;
 mod index;
 mod packed;
 mod plain;
@@ -209,6 +210,8 @@ pub struct NodeState {
     pub sources: Vec<SourceState>,
     /// Rows known not to come: fallen out of the agent's ring before anybody had them.
     pub gap_rows: u64,
+    /// Ticks between its oldest row and its newest at which it has none, whoever was to blame.
+    pub gap_ticks: u64,
     /// What its share of the memory does to it.
     pub limited: Limited,
     /// Entities refused because it was over its share.

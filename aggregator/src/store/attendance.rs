@@ -285,6 +285,8 @@ impl Attendance {
             offset_ms: self.offset_ms(),
             sources: self.sources.values().cloned().collect(),
             gap_rows: self.gap_rows,
+            // Who knows the rows fills it in.
+            gap_ticks: 0,
             limited: self.limited,
             refused_entities: self.refused_entities,
         }

@@ -102,6 +102,9 @@ pub trait Window: Default + Debug + Send + 'static {
     /// The oldest tick of all runs that has not expired.
     fn oldest_tick(&self) -> Option<u64>;
 
+    /// Ticks between the oldest and the newest one at which no row is held.
+    fn gap_ticks(&self) -> u64;
+
     /// Drops rows with ticks before this one. Returns how many.
     fn expire(&mut self, oldest_ms: u64) -> u64;
 
@@ -323,7 +326,10 @@ impl<N: Window> Door for Store<N> {
             .iter()
             .map(|(name, node)| {
                 let node = lock(node);
-                node.attendance().state(name, node.newest_tick())
+                NodeState {
+                    gap_ticks: node.gap_ticks(),
+                    ..node.attendance().state(name, node.newest_tick())
+                }
             })
             .collect()
     }
