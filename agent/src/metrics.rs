@@ -93,6 +93,8 @@ pub struct Ring {
     pub bytes: Gauge,
     /// Rows that fell out, by kind: age, memory, clock step.
     pub evicted: Family<ByKind, Counter>,
+    /// Of these, rows that no aggregator had acknowledged or been sent on request.
+    pub dropped: Counter,
 }
 
 /// Of the uplink.
@@ -253,6 +255,7 @@ impl Ring {
             rows: Gauge::default(),
             bytes: Gauge::default(),
             evicted: Family::default(),
+            dropped: Counter::default(),
         };
         registry.register("ring_rows", "Rows held", new.rows.clone());
         registry.register_with_unit("ring", "Estimated size", Unit::Bytes, new.bytes.clone());
@@ -261,6 +264,8 @@ impl Ring {
             "Rows that fell out",
             new.evicted.clone(),
         );
+        let help = "Rows that fell out before an aggregator had them";
+        registry.register("ring_dropped_rows", help, new.dropped.clone());
         new
     }
 }

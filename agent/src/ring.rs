@@ -75,8 +75,12 @@ pub struct Stock {
     pub crowded_rows: u64,
     /// Rows that fell out because their run ended with a clock step.
     pub stepped_rows: u64,
-    // Rows that fell out before this run began.
+    /// Of all these, rows that no aggregator had acknowledged or been sent on request: nobody has them
+    /// any more.
+    pub dropped_rows: u64,
+    // Rows that fell out, and were dropped, before this run began.
     evicted_before: u64,
+    dropped_before: u64,
 }
 
 impl Stock {
@@ -84,6 +88,12 @@ impl Stock {
     #[must_use]
     pub fn evicted_of_run(&self) -> u64 {
         self.aged_rows + self.crowded_rows - self.evicted_before
+    }
+
+    /// Rows of them that fell out since this run began.
+    #[must_use]
+    pub fn dropped_of_run(&self) -> u64 {
+        self.dropped_rows - self.dropped_before
     }
 }
 
@@ -158,6 +168,16 @@ impl Ring {
             }
             // The last references to its rows go here, outside of the lock.
         }
+    }
+
+    /// Takes note that an aggregator has the rows of a run up to this one.
+    pub fn acknowledged(&self, run: &Run, seq: u64) {
+        self.lock().acknowledged(run, seq);
+    }
+
+    /// Takes note that an aggregator was sent a sealed block of a run.
+    pub fn sent(&self, run: &Run, block: u64) {
+        self.lock().sent(run, block);
     }
 
     /// Says that no further row will come.

@@ -12,6 +12,7 @@ mod current;
 mod entity;
 mod exchange;
 mod frame;
+mod gap;
 mod index;
 mod packed;
 mod plain;
@@ -207,8 +208,10 @@ pub struct NodeState {
     pub offset_ms: i64,
     /// State of its sources, sorted by name.
     pub sources: Vec<SourceState>,
-    /// Rows known not to come: fallen out of the agent's ring before they could be sent.
+    /// Rows known not to come: fallen out of the agent's ring before anybody had them.
     pub gap_rows: u64,
+    /// Ticks between its oldest row and its newest at which it has none, whoever was to blame.
+    pub gap_ticks: u64,
     /// What its share of the memory does to it.
     pub limited: Limited,
     /// Entities refused because it was over its share.
@@ -358,6 +361,10 @@ pub trait Door: Send + Sync + Debug {
 
     /// Counts rows that an agent said will not come.
     fn gap(&self, session: &Session, rows: u64);
+
+    /// Takes note of how many rows of its run an agent said that it dropped before any aggregator had
+    /// them. Returns how many are news, and counts those as [`Door::gap`] does.
+    fn dropped(&self, session: &Session, rows: u64) -> u64;
 
     /// Remembers the state of one of the node's sources.
     fn source(&self, session: &Session, state: SourceState);

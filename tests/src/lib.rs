@@ -7,6 +7,7 @@
 //! fleet           thousands of agents in one process, and what they hold
 //! proc, system    the real binaries as processes; a whole cluster of them
 //! pair            a system with a second aggregator
+//! proxy           a network that is cut, slowed down and mended
 //! raw, peer       an agent and an aggregator by hand, for frames that no real one sends
 //! hostile_names   names that no output may carry as they are
 //! reader          asks the gRPC service, and waits at most so long for each answer
@@ -49,6 +50,8 @@ pub mod peer;
 pub mod pki;
 
 pub mod proc;
+
+pub mod proxy;
 
 pub mod raw;
 

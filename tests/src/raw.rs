@@ -102,6 +102,7 @@ impl RawAgent {
             oldest_block: 0,
             next_seq: 0,
             evicted_rows: 0,
+            dropped_rows: 0,
         }
     }
 

@@ -4,6 +4,7 @@
 //! tick has been sampled, sent, and is in the aggregator's window.
 
 mod host;
+mod network;
 mod recording;
 
 use std::collections::BTreeMap;

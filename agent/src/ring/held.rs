@@ -26,6 +26,8 @@ pub(super) struct Held {
     // The first row that is neither in a chunk nor gone. It begins a block, unless memory forced
     // the rows before it out of the open one.
     open_seq: u64,
+    // The first row that no aggregator has acknowledged.
+    unacked_seq: u64,
     window_ms: u64,
     max_bytes: usize,
     stock: Stock,
@@ -37,6 +39,8 @@ struct Kept {
     first_tick: u64,
     last_tick: u64,
     sealed: Sealed,
+    // An aggregator asked for it and was sent it.
+    is_sent: bool,
 }
 
 impl Held {
@@ -46,6 +50,7 @@ impl Held {
             blocks: VecDeque::new(),
             rows: VecDeque::new(),
             open_seq: 0,
+            unacked_seq: 0,
             window_ms,
             max_bytes,
             stock: Stock::default(),
@@ -53,10 +58,17 @@ impl Held {
     }
 
     pub(super) fn begin(&mut self, run: Run) {
+        let end = self.rows.back().map_or(0, |row| row.seq + 1);
         self.stock.stepped_rows += self.stock.rows as u64;
+        let unsealed = self.open_seq;
+        for kept in std::mem::take(&mut self.blocks) {
+            self.let_go(&kept);
+        }
+        self.drop_unacked(unsealed, end);
         self.stock.evicted_before = self.stock.aged_rows + self.stock.crowded_rows;
+        self.stock.dropped_before = self.stock.dropped_rows;
         self.run = run;
-        self.blocks.clear();
+        self.unacked_seq = 0;
         self.rows.clear();
         self.open_seq = 0;
         self.account();
@@ -116,6 +128,7 @@ impl Held {
             first_tick: first.tick,
             last_tick: last.tick,
             sealed,
+            is_sent: false,
         });
         self.open_seq = first_seq + BLOCK_ROWS;
         self.forget_recent();
@@ -148,6 +161,21 @@ impl Held {
                 Block::Rows(self.rows.iter().skip(at).take(count).cloned().collect())
             }
             _ => Block::Evicted,
+        }
+    }
+
+    /// See [`super::Ring::acknowledged`].
+    pub(super) fn acknowledged(&mut self, run: &Run, seq: u64) {
+        if self.run == *run {
+            self.unacked_seq = self.unacked_seq.max(seq.saturating_add(1));
+        }
+    }
+
+    /// See [`super::Ring::sent`].
+    pub(super) fn sent(&mut self, run: &Run, block: u64) {
+        let mut blocks = self.blocks.iter_mut().filter(|_| self.run == *run);
+        if let Some(kept) = blocks.find(|kept| kept.block == block) {
+            kept.is_sent = true;
         }
     }
 
@@ -188,13 +216,8 @@ impl Held {
     fn evict_old(&mut self, now_tick: u64) {
         let window_ms = self.window_ms;
         let is_old = |tick: u64| tick.saturating_add(window_ms) < now_tick;
-        while self
-            .blocks
-            .front()
-            .is_some_and(|kept| is_old(kept.last_tick))
-        {
-            self.blocks.pop_front();
-            self.stock.aged_rows += BLOCK_ROWS;
+        while let Some(kept) = self.blocks.pop_front_if(|kept| is_old(kept.last_tick)) {
+            self.stock.aged_rows += self.let_go(&kept);
         }
         // One that is not sealed yet.
         while self.blocks.is_empty()
@@ -219,8 +242,8 @@ impl Held {
         while self.bytes() > self.max_bytes {
             if self.rows.front().is_some_and(|row| row.seq < self.open_seq) {
                 self.rows.pop_front();
-            } else if self.blocks.pop_front().is_some() {
-                self.stock.crowded_rows += BLOCK_ROWS;
+            } else if let Some(kept) = self.blocks.pop_front() {
+                self.stock.crowded_rows += self.let_go(&kept);
             } else if self.open_seq < self.newest_seq() {
                 let end = self.full_end().unwrap_or(self.open_seq + 1);
                 self.stock.crowded_rows += self.pass(end);
@@ -231,9 +254,24 @@ impl Held {
         }
     }
 
+    /// Counts the rows of a block that has gone; returns how many they are.
+    fn let_go(&mut self, kept: &Kept) -> u64 {
+        let first_seq = kept.block * BLOCK_ROWS;
+        if !kept.is_sent {
+            self.drop_unacked(first_seq, first_seq + BLOCK_ROWS);
+        }
+        BLOCK_ROWS
+    }
+
+    /// Of rows that go, counts those that no aggregator has acknowledged.
+    fn drop_unacked(&mut self, first_seq: u64, end: u64) {
+        self.stock.dropped_rows += end.saturating_sub(first_seq.max(self.unacked_seq));
+    }
+
     /// Counts rows before `end` as gone; returns how many.
     fn pass(&mut self, end: u64) -> u64 {
         let count = end - self.open_seq;
+        self.drop_unacked(self.open_seq, end);
         self.open_seq = end;
         self.forget_recent();
         count

@@ -81,6 +81,28 @@ fn the_newest_rows_are_found_by_their_seq_and_full_blocks_are_chunks() {
 }
 
 #[test]
+fn rows_that_go_before_anybody_has_them_are_counted_as_dropped() {
+    let ring = ring(20, 100);
+    ring.acknowledged(&RUN, 19);
+    let push = |rows: std::ops::Range<u64>| {
+        rows.for_each(|seq| _ = ring.push(seq * 10, snapshot(1), Vec::new()));
+        ring.seal();
+    };
+    push(20..40);
+    let stock = ring.stock();
+    assert_eq!((stock.aged_rows, stock.dropped_rows), (16, 0));
+    // Of rows 16 to 31 four were acknowledged.
+    push(40..60);
+    let stock = ring.stock();
+    assert_eq!((stock.aged_rows, stock.dropped_rows), (48, 28));
+    let next = Run { epoch_ms: 2, ..RUN };
+    ring.begin(next);
+    let stock = ring.stock();
+    assert_eq!((stock.dropped_rows, stock.dropped_of_run()), (40, 0));
+    assert_eq!(stock.stepped_rows, 12);
+}
+
+#[test]
 fn a_full_block_is_its_rows_until_it_is_sealed() {
     let ring = ring(16, 100_000);
     // It is whole, but the newest row is one that sessions still want.

@@ -272,6 +272,8 @@ impl Sampler {
                     .inc_by(now - before);
             }
         }
+        let dropped = stock.dropped_rows - self.evicted.dropped_rows;
+        metrics.dropped.inc_by(dropped);
         self.tell_shortage(tick, &stock);
         self.evicted = stock;
     }

@@ -158,6 +158,7 @@ impl Session {
             return Some(End::new(EndKind::Protocol, reason));
         }
         self.acked_seq = self.acked_seq.max(Some(ack.seq));
+        setup.ring.acknowledged(&self.run, ack.seq);
         self.count_unacked();
         let now_s = setup.clock.unix_ms() / 1_000;
         self.metrics

@@ -65,7 +65,7 @@ impl Metrics {
         );
         r.register(
             "gap_rows",
-            "Rows that agents said will not come",
+            "Rows that agents said will not come, or dropped before anybody had them",
             m.gap_rows.clone(),
         );
         r.register("wants", "Requests for history sent", m.wants.clone());

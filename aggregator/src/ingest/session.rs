@@ -38,6 +38,9 @@ const AWAY_SPREAD_MS: u64 = 20_000;
 /// A stream without a frame for three of its intervals and this much is not there any more.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// Rows of a run that an agent is believed to have dropped: those of a century, a second apart.
+const MOST_DROPPED: u64 = u32::MAX as u64;
+
 type Answers = mpsc::Sender<Result<v1::AggregatorFrame, Status>>;
 
 /// How a stream ended.
@@ -238,6 +241,7 @@ impl Served {
         } else {
             Vec::new()
         };
+        tell_dropped(inner, &session, hello.dropped_rows);
         inner.metrics.opened();
         tracing::info!(
             node = %hello.node, version = %logging::escape(&wire::cut(hello.version.clone())),
@@ -390,6 +394,20 @@ impl Served {
                 drop(timeout(SEND_DEADLINE, self.answers.send(Err(status))).await);
             }
         }
+    }
+}
+
+/// Counts what an agent dropped before anybody had it, and says so.
+fn tell_dropped(inner: &Inner, session: &Session, rows: u64) {
+    let rows = inner.store.dropped(session, rows.min(MOST_DROPPED));
+    if rows > 0 {
+        inner.metrics.gap(rows);
+        tracing::warn!(
+            node = session.node,
+            rows,
+            "agent dropped rows that no aggregator had taken: its ring did not reach back to the \
+             last time it was heard"
+        );
     }
 }
 

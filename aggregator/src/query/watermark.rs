@@ -88,6 +88,7 @@ mod tests {
             offset_ms: 0,
             sources: Vec::new(),
             gap_rows: 0,
+            gap_ticks: 0,
             limited: Limited::No,
             refused_entities: 0,
         }

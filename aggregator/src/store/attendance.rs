@@ -26,6 +26,8 @@ pub struct Attendance {
     next_offset: usize,
     sources: BTreeMap<String, SourceState>,
     gap_rows: u64,
+    // What the agent said it dropped in a run, as of its last word on it.
+    dropped: Option<(Run, u64)>,
     limited: Limited,
     // Rows went early for the node's share since the last look, or until when one that did matters.
     shed: bool,
@@ -256,6 +258,16 @@ impl Attendance {
         self.gap_rows = self.gap_rows.saturating_add(rows);
     }
 
+    /// Takes note of how many rows the session's run has dropped so far; returns how many are news.
+    pub(super) fn dropped(&mut self, rows: u64) -> u64 {
+        let Some(run) = self.run() else { return 0 };
+        let told = self.dropped.replace((run, rows));
+        let before = told.filter(|(of, _)| *of == run).map_or(0, |told| told.1);
+        let news = rows.saturating_sub(before);
+        self.gap(news);
+        news
+    }
+
     pub(super) fn source(&mut self, state: SourceState) {
         if self.sources.len() < SOURCES || self.sources.contains_key(&state.name) {
             self.sources.insert(state.name.clone(), state);
@@ -273,6 +285,8 @@ impl Attendance {
             offset_ms: self.offset_ms(),
             sources: self.sources.values().cloned().collect(),
             gap_rows: self.gap_rows,
+            // Who knows the rows fills it in.
+            gap_ticks: 0,
             limited: self.limited,
             refused_entities: self.refused_entities,
         }

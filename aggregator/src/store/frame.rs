@@ -102,6 +102,9 @@ pub trait Window: Default + Debug + Send + 'static {
     /// The oldest tick of all runs that has not expired.
     fn oldest_tick(&self) -> Option<u64>;
 
+    /// Ticks between the oldest and the newest one at which no row is held.
+    fn gap_ticks(&self) -> u64;
+
     /// Drops rows with ticks before this one. Returns how many.
     fn expire(&mut self, oldest_ms: u64) -> u64;
 
@@ -303,6 +306,11 @@ impl<N: Window> Door for Store<N> {
         drop(counted);
     }
 
+    fn dropped(&self, session: &Session, rows: u64) -> u64 {
+        let counted = self.write(session, |node| Ok(node.attendance_mut().dropped(rows)));
+        counted.unwrap_or(0)
+    }
+
     fn source(&self, session: &Session, state: SourceState) {
         let told = self.write(session, |node| {
             node.attendance_mut().source(state);
@@ -318,7 +326,10 @@ impl<N: Window> Door for Store<N> {
             .iter()
             .map(|(name, node)| {
                 let node = lock(node);
-                node.attendance().state(name, node.newest_tick())
+                NodeState {
+                    gap_ticks: node.gap_ticks(),
+                    ..node.attendance().state(name, node.newest_tick())
+                }
             })
             .collect()
     }

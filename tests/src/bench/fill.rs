@@ -90,6 +90,7 @@ impl Fill {
                 .map(str::to_owned)
                 .to_vec(),
             has_own_core: true,
+            has_proxy: false,
             guests,
         };
         let mut alone = Memory::default();

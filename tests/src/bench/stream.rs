@@ -108,6 +108,7 @@ fn count(kind: Kind, interval_ms: u64, fields: Fields) -> Result<Counted> {
         start_unix_ms: TRACE_START_MS,
         aggregator_args: vec!["--interval".to_owned(), interval],
         has_own_core: false,
+        has_proxy: false,
         guests: Vec::new(),
     };
     // Dropped after the processes whose connections it holds.

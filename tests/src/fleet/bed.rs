@@ -13,6 +13,7 @@ use crate::deadline::Deadline;
 use crate::fleet::{self, Options, Order, State, sockets};
 use crate::pki::Pki;
 use crate::proc::{Proc, cores};
+use crate::proxy::Proxy;
 use crate::system::{System, sha256_hex};
 
 /// What to start.
@@ -26,6 +27,8 @@ pub(crate) struct Setup {
     pub(crate) aggregator_args: Vec<String>,
     /// True: the aggregator has the core of the system under test to itself.
     pub(crate) has_own_core: bool,
+    /// True: what is between the two can be cut and slowed down.
+    pub(crate) has_proxy: bool,
     /// Names and tokens of nodes that are not of the fleet and come by themselves.
     pub(crate) guests: Vec<(String, String)>,
 }
@@ -36,6 +39,8 @@ pub(crate) struct Bed {
     dir: tempfile::TempDir,
     grpc: SocketAddr,
     setup: Setup,
+    /// What is between the two; `None` when nothing is.
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) aggregator: Proc,
     pub(crate) fleet: Proc,
     pub(crate) now_ms: u64,
@@ -67,11 +72,15 @@ impl Bed {
         let any = SocketAddr::from((loopback, 0));
         let aggregator = start_aggregator(&dir, any, &setup, now_ms)?;
         let grpc = aggregator.addr("grpc")?;
-        let fleet = start_fleet(&dir, before_fleet(&aggregator)?, &setup.fleet, now_ms)?;
+        let far = before_fleet(&aggregator)?;
+        let proxy = setup.has_proxy.then(|| Proxy::start(far)).transpose()?;
+        let met_at = proxy.as_ref().map_or(far, |proxy| proxy.addr);
+        let fleet = start_fleet(&dir, met_at, &setup.fleet, now_ms)?;
         Ok(Self {
             dir,
             grpc,
             setup,
+            proxy,
             aggregator,
             fleet,
             now_ms,

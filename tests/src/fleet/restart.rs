@@ -5,6 +5,7 @@
 //! process holds, and each once; and are the values of some nodes what was sampled, at every tick of
 //! the window?
 
+pub mod cut;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +67,7 @@ impl Options {
             start_unix_ms: self.start_unix_ms,
             aggregator_args: self.aggregator_args.clone(),
             has_own_core: false,
+            has_proxy: false,
             guests: Vec::new(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cairn_proto::model::Run;
@@ -78,7 +78,16 @@ impl Shared {
 pub(super) struct Agent {
     pub(super) index: usize,
     life: Mutex<Life>,
+    kept: Mutex<Kept>,
     pub(super) uplinks: Vec<Uplink>,
+}
+
+/// What became of the rows of a life.
+#[derive(Debug, Default)]
+struct Kept {
+    // Every row before this one is acknowledged or dropped.
+    until_row: u64,
+    dropped: u64,
 }
 
 /// One stream of an agent: to whom, and how it is.
@@ -106,6 +115,7 @@ impl Agent {
         Self {
             index,
             life: Mutex::new(Life { run, first_row: 0 }),
+            kept: Mutex::default(),
             uplinks: uplinks.collect(),
         }
     }
@@ -121,6 +131,24 @@ impl Agent {
         let epoch_ms = now_ms.max(life.run.epoch_ms + 1);
         life.run.epoch_ms = epoch_ms;
         life.first_row = first_row;
+        *self.kept() = Kept {
+            until_row: first_row,
+            dropped: 0,
+        };
+    }
+
+    /// Rows of this life that fell out of the ring before anybody had acknowledged them, when it
+    /// holds them from this one on. To be asked before a session begins: nothing falls out unheard
+    /// while one lives.
+    pub(super) fn dropped(&self, oldest_row: u64) -> u64 {
+        let mut kept = self.kept();
+        kept.dropped += oldest_row.saturating_sub(kept.until_row);
+        kept.until_row = kept.until_row.max(oldest_row);
+        kept.dropped
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -149,6 +177,10 @@ impl Living {
     pub(super) fn acked(&self, rows: u64) {
         if let Some(uplink) = self.uplink() {
             uplink.acked_rows.fetch_max(rows, Ordering::Relaxed);
+        }
+        if let Some(agent) = self.shared.agents.get(self.agent) {
+            let mut kept = agent.kept();
+            kept.until_row = kept.until_row.max(rows);
         }
     }
 

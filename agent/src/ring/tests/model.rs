@@ -3,7 +3,7 @@
 //! What went is always what was oldest, so the ring's own count of it says which rows must be
 //! there; that the count is right shows in what is there, and in the rules of age and memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -24,6 +24,10 @@ enum Op {
         renamed: Option<u32>,
         seals: bool,
     },
+    /// An aggregator has so many of a hundred parts of the run's rows.
+    Ack { percent: u64 },
+    /// An aggregator was sent a block.
+    Sent { block: u64 },
     /// The clock stepped.
     Step,
 }
@@ -40,7 +44,12 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         renamed,
         seals,
     });
-    vec(prop_oneof![60 => push, 1 => Just(Op::Step)], 1..150)
+    let ack = (0u64..=100).prop_map(|percent| Op::Ack { percent });
+    let sent = (0u64..8).prop_map(|block| Op::Sent { block });
+    vec(
+        prop_oneof![60 => push, 3 => ack, 3 => sent, 1 => Just(Op::Step)],
+        1..150,
+    )
 }
 
 /// All rows of a run, and how the ring is to be.
@@ -52,6 +61,12 @@ struct Model {
     max_bytes: usize,
     tick: u64,
     stepped_rows: u64,
+    // The first row of the run that no aggregator has acknowledged, blocks that one was sent, the
+    // first row held at the last look, and rows that went without anybody having them.
+    acked: u64,
+    sent: BTreeSet<u64>,
+    gone: u64,
+    dropped: u64,
     // The first row that nothing has sealed.
     unsealed: u64,
 }
@@ -66,6 +81,10 @@ impl Model {
             max_bytes,
             tick: 1_000,
             stepped_rows: 0,
+            acked: 0,
+            sent: BTreeSet::new(),
+            gone: 0,
+            dropped: 0,
             unsealed: 0,
         }
     }
@@ -90,7 +109,25 @@ impl Model {
                     self.unsealed = (self.rows.len() as u64 - 1) / 16 * 16;
                 }
             }
+            Op::Ack { percent } => {
+                self.acked = self.acked.max(self.rows.len() as u64 * percent / 100);
+                if let Some(seq) = self.acked.checked_sub(1) {
+                    self.ring.acknowledged(&self.run, seq);
+                }
+                let other = Run { epoch_ms: 0, ..RUN };
+                self.ring.acknowledged(&other, u64::MAX);
+            }
+            Op::Sent { block } => {
+                // Of one that is not sealed yet nothing is noted: it is not all of it.
+                if matches!(self.ring.block(&self.run, *block), Block::Sealed(_)) {
+                    self.sent.insert(*block);
+                }
+                self.ring.sent(&self.run, *block);
+            }
             Op::Step => {
+                self.go_until(self.rows.len() as u64);
+                (self.acked, self.gone) = (0, 0);
+                self.sent.clear();
                 self.stepped_rows += self.ring.stock().rows as u64;
                 // Set back, as clocks are.
                 self.tick -= self.tick.min(500);
@@ -104,7 +141,17 @@ impl Model {
                 self.unsealed = 0;
             }
         }
+        self.go_until(self.ring.stock().evicted_of_run());
+        assert_eq!(self.ring.stock().dropped_rows, self.dropped);
         self.check();
+    }
+
+    /// Rows before this one have gone.
+    fn go_until(&mut self, gone: u64) {
+        let unheard =
+            (self.gone.max(self.acked)..gone).filter(|seq| !self.sent.contains(&(seq / 16)));
+        self.dropped += unheard.count() as u64;
+        self.gone = gone;
     }
 
     fn push(&mut self, entities: u8, value: u64) {

@@ -94,7 +94,9 @@ impl Session {
             codec,
             payload,
         };
-        self.send(setup, agent_frame::Kind::Chunk(chunk)).await
+        self.send(setup, agent_frame::Kind::Chunk(chunk)).await?;
+        setup.ring.sent(&self.run, number);
+        Ok(())
     }
 
     fn postpone(&mut self, block: u64, again: Instant) {

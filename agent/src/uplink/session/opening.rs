@@ -118,6 +118,7 @@ fn hello(setup: &Setup, head: Head) -> v1::Hello {
         oldest_block: stock.oldest_block,
         next_seq: head.next_seq,
         evicted_rows: stock.evicted_of_run(),
+        dropped_rows: stock.dropped_of_run(),
     }
 }
 

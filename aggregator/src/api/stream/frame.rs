@@ -47,6 +47,9 @@ struct NodeFrame {
     state: &'static str,
     since_ms: u64,
     newest_tick_ms: Option<u64>,
+    /// Ticks of its window, since the oldest row of it, at which it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap_ticks: Option<u64>,
     reason: Option<String>,
     sources: Vec<SourceFrame>,
     series: NodeSeries,
@@ -281,6 +284,7 @@ fn node_frame(state: &NodeState, series: NodeSeries, published_ms: u64) -> NodeF
         state: word,
         since_ms,
         newest_tick_ms: newest,
+        gap_ticks: Some(state.gap_ticks).filter(|ticks| *ticks > 0),
         reason,
         sources: sources.collect(),
         series,

@@ -26,6 +26,7 @@ fn node(live: bool, since_ms: u64, interval_ms: u64) -> NodeState {
         offset_ms: 0,
         sources: Vec::new(),
         gap_rows: 0,
+        gap_ticks: 0,
         limited: Limited::No,
         refused_entities: 0,
     }

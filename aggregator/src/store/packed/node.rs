@@ -15,6 +15,7 @@ use super::reading::{self, Found};
 use super::run::RunRows;
 use crate::store::attendance::Attendance;
 use crate::store::frame::{Bounds, Taken, Window};
+use crate::store::gap;
 use crate::store::{
     Applied, Current, Entity, EntityPath, Error, Opening, Selector, Size, Visit, WireRow,
 };
@@ -248,6 +249,10 @@ impl Window for Node {
 
     fn oldest_tick(&self) -> Option<u64> {
         self.runs.iter().filter_map(RunRows::oldest_tick).min()
+    }
+
+    fn gap_ticks(&self) -> u64 {
+        gap::ticks(self.runs.iter().filter_map(RunRows::span).collect())
     }
 
     fn expire(&mut self, oldest_ms: u64) -> u64 {

@@ -9,6 +9,7 @@ use cairn_proto::model::{EntityId, Run};
 use super::block::{Block, Incoming, Rows};
 use super::names::Names;
 use super::times::Moment;
+use crate::store::gap::Span;
 use crate::store::{Error, Size};
 
 /// A window of so many rows or more keeps its old blocks in fours: the first value of a series, which
@@ -87,6 +88,16 @@ impl RunRows {
     pub(super) fn oldest_tick(&self) -> Option<u64> {
         let oldest = self.visible(self.blocks.front()?).next()?;
         Some(oldest.tick_ms)
+    }
+
+    /// From its oldest row to its newest; `None` when there is none.
+    pub(super) fn span(&self) -> Option<Span> {
+        Some(Span {
+            first_ms: self.oldest_tick()?,
+            last_ms: self.newest_tick()?,
+            rows: self.size.rows,
+            interval_ms: self.interval_ms,
+        })
     }
 
     /// How many rows of a block are held.

@@ -201,6 +201,15 @@ impl Window for Node {
         self.ticks.first_key_value().map(|(tick, _)| *tick)
     }
 
+    fn gap_ticks(&self) -> u64 {
+        let pairs = self.ticks.iter().zip(self.ticks.iter().skip(1));
+        let apart = pairs.map(|((before, _), (tick, (run, _)))| {
+            let run = self.runs.iter().find(|rows| rows.run == *run);
+            (tick - before) / run.map_or(1, |rows| rows.interval_ms.max(1))
+        });
+        apart.map(|ticks| ticks.saturating_sub(1)).sum()
+    }
+
     fn expire(&mut self, oldest_ms: u64) -> u64 {
         self.oldest_ms = self.oldest_ms.max(oldest_ms);
         let mut dropped = 0;

@@ -107,5 +107,6 @@ fn hello(shared: &Shared, agent: &Agent, life: &Life, rows: u64) -> v1::Hello {
         oldest_block,
         next_seq: life.seq(rows),
         evicted_rows: oldest_block * BLOCK_ROWS,
+        dropped_rows: agent.dropped(life.rows(oldest_block, u64::MAX).start),
     }
 }
