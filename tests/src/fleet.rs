@@ -192,6 +192,7 @@ pub async fn bind(config: Config) -> Result<Bound, Error> {
             cuts: 0,
             paused: 0,
             is_muted: false,
+            is_spread: !clock.is_driven(),
         }),
         turnstile: Turnstile::default(),
         tally: tally::Tally::default(),

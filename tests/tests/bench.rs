@@ -51,6 +51,9 @@ fn a_large_cluster_is_measured() {
         "10 freshness_w10_p50",
         "10 freshness_w10_p99",
         "10 freshness_w10_max",
+        "10 freshness_w10_at_once_p50",
+        "10 freshness_w10_at_once_p99",
+        "10 freshness_w10_at_once_max",
         "7 aggregator_rss",
     ];
     let of_all = [

@@ -23,6 +23,10 @@ pub struct Order {
     /// True: rows are sampled and not sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mute: Option<bool>,
+    /// True: each row is sent at the phase of its node, in real time; on a driven clock they are all
+    /// sent at once otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spread: Option<bool>,
     /// True: every connection is dropped now, once.
     pub cut: bool,
     /// Agents, from the first on, that end without a word and begin another run with an empty ring.
@@ -85,6 +89,7 @@ impl Control {
         shared.pulse.send_modify(|pulse| {
             pulse.paused = order.pause.unwrap_or(pulse.paused);
             pulse.is_muted = order.mute.unwrap_or(pulse.is_muted);
+            pulse.is_spread = order.spread.unwrap_or(pulse.is_spread);
             pulse.cuts += u64::from(order.cut);
         });
     }

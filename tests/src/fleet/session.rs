@@ -64,7 +64,8 @@ impl Session {
                 }
                 continue;
             }
-            let due_at = pulse.made_at + self.phase;
+            let phase = Some(self.phase).filter(|_| pulse.is_spread);
+            let due_at = pulse.made_at + phase.unwrap_or_default();
             let is_due = due_at <= tokio::time::Instant::now();
             if pulse.is_muted {
                 self.seat = None;

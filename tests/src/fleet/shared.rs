@@ -30,6 +30,8 @@ pub(super) struct Pulse {
     pub(super) paused: usize,
     /// True: rows are sampled and not sent.
     pub(super) is_muted: bool,
+    /// True: each row is sent at the phase of its node.
+    pub(super) is_spread: bool,
 }
 
 /// What all sessions use.
@@ -55,11 +57,9 @@ impl Shared {
     }
 
     /// How long after a tick an agent's row is sampled: a little, and each node its own, so that a
-    /// fleet does not send in step. Nothing on a driven clock, which is stepped past all of them.
+    /// fleet does not send in step. On a driven clock, which is stepped past all of them, only when it
+    /// is ordered to pass in real time.
     pub(super) fn phase(&self, agent: usize) -> Duration {
-        if self.clock.is_driven() {
-            return Duration::ZERO;
-        }
         let name = self.naming.node(agent);
         let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

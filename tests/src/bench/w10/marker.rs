@@ -1,9 +1,10 @@
 //! Goal 10 in a large cluster: one more node, whose value is looked for while the rows of all
 //! others come in.
 //!
-//! All rows of a tick are sent at the same time, where real agents spread theirs over a quarter of a
-//! second, and the ticks follow each other faster than they would: what is measured is the bad moment
-//! alone, in which a real value would rarely be.
+//! Twice: once with the rows of a tick spread over a quarter of a second by the phases of their nodes,
+//! as agents do it; and once with all of them at the same time, which shows how long the aggregator is
+//! busy with a tick. The ticks follow each other faster than they would, so that what is measured is
+//! the bad moment alone.
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::super::look::{FIRST_MARKER, MARKER_STEP, Question, between, served_us
 use super::super::sheet::Sheet;
 use super::super::{Options, percentile};
 use crate::deadline::Deadline;
+use crate::fleet::Order;
 
 /// The node's name, and what its agent proves it with.
 pub(super) const GUEST: (&str, &str) = ("marked", "token-of-the-marked-node");
@@ -35,6 +37,18 @@ const MOST_PHASE_MS: u64 = 250;
 
 /// Consecutive multiples of it spread well over a phase.
 const PHASE_STEP_MS: u64 = 61;
+
+/// With the rows of a tick spread by the phases of their nodes, and with all of them at once.
+const SPREAD: [&str; 3] = [
+    "freshness_w10_p50",
+    "freshness_w10_p99",
+    "freshness_w10_max",
+];
+const AT_ONCE: [&str; 3] = [
+    "freshness_w10_at_once_p50",
+    "freshness_w10_at_once_p99",
+    "freshness_w10_at_once_max",
+];
 
 struct Marked {
     node: Node,
@@ -63,29 +77,41 @@ pub(super) fn measure(filled: &mut Filled, options: &Options, sheet: &mut Sheet<
     for _ in 0..WARM_TICKS {
         marked.one(ticking)?;
     }
-    let deadline = Deadline::after(options.duration * 2);
-    let mut taken_us = Vec::new();
-    while taken_us.len() < TICKS || deadline.left().is_some() {
-        let pace = Deadline::after(PACE);
-        taken_us.push(marked.one(ticking)?);
-        // Nothing to look for but the time.
-        let _: Option<()> = pace.poll(|| None);
-    }
-    let data = format!(
-        "{}, and a K node: its value; loopback, TLS, {} ticks, {} s apart, all rows of a tick at once",
-        filled.fill.words(),
-        taken_us.len(),
-        PACE.as_secs()
-    );
-    let names = [
-        "freshness_w10_p50",
-        "freshness_w10_p99",
-        "freshness_w10_max",
-    ];
-    for line in percentile::lines(("10", names), taken_us, options.goal(GOAL), &data)? {
-        sheet.line(&line)?;
+    let words = filled.fill.words();
+    let ticking = &mut filled.ticking;
+    for is_spread in [true, false] {
+        ticking.bed.order(&Order {
+            spread: Some(is_spread),
+            ..Order::default()
+        })?;
+        let deadline = Deadline::after(options.duration * 2);
+        let mut taken_us = Vec::new();
+        while taken_us.len() < TICKS || deadline.left().is_some() {
+            let pace = Deadline::after(PACE);
+            taken_us.push(marked.one(ticking)?);
+            wait_for(pace);
+        }
+        let (names, how, goal) = if is_spread {
+            let goal = options.goal(GOAL);
+            (SPREAD, "rows spread by their phases", goal)
+        } else {
+            (AT_ONCE, "all rows of a tick at once", None)
+        };
+        let data = format!(
+            "{words}, and a K node: its value; loopback, TLS, {} ticks, {} s apart, {how}",
+            taken_us.len(),
+            PACE.as_secs()
+        );
+        for line in percentile::lines(("10", names), taken_us, goal, &data)? {
+            sheet.line(&line)?;
+        }
     }
     Ok(())
+}
+
+/// Lets time pass: there is nothing to look for but the time.
+fn wait_for(deadline: Deadline) {
+    let _: Option<()> = deadline.poll(|| None);
 }
 
 impl Marked {
@@ -111,7 +137,7 @@ impl Marked {
         let seen_us = std::thread::scope(|scope| {
             let looking = scope.spawn(move || question.ask());
             let sending = scope.spawn(move || fleet.step(now_ms));
-            let _: Option<()> = Deadline::after(Duration::from_millis(phase_ms)).poll(|| None);
+            wait_for(Deadline::after(Duration::from_millis(phase_ms)));
             agent.step(now_ms)?;
             let joined = (looking.join().ok(), sending.join().ok());
             joined
