@@ -21,6 +21,10 @@ use tonic::body::Body;
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(10);
 
+/// What is taken in of an answer that nobody reads: the protocol's own figure, so that the rest of it
+/// is the server's business.
+const WINDOW_BYTES: u32 = 65_535;
+
 /// What the generated client sends its requests through.
 #[derive(Clone, Debug)]
 pub(crate) struct Channel {
@@ -51,7 +55,10 @@ impl Channel {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let children = Children::new();
-        let handshake = http2::Builder::new(children.clone()).handshake(TokioIo::new(stream));
+        let handshake = http2::Builder::new(children.clone())
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
+            .handshake(TokioIo::new(stream));
         let (sender, connection) = timeout(SOON, handshake).await??;
         let guard = children.abort_on_drop();
         children.execute(async move { drop(connection.await) });

@@ -197,6 +197,51 @@ async fn a_node_that_makes_things_up_costs_nobody_else_anything() {
     }
 }
 
+/// A row of the guest at a tick, that refers to none.
+fn guests_row(seq: u64, tick: u64) -> Kind {
+    Kind::Row(v1::Row {
+        seq,
+        base_seq: None,
+        tick,
+        payload: row::keyframe(DENSE, tick, &wide(1, tick)),
+    })
+}
+
+/// Scenario: an agent sends 40 rows of the past within a moment in which no time passes.
+/// Guarantees: two blocks of them are taken at once, the others wait in its stream, which is said and
+/// counted; as time passes each of them is taken, and none is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn rows_that_come_too_fast_wait_and_none_is_refused() {
+    let options = Options {
+        nodes: Vec::new(),
+        guests: vec!["guest".to_owned()],
+        ..Options::default()
+    };
+    let system = System::start(options).unwrap();
+    system.step(at(60)).unwrap();
+    let mut agent = guest(&system, 60).await;
+    agent.hello("guest", 1).await.unwrap();
+    agent.send(define(1, v1::EntityKind::Node, "guest")).await;
+    for seq in 0..40 {
+        agent.send(guests_row(seq, at(10 + seq))).await;
+    }
+    let slowed = || count(&system, "ingest_slowed_total", "what=\"rows\"");
+    let waits = Deadline::after(SOON).poll(|| (slowed() > 0.5).then_some(()));
+    assert!(waits.is_some(), "{}", system.stderr());
+    let rows = |results: &str| count(&system, "ingest_rows_total", results);
+    // A busy machine may take long enough to have paid for a few more.
+    assert!(rows("") > 31.5 && rows("") < 36.5, "{}", rows(""));
+    let said = system.aggregator().unwrap().stderr();
+    assert!(said.contains("its stream is read more slowly"), "{said}");
+    // An interval has room for two.
+    for k in 61..=64 {
+        system.step(at(k)).unwrap();
+    }
+    let all = Deadline::after(SOON).poll(|| (rows("applied") > 39.5).then_some(()));
+    assert!(all.is_some(), "{} rows\n{}", rows(""), system.stderr());
+    assert!(slowed() < 8.5, "each of the others waited once");
+}
+
 /// Scenario: the process's memory goes up rung by rung, and comes down.
 /// Guarantees: history stops, windows are shortened, new sessions and large requests are sent away, each
 /// told in `/readyz?verbose`, the log and a metric; rows of the newest tick land on every rung over

@@ -18,6 +18,7 @@ use testkit::mix::{self, Mix, Row};
 use testkit::raw::RawAgent;
 use testkit::reader::Reader;
 use testkit::system::{Options, System, TRACE_START_MS};
+use tonic::{Code, Status, Streaming};
 
 /// Rows of the window, a second apart.
 const ROWS: usize = 800;
@@ -33,6 +34,15 @@ const MORE: usize = 20;
 
 /// In which a row must show: what an aggregator without readers takes, many times over.
 const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// Everything of every container.
+const WHOLE: &str = "/api/cairn/v1/range?kind=container&metric=cpu_usage_core_nanos";
+
+/// Answers that are made while they are read, at most.
+const PLACES: usize = 64;
+
+/// In which places that were left are free.
+const SOON: Duration = Duration::from_secs(10);
 
 /// What all of them together may cost; their answers come to several times as much.
 const MOST_BYTES: u64 = 32 << 20;
@@ -166,7 +176,8 @@ impl Slow {
 /// Scenario: 48 clients ask for 13 minutes of every container, by JSON and by gRPC, and read a byte
 /// or nothing while 20 rows come.
 /// Guarantees: each row is shown at once, and the aggregator grows by no more than a part of what
-/// their answers come to.
+/// their answers come to. When all 64 places are taken, the next client of either kind is told so at
+/// once, and when they are left, it is served.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_readers_of_huge_ranges_delay_no_row() {
     let mut node = Node::start().await;
@@ -175,23 +186,12 @@ async fn slow_readers_of_huge_ranges_delay_no_row() {
         newest = node.send().await;
     }
     assert!(node.is_shown(newest, Duration::from_secs(30)));
-    let whole = "/api/cairn/v1/range?kind=container&metric=cpu_usage_core_nanos";
-    let answer = node.system.get(whole).unwrap().body.len() as u64;
+    let answer = node.system.get(WHOLE).unwrap().body.len() as u64;
     let before = node.memory();
     let mut slow: Vec<Slow> = (0..SLOW).map(|_| Slow::ask(node.http())).collect();
     let mut readers = Vec::new();
     for _ in 0..SLOW {
-        let mut reader = Reader::plain(node.http()).await.unwrap();
-        let request = v1::RangeRequest {
-            selector: Some(v1::Selector {
-                kind: v1::EntityKind::Container.into(),
-                ..v1::Selector::default()
-            }),
-            field: "cpu_usage_core_nanos".to_owned(),
-            ..v1::RangeRequest::default()
-        };
-        let stream = reader.begin_range(request).await.unwrap();
-        readers.push((reader, stream));
+        readers.push(begin(node.http()).await.unwrap());
     }
     for _ in 0..MORE {
         slow.iter_mut().for_each(Slow::read_a_byte);
@@ -203,5 +203,56 @@ async fn slow_readers_of_huge_ranges_delay_no_row() {
         grown < MOST_BYTES && answer * SLOW as u64 > MOST_BYTES,
         "{grown} bytes for {SLOW} answers of {answer} bytes"
     );
-    drop((slow, readers));
+    let rest = refuses_one_too_many(&node).await;
+    drop((slow, readers, rest));
+    let served = Deadline::after(SOON).poll(|| {
+        let answer = node.system.get(WHOLE).ok()?;
+        (answer.status == 200).then_some(())
+    });
+    assert!(served.is_some(), "places come back");
+}
+
+/// Fills the places that are left, and asks for one more, by JSON and by gRPC: both are told what it
+/// is, and are counted.
+async fn refuses_one_too_many(node: &Node) -> Vec<(Reader, Streaming<v1::RangeResponse>)> {
+    let mut rest = Vec::new();
+    // Of the answers by JSON some may lie in the kernel's hands as a whole, and need no place.
+    let refused = loop {
+        match begin(node.http()).await {
+            Ok(begun) => rest.push(begun),
+            Err(refused) => break refused,
+        }
+        assert!(rest.len() + SLOW <= PLACES, "more than there are places");
+    };
+    assert!(rest.len() + 2 * SLOW >= PLACES, "{} places", rest.len());
+    let status = refused.downcast_ref::<Status>().unwrap();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    let answer = node.system.get(WHOLE).unwrap();
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.header("retry-after").is_some());
+    for text in [status.message().to_owned(), answer.text()] {
+        assert!(
+            text.contains("too many answers are being read: try again"),
+            "{text}"
+        );
+    }
+    let counted = "cairn_aggregator_api_refused_readers_total";
+    let aggregator = node.system.aggregator().unwrap();
+    assert_eq!(System::count(aggregator, counted, "").unwrap(), 2);
+    rest
+}
+
+/// A client of the service that asks for everything and reads its first answer.
+async fn begin(addr: SocketAddr) -> anyhow::Result<(Reader, Streaming<v1::RangeResponse>)> {
+    let mut reader = Reader::plain(addr).await?;
+    let request = v1::RangeRequest {
+        selector: Some(v1::Selector {
+            kind: v1::EntityKind::Container.into(),
+            ..v1::Selector::default()
+        }),
+        field: "cpu_usage_core_nanos".to_owned(),
+        ..v1::RangeRequest::default()
+    };
+    let stream = reader.begin_range(request).await?;
+    Ok((reader, stream))
 }

@@ -59,7 +59,11 @@ pub(super) fn moved(path: &str, query: Option<&str>) -> Response {
 
 /// Too many requests that read much are under way.
 pub(super) fn busy() -> Response {
-    let body = "too many large requests at once: try again in a moment, or ask for fewer pods";
+    again("too many large requests at once: try again in a moment, or ask for fewer pods")
+}
+
+/// There is no place now, for this reason.
+pub(super) fn again(body: impl Into<String>) -> Response {
     let mut response = text(StatusCode::SERVICE_UNAVAILABLE, body);
     response
         .headers_mut()

@@ -59,7 +59,7 @@ pub(super) async fn answer(api: Api, asked: Asked) -> Response {
     let seat = match api.seat() {
         Ok(seat) => seat,
         Err(Cut::Short) => return answer::short_of_memory(),
-        Err(_) => return answer::busy(),
+        Err(cut) => return answer::again(cut.to_string()),
     };
     let making = api.clone();
     let writing = api.in_turn(move || begin(&making, &asked)).await;

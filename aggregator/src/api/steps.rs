@@ -7,14 +7,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_runtime::tasks;
+use cairn_runtime::tasks::{self, Group};
 use futures_util::stream::{Stream, StreamExt as _, iter};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::{Api, Seat, TURN_WITHIN};
 
 /// Pieces of one answer that are made at once: one for each of two cores.
 const AT_ONCE: usize = 2;
+
+/// Tasks of one answer: those that make pieces, and as many that are about to end.
+const MOST_TASKS: usize = 8 * AT_ONCE;
 
 /// How long one answer may be read.
 const READ_WITHIN: Duration = Duration::from_secs(600);
@@ -57,12 +61,20 @@ impl Api {
             self.metrics.busy.inc();
             return Err(Cut::Busy);
         };
-        // The turn is held until the work is done also when nobody waits for it any more.
-        let done = tasks::blocking("query", move || (work(), turn)).await;
-        done.map(|(done, _turn)| done).map_err(|_| Cut::Failed)
+        // The turn is held until the work is done also when nobody waits for it any more, and no longer
+        // than that also when nobody looks at what came of it.
+        let done = tasks::blocking("query", move || {
+            let done = work();
+            drop(turn);
+            done
+        });
+        done.await.map_err(|_| Cut::Failed)
     }
 
     /// What `make` makes of each piece, in their order. The seat is left at the end.
+    ///
+    /// A client that does not read leaves the stream unpolled. So each piece waits for its turn in a task
+    /// of its own: in the stream it would be given a turn and hold it without knowing.
     pub(crate) fn made<P: Send + 'static, T: Send + 'static>(
         &self,
         seat: Seat,
@@ -71,17 +83,26 @@ impl Api {
     ) -> impl Stream<Item = Result<T, Cut>> + Send + 'static {
         let held = Arc::new((self.clone(), seat));
         let until = Instant::now() + READ_WITHIN;
+        // Tasks end with the stream.
+        let tasks = Group::new("pieces", MOST_TASKS);
         let making = iter(pieces).map(move |piece| {
             let held = Arc::clone(&held);
-            async move {
+            let (tell, told) = oneshot::channel();
+            let making = async move {
                 let (api, _) = &*held;
-                if api.token.is_cancelled() {
-                    return Err(Cut::Going);
-                }
-                if Instant::now() > until {
-                    return Err(Cut::Late);
-                }
-                api.in_turn(move || make(piece)).await
+                let made = if api.token.is_cancelled() {
+                    Err(Cut::Going)
+                } else if Instant::now() > until {
+                    Err(Cut::Late)
+                } else {
+                    api.in_turn(move || make(piece)).await
+                };
+                drop(tell.send(made));
+            };
+            let started = tasks.try_spawn(making);
+            async move {
+                started.map_err(|_| Cut::Failed)?;
+                told.await.unwrap_or(Err(Cut::Failed))
             }
         });
         making.buffered(AT_ONCE)

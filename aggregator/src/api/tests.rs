@@ -3,6 +3,7 @@
 mod asking;
 mod moments;
 mod parts;
+mod unread;
 pub(super) mod window;
 
 use axum::body::Body;
