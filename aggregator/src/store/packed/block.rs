@@ -8,6 +8,7 @@ use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::model::{EntityId, Snapshot};
 
 use super::times::{Moment, Times};
+use crate::store::slim::Slim;
 
 /// What a block is counted as beside its rows.
 const BLOCK_BYTES: usize = 128;
@@ -38,8 +39,8 @@ pub(super) enum Rows {
 pub(super) struct Open {
     /// In rising order; never empty.
     pub(super) rows: Vec<OpenRow>,
-    /// The last of them, decoded.
-    pub(super) tail: Arc<Snapshot>,
+    /// The last of them, its cells at hand.
+    pub(super) tail: Arc<Slim>,
 }
 
 /// One row in wire form.
@@ -57,15 +58,28 @@ pub(super) struct OpenRow {
 
 /// A row on its way into a block.
 #[derive(Clone, Debug)]
-pub(super) struct Incoming {
+pub(super) struct Incoming<'a> {
     pub(super) seq: u64,
     pub(super) tick_ms: u64,
-    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) snapshot: &'a Snapshot,
+    /// The same, as it is kept.
+    pub(super) slim: Arc<Slim>,
     /// Its payload in the dense codec and the seq that this refers to, if that is how it came.
     pub(super) wire: Option<(Option<u64>, Arc<[u8]>)>,
 }
 
-impl Incoming {
+impl<'a> Incoming<'a> {
+    /// A row that did not come by itself.
+    pub(super) fn of(seq: u64, tick_ms: u64, snapshot: &'a Snapshot) -> Self {
+        Self {
+            seq,
+            tick_ms,
+            snapshot,
+            slim: Slim::of(snapshot, None).into(),
+            wire: None,
+        }
+    }
+
     fn moment(&self, first_seq: u64) -> Moment {
         let samples = self.snapshot.sample_count();
         Moment {
@@ -78,22 +92,22 @@ impl Incoming {
 
 impl Block {
     /// An open block of one row.
-    pub(super) fn begin(first_seq: u64, row: Incoming) -> Option<Self> {
+    pub(super) fn begin(first_seq: u64, row: Incoming<'_>) -> Option<Self> {
         let times = Times::of(&[row.moment(first_seq)])?;
         // What it refers to is in another block, which may go before this one.
         let payload = match row.wire {
             Some((None, payload)) => payload,
-            _ => row::keyframe(DENSE, row.tick_ms, &row.snapshot).into(),
+            _ => row::keyframe(DENSE, row.tick_ms, row.snapshot).into(),
         };
         let first = OpenRow {
             tick_ms: row.tick_ms,
             payload,
             is_keyframe: true,
-            entities: row.snapshot.entities().into(),
+            entities: Arc::clone(row.slim.entities()),
         };
         let rows = Rows::Open(Open {
             rows: vec![first],
-            tail: row.snapshot,
+            tail: row.slim,
         });
         Some(Self {
             first_seq,
@@ -103,7 +117,7 @@ impl Block {
     }
 
     /// Adds a later row to an open block; gives it back when the block is sealed.
-    pub(super) fn push(&mut self, row: Incoming) -> Result<(), Incoming> {
+    pub(super) fn push<'a>(&mut self, row: Incoming<'a>) -> Result<(), Incoming<'a>> {
         let last_seq = self.last_seq();
         let Rows::Open(open) = &mut self.rows else {
             return Err(row);
@@ -118,13 +132,14 @@ impl Block {
             Some((None, payload)) => (true, payload),
             Some((Some(base), payload)) if base == last_seq => (false, payload),
             _ => {
+                let tail = open.tail.row();
                 let base = before.map(|before| Timed {
                     tick_ms: before.tick_ms,
-                    snapshot: &open.tail,
+                    snapshot: &tail,
                 });
                 let timed = Timed {
                     tick_ms: row.tick_ms,
-                    snapshot: &row.snapshot,
+                    snapshot: row.snapshot,
                 };
                 (base.is_none(), row::encode(DENSE, base, timed).into())
             }
@@ -132,7 +147,7 @@ impl Block {
         let same = before.filter(|before| *before.entities == *row.snapshot.entities());
         let entities = match same {
             Some(before) => Arc::clone(&before.entities),
-            None => row.snapshot.entities().into(),
+            None => Arc::clone(row.slim.entities()),
         };
         open.rows.push(OpenRow {
             tick_ms: row.tick_ms,
@@ -140,7 +155,7 @@ impl Block {
             is_keyframe,
             entities,
         });
-        open.tail = row.snapshot;
+        open.tail = row.slim;
         self.times = times;
         Ok(())
     }
@@ -190,8 +205,8 @@ impl Block {
         }
     }
 
-    /// The last row, decoded, of an open block.
-    pub(super) fn tail(&self) -> Option<&Arc<Snapshot>> {
+    /// The last row of an open block.
+    pub(super) fn tail(&self) -> Option<&Arc<Slim>> {
         match &self.rows {
             Rows::Sealed(_) => None,
             Rows::Open(open) => Some(&open.tail),
@@ -254,8 +269,9 @@ impl Open {
             .map(|row| ROW_BYTES + row.payload.len())
             .sum();
         let mut lists = 0;
-        let mut before: Option<&Arc<[EntityId]>> = None;
-        for row in &self.rows {
+        // The tail counts its own.
+        let mut before = Some(self.tail.entities());
+        for row in self.rows.iter().rev() {
             let is_same = before.is_some_and(|before| Arc::ptr_eq(before, &row.entities));
             lists += if is_same {
                 0

@@ -1,12 +1,11 @@
 //! The newest measurements of each entity, without reading the window.
 
-use std::sync::Arc;
-
 use cairn_proto::catalogue::{Group, table};
 use cairn_proto::model::{ColumnId, EntityId, Snapshot, Stamp};
 use cairn_proto::rate::Point;
 
 use crate::store::Current;
+use crate::store::slim::Slim;
 
 /// CPU as it was measured before the newest time, of entities of which that is known.
 #[derive(Debug, Default)]
@@ -76,13 +75,13 @@ impl Befores {
     /// and its row has not expired. `None` when the row does not have the entity.
     pub(super) fn current(
         &self,
-        newest: (u64, &Arc<Snapshot>),
+        newest: (u64, &Slim),
         id: EntityId,
         oldest_ms: u64,
     ) -> Option<Current> {
-        let (tick_ms, snapshot) = newest;
-        let place = snapshot.position(id)?;
-        let cpu = point(snapshot, place);
+        let (tick_ms, row) = newest;
+        let place = row.position(id)?;
+        let cpu = row.point(place, table::CPU, Group::Cpu);
         let at = self.known.binary_search_by_key(&id, |known| known.id);
         let before = at.ok().and_then(|at| self.known.get(at));
         let before = before.filter(|before| before.tick_ms >= oldest_ms);
@@ -93,15 +92,11 @@ impl Befores {
                 ..cpu.stamp
             },
         });
-        let memory = snapshot.cell(place, ColumnId::field(table::MEMORY_WORKING_SET));
-        let stamp = snapshot.stamp(place, Group::Memory);
         Some(Current {
             tick_ms,
             cpu,
             cpu_before,
-            memory: memory
-                .zip(stamp)
-                .map(|(value, stamp)| Point { value, stamp }),
+            memory: row.point(place, table::MEMORY_WORKING_SET, Group::Memory),
         })
     }
 }

@@ -152,7 +152,7 @@ impl RunRows {
     }
 
     /// Puts a row in; false when its seq is held.
-    pub(super) fn insert(&mut self, row: Incoming) -> bool {
+    pub(super) fn insert(&mut self, row: Incoming<'_>) -> bool {
         if self.holds_seq(row.seq) {
             return false;
         }
@@ -165,7 +165,7 @@ impl RunRows {
         true
     }
 
-    fn insert_into(&mut self, at: usize, row: Incoming) {
+    fn insert_into(&mut self, at: usize, row: Incoming<'_>) {
         let Some(block) = self.blocks.get_mut(at) else {
             return;
         };
@@ -182,7 +182,7 @@ impl RunRows {
         self.replace(at, first_seq, &rows);
     }
 
-    fn insert_block(&mut self, at: usize, row: Incoming) {
+    fn insert_block(&mut self, at: usize, row: Incoming<'_>) {
         let first_seq = row.seq / BLOCK_ROWS * BLOCK_ROWS;
         if at == self.blocks.len() {
             self.seal_last();
@@ -393,12 +393,9 @@ impl RunRows {
 
 /// An open block of these rows.
 fn reopen(first_seq: u64, rows: &[ChunkRow]) -> Option<Block> {
-    let mut rows = rows.iter().map(|row| Incoming {
-        seq: first_seq + row.offset,
-        tick_ms: row.tick,
-        snapshot: row.snapshot.clone().into(),
-        wire: None,
-    });
+    let mut rows = rows
+        .iter()
+        .map(|row| Incoming::of(first_seq + row.offset, row.tick, &row.snapshot));
     let mut block = Block::begin(first_seq, rows.next()?)?;
     for row in rows {
         block.push(row).ok()?;
@@ -407,13 +404,13 @@ fn reopen(first_seq: u64, rows: &[ChunkRow]) -> Option<Block> {
 }
 
 /// These rows and one more.
-fn with_row(mut rows: Vec<ChunkRow>, first_seq: u64, row: &Incoming) -> Vec<ChunkRow> {
+fn with_row(mut rows: Vec<ChunkRow>, first_seq: u64, row: &Incoming<'_>) -> Vec<ChunkRow> {
     let offset = row.seq - first_seq;
     let at = rows.partition_point(|other| other.offset < offset);
     let row = ChunkRow {
         offset,
         tick: row.tick_ms,
-        snapshot: (*row.snapshot).clone(),
+        snapshot: row.snapshot.clone(),
     };
     rows.insert(at, row);
     rows
