@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cairn_proto::codec::DENSE;
-use cairn_proto::codec::chunk::{self, ChunkRow, RowOf, Sealed};
+use cairn_proto::codec::chunk::{ChunkRow, RowOf, Sealed};
 use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::model::{EntityId, Snapshot};
 
@@ -182,19 +182,49 @@ impl Block {
 
     /// A sealed block of these rows, in rising order; `None` of none.
     pub(super) fn seal(first_seq: u64, rows: &[ChunkRow]) -> Option<Self> {
-        let rows: Vec<RowOf<'_>> = rows
-            .iter()
-            .map(|row| RowOf {
-                offset: row.offset,
-                tick: row.tick,
-                snapshot: &row.snapshot,
-            })
-            .collect();
-        if rows.is_empty() {
-            return None;
+        let moments = rows.iter().map(|row| Moment {
+            offset: row.offset,
+            tick_ms: row.tick,
+            samples: u32::try_from(row.snapshot.sample_count()).unwrap_or(u32::MAX),
+        });
+        let times = Times::of(&moments.collect::<Vec<Moment>>())?;
+        let rows = rows.iter().map(|row| RowOf {
+            offset: row.offset,
+            tick: row.tick,
+            snapshot: &row.snapshot,
+        });
+        let sealed = Sealed::encode(&rows.collect::<Vec<RowOf<'_>>>())?;
+        Some(Self {
+            first_seq,
+            times,
+            rows: Rows::Sealed(sealed),
+        })
+    }
+
+    /// A sealed block of the rows of others that follow each other, from this tick on; `None` when one
+    /// is open, or no row is left.
+    pub(super) fn splice<'a>(
+        blocks: impl Iterator<Item = &'a Block>,
+        oldest_ms: u64,
+    ) -> Option<Self> {
+        let (mut parts, mut moments, mut first_seq) = (Vec::new(), Vec::new(), None);
+        for block in blocks {
+            let shift = block.first_seq - *first_seq.get_or_insert(block.first_seq);
+            let Rows::Sealed(sealed) = &block.rows else {
+                return None;
+            };
+            parts.push((shift, sealed));
+            let kept = block.times.iter().filter(|row| row.tick_ms >= oldest_ms);
+            moments.extend(kept.map(|row| Moment {
+                offset: row.offset + shift,
+                ..row
+            }));
         }
-        let sealed = Sealed::check(chunk::encode(DENSE, &rows).into()).ok()?;
-        Self::adopt(first_seq, sealed)
+        Some(Self {
+            first_seq: first_seq?,
+            times: Times::of(&moments)?,
+            rows: Rows::Sealed(Sealed::splice(&parts, oldest_ms)?),
+        })
     }
 
     /// Its rows, decoded.

@@ -270,12 +270,9 @@ impl RunRows {
         let left = self.visible(block).count() as u64;
         let is_sealed = matches!(block.rows, Rows::Sealed(_));
         if is_sealed && left + BLOCK_ROWS <= block.times.count() {
-            let (first_seq, mut rows) = (block.first_seq, block.decode());
-            rows.retain(|row| row.tick >= self.oldest_ms);
             // It stays sealed, whatever follows.
-            if let (Some(cut), Some(slot)) =
-                (Block::seal(first_seq, &rows), self.blocks.front_mut())
-            {
+            let cut = Block::splice(std::iter::once(block), self.oldest_ms);
+            if let (Some(cut), Some(slot)) = (cut, self.blocks.front_mut()) {
                 *slot = cut;
             }
         }
@@ -347,16 +344,7 @@ impl RunRows {
         let Some(at) = (0..(settled + 1).saturating_sub(count)).find(|at| is_group(*at)) else {
             return;
         };
-        let first_seq = self.blocks.get(at).map_or(0, |block| block.first_seq);
-        let mut rows = Vec::new();
-        for block in self.blocks.range(at..at + count) {
-            let shift = block.first_seq - first_seq;
-            rows.extend(block.decode().into_iter().map(|row| ChunkRow {
-                offset: row.offset + shift,
-                ..row
-            }));
-        }
-        if let Some(joined) = Block::seal(first_seq, &rows) {
+        if let Some(joined) = Block::splice(self.blocks.range(at..at + count), 0) {
             self.blocks.drain(at + 1..at + count);
             if let Some(slot) = self.blocks.get_mut(at) {
                 *slot = joined;
