@@ -44,6 +44,9 @@ struct Column {
     least: u64,
 }
 
+/// Bytes of a word.
+const WORD: usize = size_of::<u64>();
+
 /// The set of every entity.
 const ALL: u16 = u16::MAX;
 
@@ -55,13 +58,14 @@ impl Slim {
             Some(before) => Arc::clone(&before.entities),
             None => row.entities().into(),
         };
-        let mut draft = Draft::new(entities.len());
+        let cells = row.columns().iter().map(model::Column::len).sum();
+        let mut draft = Draft::new(entities.len(), cells);
         row.columns().iter().for_each(|column| draft.add(column));
         Self {
             entities,
             sets: draft.sets.into(),
             columns: draft.columns.into(),
-            values: draft.values.into(),
+            values: draft.values.as_slice().into(),
         }
     }
 
@@ -162,8 +166,9 @@ impl Slim {
         };
         let width = usize::from(column.width);
         let from = column.at as usize + nth * width;
-        let bytes = self.values.get(from..from + width)?;
-        Some(column.value(bytes))
+        let bytes = self.values.get(from..from + width)?.iter().rev();
+        let above = bytes.fold(0, |above, byte| above << 8 | u64::from(*byte));
+        Some(column.least.wrapping_add(above << column.shift))
     }
 
     /// A field of an entity, with its stamp.
@@ -180,23 +185,29 @@ impl Slim {
 }
 
 impl Column {
-    fn value(&self, bytes: &[u8]) -> u64 {
-        let above = bytes.iter().rev();
-        let above = above.fold(0, |above, byte| above << 8 | u64::from(*byte));
-        self.least.wrapping_add(above << self.shift)
+    // A width that is known here lets a value be copied by one or two instructions.
+    fn widen<const WIDTH: usize>(&self, bytes: &[u8]) -> Vec<u64> {
+        let (least, shift) = (self.least, self.shift);
+        let (all, _) = bytes.as_chunks::<WIDTH>();
+        let value = |bytes: &[u8; WIDTH]| {
+            let mut word = [0; WORD];
+            if let Some(low) = word.first_chunk_mut() {
+                *low = *bytes;
+            }
+            least.wrapping_add(u64::from_le_bytes(word) << shift)
+        };
+        all.iter().map(value).collect()
     }
 
-    fn widen<const WIDTH: usize>(&self, bytes: &[u8]) -> Vec<u64> {
-        let (all, _) = bytes.as_chunks::<WIDTH>();
-        let one = |bytes: &[u8; WIDTH]| {
-            let mut word = [0; 8];
-            word.iter_mut()
-                .zip(bytes)
-                .for_each(|(to, from)| *to = *from);
-            let above = u64::from_le_bytes(word) << self.shift;
-            self.least.wrapping_add(above)
-        };
-        all.iter().map(one).collect()
+    fn narrow<const WIDTH: usize>(&self, all: &[u64], bytes: &mut [u8]) {
+        let (least, shift) = (self.least, self.shift);
+        let (slots, _) = bytes.as_chunks_mut::<WIDTH>();
+        for (slot, value) in slots.iter_mut().zip(all) {
+            let word = ((value - least) >> shift).to_le_bytes();
+            if let Some(low) = word.first_chunk() {
+                *slot = *low;
+            }
+        }
     }
 }
 
@@ -209,12 +220,13 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(entities: usize) -> Self {
+    fn new(entities: usize, cells: usize) -> Self {
         Self {
             entities,
             sets: Vec::new(),
             columns: Vec::new(),
-            values: Vec::new(),
+            // Most are narrow. What is kept is a copy of the right size.
+            values: Vec::with_capacity(cells * WORD / 2),
         }
     }
 
@@ -233,32 +245,25 @@ impl Draft {
             least,
         };
         let from = self.values.len();
+        self.values
+            .resize(from + all.len() * usize::from(column.width), 0);
+        let bytes = self.values.get_mut(from..).unwrap_or_default();
         match column.width {
             0 => {}
-            1 => self.narrow::<1>(&column, all),
-            2 => self.narrow::<2>(&column, all),
-            3 => self.narrow::<3>(&column, all),
-            4 => self.narrow::<4>(&column, all),
-            5 => self.narrow::<5>(&column, all),
-            6 => self.narrow::<6>(&column, all),
-            7 => self.narrow::<7>(&column, all),
-            _ => self.narrow::<8>(&column, all),
+            1 => column.narrow::<1>(all, bytes),
+            2 => column.narrow::<2>(all, bytes),
+            3 => column.narrow::<3>(all, bytes),
+            4 => column.narrow::<4>(all, bytes),
+            5 => column.narrow::<5>(all, bytes),
+            6 => column.narrow::<6>(all, bytes),
+            7 => column.narrow::<7>(all, bytes),
+            _ => column.narrow::<8>(all, bytes),
         }
         let at = self.twin(&column, from).unwrap_or(column.at);
         if at != column.at {
             self.values.truncate(from);
         }
         self.columns.push(Column { at, ..column });
-    }
-
-    fn narrow<const WIDTH: usize>(&mut self, column: &Column, all: &[u64]) {
-        self.values.reserve(all.len() * WIDTH);
-        for value in all {
-            let word = ((value - column.least) >> column.shift).to_le_bytes();
-            if let Some(bytes) = word.first_chunk::<WIDTH>() {
-                self.values.extend_from_slice(bytes);
-            }
-        }
     }
 
     /// Where the values of a stamp stand that has those behind `from`: groups that one pass measures

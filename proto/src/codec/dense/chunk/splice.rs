@@ -46,6 +46,9 @@ impl<'a> Part<'a> {
     }
 }
 
+/// Of each part the bytes that the cells of a column are in.
+type Own<'a> = Vec<Option<&'a [u8]>>;
+
 /// What is left of the parts as one chunk; `None` when no row is, or when they do not rise.
 pub(super) fn splice(mut parts: Vec<Part<'_>>) -> Option<Written> {
     parts.retain(|part| part.skipped < part.head.rows.len());
@@ -94,18 +97,18 @@ fn columns(parts: &[Part<'_>], there: &[u64], rows: usize) -> Bodies {
         .iter()
         .map(|part| part.head.directory.known().peekable())
         .collect();
-    let mut done: Vec<(ColumnId, Vec<Option<&[u8]>>, usize)> = Vec::new();
+    let mut done: Vec<(ColumnId, Own<'_>, usize)> = Vec::new();
     loop {
         let next = directories.iter_mut().filter_map(|all| Some(all.peek()?.0));
         let Some(id) = next.min() else {
             return bodies;
         };
-        // Of each part the bytes that its cells are in: those of another column where it is a copy.
+        // Those of another column where it is a copy.
         let own = directories.iter_mut().zip(parts).map(|(all, part)| {
             let (_, body) = all.next_if(|(next, _)| *next == id)?;
             part.head.body(id, body).ok()
         });
-        let own: Vec<Option<&[u8]>> = own.collect();
+        let own: Own<'_> = own.collect();
         let is_stamp = id.0 < FIRST_FIELD;
         let twin = done.iter().find(|(_, of, _)| is_stamp && twins(of, &own));
         if let Some((twin, _, count)) = twin {
