@@ -15,6 +15,7 @@
 mod bodies;
 mod cells;
 mod directory;
+mod divisor;
 mod draft;
 mod read;
 mod series;

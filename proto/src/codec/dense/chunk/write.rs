@@ -2,7 +2,8 @@
 
 use super::bodies::{Bodies, Written};
 use super::cells::Cells;
-use super::series::{self, Series};
+use super::divisor::gcd;
+use super::series::Series;
 use super::{FULL, REGULAR, ROWS, form};
 use crate::catalogue::FIRST_FIELD;
 use crate::codec::DENSE;
@@ -72,7 +73,7 @@ fn put_ticks(out: &mut Vec<u8>, rows: &[(u64, u64)]) {
     let first = rows.first().map_or(0, |(_, tick)| *tick);
     let step = rows
         .iter()
-        .fold(0, |step, (_, tick)| series::gcd(step, tick - first));
+        .fold(0, |step, (_, tick)| gcd(step, tick - first));
     put(out, first);
     put(out, step);
     for (before, row) in rows.iter().zip(rows.iter().skip(1)) {
@@ -158,7 +159,7 @@ pub(super) fn put_column(out: &mut Vec<u8>, cells: &Cells<'_>, there: &[u64], ro
         .iter()
         .zip(&forms)
         .filter(|(_, form)| **form == form::MOVING);
-    let common = moving.fold(0, |common, (one, _)| series::gcd(one.divisor, common));
+    let common = moving.fold(0, |common, (one, _)| gcd(one.divisor, common));
     let mut divisor = 1;
     for ((one, step), form) in all.iter().zip(steps()).zip(&forms) {
         if *form != form::AS_BEFORE {
