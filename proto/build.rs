@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = protox::compile(services, ["proto"])?;
     tonic_prost_build::configure()
         .build_transport(false)
+        .codec_path("crate::stream::SmallBuffers")
         .compile_fds(files)?;
     Ok(())
 }

@@ -17,11 +17,13 @@ mod index;
 mod packed;
 mod plain;
 mod share;
+mod slim;
 
 use std::fmt::Debug;
 
 pub use entity::{Entity, EntityPath, Selector};
 pub use exchange::{Copied, Exchange, HeldRun, Known, Named, Piece};
+pub use packed::Parts;
 pub use share::NODE_BUDGET;
 
 /// Keeps rows as chunks of the dense codec.

@@ -25,6 +25,9 @@ pub mod rfc3339;
 #[cfg(feature = "grpc")]
 pub mod wire;
 
+#[cfg(feature = "grpc")]
+pub mod stream;
+
 /// The generated messages, client and server of `cairn.v1`.
 #[cfg(feature = "grpc")]
 #[expect(

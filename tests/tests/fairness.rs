@@ -158,7 +158,7 @@ async fn flood(mut agent: RawAgent, seen: oneshot::Receiver<()>) -> tonic::Statu
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_makes_things_up_costs_nobody_else_anything() {
     let gauge = Gauge::new();
-    let system = system("6Mi", &gauge.path(), &["--node-budget", "512Ki"]);
+    let system = system("3Mi", &gauge.path(), &["--node-budget", "512Ki"]);
     system.tick(at(0)).unwrap();
     let agent = guest(&system, 0).await;
     let (tell, told) = oneshot::channel();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::model::{Run, Snapshot};
 
+use super::slim::Slim;
 use super::{Applied, Error, Known, Limited, NodeState, Opening, SourceState, WireRow};
 
 /// Clock differences kept: enough to see past a few slow frames, few enough to follow a drift.
@@ -56,16 +57,17 @@ pub(super) struct Last {
     /// Grid time, Unix ms.
     pub(super) tick_ms: u64,
     /// Its values.
-    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) row: Arc<Slim>,
+    // Bytes that it had decoded.
+    decoded_bytes: u64,
 }
 
-impl Last {
-    pub(super) fn timed(&self) -> Timed<'_> {
-        Timed {
-            tick_ms: self.tick_ms,
-            snapshot: &self.snapshot,
-        }
-    }
+/// A row that was read, and the one that it refers to.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    /// The last one of the session, unless the row refers to none.
+    pub(super) base: Option<Snapshot>,
+    pub(super) row: Snapshot,
 }
 
 impl Attendance {
@@ -149,34 +151,49 @@ impl Attendance {
 
     /// Decodes a row that was judged and refers to the last one of the session or to none. More than
     /// `most_bytes` of it are not taken.
-    pub(super) fn decode(&self, row: &WireRow<'_>, most_bytes: u64) -> Result<Snapshot, Error> {
+    pub(super) fn decode(&self, row: &WireRow<'_>, most_bytes: u64) -> Result<Decoded, Error> {
         let seq = row.seq;
         let last = self.session.as_ref().and_then(|open| open.last.as_ref());
-        let base = row.base_seq.and(last).map(Last::timed);
-        let decoded = row::decode(base, row.tick_ms, row.payload);
+        let base = row.base_seq.and(last);
+        let base = base.map(|last| (last.tick_ms, last.row.row()));
+        let timed = base.as_ref().map(|(tick_ms, snapshot)| Timed {
+            tick_ms: *tick_ms,
+            snapshot,
+        });
+        let decoded = row::decode(timed, row.tick_ms, row.payload);
         let snapshot = decoded.map_err(|source| Error::Decode { seq, source })?;
         let bytes = snapshot.bytes() as u64;
         if bytes > most_bytes {
             let share = most_bytes;
             return Err(Error::TooLarge { seq, bytes, share });
         }
-        Ok(snapshot)
+        Ok(Decoded {
+            base: base.map(|(_, base)| base),
+            row: snapshot,
+        })
+    }
+
+    /// The last row of the living session.
+    pub(super) fn last_row(&self) -> Option<&Arc<Slim>> {
+        let last = self.session.as_ref()?.last.as_ref();
+        last.map(|last| &last.row)
     }
 
     /// Bytes of the last row of the living session, decoded.
     pub(super) fn row_bytes(&self) -> u64 {
         let last = self.session.as_ref().and_then(|open| open.last.as_ref());
-        last.map_or(0, |last| last.snapshot.bytes() as u64)
+        last.map_or(0, |last| last.decoded_bytes)
     }
 
     /// Takes note that a row of the living session was read.
-    pub(super) fn heard(&mut self, row: &WireRow<'_>, snapshot: Arc<Snapshot>) {
+    pub(super) fn heard(&mut self, row: &WireRow<'_>, read: Arc<Slim>, decoded_bytes: usize) {
         if let Some(open) = self.session.as_mut() {
             open.passed_over = None;
             open.last = Some(Last {
                 seq: row.seq,
                 tick_ms: row.tick_ms,
-                snapshot,
+                row: read,
+                decoded_bytes: decoded_bytes as u64,
             });
         }
         self.arrived_ms = row.now_ms;

@@ -179,7 +179,7 @@ impl<N: Window> Store<N> {
     }
 
     /// The nodes to look at, in order of their names.
-    fn selected(&self, name: Option<&str>) -> Vec<(Arc<str>, Arc<Mutex<N>>)> {
+    pub(super) fn selected(&self, name: Option<&str>) -> Vec<(Arc<str>, Arc<Mutex<N>>)> {
         let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
         match name {
             Some(name) => nodes

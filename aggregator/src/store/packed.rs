@@ -10,8 +10,10 @@ mod exchange;
 mod listing;
 mod names;
 mod node;
+mod parts;
 mod reading;
 mod run;
 mod times;
 
 pub(super) use node::Node;
+pub use parts::Parts;

@@ -132,6 +132,43 @@ proptest! {
     }
 
     #[test]
+    fn chunks_put_together_are_the_chunk_of_all_rows(
+        rows in snapshots(),
+        gaps in prop::collection::vec(0u64..3, 12),
+        cuts in prop::collection::vec(0usize..12, 0..3),
+        expired in 0usize..16,
+    ) {
+        let rows = block(&rows, &gaps);
+        let sealed = |rows: &[RowOf<'_>]| chunk::Sealed::encode(rows).unwrap();
+        // Parts with offsets of their own, as blocks have.
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(rows.len())).collect();
+        cuts.extend([0, rows.len()]);
+        cuts.sort_unstable();
+        let mut owned: Vec<(u64, chunk::Sealed)> = Vec::new();
+        for cut in cuts.windows(2).filter(|cut| cut[0] < cut[1]) {
+            let mut part = rows[cut[0]..cut[1]].to_vec();
+            let shift = part[0].offset;
+            part.iter_mut().for_each(|row| row.offset -= shift);
+            owned.push((shift, sealed(&part)));
+        }
+        let parts: Vec<(u64, &chunk::Sealed)> = owned.iter().map(|(shift, one)| (*shift, one)).collect();
+        let whole = chunk::Sealed::splice(&parts, 0).unwrap();
+        let at_once = sealed(&rows);
+        prop_assert_eq!(whole.bytes(), at_once.bytes());
+
+        // From a tick on there are the rows that are not before it.
+        let oldest_ms = tick(expired);
+        let left: Vec<RowOf<'_>> = rows.iter().copied().filter(|row| row.tick >= oldest_ms).collect();
+        let cut = chunk::Sealed::splice(&parts, oldest_ms);
+        prop_assert_eq!(cut.is_some(), !left.is_empty());
+        let back = cut.map(|cut| cut.rows()).unwrap_or_default();
+        prop_assert_eq!(back.len(), left.len());
+        for (a, b) in back.iter().zip(&left) {
+            prop_assert_eq!((a.offset, a.tick, &a.snapshot), (b.offset, b.tick, b.snapshot));
+        }
+    }
+
+    #[test]
     fn a_chunk_in_another_codec_has_the_same_rows(rows in snapshots(), gaps in prop::collection::vec(0u64..3, 12)) {
         let rows = block(&rows, &gaps);
         let [plain, dense] = [PLAIN, DENSE].map(|codec| chunk::encode(codec, &rows));

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use cairn_proto::codec::DENSE;
-use cairn_proto::codec::chunk::{self, ChunkRow, RowOf, Sealed};
+use cairn_proto::codec::chunk::{ChunkRow, RowOf, Sealed};
 use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::model::{EntityId, Snapshot};
 
 use super::times::{Moment, Times};
+use crate::store::slim::Slim;
 
 /// What a block is counted as beside its rows.
 const BLOCK_BYTES: usize = 128;
@@ -38,8 +39,8 @@ pub(super) enum Rows {
 pub(super) struct Open {
     /// In rising order; never empty.
     pub(super) rows: Vec<OpenRow>,
-    /// The last of them, decoded.
-    pub(super) tail: Arc<Snapshot>,
+    /// The last of them, its cells at hand.
+    pub(super) tail: Arc<Slim>,
 }
 
 /// One row in wire form.
@@ -57,15 +58,28 @@ pub(super) struct OpenRow {
 
 /// A row on its way into a block.
 #[derive(Clone, Debug)]
-pub(super) struct Incoming {
+pub(super) struct Incoming<'a> {
     pub(super) seq: u64,
     pub(super) tick_ms: u64,
-    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) snapshot: &'a Snapshot,
+    /// The same, as it is kept.
+    pub(super) slim: Arc<Slim>,
     /// Its payload in the dense codec and the seq that this refers to, if that is how it came.
     pub(super) wire: Option<(Option<u64>, Arc<[u8]>)>,
 }
 
-impl Incoming {
+impl<'a> Incoming<'a> {
+    /// A row that did not come by itself.
+    pub(super) fn of(seq: u64, tick_ms: u64, snapshot: &'a Snapshot) -> Self {
+        Self {
+            seq,
+            tick_ms,
+            snapshot,
+            slim: Slim::of(snapshot, None).into(),
+            wire: None,
+        }
+    }
+
     fn moment(&self, first_seq: u64) -> Moment {
         let samples = self.snapshot.sample_count();
         Moment {
@@ -78,22 +92,22 @@ impl Incoming {
 
 impl Block {
     /// An open block of one row.
-    pub(super) fn begin(first_seq: u64, row: Incoming) -> Option<Self> {
+    pub(super) fn begin(first_seq: u64, row: Incoming<'_>) -> Option<Self> {
         let times = Times::of(&[row.moment(first_seq)])?;
         // What it refers to is in another block, which may go before this one.
         let payload = match row.wire {
             Some((None, payload)) => payload,
-            _ => row::keyframe(DENSE, row.tick_ms, &row.snapshot).into(),
+            _ => row::keyframe(DENSE, row.tick_ms, row.snapshot).into(),
         };
         let first = OpenRow {
             tick_ms: row.tick_ms,
             payload,
             is_keyframe: true,
-            entities: row.snapshot.entities().into(),
+            entities: Arc::clone(row.slim.entities()),
         };
         let rows = Rows::Open(Open {
             rows: vec![first],
-            tail: row.snapshot,
+            tail: row.slim,
         });
         Some(Self {
             first_seq,
@@ -103,7 +117,7 @@ impl Block {
     }
 
     /// Adds a later row to an open block; gives it back when the block is sealed.
-    pub(super) fn push(&mut self, row: Incoming) -> Result<(), Incoming> {
+    pub(super) fn push<'a>(&mut self, row: Incoming<'a>) -> Result<(), Incoming<'a>> {
         let last_seq = self.last_seq();
         let Rows::Open(open) = &mut self.rows else {
             return Err(row);
@@ -118,13 +132,14 @@ impl Block {
             Some((None, payload)) => (true, payload),
             Some((Some(base), payload)) if base == last_seq => (false, payload),
             _ => {
+                let tail = open.tail.row();
                 let base = before.map(|before| Timed {
                     tick_ms: before.tick_ms,
-                    snapshot: &open.tail,
+                    snapshot: &tail,
                 });
                 let timed = Timed {
                     tick_ms: row.tick_ms,
-                    snapshot: &row.snapshot,
+                    snapshot: row.snapshot,
                 };
                 (base.is_none(), row::encode(DENSE, base, timed).into())
             }
@@ -132,7 +147,7 @@ impl Block {
         let same = before.filter(|before| *before.entities == *row.snapshot.entities());
         let entities = match same {
             Some(before) => Arc::clone(&before.entities),
-            None => row.snapshot.entities().into(),
+            None => Arc::clone(row.slim.entities()),
         };
         open.rows.push(OpenRow {
             tick_ms: row.tick_ms,
@@ -140,7 +155,7 @@ impl Block {
             is_keyframe,
             entities,
         });
-        open.tail = row.snapshot;
+        open.tail = row.slim;
         self.times = times;
         Ok(())
     }
@@ -167,19 +182,49 @@ impl Block {
 
     /// A sealed block of these rows, in rising order; `None` of none.
     pub(super) fn seal(first_seq: u64, rows: &[ChunkRow]) -> Option<Self> {
-        let rows: Vec<RowOf<'_>> = rows
-            .iter()
-            .map(|row| RowOf {
-                offset: row.offset,
-                tick: row.tick,
-                snapshot: &row.snapshot,
-            })
-            .collect();
-        if rows.is_empty() {
-            return None;
+        let moments = rows.iter().map(|row| Moment {
+            offset: row.offset,
+            tick_ms: row.tick,
+            samples: u32::try_from(row.snapshot.sample_count()).unwrap_or(u32::MAX),
+        });
+        let times = Times::of(&moments.collect::<Vec<Moment>>())?;
+        let rows = rows.iter().map(|row| RowOf {
+            offset: row.offset,
+            tick: row.tick,
+            snapshot: &row.snapshot,
+        });
+        let sealed = Sealed::encode(&rows.collect::<Vec<RowOf<'_>>>())?;
+        Some(Self {
+            first_seq,
+            times,
+            rows: Rows::Sealed(sealed),
+        })
+    }
+
+    /// A sealed block of the rows of others that follow each other, from this tick on; `None` when one
+    /// is open, or no row is left.
+    pub(super) fn splice<'a>(
+        blocks: impl Iterator<Item = &'a Block>,
+        oldest_ms: u64,
+    ) -> Option<Self> {
+        let (mut parts, mut moments, mut first_seq) = (Vec::new(), Vec::new(), None);
+        for block in blocks {
+            let shift = block.first_seq - *first_seq.get_or_insert(block.first_seq);
+            let Rows::Sealed(sealed) = &block.rows else {
+                return None;
+            };
+            parts.push((shift, sealed));
+            let kept = block.times.iter().filter(|row| row.tick_ms >= oldest_ms);
+            moments.extend(kept.map(|row| Moment {
+                offset: row.offset + shift,
+                ..row
+            }));
         }
-        let sealed = Sealed::check(chunk::encode(DENSE, &rows).into()).ok()?;
-        Self::adopt(first_seq, sealed)
+        Some(Self {
+            first_seq: first_seq?,
+            times: Times::of(&moments)?,
+            rows: Rows::Sealed(Sealed::splice(&parts, oldest_ms)?),
+        })
     }
 
     /// Its rows, decoded.
@@ -190,8 +235,8 @@ impl Block {
         }
     }
 
-    /// The last row, decoded, of an open block.
-    pub(super) fn tail(&self) -> Option<&Arc<Snapshot>> {
+    /// The last row of an open block.
+    pub(super) fn tail(&self) -> Option<&Arc<Slim>> {
         match &self.rows {
             Rows::Sealed(_) => None,
             Rows::Open(open) => Some(&open.tail),
@@ -254,8 +299,9 @@ impl Open {
             .map(|row| ROW_BYTES + row.payload.len())
             .sum();
         let mut lists = 0;
-        let mut before: Option<&Arc<[EntityId]>> = None;
-        for row in &self.rows {
+        // The tail counts its own.
+        let mut before = Some(self.tail.entities());
+        for row in self.rows.iter().rev() {
             let is_same = before.is_some_and(|before| Arc::ptr_eq(before, &row.entities));
             lists += if is_same {
                 0

@@ -1,12 +1,11 @@
 //! The newest measurements of each entity, without reading the window.
 
-use std::sync::Arc;
-
-use cairn_proto::catalogue::{Group, table};
-use cairn_proto::model::{ColumnId, EntityId, Snapshot, Stamp};
+use cairn_proto::catalogue::{Group, Source, table};
+use cairn_proto::model::{Column, ColumnId, EntityId, Snapshot, Stamp};
 use cairn_proto::rate::Point;
 
 use crate::store::Current;
+use crate::store::slim::Slim;
 
 /// CPU as it was measured before the newest time, of entities of which that is known.
 #[derive(Debug, Default)]
@@ -39,31 +38,24 @@ impl Befores {
 
     /// Goes on from one row to the next one held.
     pub(super) fn advance(&mut self, old: (u64, &Snapshot), new: &Snapshot) {
-        let Some(times) = new.column(ColumnId::time(Group::Cpu)) else {
-            return self.clear();
-        };
         let mut before = std::mem::take(&mut self.known).into_iter().peekable();
-        let mut known = Vec::with_capacity(times.len());
-        for place in times.places() {
-            let place = usize::try_from(*place).unwrap_or(usize::MAX);
-            let Some(id) = new.entities().get(place).copied() else {
+        let mut olds = Cpus::of(old.1).peekable();
+        let mut known = Vec::with_capacity(new.entities().len());
+        for now in Cpus::of(new) {
+            while before.next_if(|known| known.id < now.id).is_some() {}
+            let kept = before.next_if(|known| known.id == now.id);
+            while olds.next_if(|was| was.id < now.id).is_some() {}
+            let was = olds.next_if(|was| was.id == now.id);
+            let Some(was) = was.filter(|was| was.is_one_life(&now)) else {
                 continue;
             };
-            while before.next_if(|known| known.id < id).is_some() {}
-            let kept = before.next_if(|known| known.id == id);
-            let now = point(new, place);
-            let was = old.1.position(id).and_then(|place| point(old.1, place));
-            let same = now
-                .zip(was)
-                .filter(|(now, was)| is_one_life(now.stamp, was.stamp));
-            let Some((now, was)) = same else { continue };
-            if now.stamp.time_ms == was.stamp.time_ms {
+            if now.time_ms == was.time_ms {
                 known.extend(kept);
             } else {
                 known.push(Before {
-                    id,
+                    id: now.id,
                     value: was.value,
-                    time_ms: was.stamp.time_ms,
+                    time_ms: was.time_ms,
                     tick_ms: old.0,
                 });
             }
@@ -76,13 +68,13 @@ impl Befores {
     /// and its row has not expired. `None` when the row does not have the entity.
     pub(super) fn current(
         &self,
-        newest: (u64, &Arc<Snapshot>),
+        newest: (u64, &Slim),
         id: EntityId,
         oldest_ms: u64,
     ) -> Option<Current> {
-        let (tick_ms, snapshot) = newest;
-        let place = snapshot.position(id)?;
-        let cpu = point(snapshot, place);
+        let (tick_ms, row) = newest;
+        let place = row.position(id)?;
+        let cpu = row.point(place, table::CPU, Group::Cpu);
         let at = self.known.binary_search_by_key(&id, |known| known.id);
         let before = at.ok().and_then(|at| self.known.get(at));
         let before = before.filter(|before| before.tick_ms >= oldest_ms);
@@ -93,26 +85,102 @@ impl Befores {
                 ..cpu.stamp
             },
         });
-        let memory = snapshot.cell(place, ColumnId::field(table::MEMORY_WORKING_SET));
-        let stamp = snapshot.stamp(place, Group::Memory);
         Some(Current {
             tick_ms,
             cpu,
             cpu_before,
-            memory: memory
-                .zip(stamp)
-                .map(|(value, stamp)| Point { value, stamp }),
+            memory: row.point(place, table::MEMORY_WORKING_SET, Group::Memory),
         })
     }
 }
 
-fn point(row: &Snapshot, place: usize) -> Option<Point> {
-    Some(Point {
-        value: row.cell(place, ColumnId::field(table::CPU))?,
-        stamp: row.stamp(place, Group::Cpu)?,
-    })
+/// The CPU of one entity in a row.
+struct Cpu {
+    id: EntityId,
+    value: u64,
+    time_ms: u64,
+    source: u64,
+    start_ms: Option<u64>,
 }
 
-fn is_one_life(one: Stamp, other: Stamp) -> bool {
-    one.source == other.source && one.start_ms == other.start_ms
+impl Cpu {
+    fn is_one_life(&self, other: &Cpu) -> bool {
+        self.source == other.source && self.start_ms == other.start_ms
+    }
+}
+
+/// The CPUs of a row, rising by entity: its columns are walked side by side.
+struct Cpus<'a> {
+    entities: &'a [EntityId],
+    value: Along<'a>,
+    time: Along<'a>,
+    source: Along<'a>,
+    start: Along<'a>,
+}
+
+impl<'a> Cpus<'a> {
+    fn of(row: &'a Snapshot) -> Self {
+        let along = |id| Along::of(row.column(id));
+        Self {
+            entities: row.entities(),
+            value: along(ColumnId::field(table::CPU)),
+            time: along(ColumnId::time(Group::Cpu)),
+            source: along(ColumnId::source(Group::Cpu)),
+            start: along(ColumnId::start(Group::Cpu)),
+        }
+    }
+}
+
+impl Iterator for Cpus<'_> {
+    type Item = Cpu;
+
+    fn next(&mut self) -> Option<Cpu> {
+        loop {
+            let (place, time_ms) = self.time.next()?;
+            let (value, source) = (self.value.at(place), self.source.at(place));
+            let known = source.filter(|source| Source::from_number(*source).is_some());
+            let id = usize::try_from(place).ok();
+            let id = id.and_then(|place| self.entities.get(place));
+            if let (Some(id), Some(value), Some(source)) = (id, value, known) {
+                return Some(Cpu {
+                    id: *id,
+                    value,
+                    time_ms,
+                    source,
+                    start_ms: self.start.at(place),
+                });
+            }
+        }
+    }
+}
+
+/// What is left of a column.
+struct Along<'a> {
+    places: &'a [u32],
+    values: &'a [u64],
+}
+
+impl<'a> Along<'a> {
+    fn of(column: Option<&'a Column>) -> Self {
+        Self {
+            places: column.map_or(&[], Column::places),
+            values: column.map_or(&[], Column::values),
+        }
+    }
+
+    fn next(&mut self) -> Option<(u32, u64)> {
+        let (place, places) = self.places.split_first()?;
+        let (value, values) = self.values.split_first()?;
+        (self.places, self.values) = (places, values);
+        Some((*place, *value))
+    }
+
+    /// The value at a place, which must rise from call to call.
+    fn at(&mut self, place: u32) -> Option<u64> {
+        while *self.places.first()? < place {
+            self.next();
+        }
+        let value = self.values.first().copied();
+        value.filter(|_| self.places.first() == Some(&place))
+    }
 }

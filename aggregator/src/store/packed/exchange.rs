@@ -112,12 +112,8 @@ impl Node {
         run.names.learn(piece.names)?;
         for row in kept {
             let tick_ms = row.tick;
-            let row = Incoming {
-                seq: first.saturating_add(row.offset),
-                tick_ms,
-                snapshot: row.snapshot.into(),
-                wire: None,
-            };
+            let seq = first.saturating_add(row.offset);
+            let row = Incoming::of(seq, tick_ms, &row.snapshot);
             if !self.holds_tick(run, tick_ms) && run.insert(row) {
                 taken.add(tick_ms);
             }

@@ -1,9 +1,13 @@
-//! The names of one run's entities: one piece of text each, found by id and by path.
+//! The names of one run's entities, found by id and by path.
 
 mod exchange;
+mod paths;
+mod table;
+#[cfg(test)]
+mod tests;
 
+use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher};
 
 use cairn_proto::limits;
@@ -11,14 +15,13 @@ use cairn_proto::model::{EntityDef, EntityId, EntityKind};
 
 use crate::store::Error;
 use crate::store::entity::{EntityPath, Face, same_identity};
+use paths::Paths;
+use table::Table;
 
 /// How deep parts of parts may lie: a file system of a container of a pod of a node.
 const MAX_DEPTH: usize = 4;
 
-/// What a name is counted as beside its text: its record and its places in two maps.
-const NAME_BYTES: usize = 160;
-
-/// What an id without a name is counted as: its places in two sets.
+/// What an id without a name, or in no row yet, is counted as.
 const REFUSED_BYTES: usize = 32;
 
 /// Names kept though no row uses them. Beyond this and a quarter of those in use the unused ones are
@@ -28,73 +31,13 @@ const SPARE_NAMES: usize = 256;
 /// Names beyond which the unused ones are forgotten in any case: the rest is for those to come.
 const MANY_NAMES: usize = limits::MAX_ENTITIES / 2;
 
-type Labels = Box<[(String, String)]>;
-
-#[derive(Debug)]
-struct Name {
-    kind: EntityKind,
-    parent: Option<EntityId>,
-    // Name, namespace, uid and runtime id, one after the other.
-    text: Box<str>,
-    // Where each but the last ends.
-    ends: [u16; 3],
-    labels: Option<Labels>,
-}
-
-impl Name {
-    fn of(def: EntityDef) -> Self {
-        let parts = [&def.name, &def.namespace, &def.uid];
-        let mut text = String::with_capacity(limits::MAX_DEFINE_BYTES);
-        let ends = parts.map(|part| {
-            text.push_str(part);
-            u16::try_from(text.len()).unwrap_or(u16::MAX)
-        });
-        text.push_str(&def.runtime_id);
-        Self {
-            kind: def.kind,
-            parent: def.parent,
-            text: text.into(),
-            ends,
-            labels: (!def.labels.is_empty()).then(|| def.labels.into()),
-        }
-    }
-
-    fn part(&self, from: u16, to: u16) -> &str {
-        self.text.get(from.into()..to.into()).unwrap_or_default()
-    }
-
-    fn name(&self) -> &str {
-        self.part(0, self.ends[0])
-    }
-
-    fn namespace(&self) -> &str {
-        self.part(self.ends[0], self.ends[1])
-    }
-
-    fn uid(&self) -> &str {
-        self.part(self.ends[1], self.ends[2])
-    }
-
-    fn runtime_id(&self) -> &str {
-        self.text.get(self.ends[2].into()..).unwrap_or_default()
-    }
-
-    fn bytes(&self) -> usize {
-        let labels = self.labels.iter().flat_map(|labels| labels.iter());
-        let labels: usize = labels.map(|(k, v)| k.len() + v.len() + 48).sum();
-        NAME_BYTES + self.text.len() + labels
-    }
-}
-
 /// The dictionary of one run.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    by_id: BTreeMap<EntityId, Name>,
-    // By the hash of a path, which only this process can compute; what is found is compared.
-    by_path: HashMap<u64, EntityId>,
+    by_id: Table,
+    by_path: Paths,
     state: RandomState,
     refused: HashSet<EntityId>,
-    bytes: usize,
     // Since names were looked through: rows that went, and ids that were named and are in no row.
     gone_rows: u64,
     fresh: HashSet<EntityId>,
@@ -102,7 +45,7 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn knows(&self, id: EntityId) -> bool {
-        self.by_id.contains_key(&id) || self.refused.contains(&id)
+        self.by_id.has(id) || self.refused.contains(&id)
     }
 
     fn len(&self) -> usize {
@@ -111,7 +54,8 @@ impl Names {
 
     /// Bytes that all names are counted as.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.refused.len() * REFUSED_BYTES
+        let ids = self.refused.len() + self.fresh.len();
+        self.by_id.bytes() + self.by_path.bytes() + ids * REFUSED_BYTES
     }
 
     /// See [`Door::define`](crate::store::Door::define).
@@ -126,11 +70,9 @@ impl Names {
         self.remove(id);
         self.refused.remove(&id);
         self.fresh.insert(id);
-        let name = Name::of(def);
-        self.bytes += name.bytes();
-        self.by_id.insert(id, name);
+        self.by_id.put(def);
         match self.hash(id) {
-            Some(hash) => _ = self.by_path.insert(hash, id),
+            Some(hash) => self.call(hash, id),
             None => {
                 // A part of something unknown has no identity: its cells are skipped.
                 self.remove(id);
@@ -151,18 +93,29 @@ impl Names {
     }
 
     fn remove(&mut self, id: EntityId) {
-        if let Some(hash) = self.hash(id)
-            && self.by_path.get(&hash) == Some(&id)
+        if let Some(hash) = self.hash(id) {
+            self.by_path.remove(hash, id);
+        }
+        self.by_id.remove(id);
+    }
+
+    /// Lets a path of this hash lead to the id. Of two ids with one path it leads to the later.
+    fn call(&mut self, hash: u32, id: EntityId) {
+        let others: Vec<EntityId> = self.by_path.of(hash).collect();
+        if !others.is_empty()
+            && let Some(path) = self.path(id)
         {
-            self.by_path.remove(&hash);
+            for other in others {
+                if self.is_called(other, &path) {
+                    self.by_path.remove(hash, other);
+                }
+            }
         }
-        if let Some(name) = self.by_id.remove(&id) {
-            self.bytes -= name.bytes();
-        }
+        self.by_path.put(hash, id);
     }
 
     fn def(&self, id: EntityId) -> Option<EntityDef> {
-        let name = self.by_id.get(&id)?;
+        let name = self.by_id.get(id)?;
         Some(EntityDef {
             id,
             kind: name.kind,
@@ -177,12 +130,12 @@ impl Names {
 
     /// Every id with a name, rising.
     pub(super) fn ids(&self) -> impl Iterator<Item = EntityId> + '_ {
-        self.by_id.keys().copied()
+        self.by_id.ids()
     }
 
     /// How a thing looks to a selector.
     pub(super) fn face(&self, id: EntityId) -> Option<Face<'_>> {
-        let name = self.by_id.get(&id)?;
+        let name = self.by_id.get(id)?;
         Some(Face {
             kind: name.kind,
             name: name.name(),
@@ -192,20 +145,18 @@ impl Names {
     }
 
     pub(super) fn labels(&self, id: EntityId) -> &[(String, String)] {
-        let name = self.by_id.get(&id);
-        name.and_then(|name| name.labels.as_deref())
-            .unwrap_or_default()
+        self.by_id.labels(id)
     }
 
     pub(super) fn parent(&self, id: EntityId) -> Option<EntityId> {
-        self.by_id.get(&id)?.parent
+        self.by_id.get(id)?.parent
     }
 
     /// The nearest thing of a kind above this one.
     pub(super) fn enclosing(&self, id: EntityId, kind: EntityKind) -> Option<EntityId> {
         let mut above = self.parent(id);
         for _ in 0..MAX_DEPTH {
-            let name = self.by_id.get(&above?)?;
+            let name = self.by_id.get(above?)?;
             if name.kind == kind {
                 return above;
             }
@@ -221,7 +172,7 @@ impl Names {
 
     /// A path of so many steps at most: parents that go in circles lead nowhere.
     fn path_within(&self, id: EntityId, depth: usize) -> Option<EntityPath> {
-        let name = self.by_id.get(&id)?;
+        let name = self.by_id.get(id)?;
         let above = |parent: EntityId| self.path_within(parent, depth.checked_sub(1)?);
         match name.kind {
             EntityKind::Node => Some(EntityPath::Node),
@@ -249,12 +200,12 @@ impl Names {
     pub(super) fn find(&self, path: &EntityPath) -> Option<EntityId> {
         let mut hasher = self.state.build_hasher();
         hash_path(&mut hasher, path);
-        let id = *self.by_path.get(&hasher.finish())?;
-        self.is_called(id, path).then_some(id)
+        let mut found = self.by_path.of(short(hasher.finish()));
+        found.find(|id| self.is_called(*id, path))
     }
 
     fn is_called(&self, id: EntityId, path: &EntityPath) -> bool {
-        let Some(name) = self.by_id.get(&id) else {
+        let Some(name) = self.by_id.get(id) else {
             return false;
         };
         match path {
@@ -265,7 +216,7 @@ impl Names {
                 name: own,
                 runtime_id,
             } => {
-                let of = name.parent.and_then(|parent| self.by_id.get(&parent));
+                let of = name.parent.and_then(|parent| self.by_id.get(parent));
                 name.kind == EntityKind::Container
                     && name.name() == &**own
                     && name.runtime_id() == &**runtime_id
@@ -286,19 +237,19 @@ impl Names {
     }
 
     /// The hash of an entity's path; `None` when it has none.
-    fn hash(&self, id: EntityId) -> Option<u64> {
+    fn hash(&self, id: EntityId) -> Option<u32> {
         let mut hasher = self.state.build_hasher();
         self.hash_id(&mut hasher, id, MAX_DEPTH)?;
-        Some(hasher.finish())
+        Some(short(hasher.finish()))
     }
 
     fn hash_id(&self, hasher: &mut impl Hasher, id: EntityId, depth: usize) -> Option<()> {
-        let name = self.by_id.get(&id)?;
+        let name = self.by_id.get(id)?;
         match name.kind {
             EntityKind::Node => hash_words(hasher, EntityKind::Node, &[]),
             EntityKind::Pod => hash_words(hasher, EntityKind::Pod, &[name.uid()]),
             EntityKind::Container => {
-                let pod = self.by_id.get(&name.parent?)?;
+                let pod = self.by_id.get(name.parent?)?;
                 let words = [pod.uid(), name.name(), name.runtime_id()];
                 let is_pod = pod.kind == EntityKind::Pod;
                 is_pod.then(|| hash_words(hasher, EntityKind::Container, &words))?;
@@ -319,6 +270,9 @@ impl Names {
         if !self.fresh.is_empty() {
             for id in entities {
                 self.fresh.remove(id);
+            }
+            if self.fresh.is_empty() {
+                self.fresh = HashSet::new();
             }
         }
     }
@@ -353,24 +307,32 @@ impl Names {
             level = level.iter().filter_map(|id| self.parent(*id)).collect();
             used.extend(&level);
         }
-        let unused: Vec<EntityId> = self.ids().filter(|id| !used.contains(id)).collect();
-        // Parts before what they are part of, whose names their paths are made of.
-        for id in unused.into_iter().rev() {
-            self.remove(id);
-        }
-        self.by_path.retain(|_, id| self.by_id.contains_key(id));
+        self.by_id.retain(|id| used.contains(&id));
+        self.by_path.retain(|id| used.contains(&id));
         self.refused.retain(|id| used.contains(id));
         true
     }
 
     /// True when a pod of the namespace has a name.
     pub(super) fn has_pods_of(&self, namespace: &str) -> bool {
-        let mut pods = self
-            .by_id
-            .values()
-            .filter(|name| name.kind == EntityKind::Pod);
+        let all = self.by_id.all();
+        let mut pods = all.filter(|name| name.kind == EntityKind::Pod);
         pods.any(|pod| pod.namespace() == namespace)
     }
+}
+
+/// Puts one more into a list and gives it little more room than it needs: there is such a list for
+/// each node, and few grow.
+fn push<T>(list: &mut Vec<T>, at: usize, one: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len() / 8 + 4);
+    }
+    list.insert(at, one);
+}
+
+/// The half of a hash that is kept.
+fn short(hash: u64) -> u32 {
+    u32::try_from(hash >> 32).unwrap_or(0)
 }
 
 fn hash_path(hasher: &mut impl Hasher, path: &EntityPath) {

@@ -1,5 +1,6 @@
 //! One node: who reports it, and the runs that it reported.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use cairn_proto::catalogue::FieldId;
@@ -7,15 +8,16 @@ use cairn_proto::codec::DENSE;
 use cairn_proto::codec::chunk::{self, Sealed};
 use cairn_proto::codec::row;
 use cairn_proto::limits::BLOCK_ROWS;
-use cairn_proto::model::{EntityDef, EntityId, Run, Snapshot};
+use cairn_proto::model::{EntityDef, EntityId, Run};
 
 use super::block::{Block, Incoming};
 use super::current::Befores;
 use super::reading::{self, Found};
 use super::run::RunRows;
-use crate::store::attendance::Attendance;
+use crate::store::attendance::{Attendance, Last};
 use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::gap;
+use crate::store::slim::Slim;
 use crate::store::{
     Applied, Current, Entity, EntityPath, Error, Opening, Selector, Size, Visit, WireRow,
 };
@@ -47,7 +49,7 @@ impl Node {
     }
 
     /// Puts a row into the session's run, unless its seq or its tick is held.
-    fn insert(&mut self, row: Incoming) -> Applied {
+    fn insert(&mut self, row: Incoming<'_>) -> Applied {
         let (newest, tick_ms) = (self.newest_tick(), row.tick_ms);
         let is_newest = newest.is_none_or(|newest| tick_ms > newest);
         if !is_newest && self.runs.iter().any(|run| run.holds_tick(tick_ms)) {
@@ -61,8 +63,8 @@ impl Node {
         }
     }
 
-    /// The newest row, if it is decoded, and its tick.
-    fn tail(&self) -> Option<(u64, Arc<Snapshot>)> {
+    /// The newest row, if it is at hand, and its tick.
+    fn tail(&self) -> Option<(u64, Arc<Slim>)> {
         let run = self.runs.iter().max_by_key(|run| run.newest_tick())?;
         let block = run.blocks.back()?;
         Some((block.times.last_tick_ms(), Arc::clone(block.tail()?)))
@@ -74,9 +76,9 @@ impl Node {
         let living = self.attendance.living()?;
         let held = self.runs.iter().find(|run| run.run == living.run)?;
         let tail = held.blocks.back().and_then(Block::tail);
-        let is_held = |last: &Arc<Snapshot>| tail.is_some_and(|tail| Arc::ptr_eq(tail, last));
+        let is_held = |last: &Last| tail.is_some_and(|tail| Arc::ptr_eq(tail, &last.row));
         let last = living.last.as_ref();
-        let fits = row.base_seq.is_none() || last.is_some_and(|last| is_held(&last.snapshot));
+        let fits = row.base_seq.is_none() || last.is_some_and(is_held);
         let is_dense = row::codec_of(row.payload) == Some(DENSE);
         (fits && is_dense).then(|| (row.base_seq, row.payload.into()))
     }
@@ -169,10 +171,15 @@ impl Window for Node {
         if let Some(refused) = self.attendance.judge_row(row, bounds.window_ms)? {
             return Ok(refused);
         }
-        let snapshot = Arc::new(self.attendance.decode(row, bounds.row_bytes)?);
-        let last = self.attendance.living().and_then(|open| open.last.as_ref());
+        let decoded = self.attendance.decode(row, bounds.row_bytes)?;
+        let snapshot = &decoded.row;
+        let last = self.attendance.last_row().map(Arc::clone);
+        let slim = Arc::new(Slim::of(snapshot, last.as_deref()));
         // What the row before used is known.
-        let is_known = last.is_some_and(|last| last.snapshot.entities() == snapshot.entities());
+        let is_known = last
+            .as_ref()
+            .is_some_and(|last| Arc::ptr_eq(last.entities(), slim.entities()));
+        let is_last = |row: &Arc<Slim>| last.as_ref().is_some_and(|last| Arc::ptr_eq(last, row));
         let run = self.current()?;
         if !is_known {
             run.check_defined(row.seq, snapshot.entities())?;
@@ -182,17 +189,20 @@ impl Window for Node {
         let applied = self.insert(Incoming {
             seq: row.seq,
             tick_ms: row.tick_ms,
-            snapshot: Arc::clone(&snapshot),
+            snapshot,
+            slim: Arc::clone(&slim),
             wire: self.wire(row),
         });
         match (applied, before) {
             (Applied::Applied, Some((tick_ms, before))) => {
-                self.befores.advance((tick_ms, &before), &snapshot);
+                let base = decoded.base.as_ref().filter(|_| is_last(&before));
+                let before = base.map_or_else(|| Cow::Owned(before.row()), Cow::Borrowed);
+                self.befores.advance((tick_ms, &before), snapshot);
             }
             (Applied::Applied | Applied::Late, _) => self.befores.clear(),
             _ => {}
         }
-        self.attendance.heard(row, snapshot);
+        self.attendance.heard(row, slim, snapshot.bytes());
         Ok(applied)
     }
 
@@ -226,12 +236,8 @@ impl Window for Node {
                 .check_defined(seq, row.snapshot.entities())?;
         }
         for row in kept {
-            let applied = self.insert(Incoming {
-                seq: first.saturating_add(row.offset),
-                tick_ms: row.tick,
-                snapshot: row.snapshot.into(),
-                wire: None,
-            });
+            let seq = first.saturating_add(row.offset);
+            let applied = self.insert(Incoming::of(seq, row.tick, &row.snapshot));
             if matches!(applied, Applied::Applied | Applied::Late) {
                 taken.add(row.tick);
             }
@@ -295,7 +301,7 @@ impl Window for Node {
                 let blocks = &run.blocks;
                 swept |= run.names.sweep(|| {
                     let mut used = RunRows::used(blocks);
-                    used.extend(last.iter().flat_map(|last| last.snapshot.entities()));
+                    used.extend(last.iter().flat_map(|last| last.row.entities().iter()));
                     used
                 });
             }
@@ -314,16 +320,12 @@ impl Window for Node {
             ..Size::default()
         };
         self.runs.iter().for_each(|run| size.add(run.size()));
-        // The last row is decoded: that of the session, and that of an open block, which nearly
-        // always are one.
-        let living = self.attendance.living();
-        let last = living
-            .and_then(|open| open.last.as_ref())
-            .map(|last| &last.snapshot);
+        // The last row of the session, and that of an open block, which nearly always are one.
+        let last = self.attendance.last_row();
         let tails = self.runs.iter().filter_map(|run| run.blocks.back()?.tail());
         let others = tails.filter(|tail| !last.is_some_and(|last| Arc::ptr_eq(last, tail)));
-        let decoded: usize = last.into_iter().chain(others).map(|row| row.bytes()).sum();
-        size.bytes += (decoded + self.befores.bytes()) as u64;
+        let rows: usize = last.into_iter().chain(others).map(|row| row.bytes()).sum();
+        size.bytes += (rows + self.befores.bytes()) as u64;
         size
     }
 

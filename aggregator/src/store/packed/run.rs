@@ -163,7 +163,7 @@ impl RunRows {
     }
 
     /// Puts a row in; false when its seq is held.
-    pub(super) fn insert(&mut self, row: Incoming) -> bool {
+    pub(super) fn insert(&mut self, row: Incoming<'_>) -> bool {
         if self.holds_seq(row.seq) {
             return false;
         }
@@ -176,7 +176,7 @@ impl RunRows {
         true
     }
 
-    fn insert_into(&mut self, at: usize, row: Incoming) {
+    fn insert_into(&mut self, at: usize, row: Incoming<'_>) {
         let Some(block) = self.blocks.get_mut(at) else {
             return;
         };
@@ -193,7 +193,7 @@ impl RunRows {
         self.replace(at, first_seq, &rows);
     }
 
-    fn insert_block(&mut self, at: usize, row: Incoming) {
+    fn insert_block(&mut self, at: usize, row: Incoming<'_>) {
         let first_seq = row.seq / BLOCK_ROWS * BLOCK_ROWS;
         if at == self.blocks.len() {
             self.seal_last();
@@ -281,12 +281,9 @@ impl RunRows {
         let left = self.visible(block).count() as u64;
         let is_sealed = matches!(block.rows, Rows::Sealed(_));
         if is_sealed && left + BLOCK_ROWS <= block.times.count() {
-            let (first_seq, mut rows) = (block.first_seq, block.decode());
-            rows.retain(|row| row.tick >= self.oldest_ms);
             // It stays sealed, whatever follows.
-            if let (Some(cut), Some(slot)) =
-                (Block::seal(first_seq, &rows), self.blocks.front_mut())
-            {
+            let cut = Block::splice(std::iter::once(block), self.oldest_ms);
+            if let (Some(cut), Some(slot)) = (cut, self.blocks.front_mut()) {
                 *slot = cut;
             }
         }
@@ -358,16 +355,7 @@ impl RunRows {
         let Some(at) = (0..(settled + 1).saturating_sub(count)).find(|at| is_group(*at)) else {
             return;
         };
-        let first_seq = self.blocks.get(at).map_or(0, |block| block.first_seq);
-        let mut rows = Vec::new();
-        for block in self.blocks.range(at..at + count) {
-            let shift = block.first_seq - first_seq;
-            rows.extend(block.decode().into_iter().map(|row| ChunkRow {
-                offset: row.offset + shift,
-                ..row
-            }));
-        }
-        if let Some(joined) = Block::seal(first_seq, &rows) {
+        if let Some(joined) = Block::splice(self.blocks.range(at..at + count), 0) {
             self.blocks.drain(at + 1..at + count);
             if let Some(slot) = self.blocks.get_mut(at) {
                 *slot = joined;
@@ -404,12 +392,9 @@ impl RunRows {
 
 /// An open block of these rows.
 fn reopen(first_seq: u64, rows: &[ChunkRow]) -> Option<Block> {
-    let mut rows = rows.iter().map(|row| Incoming {
-        seq: first_seq + row.offset,
-        tick_ms: row.tick,
-        snapshot: row.snapshot.clone().into(),
-        wire: None,
-    });
+    let mut rows = rows
+        .iter()
+        .map(|row| Incoming::of(first_seq + row.offset, row.tick, &row.snapshot));
     let mut block = Block::begin(first_seq, rows.next()?)?;
     for row in rows {
         block.push(row).ok()?;
@@ -418,13 +403,13 @@ fn reopen(first_seq: u64, rows: &[ChunkRow]) -> Option<Block> {
 }
 
 /// These rows and one more.
-fn with_row(mut rows: Vec<ChunkRow>, first_seq: u64, row: &Incoming) -> Vec<ChunkRow> {
+fn with_row(mut rows: Vec<ChunkRow>, first_seq: u64, row: &Incoming<'_>) -> Vec<ChunkRow> {
     let offset = row.seq - first_seq;
     let at = rows.partition_point(|other| other.offset < offset);
     let row = ChunkRow {
         offset,
         tick: row.tick_ms,
-        snapshot: (*row.snapshot).clone(),
+        snapshot: row.snapshot.clone(),
     };
     rows.insert(at, row);
     rows

@@ -13,6 +13,7 @@ use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run, Snapshot};
 use super::run::{EntityRow, Held, RunRows, check_defined, check_rises};
 use crate::store::attendance::Attendance;
 use crate::store::frame::{Bounds, Taken, Window};
+use crate::store::slim::Slim;
 use crate::store::{
     Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, Visit, WireRow,
 };
@@ -142,13 +143,14 @@ impl Window for Node {
         if let Some(refused) = self.attendance.judge_row(row, bounds.window_ms)? {
             return Ok(refused);
         }
-        let snapshot = self.attendance.decode(row, bounds.row_bytes)?;
+        let snapshot = self.attendance.decode(row, bounds.row_bytes)?.row;
         let run = self.current()?;
         check_defined(run, row.seq, &snapshot)?;
         check_rises(run, row.seq, row.tick_ms)?;
         let snapshot = Arc::new(snapshot);
         let applied = self.insert(row.seq, row.tick_ms, Arc::clone(&snapshot));
-        self.attendance.heard(row, snapshot);
+        let last = Slim::of(&snapshot, None);
+        self.attendance.heard(row, last.into(), snapshot.bytes());
         Ok(applied)
     }
 
@@ -237,7 +239,7 @@ impl Window for Node {
             self.runs.retain(|r| !r.rows.is_empty() || is_live(&r.run));
             for run in &mut self.runs {
                 let last = last.filter(|_| is_live(&run.run));
-                run.sweep(last.map(|last| &*last.snapshot));
+                run.sweep(last.map(|last| &**last.row.entities()));
             }
         }
         untidy
@@ -259,7 +261,7 @@ impl Window for Node {
         // It may be one that is not kept, so it counts on its own.
         let living = self.attendance.living();
         let last = living.and_then(|open| open.last.as_ref());
-        let last = last.map_or(0, |last| last.snapshot.bytes() as u64);
+        let last = last.map_or(0, |last| last.row.bytes() as u64);
         Size {
             nodes: 1,
             bytes: self.size.bytes + names + last,

@@ -207,7 +207,7 @@ impl RunRows {
     /// since the last time and not used is kept for a row or a block that is still to come.
     ///
     /// It looks at every id of every row, so it waits until a block of rows has gone.
-    pub(super) fn sweep(&mut self, last: Option<&Snapshot>) {
+    pub(super) fn sweep(&mut self, last: Option<&[EntityId]>) {
         let names = self.defs.len() + self.refused.len();
         let early = self.gone_rows < limits::BLOCK_ROWS && names <= MANY_NAMES;
         if names <= SPARE_NAMES || early {
@@ -218,7 +218,7 @@ impl RunRows {
         for held in self.rows.values() {
             used.extend(held.snapshot.entities());
         }
-        used.extend(last.iter().flat_map(|snapshot| snapshot.entities()));
+        used.extend(last.into_iter().flatten());
         if names <= MANY_NAMES.min(SPARE_NAMES + 4 * used.len()) {
             return;
         }

@@ -110,7 +110,7 @@ fn what_is_new_on_a_node_that_cannot_be_shortened_is_refused() {
         let greedy = open_at(store, "greedy", 1);
         send(store, &greedy, 0, 1).unwrap();
         store.evict(T0);
-        let named: Vec<Defined> = (2..=500)
+        let named: Vec<Defined> = (2..=2_000)
             .map(|id| pod(store, &greedy, id).unwrap())
             .collect();
         let first = named.iter().position(|named| *named == Defined::Refused);
@@ -127,7 +127,7 @@ fn what_is_new_on_a_node_that_cannot_be_shortened_is_refused() {
         assert_eq!(pod(store, &greedy, 2), Ok(Defined::Known));
         assert_eq!(pod(store, &small[0], 2), Ok(Defined::New));
         // Refused ones in a row are passed over.
-        assert_eq!(send(store, &greedy, 1, 500), Ok(Applied::Applied));
+        assert_eq!(send(store, &greedy, 1, 2_000), Ok(Applied::Applied));
         let evicted = store.evict(T0 + 10_000);
         assert_eq!(evicted.refused_entities, (named.len() - first) as u64);
         assert_eq!(store.evict(T0 + 10_000).refused_entities, 0, "told once");

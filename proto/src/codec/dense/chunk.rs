@@ -12,15 +12,19 @@
 //! not there in every row has its bit in `partial` set, and a mask of the rows (bit n the n-th of
 //! those that are there).
 
+mod bodies;
 mod cells;
 mod directory;
+mod divisor;
 mod draft;
 mod read;
 mod series;
+mod splice;
 mod write;
 
 pub use read::{Column, Head, Sealed, Series};
-pub(in crate::codec) use write::encode;
+
+use super::super::chunk::RowOf;
 
 /// The two low bits of a column's flags are the code of the scale of its first values.
 const SCALE: u8 = 0x03;
@@ -60,6 +64,11 @@ const DIVISOR: u8 = 0x80;
 /// Rows of a chunk at most: four blocks. A chunk that travels has one; longer ones save first values
 /// where the window is long in rows.
 pub const ROWS: usize = 64;
+
+/// Encodes the rows of one block, in rising order of their offsets and ticks.
+pub(in crate::codec) fn encode(rows: &[RowOf<'_>]) -> Vec<u8> {
+    write::write(rows).bytes
+}
 
 /// A mask of so many rows.
 fn all_rows(count: usize) -> u64 {

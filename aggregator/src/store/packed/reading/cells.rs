@@ -206,7 +206,7 @@ impl Seen {
         seen
     }
 
-    /// Of the last row alone, which is decoded already, when it is the one of that tick.
+    /// Of the last row alone, which is at hand, when it is the one of that tick.
     pub(super) fn in_tail(
         open: &Open,
         ids: &[Option<EntityId>],
@@ -216,9 +216,9 @@ impl Seen {
         if open.rows.last().is_none_or(|last| last.tick_ms != tick_ms) {
             return Self::in_rows(&open.rows, ids, columns);
         }
-        let of = |columns| {
+        let of = |columns: &[ColumnId]| {
             let mut reading = Reading::new(vec![tick_ms], ids.len(), columns);
-            reading.put_row(&open.tail, ids, 0);
+            reading.put_row(&open.tail.only(columns), ids, 0);
             reading
         };
         let mut seen = of(&columns.first).begin(columns);

@@ -1,4 +1,4 @@
-//! The cells of one column of a chunk, turned from rows into series.
+//! The cells of one column of a chunk as series: turned from rows, or put together from other chunks.
 
 use super::all_rows;
 use super::series::Series;
@@ -25,10 +25,11 @@ pub(super) struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    /// Makes room for the columns of these rows.
-    pub(super) fn new(entities: usize, places: &'a [Vec<u32>]) -> Self {
+    /// Makes room for the columns of so many rows. `places` says where the entities of each row stand
+    /// among all; it is needed where cells are gathered from rows.
+    pub(super) fn new(entities: usize, rows: usize, places: &'a [Vec<u32>]) -> Self {
         Self {
-            rows: places.len().max(1),
+            rows: rows.max(1),
             entities,
             places,
             is_even: places.iter().all(|one| one.len() == entities),
@@ -98,6 +99,52 @@ impl<'a> Cells<'a> {
                 }
             }
         }
+    }
+
+    /// Begins a column that is put together series by series.
+    pub(super) fn begin(&mut self) {
+        self.masks.clear();
+        self.masks.resize(self.entities, 0);
+        self.values.resize(self.entities * self.rows, 0);
+    }
+
+    /// Where the values of an entity go that it has in these rows, counted from one that is behind all
+    /// that it has already. `None` where there are none, or no such entity.
+    pub(super) fn slot(&mut self, place: u32, mask: u64, first: usize) -> Option<&mut [u64]> {
+        let place = place as usize;
+        let known = self.masks.get_mut(place).filter(|_| mask != 0)?;
+        let at = place * self.rows + known.count_ones() as usize;
+        *known |= mask << first;
+        self.values.get_mut(at..at + mask.count_ones() as usize)
+    }
+
+    /// Ends such a column: leaves the entities out that have no cell.
+    pub(super) fn end(&mut self) {
+        self.having.clear();
+        for (place, nth) in self
+            .masks
+            .iter()
+            .zip(0_u32..)
+            .filter(|(mask, _)| **mask != 0)
+            .map(|(_, nth)| (nth as usize, nth))
+        {
+            let slot = self.having.len();
+            if slot < place {
+                let from = place * self.rows;
+                self.values
+                    .copy_within(from..from + self.rows, slot * self.rows);
+            }
+            self.having.push(nth);
+        }
+        self.masks.retain(|mask| *mask != 0);
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.masks
+            .iter()
+            .map(|mask| mask.count_ones() as usize)
+            .sum()
     }
 
     /// For each entity that has a cell in which rows it has one, and in which rows it is.

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use super::bodies::Written;
 use super::directory::Directory;
 use super::draft::Draft;
 use super::series::Deltas;
-use super::{COPY, FULL, REGULAR, ROWS, SCALE, all_rows, form};
+use super::splice::{self, Part};
+use super::{COPY, FULL, REGULAR, ROWS, SCALE, all_rows, form, write};
 use crate::catalogue::FIRST_FIELD;
 use crate::codec::bits::{bit, ones, take_bits};
-use crate::codec::chunk::ChunkRow;
+use crate::codec::chunk::{ChunkRow, RowOf};
 use crate::codec::dense::SCALES;
 use crate::codec::entities::{ids, known};
 use crate::codec::varint::{Reader, unzigzag};
@@ -49,6 +51,44 @@ impl Sealed {
             walk.reader.finish("a column")?;
         }
         Ok(Self { bytes, samples })
+    }
+
+    /// Encodes the rows of a block, or of a few, in rising order of their offsets and ticks; `None`
+    /// when they have more cells than a chunk may have.
+    #[must_use]
+    pub fn encode(rows: &[RowOf<'_>]) -> Option<Self> {
+        Self::own(write::write(rows))
+    }
+
+    /// Puts chunks together whose rows follow each other, from this tick on. A part's rows get so much
+    /// added to their offsets. `None` when no row is left, when they do not rise or are too far from
+    /// the first, or when they have more cells than a chunk may have.
+    ///
+    /// The result is what [`Sealed::encode`] makes of the rows, but no row is made.
+    #[must_use]
+    pub fn splice(parts: &[(u64, &Sealed)], oldest_ms: u64) -> Option<Self> {
+        let parts = parts
+            .iter()
+            .map(|(shift, sealed)| Part::of(sealed.head(), *shift, oldest_ms));
+        Self::own(splice::splice(parts.collect())?)
+    }
+
+    /// What was written here needs no check.
+    fn own(written: Written) -> Option<Self> {
+        let own = written.fits.then(|| Self {
+            bytes: written.bytes.into(),
+            samples: written.samples,
+        });
+        debug_assert!(
+            own.as_ref().is_none_or(Self::is_sound),
+            "a chunk that was written here passes the check of one that comes"
+        );
+        own
+    }
+
+    fn is_sound(&self) -> bool {
+        let checked = Self::check(Arc::clone(&self.bytes));
+        checked.is_ok_and(|checked| checked.samples == self.samples)
     }
 
     /// The chunk as it travels.
@@ -109,7 +149,7 @@ pub struct Head<'a> {
     pub entities: Vec<EntityId>,
     /// In which rows each of them is; bit n is the n-th of `rows`.
     pub there: Vec<u64>,
-    directory: Directory<'a>,
+    pub(super) directory: Directory<'a>,
 }
 
 impl<'a> Head<'a> {
@@ -150,13 +190,17 @@ impl<'a> Head<'a> {
     }
 
     fn open(&self, id: ColumnId, body: &'a [u8]) -> Option<Column<'_>> {
-        let body = self.body(id, body).ok()?;
+        self.walk(self.body(id, body).ok()?)
+    }
+
+    /// The series in the body of a column that is no copy.
+    pub(super) fn walk(&self, body: &'a [u8]) -> Option<Column<'_>> {
         let walk = Walk::begin(&self.there, self.rows.len(), body).ok()?;
         Some(Column { walk })
     }
 
     /// Where the cells of a column are: in its own body or in that of an earlier one.
-    fn body(&self, id: ColumnId, body: &'a [u8]) -> Result<&'a [u8], Error> {
+    pub(super) fn body(&self, id: ColumnId, body: &'a [u8]) -> Result<&'a [u8], Error> {
         let mut reader = Reader::new(body);
         if body.first() != Some(&COPY) {
             return Ok(body);
@@ -236,6 +280,23 @@ impl Series<'_> {
         let mut rows = [0; ROWS];
         self.read(&mut rows);
         rows
+    }
+
+    /// Writes its values but the first so many, one behind the other.
+    pub(super) fn fill(&self, skipped: usize, values: &mut [u64]) {
+        match &self.deltas {
+            None => values.fill(self.first),
+            Some(deltas) if skipped == 0 => deltas.fill(self.first, values),
+            Some(deltas) => {
+                let mut all = [0; ROWS];
+                deltas.fill(self.first, all.get_mut(..deltas.count).unwrap_or_default());
+                let kept = all.iter().skip(skipped);
+                values
+                    .iter_mut()
+                    .zip(kept)
+                    .for_each(|(to, from)| *to = *from);
+            }
+        }
     }
 
     /// Writes its values by row over those of another series, which costs as much as there are

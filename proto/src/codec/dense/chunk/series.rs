@@ -4,6 +4,7 @@
 //! differences := head:u8  divisor:varint?  least:zigzag  moved:bits[n-1]?  above:bits[width]*
 //! ```
 
+use super::divisor::Divisor;
 use super::{DIVISOR, ROWS, SPARSE, WIDTH};
 use crate::codec::Error;
 use crate::codec::bits::{Unpacker, Writer, take_bits, width};
@@ -25,15 +26,16 @@ impl<'a> Series<'a> {
         if values.iter().fold(0, |bits, value| bits | (value ^ first)) == 0 {
             return series;
         }
-        for delta in deltas(values) {
+        let mut common: Option<Divisor> = None;
+        for delta in deltas(values).filter(|delta| *delta != 0) {
             let delta = delta.unsigned_abs();
-            if delta != 0 {
-                series.divisor = gcd(delta, series.divisor);
-            }
-            if series.divisor == 1 {
+            let both = common.map_or_else(|| Divisor::of(delta), |common| common.and(delta));
+            common = Some(both);
+            if both.whole() == 1 {
                 break;
             }
         }
+        series.divisor = common.map_or(0, |common| common.whole());
         series
     }
 
@@ -56,10 +58,9 @@ impl<'a> Series<'a> {
             *divisor = wanted;
         }
         let mut parts = [0; ROWS];
-        let parts = divided(self.values, *divisor, &mut parts);
+        let (parts, sparse) = divided(self.values, *divisor, &mut parts);
         let moved = || parts.iter().copied().filter(|part| *part != 0);
-        let dense = Packed::of(parts.iter().copied());
-        let sparse = Packed::of(moved());
+        let dense = sparse.with_zeros(parts.len());
         let is_sparse = sparse.bits() + parts.len() < dense.bits();
         let packed = if is_sparse { sparse } else { dense };
         let width = packed.width();
@@ -111,20 +112,19 @@ fn deltas(values: &[u64]) -> impl Iterator<Item = i64> + Clone + '_ {
         .map(|(a, b)| difference(*a, *b))
 }
 
-/// The differences of a series by what divides them.
-fn divided<'a>(values: &[u64], divisor: u64, parts: &'a mut [i64; ROWS]) -> &'a [i64] {
-    let by = i64::try_from(divisor).unwrap_or(1);
+/// The differences of a series by what divides them, and those of them that are not zero.
+fn divided<'a>(values: &[u64], divisor: u64, parts: &'a mut [i64; ROWS]) -> (&'a [i64], Packed) {
+    let by = Divisor::of(divisor);
+    let mut moved = Packed::NONE;
     for (part, delta) in parts.iter_mut().zip(deltas(values)) {
-        // Most series stand still at times, and a division costs more than to see it.
-        *part = if by == 1 || delta == 0 {
-            delta
-        } else {
-            delta / by
-        };
+        // Most series stand still at times.
+        if delta != 0 {
+            *part = by.quotient(delta);
+            moved.add(*part);
+        }
     }
-    parts
-        .get(..values.len().saturating_sub(1))
-        .unwrap_or_default()
+    let steps = values.len().saturating_sub(1);
+    (parts.get(..steps).unwrap_or_default(), moved)
 }
 
 /// Numbers as what they have above the least of them.
@@ -136,18 +136,25 @@ struct Packed {
 }
 
 impl Packed {
-    fn of(mut parts: impl Iterator<Item = i64>) -> Self {
-        let first = parts.next();
-        let packed = Packed {
-            least: first.unwrap_or(0),
-            most: first.unwrap_or(0),
-            count: usize::from(first.is_some()),
-        };
-        parts.fold(packed, |packed, part| Packed {
-            least: packed.least.min(part),
-            most: packed.most.max(part),
-            count: packed.count + 1,
-        })
+    const NONE: Self = Self {
+        least: i64::MAX,
+        most: i64::MIN,
+        count: 0,
+    };
+
+    fn add(&mut self, part: i64) {
+        self.least = self.least.min(part);
+        self.most = self.most.max(part);
+        self.count += 1;
+    }
+
+    /// The same with zeros, so many in all.
+    fn with_zeros(self, count: usize) -> Self {
+        let mut all = self;
+        if count > self.count {
+            all.add(0);
+        }
+        Self { count, ..all }
     }
 
     fn above(self, part: i64) -> u64 {
@@ -258,12 +265,4 @@ impl<'a> Deltas<'a> {
             }
         }
     }
-}
-
-/// Greatest common divisor; of 0 and a number that number.
-pub(super) fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }

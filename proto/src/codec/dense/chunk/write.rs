@@ -1,8 +1,10 @@
 //! Rows into a chunk.
 
+use super::bodies::{Bodies, Written};
 use super::cells::Cells;
-use super::series::{self, Series};
-use super::{COPY, FULL, REGULAR, ROWS, form};
+use super::divisor::gcd;
+use super::series::Series;
+use super::{FULL, REGULAR, ROWS, form};
 use crate::catalogue::FIRST_FIELD;
 use crate::codec::DENSE;
 use crate::codec::bits::{put_bits, put_places};
@@ -13,64 +15,70 @@ use crate::codec::varint::{put, zigzag};
 use crate::model::{Column, ColumnId, EntityId};
 
 /// Encodes the rows of one block, in rising order of their offsets and ticks.
-pub(in crate::codec) fn encode(rows: &[RowOf<'_>]) -> Vec<u8> {
+pub(super) fn write(rows: &[RowOf<'_>]) -> Written {
     let rows = rows.get(..ROWS.min(rows.len())).unwrap_or_default();
     let mut out = Vec::new();
-    put(&mut out, u64::from(DENSE));
-    put_ticks(&mut out, rows);
     let entities = entities(rows);
-    put(&mut out, entities.len() as u64);
-    put_ids(&mut out, &entities);
     let places: Vec<Vec<u32>> = rows.iter().map(|row| places(row, &entities)).collect();
     let there = presence(&places, entities.len());
-    let whole = super::all_rows(rows.len());
-    put_bits(&mut out, there.iter().map(|mask| *mask != whole));
-    for mask in there.iter().filter(|mask| **mask != whole) {
-        put_mask(&mut out, *mask, rows.len());
-    }
-    let (mut listed, mut directory, mut bodies) = (0, Vec::new(), Vec::new());
-    let mut cells = Cells::new(entities.len(), &places);
+    let ticks: Vec<(u64, u64)> = rows.iter().map(|row| (row.offset, row.tick)).collect();
+    put_head(&mut out, &ticks, &entities, &there);
+    let mut bodies = Bodies::default();
+    let mut cells = Cells::new(entities.len(), rows.len(), &places);
     let mut rest: Vec<&[Column]> = rows.iter().map(|row| row.snapshot.columns()).collect();
-    let mut done: Vec<(ColumnId, Vec<Option<&Column>>)> = Vec::new();
+    let mut done: Vec<(ColumnId, Vec<Option<&Column>>, usize)> = Vec::new();
     while let Some(id) = rest.iter().copied().filter_map(first).min() {
         let column: Vec<Option<&Column>> = rest.iter_mut().map(|rest| next(rest, id)).collect();
-        let start = bodies.len();
         let is_stamp = id.0 < FIRST_FIELD;
-        let twin = done.iter().find(|(_, one)| is_stamp && twins(one, &column));
-        if let Some((twin, _)) = twin {
-            bodies.push(COPY);
-            put(&mut bodies, u64::from(twin.0));
+        let twin = done
+            .iter()
+            .find(|(_, one, _)| is_stamp && twins(one, &column));
+        if let Some((twin, _, count)) = twin {
+            bodies.copy(id, *twin, *count);
         } else {
             cells.gather(&column);
-            put_column(&mut bodies, &cells, &there, rows.len());
+            bodies.add(id, &cells, &there, rows.len());
             if is_stamp {
-                done.push((id, column));
+                done.push((id, column, cells.count()));
             }
         }
-        listed += 1;
-        put(&mut directory, u64::from(id.0));
-        put(&mut directory, (bodies.len() - start) as u64);
     }
-    put(&mut out, listed);
-    out.extend_from_slice(&directory);
-    out.extend_from_slice(&bodies);
-    out
+    bodies.finish(out)
 }
 
-fn put_ticks(out: &mut Vec<u8>, rows: &[RowOf<'_>]) {
-    let span = rows.last().map_or(0, |row| row.offset + 1);
+/// Appends what stands before the columns: rows by offset and tick, entities, and in which of the rows
+/// each of these is.
+pub(super) fn put_head(
+    out: &mut Vec<u8>,
+    rows: &[(u64, u64)],
+    entities: &[EntityId],
+    there: &[u64],
+) {
+    put(out, u64::from(DENSE));
+    put_ticks(out, rows);
+    put(out, entities.len() as u64);
+    put_ids(out, entities);
+    let whole = super::all_rows(rows.len());
+    put_bits(out, there.iter().map(|mask| *mask != whole));
+    for mask in there.iter().filter(|mask| **mask != whole) {
+        put_mask(out, *mask, rows.len());
+    }
+}
+
+fn put_ticks(out: &mut Vec<u8>, rows: &[(u64, u64)]) {
+    let span = rows.last().map_or(0, |(offset, _)| offset + 1);
     out.push(u8::try_from(span).unwrap_or(u8::MAX));
-    let is_there = |offset: u64| rows.iter().any(|row| row.offset == offset);
+    let is_there = |offset: u64| rows.iter().any(|row| row.0 == offset);
     put_bits(out, (0..span).map(is_there));
-    let first = rows.first().map_or(0, |row| row.tick);
+    let first = rows.first().map_or(0, |(_, tick)| *tick);
     let step = rows
         .iter()
-        .fold(0, |step, row| series::gcd(step, row.tick - first));
+        .fold(0, |step, (_, tick)| gcd(step, tick - first));
     put(out, first);
     put(out, step);
     for (before, row) in rows.iter().zip(rows.iter().skip(1)) {
-        let steps = (row.tick - before.tick) / step.max(1);
-        let late = difference(row.offset - before.offset, steps);
+        let steps = (row.1 - before.1) / step.max(1);
+        let late = difference(row.0 - before.0, steps);
         put(out, zigzag(late));
     }
 }
@@ -125,7 +133,7 @@ fn put_mask(out: &mut Vec<u8>, mask: u64, rows: usize) {
 }
 
 /// Appends the body of one column. `there` says in which rows each entity is.
-fn put_column(out: &mut Vec<u8>, cells: &Cells<'_>, there: &[u64], rows: usize) {
+pub(super) fn put_column(out: &mut Vec<u8>, cells: &Cells<'_>, there: &[u64], rows: usize) {
     let all = cells.series();
     let irregular = || cells.masks(there).filter(|(mask, there)| mask != there);
     let (full, regular) = (all.len() == there.len(), irregular().next().is_none());
@@ -151,7 +159,7 @@ fn put_column(out: &mut Vec<u8>, cells: &Cells<'_>, there: &[u64], rows: usize) 
         .iter()
         .zip(&forms)
         .filter(|(_, form)| **form == form::MOVING);
-    let common = moving.fold(0, |common, (one, _)| series::gcd(one.divisor, common));
+    let common = moving.fold(0, |common, (one, _)| gcd(one.divisor, common));
     let mut divisor = 1;
     for ((one, step), form) in all.iter().zip(steps()).zip(&forms) {
         if *form != form::AS_BEFORE {

@@ -1,0 +1,122 @@
+//! A store with the window of some nodes, filled tick by tick as in operation.
+
+use cairn_aggregator::store::{Door as _, Opening, PackedStore, Session, WireRow};
+use cairn_proto::limits::BLOCK_ROWS;
+use cairn_proto::model::Run;
+
+use super::say;
+use super::ticks::{self, Tick};
+
+/// The window that is asked for, and what the store keeps beyond it, ms.
+const KEPT_MS: u64 = 1_000_000;
+
+/// Nodes whose rows differ; the others have those of one of them.
+const DIFFERENT: usize = 4;
+
+/// Rows beyond a window, so that blocks were sealed, put together and dropped.
+const FURTHER: usize = 60;
+
+/// Fills a store and prints what became of it.
+pub(crate) fn run(nodes: usize, interval_s: usize) {
+    let interval_ms = interval_s.max(1) as u64 * 1000;
+    let rows = usize::try_from(KEPT_MS / interval_ms).unwrap_or(0) + FURTHER;
+    let templates: Vec<Vec<Tick>> = (0..DIFFERENT.min(nodes))
+        .map(|index| ticks::of(index, rows, interval_ms))
+        .collect();
+    let before = resident();
+    let store = fill(&templates, nodes, interval_ms);
+    let grown = resident() - before;
+    let (size, parts) = (store.size(), store.parts());
+    let a_sample = |bytes: u64| bytes as f64 / size.samples.max(1) as f64;
+    say(&format!(
+        "{nodes} nodes, {} rows, {} samples: resident {:.3}, counted {:.3} bytes a sample",
+        size.rows,
+        size.samples,
+        a_sample(grown),
+        a_sample(size.bytes)
+    ));
+    for (name, bytes) in parts.named() {
+        let a_node = bytes as f64 / nodes.max(1) as f64;
+        say(&format!(
+            "  {name:<8} {:.3} a sample, {a_node:>9.0} a node",
+            a_sample(bytes)
+        ));
+    }
+}
+
+/// Takes one window of rows in.
+pub(crate) fn append(nodes: usize) {
+    let interval_ms = 10_000;
+    let rows = usize::try_from(KEPT_MS / interval_ms).unwrap_or(0) + FURTHER;
+    let templates = [ticks::of(0, rows, interval_ms)];
+    let samples: usize = templates.iter().flatten().map(|tick| tick.samples).sum();
+    let store = fill(&templates, nodes, interval_ms);
+    say(&format!(
+        "{} samples taken, {} held",
+        samples * nodes,
+        store.size().samples
+    ));
+}
+
+/// Appends every tick to each of the nodes; their blocks begin at different ticks.
+#[inline(never)]
+fn fill(templates: &[Vec<Tick>], nodes: usize, interval_ms: u64) -> PackedStore {
+    let store = PackedStore::new(KEPT_MS, 0);
+    let first = templates.first().and_then(|ticks| ticks.first());
+    let Some(first_ms) = first.map(|tick| tick.tick_ms) else {
+        return store;
+    };
+    let opening = Opening {
+        run: Run {
+            boot_id: [7; 16],
+            epoch_ms: first_ms,
+            clock_stepped: false,
+        },
+        interval_ms,
+        sent_ms: first_ms,
+        now_ms: first_ms,
+    };
+    let open = |node| store.open(&format!("node-{node:05}"), opening);
+    let sessions: Vec<Session> = (0..nodes).map(open).collect();
+    let rows = templates.iter().map(Vec::len).min().unwrap_or(0);
+    for nth in 0..rows {
+        for (node, session) in sessions.iter().enumerate() {
+            let ticks = templates.get(node % templates.len());
+            if let Some(tick) = ticks.and_then(|ticks| ticks.get(nth)) {
+                let shift = node as u64 % BLOCK_ROWS;
+                put(&store, session, tick, nth as u64 + shift, nth > 0);
+            }
+        }
+        store.evict(first_ms + nth as u64 * interval_ms + 100);
+    }
+    store
+}
+
+#[expect(
+    clippy::unwrap_used,
+    reason = "generated rows are good, or nothing is measured"
+)]
+fn put(store: &PackedStore, session: &Session, tick: &Tick, seq: u64, has_base: bool) {
+    for def in &tick.defs {
+        store.define(session, def.clone()).unwrap();
+    }
+    let now_ms = tick.tick_ms + 100;
+    let row = WireRow {
+        seq,
+        base_seq: has_base.then(|| seq - 1),
+        tick_ms: tick.tick_ms,
+        payload: &tick.payload,
+        sent_ms: now_ms,
+        now_ms,
+    };
+    store.append(session, row).unwrap();
+}
+
+/// Bytes of this process that are in memory.
+#[expect(clippy::unwrap_used, reason = "Linux says it, or nothing is measured")]
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: u64 = line.unwrap().trim_end_matches("kB").trim().parse().unwrap();
+    kib * 1024
+}

@@ -1,0 +1,105 @@
+use std::collections::{BTreeMap, HashSet};
+
+use cairn_proto::model::{EntityDef, EntityId, EntityKind};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::{Names, SPARE_NAMES};
+use crate::store::EntityPath;
+use crate::store::entity::same_identity;
+
+/// A pod, or a container of pod 1, whose text differs in length; some have labels.
+fn def() -> impl Strategy<Value = EntityDef> {
+    let kind = prop_oneof![Just(EntityKind::Pod), Just(EntityKind::Container)];
+    (2_u32..600, kind, 0_usize..40, 0_u8..4).prop_map(|(id, kind, length, life)| {
+        let is_pod = kind == EntityKind::Pod;
+        let labels = [("zone".to_owned(), "a".repeat(length))];
+        EntityDef {
+            id: EntityId(id),
+            kind,
+            parent: (!is_pod).then_some(EntityId(1)),
+            name: format!("name-{}", id / 2),
+            namespace: "n".repeat(length),
+            uid: if is_pod {
+                format!("uid-{}", id / 2)
+            } else {
+                String::new()
+            },
+            runtime_id: if is_pod {
+                String::new()
+            } else {
+                format!("life-{life}")
+            },
+            labels: labels.into_iter().filter(|_| length % 7 == 0).collect(),
+        }
+    })
+}
+
+fn path_of(def: &EntityDef) -> EntityPath {
+    match def.kind {
+        EntityKind::Pod => EntityPath::Pod(def.uid.as_str().into()),
+        _ => EntityPath::Container {
+            pod: "uid-0".into(),
+            name: def.name.as_str().into(),
+            runtime_id: def.runtime_id.as_str().into(),
+        },
+    }
+}
+
+/// What is kept is what was said last of each id; a path leads to the id that was given it last.
+fn check(
+    names: &Names,
+    all: &BTreeMap<EntityId, EntityDef>,
+    latest: &BTreeMap<EntityPath, EntityId>,
+) {
+    assert_eq!(
+        names.ids().collect::<Vec<_>>(),
+        all.keys().copied().collect::<Vec<_>>()
+    );
+    for (id, def) in all {
+        let face = names.face(*id).unwrap();
+        assert_eq!((face.kind, face.name), (def.kind, &*def.name));
+        assert_eq!((face.namespace, face.uid), (&*def.namespace, &*def.uid));
+        assert_eq!(names.labels(*id), def.labels);
+        assert_eq!(names.parent(*id), def.parent);
+        assert_eq!(names.path(*id), Some(path_of(def)));
+    }
+    for (path, id) in latest {
+        assert_eq!(names.find(path), Some(*id));
+    }
+}
+
+proptest! {
+    #[test]
+    fn names_are_what_was_said_last(defs in vec(def(), 1..700), used in vec(any::<bool>(), 600)) {
+        let mut names = Names::default();
+        let (mut all, mut latest) = (BTreeMap::new(), BTreeMap::new());
+        let pod = EntityDef { id: EntityId(1), kind: EntityKind::Pod, uid: "uid-0".to_owned(), parent: None, ..defs[0].clone() };
+        let pod = EntityDef { runtime_id: String::new(), ..pod };
+        for def in std::iter::once(pod).chain(defs) {
+            let old: Option<&EntityDef> = all.get(&def.id);
+            let is_same = old.is_none_or(|old| same_identity(old, &def));
+            prop_assert_eq!(names.define(def.clone()).is_ok(), is_same);
+            if is_same {
+                latest.retain(|_, id| *id != def.id);
+                latest.insert(path_of(&def), def.id);
+                all.insert(def.id, def);
+            }
+        }
+        check(&names, &all, &latest);
+
+        // All were used once, and of them some still are.
+        let ids: Vec<EntityId> = all.keys().copied().collect();
+        names.used(&ids);
+        names.gone(16);
+        let is_used = |id: EntityId| id.0 == 1 || used.get(id.0 as usize) == Some(&true);
+        let used: HashSet<EntityId> = ids.into_iter().filter(|id| is_used(*id)).collect();
+        let many = all.len() > SPARE_NAMES + used.len() + used.len() / 4;
+        prop_assert_eq!(names.sweep(|| used), many);
+        if many {
+            all.retain(|id, _| is_used(*id));
+            latest.retain(|_, id| is_used(*id));
+        }
+        check(&names, &all, &latest);
+    }
+}

@@ -1,0 +1,66 @@
+//! The columns of a chunk that is being written, one behind the other.
+
+use super::cells::Cells;
+use super::{COPY, write};
+use crate::catalogue::FIRST_FIELD;
+use crate::codec::varint::put;
+use crate::limits;
+use crate::model::ColumnId;
+
+/// The directory and the bodies, as far as they are.
+#[derive(Debug, Default)]
+pub(super) struct Bodies {
+    listed: u64,
+    directory: Vec<u8>,
+    bytes: Vec<u8>,
+    cells: usize,
+    samples: usize,
+}
+
+impl Bodies {
+    /// Appends a column. `there` says in which of so many rows each entity is.
+    pub(super) fn add(&mut self, id: ColumnId, cells: &Cells<'_>, there: &[u64], rows: usize) {
+        let start = self.bytes.len();
+        write::put_column(&mut self.bytes, cells, there, rows);
+        self.end(id, start, cells.count());
+    }
+
+    /// Appends a column with the so many cells of an earlier one.
+    pub(super) fn copy(&mut self, id: ColumnId, of: ColumnId, cells: usize) {
+        let start = self.bytes.len();
+        self.bytes.push(COPY);
+        put(&mut self.bytes, u64::from(of.0));
+        self.end(id, start, cells);
+    }
+
+    fn end(&mut self, id: ColumnId, start: usize, cells: usize) {
+        self.listed += 1;
+        put(&mut self.directory, u64::from(id.0));
+        put(&mut self.directory, (self.bytes.len() - start) as u64);
+        self.cells += cells;
+        self.samples += if id.0 >= FIRST_FIELD { cells } else { 0 };
+    }
+
+    /// Appends everything to the header of the chunk.
+    pub(super) fn finish(self, mut out: Vec<u8>) -> Written {
+        // The length goes into the list of numbers at once, so that nothing is copied twice.
+        out.reserve_exact(self.directory.len() + self.bytes.len() + 10);
+        put(&mut out, self.listed);
+        out.extend_from_slice(&self.directory);
+        out.extend_from_slice(&self.bytes);
+        Written {
+            bytes: out,
+            samples: self.samples,
+            fits: self.cells <= limits::MAX_CHUNK_CELLS,
+        }
+    }
+}
+
+/// A chunk, and what is known of it.
+pub(super) struct Written {
+    pub(super) bytes: Vec<u8>,
+    /// Cells of fields, stamps not counted.
+    pub(super) samples: usize,
+    /// It has no more cells than one may have.
+    pub(super) fits: bool,
+}
