@@ -6,7 +6,7 @@ use cairn_proto::rate::Point;
 use super::{Current, Door, Entity, RawRow};
 
 /// How far back the measurement before the newest may be, ms: a rate reaches over no more.
-const REACH_MS: u64 = 90_000;
+pub(super) const REACH_MS: u64 = 90_000;
 
 /// What the newest rows of these entities' nodes say of them.
 pub(super) fn read(store: &impl Door, entities: &[&Entity]) -> Vec<Option<Current>> {

@@ -5,6 +5,7 @@ use cairn_proto::model::{Column, ColumnId, EntityId, Snapshot, Stamp};
 use cairn_proto::rate::Point;
 
 use crate::store::Current;
+use crate::store::current::REACH_MS;
 use crate::store::slim::Slim;
 
 /// CPU as it was measured before the newest time, of entities of which that is known.
@@ -65,7 +66,7 @@ impl Befores {
     }
 
     /// What the newest row says of an entity; of CPU the measurement before it too, if that is known
-    /// and its row has not expired. `None` when the row does not have the entity.
+    /// its row has not expired and a rate reaches so far. `None` when the row does not have the entity.
     pub(super) fn current(
         &self,
         newest: (u64, &Slim),
@@ -77,7 +78,8 @@ impl Befores {
         let cpu = row.point(place, table::CPU, Group::Cpu);
         let at = self.known.binary_search_by_key(&id, |known| known.id);
         let before = at.ok().and_then(|at| self.known.get(at));
-        let before = before.filter(|before| before.tick_ms >= oldest_ms);
+        let reached_ms = oldest_ms.max(tick_ms.saturating_sub(REACH_MS));
+        let before = before.filter(|before| before.tick_ms >= reached_ms);
         let cpu_before = cpu.zip(before).map(|(cpu, before)| Point {
             value: before.value,
             stamp: Stamp {

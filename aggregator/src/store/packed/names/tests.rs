@@ -11,7 +11,7 @@ use crate::store::entity::same_identity;
 /// A pod, or a container of pod 1, whose text differs in length; some have labels.
 fn def() -> impl Strategy<Value = EntityDef> {
     let kind = prop_oneof![Just(EntityKind::Pod), Just(EntityKind::Container)];
-    (2_u32..600, kind, 0_usize..40, 0_u8..4).prop_map(|(id, kind, length, life)| {
+    (2_u32..500, kind, 0_usize..40, 0_u8..4).prop_map(|(id, kind, length, life)| {
         let is_pod = kind == EntityKind::Pod;
         let labels = [("zone".to_owned(), "a".repeat(length))];
         EntityDef {
@@ -70,8 +70,10 @@ fn check(
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
-    fn names_are_what_was_said_last(defs in vec(def(), 1..700), used in vec(any::<bool>(), 600)) {
+    fn names_are_what_was_said_last(defs in vec(def(), 1..2_500), used in vec(prop::bool::weighted(0.2), 500)) {
         let mut names = Names::default();
         let (mut all, mut latest) = (BTreeMap::new(), BTreeMap::new());
         let pod = EntityDef { id: EntityId(1), kind: EntityKind::Pod, uid: "uid-0".to_owned(), parent: None, ..defs[0].clone() };
