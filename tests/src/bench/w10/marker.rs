@@ -19,7 +19,7 @@ use super::super::{Options, percentile};
 use crate::deadline::Deadline;
 
 /// The node's name, and what its agent proves it with.
-pub(super) const GUEST: (&str, &str) = ("marked", "token-of-the-marked-node");
+pub(in super::super) const GUEST: (&str, &str) = ("marked", "token-of-the-marked-node");
 
 /// From one tick to the next, at least: time for the aggregator to be done with one.
 const PACE: Duration = Duration::from_secs(1);
@@ -36,7 +36,8 @@ const MOST_PHASE_MS: u64 = 250;
 /// Consecutive multiples of it spread well over a phase.
 const PHASE_STEP_MS: u64 = 61;
 
-struct Marked {
+/// The marked node.
+pub(in super::super) struct Marked {
     node: Node,
     runtime: Runtime,
     marker: u64,
@@ -45,32 +46,7 @@ struct Marked {
 
 pub(super) fn measure(filled: &mut Filled, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     let ticking = &mut filled.ticking;
-    let node = Node::start(&Place {
-        recorded: "node1",
-        name: GUEST.0,
-        pods: None,
-        aggregator: ticking.bed.aggregator.addr("grpc")?,
-        token: Some(GUEST.1),
-        start_unix_ms: ticking.bed.now_ms,
-        dir: ticking.bed.dir(),
-    })?;
-    let mut marked = Marked {
-        node,
-        runtime: Builder::new_current_thread().enable_all().build()?,
-        marker: FIRST_MARKER,
-        phase_ms: 0,
-    };
-    for _ in 0..WARM_TICKS {
-        marked.one(ticking)?;
-    }
-    let deadline = Deadline::after(options.duration * 2);
-    let mut taken_us = Vec::new();
-    while taken_us.len() < TICKS || deadline.left().is_some() {
-        let pace = Deadline::after(PACE);
-        taken_us.push(marked.one(ticking)?);
-        // Nothing to look for but the time.
-        let _: Option<()> = pace.poll(|| None);
-    }
+    let taken_us = Marked::start(ticking)?.series(ticking, options.duration * 2, |_| ())?;
     let data = format!(
         "{}, and a K node: its value; loopback, TLS, {} ticks, {} s apart, all rows of a tick at once",
         filled.fill.words(),
@@ -89,6 +65,49 @@ pub(super) fn measure(filled: &mut Filled, options: &Options, sheet: &mut Sheet<
 }
 
 impl Marked {
+    /// Starts it beside the fleet, and waits until it is warm.
+    pub(in super::super) fn start(ticking: &mut Ticking) -> Result<Self> {
+        let node = Node::start(&Place {
+            recorded: "node1",
+            name: GUEST.0,
+            pods: None,
+            aggregator: ticking.bed.aggregator.addr("grpc")?,
+            token: Some(GUEST.1),
+            start_unix_ms: ticking.bed.now_ms,
+            dir: ticking.bed.dir(),
+        })?;
+        let mut marked = Self {
+            node,
+            runtime: Builder::new_current_thread().enable_all().build()?,
+            marker: FIRST_MARKER,
+            phase_ms: 0,
+        };
+        for _ in 0..WARM_TICKS {
+            marked.one(ticking)?;
+        }
+        Ok(marked)
+    }
+
+    /// Measures ticks for so long, microseconds each; `each` is told the time that the clocks were
+    /// stepped to.
+    pub(in super::super) fn series(
+        &mut self,
+        ticking: &mut Ticking,
+        duration: Duration,
+        each: impl Fn(u64),
+    ) -> Result<Vec<u64>> {
+        let deadline = Deadline::after(duration);
+        let mut taken_us = Vec::new();
+        while taken_us.len() < TICKS || deadline.left().is_some() {
+            let pace = Deadline::after(PACE);
+            taken_us.push(self.one(ticking)?);
+            each(ticking.bed.now_ms);
+            // Nothing to look for but the time.
+            let _: Option<()> = pace.poll(|| None);
+        }
+        Ok(taken_us)
+    }
+
     /// Measures one tick, microseconds: the rows of the fleet are under way when the node samples.
     fn one(&mut self, ticking: &mut Ticking) -> Result<u64> {
         self.marker += MARKER_STEP;
