@@ -1,8 +1,8 @@
 //! Hostile agents: each has a name and a token that the aggregator knows, does one bad thing as fast
 //! as it is let, and comes back at once when it is ended.
 //!
-//! They run in a thread of their own, of the least priority: what is looked at is what they do to the
-//! aggregator, and not that they take the processor from the honest agents of the same machine.
+//! They run in a thread of their own, where it is asked for with the least priority: then it shows what they
+//! do to the aggregator, and not that they take the processor from the honest agents of the same machine.
 
 mod attack;
 mod kind;
@@ -106,7 +106,7 @@ pub struct Crowd {
 
 impl Crowd {
     /// Sends them to an aggregator, whose clock stands at `now_ms`. `victim` is a node that none of
-    /// them has a token for.
+    /// them has a token for. With `yields` they give way to whoever else wants the processor.
     ///
     /// # Errors
     ///
@@ -116,6 +116,7 @@ impl Crowd {
         (addr, ca): (SocketAddr, &Path),
         victim: &str,
         now_ms: u64,
+        yields: bool,
     ) -> Result<Self> {
         let target = Arc::new(Target {
             addr,
@@ -131,7 +132,7 @@ impl Crowd {
         let work: Vec<_> = members.clone();
         let (to, token) = (Arc::clone(&target), stop.clone());
         let serve = move || {
-            if let Err(error) = setpriority_process(None, NICE) {
+            if yields && let Err(error) = setpriority_process(None, NICE) {
                 tracing::warn!(%error, "hostile agents take more from others than they should");
             }
             runtime.block_on(async {

@@ -178,7 +178,7 @@ fn start(members: Vec<Member>, ticking: &Ticking) -> Result<Option<Crowd>> {
     }
     let bed = &ticking.bed;
     let ca = bed.dir().join("ingest-ca.pem");
-    let crowd = Crowd::start(members, (bed.grpc(), &ca), "node1", bed.now_ms)?;
+    let crowd = Crowd::start(members, (bed.grpc(), &ca), "node1", bed.now_ms, true)?;
     let at_work = Deadline::after(Duration::from_secs(10));
     let all = || crowd.told().iter().all(|(_, told)| told.frames > 0);
     let seen = at_work.poll(|| all().then_some(()));

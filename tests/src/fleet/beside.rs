@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::bed::{Bed, Setup, wait};
@@ -14,6 +14,9 @@ use crate::hostile::{Crowd, Due, Kind, Member, Told};
 
 /// How far past a tick the clocks are stepped: later than any node's phase.
 const PAST_PHASE_MS: u64 = 500;
+
+/// Distance of the ticks while the hostile agents are waited for.
+const PACE: Duration = Duration::from_secs(10);
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -107,11 +110,26 @@ pub fn run(options: &Options) -> Result<Report> {
         tick(&mut bed, &mut truth, options)?;
     }
     let ca = bed.dir().join("ingest-ca.pem");
-    let crowd = Crowd::start(members, (bed.grpc(), &ca), &truth.name(0), bed.now_ms)?;
+    let crowd = Crowd::start(
+        members,
+        (bed.grpc(), &ca),
+        &truth.name(0),
+        bed.now_ms,
+        false,
+    )?;
     tick(&mut bed, &mut truth, options)?;
     crowd.set_clock(bed.now_ms);
-    // Steps of the clock pay for what was sent too much, so time stands still until all were answered.
-    answered(&bed, &crowd)?;
+    // Steps of the clock pay for what was sent too much, so time passes no faster than it does.
+    for patience in (0..PATIENCE.as_secs()).step_by(usize::try_from(PACE.as_secs())?) {
+        let open = open(&bed, &crowd)?;
+        if open.is_empty() {
+            break;
+        }
+        let is_last = patience + PACE.as_secs() >= PATIENCE.as_secs();
+        ensure!(!is_last, "not answered: {open:?}\n{}", bed.stderr());
+        tick(&mut bed, &mut truth, options)?;
+        crowd.set_clock(bed.now_ms);
+    }
     for _ in 0..options.ticks_after {
         tick(&mut bed, &mut truth, options)?;
         crowd.set_clock(bed.now_ms);
@@ -146,8 +164,9 @@ fn newest(nodes: &[Value], name: &str) -> Option<u64> {
     node?["newest_tick_ms"].as_u64()
 }
 
-/// Waits until each of them was answered with what is due to it.
-fn answered(bed: &Bed, crowd: &Crowd) -> Result<()> {
+/// Waits for a tick's time until each of them was answered with what is due to it; gives those that were
+/// not.
+fn open(bed: &Bed, crowd: &Crowd) -> Result<Vec<(Kind, Told)>> {
     let is_answered = |kind: Kind, told: &Told| match kind.due() {
         Due::Ended(code, part) => {
             let is_it = |end: &String| end.starts_with(code) && end.contains(part);
@@ -159,7 +178,7 @@ fn answered(bed: &Bed, crowd: &Crowd) -> Result<()> {
         }
     };
     let mut open = Vec::new();
-    let all = wait(PATIENCE, || {
+    wait(PACE, || {
         open.clear();
         for (kind, told) in crowd.told() {
             if !is_answered(kind, &told)? {
@@ -168,7 +187,7 @@ fn answered(bed: &Bed, crowd: &Crowd) -> Result<()> {
         }
         Ok(open.is_empty().then_some(()))
     })?;
-    all.with_context(|| format!("not answered: {open:?}\n{}", bed.stderr()))
+    Ok(open)
 }
 
 /// Honest nodes that something is said to be wrong with.
