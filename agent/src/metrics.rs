@@ -122,6 +122,8 @@ pub struct Uplink {
     pub wants_ignored: Family<ByKind, Counter>,
     /// Times that history was held back because too much was asked for in ten minutes.
     pub wants_postponed: Counter,
+    /// Times that an aggregator was not read for a moment because it sent too much.
+    pub slowed: Counter,
     /// Frames that were skipped, by kind.
     pub frames_ignored: Family<ByKind, Counter>,
     /// Rows sent and not acknowledged, over all sessions.
@@ -284,6 +286,7 @@ impl Uplink {
             gaps: Family::default(),
             wants_ignored: Family::default(),
             wants_postponed: Counter::default(),
+            slowed: Counter::default(),
             frames_ignored: Family::default(),
             unacked: Gauge::default(),
             last_ack: Gauge::default(),
@@ -319,6 +322,11 @@ impl Uplink {
             "uplink_wants_postponed",
             "Requests held back",
             new.wants_postponed.clone(),
+        );
+        registry.register(
+            "uplink_slowed",
+            "Times that an aggregator was not read for a moment because it sent too much",
+            new.slowed.clone(),
         );
         registry.register(
             "uplink_frames_ignored",

@@ -20,6 +20,8 @@ mod host;
 
 mod living;
 
+mod pace;
+
 mod session;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod bed;
 mod churn;
 mod codec;
 mod cost;
+mod fairness;
 mod fill;
 mod freshness;
 pub(crate) mod line;
@@ -64,11 +65,13 @@ pub enum Part {
     Restart,
     /// Pods that come and go for hours.
     Churn,
+    /// What hostile agents cost the honest ones.
+    Fairness,
 }
 
 impl Part {
     /// Every part, in the order they are run.
-    pub const ALL: [Part; 10] = [
+    pub const ALL: [Part; 11] = [
         Part::Wire,
         Part::Stream,
         Part::Codec,
@@ -79,6 +82,7 @@ impl Part {
         Part::W1,
         Part::Restart,
         Part::Churn,
+        Part::Fairness,
     ];
 
     /// The name on the command line.
@@ -95,6 +99,7 @@ impl Part {
             Part::W1 => "w1",
             Part::Restart => "restart",
             Part::Churn => "churn",
+            Part::Fairness => "fairness",
         }
     }
 }
@@ -166,6 +171,7 @@ fn measure(part: Part, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
         Part::W1 => return w1::run(options, sheet),
         Part::Restart => return restart::run(options, sheet),
         Part::Churn => return churn::run(options, sheet),
+        Part::Fairness => return fairness::run(options, sheet),
     };
     for line in lines {
         sheet.line(&line)?;

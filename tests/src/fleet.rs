@@ -2,7 +2,8 @@
 //!
 //! [`bind`] prepares a fleet, [`Bound::run`] streams until it is told to stop, [`Control`] is how a
 //! test looks at it and breaks it; the binary `fleet-sim` is a thin shell around them. [`Truth`]
-//! tells what each agent holds, and [`restart`] compares it with an aggregator that was killed.
+//! tells what each agent holds; [`restart`] compares it with an aggregator that was killed, and
+//! [`beside`] with one that hostile agents set upon.
 //!
 //! Rows come from a [`Mix`] and are cheap to send: some of its nodes are templates,
 //! whose rows are made and encoded once and sent by many agents. What differs from agent to agent is
@@ -15,6 +16,8 @@
 
 mod admin;
 pub(crate) mod bed;
+pub mod beside;
+mod compare;
 mod connect;
 mod control;
 mod encode;

@@ -9,6 +9,8 @@
 //! pair            a system with a second aggregator
 //! proxy           a network that is cut, slowed down and mended
 //! raw, peer       an agent and an aggregator by hand, for frames that no real one sends
+//! greedy          an aggregator by hand that asks its agents for more than it may
+//! hostile         agents that do one bad thing each, as fast as they are let
 //! hostile_names   names that no output may carry as they are
 //! reader          asks the gRPC service, and waits at most so long for each answer
 //! oracle          what was sampled, and whether an aggregator says the same
@@ -35,6 +37,10 @@ pub mod exact;
 
 pub mod fleet;
 
+pub mod greedy;
+
+pub mod hostile;
+
 pub mod hostile_names;
 
 pub mod http1;
@@ -60,6 +66,8 @@ pub mod reader;
 pub mod rfc3339;
 
 pub mod rivals;
+
+mod served;
 
 pub mod sim;
 

@@ -1,26 +1,23 @@
 //! A hand-driven aggregator: answers another one exactly as a test wants, right or wrong.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use anyhow::Result;
 use cairn_proto::v1;
 use cairn_proto::v1::peer_server::PeerServer;
 use cairn_proto::v1::replay_frame::Kind as Frame;
 use cairn_proto::v1::replay_request::Kind as Asked;
-use cairn_runtime::listen::{self, ListenMetrics};
-use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::Group;
-use cairn_runtime::tls::ServerTls;
-use hyper_util::service::TowerToHyperService;
-use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
+
+use crate::served::Served;
 
 /// What to answer when a node is asked for; `None` says nothing any more.
 type Script = dyn Fn(&v1::Recall) -> Option<Vec<Frame>> + Send + Sync;
@@ -31,8 +28,7 @@ pub struct FakePeer {
     /// Where it listens.
     pub addr: SocketAddr,
     asked: Arc<AtomicU64>,
-    token: Token,
-    _runtime: Runtime,
+    _served: Served,
 }
 
 impl FakePeer {
@@ -46,44 +42,18 @@ impl FakePeer {
     where
         F: Fn(&v1::Recall) -> Option<Vec<Frame>> + Send + Sync + 'static,
     {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
-        let (cert, key) = (dir.join("server.pem"), dir.join("server.key"));
-        let tls = ServerTls::load(&cert, &key, &["h2"])?;
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let bound = runtime.block_on(listen::bind(any))?;
-        let (addr, asked) = (bound.local_addr(), Arc::new(AtomicU64::new(0)));
+        let asked = Arc::new(AtomicU64::new(0));
         let service = Service {
             nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
             script: Arc::new(script),
             asked: Arc::clone(&asked),
             streams: Group::new("fake peer", 16),
         };
-        let routes = tonic::service::Routes::new(PeerServer::new(service)).prepare();
-        let service = TowerToHyperService::new(routes.into_axum_router());
-        let config = listen::Config {
-            name: "fake",
-            max_connections: 16,
-            max_per_peer: 16,
-            max_handshakes: 4,
-            handshake_deadline: Duration::from_secs(5),
-            header_deadline: Duration::from_secs(10),
-            idle_deadline: Duration::from_secs(60),
-            write_deadline: Duration::from_secs(30),
-            max_header_bytes: 32 * 1024,
-            tls: Some(tls),
-            metrics: Arc::new(ListenMetrics::default()),
-        };
-        let token = Token::new();
-        let serving = listen::serve(bound, config, service, token.clone(), Duration::ZERO);
-        drop(runtime.spawn(serving));
+        let served = Served::start(dir, Routes::new(PeerServer::new(service)))?;
         Ok(Self {
-            addr,
+            addr: served.addr,
             asked,
-            token,
-            _runtime: runtime,
+            _served: served,
         })
     }
 
@@ -91,12 +61,6 @@ impl FakePeer {
     #[must_use]
     pub fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for FakePeer {
-    fn drop(&mut self) {
-        self.token.cancel();
     }
 }
 

@@ -1,29 +1,38 @@
 //! A hand-driven agent: sends an aggregator exactly the frames that a test wants, right or wrong.
 
+mod verbatim;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
 use cairn_proto::v1::agent_frame::Kind;
 use cairn_proto::v1::aggregator_frame::Kind as Answer;
-use cairn_proto::v1::ingest_client::IngestClient;
 use cairn_proto::{catalogue, codec, v1};
 use cairn_runtime::tasks::AbortOnDrop;
+use http::uri::PathAndQuery;
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::client::Grpc;
 use tonic::{Request, Status, Streaming};
 
 use crate::channel::Channel;
+use verbatim::Verbatim;
 
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(10);
 
+/// Frames that wait for the connection.
+const FRAMES: usize = 64;
+
 /// An open stream.
 #[derive(Debug)]
 pub struct RawAgent {
-    frames: mpsc::Sender<v1::AgentFrame>,
+    frames: mpsc::Sender<Bytes>,
     answers: Streaming<v1::AggregatorFrame>,
     now_ms: u64,
     _connection: AbortOnDrop,
@@ -37,16 +46,32 @@ impl RawAgent {
     ///
     /// When the connection cannot be made, or the stream is refused.
     pub async fn connect(addr: SocketAddr, ca: &Path, token: &str, now_ms: u64) -> Result<Self> {
+        Self::with_queue(FRAMES, (addr, ca), token, now_ms).await
+    }
+
+    /// The same; so many frames wait for the connection at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`RawAgent::connect`].
+    pub async fn with_queue(
+        frames: usize,
+        (addr, ca): (SocketAddr, &Path),
+        token: &str,
+        now_ms: u64,
+    ) -> Result<Self> {
         let (channel, guard) = Channel::tls(addr, ca).await?;
         let origin: http::Uri = format!("https://{addr}").parse()?;
-        let mut client =
-            IngestClient::with_origin(channel, origin).max_encoding_message_size(usize::MAX);
-        let (frames, queue) = mpsc::channel(64);
+        let mut client = Grpc::with_origin(channel, origin).max_encoding_message_size(usize::MAX);
+        let (frames, queue) = mpsc::channel(frames);
         let mut request = Request::new(ReceiverStream::new(queue));
         request
             .metadata_mut()
             .insert("authorization", format!("Bearer {token}").parse()?);
-        let response = timeout(SOON, client.report(request)).await??;
+        timeout(SOON, client.ready()).await??;
+        let path = PathAndQuery::from_static("/cairn.v1.Ingest/Report");
+        let opening = client.streaming(request, path, Verbatim);
+        let response = timeout(SOON, opening).await??;
         Ok(Self {
             frames,
             answers: response.into_inner(),
@@ -62,11 +87,52 @@ impl RawAgent {
 
     /// Sends one frame; an end of the stream shows in what is received.
     pub async fn send(&self, kind: Kind) {
+        self.send_bytes(self.encoded(kind)).await;
+    }
+
+    /// Sends these bytes as a frame.
+    pub async fn send_bytes(&self, frame: Vec<u8>) {
+        drop(timeout(SOON, self.frames.send(frame.into())).await);
+    }
+
+    /// The bytes that [`RawAgent::send`] would send.
+    #[must_use]
+    pub fn encoded(&self, kind: Kind) -> Vec<u8> {
         let frame = v1::AgentFrame {
             unix_ms: self.now_ms,
             kind: Some(kind),
         };
-        drop(timeout(SOON, self.frames.send(frame)).await);
+        frame.encode_to_vec()
+    }
+
+    /// Sends one frame as soon as there is room, however long that takes. Answers that come meanwhile
+    /// are passed over.
+    ///
+    /// # Errors
+    ///
+    /// The status with which the stream has ended; a clean end is `OK`.
+    pub async fn push(&mut self, kind: Kind) -> Result<(), Status> {
+        let frame = Bytes::from(self.encoded(kind));
+        loop {
+            // Both are cancel safe: what was not taken is there the next time.
+            tokio::select! {
+                biased;
+                answer = self.answers.message() => if answer?.is_none() {
+                    return Err(Status::ok("the stream ended"));
+                },
+                room = self.frames.reserve() => match room {
+                    Ok(room) => {
+                        room.send(frame);
+                        return Ok(());
+                    }
+                    // The stream takes no more: why, comes with its end.
+                    Err(_) => break,
+                },
+            }
+        }
+        loop {
+            self.receive().await?;
+        }
     }
 
     /// Sends `Hello` for a run that began at `epoch_ms` and waits for `Welcome`.

@@ -33,6 +33,10 @@ const HINT: Hint = Hint {
 /// does not must be tried again within the five seconds in which streaming resumes.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
+/// What an aggregator may send that is not read yet. It has little to say, and what it says beyond its
+/// pace waits on its side.
+const WINDOW_BYTES: u32 = 64 << 10;
+
 /// A connection on which nothing came for the interval is asked, and given up after the timeout: a
 /// peer that vanished without a word is noticed within 15 s.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
@@ -106,6 +110,8 @@ impl Link {
             .keep_alive_interval(KEEPALIVE.0)
             .keep_alive_timeout(KEEPALIVE.1)
             .keep_alive_while_idle(true)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| End::new(EndKind::Closed, logging::chain(&error)))?;

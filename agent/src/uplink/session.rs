@@ -20,7 +20,7 @@ use std::time::Duration;
 use cairn_proto::model::{EntityDef, EntityId, Run};
 use cairn_proto::v1::{self, AgentFrame, AggregatorFrame, agent_frame, aggregator_frame};
 use cairn_proto::wire;
-use cairn_runtime::clock;
+use cairn_runtime::{clock, logging};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 use tonic::Streaming;
@@ -71,6 +71,8 @@ pub(super) struct Session {
     wants: Wants,
     // While the past is not repeated because enough of it was: when it is again.
     gate: Option<Instant>,
+    // When it was last said that the aggregator is read more slowly.
+    slowed: logging::Repeat,
     metrics: Metrics,
 }
 
@@ -106,11 +108,14 @@ impl Session {
             if head.closed {
                 return self.goodbye(setup).await;
             }
+            let resting = budget.pace.rests_until(Instant::now());
             // All branches are cancel safe: frames, changes and ticks wait for the next round.
             tokio::select! {
                 biased;
-                frame = self.incoming.message() => {
-                    if let Some(end) = self.take(setup, received(frame)?).await? {
+                frame = self.incoming.message(), if resting.is_none() => {
+                    let frame = received(frame)?;
+                    self.pay(frame.kind.as_ref(), budget);
+                    if let Some(end) = self.take(setup, frame).await? {
                         return Ok(end);
                     }
                 }
@@ -118,11 +123,28 @@ impl Session {
                 Ok(()) = self.statuses.changed() => self.tell_sources(setup).await?,
                 _ = renewal.tick() => self.renew(setup).await?,
                 () = opened(self.gate), if self.gate.is_some() => self.gate = None,
+                () = opened(resting), if resting.is_some() => {}
                 // There is room for one more frame, and no row waits for it.
                 true = has_room(&self.frames), if self.gate.is_none() && !self.wants.is_empty() => {
                     self.answer_want(setup, budget).await?;
                 }
             }
+        }
+    }
+
+    /// Counts a frame that was read, and says when the next one has to wait.
+    fn pay(&mut self, kind: Option<&aggregator_frame::Kind>, budget: &mut Budget) {
+        let now = Instant::now();
+        budget.pace.read(kind, now);
+        if budget.pace.rests_until(now).is_none() {
+            return;
+        }
+        self.metrics.slowed.inc();
+        if let Some(times) = self.slowed.should_log(now, false) {
+            tracing::warn!(
+                times,
+                "aggregator sends more than it may: it is read more slowly"
+            );
         }
     }
 
@@ -265,7 +287,7 @@ impl Session {
     }
 }
 
-/// Waits until the past is repeated again. Cancel safe.
+/// Waits until this time. Cancel safe.
 async fn opened(gate: Option<Instant>) {
     if let Some(gate) = gate {
         tokio::time::sleep_until(gate).await;

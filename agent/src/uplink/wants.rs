@@ -10,6 +10,8 @@ use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::v1::GapReason;
 use tokio::time::Instant;
 
+use super::pace::Pace;
+
 /// Ranges that wait at a time. An aggregator asks for a few holes; more is a peer gone wrong.
 pub const MAX_RANGES: usize = 64;
 
@@ -113,9 +115,12 @@ impl Wants {
     }
 }
 
-/// How many blocks may still be replayed to one address.
+/// What one address may still ask for, over all of its sessions: how many blocks are replayed to it,
+/// and how fast it is read.
 #[derive(Clone, Debug)]
 pub struct Budget {
+    /// How fast its frames are read.
+    pub pace: Pace,
     sent: VecDeque<Instant>,
     blocks: usize,
 }
@@ -129,6 +134,7 @@ impl Budget {
         let window = rows.div_ceil(BLOCK_ROWS) + 1;
         let blocks = usize::try_from(window.saturating_mul(2)).unwrap_or(usize::MAX);
         Self {
+            pace: Pace::default(),
             sent: VecDeque::new(),
             blocks,
         }

@@ -232,7 +232,7 @@ mod tests {
             entered.pace
         };
         let pace = come();
-        while pace.take(Kind::Entities, fence.elapsed()).is_zero() {}
+        while pace.take(Kind::Entities, 1, fence.elapsed()).is_zero() {}
         // Others come and go, and whoever says nothing any more is forgotten.
         for n in 0..1_000 {
             Fence::leave(&enter(&fence, &format!("guest-{n}"), &shutdown).unwrap());

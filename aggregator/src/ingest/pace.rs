@@ -1,6 +1,6 @@
 //! How fast one node's stream is read.
 //!
-//! Three buckets a node: entities that are new to the window, frames, and rows. What is too much is
+//! Four buckets a node: entities that are new to the window, frames, their bytes, and rows. What is too much is
 //! not refused: it waits, because the next frame is not read before what was taken is paid for. The
 //! wait is the stream's alone, its frames wait in its own connection, and no lock is held meanwhile.
 //! The buckets belong to the node and not to the stream, so that a new stream does not fill them.
@@ -29,6 +29,13 @@ const FRAME: Duration = Duration::from_millis(2);
 /// Frames at once: a node with as many entities as it may have names all of them when it comes back.
 const FRAMES: u32 = 70_000;
 
+/// Time for one byte of what was not asked for: a megabyte a second, many times what the largest node
+/// sends at one row a second.
+const BYTE: Duration = Duration::from_micros(1);
+
+/// Bytes at once: as many names as a node may have, each as long as it may be.
+const BYTES: u32 = 32 << 20;
+
 /// Rows at once: two blocks. An agent sends the newest at first and no more than two that waited, but
 /// one that is stepped by a test, or whose machine was held up, makes several ticks at once.
 const ROWS: u32 = 32;
@@ -41,6 +48,7 @@ const ROWS_PER_INTERVAL: u32 = 2;
 pub(super) enum Kind {
     Entities,
     Frames,
+    Bytes,
     Rows,
 }
 
@@ -50,6 +58,7 @@ impl Kind {
         match self {
             Kind::Entities => "entities",
             Kind::Frames => "frames",
+            Kind::Bytes => "bytes",
             Kind::Rows => "rows",
         }
     }
@@ -111,16 +120,17 @@ impl Bucket {
         self.credit = self.credit.min(self.most);
     }
 
-    /// Takes one; how long it takes until that is paid for.
-    fn take(&mut self, now: Duration) -> Duration {
+    /// Takes so many; how long it takes until they are paid for.
+    fn take(&mut self, count: u32, now: Duration) -> Duration {
         let gained = now.saturating_sub(self.at);
         self.at = self.at.max(now);
         // What was given beyond the most at the start is not taken away.
         if self.credit < self.most {
             self.credit = (self.credit + gained).min(self.most);
         }
-        let owed = self.price.saturating_sub(self.credit);
-        self.credit = self.credit.saturating_sub(self.price);
+        let price = self.price * count;
+        let owed = price.saturating_sub(self.credit);
+        self.credit = self.credit.saturating_sub(price);
         self.at += owed;
         self.at.saturating_sub(now)
     }
@@ -144,6 +154,7 @@ pub(super) struct Pace {
 struct Buckets {
     entities: Bucket,
     frames: Bucket,
+    bytes: Bucket,
     rows: Bucket,
 }
 
@@ -153,10 +164,12 @@ impl Pace {
         let mut entities = Bucket::new(ENTITY, ENTITIES, now);
         entities.credit = ENTITY * FIRST_ENTITIES;
         let frames = Bucket::new(FRAME, FRAMES, now);
+        let bytes = Bucket::new(BYTE, BYTES, now);
         let rows = Bucket::new(Duration::ZERO, ROWS, now);
         let buckets = Buckets {
             entities,
             frames,
+            bytes,
             rows,
         };
         Self {
@@ -175,12 +188,13 @@ impl Pace {
         });
     }
 
-    /// Takes one of a kind; how long the stream must rest.
-    pub(super) fn take(&self, kind: Kind, now: Duration) -> Duration {
+    /// Takes so many of a kind; how long the stream must rest.
+    pub(super) fn take(&self, kind: Kind, count: u32, now: Duration) -> Duration {
         self.with(|buckets| match kind {
-            Kind::Entities => buckets.entities.take(now),
-            Kind::Frames => buckets.frames.take(now),
-            Kind::Rows => buckets.rows.take(now),
+            Kind::Entities => buckets.entities.take(count, now),
+            Kind::Frames => buckets.frames.take(count, now),
+            Kind::Bytes => buckets.bytes.take(count, now),
+            Kind::Rows => buckets.rows.take(count, now),
         })
     }
 
@@ -188,7 +202,7 @@ impl Pace {
     pub(super) fn is_full(&self, now: Duration) -> bool {
         self.with(|buckets| {
             let first = ENTITY * FIRST_ENTITIES;
-            let others = [&buckets.frames, &buckets.rows];
+            let others = [&buckets.frames, &buckets.bytes, &buckets.rows];
             buckets.entities.holds(first, now) && others.iter().all(|bucket| bucket.is_full(now))
         })
     }
@@ -210,7 +224,7 @@ mod tests {
     fn taken(pace: &Pace, kind: Kind, from: Duration, within: Duration) -> u64 {
         let (mut now, mut count) = (from, 0);
         while now <= from + within {
-            now += pace.take(kind, now);
+            now += pace.take(kind, 1, now);
             count += 1;
         }
         count
@@ -238,13 +252,26 @@ mod tests {
         let pace = Pace::new(Duration::ZERO);
         pace.begin(10 * S);
         for n in 0..100 {
-            assert_eq!(pace.take(Kind::Rows, n * 10 * S), Duration::ZERO, "{n}");
+            assert_eq!(pace.take(Kind::Rows, 1, n * 10 * S), Duration::ZERO, "{n}");
         }
-        let waits: Vec<Duration> = (0..34).map(|_| pace.take(Kind::Rows, 991 * S)).collect();
+        let waits: Vec<Duration> = (0..34).map(|_| pace.take(Kind::Rows, 1, 991 * S)).collect();
         assert_eq!(waits.iter().filter(|wait| wait.is_zero()).count(), 31);
         assert_eq!(waits[33], 14 * S);
         pace.begin(S);
-        assert!(pace.take(Kind::Rows, 1_020 * S) <= S);
+        assert!(pace.take(Kind::Rows, 1, 1_020 * S) <= S);
+    }
+
+    #[test]
+    fn frames_that_are_as_large_as_may_be_are_read_at_a_megabyte_a_second() {
+        let pace = Pace::new(S);
+        let frame = 4_u32 << 20;
+        let at_once = (0..100).take_while(|_| pace.take(Kind::Bytes, frame, S).is_zero());
+        assert_eq!(at_once.count(), 8);
+        // The ninth has to be paid for, and the tenth after it.
+        let each = BYTE * frame;
+        assert_eq!(pace.take(Kind::Bytes, frame, S), 2 * each);
+        assert!(!pace.is_full(S + 2 * each));
+        assert_eq!(pace.take(Kind::Bytes, frame, S + 2 * each), each);
     }
 
     #[test]
@@ -277,7 +304,7 @@ mod tests {
             let mut count = 0_u32;
             for rest_ms in rests_ms {
                 now += Duration::from_millis(rest_ms);
-                now += pace.take(Kind::Frames, now);
+                now += pace.take(Kind::Frames, 1, now);
                 count += 1;
                 prop_assert!(FRAME * count <= FRAME * FRAMES + now);
             }

@@ -67,7 +67,7 @@ pub trait Window: Default + Debug + Send + 'static {
     fn attendance_mut(&mut self) -> &mut Attendance;
 
     /// Begins a session, and its run if that is new.
-    fn open(&mut self, number: u64, opening: Opening);
+    fn open(&mut self, number: u64, opening: Opening, window_ms: u64);
 
     /// See [`Door::define`].
     fn define(&mut self, def: EntityDef) -> Result<(), Error>;
@@ -201,8 +201,9 @@ impl<N: Window> Door for Store<N> {
         // Under the map's lock, so that no eviction takes the node away in between.
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
         let entry = nodes.entry(node.into()).or_default();
-        self.held
-            .counted(&mut *lock(entry), |node| node.open(number, opening));
+        self.held.counted(&mut *lock(entry), |node| {
+            node.open(number, opening, self.window_ms);
+        });
         drop(nodes);
         self.changes.add(u64::MAX);
         Session {

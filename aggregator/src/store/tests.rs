@@ -1,6 +1,7 @@
 //! The rules of the door, on the plain store.
 
 mod both;
+mod clocks;
 mod names;
 mod restore;
 mod share;

@@ -6,7 +6,7 @@
 
 mod asked;
 mod client;
-mod marker;
+pub(super) mod marker;
 pub(super) mod memory;
 
 use anyhow::Result;

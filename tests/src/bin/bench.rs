@@ -14,14 +14,14 @@ use testkit::bench::{self, AGENTS, Options, Part};
 #[command(version)]
 struct Args {
     /// Part to run; may be repeated. Without it all of them: wire, stream, codec, append, freshness,
-    /// cost, w10, w1, restart, churn.
+    /// cost, w10, w1, restart, churn, fairness.
     #[arg(long, value_name = "NAME", value_parser = part)]
     only: Vec<Part>,
     /// How long each part with processes may go on beyond its least number of ticks, seconds.
     #[arg(long, value_name = "N", default_value_t = 30)]
     seconds: u64,
-    /// Nodes of a large cluster, for w10 and restart; w1 has a 25th and churn a 50th of them. The goals
-    /// are worded for 5000: with others there is no verdict.
+    /// Nodes of a large cluster, for w10 and restart; w1 has a 25th, fairness a tenth and churn a 50th
+    /// of them. The goals are worded for 5000: with others there is no verdict.
     #[arg(long, value_name = "N", default_value_t = AGENTS)]
     agents: usize,
 }

@@ -130,12 +130,25 @@ impl Bed {
 
     /// How many nodes have a tick of at least this in what the page shows first.
     pub(crate) fn nodes_at(&self, tick_ms: u64) -> Result<usize> {
-        let answer = self.aggregator.get("http", "/api/cairn/v1/overview")?;
-        ensure!(answer.status == 200, "{}", answer.text());
-        let overview: Value = serde_json::from_slice(&answer.body)?;
-        let nodes = overview["nodes"].as_array().context("no list of nodes")?;
+        let nodes = self.nodes()?;
         let newest = nodes.iter().map(|node| node["newest_tick_ms"].as_u64());
         Ok(newest.filter(|newest| *newest >= Some(tick_ms)).count())
+    }
+
+    /// The nodes, as the page shows them first.
+    pub(crate) fn nodes(&self) -> Result<Vec<Value>> {
+        let answer = self.aggregator.get("http", "/api/cairn/v1/overview")?;
+        ensure!(answer.status == 200, "{}", answer.text());
+        let mut overview: Value = serde_json::from_slice(&answer.body)?;
+        match overview["nodes"].take() {
+            Value::Array(nodes) => Ok(nodes),
+            other => anyhow::bail!("no list of nodes but {other}"),
+        }
+    }
+
+    /// Where agents connect to.
+    pub(crate) fn grpc(&self) -> SocketAddr {
+        self.grpc
     }
 
     /// What the processes said, for the report of a failure.

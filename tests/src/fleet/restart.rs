@@ -8,16 +8,14 @@
 pub mod cut;
 mod report;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tokio::time::Instant;
 
 use super::bed::{Bed, Setup, state, wait};
-use super::{Order, Totals, Truth};
+use super::{Order, Totals, Truth, compare};
 use crate::deadline::Deadline;
-use crate::exact::{Asker, Cells, Found};
 use crate::proc::Proc;
 use crate::proc::used::{Memory, cpu_seconds};
 
@@ -34,9 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 /// How long the aggregator keeps rows: its window, and what rates and held values at its border need.
 const KEPT_MS: u64 = 900_000 + 100_000;
-
-/// The window that it serves.
-const WINDOW_MS: u64 = 900_000;
 
 /// Ticks that are under way when the aggregator is killed.
 const TICKS_AT_KILL: u64 = 4;
@@ -148,7 +143,9 @@ pub fn run(options: &Options) -> Result<Report> {
             samples: bed.figure("store_samples", "")?,
         },
         duplicates: bed.figure("ingest_rows_total", "duplicate")?,
-        found: compare(&bed, &truth, &expected, options)?,
+        found: compare::nodes(&bed, &truth, options.compared(), |node| {
+            expected.first(node)
+        })?,
         first_peak_kib,
         second_peak_kib: peak_kib(&bed.aggregator)?,
         fleet_peak_kib: peak_kib(&bed.fleet)?,
@@ -241,37 +238,6 @@ fn whole(bed: &Bed, truth: &Truth, expected: &Expected) -> Result<()> {
         Ok((rows >= expected && bed.state()?.is_connected()).then_some(()))
     })?;
     found.with_context(|| format!("{rows} of {expected} rows are there:\n{}", bed.stderr()))
-}
-
-/// Compares every value of some nodes at every tick of the window, both ways.
-fn compare(bed: &Bed, truth: &Truth, expected: &Expected, options: &Options) -> Result<Found> {
-    let mut found = Found::default();
-    let mut asker = Asker::new(bed.aggregator.addr("http")?, 2);
-    let newest_ms = truth.tick_ms(truth.rows().saturating_sub(1));
-    let oldest = truth.row_at(newest_ms.saturating_sub(WINDOW_MS));
-    for node in options.compared() {
-        let name = truth.name(node);
-        // The uptime is no value of a row.
-        let mut answered = asker.cells(&name, None, |metric| metric != "uptime_ms")?;
-        let rows = expected.first(node).max(oldest)..truth.rows();
-        let cells = rows.map(|row| (truth.tick_ms(row), truth.cells(node, row)));
-        let mut cells: BTreeMap<u64, Cells> = cells.collect();
-        let ticks: BTreeSet<u64> = cells.keys().chain(answered.keys()).copied().collect();
-        let mut before = Cells::new();
-        for tick in ticks {
-            let mut there = answered.remove(&tick).unwrap_or_default();
-            for cell in there.values_mut() {
-                cell.rate = None;
-            }
-            let expected = cells.remove(&tick).unwrap_or_default();
-            let shown = there.clone();
-            // Where a row has no value the last one may be held; how long is other tests' business.
-            there.retain(|key, cell| expected.contains_key(key) || before.get(key) != Some(cell));
-            found.cells(&name, tick, &expected, &there);
-            before.extend(shown);
-        }
-    }
-    Ok(found)
 }
 
 /// The most memory that a process has held, KiB.

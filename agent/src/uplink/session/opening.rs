@@ -99,6 +99,7 @@ impl Session {
             unacked: Unacked::new(setup.metrics.unacked.clone()),
             wants: Wants::default(),
             gate: None,
+            slowed: logging::Repeat::new(),
             metrics: setup.metrics.clone(),
         })
     }

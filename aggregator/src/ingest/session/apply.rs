@@ -38,7 +38,12 @@ impl Served {
             return Ok(());
         };
         self.inner.metrics.frame(word(&kind));
-        self.pay(Paced::Frames).await;
+        self.pay(Paced::Frames, 1).await;
+        // What was asked for is bounded where it is asked for.
+        if !matches!(kind, Kind::Chunk(_)) {
+            let bytes = u32::try_from(kind.encoded_len()).unwrap_or(u32::MAX);
+            self.pay(Paced::Bytes, bytes).await;
+        }
         coop::consume_budget().await;
         match kind {
             Kind::Hello(_) => Err(fault("hello", "a second Hello in one stream")),
@@ -82,7 +87,7 @@ impl Served {
         match defined.map_err(|error| self.refused(&error))? {
             Defined::Known => {}
             // What is refused costs the same, so that nobody gains by being refused.
-            Defined::New | Defined::Refused => self.pay(Paced::Entities).await,
+            Defined::New | Defined::Refused => self.pay(Paced::Entities, 1).await,
         }
         Ok(())
     }
@@ -113,7 +118,7 @@ impl Served {
     }
 
     async fn row(&mut self, row: v1::Row, sent_ms: u64) -> Result<(), End> {
-        self.pay(Paced::Rows).await;
+        self.pay(Paced::Rows, 1).await;
         self.inner.metrics.payload(row.payload.len());
         let (seq, tick_ms) = (row.seq, row.tick);
         let now_ms = self.inner.clock.unix_ms();

@@ -78,10 +78,10 @@ impl Served {
         }
     }
 
-    /// Counts one of a kind and rests for as long as that takes to be paid for: nothing is read of
+    /// Counts so many of a kind and rests for as long as that takes to be paid for: nothing is read of
     /// this stream meanwhile, and nobody else waits.
-    pub(super) async fn pay(&mut self, kind: Paced) {
-        let rest = self.pace.take(kind, self.inner.fence.elapsed());
+    pub(super) async fn pay(&mut self, kind: Paced, count: u32) {
+        let rest = self.pace.take(kind, count, self.inner.fence.elapsed());
         if rest < LEAST_REST {
             return;
         }

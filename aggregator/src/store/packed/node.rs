@@ -123,8 +123,11 @@ impl Window for Node {
         &mut self.attendance
     }
 
-    fn open(&mut self, number: u64, opening: Opening) {
+    fn open(&mut self, number: u64, opening: Opening, window_ms: u64) {
         let present_ms = self.attendance.open(number, opening);
+        // A clock that was set back has another past: what it tells from now on has not expired.
+        let oldest_ms = self.attendance.own(opening.now_ms);
+        self.oldest_ms = self.oldest_ms.min(oldest_ms.saturating_sub(window_ms));
         self.befores.clear();
         let run = opening.run;
         for other in &mut self.runs {

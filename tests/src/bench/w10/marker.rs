@@ -21,7 +21,7 @@ use crate::deadline::Deadline;
 use crate::fleet::Order;
 
 /// The node's name, and what its agent proves it with.
-pub(super) const GUEST: (&str, &str) = ("marked", "token-of-the-marked-node");
+pub(in super::super) const GUEST: (&str, &str) = ("marked", "token-of-the-marked-node");
 
 /// From one tick to the next, at least: time for the aggregator to be done with one.
 const PACE: Duration = Duration::from_secs(1);
@@ -50,7 +50,8 @@ const AT_ONCE: [&str; 3] = [
     "freshness_w10_at_once_max",
 ];
 
-struct Marked {
+/// The marked node.
+pub(in super::super) struct Marked {
     node: Node,
     runtime: Runtime,
     marker: u64,
@@ -59,24 +60,7 @@ struct Marked {
 
 pub(super) fn measure(filled: &mut Filled, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     let ticking = &mut filled.ticking;
-    let node = Node::start(&Place {
-        recorded: "node1",
-        name: GUEST.0,
-        pods: None,
-        aggregator: ticking.bed.aggregator.addr("grpc")?,
-        token: Some(GUEST.1),
-        start_unix_ms: ticking.bed.now_ms,
-        dir: ticking.bed.dir(),
-    })?;
-    let mut marked = Marked {
-        node,
-        runtime: Builder::new_current_thread().enable_all().build()?,
-        marker: FIRST_MARKER,
-        phase_ms: 0,
-    };
-    for _ in 0..WARM_TICKS {
-        marked.one(ticking)?;
-    }
+    let mut marked = Marked::start(ticking)?;
     let words = filled.fill.words();
     let ticking = &mut filled.ticking;
     for is_spread in [true, false] {
@@ -84,13 +68,7 @@ pub(super) fn measure(filled: &mut Filled, options: &Options, sheet: &mut Sheet<
             spread: Some(is_spread),
             ..Order::default()
         })?;
-        let deadline = Deadline::after(options.duration * 2);
-        let mut taken_us = Vec::new();
-        while taken_us.len() < TICKS || deadline.left().is_some() {
-            let pace = Deadline::after(PACE);
-            taken_us.push(marked.one(ticking)?);
-            wait_for(pace);
-        }
+        let taken_us = marked.series(ticking, options.duration * 2, |_| ())?;
         let (names, how, goal) = if is_spread {
             let goal = options.goal(GOAL);
             (SPREAD, "rows spread by their phases", goal)
@@ -115,6 +93,48 @@ fn wait_for(deadline: Deadline) {
 }
 
 impl Marked {
+    /// Starts it beside the fleet, and waits until it is warm.
+    pub(in super::super) fn start(ticking: &mut Ticking) -> Result<Self> {
+        let node = Node::start(&Place {
+            recorded: "node1",
+            name: GUEST.0,
+            pods: None,
+            aggregator: ticking.bed.aggregator.addr("grpc")?,
+            token: Some(GUEST.1),
+            start_unix_ms: ticking.bed.now_ms,
+            dir: ticking.bed.dir(),
+        })?;
+        let mut marked = Self {
+            node,
+            runtime: Builder::new_current_thread().enable_all().build()?,
+            marker: FIRST_MARKER,
+            phase_ms: 0,
+        };
+        for _ in 0..WARM_TICKS {
+            marked.one(ticking)?;
+        }
+        Ok(marked)
+    }
+
+    /// Measures ticks for so long, microseconds each; `each` is told the time that the clocks were
+    /// stepped to.
+    pub(in super::super) fn series(
+        &mut self,
+        ticking: &mut Ticking,
+        duration: Duration,
+        each: impl Fn(u64),
+    ) -> Result<Vec<u64>> {
+        let deadline = Deadline::after(duration);
+        let mut taken_us = Vec::new();
+        while taken_us.len() < TICKS || deadline.left().is_some() {
+            let pace = Deadline::after(PACE);
+            taken_us.push(self.one(ticking)?);
+            each(ticking.bed.now_ms);
+            wait_for(pace);
+        }
+        Ok(taken_us)
+    }
+
     /// Measures one tick, microseconds: the rows of the fleet are under way when the node samples.
     fn one(&mut self, ticking: &mut Ticking) -> Result<u64> {
         self.marker += MARKER_STEP;

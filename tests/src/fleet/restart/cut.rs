@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::time::Instant;
 
-use super::{Expected, Options, PATIENCE, compare, latest, step, whole};
+use super::{Expected, Options, PATIENCE, latest, step, whole};
 use crate::exact::Found;
 use crate::fleet::bed::{Bed, Setup, wait};
-use crate::fleet::{Totals, Truth};
+use crate::fleet::{Totals, Truth, compare};
 use crate::proxy::Flow;
 
 /// What came of it.
@@ -125,7 +125,9 @@ pub fn run(options: &Options, cut_ticks: u64) -> Result<Report> {
             samples: bed.figure("store_samples", "")?,
         },
         duplicates: bed.figure("ingest_rows_total", "duplicate")?,
-        found: compare(&bed, &truth, &expected, options)?,
+        found: compare::nodes(&bed, &truth, options.compared(), |node| {
+            expected.first(node)
+        })?,
     })
 }
 

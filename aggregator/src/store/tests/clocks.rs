@@ -1,0 +1,48 @@
+//! Nodes whose clock is set back, in both stores.
+
+use super::*;
+
+const HOUR_MS: u64 = 3_600_000;
+
+/// A run that begins now tells one row; what is known of the node after an eviction.
+fn tells(store: &dyn Door, epoch_ms: u64, own_ms: u64, now_ms: u64) -> Option<u64> {
+    let opening = Opening {
+        run: run(epoch_ms),
+        interval_ms: 10_000,
+        sent_ms: own_ms,
+        now_ms,
+    };
+    let session = store.open("node1", opening);
+    let node = def(1, EntityKind::Node, None, "node1");
+    store.define(&session, node).unwrap();
+    let payload = row::keyframe(DENSE, own_ms, &snapshot(&[(1, 1)], own_ms));
+    let row = WireRow {
+        seq: 0,
+        base_seq: None,
+        tick_ms: own_ms,
+        payload: &payload,
+        sent_ms: own_ms,
+        now_ms,
+    };
+    assert_eq!(store.append(&session, row), Ok(Applied::Applied));
+    store.evict(now_ms + 1_000);
+    store.nodes().first().and_then(|node| node.newest_tick_ms)
+}
+
+/// Scenario: a node's clock is set back by more than the window, from right to behind and from ahead to
+/// right.
+/// Guarantees: what it tells from then on is there: it has not expired because its clock was later once.
+#[test]
+fn a_clock_that_is_set_back_by_more_than_the_window_hides_nothing() {
+    let stores: [Box<dyn Door>; 2] = [
+        Box::new(PlainStore::new(WINDOW, 0)),
+        Box::new(PackedStore::new(WINDOW, 0)),
+    ];
+    for store in &stores {
+        let clocks = [T0 + HOUR_MS, T0 + 10_000, T0 - HOUR_MS];
+        for (epoch_ms, own_ms) in (1..).zip(clocks) {
+            let newest = tells(&**store, epoch_ms, own_ms, T0 + 10_000 * epoch_ms);
+            assert_eq!(newest, Some(own_ms), "{store:?}");
+        }
+    }
+}

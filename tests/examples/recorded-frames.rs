@@ -1,0 +1,152 @@
+//! Prints the frames of an agent that is older or newer than this version, one a line: a word and the
+//! frame in hexadecimal. `tests/fixtures/frames/ORIGIN.md` says what of it is where.
+//!
+//! They are put together byte by byte: what this version's messages look like does not change them.
+
+use std::process::ExitCode;
+
+use cairn_proto::catalogue::{FieldId, Group, Source, table};
+use cairn_proto::codec::{DENSE, PLAIN, row};
+use cairn_proto::model::{Builder, EntityId, Snapshot, Stamp};
+
+const TICK: u64 = 1_795_332_330_000;
+const INTERVAL: u64 = 10_000;
+
+/// A message that is being written.
+#[derive(Clone, Default)]
+struct Message(Vec<u8>);
+
+impl Message {
+    fn varint(mut self, mut number: u64) -> Self {
+        while number > 0x7f {
+            self.0
+                .push(u8::try_from(number & 0x7f).unwrap_or_default() | 0x80);
+            number >>= 7;
+        }
+        self.0.push(u8::try_from(number).unwrap_or_default());
+        self
+    }
+
+    fn number(self, field: u64, number: u64) -> Self {
+        self.varint(field << 3).varint(number)
+    }
+
+    fn bytes(self, field: u64, bytes: &[u8]) -> Self {
+        let mut out = self.varint(field << 3 | 2).varint(bytes.len() as u64);
+        out.0.extend_from_slice(bytes);
+        out
+    }
+
+    fn message(self, field: u64, message: &Message) -> Self {
+        self.bytes(field, &message.0)
+    }
+}
+
+fn new() -> Message {
+    Message::default()
+}
+
+/// A frame of a kind.
+fn frame(kind: u64, message: &Message) -> Message {
+    new().number(1, TICK + 500).message(kind, message)
+}
+
+fn snapshot(more: &[(EntityId, FieldId)]) -> Snapshot {
+    let mut builder = Builder::default();
+    let stamp = Stamp {
+        time_ms: TICK,
+        start_ms: None,
+        source: Source::Summary,
+    };
+    builder.value(EntityId(1), table::MEMORY_USAGE, 77);
+    builder.stamp(EntityId(1), Group::Memory, stamp);
+    for (entity, field) in more {
+        builder.value(*entity, *field, 5);
+    }
+    builder.build()
+}
+
+/// Before catalogues had versions, rings told how far they reach, and the dense codec.
+fn older() -> Vec<(&'static str, Message)> {
+    let run = new().bytes(1, &[7; 16]).number(2, 1);
+    let hello = new()
+        .bytes(1, b"guest")
+        .bytes(2, b"0.0.1")
+        .bytes(3, &[1])
+        .bytes(4, &[1])
+        .number(6, INTERVAL)
+        .number(7, TICK + 500)
+        .message(8, &run);
+    let node = new().number(1, 1).number(2, 1).bytes(4, b"guest");
+    let payload = row::keyframe(PLAIN, TICK, &snapshot(&[]));
+    let row = new().number(3, TICK).bytes(4, &payload);
+    let source = new().bytes(1, b"summary").number(2, 1);
+    vec![
+        ("hello", frame(2, &hello)),
+        ("define", frame(3, &node)),
+        ("source_status", frame(7, &source)),
+        ("row", frame(4, &row)),
+        ("bye", frame(10, &new())),
+    ]
+}
+
+/// With fields, kinds of frames, of entities, states and columns that nobody knows yet.
+fn newer() -> Vec<(&'static str, Message)> {
+    let unknown = |message: Message| message.bytes(50, b"later").number(51, 5);
+    let run = unknown(new().bytes(1, &[7; 16]).number(2, 1));
+    let hello = unknown(new())
+        .bytes(1, b"guest")
+        .bytes(2, b"9.0.0")
+        .bytes(3, &[9, 2, 1])
+        .bytes(4, &[9, 2, 1])
+        .number(5, 99)
+        .number(6, INTERVAL)
+        .number(7, TICK + 500)
+        .message(8, &run);
+    let node = unknown(new().number(1, 1).number(2, 1).bytes(4, b"guest"));
+    let thing = new()
+        .number(1, 2)
+        .number(2, 77)
+        .number(3, 1)
+        .bytes(4, b"thing");
+    let columns = [
+        (EntityId(1), FieldId(9_999)),
+        (EntityId(2), table::MEMORY_USAGE),
+    ];
+    let payload = row::keyframe(DENSE, TICK, &snapshot(&columns));
+    let row = unknown(new().number(3, TICK).bytes(4, &payload));
+    let source = unknown(new().bytes(1, b"summary").number(2, 77));
+    let resolve = unknown(new().bytes(1, b"containerd://1"));
+    let gap = unknown(
+        new()
+            .message(1, &run)
+            .number(2, 16)
+            .number(3, 31)
+            .number(4, 77),
+    );
+    vec![
+        ("hello", frame(2, &hello).number(40, 1)),
+        ("define", frame(3, &node)),
+        ("define_of_an_unknown_kind", frame(3, &thing)),
+        ("unknown", frame(99, &unknown(new()))),
+        ("source_status", frame(7, &source)),
+        ("resolve", frame(8, &resolve)),
+        ("row", unknown(frame(4, &row))),
+        ("gap", frame(6, &gap)),
+        ("bye", frame(10, &unknown(new()))),
+    ]
+}
+
+#[expect(clippy::print_stdout, reason = "its output is the file")]
+fn main() -> ExitCode {
+    let frames = match std::env::args().nth(1).as_deref() {
+        Some("older") => older(),
+        Some("newer") => newer(),
+        _ => return ExitCode::FAILURE,
+    };
+    for (name, Message(bytes)) in frames {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        println!("{name} {hex}");
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,179 @@
+//! An aggregator by hand: welcomes every agent, says what a test wants over and over, as fast as it is
+//! read, and counts what it gets.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Result;
+use cairn_proto::v1::agent_frame::Kind;
+use cairn_proto::v1::aggregator_frame::Kind as Answer;
+use cairn_proto::v1::ingest_server::{Ingest, IngestServer};
+use cairn_proto::{catalogue, codec, limits, v1};
+use cairn_runtime::tasks::Group;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::served::Served;
+
+/// What it says, once it was told the agent's run: asked for one frame after the other, by number.
+/// `None` is a frame of a kind that nobody knows.
+type Script = dyn Fn(&v1::Hello, u64) -> Option<Answer> + Send + Sync;
+
+/// Streams of agents at a time.
+const STREAMS: usize = 16;
+
+/// A running one. Dropping it ends it.
+#[derive(Debug)]
+pub struct Greedy {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    counts: Arc<Counts>,
+    _served: Served,
+}
+
+/// What came from agents.
+#[derive(Debug, Default)]
+struct Counts {
+    streams: AtomicU64,
+    rows: AtomicU64,
+    chunks: AtomicU64,
+    gaps: AtomicU64,
+    said: AtomicU64,
+}
+
+/// What came from agents so far, and how much was said to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Got {
+    /// Streams that were welcomed.
+    pub streams: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Blocks of the past.
+    pub chunks: u64,
+    /// Answers that something will not come.
+    pub gaps: u64,
+    /// Frames handed to the connections.
+    pub said: u64,
+}
+
+impl Greedy {
+    /// Starts one with the certificate `server.pem` of a directory.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot listen.
+    pub fn start<F>(dir: &Path, script: F) -> Result<Self>
+    where
+        F: Fn(&v1::Hello, u64) -> Option<Answer> + Send + Sync + 'static,
+    {
+        let counts = Arc::<Counts>::default();
+        let service = Service {
+            script: Arc::new(script),
+            counts: Arc::clone(&counts),
+            streams: Group::new("greedy aggregator", 2 * STREAMS),
+        };
+        let server = IngestServer::new(service)
+            .max_decoding_message_size(limits::MAX_FRAME_BYTES)
+            .max_encoding_message_size(limits::MAX_FRAME_BYTES);
+        let served = Served::start(dir, Routes::new(server))?;
+        Ok(Self {
+            addr: served.addr,
+            counts,
+            _served: served,
+        })
+    }
+
+    /// What came so far.
+    #[must_use]
+    pub fn got(&self) -> Got {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Got {
+            streams: of(&self.counts.streams),
+            rows: of(&self.counts.rows),
+            chunks: of(&self.counts.chunks),
+            gaps: of(&self.counts.gaps),
+            said: of(&self.counts.said),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Service {
+    script: Arc<Script>,
+    counts: Arc<Counts>,
+    streams: Group,
+}
+
+impl Service {
+    async fn listen(self, mut frames: Streaming<v1::AgentFrame>) {
+        while let Ok(Some(frame)) = frames.message().await {
+            let count = match frame.kind {
+                Some(Kind::Row(_)) => &self.counts.rows,
+                Some(Kind::Chunk(_)) => &self.counts.chunks,
+                Some(Kind::Gap(_)) => &self.counts.gaps,
+                _ => continue,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    async fn speak(
+        self,
+        hello: v1::Hello,
+        answers: mpsc::Sender<Result<v1::AggregatorFrame, Status>>,
+    ) {
+        let welcome = Answer::Welcome(v1::Welcome {
+            aggregator_instance: "greedy".to_owned(),
+            row_codec: codec::DENSE,
+            chunk_codecs: codec::SUPPORTED.to_vec(),
+            catalogue: catalogue::VERSION,
+            unix_ms: hello.unix_ms,
+        });
+        self.counts.streams.fetch_add(1, Ordering::Relaxed);
+        let script = (0..).map(|number| (self.script)(&hello, number));
+        for kind in std::iter::once(Some(welcome)).chain(script) {
+            if answers
+                .send(Ok(v1::AggregatorFrame { kind }))
+                .await
+                .is_err()
+            {
+                return;
+            }
+            self.counts.said.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Ingest for Service {
+    type ReportStream = ReceiverStream<Result<v1::AggregatorFrame, Status>>;
+
+    async fn report(
+        &self,
+        request: Request<Streaming<v1::AgentFrame>>,
+    ) -> Result<Response<Self::ReportStream>, Status> {
+        let mut frames = request.into_inner();
+        let (answers, stream) = mpsc::channel(4);
+        let service = self.clone();
+        let served = self.streams.try_spawn(async move {
+            let first = frames.message().await;
+            let Ok(Some(v1::AgentFrame {
+                kind: Some(Kind::Hello(hello)),
+                ..
+            })) = first
+            else {
+                return;
+            };
+            tokio::join!(
+                service.clone().listen(frames),
+                service.speak(hello, answers)
+            );
+        });
+        served.map_err(|full| Status::resource_exhausted(full.to_string()))?;
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}

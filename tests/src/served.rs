@@ -1,0 +1,70 @@
+//! A gRPC service of a test behind TLS, as the binaries serve theirs.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use cairn_runtime::listen::{self, ListenMetrics};
+use cairn_runtime::shutdown::Token;
+use cairn_runtime::tls::ServerTls;
+use hyper_util::service::TowerToHyperService;
+use tokio::runtime::Runtime;
+use tonic::service::Routes;
+
+/// A running one, in a thread of its own. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Served {
+    /// Where it listens.
+    pub(crate) addr: SocketAddr,
+    token: Token,
+    _runtime: Runtime,
+}
+
+impl Served {
+    /// Starts one with the certificate `server.pem` of a directory.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot listen.
+    pub(crate) fn start(dir: &Path, routes: Routes) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let (cert, key) = (dir.join("server.pem"), dir.join("server.key"));
+        let tls = ServerTls::load(&cert, &key, &["h2"])?;
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let bound = runtime.block_on(listen::bind(any))?;
+        let addr = bound.local_addr();
+        let service = TowerToHyperService::new(routes.prepare().into_axum_router());
+        let config = listen::Config {
+            name: "fake",
+            max_connections: 16,
+            max_per_peer: 16,
+            max_handshakes: 4,
+            handshake_deadline: Duration::from_secs(5),
+            header_deadline: Duration::from_secs(10),
+            idle_deadline: Duration::from_secs(60),
+            write_deadline: Duration::from_secs(30),
+            max_header_bytes: 32 * 1024,
+            tls: Some(tls),
+            metrics: Arc::new(ListenMetrics::default()),
+        };
+        let token = Token::new();
+        let serving = listen::serve(bound, config, service, token.clone(), Duration::ZERO);
+        drop(runtime.spawn(serving));
+        Ok(Self {
+            addr,
+            token,
+            _runtime: runtime,
+        })
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.token.cancel();
+    }
+}
