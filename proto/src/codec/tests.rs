@@ -6,7 +6,7 @@ use super::chunk::RowOf;
 use super::row::Timed;
 use super::{DENSE, Error, PLAIN, chunk, row};
 use crate::catalogue::{FieldId, Group, Source};
-use crate::model::{Builder, ColumnId, EntityId, Snapshot, Stamp};
+use crate::model::{Builder, Column, ColumnId, EntityId, Snapshot, Stamp};
 
 fn snapshots() -> impl Strategy<Value = Vec<Snapshot>> {
     let value = prop_oneof![
@@ -124,6 +124,8 @@ proptest! {
         let sealed = chunk::seal(&chunk::encode(codec, &rows)).unwrap();
         let samples: usize = rows.iter().map(|row| row.snapshot.sample_count()).sum();
         prop_assert_eq!(sealed.sample_count(), samples);
+        let cells = |row: &RowOf<'_>| row.snapshot.columns().iter().map(Column::len).sum::<usize>();
+        prop_assert_eq!(sealed.cell_count(), rows.iter().map(cells).sum::<usize>());
         prop_assert_eq!(&sealed.rows(), &back);
         prop_assert_eq!(back.len(), rows.len());
         for (a, b) in back.iter().zip(&rows) {

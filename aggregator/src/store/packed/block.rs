@@ -25,6 +25,8 @@ pub(super) struct Block {
     pub(super) times: Times,
     /// The rows.
     pub(super) rows: Rows,
+    /// Putting it together with those behind it failed, and would again.
+    pub(super) is_apart: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -113,6 +115,7 @@ impl Block {
             first_seq,
             times,
             rows,
+            is_apart: false,
         })
     }
 
@@ -177,6 +180,7 @@ impl Block {
             first_seq,
             times,
             rows: Rows::Sealed(sealed),
+            is_apart: false,
         })
     }
 
@@ -198,6 +202,7 @@ impl Block {
             first_seq,
             times,
             rows: Rows::Sealed(sealed),
+            is_apart: false,
         })
     }
 
@@ -224,6 +229,7 @@ impl Block {
             first_seq: first_seq?,
             times: Times::of(&moments)?,
             rows: Rows::Sealed(Sealed::splice(&parts, oldest_ms)?),
+            is_apart: false,
         })
     }
 
@@ -232,6 +238,14 @@ impl Block {
         match &self.rows {
             Rows::Sealed(sealed) => sealed.rows(),
             Rows::Open(open) => open.decode(&self.times),
+        }
+    }
+
+    /// How many cells it has, stamps too; `None` of an open one, where they are not counted.
+    pub(super) fn cell_count(&self) -> Option<usize> {
+        match &self.rows {
+            Rows::Sealed(sealed) => Some(sealed.cell_count()),
+            Rows::Open(_) => None,
         }
     }
 

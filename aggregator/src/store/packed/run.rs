@@ -1,9 +1,12 @@
 //! One run of a node: its names and its blocks.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashSet, VecDeque};
 
 use cairn_proto::codec::chunk::ChunkRow;
-use cairn_proto::limits::BLOCK_ROWS;
+use cairn_proto::limits::{self, BLOCK_ROWS};
 use cairn_proto::model::{EntityId, Run};
 
 use super::block::{Block, Incoming, Rows};
@@ -338,9 +341,28 @@ impl RunRows {
         if window_rows < LONG_ROWS {
             return;
         }
-        let (count, span) = (JOINED, JOINED as u64 * BLOCK_ROWS);
-        let is_group = |at: usize| {
-            let group = self.blocks.range(at..at + count);
+        let Some(at) = self.group() else {
+            return;
+        };
+        let joined = Block::splice(self.blocks.range(at..at + JOINED), 0);
+        let Some(slot) = self.blocks.get_mut(at) else {
+            return;
+        };
+        match joined {
+            Some(joined) => {
+                *slot = joined;
+                self.blocks.drain(at + 1..at + JOINED);
+                self.recount();
+            }
+            None => slot.is_apart = true,
+        }
+    }
+
+    /// Where a group of blocks begins that can be put together.
+    fn group(&self) -> Option<usize> {
+        let span = JOINED as u64 * BLOCK_ROWS;
+        let is_group = |at: &usize| {
+            let group = self.blocks.range(*at..*at + JOINED);
             let mut firsts = group.clone().map(|block| block.first_seq);
             let first = firsts.next().unwrap_or(1);
             let even = firsts
@@ -348,20 +370,19 @@ impl RunRows {
                 .all(|(next, n)| next == first + n * BLOCK_ROWS);
             // A block that was put together already is longer than one.
             let single = |block: &Block| block.last_seq() - block.first_seq < BLOCK_ROWS;
-            first.is_multiple_of(span) && even && group.clone().all(single)
+            // Large blocks have too many cells together. To find that out by trying would cost as much
+            // as the largest chunk, at each eviction.
+            let cells = || group.clone().map(Block::cell_count).sum::<Option<usize>>();
+            let fit = |cells: usize| cells <= limits::MAX_CHUNK_CELLS;
+            first.is_multiple_of(span)
+                && even
+                && group.clone().all(single)
+                && !group.clone().any(|block| block.is_apart)
+                && cells().is_some_and(fit)
         };
         // The open block and the one before it are still being written.
         let settled = self.blocks.len().saturating_sub(1);
-        let Some(at) = (0..(settled + 1).saturating_sub(count)).find(|at| is_group(*at)) else {
-            return;
-        };
-        if let Some(joined) = Block::splice(self.blocks.range(at..at + count), 0) {
-            self.blocks.drain(at + 1..at + count);
-            if let Some(slot) = self.blocks.get_mut(at) {
-                *slot = joined;
-            }
-            self.recount();
-        }
+        (0..(settled + 1).saturating_sub(JOINED)).find(is_group)
     }
 
     /// Every id that a row uses.

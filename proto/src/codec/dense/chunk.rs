@@ -14,6 +14,7 @@
 
 mod bodies;
 mod cells;
+mod counts;
 mod directory;
 mod divisor;
 mod draft;

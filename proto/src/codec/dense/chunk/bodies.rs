@@ -4,7 +4,6 @@ use super::cells::Cells;
 use super::{COPY, write};
 use crate::catalogue::FIRST_FIELD;
 use crate::codec::varint::put;
-use crate::limits;
 use crate::model::ColumnId;
 
 /// The directory and the bodies, as far as they are.
@@ -51,7 +50,7 @@ impl Bodies {
         Written {
             bytes: out,
             samples: self.samples,
-            fits: self.cells <= limits::MAX_CHUNK_CELLS,
+            cells: self.cells,
         }
     }
 }
@@ -61,6 +60,6 @@ pub(super) struct Written {
     pub(super) bytes: Vec<u8>,
     /// Cells of fields, stamps not counted.
     pub(super) samples: usize,
-    /// It has no more cells than one may have.
-    pub(super) fits: bool,
+    /// Cells of all columns, which may be more than one may have.
+    pub(super) cells: usize,
 }

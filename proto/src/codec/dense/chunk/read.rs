@@ -22,7 +22,9 @@ use crate::model::{ColumnId, EntityId};
 #[derive(Clone, Debug)]
 pub struct Sealed {
     bytes: Arc<[u8]>,
-    samples: usize,
+    // Both are within `MAX_CHUNK_CELLS`.
+    samples: u32,
+    cells: u32,
 }
 
 impl Sealed {
@@ -50,7 +52,19 @@ impl Sealed {
             }
             walk.reader.finish("a column")?;
         }
-        Ok(Self { bytes, samples })
+        Ok(Self::of(
+            bytes,
+            samples,
+            limits::MAX_CHUNK_CELLS - cells_left,
+        ))
+    }
+
+    fn of(bytes: Arc<[u8]>, samples: usize, cells: usize) -> Self {
+        Self {
+            bytes,
+            samples: u32::try_from(samples).unwrap_or(u32::MAX),
+            cells: u32::try_from(cells).unwrap_or(u32::MAX),
+        }
     }
 
     /// Encodes the rows of a block, or of a few, in rising order of their offsets and ticks; `None`
@@ -75,10 +89,8 @@ impl Sealed {
 
     /// What was written here needs no check.
     fn own(written: Written) -> Option<Self> {
-        let own = written.fits.then(|| Self {
-            bytes: written.bytes.into(),
-            samples: written.samples,
-        });
+        let fits = written.cells <= limits::MAX_CHUNK_CELLS;
+        let own = fits.then(|| Self::of(written.bytes.into(), written.samples, written.cells));
         debug_assert!(
             own.as_ref().is_none_or(Self::is_sound),
             "a chunk that was written here passes the check of one that comes"
@@ -88,7 +100,7 @@ impl Sealed {
 
     fn is_sound(&self) -> bool {
         let checked = Self::check(Arc::clone(&self.bytes));
-        checked.is_ok_and(|checked| checked.samples == self.samples)
+        checked.is_ok_and(|one| (one.samples, one.cells) == (self.samples, self.cells))
     }
 
     /// The chunk as it travels.
@@ -100,31 +112,13 @@ impl Sealed {
     /// Cells of fields, stamps not counted.
     #[must_use]
     pub fn sample_count(&self) -> usize {
-        self.samples
+        self.samples as usize
     }
 
-    /// The same of each row.
+    /// Cells of all columns.
     #[must_use]
-    pub fn samples_by_row(&self) -> Vec<u32> {
-        let head = self.head();
-        let mut samples = vec![0; head.rows.len()];
-        // Nearly every series is in every row.
-        let (whole, mut in_all) = (all_rows(samples.len()), 0);
-        let fields = head.directory.known().filter(|(id, _)| id.0 >= FIRST_FIELD);
-        for series in fields
-            .filter_map(|(id, body)| head.open(id, body))
-            .flatten()
-        {
-            if series.mask == whole {
-                in_all += 1;
-                continue;
-            }
-            for (nth, samples) in samples.iter_mut().enumerate() {
-                *samples += u32::from(series.mask >> nth & 1 == 1);
-            }
-        }
-        samples.iter_mut().for_each(|samples| *samples += in_all);
-        samples
+    pub fn cell_count(&self) -> usize {
+        self.cells as usize
     }
 
     /// What it is about.
@@ -153,7 +147,7 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(bytes);
         let codec = reader.varint("the codec number")?;
         if codec != u64::from(DENSE) {
@@ -189,7 +183,7 @@ impl<'a> Head<'a> {
         self.open(id, self.directory.find(id)?)
     }
 
-    fn open(&self, id: ColumnId, body: &'a [u8]) -> Option<Column<'_>> {
+    pub(super) fn open(&self, id: ColumnId, body: &'a [u8]) -> Option<Column<'_>> {
         self.walk(self.body(id, body).ok()?)
     }
 

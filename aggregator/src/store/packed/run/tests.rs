@@ -1,0 +1,73 @@
+//! Blocks of a run that are large, or out of order.
+
+use std::sync::Arc;
+
+use cairn_proto::codec::chunk::{RowOf, Sealed};
+use cairn_proto::model::{Column, ColumnId, EntityId, Snapshot};
+
+use super::*;
+
+const STEP_MS: u64 = 10_000;
+
+/// Entities of a row that takes some ten KB on the wire, however many columns it has.
+const MANY: u32 = 8_192;
+
+fn run() -> RunRows {
+    let run = Run {
+        epoch_ms: 1,
+        boot_id: [1; 16],
+        clock_stepped: false,
+    };
+    RunRows::new(run, STEP_MS, 0)
+}
+
+/// A row in which so many entities have the same cell in so many stamps.
+fn row(entities: u32, stamps: u16) -> Snapshot {
+    let places: Arc<[u32]> = (0..entities).collect();
+    let first = Column::from_parts(ColumnId(0), places, vec![7; entities as usize]).unwrap();
+    let columns = (0..stamps).map(|id| first.renamed(ColumnId(id))).collect();
+    Snapshot::from_parts((1..=entities).map(EntityId).collect(), columns).unwrap()
+}
+
+/// A chunk of these rows of a block, all of them alike.
+fn sealed(offsets: impl Iterator<Item = u64>, first_tick_ms: u64, row: &Snapshot) -> Sealed {
+    let rows: Vec<RowOf<'_>> = offsets
+        .map(|offset| RowOf {
+            offset,
+            tick: first_tick_ms + offset * STEP_MS,
+            snapshot: row,
+        })
+        .collect();
+    Sealed::encode(&rows).unwrap()
+}
+
+/// A whole block whose ticks are those of another one.
+fn block(number: u64, of: u64, row: &Snapshot) -> Block {
+    let first_tick_ms = of * BLOCK_ROWS * STEP_MS;
+    let sealed = sealed(0..BLOCK_ROWS, first_tick_ms, row);
+    Block::adopt(number * BLOCK_ROWS, sealed).unwrap()
+}
+
+#[test]
+fn blocks_with_too_many_cells_together_are_never_tried() {
+    let joined = |stamps| {
+        let (mut run, row) = (run(), row(MANY, stamps));
+        (0..6).for_each(|n| run.adopt(block(n, n, &row)));
+        let group = run.group();
+        run.join(LONG_ROWS);
+        (group, run.blocks.len())
+    };
+    assert_eq!(joined(15), (Some(0), 3));
+    assert_eq!(joined(17), (None, 6));
+}
+
+#[test]
+fn a_group_that_cannot_be_put_together_is_tried_once() {
+    let (mut run, row) = (run(), row(1, 1));
+    for (number, of) in [(0, 0), (1, 2), (2, 1), (3, 3), (4, 4), (5, 5)] {
+        run.adopt(block(number, of, &row));
+    }
+    assert_eq!(run.group(), Some(0));
+    run.join(LONG_ROWS);
+    assert_eq!((run.group(), run.blocks.len()), (None, 6));
+}

@@ -1,0 +1,35 @@
+//! How many cells a chunk has, told without reading a value.
+
+use super::all_rows;
+use super::read::{Head, Sealed};
+use crate::catalogue::FIRST_FIELD;
+
+impl Sealed {
+    /// Cells of fields of each row, stamps not counted.
+    #[must_use]
+    pub fn samples_by_row(&self) -> Vec<u32> {
+        by_row(&self.head(), FIRST_FIELD)
+    }
+}
+
+/// Cells of each row in the columns from this number on.
+fn by_row(head: &Head<'_>, first: u16) -> Vec<u32> {
+    let mut cells = vec![0; head.rows.len()];
+    // Nearly every series is in every row.
+    let (whole, mut in_all) = (all_rows(cells.len()), 0);
+    let columns = head.directory.known().filter(|(id, _)| id.0 >= first);
+    for series in columns
+        .filter_map(|(id, body)| head.open(id, body))
+        .flatten()
+    {
+        if series.mask == whole {
+            in_all += 1;
+            continue;
+        }
+        for (nth, cells) in cells.iter_mut().enumerate() {
+            *cells += u32::from(series.mask >> nth & 1 == 1);
+        }
+    }
+    cells.iter_mut().for_each(|cells| *cells += in_all);
+    cells
+}
