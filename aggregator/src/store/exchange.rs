@@ -6,7 +6,7 @@
 //! reported the node. After an error the rows of the window are as before.
 
 use std::fmt::Debug;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cairn_proto::codec::chunk::{self, Sealed};
 use cairn_proto::limits::BLOCK_ROWS;
@@ -214,38 +214,50 @@ impl<N: Blocks> Exchange for Store<N> {
         let seq = piece.first_seq();
         let sealed = chunk::seal(piece.payload);
         let sealed = sealed.map_err(|source| Error::Decode { seq, source })?;
-        let window_ms = self.window_ms;
-        {
-            // Under the map's lock, so that no eviction takes the node away in between.
-            let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some((name, entry)) = nodes.get_key_value(node) {
-                let mut entry = lock(entry);
-                let taken = self.bounded(&mut entry, |n| n.restore(piece, &sealed, window_ms))?;
-                self.index_names(name, piece, taken);
-                drop(entry);
-                drop(nodes);
-                return Ok(self.told(taken));
-            }
+        if let Some((name, entry)) = self.selected(Some(node)).pop() {
+            return self.restore_into(&name, &entry, piece, &sealed);
         }
         // A node that nobody has reported is there only once it has a row.
         let mut fresh = N::default();
-        if fresh.restore(piece, &sealed, window_ms)?.rows == 0 {
+        let window_ms = self.window_ms;
+        let taken = self.bounded(&mut fresh, |n| n.restore(piece, &sealed, window_ms))?;
+        if taken.rows == 0 {
             return Ok(0);
         }
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
         let name: Arc<str> = node.into();
-        let entry = Arc::clone(nodes.entry(Arc::clone(&name)).or_default());
-        let mut entry = lock(&entry);
-        let taken = self.bounded(&mut entry, |n| n.restore(piece, &sealed, window_ms))?;
+        if let Some(entry) = nodes.get(node).map(Arc::clone) {
+            // It has come meanwhile.
+            drop(nodes);
+            self.uncount(&fresh);
+            return self.restore_into(&name, &entry, piece, &sealed);
+        }
         self.index_names(&name, piece, taken);
-        drop(entry);
+        nodes.insert(name, Arc::new(Mutex::new(fresh)));
         drop(nodes);
         Ok(self.told(taken))
     }
 }
 
 impl<N: Blocks> Store<N> {
-    /// Called with the node locked, so that no sweep of its names comes in between.
+    /// Takes a block into a node that is there, without the map's lock: others do not wait for it. While
+    /// it is held here no eviction forgets it.
+    fn restore_into(
+        &self,
+        name: &Arc<str>,
+        entry: &Mutex<N>,
+        piece: &Piece<'_>,
+        sealed: &Sealed,
+    ) -> Result<u64, Error> {
+        let window_ms = self.window_ms;
+        let mut node = lock(entry);
+        let taken = self.bounded(&mut node, |n| n.restore(piece, sealed, window_ms))?;
+        self.index_names(name, piece, taken);
+        drop(node);
+        Ok(self.told(taken))
+    }
+
+    /// Called with the node locked or not yet there, so that no sweep of its names comes in between.
     fn index_names(&self, node: &Arc<str>, piece: &Piece<'_>, taken: Taken) {
         if taken.rows == 0 {
             return;

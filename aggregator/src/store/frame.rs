@@ -198,13 +198,22 @@ impl<N: Window> Store<N> {
 impl<N: Window> Door for Store<N> {
     fn open(&self, node: &str, opening: Opening) -> Session {
         let number = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        // Under the map's lock, so that no eviction takes the node away in between.
+        let begin = |node: &mut N| node.open(number, opening, self.window_ms);
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = nodes.entry(node.into()).or_default();
-        self.held.counted(&mut *lock(entry), |node| {
-            node.open(number, opening, self.window_ms);
-        });
-        drop(nodes);
+        match nodes.get(node).map(Arc::clone) {
+            // A node may be long at work: it is waited for without the map's lock, which all others
+            // need. While it is held here no eviction forgets it.
+            Some(entry) => {
+                drop(nodes);
+                self.held.counted(&mut *lock(&entry), begin);
+            }
+            None => {
+                let mut fresh = N::default();
+                self.held.counted(&mut fresh, begin);
+                nodes.insert(node.into(), Arc::new(Mutex::new(fresh)));
+                drop(nodes);
+            }
+        }
         self.changes.add(u64::MAX);
         Session {
             node: node.to_owned(),

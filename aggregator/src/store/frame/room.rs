@@ -1,6 +1,9 @@
 //! What is held, and what goes when it is too much: rows outside of the window, then the oldest of
 //! nodes over their share, then, when the process is short of memory, the oldest of every node.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -152,6 +155,8 @@ impl<N: Window> Store<N> {
             self.held.fit(&mut *node);
             node.attendance_mut().look_at_share(now_ms, window_ms);
         }
+        // What is held here would not be forgotten.
+        drop(all);
         Evicted {
             expired_rows,
             nodes: self.drop_empty(),
@@ -159,22 +164,31 @@ impl<N: Window> Store<N> {
         }
     }
 
-    /// Forgets nodes that have neither rows nor a session. Returns how many.
+    /// Forgets nodes that have neither rows nor a session. Returns how many. Whoever holds a node may
+    /// be long at work on it, or about to open a session: it is not waited for, with all others behind
+    /// the map's lock, but looked at again the next time.
     fn drop_empty(&self) -> u64 {
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
         let before = nodes.len();
         nodes.retain(|name, node| {
-            let node = lock(node);
+            let Some(node) = Arc::get_mut(node) else {
+                return true;
+            };
+            let node = node.get_mut().unwrap_or_else(PoisonError::into_inner);
             let is_there = node.attendance().session().is_some() || node.newest_tick().is_some();
             if !is_there {
-                self.held
-                    .bytes
-                    .fetch_sub(node.size().bytes, Ordering::Relaxed);
+                self.uncount(node);
                 self.index.keep(name, |_| false);
             }
             is_there
         });
         (before - nodes.len()) as u64
+    }
+
+    /// Takes what a node holds off the sum of all: it goes.
+    pub(in crate::store) fn uncount(&self, node: &N) {
+        let bytes = node.size().bytes;
+        self.held.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// See [`Door::shorten`](crate::store::Door::shorten). In each round the longest windows lose their
