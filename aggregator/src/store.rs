@@ -7,6 +7,7 @@
 //! The door hands out raw values with their measurement times and never computes: rates, holding
 //! and sums are [`query`](crate::query)'s, through `proto::rate`.
 
+mod arriving;
 mod attendance;
 mod current;
 mod entity;
@@ -169,6 +170,12 @@ pub enum Error {
         bytes: u64,
         /// What it may be.
         share: u64,
+    },
+    /// The rows of such a block would have no numbers.
+    #[error("block {block} is beyond the last one that a run can have, {}", arriving::LAST_BLOCK)]
+    Block {
+        /// The block.
+        block: u64,
     },
     /// Ticks of a run must rise with its seqs and lie on its grid.
     #[error("row {seq}: its tick does not lie on the grid or does not rise with the seq")]

@@ -130,6 +130,7 @@ impl Metrics {
             Error::Tick { .. } => "tick",
             Error::PassedOver { .. } => "passed_over",
             Error::TooLarge { .. } => "too_large",
+            Error::Block { .. } => "block",
         };
         self.rejected.get_or_create(&[("fault", fault)]).inc();
     }

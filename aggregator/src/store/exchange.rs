@@ -8,10 +8,11 @@
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cairn_proto::codec::chunk::{self, Sealed};
+use cairn_proto::codec::chunk::Sealed;
 use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run};
 
+use super::arriving;
 use super::attendance::Attendance;
 use super::frame::{Store, Taken, Window, lock};
 use super::{Door, Error};
@@ -168,8 +169,8 @@ pub trait Exchange: Send + Sync + Debug {
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`], [`Error::Tick`], [`Error::Undefined`], [`Error::Redefined`] and
-    /// [`Error::TooManyEntities`].
+    /// [`Error::Block`], [`Error::Decode`], [`Error::Tick`], [`Error::Undefined`],
+    /// [`Error::Redefined`] and [`Error::TooManyEntities`].
     fn restore(&self, node: &str, piece: &Piece<'_>) -> Result<u64, Error>;
 }
 
@@ -211,9 +212,7 @@ impl<N: Blocks> Exchange for Store<N> {
     }
 
     fn restore(&self, node: &str, piece: &Piece<'_>) -> Result<u64, Error> {
-        let seq = piece.first_seq();
-        let sealed = chunk::seal(piece.payload);
-        let sealed = sealed.map_err(|source| Error::Decode { seq, source })?;
+        let sealed = arriving::seal(piece.block, piece.payload)?;
         if let Some((name, entry)) = self.selected(Some(node)).pop() {
             return self.restore_into(&name, &entry, piece, &sealed);
         }

@@ -15,10 +15,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use cairn_proto::catalogue::FieldId;
+use cairn_proto::codec::chunk::Sealed;
 use cairn_proto::limits;
 use cairn_proto::model::{EntityDef, EntityId, EntityKind};
 use tokio::sync::watch;
 
+use super::arriving;
 use super::attendance::Attendance;
 use super::current;
 use super::index::Index;
@@ -88,7 +90,7 @@ pub trait Window: Default + Debug + Send + 'static {
     fn take(
         &mut self,
         block: u64,
-        payload: &[u8],
+        sealed: &Sealed,
         now_ms: u64,
         window_ms: u64,
     ) -> Result<Taken, Error>;
@@ -287,7 +289,8 @@ impl<N: Window> Door for Store<N> {
         now_ms: u64,
     ) -> Result<u64, Error> {
         let window_ms = self.window_ms;
-        let taken = self.write(session, |node| node.take(block, payload, now_ms, window_ms))?;
+        let sealed = arriving::seal(block, payload)?;
+        let taken = self.write(session, |node| node.take(block, &sealed, now_ms, window_ms))?;
         if let Some(lowest) = taken.lowest {
             self.changes.add(lowest);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cairn_proto::catalogue::FieldId;
 use cairn_proto::codec::DENSE;
-use cairn_proto::codec::chunk::{self, Sealed};
+use cairn_proto::codec::chunk::Sealed;
 use cairn_proto::codec::row;
 use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::model::{EntityDef, EntityId, Run};
@@ -212,16 +212,15 @@ impl Window for Node {
     fn take(
         &mut self,
         block: u64,
-        payload: &[u8],
+        sealed: &Sealed,
         now_ms: u64,
         window_ms: u64,
     ) -> Result<Taken, Error> {
         let first = block.saturating_mul(BLOCK_ROWS);
-        let sealed = chunk::seal(payload).map_err(|source| Error::Decode { seq: first, source })?;
         self.befores.clear();
         let mut taken = Taken::default();
-        if self.check(block, &sealed, (now_ms, window_ms))? {
-            let Some(block) = Block::adopt(first, sealed) else {
+        if self.check(block, sealed, (now_ms, window_ms))? {
+            let Some(block) = Block::adopt(first, sealed.clone()) else {
                 return Ok(taken);
             };
             block

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cairn_proto::catalogue::FieldId;
-use cairn_proto::codec::chunk;
+use cairn_proto::codec::chunk::Sealed;
 use cairn_proto::limits;
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run, Snapshot};
 
@@ -160,14 +160,13 @@ impl Window for Node {
     fn take(
         &mut self,
         block: u64,
-        payload: &[u8],
+        sealed: &Sealed,
         now_ms: u64,
         window_ms: u64,
     ) -> Result<Taken, Error> {
         let first = block.saturating_mul(limits::BLOCK_ROWS);
-        let rows = chunk::decode(payload).map_err(|source| Error::Decode { seq: first, source })?;
         let mut kept = Vec::new();
-        for one in rows {
+        for one in sealed.rows() {
             let seq = first.saturating_add(one.offset);
             let off_grid = !one.tick.is_multiple_of(self.attendance.interval_ms());
             if one.offset >= limits::BLOCK_ROWS || off_grid {

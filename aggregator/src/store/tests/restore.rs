@@ -130,6 +130,36 @@ fn what_is_wrong_with_a_block_leaves_the_window_as_it_was() {
     }
 }
 
+/// Scenario: blocks whose rows would have numbers that do not exist, or just do.
+/// Guarantees: the former are refused, from an agent and from another aggregator; the latter are held.
+#[test]
+fn blocks_beyond_the_last_are_refused() {
+    for store in [
+        &PlainStore::new(WINDOW, 0) as &dyn Both,
+        &PackedStore::new(WINDOW, 0),
+    ] {
+        let names = names();
+        let payload = block(0, &[T0 - 10_000, T0], 4);
+        let mut given = piece(&names, &payload);
+        given.block = 1 << 60;
+        let refused = Err(Error::Block { block: 1 << 60 });
+        assert_eq!(store.restore("node1", &given), refused);
+        given.block -= 1;
+        assert_eq!(store.restore("node1", &given), Ok(2));
+        assert_eq!(store.held_of("node1")[0].blocks, [((1 << 60) - 1, 0b11)]);
+        let opening = Opening {
+            run: run(FORMER),
+            interval_ms: 10_000,
+            sent_ms: T0,
+            now_ms: T0,
+        };
+        let session = store.open("node1", opening);
+        let refused = Err(Error::Block { block: u64::MAX });
+        assert_eq!(store.take(&session, u64::MAX, &payload, T0), refused);
+        assert_eq!(store.take(&session, given.block, &payload, T0), Ok(0));
+    }
+}
+
 #[test]
 fn names_that_were_refused_are_handed_on_as_such() {
     let one = PackedStore::new(WINDOW, 0);
