@@ -171,8 +171,23 @@ pub enum Error {
         /// What it may be.
         share: u64,
     },
+    /// The row has more cells than one of a block may have.
+    #[error(
+        "row {seq} has {cells} cells, and {} are the most of which blocks can be kept: look at how many \
+         pods, volumes and interfaces the node has",
+        arriving::ROW_CELLS
+    )]
+    TooManyCells {
+        /// The row.
+        seq: u64,
+        /// Its cells.
+        cells: u64,
+    },
     /// The rows of such a block would have no numbers.
-    #[error("block {block} is beyond the last one that a run can have, {}", arriving::LAST_BLOCK)]
+    #[error(
+        "block {block} is beyond the last one that a run can have, {}",
+        arriving::LAST_BLOCK
+    )]
     Block {
         /// The block.
         block: u64,

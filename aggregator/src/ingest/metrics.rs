@@ -129,7 +129,7 @@ impl Metrics {
             Error::Redefined { .. } => "redefined",
             Error::Tick { .. } => "tick",
             Error::PassedOver { .. } => "passed_over",
-            Error::TooLarge { .. } => "too_large",
+            Error::TooLarge { .. } | Error::TooManyCells { .. } => "too_large",
             Error::Block { .. } => "block",
         };
         self.rejected.get_or_create(&[("fault", fault)]).inc();

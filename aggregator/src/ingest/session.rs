@@ -351,7 +351,9 @@ impl Served {
         self.inner.metrics.rejected(error);
         let text = logging::chain(error);
         match error {
-            Error::TooLarge { .. } => End::Refused("share", Status::resource_exhausted(text)),
+            Error::TooLarge { .. } | Error::TooManyCells { .. } => {
+                End::Refused("share", Status::resource_exhausted(text))
+            }
             _ => fault("frame", text),
         }
     }

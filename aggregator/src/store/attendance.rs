@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::model::{Run, Snapshot};
 
+use super::arriving::ROW_CELLS;
 use super::slim::Slim;
 use super::{Applied, Error, Known, Limited, NodeState, Opening, SourceState, WireRow};
 
@@ -150,7 +151,7 @@ impl Attendance {
     }
 
     /// Decodes a row that was judged and refers to the last one of the session or to none. More than
-    /// `most_bytes` of it are not taken.
+    /// `most_bytes` of it are not taken, nor more cells than fit into a block sixteen times.
     pub(super) fn decode(&self, row: &WireRow<'_>, most_bytes: u64) -> Result<Decoded, Error> {
         let seq = row.seq;
         let last = self.session.as_ref().and_then(|open| open.last.as_ref());
@@ -166,6 +167,11 @@ impl Attendance {
         if bytes > most_bytes {
             let share = most_bytes;
             return Err(Error::TooLarge { seq, bytes, share });
+        }
+        let columns = snapshot.columns().iter();
+        let cells: u64 = columns.map(|column| column.len() as u64).sum();
+        if cells > ROW_CELLS {
+            return Err(Error::TooManyCells { seq, cells });
         }
         Ok(Decoded {
             base: base.map(|(_, base)| base),

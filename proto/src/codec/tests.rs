@@ -126,6 +126,8 @@ proptest! {
         prop_assert_eq!(sealed.sample_count(), samples);
         let cells = |row: &RowOf<'_>| row.snapshot.columns().iter().map(Column::len).sum::<usize>();
         prop_assert_eq!(sealed.cell_count(), rows.iter().map(cells).sum::<usize>());
+        let by_row = sealed.cells_by_row().into_iter().map(|cells| cells as usize);
+        prop_assert!(by_row.eq(rows.iter().map(cells)));
         prop_assert_eq!(&sealed.rows(), &back);
         prop_assert_eq!(back.len(), rows.len());
         for (a, b) in back.iter().zip(&rows) {

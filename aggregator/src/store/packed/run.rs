@@ -400,6 +400,10 @@ impl RunRows {
 
     fn recount(&mut self) {
         let mut size = Size::default();
+        // The tail of the last block is counted with the session's last row, which it nearly always is.
+        let settled = self.blocks.len().saturating_sub(1);
+        let tails = self.blocks.range(..settled).filter_map(Block::tail);
+        size.bytes += tails.map(|tail| tail.bytes() as u64).sum::<u64>();
         for block in &self.blocks {
             size.bytes += block.bytes();
             for moment in self.visible(block) {

@@ -227,6 +227,61 @@ fn a_row_that_is_more_than_a_node_may_hold_is_refused() {
     assert_eq!(store.bytes(), before);
 }
 
+/// Scenario: a row of more cells than a sixteenth of a block, by itself and in a chunk, where the share
+/// allows it.
+/// Guarantees: it is refused with its number of cells, in the chunk as one that is over the limit; one
+/// with as many as may be is taken.
+#[test]
+fn a_row_of_which_a_block_could_not_be_sealed_is_refused() {
+    let wide = |fields| {
+        let mut builder = Builder::default();
+        for id in 1..=50_000 {
+            for field in cairn_proto::catalogue::FIELDS.iter().take(fields) {
+                builder.value(EntityId(id), field.id, 7);
+            }
+        }
+        builder
+    };
+    for store in [
+        &PlainStore::new(WINDOW, 0) as &dyn Door,
+        &PackedStore::new(WINDOW, 0),
+    ] {
+        let session = open_at(store, "node1", 1);
+        for id in 2..=50_000 {
+            store.refuse(&session, EntityId(id)).unwrap();
+        }
+        let send = |seq, row: &Snapshot| {
+            let tick_ms = T0 + seq * 10_000;
+            let payload = row::keyframe(DENSE, tick_ms, row);
+            let row = WireRow {
+                seq,
+                base_seq: None,
+                tick_ms,
+                payload: &payload,
+                sent_ms: tick_ms,
+                now_ms: tick_ms,
+            };
+            store.append(&session, row)
+        };
+        assert_eq!(send(16, &wide(10).build()), Ok(Applied::Applied));
+        let mut one_more = wide(10);
+        one_more.value(EntityId(1), cairn_proto::catalogue::FIELDS[10].id, 7);
+        let one_more = one_more.build();
+        let refused = Err(Error::TooManyCells {
+            seq: 17,
+            cells: 500_001,
+        });
+        assert_eq!(send(17, &one_more), refused);
+        let payload = chunk::encode(DENSE, &[row_of(0, T0, &one_more)]);
+        let taken = store.take(&session, 0, &payload, T0 + 160_000);
+        assert!(
+            matches!(taken, Err(Error::Decode { seq: 0, .. })),
+            "{taken:?}"
+        );
+        assert_eq!(store.size().rows, 1);
+    }
+}
+
 /// Scenario: a window of a whole quarter of an hour beside one that has just begun.
 /// Guarantees: the long one goes first, the newest rows stay, and nobody is emptied in vain.
 #[test]

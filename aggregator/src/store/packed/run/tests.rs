@@ -71,3 +71,18 @@ fn a_group_that_cannot_be_put_together_is_tried_once() {
     run.join(LONG_ROWS);
     assert_eq!((run.group(), run.blocks.len()), (None, 6));
 }
+
+/// A block stays open when its rows have too many cells for a chunk.
+#[test]
+fn the_tail_of_a_block_that_stays_open_is_counted() {
+    let (mut run, row) = (run(), row(MANY, 3));
+    run.blocks
+        .extend(Block::begin(0, Incoming::of(0, 0, &row)));
+    run.recount();
+    let open = run.size().bytes;
+    let tail = run.blocks[0].tail().unwrap().bytes() as u64;
+    run.blocks.push_back(block(1, 1, &row));
+    run.recount();
+    let last = run.blocks[1].bytes();
+    assert_eq!(run.size().bytes, open + tail + last);
+}

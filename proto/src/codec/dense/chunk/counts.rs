@@ -10,6 +10,12 @@ impl Sealed {
     pub fn samples_by_row(&self) -> Vec<u32> {
         by_row(&self.head(), FIRST_FIELD)
     }
+
+    /// The same with the stamps.
+    #[must_use]
+    pub fn cells_by_row(&self) -> Vec<u32> {
+        by_row(&self.head(), 0)
+    }
 }
 
 /// Cells of each row in the columns from this number on.
