@@ -126,6 +126,7 @@ proptest! {
         prop_assert_eq!(sealed.sample_count(), samples);
         let cells = |row: &RowOf<'_>| row.snapshot.columns().iter().map(Column::len).sum::<usize>();
         prop_assert_eq!(sealed.cell_count(), rows.iter().map(cells).sum::<usize>());
+        prop_assert!(chunk::Sealed::most_cells(sealed.bytes()) >= sealed.cell_count());
         let by_row = sealed.cells_by_row().into_iter().map(|cells| cells as usize);
         prop_assert!(by_row.eq(rows.iter().map(cells)));
         prop_assert_eq!(&sealed.rows(), &back);
@@ -195,11 +196,13 @@ proptest! {
     fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         drop(row::decode(None, 0, &bytes));
         drop(chunk::decode(&bytes));
+        prop_assert!(chunk::Sealed::most_cells(&bytes) < usize::MAX);
         for codec in [1, 2] {
             let mut begun = vec![codec];
             begun.extend_from_slice(&bytes);
             drop(row::decode(None, 0, &begun));
             drop(chunk::decode(&begun));
+            prop_assert!(chunk::Sealed::most_cells(&begun) < usize::MAX);
         }
     }
 
@@ -346,4 +349,26 @@ fn the_rows_of_a_chunk_share_one_limit_of_cells() {
         let chunk = chunk::encode(codec, &block(&rows, &[]));
         assert_eq!(chunk::decode(&chunk), Err(Error::Limit("cells")));
     }
+}
+
+#[test]
+fn how_many_cells_a_chunk_has_is_told_before_it_is_read() {
+    let column = Column::from_parts(
+        ColumnId(0),
+        (0..8_192).collect::<Vec<u32>>(),
+        vec![7; 8_192],
+    );
+    let column = column.unwrap();
+    let columns = (0..61).map(|id| column.renamed(ColumnId(id))).collect();
+    let entities = (1..=8_192).map(EntityId).collect();
+    let row = Snapshot::from_parts(entities, columns).unwrap();
+    let rows = vec![row; 16];
+    let chunk = chunk::encode(DENSE, &block(&rows, &[]));
+    let cells = 8_192 * 61 * 16;
+    assert!(chunk.len() < 12_000, "{} bytes", chunk.len());
+    assert_eq!(chunk::Sealed::most_cells(&chunk), cells);
+    assert_eq!(chunk::seal(&chunk).unwrap().cell_count(), cells);
+    let plain = chunk::encode(PLAIN, &block(&rows, &[]));
+    assert!(chunk::Sealed::most_cells(&plain) >= cells);
+    assert_eq!(chunk::Sealed::most_cells(&chunk[..100]), 0);
 }

@@ -17,6 +17,11 @@ use crate::store::{Applied, Defined, Door, Error, Session, SourceState, WireRow}
 /// the keyframe of a node of 100 pods is smaller.
 const LARGE_PAYLOAD: usize = 64 << 10;
 
+/// Chunks of so many cells are, too, however short they are: a column that stands still is two bits an
+/// entity and sixteen cells. A block of 100 pods with every field of the catalogue has somewhat more;
+/// to take in a part of it, which makes rows of it, are some ten milliseconds of work.
+const LARGE_CHUNK: usize = 256 << 10;
+
 /// Rows whose predecessor has so many bytes, decoded, are too, however short they are: who repeats a
 /// large row says so in a few bytes.
 const LARGE_ROW: u64 = 1 << 20;
@@ -182,7 +187,8 @@ impl Served {
             return Err(fault("chunk", "a chunk that was not asked for"));
         }
         self.history.weighed(chunk.payload.len());
-        let is_large = chunk.payload.len() >= LARGE_PAYLOAD;
+        let is_large = chunk.payload.len() >= LARGE_PAYLOAD
+            || codec::chunk::Sealed::most_cells(&chunk.payload) >= LARGE_CHUNK;
         let now_ms = self.inner.clock.unix_ms();
         let take = self.decode(is_large, move |store, session| {
             store.take(session, chunk.block, &chunk.payload, now_ms)

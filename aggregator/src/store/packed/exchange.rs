@@ -8,9 +8,9 @@ use cairn_proto::codec::chunk::{self, RowOf, Sealed};
 use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::model::{EntityId, Run};
 
-use super::block::{Block, Incoming, Rows};
+use super::block::{Block, Rows};
 use super::node::Node;
-use super::run::RunRows;
+use super::run::{RunRows, check_known};
 use crate::store::Error;
 use crate::store::exchange::{Blocks, Encode, HeldRun, Named, Piece};
 use crate::store::frame::Taken;
@@ -80,45 +80,25 @@ impl Node {
         };
         let first = piece.first_seq();
         let head = sealed.head();
-        let mut whole = !head.rows.is_empty() && run.held(piece.block) == 0;
-        for (offset, tick_ms) in &head.rows {
+        let (mut kept, mut fresh) = (0_u64, 0_u64);
+        for ((offset, tick_ms), nth) in head.rows.iter().zip(0_u32..) {
             if keeps(*offset, *tick_ms)? {
-                run.check_rises(first.saturating_add(*offset), *tick_ms)?;
-                whole &= !self.holds_tick(run, *tick_ms);
-            } else {
-                whole = false;
+                let seq = first.saturating_add(*offset);
+                run.check_rises(seq, *tick_ms)?;
+                kept |= 1 << nth;
+                let is_held = self.holds_tick(run, *tick_ms) || run.holds_seq(seq);
+                fresh |= u64::from(!is_held) << nth;
             }
         }
         run.names.check(piece.names)?;
-        let mut taken = Taken::default();
-        if whole {
-            check_named(run, piece, first, &head.entities)?;
-            run.names.learn(piece.names)?;
-            if let Some(block) = Block::adopt(first, sealed.clone()) {
-                block.times.iter().for_each(|row| taken.add(row.tick_ms));
-                run.adopt(block);
-            }
-            return Ok(taken);
-        }
-        let mut kept = sealed.rows();
-        kept.retain(|row| keeps(row.offset, row.tick).is_ok_and(|keeps| keeps));
-        for row in &kept {
-            let seq = first.saturating_add(row.offset);
-            check_named(run, piece, seq, row.snapshot.entities())?;
-        }
-        if kept.is_empty() {
-            return Ok(taken);
+        let named: HashSet<EntityId> = piece.names.iter().map(Named::id).collect();
+        let knows = |id| run.names.knows(id) || named.contains(&id);
+        check_known(first, &head, kept, knows)?;
+        if kept == 0 {
+            return Ok(Taken::default());
         }
         run.names.learn(piece.names)?;
-        for row in kept {
-            let tick_ms = row.tick;
-            let seq = first.saturating_add(row.offset);
-            let row = Incoming::of(seq, tick_ms, &row.snapshot);
-            if !self.holds_tick(run, tick_ms) && run.insert(row) {
-                taken.add(tick_ms);
-            }
-        }
-        Ok(taken)
+        run.take(first, sealed, fresh)
     }
 
     fn holds_tick(&self, run: &RunRows, tick_ms: u64) -> bool {
@@ -139,21 +119,6 @@ impl RunRows {
             rows.for_each(|row| held.add(block.first_seq + row.offset));
         }
         held
-    }
-}
-
-/// Every id of a row must be known, or named with it.
-fn check_named(
-    run: &RunRows,
-    piece: &Piece<'_>,
-    seq: u64,
-    entities: &[EntityId],
-) -> Result<(), Error> {
-    let named: HashSet<EntityId> = piece.names.iter().map(Named::id).collect();
-    let unknown = |id: &&EntityId| !run.names.knows(**id) && !named.contains(*id);
-    match entities.iter().find(unknown) {
-        Some(id) => Err(Error::Undefined { seq, entity: id.0 }),
-        None => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@ use cairn_proto::model::{EntityDef, EntityId, Run};
 use super::block::{Block, Incoming};
 use super::current::Befores;
 use super::reading::{self, Found};
-use super::run::RunRows;
+use super::run::{RunRows, check_known};
 use crate::store::attendance::{Attendance, Last};
 use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::gap;
@@ -83,32 +83,32 @@ impl Node {
         (fits && is_dense).then(|| (row.base_seq, row.payload.into()))
     }
 
-    /// Checks a chunk of the session's run against what is known; true when all of it can be kept.
-    fn check(&mut self, block: u64, sealed: &Sealed, times: (u64, u64)) -> Result<bool, Error> {
+    /// Checks a chunk of the session's run against what is known. Returns which of its rows are in the
+    /// window and not held: bit n is the n-th.
+    fn check(&mut self, block: u64, sealed: &Sealed, times: (u64, u64)) -> Result<u64, Error> {
         let (now_ms, window_ms) = times;
         let first = block.saturating_mul(BLOCK_ROWS);
         let interval_ms = self.attendance.interval_ms();
         let head = sealed.head();
-        let mut whole = !head.rows.is_empty();
-        for (offset, tick_ms) in &head.rows {
+        let (mut kept, mut fresh) = (0_u64, 0_u64);
+        for ((offset, tick_ms), nth) in head.rows.iter().zip(0_u32..) {
             let seq = first.saturating_add(*offset);
             if *offset >= BLOCK_ROWS || !tick_ms.is_multiple_of(interval_ms) {
                 return Err(Error::Tick { seq });
             }
             if self.attendance.judge(*tick_ms, now_ms, window_ms).is_some() {
-                whole = false;
                 continue;
             }
-            whole &= !self.runs.iter().any(|run| run.holds_tick(*tick_ms));
-            self.current()?.check_rises(seq, *tick_ms)?;
+            kept |= 1 << nth;
+            let is_held = self.runs.iter().any(|run| run.holds_tick(*tick_ms));
+            let run = self.current()?;
+            run.check_rises(seq, *tick_ms)?;
+            fresh |= u64::from(!is_held && !run.holds_seq(seq)) << nth;
         }
         // Names of rows that are too old to keep may be forgotten already.
-        if whole {
-            let run = self.current()?;
-            run.check_defined(first, &head.entities)?;
-            whole = run.held(block) == 0;
-        }
-        Ok(whole)
+        let run = self.current()?;
+        check_known(first, &head, kept, |id| run.names.knows(id))?;
+        Ok(fresh)
     }
 }
 
@@ -218,33 +218,8 @@ impl Window for Node {
     ) -> Result<Taken, Error> {
         let first = block.saturating_mul(BLOCK_ROWS);
         self.befores.clear();
-        let mut taken = Taken::default();
-        if self.check(block, sealed, (now_ms, window_ms))? {
-            let Some(block) = Block::adopt(first, sealed.clone()) else {
-                return Ok(taken);
-            };
-            block
-                .times
-                .iter()
-                .for_each(|moment| taken.add(moment.tick_ms));
-            self.current()?.adopt(block);
-            return Ok(taken);
-        }
-        let mut kept = sealed.rows();
-        kept.retain(|row| self.attendance.judge(row.tick, now_ms, window_ms).is_none());
-        for row in &kept {
-            let seq = first.saturating_add(row.offset);
-            self.current()?
-                .check_defined(seq, row.snapshot.entities())?;
-        }
-        for row in kept {
-            let seq = first.saturating_add(row.offset);
-            let applied = self.insert(Incoming::of(seq, row.tick, &row.snapshot));
-            if matches!(applied, Applied::Applied | Applied::Late) {
-                taken.add(row.tick);
-            }
-        }
-        Ok(taken)
+        let fresh = self.check(block, sealed, (now_ms, window_ms))?;
+        self.current()?.take(first, sealed, fresh)
     }
 
     fn held(&mut self, block: u64) -> u64 {

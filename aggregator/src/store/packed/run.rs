@@ -1,5 +1,6 @@
 //! One run of a node: its names and its blocks.
 
+mod merge;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,8 @@ use super::names::Names;
 use super::times::Moment;
 use crate::store::gap::Span;
 use crate::store::{Error, Size};
+
+pub(super) use merge::check_known;
 
 /// A window of so many rows or more keeps its old blocks in fours: the first value of a series, which
 /// is the dearest of a block, is told once for all of them.
@@ -119,7 +122,7 @@ impl RunRows {
         })
     }
 
-    fn holds_seq(&self, seq: u64) -> bool {
+    pub(super) fn holds_seq(&self, seq: u64) -> bool {
         let block = self.position(seq).ok().and_then(|at| self.blocks.get(at));
         block.is_some_and(|block| block.times.mask() >> (seq - block.first_seq) & 1 == 1)
     }
@@ -165,27 +168,27 @@ impl RunRows {
         }
     }
 
-    /// Puts a row in; false when its seq is held.
+    /// Puts a row in; false when its seq is held, or when its block could not be sealed with it.
     pub(super) fn insert(&mut self, row: Incoming<'_>) -> bool {
         if self.holds_seq(row.seq) {
             return false;
         }
         self.names.used(row.snapshot.entities());
-        match self.position(row.seq) {
+        let is_in = match self.position(row.seq) {
             Ok(at) => self.insert_into(at, row),
             Err(at) => self.insert_block(at, row),
-        }
+        };
         self.recount();
-        true
+        is_in
     }
 
-    fn insert_into(&mut self, at: usize, row: Incoming<'_>) {
+    fn insert_into(&mut self, at: usize, row: Incoming<'_>) -> bool {
         let Some(block) = self.blocks.get_mut(at) else {
-            return;
+            return false;
         };
         let row = if block.last_seq() < row.seq {
             match block.push(row) {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(row) => row,
             }
         } else {
@@ -193,34 +196,33 @@ impl RunRows {
         };
         let first_seq = block.first_seq;
         let rows = with_row(block.decode(), first_seq, &row);
-        self.replace(at, first_seq, &rows);
+        self.replace(at, first_seq, &rows)
     }
 
-    fn insert_block(&mut self, at: usize, row: Incoming<'_>) {
+    fn insert_block(&mut self, at: usize, row: Incoming<'_>) -> bool {
         let first_seq = row.seq / BLOCK_ROWS * BLOCK_ROWS;
-        if at == self.blocks.len() {
+        let block = if at == self.blocks.len() {
             self.seal_last();
-            self.blocks.extend(Block::begin(first_seq, row));
+            Block::begin(first_seq, row)
         } else {
-            let rows = with_row(Vec::new(), first_seq, &row);
-            if let Some(block) = Block::seal(first_seq, &rows) {
-                self.blocks.insert(at, block);
-            }
+            Block::seal(first_seq, &with_row(Vec::new(), first_seq, &row))
+        };
+        let is_in = block.is_some();
+        if let Some(block) = block {
+            self.blocks.insert(at, block);
         }
+        is_in
     }
 
-    /// Puts these rows in the place of a block: in wire form if it is the last one, so that the next
-    /// row can go on from them.
-    fn replace(&mut self, at: usize, first_seq: u64, rows: &[ChunkRow]) {
+    /// Puts these rows in the place of a block. False when they cannot be one: then it stays as it was.
+    fn replace(&mut self, at: usize, first_seq: u64, rows: &[ChunkRow]) -> bool {
         let is_last = at + 1 == self.blocks.len();
-        let block = if is_last && rows.len() < usize::try_from(BLOCK_ROWS).unwrap_or(16) {
-            reopen(first_seq, rows)
-        } else {
-            Block::seal(first_seq, rows)
-        };
-        match (block, self.blocks.get_mut(at)) {
-            (Some(block), Some(slot)) => *slot = block,
-            _ => drop(self.blocks.remove(at)),
+        match (made(first_seq, rows, is_last), self.blocks.get_mut(at)) {
+            (Some(block), Some(slot)) => {
+                *slot = block;
+                true
+            }
+            _ => false,
         }
     }
 
@@ -301,10 +303,8 @@ impl RunRows {
             let before = rows.len();
             rows.retain(|row| row.tick <= newest_ms);
             self.names.gone((before - rows.len()) as u64);
-            if rows.is_empty() {
+            if rows.is_empty() || !self.replace(self.blocks.len() - 1, first_seq, &rows) {
                 self.blocks.pop_back();
-            } else {
-                self.replace(self.blocks.len() - 1, first_seq, &rows);
             }
         }
         self.recount();
@@ -332,8 +332,11 @@ impl RunRows {
         }
         let (first_seq, mut left) = (front.first_seq, front.decode());
         left.drain(..left.len().saturating_sub(1));
-        self.replace(0, first_seq, &left);
-        rows - 1
+        if self.replace(0, first_seq, &left) {
+            rows - 1
+        } else {
+            0
+        }
     }
 
     /// Puts one group of old blocks together, if there is one.
@@ -412,6 +415,15 @@ impl RunRows {
             }
         }
         self.size = size;
+    }
+}
+
+/// A block of these rows: in wire form if it is the last one, so that the next row can go on from them.
+fn made(first_seq: u64, rows: &[ChunkRow], is_last: bool) -> Option<Block> {
+    if is_last && (rows.len() as u64) < BLOCK_ROWS {
+        reopen(first_seq, rows)
+    } else {
+        Block::seal(first_seq, rows)
     }
 }
 

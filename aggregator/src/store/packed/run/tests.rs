@@ -72,12 +72,46 @@ fn a_group_that_cannot_be_put_together_is_tried_once() {
     assert_eq!((run.group(), run.blocks.len()), (None, 6));
 }
 
+/// Rows 0 to 63 but the sixth, in one block, with nearly as many cells as it may have.
+fn nearly_full() -> RunRows {
+    let (mut run, row) = (run(), row(MANY, 15));
+    let rows = (0..BLOCK_ROWS).filter(|offset| *offset != 5);
+    run.adopt(Block::adopt(0, sealed(rows, 0, &row)).unwrap());
+    (1..6).for_each(|n| run.adopt(block(n, n, &row)));
+    run.join(LONG_ROWS);
+    assert_eq!(run.blocks[0].times.count(), 63);
+    run
+}
+
+#[test]
+fn a_late_row_that_makes_a_block_too_large_leaves_it_as_it_was() {
+    let mut run = nearly_full();
+    let large = row(MANY, 61);
+    let before = run.size();
+    let taken = run.take(0, &sealed(5..6, 0, &large), 1);
+    assert!(
+        matches!(taken, Err(Error::Decode { seq: 0, .. })),
+        "{taken:?}"
+    );
+    assert!(!run.insert(Incoming::of(5, 5 * STEP_MS, &large)));
+    assert_eq!((run.size(), run.blocks[0].times.count()), (before, 63));
+}
+
+#[test]
+fn a_late_row_that_fits_is_put_into_its_block() {
+    let mut run = nearly_full();
+    let late = sealed(4..7, 0, &row(MANY, 15));
+    let taken = run.take(0, &late, 0b010).unwrap();
+    assert_eq!((taken.rows, taken.lowest), (1, Some(5 * STEP_MS)));
+    assert_eq!(run.blocks[0].times.count(), 64);
+    assert!(run.blocks[0].cell_count().is_some(), "sealed");
+}
+
 /// A block stays open when its rows have too many cells for a chunk.
 #[test]
 fn the_tail_of_a_block_that_stays_open_is_counted() {
     let (mut run, row) = (run(), row(MANY, 3));
-    run.blocks
-        .extend(Block::begin(0, Incoming::of(0, 0, &row)));
+    run.blocks.extend(Block::begin(0, Incoming::of(0, 0, &row)));
     run.recount();
     let open = run.size().bytes;
     let tail = run.blocks[0].tail().unwrap().bytes() as u64;

@@ -3,8 +3,25 @@
 use super::all_rows;
 use super::read::{Head, Sealed};
 use crate::catalogue::FIRST_FIELD;
+use crate::codec::Error;
+use crate::limits;
 
 impl Sealed {
+    /// How many cells a payload has at most, told from where its columns begin: what a chunk costs does
+    /// not show in its length. As many as it may have when it is in another codec, where the rows would
+    /// have to be read; none when it is no chunk.
+    #[must_use]
+    pub fn most_cells(payload: &[u8]) -> usize {
+        let head = match Head::parse(payload) {
+            Ok(head) => head,
+            Err(Error::Codec(_)) => return limits::MAX_CHUNK_CELLS,
+            Err(_) => return 0,
+        };
+        let series = |(id, body)| Some(head.walk(head.body(id, body).ok()?)?.left());
+        let series: usize = head.directory.known().filter_map(series).sum();
+        series.saturating_mul(head.rows.len())
+    }
+
     /// Cells of fields of each row, stamps not counted.
     #[must_use]
     pub fn samples_by_row(&self) -> Vec<u32> {

@@ -248,6 +248,13 @@ pub struct Column<'a> {
     walk: Walk<'a>,
 }
 
+impl Column<'_> {
+    /// How many series are still to come.
+    pub(super) fn left(&self) -> usize {
+        self.walk.left
+    }
+}
+
 impl<'a> Iterator for Column<'a> {
     type Item = Series<'a>;
 
