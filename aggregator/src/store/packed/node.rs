@@ -131,6 +131,7 @@ impl Window for Node {
         self.befores.clear();
         let run = opening.run;
         for other in &mut self.runs {
+            other.set_back(self.oldest_ms);
             other.drop_after(present_ms);
             if other.run != run {
                 other.seal_last();

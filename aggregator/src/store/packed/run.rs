@@ -294,6 +294,27 @@ impl RunRows {
         }
     }
 
+    /// The clock was set back: rows from this tick on have not expired, and those that have are dropped
+    /// from the block that they share with others, so that they do not come back.
+    pub(super) fn set_back(&mut self, oldest_ms: u64) {
+        if oldest_ms >= self.oldest_ms {
+            return;
+        }
+        let front = self.blocks.front();
+        if let Some(front) = front.filter(|front| front.times.first_tick_ms() < self.oldest_ms) {
+            let is_last = self.blocks.len() == 1;
+            let cut = Block::splice(std::iter::once(front), self.oldest_ms).or_else(|| {
+                let mut rows = front.decode();
+                rows.retain(|row| row.tick >= self.oldest_ms);
+                made(front.first_seq, &rows, is_last)
+            });
+            self.blocks.pop_front();
+            cut.into_iter().for_each(|cut| self.blocks.push_front(cut));
+        }
+        self.oldest_ms = oldest_ms;
+        self.recount();
+    }
+
     /// Drops rows with later ticks than this.
     pub(super) fn drop_after(&mut self, newest_ms: u64) {
         while let Some(block) = self.blocks.back()

@@ -46,3 +46,47 @@ fn a_clock_that_is_set_back_by_more_than_the_window_hides_nothing() {
         }
     }
 }
+
+/// Scenario: a row expires beside others of its block; then the node's clock is set back by a tick.
+/// Guarantees: what has expired does not come back.
+#[test]
+fn what_has_expired_stays_so_when_the_clock_is_set_back() {
+    let stores: [Box<dyn Door>; 2] = [
+        Box::new(PlainStore::new(20_000, 0)),
+        Box::new(PackedStore::new(20_000, 0)),
+    ];
+    for store in &stores {
+        let opening = |epoch_ms, now_ms| Opening {
+            run: run(epoch_ms),
+            interval_ms: 10_000,
+            sent_ms: now_ms,
+            now_ms,
+        };
+        let session = store.open("node1", opening(1, T0));
+        let node = def(1, EntityKind::Node, None, "node1");
+        store.define(&session, node).unwrap();
+        for seq in 0..4 {
+            let tick_ms = T0 + seq * 10_000;
+            let payload = row::keyframe(DENSE, tick_ms, &snapshot(&[(1, 1)], tick_ms));
+            let row = WireRow {
+                seq,
+                base_seq: None,
+                tick_ms,
+                payload: &payload,
+                sent_ms: tick_ms,
+                now_ms: tick_ms,
+            };
+            assert_eq!(store.append(&session, row), Ok(Applied::Applied));
+        }
+        let ticks = || -> Vec<u64> {
+            let node = &store.entities(&Selector::Nodes)[0];
+            let rows = store.read(node, table::MEMORY_USAGE, (0, u64::MAX));
+            rows.iter().map(|row| row.tick_ms).collect()
+        };
+        store.evict(T0 + 30_000);
+        let left = [T0 + 10_000, T0 + 20_000, T0 + 30_000];
+        assert_eq!(ticks(), left);
+        store.open("node1", opening(2, T0 + 20_000));
+        assert_eq!(ticks(), left, "{store:?}");
+    }
+}
