@@ -60,13 +60,21 @@ impl Upkeep {
         loop {
             let next = (self.clock.unix_ms() / self.interval_ms + 1) * self.interval_ms;
             // All branches are cancel safe.
-            tokio::select! {
+            let is_tick = tokio::select! {
                 biased;
                 () = self.token.cancelled() => return Ok(()),
-                () = waiter.until(next) => memory.evict(),
-                _ = between.tick() => {}
-            }
-            memory.look();
+                () = waiter.until(next) => true,
+                _ = between.tick() => false,
+            };
+            // With thousands of nodes it may take seconds, in which streams and answers go on.
+            let work = move || {
+                if is_tick {
+                    memory.evict();
+                }
+                memory.look();
+                memory
+            };
+            memory = tasks::blocking("expiry", work).await?;
         }
     }
 

@@ -40,6 +40,7 @@ fn soak(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     let ticking = &mut filled.ticking;
     let deadline = Deadline::after(WITHIN);
     let first = filled.full.resident;
+    let counted_first = filled.counted_bytes;
     let (mut most, mut last, mut half) = (first, first, first);
     for tick in fill.ticks..TICKS {
         ticking.steps(1, deadline)?;
@@ -52,6 +53,7 @@ fn soak(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
         }
     }
     ticking.taken(deadline)?;
+    let counted = ticking.bed.figure("store_bytes", "")?;
     let data = format!(
         "{}, a tenth of the pods replaced a minute, {TICKS} ticks",
         fill.words()
@@ -67,8 +69,10 @@ fn soak(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
         data: format!("{data}; {more}"),
     };
     let of_first = format!(
-        "the most resident memory by the {} MiB after the first window",
-        mib(first)
+        "the most resident memory by the {} MiB after the first window; the store counts {} MiB after {} MiB",
+        mib(first),
+        mib(counted),
+        mib(counted_first)
     );
     let goal = options.goal(Goal::AtMost(1.15));
     sheet.line(&line("churn_rss", times(most, first), goal, of_first))?;

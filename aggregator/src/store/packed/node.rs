@@ -265,6 +265,7 @@ impl Window for Node {
         let mut swept = false;
         let rows = window_ms / self.attendance.interval_ms();
         for run in &mut self.runs {
+            run.seal_open(1);
             run.join(rows);
         }
         if std::mem::take(&mut self.untidy) {

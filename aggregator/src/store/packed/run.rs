@@ -202,7 +202,8 @@ impl RunRows {
     fn insert_block(&mut self, at: usize, row: Incoming<'_>) -> bool {
         let first_seq = row.seq / BLOCK_ROWS * BLOCK_ROWS;
         let block = if at == self.blocks.len() {
-            self.seal_last();
+            // The one before waits to be sealed: a row must not wait for that.
+            self.seal_open(1);
             Block::begin(first_seq, row)
         } else {
             Block::seal(first_seq, &with_row(Vec::new(), first_seq, &row))
@@ -228,11 +229,20 @@ impl RunRows {
 
     /// Seals the last block, which no row will follow any more.
     pub(super) fn seal_last(&mut self) {
-        if let Some(block) = self.blocks.back_mut()
-            && matches!(block.rows, Rows::Open(_))
-            && let Some(sealed) = Block::seal(block.first_seq, &block.decode())
-        {
-            *block = sealed;
+        self.seal_open(0);
+    }
+
+    /// Seals every open block but so many of the last ones.
+    pub(super) fn seal_open(&mut self, but: usize) {
+        let is_open = |block: &&mut Block| matches!(block.rows, Rows::Open(_));
+        let mut sealed_any = false;
+        for block in self.blocks.iter_mut().rev().skip(but).take_while(is_open) {
+            if let Some(sealed) = Block::seal(block.first_seq, &block.decode()) {
+                *block = sealed;
+                sealed_any = true;
+            }
+        }
+        if sealed_any {
             self.recount();
         }
     }
