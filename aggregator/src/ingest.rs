@@ -14,6 +14,7 @@ mod history;
 mod metrics;
 mod pace;
 mod quota;
+mod rush;
 mod session;
 mod wishes;
 

@@ -170,7 +170,7 @@ mod tests {
     fn ask(history: &mut History, bytes: u64) -> Option<(u64, u64)> {
         let now = Instant::now();
         history.need(now)?;
-        let quota = Quota::new(Pressure::default());
+        let quota = Quota::without_rush(64 << 20, Pressure::default());
         let claim = quota.claim(bytes).now_or_never().unwrap().unwrap();
         let want = history.ask(claim, now).unwrap();
         Some((want.first_block, want.last_block))

@@ -4,12 +4,13 @@
 //! back when it is answered, when the answer is overdue, or when its session ends. Sessions stand in
 //! one line for that, each with one request at a time, and go to its end for the next: a fleet that
 //! comes back at once is served in turn, and a large node does not hold up a small one for longer
-//! than its one request. Nobody in the line polls. While memory is short nobody is served.
+//! than its one request. While memory is short nobody is served, nor while a fleet comes back (`rush`).
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::rush::Rush;
 use crate::pressure::{Level, Pressure};
 
 /// Bytes of all sessions: with 1.5 GiB for a large cluster it is a twentieth, and it is the windows of
@@ -38,6 +39,7 @@ pub(super) struct Quota {
     bytes: Arc<Semaphore>,
     all: u32,
     pressure: Pressure,
+    rush: Rush,
 }
 
 impl Quota {
@@ -50,13 +52,29 @@ impl Quota {
             bytes: Arc::new(Semaphore::new(all as usize)),
             all,
             pressure,
+            rush: Rush::new(),
         }
+    }
+
+    /// One that nobody comes back to.
+    #[cfg(test)]
+    pub(super) fn without_rush(all: u32, pressure: Pressure) -> Self {
+        Self {
+            rush: Rush::past(),
+            ..Self::of(all, pressure)
+        }
+    }
+
+    /// Takes note that a session opened: those that are to come go before history for a while.
+    pub(super) fn opened(&self) {
+        self.rush.opened();
     }
 
     /// Stands in the line until so many bytes are free and memory is not short; a block that is larger
     /// than everything gets everything. `None` never comes but at the end of the process. Dropping
     /// the future leaves the line.
     pub(super) async fn claim(self, bytes: u64) -> Option<Claim> {
+        self.rush.over().await;
         let count = u32::try_from(bytes).unwrap_or(u32::MAX).clamp(1, self.all);
         loop {
             self.pressure.calm().await;
@@ -89,7 +107,7 @@ mod tests {
 
     #[test]
     fn sessions_are_served_in_turn_whatever_they_want() {
-        let quota = Quota::of(100, Pressure::default());
+        let quota = Quota::without_rush(100, Pressure::default());
         let mut first = pin!(quota.clone().claim(60));
         let held = poll(first.as_mut()).unwrap();
         let mut large = pin!(quota.clone().claim(80));
@@ -104,7 +122,7 @@ mod tests {
 
     #[test]
     fn who_leaves_the_line_holds_up_nobody_and_a_block_larger_than_all_gets_all() {
-        let quota = Quota::of(100, Pressure::default());
+        let quota = Quota::without_rush(100, Pressure::default());
         let mut huge = pin!(quota.clone().claim(u64::MAX));
         let held = poll(huge.as_mut()).unwrap();
         assert_eq!(held.bytes(), 100);
@@ -122,7 +140,7 @@ mod tests {
     #[test]
     fn nobody_is_served_while_memory_is_short() {
         let pressure = Pressure::default();
-        let quota = Quota::of(100, pressure.clone());
+        let quota = Quota::without_rush(100, pressure.clone());
         let mut held = pin!(quota.clone().claim(100));
         let held = poll(held.as_mut()).unwrap();
         let mut waits = pin!(quota.clone().claim(1));
@@ -141,7 +159,7 @@ mod tests {
     async fn a_fleet_that_comes_back_at_once_is_served_round_by_round() {
         const AT_ONCE: usize = 3;
         const NODES: usize = 20;
-        let quota = Quota::of(3, Pressure::default());
+        let quota = Quota::without_rush(3, Pressure::default());
         let served = Arc::new(std::sync::Mutex::new(Vec::new()));
         let mut sessions = tokio::task::JoinSet::new();
         for _ in 0..NODES {

@@ -115,6 +115,7 @@ pub(super) async fn run(
             return refuse(&inner, &answers, "replaced_too_often", status).await;
         }
     };
+    inner.quota.opened();
     let mut served = Served::new(&inner, &hello, (session, opened), pace, (identity, answers));
     let end = tokio::select! {
         biased;
