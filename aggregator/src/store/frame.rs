@@ -66,8 +66,9 @@ pub trait Window: Default + Debug + Send + 'static {
     /// The same, to be changed.
     fn attendance_mut(&mut self) -> &mut Attendance;
 
-    /// Begins a session, and its run if that is new.
-    fn open(&mut self, number: u64, opening: Opening, window_ms: u64);
+    /// Begins a session, and its run if that is new. Returns how many rows went because they were
+    /// written by a clock that was ahead of what it is now.
+    fn open(&mut self, number: u64, opening: Opening, window_ms: u64) -> u64;
 
     /// See [`Door::define`].
     fn define(&mut self, def: EntityDef) -> Result<(), Error>;
@@ -201,9 +202,10 @@ impl<N: Window> Door for Store<N> {
         // Under the map's lock, so that no eviction takes the node away in between.
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
         let entry = nodes.entry(node.into()).or_default();
-        self.held.counted(&mut *lock(entry), |node| {
-            node.open(number, opening, self.window_ms);
+        let gone = self.held.counted(&mut *lock(entry), |node| {
+            node.open(number, opening, self.window_ms)
         });
+        self.held.clock_set_back(gone);
         drop(nodes);
         self.changes.add(u64::MAX);
         Session {
