@@ -19,6 +19,7 @@ use super::auth::Identity;
 use super::fence::{Entered, Fence};
 use super::history::History;
 use super::pace::{Kind as Paced, Pace};
+use super::unheard::Waiting;
 use super::{HELLO_DEADLINE, Inner};
 use crate::pressure::Level;
 use crate::store::{Error, Opening, Session};
@@ -55,7 +56,7 @@ enum End {
 pub(super) async fn run(
     inner: Arc<Inner>,
     mut frames: Streaming<v1::AgentFrame>,
-    identity: Identity,
+    (identity, waiting): (Identity, Waiting),
     answers: Answers,
 ) {
     let hello = match timeout(HELLO_DEADLINE, frames.message()).await {
@@ -73,6 +74,7 @@ pub(super) async fn run(
             return refuse(&inner, &answers, "no_hello", status).await;
         }
     };
+    drop(waiting);
     let opened = match check(&hello, &identity) {
         Ok(opened) => opened,
         Err((reason, status)) => {
