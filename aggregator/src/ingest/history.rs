@@ -26,6 +26,11 @@ const FIRST_GUESS: u64 = 32 << 10;
 /// agents that never answer must not keep others from asking.
 const HELD_FOR: Duration = Duration::from_secs(10);
 
+/// Answers that must come in time after one that was overdue before what blocks weigh is reserved
+/// again. Until then one block is asked for and no more than the first guess reserved, so that who
+/// answers once with a large block holds no more of the others' room by keeping silent.
+const MADE_GOOD_BY: u32 = 8;
+
 /// How long an answer may take. An agent that was asked for too much keeps silent for a while.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
@@ -43,6 +48,8 @@ pub(super) struct History {
     claim: Option<Claim>,
     // Of a block, as the last ones were; nothing before the first.
     weight: Option<u64>,
+    // Answers that must come in time before that is reserved again.
+    owed: u32,
 }
 
 impl History {
@@ -56,6 +63,7 @@ impl History {
             asked_at: None,
             claim: None,
             weight: None,
+            owed: 0,
         }
     }
 
@@ -73,8 +81,9 @@ impl History {
     /// nothing is wanted. Gives back what is reserved for an answer that is overdue.
     pub(super) fn need(&mut self, now: Instant) -> Option<u64> {
         let waited = self.asked_at.map(|at| now.saturating_duration_since(at));
-        if waited.is_none_or(|waited| waited >= HELD_FOR) {
-            self.claim = None;
+        let overdue = waited.is_none_or(|waited| waited >= HELD_FOR);
+        if overdue && self.claim.take().is_some() {
+            self.owed = MADE_GOOD_BY;
         }
         if !self.open.is_empty() {
             if waited.is_some_and(|waited| waited < ANSWER_WITHIN) {
@@ -84,7 +93,7 @@ impl History {
             self.wanted.extend(self.open.drain(..));
         }
         let blocks = self.next_blocks(usize::MAX);
-        let Some(weight) = self.weight else {
+        let Some(weight) = self.reserved_weight() else {
             return (blocks > 0).then_some(FIRST_GUESS);
         };
         let bytes = weight.saturating_mul(blocks as u64);
@@ -94,7 +103,7 @@ impl History {
     /// The next request, within what is reserved for it, but always for one block.
     pub(super) fn ask(&mut self, claim: Claim, now: Instant) -> Option<v1::Want> {
         let fit = self
-            .weight
+            .reserved_weight()
             .map_or(1, |weight| claim.bytes() / weight.max(1));
         let blocks = self.next_blocks(usize::try_from(fit).unwrap_or(1).max(1));
         self.open.extend(self.wanted.drain(..blocks));
@@ -107,6 +116,11 @@ impl History {
             first_block,
             last_block,
         })
+    }
+
+    /// What is reserved for a block; `None` while it is the first guess.
+    fn reserved_weight(&self) -> Option<u64> {
+        self.weight.filter(|_| self.owed == 0)
     }
 
     /// How many of the newest wanted blocks follow each other, at most so many.
@@ -142,6 +156,9 @@ impl History {
             self.asked.remove(block);
             self.open.retain(|open| open != block);
             self.wanted.retain(|wanted| wanted != block);
+        }
+        if self.claim.is_some() && !answered.is_empty() {
+            self.owed = self.owed.saturating_sub(1);
         }
         if self.open.is_empty() {
             self.claim = None;
@@ -237,6 +254,23 @@ mod tests {
         ask(&mut history, 10);
         answered(&mut history, 5, 10);
         assert!(history.claim.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_an_overdue_answer_no_more_than_the_first_guess_is_reserved_for_a_while() {
+        const LARGE: u64 = 4 << 20;
+        let mut history = History::new(run(), (0..100).rev().collect());
+        ask(&mut history, FIRST_GUESS);
+        answered(&mut history, 99, 4 << 20);
+        assert_eq!(history.need(Instant::now()), Some(LARGE));
+        assert_eq!(ask(&mut history, LARGE), Some((98, 98)));
+        tokio::time::advance(ANSWER_WITHIN).await;
+        for n in 1..=u64::from(MADE_GOOD_BY) {
+            assert_eq!(history.need(Instant::now()), Some(FIRST_GUESS), "{n}");
+            assert_eq!(ask(&mut history, LARGE), Some((98 - n, 98 - n)));
+            answered(&mut history, 98 - n, 4 << 20);
+        }
+        assert_eq!(history.need(Instant::now()), Some(LARGE));
     }
 
     #[tokio::test(start_paused = true)]
