@@ -1,6 +1,8 @@
 //! One stream, from `Hello` to its end.
 
 mod apply;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::sync::Arc;
@@ -303,7 +305,12 @@ impl Served {
             let due = [self.ack_due(), self.history.due(), Some(silent_at)];
             let deadline = due.into_iter().flatten().min().unwrap_or(silent_at);
             let done = match self.next(frames, deadline).await {
-                Event::Frame(frame) => self.apply(frame).await,
+                Event::Frame(frame) => {
+                    let done = self.apply(frame).await;
+                    // After the rest that it may have to take, in which nothing is read.
+                    heard_at = Instant::now();
+                    done
+                }
                 Event::Turn(claim) => self.ask(claim).await,
                 Event::Closed => return End::Gone("closed"),
                 Event::Broken(status) => return broken(&status),
@@ -316,7 +323,6 @@ impl Served {
             if let Err(end) = done {
                 return end;
             }
-            heard_at = Instant::now();
         }
     }
 
