@@ -52,6 +52,10 @@ pub const MAX_FRAME_BYTES: usize = MAX_ROW_BYTES + 4096;
 /// window, shorter ones would pay for their dictionary too often.
 pub const BLOCK_ROWS: u64 = 16;
 
+/// The highest seq of a run: more rows than any run lives to write, and few enough that what is
+/// counted from seqs, blocks and intervals fits its type.
+pub const MAX_SEQ: u64 = (1 << 60) - 1;
+
 /// Runtime ids of one `Resolve`.
 pub const MAX_RESOLVE_IDS: usize = 256;
 

@@ -246,6 +246,14 @@ async fn streams_that_do_not_begin_as_they_should_are_refused() {
         ),
         (
             v1::Hello {
+                next_seq: limits::MAX_SEQ + 1,
+                ..hello.clone()
+            },
+            Code::InvalidArgument,
+            "next_seq",
+        ),
+        (
+            v1::Hello {
                 row_codecs: vec![99],
                 ..hello.clone()
             },

@@ -171,6 +171,10 @@ fn check(hello: &v1::Hello, identity: &Identity) -> Result<Opened, Refusal> {
         return Err(("wrong_node", Status::permission_denied(text)));
     }
     let run = wire::run(hello.run.as_ref()).map_err(|e| bad(format!("run: {e}")))?;
+    if hello.next_seq > limits::MAX_SEQ {
+        let (seq, most) = (hello.next_seq, limits::MAX_SEQ);
+        return Err(bad(format!("next_seq: {seq} is beyond {most}")));
+    }
     let offered = hello
         .row_codecs
         .get(..limits::MAX_CODECS.min(hello.row_codecs.len()));
