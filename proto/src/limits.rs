@@ -7,6 +7,9 @@
 /// All nodes share grid times at each whole minute, whatever their intervals.
 pub const INTERVALS_S: [u64; 8] = [1, 2, 5, 10, 15, 20, 30, 60];
 
+/// The longest window, s. A day of 10 s rows is 8,640 of them a node.
+pub const MAX_WINDOW_S: u64 = 24 * 3_600;
+
 /// Live entity ids of one node.
 ///
 /// Twenty times the largest supported node (110 pods with three containers, their file systems

@@ -9,14 +9,16 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use cairn_proto::limits;
 use cairn_proto::model::Run;
 use cairn_proto::v1;
 use tokio::time::Instant;
 
 use super::quota::{Claim, SESSION_BYTES};
 
-/// Blocks wanted at most: a day of 10 s rows has 540 of them.
-const MAX_WANTED: usize = 1_024;
+/// Blocks wanted at most: those of the longest window with a row a second, the one that its border
+/// cuts, and the one after the newest. With fewer the oldest would never be asked for.
+const MAX_WANTED: u64 = limits::MAX_WINDOW_S / limits::BLOCK_ROWS + 2;
 
 /// What a block is taken to weigh before the first has come, bytes: that of a node of 100 pods. It is
 /// asked for alone, so an agent that answers nothing holds no more than this.
@@ -54,7 +56,7 @@ pub(super) struct History {
 
 impl History {
     pub(super) fn new(run: Run, mut missing: Vec<u64>) -> Self {
-        missing.truncate(MAX_WANTED);
+        missing.truncate(usize::try_from(MAX_WANTED).unwrap_or(usize::MAX));
         Self {
             run,
             wanted: missing.into(),
@@ -71,7 +73,7 @@ impl History {
     pub(super) fn add(&mut self, missing: Vec<u64>) {
         for block in missing.into_iter().rev() {
             let known = self.wanted.contains(&block) || self.open.contains(&block);
-            if !known && self.wanted.len() < MAX_WANTED {
+            if !known && (self.wanted.len() as u64) < MAX_WANTED {
                 self.wanted.push_front(block);
             }
         }
@@ -154,9 +156,11 @@ impl History {
         let answered: Vec<u64> = self.asked.range(blocks).copied().collect();
         for block in &answered {
             self.asked.remove(block);
-            self.open.retain(|open| open != block);
-            self.wanted.retain(|wanted| wanted != block);
         }
+        // In rising order, and all at once: one answer may be about the whole list.
+        let is_answered = |block: &u64| answered.binary_search(block).is_ok();
+        self.open.retain(|open| !is_answered(open));
+        self.wanted.retain(|wanted| !is_answered(wanted));
         if self.claim.is_some() && !answered.is_empty() {
             self.owed = self.owed.saturating_sub(1);
         }
@@ -297,8 +301,19 @@ mod tests {
 
     #[test]
     fn a_peer_cannot_make_the_list_long() {
-        let mut history = History::new(run(), (0..5_000).rev().collect());
-        history.add((10_000..12_000).rev().collect());
-        assert_eq!(history.wanted.len(), MAX_WANTED);
+        let mut history = History::new(run(), (0..10_000).rev().collect());
+        history.add((20_000..22_000).rev().collect());
+        assert_eq!(history.wanted.len() as u64, MAX_WANTED);
+    }
+
+    #[test]
+    fn all_of_the_longest_window_is_asked_for() {
+        let blocks = 24 * 3_600 / 16 + 1;
+        let mut history = History::new(run(), (0..blocks).rev().collect());
+        assert_eq!(ask(&mut history, 100), Some((blocks - 1, blocks - 1)));
+        answered(&mut history, blocks - 1, 1);
+        assert_eq!(ask(&mut history, blocks), Some((0, blocks - 2)));
+        assert_eq!(history.answered(run(), 0..=u64::MAX), blocks - 1);
+        assert_eq!((ask(&mut history, blocks), history.due()), (None, None));
     }
 }
