@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cairn_proto::limits::INTERVALS_S;
+use cairn_proto::limits::{INTERVALS_S, MAX_WINDOW_S};
 use cairn_runtime::clock::Mode;
 use cairn_runtime::exit::Failure;
 
@@ -14,8 +14,8 @@ use crate::args::{Args, IngestAuth, StoredLabel};
 
 pub use peers::{PeerHost, Peers};
 
-/// The longest window: a day of 10 s rows is 8,640 of them a node.
-const MAX_WINDOW: Duration = Duration::from_secs(24 * 3600);
+/// The longest window.
+const MAX_WINDOW: Duration = Duration::from_secs(MAX_WINDOW_S);
 
 /// How agents prove which node they are.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,9 +2,10 @@
 //!
 //! One task a stream: it authenticates, reads `Hello`, opens the node's session in the store
 //! (which fences the one before), answers `Welcome`, and then applies frame after frame. Bounds:
-//! streams, by [`MAX_STREAMS`]; what a peer sends, by `proto::limits`, and how fast it is read, by
-//! `pace`; history that is under way, by `quota`; answers waiting for a stream, by `ANSWERS`; large
-//! payloads that are decoded at once, by the number of processors.
+//! streams, by [`MAX_STREAMS`], and those of a node that have not said `Hello`, by `unheard`; what a
+//! peer sends, by `proto::limits`, and how fast it is read, by `pace`; history that is under way, by
+//! `quota`; answers waiting for a stream, by `ANSWERS`; large payloads that are decoded at once, by the
+//! number of processors.
 //!
 //! Invariant: a frame that is refused leaves the window as it was, and ends only its own stream.
 
@@ -16,6 +17,7 @@ mod pace;
 mod quota;
 mod rush;
 mod session;
+mod unheard;
 mod wishes;
 
 use std::num::NonZero;
@@ -45,6 +47,7 @@ use crate::store::Door;
 use fence::Fence;
 use pace::Elapsed;
 use quota::Quota;
+use unheard::Unheard;
 
 /// Streams at once: 5,000 nodes that all reconnect before their old streams are noticed.
 pub const MAX_STREAMS: usize = 10_240;
@@ -68,6 +71,7 @@ struct Inner {
     auth: Arc<Authenticator>,
     fence: Fence,
     quota: Quota,
+    unheard: Unheard,
     pressure: Pressure,
     // Turns of those who have much to decode.
     large: Arc<Semaphore>,
@@ -125,6 +129,7 @@ impl Ingest {
                 auth,
                 fence,
                 quota: Quota::new(pressure.clone()),
+                unheard: Unheard::default(),
                 pressure,
                 large,
                 metrics,
@@ -173,11 +178,16 @@ impl v1::ingest_server::Ingest for Ingest {
             tracing::warn!(peer = ?peer, reason = text, "agent refused");
             return Err(Status::permission_denied(text));
         }
+        let waiting = inner.unheard.enter(&identity).map_err(|refusal| {
+            inner.metrics.refused("unheard");
+            tracing::warn!(peer = ?peer, reason = %refusal, "agent refused");
+            Status::resource_exhausted(refusal.to_string())
+        })?;
         let (answers, stream) = mpsc::channel(ANSWERS);
         let frames = request.into_inner();
         let running = Arc::clone(&inner);
         let started = inner.streams.try_spawn(async move {
-            session::run(running, frames, identity, answers).await;
+            session::run(running, frames, (identity, waiting), answers).await;
         });
         started.map_err(|full| {
             inner.metrics.refused_full();

@@ -293,6 +293,8 @@ pub struct Evicted {
     pub share_rows: u64,
     /// Rows dropped since the eviction before by writes that found the whole store over its limit.
     pub limit_rows: u64,
+    /// Rows dropped since the eviction before because their nodes' clocks were set back behind them.
+    pub clock_rows: u64,
     /// Entities refused since the eviction before because their nodes were over their shares.
     pub refused_entities: u64,
     /// Nodes of which nothing is left.

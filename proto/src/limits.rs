@@ -7,6 +7,9 @@
 /// All nodes share grid times at each whole minute, whatever their intervals.
 pub const INTERVALS_S: [u64; 8] = [1, 2, 5, 10, 15, 20, 30, 60];
 
+/// The longest window, s. A day of 10 s rows is 8,640 of them a node.
+pub const MAX_WINDOW_S: u64 = 24 * 3_600;
+
 /// Live entity ids of one node.
 ///
 /// Twenty times the largest supported node (110 pods with three containers, their file systems
@@ -51,6 +54,10 @@ pub const MAX_FRAME_BYTES: usize = MAX_ROW_BYTES + 4096;
 /// Rows of one block; chunks seal whole blocks. Longer blocks would keep too many rows past the
 /// window, shorter ones would pay for their dictionary too often.
 pub const BLOCK_ROWS: u64 = 16;
+
+/// The highest seq of a run: more rows than any run lives to write, and few enough that what is
+/// counted from seqs, blocks and intervals fits its type.
+pub const MAX_SEQ: u64 = (1 << 60) - 1;
 
 /// Runtime ids of one `Resolve`.
 pub const MAX_RESOLVE_IDS: usize = 256;

@@ -246,6 +246,14 @@ async fn streams_that_do_not_begin_as_they_should_are_refused() {
         ),
         (
             v1::Hello {
+                next_seq: limits::MAX_SEQ + 1,
+                ..hello.clone()
+            },
+            Code::InvalidArgument,
+            "next_seq",
+        ),
+        (
+            v1::Hello {
                 row_codecs: vec![99],
                 ..hello.clone()
             },
@@ -265,6 +273,35 @@ async fn streams_that_do_not_begin_as_they_should_are_refused() {
         .await
         .unwrap_err();
     assert!(format!("{refused:#}").contains("token file"), "{refused:#}");
+}
+
+/// Scenario: somebody opens stream after stream with one node's token and says nothing in them.
+/// Guarantees: a few are kept waiting, the next is refused with the reason and counted; the node's own
+/// agent gets through once one of them is gone, and the other node's goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn streams_that_say_nothing_take_a_few_places_of_their_own_node() {
+    let system = system();
+    let addr = system.aggregator().unwrap().addr("grpc").unwrap();
+    let ca = system.path("ingest-ca.pem");
+    let mut silent = Vec::new();
+    let refused = loop {
+        match RawAgent::connect(addr, &ca, "agent-token-of-node2", TICK).await {
+            Ok(agent) => silent.push(agent),
+            Err(refused) => break refused.downcast::<tonic::Status>().unwrap(),
+        }
+        assert!(silent.len() < 10, "nobody is refused");
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    assert!(refused.message().contains("node node2"), "{refused:?}");
+    assert_eq!(silent.len(), 4);
+    // Who has said Hello is not one of them any more.
+    silent[0].hello("node2", 1).await.unwrap();
+    connect(&system).await.hello("node2", 2).await.unwrap();
+    let counter = "cairn_aggregator_ingest_refused_streams_total";
+    let aggregator = system.aggregator().unwrap();
+    let count = System::metric(aggregator, counter, "reason=\"unheard\"").unwrap();
+    assert!((count - 1.0).abs() < 0.5, "{count}");
+    system.tick(TICK + 10_000).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

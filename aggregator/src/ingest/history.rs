@@ -9,14 +9,16 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use cairn_proto::limits;
 use cairn_proto::model::Run;
 use cairn_proto::v1;
 use tokio::time::Instant;
 
 use super::quota::{Claim, SESSION_BYTES};
 
-/// Blocks wanted at most: a day of 10 s rows has 540 of them.
-const MAX_WANTED: usize = 1_024;
+/// Blocks wanted at most: those of the longest window with a row a second, the one that its border
+/// cuts, and the one after the newest. With fewer the oldest would never be asked for.
+const MAX_WANTED: u64 = limits::MAX_WINDOW_S / limits::BLOCK_ROWS + 2;
 
 /// What a block is taken to weigh before the first has come, bytes: that of a node of 100 pods. It is
 /// asked for alone, so an agent that answers nothing holds no more than this.
@@ -25,6 +27,11 @@ const FIRST_GUESS: u64 = 32 << 10;
 /// How long the bytes of a request are reserved. An answer that comes later is still welcome; but
 /// agents that never answer must not keep others from asking.
 const HELD_FOR: Duration = Duration::from_secs(10);
+
+/// Answers that must come in time after one that was overdue before what blocks weigh is reserved
+/// again. Until then one block is asked for and no more than the first guess reserved, so that who
+/// answers once with a large block holds no more of the others' room by keeping silent.
+const MADE_GOOD_BY: u32 = 8;
 
 /// How long an answer may take. An agent that was asked for too much keeps silent for a while.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -43,11 +50,13 @@ pub(super) struct History {
     claim: Option<Claim>,
     // Of a block, as the last ones were; nothing before the first.
     weight: Option<u64>,
+    // Answers that must come in time before that is reserved again.
+    owed: u32,
 }
 
 impl History {
     pub(super) fn new(run: Run, mut missing: Vec<u64>) -> Self {
-        missing.truncate(MAX_WANTED);
+        missing.truncate(usize::try_from(MAX_WANTED).unwrap_or(usize::MAX));
         Self {
             run,
             wanted: missing.into(),
@@ -56,6 +65,7 @@ impl History {
             asked_at: None,
             claim: None,
             weight: None,
+            owed: 0,
         }
     }
 
@@ -63,7 +73,7 @@ impl History {
     pub(super) fn add(&mut self, missing: Vec<u64>) {
         for block in missing.into_iter().rev() {
             let known = self.wanted.contains(&block) || self.open.contains(&block);
-            if !known && self.wanted.len() < MAX_WANTED {
+            if !known && (self.wanted.len() as u64) < MAX_WANTED {
                 self.wanted.push_front(block);
             }
         }
@@ -73,8 +83,9 @@ impl History {
     /// nothing is wanted. Gives back what is reserved for an answer that is overdue.
     pub(super) fn need(&mut self, now: Instant) -> Option<u64> {
         let waited = self.asked_at.map(|at| now.saturating_duration_since(at));
-        if waited.is_none_or(|waited| waited >= HELD_FOR) {
-            self.claim = None;
+        let overdue = waited.is_none_or(|waited| waited >= HELD_FOR);
+        if overdue && self.claim.take().is_some() {
+            self.owed = MADE_GOOD_BY;
         }
         if !self.open.is_empty() {
             if waited.is_some_and(|waited| waited < ANSWER_WITHIN) {
@@ -84,7 +95,7 @@ impl History {
             self.wanted.extend(self.open.drain(..));
         }
         let blocks = self.next_blocks(usize::MAX);
-        let Some(weight) = self.weight else {
+        let Some(weight) = self.reserved_weight() else {
             return (blocks > 0).then_some(FIRST_GUESS);
         };
         let bytes = weight.saturating_mul(blocks as u64);
@@ -94,7 +105,7 @@ impl History {
     /// The next request, within what is reserved for it, but always for one block.
     pub(super) fn ask(&mut self, claim: Claim, now: Instant) -> Option<v1::Want> {
         let fit = self
-            .weight
+            .reserved_weight()
             .map_or(1, |weight| claim.bytes() / weight.max(1));
         let blocks = self.next_blocks(usize::try_from(fit).unwrap_or(1).max(1));
         self.open.extend(self.wanted.drain(..blocks));
@@ -107,6 +118,11 @@ impl History {
             first_block,
             last_block,
         })
+    }
+
+    /// What is reserved for a block; `None` while it is the first guess.
+    fn reserved_weight(&self) -> Option<u64> {
+        self.weight.filter(|_| self.owed == 0)
     }
 
     /// How many of the newest wanted blocks follow each other, at most so many.
@@ -140,8 +156,13 @@ impl History {
         let answered: Vec<u64> = self.asked.range(blocks).copied().collect();
         for block in &answered {
             self.asked.remove(block);
-            self.open.retain(|open| open != block);
-            self.wanted.retain(|wanted| wanted != block);
+        }
+        // In rising order, and all at once: one answer may be about the whole list.
+        let is_answered = |block: &u64| answered.binary_search(block).is_ok();
+        self.open.retain(|open| !is_answered(open));
+        self.wanted.retain(|wanted| !is_answered(wanted));
+        if self.claim.is_some() && !answered.is_empty() {
+            self.owed = self.owed.saturating_sub(1);
         }
         if self.open.is_empty() {
             self.claim = None;
@@ -240,6 +261,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn after_an_overdue_answer_no_more_than_the_first_guess_is_reserved_for_a_while() {
+        const LARGE: u64 = 4 << 20;
+        let mut history = History::new(run(), (0..100).rev().collect());
+        ask(&mut history, FIRST_GUESS);
+        answered(&mut history, 99, 4 << 20);
+        assert_eq!(history.need(Instant::now()), Some(LARGE));
+        assert_eq!(ask(&mut history, LARGE), Some((98, 98)));
+        tokio::time::advance(ANSWER_WITHIN).await;
+        for n in 1..=u64::from(MADE_GOOD_BY) {
+            assert_eq!(history.need(Instant::now()), Some(FIRST_GUESS), "{n}");
+            assert_eq!(ask(&mut history, LARGE), Some((98 - n, 98 - n)));
+            answered(&mut history, 98 - n, 4 << 20);
+        }
+        assert_eq!(history.need(Instant::now()), Some(LARGE));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_is_not_answered_is_asked_again_after_the_rest() {
         let mut history = History::new(run(), vec![9, 5]);
         assert_eq!(ask(&mut history, 10), Some((9, 9)));
@@ -263,8 +301,19 @@ mod tests {
 
     #[test]
     fn a_peer_cannot_make_the_list_long() {
-        let mut history = History::new(run(), (0..5_000).rev().collect());
-        history.add((10_000..12_000).rev().collect());
-        assert_eq!(history.wanted.len(), MAX_WANTED);
+        let mut history = History::new(run(), (0..10_000).rev().collect());
+        history.add((20_000..22_000).rev().collect());
+        assert_eq!(history.wanted.len() as u64, MAX_WANTED);
+    }
+
+    #[test]
+    fn all_of_the_longest_window_is_asked_for() {
+        let blocks = 24 * 3_600 / 16 + 1;
+        let mut history = History::new(run(), (0..blocks).rev().collect());
+        assert_eq!(ask(&mut history, 100), Some((blocks - 1, blocks - 1)));
+        answered(&mut history, blocks - 1, 1);
+        assert_eq!(ask(&mut history, blocks), Some((0, blocks - 2)));
+        assert_eq!(history.answered(run(), 0..=u64::MAX), blocks - 1);
+        assert_eq!((ask(&mut history, blocks), history.due()), (None, None));
     }
 }

@@ -1,6 +1,8 @@
 //! One stream, from `Hello` to its end.
 
 mod apply;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use super::auth::Identity;
 use super::fence::{Entered, Fence};
 use super::history::History;
 use super::pace::{Kind as Paced, Pace};
+use super::unheard::Waiting;
 use super::{HELLO_DEADLINE, Inner};
 use crate::pressure::Level;
 use crate::store::{Error, Opening, Session};
@@ -55,7 +58,7 @@ enum End {
 pub(super) async fn run(
     inner: Arc<Inner>,
     mut frames: Streaming<v1::AgentFrame>,
-    identity: Identity,
+    (identity, waiting): (Identity, Waiting),
     answers: Answers,
 ) {
     let hello = match timeout(HELLO_DEADLINE, frames.message()).await {
@@ -73,6 +76,7 @@ pub(super) async fn run(
             return refuse(&inner, &answers, "no_hello", status).await;
         }
     };
+    drop(waiting);
     let opened = match check(&hello, &identity) {
         Ok(opened) => opened,
         Err((reason, status)) => {
@@ -168,6 +172,10 @@ fn check(hello: &v1::Hello, identity: &Identity) -> Result<Opened, Refusal> {
         return Err(("wrong_node", Status::permission_denied(text)));
     }
     let run = wire::run(hello.run.as_ref()).map_err(|e| bad(format!("run: {e}")))?;
+    if hello.next_seq > limits::MAX_SEQ {
+        let (seq, most) = (hello.next_seq, limits::MAX_SEQ);
+        return Err(bad(format!("next_seq: {seq} is beyond {most}")));
+    }
     let offered = hello
         .row_codecs
         .get(..limits::MAX_CODECS.min(hello.row_codecs.len()));
@@ -302,7 +310,12 @@ impl Served {
             let due = [self.ack_due(), self.history.due(), Some(silent_at)];
             let deadline = due.into_iter().flatten().min().unwrap_or(silent_at);
             let done = match self.next(frames, deadline).await {
-                Event::Frame(frame) => self.apply(frame).await,
+                Event::Frame(frame) => {
+                    let done = self.apply(frame).await;
+                    // After the rest that it may have to take, in which nothing is read.
+                    heard_at = Instant::now();
+                    done
+                }
                 Event::Turn(claim) => self.ask(claim).await,
                 Event::Closed => return End::Gone("closed"),
                 Event::Broken(status) => return broken(&status),
@@ -315,7 +328,6 @@ impl Served {
             if let Err(end) = done {
                 return end;
             }
-            heard_at = Instant::now();
         }
     }
 

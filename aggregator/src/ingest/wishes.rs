@@ -80,7 +80,8 @@ impl Wishes {
     /// A session has opened; these blocks are in its agent's ring. Wishes for the rest of the node
     /// unless they fill the window, or the same run was wished for before.
     pub(super) fn opened(&self, node: &str, run: Run, ring: Range<u64>, interval_ms: u64) {
-        let rows = ring.end.saturating_sub(ring.start) * BLOCK_ROWS;
+        let blocks = ring.end.saturating_sub(ring.start);
+        let rows = blocks.saturating_mul(BLOCK_ROWS);
         let reach = Duration::from_millis(rows.saturating_mul(interval_ms));
         // The last block is open: it may have one row only.
         let open = Duration::from_millis(BLOCK_ROWS * interval_ms);
@@ -187,6 +188,8 @@ mod tests {
     async fn a_ring_that_fills_the_window_leaves_nothing_to_wish_for() {
         let wishes = Wishes::new(WINDOW);
         wishes.opened("old", run(1), 4..11, 10_000);
+        assert_eq!(wishes.after(0), None);
+        wishes.opened("endless", run(1), 0..u64::MAX, 10_000);
         assert_eq!(wishes.after(0), None);
         wishes.opened("young", run(1), 4..10, 10_000);
         let wish = wishes.after(0).unwrap();

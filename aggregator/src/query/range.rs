@@ -45,7 +45,7 @@ impl Range {
         let field = choice.field(field)?;
         let mut entities = choice.find(&view);
         // A node's own values do not wait for other nodes.
-        let newest = entities.iter().map(|e| view.newest_of_node(&e.node)).max();
+        let newest = view.newest_of_nodes(entities.iter().map(|e| &*e.node));
         let ticks_ms = newest.map_or_else(Vec::new, |newest| view.ticks(newest, bounds));
         if let (Some(first), Some(last)) = (ticks_ms.first(), ticks_ms.last()) {
             let held_ms = field.group.max_age_ms();

@@ -2,4 +2,5 @@
 
 mod grid;
 mod named;
+mod range;
 mod watermark;

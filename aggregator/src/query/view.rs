@@ -108,10 +108,25 @@ impl View {
     /// node's own clock if that is off.
     #[must_use]
     pub fn newest_of_node(&self, node: &str) -> u64 {
+        let (_, newest) = self.newest_by_clock(node);
+        newest
+    }
+
+    /// Newest tick of the values of several nodes: of those whose clocks are right, so that one that
+    /// is off moves no other node's ticks; with none of them right, of all. `None` without a node.
+    #[must_use]
+    pub fn newest_of_nodes<'a>(&self, nodes: impl Iterator<Item = &'a str>) -> Option<u64> {
+        // A right clock comes before a later tick.
+        let newest = nodes.map(|node| self.newest_by_clock(node)).max();
+        newest.map(|(_, newest)| newest)
+    }
+
+    /// True when a node's clock is right, and the newest tick of its own values.
+    fn newest_by_clock(&self, node: &str) -> (bool, u64) {
         // Sorted by name: this is asked for every entity of a list.
         let at = self.nodes.binary_search_by(|n| n.name.as_str().cmp(node));
         let Some(state) = at.ok().and_then(|at| self.nodes.get(at)) else {
-            return self.published_ms;
+            return (true, self.published_ms);
         };
         let published = if is_skewed(state) {
             self.published_ms.saturating_add_signed(state.offset_ms)
@@ -119,7 +134,9 @@ impl View {
             self.published_ms
         };
         let newest = state.newest_tick_ms.unwrap_or(0).max(published);
-        newest / self.interval_ms * self.interval_ms
+        // A clock that was ahead leaves rows behind that no right one could have written.
+        let is_right = !is_skewed(state) && newest - published <= NODE_MAX_AGE_MS;
+        (is_right, newest / self.interval_ms * self.interval_ms)
     }
 
     /// Newest tick of the values of one name: that of the life that speaks for it now, which is the

@@ -68,8 +68,9 @@ pub trait Window: Default + Debug + Send + 'static {
     /// The same, to be changed.
     fn attendance_mut(&mut self) -> &mut Attendance;
 
-    /// Begins a session, and its run if that is new.
-    fn open(&mut self, number: u64, opening: Opening, window_ms: u64);
+    /// Begins a session, and its run if that is new. Returns how many rows went because they were
+    /// written by a clock that was ahead of what it is now.
+    fn open(&mut self, number: u64, opening: Opening, window_ms: u64) -> u64;
 
     /// See [`Door::define`].
     fn define(&mut self, def: EntityDef) -> Result<(), Error>;
@@ -202,20 +203,22 @@ impl<N: Window> Door for Store<N> {
         let number = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
         let begin = |node: &mut N| node.open(number, opening, self.window_ms);
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
-        match nodes.get(node).map(Arc::clone) {
+        let gone = match nodes.get(node).map(Arc::clone) {
             // A node may be long at work: it is waited for without the map's lock, which all others
             // need. While it is held here no eviction forgets it.
             Some(entry) => {
                 drop(nodes);
-                self.held.counted(&mut *lock(&entry), begin);
+                self.held.counted(&mut *lock(&entry), begin)
             }
             None => {
                 let mut fresh = N::default();
-                self.held.counted(&mut fresh, begin);
+                let gone = self.held.counted(&mut fresh, begin);
                 nodes.insert(node.into(), Arc::new(Mutex::new(fresh)));
                 drop(nodes);
+                gone
             }
-        }
+        };
+        self.held.clock_set_back(gone);
         self.changes.add(u64::MAX);
         Session {
             node: node.to_owned(),

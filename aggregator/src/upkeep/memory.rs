@@ -38,7 +38,8 @@ impl Metrics {
             ..Self::default()
         };
         let r = registry.sub_registry_with_prefix("cairn_aggregator_store");
-        let help = "Rows dropped before their time, by why: a node's share, or the memory limit";
+        let help = "Rows dropped before their time, by why: a node's share, the memory limit, or a \
+                    node's clock that was set back behind them";
         r.register("shortened_rows", help, m.shortened.clone());
         let help =
             "New entities of nodes that were over their share with only their newest row left";
@@ -95,6 +96,7 @@ impl Memory {
         let metrics = &self.parts.metrics;
         metrics.shortened("share", evicted.share_rows);
         metrics.shortened("limit", evicted.limit_rows);
+        metrics.shortened("clock", evicted.clock_rows);
         metrics.refused_entities.inc_by(evicted.refused_entities);
         if evicted.limit_rows > 0 {
             self.say_shortened();

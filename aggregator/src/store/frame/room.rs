@@ -25,6 +25,7 @@ pub(super) struct Held {
     // What went and was not told yet.
     share_rows: AtomicU64,
     limit_rows: AtomicU64,
+    clock_rows: AtomicU64,
     refused_entities: AtomicU64,
 }
 
@@ -36,6 +37,7 @@ impl Held {
             bytes: AtomicU64::new(0),
             share_rows: AtomicU64::new(0),
             limit_rows: AtomicU64::new(0),
+            clock_rows: AtomicU64::new(0),
             refused_entities: AtomicU64::new(0),
         }
     }
@@ -53,6 +55,10 @@ impl Held {
 
     pub(super) fn refused_entity(&self) {
         self.refused_entities.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn clock_set_back(&self, rows: u64) {
+        self.clock_rows.fetch_add(rows, Ordering::Relaxed);
     }
 
     /// Runs `work` on a node and keeps the sum of all bytes right.
@@ -93,6 +99,7 @@ impl Held {
         Evicted {
             share_rows: self.share_rows.swap(0, Ordering::Relaxed),
             limit_rows: self.limit_rows.swap(0, Ordering::Relaxed),
+            clock_rows: self.clock_rows.swap(0, Ordering::Relaxed),
             refused_entities: self.refused_entities.swap(0, Ordering::Relaxed),
             ..Evicted::default()
         }

@@ -123,16 +123,19 @@ impl Window for Node {
         &mut self.attendance
     }
 
-    fn open(&mut self, number: u64, opening: Opening, window_ms: u64) {
+    fn open(&mut self, number: u64, opening: Opening, window_ms: u64) -> u64 {
         let present_ms = self.attendance.open(number, opening);
         // A clock that was set back has another past: what it tells from now on has not expired.
         let oldest_ms = self.attendance.own(opening.now_ms);
         self.oldest_ms = self.oldest_ms.min(oldest_ms.saturating_sub(window_ms));
         self.befores.clear();
         let run = opening.run;
+        let mut gone = 0;
         for other in &mut self.runs {
             other.set_back(self.oldest_ms);
+            let before = other.size().rows;
             other.drop_after(present_ms);
+            gone += before.saturating_sub(other.size().rows);
             if other.run != run {
                 other.seal_last();
             }
@@ -142,6 +145,7 @@ impl Window for Node {
             self.runs
                 .push(RunRows::new(run, opening.interval_ms, self.oldest_ms));
         }
+        gone
     }
 
     fn define(&mut self, def: EntityDef) -> Result<(), Error> {

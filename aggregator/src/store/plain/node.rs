@@ -65,12 +65,13 @@ impl Node {
         }
     }
 
-    /// Drops rows with later ticks than this.
-    fn drop_after(&mut self, newest_ms: u64) {
+    /// Drops rows with later ticks than this. Returns how many.
+    fn drop_after(&mut self, newest_ms: u64) -> u64 {
         let later = self.ticks.split_off(&newest_ms.saturating_add(1));
         for (run, seq) in later.values() {
             self.forget(*run, *seq);
         }
+        later.len() as u64
     }
 
     fn drop_oldest(&mut self) -> bool {
@@ -102,17 +103,18 @@ impl Window for Node {
         &mut self.attendance
     }
 
-    fn open(&mut self, number: u64, opening: Opening, window_ms: u64) {
+    fn open(&mut self, number: u64, opening: Opening, window_ms: u64) -> u64 {
         let present_ms = self.attendance.open(number, opening);
         // A clock that was set back has another past: what it tells from now on has not expired.
         let oldest_ms = self.attendance.own(opening.now_ms);
         self.oldest_ms = self.oldest_ms.min(oldest_ms.saturating_sub(window_ms));
-        self.drop_after(present_ms);
+        let gone = self.drop_after(present_ms);
         let run = opening.run;
         self.runs.retain(|r| !r.rows.is_empty() || r.run == run);
         if !self.runs.iter().any(|r| r.run == run) {
             self.runs.push(RunRows::new(run, opening.interval_ms));
         }
+        gone
     }
 
     fn define(&mut self, def: EntityDef) -> Result<(), Error> {

@@ -90,3 +90,26 @@ fn what_has_expired_stays_so_when_the_clock_is_set_back() {
         assert_eq!(ticks(), left, "{store:?}");
     }
 }
+
+/// Scenario: a node's clock is set back by an hour between two sessions.
+/// Guarantees: the rows that its clock told ahead of its present go, and are counted once.
+#[test]
+fn rows_that_go_because_a_clock_was_set_back_are_counted() {
+    let stores: [Box<dyn Door>; 2] = [
+        Box::new(PlainStore::new(WINDOW, 0)),
+        Box::new(PackedStore::new(WINDOW, 0)),
+    ];
+    for store in &stores {
+        let now_ms = T0 + 20_000;
+        assert!(tells(&**store, 1, T0 + HOUR_MS, T0).is_some());
+        let opening = Opening {
+            run: run(2),
+            interval_ms: 10_000,
+            sent_ms: now_ms,
+            now_ms,
+        };
+        store.open("node1", opening);
+        assert_eq!(store.evict(now_ms).clock_rows, 1, "{store:?}");
+        assert_eq!(store.evict(now_ms).clock_rows, 0, "{store:?}");
+    }
+}

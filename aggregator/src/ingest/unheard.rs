@@ -1,0 +1,109 @@
+//! Streams that have not said `Hello`: a few of each node at once, so that one token cannot take the
+//! places of all.
+//!
+//! Bounds: one entry for each node that has such a stream, none for others.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Identity;
+
+/// Such streams of one node. An agent says `Hello` with the first bytes of its stream and has one; what
+/// it left behind when its connection broke may not be noticed yet.
+const MOST: u32 = 4;
+
+/// The node has too many streams that have not said `Hello`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{MOST} streams with the token of node {node} are open that have not said Hello: is its token used \
+     by others? the next is taken when one of them says it or ends, after 10 s at most"
+)]
+pub(super) struct TooMany {
+    node: Arc<str>,
+}
+
+/// Counts them. A clone is the same count.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unheard {
+    by_node: Arc<Mutex<HashMap<Arc<str>, u32>>>,
+}
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    of: Unheard,
+    // None when nobody asked who it is: such streams are from this machine, and all alike.
+    node: Option<Arc<str>>,
+}
+
+impl Unheard {
+    /// Takes one more, unless its node has too many.
+    pub(super) fn enter(&self, identity: &Identity) -> Result<Waiting, TooMany> {
+        let node = match identity {
+            Identity::Node(node, _) => Some(Arc::clone(node)),
+            Identity::Peer(_) | Identity::Anyone => None,
+        };
+        if let Some(node) = &node {
+            let mut by_node = self.lock();
+            let count = by_node.entry(Arc::clone(node)).or_default();
+            if *count >= MOST {
+                let node = Arc::clone(node);
+                return Err(TooMany { node });
+            }
+            *count += 1;
+        }
+        let of = self.clone();
+        Ok(Waiting { of, node })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, u32>> {
+        self.by_node.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let Some(node) = self.node.take() else { return };
+        if let Entry::Occupied(mut count) = self.of.lock().entry(node) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str) -> Identity {
+        Identity::Node(name.into(), [0; 32])
+    }
+
+    #[test]
+    fn a_node_has_a_few_at_once_and_takes_no_other_nodes_place() {
+        let unheard = Unheard::default();
+        let held: Vec<Waiting> = (0..MOST)
+            .map(|_| unheard.enter(&node("many")).unwrap())
+            .collect();
+        let refused = unheard.enter(&node("many")).unwrap_err();
+        assert!(refused.to_string().contains("node many"), "{refused}");
+        let other = unheard.enter(&node("other")).unwrap();
+        drop(held);
+        assert_eq!(unheard.lock().len(), 1, "nothing is left of it");
+        let again = unheard.enter(&node("many")).unwrap();
+        drop((other, again));
+        assert!(unheard.lock().is_empty());
+    }
+
+    #[test]
+    fn where_nobody_asks_who_it_is_they_are_not_told_apart() {
+        let unheard = Unheard::default();
+        let held: Vec<Waiting> = (0..=MOST)
+            .map(|_| unheard.enter(&Identity::Anyone).unwrap())
+            .collect();
+        assert!(unheard.lock().is_empty() && held.len() == 5);
+    }
+}
