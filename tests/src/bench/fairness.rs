@@ -4,6 +4,10 @@
 //!
 //! The aggregator has its core to itself. The hostile agents have the rest of the other one: what the
 //! honest ones leave.
+//!
+//! And the other way round: what an aggregator that asks for too much costs an agent.
+
+mod greedy;
 
 use std::time::Duration;
 
@@ -32,7 +36,10 @@ const LEAST_TICKS: usize = 50;
 const ARRIVED_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) fn run(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
-    cores::on(cores::OURS, || besiege(options, sheet))
+    cores::on(cores::OURS, || {
+        besiege(options, sheet)?;
+        greedy::measure(options, sheet)
+    })
 }
 
 fn besiege(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
