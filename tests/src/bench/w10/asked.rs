@@ -71,7 +71,11 @@ fn in_form(
     let newest_tick_ms = ticking.newest_tick_ms();
     let mut client = Client::connect(form, http)?;
     let told = client.ask(newest_tick_ms)?;
-    let (bytes, pods) = (told.bytes(), told.pods()?);
+    let (bytes, pods) = (
+        told.bytes(),
+        filled.fill.options().mix.first_namespace_pods(),
+    );
+    told.has(pods)?;
     let tried_us = unix_us();
     for _ in 0..TRIES {
         client.ask(newest_tick_ms)?;
