@@ -2,6 +2,10 @@
 //!
 //! Open loop: a question is due at its time, whether the one before it is answered or not, and its
 //! time is taken from then on. So a stall is seen by every question that it delays.
+//!
+//! The goal is worded for 10,000 questions or more. A run of the usual length asks fewer, a minute of
+//! at most a hundred a second, and its line says how many they were; a longer run asks more, up to that
+//! many.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
