@@ -93,7 +93,7 @@ pub struct Args {
           value_parser = duration::parse)]
     pub window: Duration,
 
-    /// How agents prove which node they are. There is no default outside a cluster
+    /// How agents prove which node they are. Required: there is no default
     #[arg(long, env = "CAIRN_INGEST_AUTH", value_name = "HOW")]
     pub ingest_auth: Option<IngestAuth>,
 
