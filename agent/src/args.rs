@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cairn_runtime::clock;
 use cairn_runtime::duration;
+use cairn_runtime::size;
 use clap::Parser;
 
 /// Reads this node's statistics and streams them to the Cairn aggregator.
@@ -53,10 +54,11 @@ pub struct Args {
           value_parser = duration::parse)]
     pub window: Duration,
 
-    /// Most memory of the kept rows, bytes; the oldest go first. 15 minutes of 110 pods take 3 MB. 0
-    /// keeps the newest row only
-    #[arg(long, env = "CAIRN_RING_BYTES", value_name = "BYTES", default_value_t = 32 * 1024 * 1024)]
-    pub ring_bytes: usize,
+    /// Most memory of the kept rows; the oldest go first. 15 minutes of 110 pods take 3 MB. Bytes, with
+    /// the suffixes Ki, Mi, Gi; 0 keeps the newest row only
+    #[arg(long, env = "CAIRN_RING_BYTES", value_name = "BYTES", default_value = "32Mi",
+          value_parser = size::parse)]
+    pub ring_bytes: u64,
 
     /// Where the kubelet answers: auto (port 10250 of 127.0.0.1, then of `HOST_IP`), https://ADDRESS:PORT,
     /// or off
@@ -145,6 +147,18 @@ pub struct Args {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bytes_of_the_ring_have_the_suffixes_that_other_sizes_have() {
+        let read = |args: &[&str]| {
+            let args = std::iter::once(&"cairn-agent").chain(args);
+            Args::try_parse_from(args).map(|args| args.ring_bytes)
+        };
+        assert_eq!(read(&[]).unwrap(), 32 << 20);
+        assert_eq!(read(&["--ring-bytes", "64Mi"]).unwrap(), 64 << 20);
+        assert_eq!(read(&["--ring-bytes", "1048576"]).unwrap(), 1 << 20);
+        assert!(read(&["--ring-bytes", "64MB"]).is_err());
+    }
 
     #[test]
     fn the_flags_are_consistent() {

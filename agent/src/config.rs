@@ -116,7 +116,7 @@ impl TryFrom<Args> for Config {
             token_file: args.token_file,
             interval_ms: whole_ms(args.interval),
             window_ms: whole_ms(args.window),
-            ring_bytes: args.ring_bytes,
+            ring_bytes: usize::try_from(args.ring_bytes).unwrap_or(usize::MAX),
             kubelet,
             proc_root: args.proc_root,
             admin: Admin {

@@ -234,7 +234,7 @@ impl Sampler {
         );
         registry.register(
             "sampler_clock_steps",
-            "Runs begun by one",
+            "Runs begun by a step of the wall clock",
             new.clock_steps.clone(),
         );
         registry.register(
@@ -315,12 +315,12 @@ impl Uplink {
         registry.register("uplink_gaps", "Rows said not to come", new.gaps.clone());
         registry.register(
             "uplink_wants_ignored",
-            "Ignored requests",
+            "Requests for history that were ignored because too many waited, by kind",
             new.wants_ignored.clone(),
         );
         registry.register(
             "uplink_wants_postponed",
-            "Requests held back",
+            "Times that history was held back because too much was asked for in ten minutes",
             new.wants_postponed.clone(),
         );
         registry.register(
@@ -330,7 +330,7 @@ impl Uplink {
         );
         registry.register(
             "uplink_frames_ignored",
-            "Skipped frames",
+            "Frames of aggregators that were skipped, by kind",
             new.frames_ignored.clone(),
         );
         registry.register(
@@ -339,7 +339,8 @@ impl Uplink {
             new.unacked.clone(),
         );
         let ack = new.last_ack.clone();
-        registry.register_with_unit("uplink_last_ack", "Unix time of it", Unit::Seconds, ack);
+        let help = "Unix time at which an aggregator last acknowledged a row, 0 before the first";
+        registry.register_with_unit("uplink_last_ack", help, Unit::Seconds, ack);
         new
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cairn_runtime::clock::Mode;
 use cairn_runtime::duration;
+use cairn_runtime::size;
 use clap::{Parser, ValueEnum};
 
 /// Keeps rolling windows of what the agents report and serves them.
@@ -92,7 +93,7 @@ pub struct Args {
           value_parser = duration::parse)]
     pub window: Duration,
 
-    /// How agents prove which node they are. There is no default outside a cluster
+    /// How agents prove which node they are. Required: there is no default
     #[arg(long, env = "CAIRN_INGEST_AUTH", value_name = "HOW")]
     pub ingest_auth: Option<IngestAuth>,
 
@@ -113,14 +114,14 @@ pub struct Args {
     /// every window is shortened, at 95 % new agents and large requests are sent away for a while.
     /// Bytes, with the suffixes Ki, Mi, Gi; 0 means no limit. Default: 85 % of the control group's
     /// limit, and none without one
-    #[arg(long, env = "CAIRN_MEMORY_LIMIT", value_name = "BYTES", value_parser = parse_bytes)]
+    #[arg(long, env = "CAIRN_MEMORY_LIMIT", value_name = "BYTES", value_parser = size::parse)]
     pub memory_limit: Option<u64>,
 
     /// What one node may hold in any case. Beyond this and four times what the median node holds its
     /// own window is shortened, and then what is new on it is refused; 0 leaves only the median and an
     /// even part of half the memory limit. Bytes, with the suffixes Ki, Mi, Gi
     #[arg(long, env = "CAIRN_NODE_BUDGET", value_name = "BYTES", default_value = "2Mi",
-          value_parser = parse_bytes)]
+          value_parser = size::parse)]
     pub node_budget: u64,
 
     /// Other aggregators.
@@ -211,35 +212,9 @@ fn parse_stored_label(text: &str) -> Result<StoredLabel, String> {
     })
 }
 
-/// Reads a number of bytes, with the binary suffixes of Kubernetes.
-fn parse_bytes(text: &str) -> Result<u64, String> {
-    let (number, unit) = match text.strip_suffix('i') {
-        Some(rest) => match rest.char_indices().next_back() {
-            Some((at, 'K')) => (rest.get(..at), 1 << 10),
-            Some((at, 'M')) => (rest.get(..at), 1 << 20),
-            Some((at, 'G')) => (rest.get(..at), 1 << 30),
-            _ => (None, 0),
-        },
-        None => (Some(text), 1),
-    };
-    number
-        .and_then(|number| number.parse::<u64>().ok())
-        .and_then(|number| number.checked_mul(unit))
-        .ok_or_else(|| "expected a number of bytes such as 1073741824, 512Mi or 2Gi".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_have_the_suffixes_of_kubernetes() {
-        assert_eq!(parse_bytes("512Mi"), Ok(512 << 20));
-        assert_eq!(parse_bytes("0"), Ok(0));
-        for bad in ["", "Mi", "1MB", "1.5Gi", "-1", "99999999999Gi", "1Ti"] {
-            assert!(parse_bytes(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_stored_label_keeps_its_name_or_gets_a_new_one() {

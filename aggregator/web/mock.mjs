@@ -92,6 +92,7 @@ function frame(ticks, only) {
     name,
     state: i === 2 ? "stale" : "fresh",
     since_ms: i === 2 ? STALE_AFTER : ticks.at(-1),
+    gap_ticks: i === 1 ? windowTicks().filter((t) => nodeValue(i, "cpu", t) === null).length : undefined,
     reason: i === 2 ? "no session since the agent's last row" : null,
     sources: [
       i === 1

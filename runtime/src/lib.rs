@@ -10,7 +10,7 @@
 //! admin, readiness         /livez /readyz /metrics /debug/clock
 //! lookup                   the addresses of a name
 //! backoff, body, bound,    retry delays, capped bodies, the file of bound addresses,
-//! duration                 durations as people write them
+//! duration, size           durations, and numbers of bytes, as people write them
 //! memory                   what the process uses, and what its control group allows
 //! ```
 //!
@@ -49,5 +49,7 @@ pub mod body;
 pub mod bound;
 
 pub mod duration;
+
+pub mod size;
 
 pub mod memory;

@@ -36,8 +36,13 @@ use crate::proc;
 pub use line::{Goal, Line};
 use sheet::Sheet;
 
-/// The binaries that are measured, and the one that stands for thousands of agents.
-const BINARIES: [&str; 3] = ["cairn-agent", "cairn-aggregator", "fleet-sim"];
+/// The binaries that are measured, the one that stands for thousands of agents, and that for a kubelet.
+const BINARIES: [&str; 4] = [
+    "cairn-agent",
+    "cairn-aggregator",
+    "fleet-sim",
+    "kubelet-sim",
+];
 
 /// As many nodes as the goals for large clusters are worded for.
 pub const AGENTS: usize = 5_000;
@@ -65,7 +70,7 @@ pub enum Part {
     Restart,
     /// Pods that come and go for hours.
     Churn,
-    /// What hostile agents cost the honest ones.
+    /// What hostile agents cost the honest ones, and a greedy aggregator its agent.
     Fairness,
 }
 

@@ -18,6 +18,7 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::served::Served;
+use crate::system::{Options, System, at};
 
 /// What it says, once it was told the agent's run: asked for one frame after the other, by number.
 /// `None` is a frame of a kind that nobody knows.
@@ -99,6 +100,40 @@ impl Greedy {
             said: of(&self.counts.said),
         }
     }
+}
+
+/// Everything of a run that there is or could be.
+#[must_use]
+pub fn everything(run: Option<v1::Run>) -> Option<Answer> {
+    Some(Answer::Want(v1::Want {
+        run,
+        first_block: 0,
+        last_block: u64::MAX / limits::BLOCK_ROWS - 1,
+    }))
+}
+
+/// Starts a system of one node whose agent streams to its own aggregator and to a greedy one, and lets
+/// it make so many rows.
+///
+/// # Errors
+///
+/// As [`Greedy::start`] and [`System::tick`].
+pub fn beside<F>(rows: u64, script: F) -> Result<(System, Greedy)>
+where
+    F: Fn(&v1::Hello, u64) -> Option<Answer> + Send + Sync + 'static,
+{
+    let mut system = System::start(Options::one_node())?;
+    let greedy = Greedy::start(system.dir(), script)?;
+    let address = format!("https://localhost:{}", greedy.addr.port());
+    if let Some(node) = system.nodes.first_mut() {
+        node.agent = None;
+    }
+    system.options.extra_agent_args = vec!["--aggregator".to_owned(), address];
+    system.start_agent(0)?;
+    for k in 0..rows {
+        system.tick(at(k))?;
+    }
+    Ok((system, greedy))
 }
 
 #[derive(Clone)]

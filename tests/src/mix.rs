@@ -112,6 +112,11 @@ impl Options {
             .div_ceil(PODS_OF_A_NAMESPACE)
             .max(1)
     }
+
+    /// Pods of the first namespace while none is replaced: they are dealt out in turn.
+    pub(crate) fn first_namespace_pods(&self) -> usize {
+        (self.nodes * self.pods()).div_ceil(self.namespace_count())
+    }
 }
 
 /// What can go wrong with the recording.

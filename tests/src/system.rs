@@ -3,6 +3,7 @@
 //! With the driven clock a test steps all of them tick by tick: [`System::tick`] returns when the
 //! tick has been sampled, sent, and is in the aggregator's window.
 
+mod figures;
 mod host;
 mod network;
 mod recording;

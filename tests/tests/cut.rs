@@ -13,7 +13,6 @@ use testkit::fleet::Totals;
 use testkit::fleet::restart::{Options, cut};
 use testkit::mix::Kind;
 use testkit::pair::values;
-use testkit::proc::Proc;
 use testkit::proxy::Flow;
 use testkit::system::{Options as Whole, System, TRACE_START_MS, at};
 
@@ -74,21 +73,10 @@ fn a_cut_longer_than_the_window_costs_what_the_rings_no_longer_hold() {
     assert_eq!(report.expected.rows, AGENTS as u64 * KEPT_ROWS);
 }
 
-/// A figure of a process's own.
-fn figure(process: &Proc, name: &str, labels: &str) -> u64 {
-    System::count(process, name, labels).unwrap()
-}
-
-fn agent(system: &System) -> &Proc {
-    system.nodes[0].agent.as_ref().unwrap()
-}
-
 /// Waits until the aggregator holds so many rows.
 fn holds(system: &System, rows: u64) {
     let aggregator = system.aggregator().unwrap();
-    let held = || figure(aggregator, "cairn_aggregator_store_rows", "");
-    let all = Deadline::after(SOON).poll(|| (held() == rows).then_some(()));
-    assert!(all.is_some(), "{} rows\n{}", held(), system.stderr());
+    system.holds(aggregator, rows, SOON).unwrap();
 }
 
 /// Scenario: nothing passes between a real agent and its aggregator for 150 ticks.
@@ -102,14 +90,14 @@ fn an_agent_counts_what_it_had_to_drop_while_it_was_cut_off() {
         system.tick(at(k)).unwrap();
     }
     // Acknowledgements come once a second.
-    let unacked = || figure(agent(&system), "cairn_agent_uplink_unacked_rows", "");
+    let unacked = || system.of_agent("uplink_unacked_rows").unwrap();
     let told = Deadline::after(SOON).poll(|| (unacked() == 0).then_some(()));
     assert!(told.is_some(), "{}", system.stderr());
     proxy.set(Flow::Cut);
     for k in 20..170 {
         system.step(at(k)).unwrap();
     }
-    let dropped = figure(agent(&system), "cairn_agent_ring_dropped_rows_total", "");
+    let dropped = system.of_agent("ring_dropped_rows_total").unwrap();
     // Of 170 rows the ring holds the newest 91, to a block's border.
     assert_eq!(dropped, 64 - 20);
     proxy.set(Flow::Free);
@@ -117,21 +105,16 @@ fn an_agent_counts_what_it_had_to_drop_while_it_was_cut_off() {
     holds(&system, 100);
     system.tick(at(170)).unwrap();
     let aggregator = system.aggregator().unwrap();
-    let of_aggregator = |name| figure(aggregator, &format!("cairn_aggregator_{name}"), "");
-    assert_eq!(of_aggregator("ingest_gap_rows_total"), dropped);
-    assert_eq!(of_aggregator("store_gap_rows"), dropped);
-    let twice = figure(
-        aggregator,
-        "cairn_aggregator_ingest_rows_total",
-        "duplicate",
-    );
-    assert_eq!(twice, 0);
+    let figure = |name, labels| System::of_aggregator(aggregator, name, labels).unwrap();
+    assert_eq!(figure("ingest_gap_rows_total", ""), dropped);
+    assert_eq!(figure("store_gap_rows", ""), dropped);
+    assert_eq!(figure("ingest_rows_total", "duplicate"), 0);
     let said = aggregator.stderr();
     assert!(
         said.contains("dropped rows that no aggregator had"),
         "{said}"
     );
-    let newly = figure(agent(&system), "cairn_agent_ring_dropped_rows_total", "");
+    let newly = system.of_agent("ring_dropped_rows_total").unwrap();
     assert_eq!(newly, dropped, "what falls out later was taken");
 }
 
@@ -155,7 +138,7 @@ fn an_agent_that_gave_up_comes_back_and_tells_what_was_missed() {
     holds(&system, 10);
     proxy.set(Flow::Cut);
     (10..40).for_each(both);
-    let ended = || figure(agent(&system), "cairn_agent_uplink_ends_total", "");
+    let ended = || system.of_agent("uplink_ends_total").unwrap();
     let gave_up = Deadline::after(GIVEN_UP).poll(|| (ended() > 0).then_some(()));
     assert!(gave_up.is_some(), "{}", system.stderr());
     both(40);
@@ -166,6 +149,6 @@ fn an_agent_that_gave_up_comes_back_and_tells_what_was_missed() {
     holds(&system, 42);
     let of = |aggregator| values(aggregator, "node1", (at(0), at(41))).unwrap();
     assert_eq!(of(system.aggregator().unwrap()), of(&straight));
-    let dropped = figure(agent(&system), "cairn_agent_ring_dropped_rows_total", "");
+    let dropped = system.of_agent("ring_dropped_rows_total").unwrap();
     assert_eq!(dropped, 0);
 }

@@ -8,7 +8,6 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::deadline::Deadline;
 use testkit::pair::Pair;
 use testkit::proc::Proc;
 use testkit::proxy::Flow;
@@ -18,7 +17,7 @@ use testkit::system::{Options, System, at};
 const SOON: Duration = Duration::from_secs(25);
 
 fn figure(aggregator: &Proc, name: &str) -> u64 {
-    System::count(aggregator, &format!("cairn_aggregator_{name}"), "").unwrap()
+    System::of_aggregator(aggregator, name, "").unwrap()
 }
 
 /// The first node, as the page is told of it.
@@ -46,12 +45,7 @@ fn rows_that_died_with_their_agent_are_a_gap() {
     for k in 10..20 {
         system.step(at(k)).unwrap();
     }
-    let sampled = System::count(
-        system.nodes[0].agent.as_ref().unwrap(),
-        "cairn_agent_sampler_rows_total",
-        "",
-    );
-    assert_eq!(sampled.unwrap(), 20);
+    assert_eq!(system.of_agent("sampler_rows_total").unwrap(), 20);
     system.nodes[0].agent.take().unwrap().kill9().unwrap();
     proxy.set(Flow::Free);
     system.start_agent(0).unwrap();
@@ -85,9 +79,7 @@ fn what_another_aggregator_holds_shows_how_long_a_gap_is() {
         pair.tick(at(k)).unwrap();
     }
     for aggregator in pair.aggregators() {
-        let whole = || (figure(aggregator, "store_rows") == 9).then_some(());
-        let found = Deadline::after(SOON).poll(whole);
-        assert!(found.is_some(), "{}", pair.stderr());
+        pair.system.holds(aggregator, 9, SOON).unwrap();
         assert_eq!(figure(aggregator, "store_gap_ticks"), 4);
         assert_eq!(node(aggregator)["gap_ticks"], 4);
     }

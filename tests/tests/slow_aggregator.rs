@@ -42,18 +42,16 @@ fn agent(system: &System) -> &Proc {
 }
 
 fn of_agent(system: &System, name: &str) -> u64 {
-    System::count(agent(system), &format!("cairn_agent_{name}"), "").unwrap()
+    system.of_agent(name).unwrap()
 }
 
 fn of_aggregator(aggregator: &Proc, name: &str, labels: &str) -> u64 {
-    System::count(aggregator, &format!("cairn_aggregator_{name}"), labels).unwrap()
+    System::of_aggregator(aggregator, name, labels).unwrap()
 }
 
 /// Waits until an aggregator holds so many rows.
 fn holds(system: &System, aggregator: &Proc, rows: u64) {
-    let held = || of_aggregator(aggregator, "store_rows", "");
-    let all = Deadline::after(SOON).poll(|| (held() == rows).then_some(()));
-    assert!(all.is_some(), "{} rows\n{}", held(), system.stderr());
+    system.holds(aggregator, rows, SOON).unwrap();
 }
 
 /// Scenario: of two aggregators of an agent one takes 8 KiB a second while 150 rows of a node

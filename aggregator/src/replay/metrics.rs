@@ -38,7 +38,7 @@ impl Metrics {
         r.register("answered_nodes", help, m.answered_nodes.clone());
         let help = "Chunks given to peers";
         r.register("given_chunks", help, m.given_chunks.clone());
-        let help = "Bytes of their payloads";
+        let help = "Payload bytes of chunks given to peers";
         r.register("given_bytes", help, m.given_bytes.clone());
         let help = "Streams of peers not taken or ended for a fault, by reason";
         r.register("refused_streams", help, m.refused.clone());
@@ -55,9 +55,9 @@ impl Metrics {
         r.register("asked_nodes", help, self.asked_nodes.clone());
         let help = "Chunks that came from peers";
         r.register("taken_chunks", help, self.taken_chunks.clone());
-        let help = "Rows of them that were not in the window";
+        let help = "Rows of chunks from peers that were not in the window before";
         r.register("taken_rows", help, self.taken_rows.clone());
-        let help = "Bytes of their payloads";
+        let help = "Payload bytes of chunks that came from peers";
         r.register("taken_bytes", help, self.taken_bytes.clone());
         let help = "Frames of peers passed over: of an unknown kind, or too large a block";
         r.register("skipped_frames", help, self.skipped_frames.clone());

@@ -12,6 +12,7 @@ const GOOD = {
       name: "node1",
       state: "stale",
       since_ms: 1_795_332_330_000,
+      gap_ticks: 3,
       reason: "no row",
       sources: [{ name: "summary", state: "failing", reason: "kubelet answered 403" }],
       series: { cpu: [0.087, null] },
@@ -27,6 +28,7 @@ test("a frame is read", () => {
   expect(frame.nodes[0]).toMatchObject({
     name: "node1",
     state: "stale",
+    gapTicks: 3,
     reason: "no row",
     sources: [{ name: "summary", state: "failing", reason: "kubelet answered 403" }],
   });
@@ -34,9 +36,9 @@ test("a frame is read", () => {
   expect(frame.cluster.memory).toEqual([123, 456]);
 });
 
-test("reason and sources may be left out", () => {
+test("gaps, reason and sources may be left out", () => {
   const frame = read({ nodes: [{ name: "a", state: "fresh", series: {} }] });
-  expect(frame.nodes[0]).toMatchObject({ reason: null, sinceMs: null, sources: [] });
+  expect(frame.nodes[0]).toMatchObject({ gapTicks: 0, reason: null, sinceMs: null, sources: [] });
 });
 
 test.each([

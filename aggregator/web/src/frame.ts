@@ -20,6 +20,8 @@ export interface FrameNode {
   state: NodeState;
   /** Unix ms since when the state holds; null when not known. */
   sinceMs: number | null;
+  /** Ticks between its oldest and its newest row at which it has none. */
+  gapTicks: number;
   reason: string | null;
   sources: Source[];
   series: Columns;
@@ -119,6 +121,7 @@ function node(value: unknown, length: number): FrameNode {
     name: text(raw.name, "a node's name"),
     state,
     sinceMs: typeof raw.since_ms === "number" ? raw.since_ms : null,
+    gapTicks: number(raw.gap_ticks ?? 0, "a node's gap_ticks"),
     reason: optionalText(raw.reason),
     sources: list(raw.sources ?? [], "sources").map((entry) => {
       const source = fields(entry, "a source");

@@ -8,6 +8,7 @@ export interface WindowNode {
   name: string;
   state: FrameNode["state"] | "gone";
   sinceMs: number | null;
+  gapTicks: number;
   reason: string | null;
   sources: Source[];
   series: Columns;

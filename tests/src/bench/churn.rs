@@ -84,7 +84,7 @@ fn soak(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     sheet.line(&line(
         "churn_rss_second_hour",
         times(last, half),
-        None,
+        options.goal(Goal::AtMost(1.03)),
         of_half,
     ))?;
     Ok(())

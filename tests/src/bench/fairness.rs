@@ -4,17 +4,22 @@
 //!
 //! The aggregator has its core to itself. The hostile agents have the rest of the other one: what the
 //! honest ones leave.
+//!
+//! And the other way round: what an aggregator that asks for too much costs an agent.
+
+mod greedy;
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use super::fill::{Fill, Filled, Ticking};
 use super::sheet::Sheet;
 use super::w10::marker::{GUEST, Marked};
 use super::{Goal, Line, Options, percentile};
 use crate::deadline::Deadline;
-use crate::exact::Asker;
+use crate::exact::{Asker, Points};
 use crate::fleet::{self, bed};
 use crate::hostile::{Crowd, Kind as Hostile, Member};
 use crate::mix::Kind;
@@ -24,11 +29,17 @@ use crate::proc::used::{Memory, cpu_seconds};
 /// The window that is served has so many ticks in any case.
 const TICKS: u64 = 90;
 
+/// A percentile of fewer ticks is one tick's, and its ratio says nothing.
+const LEAST_TICKS: usize = 50;
+
 /// How long it is waited for at most that honest rows arrive.
 const ARRIVED_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) fn run(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
-    cores::on(cores::OURS, || besiege(options, sheet))
+    cores::on(cores::OURS, || {
+        besiege(options, sheet)?;
+        greedy::measure(options, sheet)
+    })
 }
 
 fn besiege(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
@@ -83,7 +94,8 @@ impl Look<'_, '_> {
             ticking.bed.aggregator.id(),
             cpu_seconds(ticking.bed.aggregator.id())?,
         );
-        let duration = self.options.duration;
+        // A tick a second: as long as is needed for a 99th percentile to mean something.
+        let duration = self.options.duration * 2;
         let mut taken_us = marked.series(ticking, duration, |now_ms| {
             if let Some(crowd) = &crowd {
                 crowd.set_clock(now_ms);
@@ -97,12 +109,13 @@ impl Look<'_, '_> {
         );
         taken_us.sort_unstable();
         let p99 = percentile::of(&taken_us, 99).context("nothing was measured")?;
+        let ticks = taken_us.len();
         let series = ("10", [names[0], names[1], names[2]]);
         for line in percentile::lines(series, taken_us, None, &data)? {
             self.sheet.line(&line)?;
         }
         if let Some(crowd) = crowd {
-            self.compared(names, p99, &crowd, filled)?;
+            self.compared(names, (p99, ticks), &crowd, filled)?;
         } else {
             self.alone_p99_us = Some(p99);
         }
@@ -113,27 +126,29 @@ impl Look<'_, '_> {
     fn compared(
         &mut self,
         names: [&'static str; 5],
-        p99_us: u64,
+        (p99_us, ticks): (u64, usize),
         crowd: &Crowd,
         filled: &Filled,
     ) -> Result<()> {
         let memory = Memory::of(filled.ticking.bed.aggregator.id())?;
         let added = memory.resident.saturating_sub(self.memory.resident);
         let alone = self.alone_p99_us.unwrap_or(p99_us).max(1);
-        let line = |name, value, unit, data: &str| Line {
+        let line = |name, (value, unit), goal, data: &str| Line {
             number: "10",
             name,
             value,
             unit,
-            goal: None,
+            goal,
             data: data.to_owned(),
         };
         let times = p99_us as f64 / alone as f64;
         let of = "p99 by that without hostile agents";
-        self.sheet.line(&line(names[3], times, "times", of))?;
+        let goal = times_goal(self.options, ticks);
+        self.sheet
+            .line(&line(names[3], (times, "times"), goal, of))?;
         let mib = added as f64 / f64::from(1 << 20);
         let of = "resident, more than before they came, their windows included";
-        self.sheet.line(&line(names[4], mib, "MiB", of))?;
+        self.sheet.line(&line(names[4], (mib, "MiB"), None, of))?;
         for (kind, told) in crowd.told().into_iter().take(Hostile::ALL.len()) {
             self.sheet.note(&format!(
                 "hostile {kind:?}: {} frames in {} streams, ends {:?}",
@@ -142,6 +157,12 @@ impl Look<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// By how much hostile agents may make honest values later, where there were ticks enough to tell.
+fn times_goal(options: &Options, ticks: usize) -> Option<Goal> {
+    let goal = options.goal(Goal::AtMost(1.5));
+    goal.filter(|_| ticks >= LEAST_TICKS)
 }
 
 /// The names of the lines: three of freshness, and two that compare.
@@ -186,29 +207,58 @@ fn start(members: Vec<Member>, ticking: &Ticking) -> Result<Option<Crowd>> {
     Ok(Some(crowd))
 }
 
+/// The ticks that every honest node must have.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    oldest_ms: u64,
+    newest_ms: u64,
+    interval_ms: u64,
+}
+
+impl Wanted {
+    fn ticks(self) -> u64 {
+        self.newest_ms.saturating_sub(self.oldest_ms) / self.interval_ms + 1
+    }
+
+    /// How many of them a node lacks: before the first point of a series of it, after its newest row,
+    /// and between its rows. The points do not tell of the latter two: a value is held meanwhile.
+    fn lacked(self, node: &Value, points: &Points) -> u64 {
+        let Some((first_ms, _)) = points.first_key_value() else {
+            return self.ticks();
+        };
+        let newest_ms = node["newest_tick_ms"].as_u64().unwrap_or(0);
+        let before = first_ms.saturating_sub(self.oldest_ms) / self.interval_ms;
+        let after = self.newest_ms.saturating_sub(newest_ms) / self.interval_ms;
+        let between = node["gap_ticks"].as_u64().unwrap_or(0);
+        (before + between + after).min(self.ticks())
+    }
+}
+
 /// Every tick of every honest node's window, and what honest agents could not send.
 fn rows(filled: &Filled, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     let ticking = &filled.ticking;
     let bed = &ticking.bed;
     let naming = fleet::Options::of(Kind::C, filled.fill.nodes).naming();
-    let path = |node| {
-        let name = naming.node(node);
-        format!("/api/v1/model/nodes/{name}/metrics/memory/working_set")
-    };
-    let paths: Vec<String> = (0..filled.fill.nodes).map(path).collect();
+    let names: Vec<String> = (0..filled.fill.nodes).map(|n| naming.node(n)).collect();
+    let path = |name| format!("/api/v1/model/nodes/{name}/metrics/memory/working_set");
+    let paths: Vec<String> = names.iter().map(path).collect();
     let paths: Vec<&String> = paths.iter().collect();
-    let newest_ms = ticking.newest_tick_ms();
-    let wanted = (0..TICKS).map(|back| newest_ms - back * filled.fill.interval_ms);
-    let wanted: Vec<u64> = wanted.collect();
+    let (newest_ms, interval_ms) = (ticking.newest_tick_ms(), filled.fill.interval_ms);
+    let wanted = Wanted {
+        oldest_ms: newest_ms - (TICKS - 1) * interval_ms,
+        newest_ms,
+        interval_ms,
+    };
     let mut asker = Asker::new(bed.aggregator.addr("http")?, 2);
     let mut missing = 0;
     bed::wait(ARRIVED_WITHIN, || {
         let series = asker.points(&paths, None)?;
-        let lacks = |points: &crate::exact::Points| {
-            let lacks = wanted.iter().filter(|tick| !points.contains_key(tick));
-            lacks.count()
+        let nodes = bed.nodes()?;
+        let lacks = |(name, points): (&String, &Points)| {
+            let node = nodes.iter().find(|node| node["name"] == **name);
+            wanted.lacked(node.unwrap_or(&Value::Null), points)
         };
-        missing = series.iter().map(lacks).sum();
+        missing = names.iter().zip(&series).map(lacks).sum();
         Ok((missing == 0).then_some(()))
     })?;
     let state = bed.state()?;
@@ -236,4 +286,57 @@ fn rows(filled: &Filled, options: &Options, sheet: &mut Sheet<'_>) -> Result<()>
     let data = "rows of any node that went early because memory was short";
     sheet.line(&line("fairness_shortened", shortened as f64, data))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::{LEAST_TICKS, Wanted, times_goal};
+    use crate::bench::{AGENTS, Goal, Options};
+    use crate::exact::{Point, Points};
+
+    const WANTED: Wanted = Wanted {
+        oldest_ms: 20,
+        newest_ms: 50,
+        interval_ms: 10,
+    };
+
+    /// A series with these points.
+    fn points(ticks: &[u64]) -> Points {
+        let (value, float) = (1, None);
+        let points = ticks.iter().map(|tick| (*tick, Point { value, float }));
+        points.collect()
+    }
+
+    #[test]
+    fn rows_that_are_missing_anywhere_are_counted_though_values_are_held() {
+        let held = points(&[10, 20, 30, 40, 50]);
+        let whole = json!({"newest_tick_ms": 50});
+        assert_eq!(WANTED.lacked(&whole, &held), 0);
+        let with_hole = json!({"newest_tick_ms": 50, "gap_ticks": 2});
+        assert_eq!(WANTED.lacked(&with_hole, &held), 2);
+        let behind = json!({"newest_tick_ms": 40, "gap_ticks": 1});
+        assert_eq!(WANTED.lacked(&behind, &held), 2);
+        let late = points(&[30, 40, 50]);
+        assert_eq!(WANTED.lacked(&whole, &late), 1);
+        assert_eq!(WANTED.lacked(&Value::Null, &held), 4);
+        assert_eq!(WANTED.lacked(&whole, &points(&[])), 4);
+    }
+
+    #[test]
+    fn how_much_later_values_come_has_a_goal_where_ticks_are_enough() {
+        let mut options = Options {
+            parts: Vec::new(),
+            duration: Duration::ZERO,
+            agents: AGENTS,
+        };
+        let goal = Some(Goal::AtMost(1.5));
+        assert_eq!(times_goal(&options, LEAST_TICKS), goal);
+        assert_eq!(times_goal(&options, LEAST_TICKS - 1), None);
+        options.agents = 20;
+        assert_eq!(times_goal(&options, LEAST_TICKS), None);
+    }
 }

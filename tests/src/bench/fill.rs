@@ -67,7 +67,7 @@ impl Fill {
         )
     }
 
-    fn options(&self) -> fleet::Options {
+    pub(super) fn options(&self) -> fleet::Options {
         let mut options = fleet::Options::of(self.kind, self.nodes);
         options.mix.fields = Fields::Twenty;
         options.mix.pods_per_node = Some(30);

@@ -78,7 +78,7 @@ fn lines(report: &Report, options: &Options) -> Vec<Line> {
             (lost as f64, "samples"),
             0.0,
             &format!(
-                "of {expected}; every value of {COMPARED} nodes: {}",
+                "of {expected}; every value of {COMPARED} nodes, CPU time of all: {}",
                 report.found
             ),
         ),

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
+use cairn_proto::catalogue::table;
+use serde::Deserialize;
 
 use super::Truth;
 use super::bed::Bed;
-use crate::exact::{Asker, Cells, Found};
+use crate::exact::{Asker, Cells, Found, Point, Points};
 
 /// The window that an aggregator serves.
 const WINDOW_MS: u64 = 900_000;
@@ -46,4 +48,89 @@ pub(super) fn nodes(
         }
     }
     Ok(found)
+}
+
+/// An answer for one field of many nodes.
+#[derive(Debug, Deserialize)]
+struct Range {
+    ticks: Vec<u64>,
+    series: Vec<Series>,
+}
+
+/// The values of one of them, one for each tick.
+#[derive(Debug, Deserialize)]
+struct Series {
+    node: String,
+    values: Vec<Option<u64>>,
+}
+
+impl Range {
+    /// The values that are there, by node and tick.
+    fn by_node(self) -> BTreeMap<String, Points> {
+        let mut nodes = BTreeMap::<String, Points>::new();
+        for series in self.series {
+            let pairs = self.ticks.iter().zip(series.values);
+            let points = pairs.filter_map(|(tick, value)| Some((*tick, point(value?))));
+            nodes.entry(series.node).or_default().extend(points);
+        }
+        nodes
+    }
+}
+
+fn point(value: u64) -> Point {
+    Point { value, float: None }
+}
+
+/// Compares the CPU time of each of so many nodes at every tick of the window, in one question, as
+/// [`nodes`] compares everything of a few of them: so that of no node the rows are counted alone.
+pub(super) fn cpu_of_all(
+    bed: &Bed,
+    truth: &Truth,
+    nodes: usize,
+    first: impl Fn(usize) -> u64,
+    found: &mut Found,
+) -> Result<()> {
+    let field = table::field(table::CPU).context("the catalogue has no CPU time")?;
+    let path = format!("/api/cairn/v1/range?metric={}&kind=node", field.name);
+    let answer = bed.aggregator.get("http", &path)?;
+    ensure!(answer.status == 200, "{path}: {}", answer.text());
+    let answered: Range = serde_json::from_slice(&answer.body).with_context(|| path.clone())?;
+    let mut answered = answered.by_node();
+    let newest_ms = truth.tick_ms(truth.rows().saturating_sub(1));
+    let oldest = truth.row_at(newest_ms.saturating_sub(WINDOW_MS));
+    let ticks: Vec<u64> = (oldest..truth.rows())
+        .map(|row| truth.tick_ms(row))
+        .collect();
+    for node in 0..nodes {
+        let name = truth.name(node);
+        let rows = first(node).max(oldest)..truth.rows();
+        let own = |row| Some((truth.tick_ms(row), point(truth.own(node, row, field)?)));
+        let expected: Points = rows.filter_map(own).collect();
+        let mut there = answered.remove(&name).unwrap_or_default();
+        let mut before = None;
+        // As above: where a row has no value the last one may be held.
+        there.retain(|tick, value| {
+            let is_held = before.replace(*value) == Some(*value);
+            expected.contains_key(tick) || !is_held
+        });
+        let of = format!("{name}/metrics/{} of all nodes", field.name);
+        found.points(&of, &ticks, &expected, &there);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Points, Range, point};
+
+    #[test]
+    fn an_answer_is_taken_apart_by_node_and_tick() {
+        let text = r#"{"metric": "x", "ticks": [10, 20], "series": [
+            {"kind": "node", "node": "a", "values": [null, 2]},
+            {"kind": "node", "node": "b", "values": [1, 2]}]}"#;
+        let range: Range = serde_json::from_str(text).unwrap();
+        let nodes = range.by_node();
+        assert_eq!(nodes["a"], Points::from([(20, point(2))]));
+        assert_eq!(nodes["b"], Points::from([(10, point(1)), (20, point(2))]));
+    }
 }

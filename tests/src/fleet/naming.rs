@@ -117,6 +117,7 @@ mod tests {
             ..Options::of(Kind::C)
         };
         let naming = Naming::new(&options, 8);
+        let first = options.first_namespace_pods();
         let mix = Mix::new(options).unwrap();
         let templates = (0..8).map(|index| {
             let mut node = mix.node(index).unwrap();
@@ -140,5 +141,6 @@ mod tests {
         }
         assert_eq!(namespaces.len(), 6);
         assert!(namespaces.values().all(|n| *n == 1_000), "{namespaces:?}");
+        assert_eq!(namespaces["ns-0"], first);
     }
 }

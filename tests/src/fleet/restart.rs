@@ -2,8 +2,8 @@
 //!
 //! Both are the built binaries. While rows are on their way the aggregator is killed, in some runs
 //! agents are restarted too, and then the new aggregator is asked: are all rows there that a living
-//! process holds, and each once; and are the values of some nodes what was sampled, at every tick of
-//! the window?
+//! process holds, and each once; and are all values of some nodes, and the CPU time of every node, what
+//! was sampled, at every tick of the window?
 
 pub mod cut;
 mod report;
@@ -126,6 +126,9 @@ pub fn run(options: &Options) -> Result<Report> {
         step(&mut bed, &mut truth, 1)?;
     }
     whole(&bed, &truth, &expected)?;
+    let first = |node| expected.first(node);
+    let mut found = compare::nodes(&bed, &truth, options.compared(), first)?;
+    compare::cpu_of_all(&bed, &truth, nodes, first, &mut found)?;
     Ok(Report {
         agents: nodes,
         samples_per_tick: bed.state()?.samples_per_tick,
@@ -143,9 +146,7 @@ pub fn run(options: &Options) -> Result<Report> {
             samples: bed.figure("store_samples", "")?,
         },
         duplicates: bed.figure("ingest_rows_total", "duplicate")?,
-        found: compare::nodes(&bed, &truth, options.compared(), |node| {
-            expected.first(node)
-        })?,
+        found,
         first_peak_kib,
         second_peak_kib: peak_kib(&bed.aggregator)?,
         fleet_peak_kib: peak_kib(&bed.fleet)?,

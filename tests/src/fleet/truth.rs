@@ -198,6 +198,19 @@ impl Truth {
         cells
     }
 
+    /// What an aggregator says of a field of the node itself at the tick of a row that it holds; `None`
+    /// where the row has no value that is young enough.
+    #[must_use]
+    pub fn own(&self, node: usize, row: u64, field: &Field) -> Option<u64> {
+        let known = self.template(node)?;
+        let row = known.row(row)?;
+        let mut defs = known.defs.values();
+        let itself = defs.find(|def| def.kind == EntityKind::Node)?;
+        let place = row.snapshot.position(itself.id)?;
+        let value = row.snapshot.cell(place, ColumnId::field(field.id));
+        value.filter(|_| is_fresh(row, place, field.group))
+    }
+
     fn template(&self, node: usize) -> Option<&Known> {
         self.templates.get(self.naming.template(node))
     }
@@ -251,6 +264,8 @@ fn is_fresh(row: &mix::Row, place: usize, group: Group) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use cairn_proto::catalogue::table;
+
     use super::*;
     use crate::mix::Kind;
 
@@ -280,6 +295,20 @@ mod tests {
         assert_eq!(truth.sum(|node| truth.ring(node)).rows, 3 * 94);
         assert_eq!(truth.row_at(truth.tick_ms(7)), 7);
         assert_eq!(truth.row_at(truth.tick_ms(7) + 1), 8);
+    }
+
+    #[test]
+    fn what_a_node_says_of_itself_is_among_its_values() {
+        let truth = truth(3);
+        let cpu = table::field(table::CPU).unwrap();
+        let own = truth.own(2, 2, cpu).unwrap();
+        let cells = truth.cells(2, 2);
+        let of_node =
+            |key: &&String| key.starts_with("node ") && key.ends_with(&format!(" {}", cpu.name));
+        let keys: Vec<&String> = cells.keys().filter(of_node).collect();
+        assert_eq!(keys.len(), 1, "{keys:?}");
+        assert_eq!(cells[keys[0]].value, own);
+        assert_eq!(truth.own(2, 3, cpu), None);
     }
 
     #[test]

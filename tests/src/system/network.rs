@@ -42,17 +42,6 @@ impl System {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         Ok(Proc::start("cairn-aggregator", &args, &[])?)
     }
-
-    /// A figure of a process's own `/metrics`, as [`System::metric`] gives it, in whole numbers.
-    ///
-    /// # Errors
-    ///
-    /// When the process does not answer.
-    pub fn count(process: &Proc, name: &str, labels: &str) -> Result<u64> {
-        let value = Self::metric(process, name, labels)?;
-        // Far below what a float holds exactly; a sum of nothing is -0.
-        format!("{:.0}", value.abs()).parse().context("no number")
-    }
 }
 
 fn value_of<'a>(args: &'a mut [String], flag: &str) -> Result<&'a mut String> {

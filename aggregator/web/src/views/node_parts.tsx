@@ -12,11 +12,19 @@ function troubleOf(node: WindowNode): string | null {
   return failing === undefined ? null : `${failing.name}: ${failing.reason ?? failing.state}`;
 }
 
-/** The state of a node, and since when where it is not fresh. */
+/** How many ticks a node lacks; null when none. The charts alone do not tell: values are held. */
+export function gapsOf(node: WindowNode): string | null {
+  if (node.gapTicks === 0) return null;
+  const ticks = node.gapTicks === 1 ? "1 tick" : `${node.gapTicks} ticks`;
+  return `${ticks} missing between its oldest and newest row`;
+}
+
+/** The state of a node, since when where it is not fresh, and what is wrong with it. */
 export function Badge({ node, window: w }: { node: WindowNode; window: Window }) {
   const since = node.state === "fresh" || node.state === "gone" ? null : node.sinceMs;
   const newest = w.newest();
   const trouble = troubleOf(node);
+  const gaps = gapsOf(node);
   const age = since === null || newest === null ? null : newest - since;
   return (
     <span class="state">
@@ -28,6 +36,7 @@ export function Badge({ node, window: w }: { node: WindowNode; window: Window })
         </span>
       )}
       {trouble !== null && <span class="why">{trouble}</span>}
+      {gaps !== null && <span class="why">{gaps}</span>}
     </span>
   );
 }

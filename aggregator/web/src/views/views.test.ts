@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { nodeHref, parseRoute } from "../route";
 import type { WindowNode, WindowPod } from "../window";
+import { gapsOf } from "./node_parts";
 import { pickNodes } from "./overview";
 import { timeRange } from "./plot";
 import { pickPods } from "./pods";
@@ -11,8 +12,16 @@ function pod(namespace: string, name: string, cpu: number | null): WindowPod {
 }
 
 function node(name: string, cpu: number | null): WindowNode {
-  return { name, state: "fresh", sinceMs: null, reason: null, sources: [], series: { cpu: [cpu] } };
+  const series = { cpu: [cpu] };
+  return { name, state: "fresh", sinceMs: null, gapTicks: 0, reason: null, sources: [], series };
 }
+
+test("a node says how many ticks it lacks", () => {
+  const whole = node("a", 1);
+  expect(gapsOf(whole)).toBeNull();
+  expect(gapsOf({ ...whole, gapTicks: 1 })).toBe("1 tick missing between its oldest and newest row");
+  expect(gapsOf({ ...whole, gapTicks: 12 })).toContain("12 ticks missing");
+});
 
 test("pods are sorted by value, those without one last either way", () => {
   const pods = [pod("a", "x", 1), pod("a", "y", null), pod("b", "z", 3)];

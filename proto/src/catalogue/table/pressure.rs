@@ -35,9 +35,6 @@ impl PressureOf {
     }
 }
 
-/// Averages that the kernel keeps of each pressure: over 10, 60 and 300 s.
-pub const AVERAGE_COUNT: usize = 3;
-
 const FIRST_TOTAL: u16 = 88;
 const FIRST_AVERAGE: u16 = 94;
 const FIRST_HOST_TOTAL: u16 = 174;

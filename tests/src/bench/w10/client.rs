@@ -104,8 +104,8 @@ impl Told {
         }
     }
 
-    /// Checks that it has every pod at nearly every tick of the window; gives how many pods.
-    pub(super) fn pods(&self) -> Result<usize> {
+    /// Checks that it has so many pods, each at nearly every tick of the window.
+    pub(super) fn has(&self, expected: usize) -> Result<()> {
         let points = match self {
             Told::Json(body) => in_json(&serde_json::from_slice(body)?).context("no series")?,
             Told::Protobuf(answers) => in_protobuf(answers),
@@ -113,10 +113,14 @@ impl Told {
         let least = points.iter().copied().min().unwrap_or(0);
         let pods = points.len();
         ensure!(
+            pods == expected,
+            "{pods} pods where {NAMESPACE} has {expected}"
+        );
+        ensure!(
             least >= LEAST_POINTS,
             "{pods} pods, one with {least} points"
         );
-        Ok(pods)
+        Ok(())
     }
 }
 
@@ -147,7 +151,7 @@ mod tests {
     use cairn_proto::v1::{RangeResponse, Series, SeriesBatch};
     use serde_json::json;
 
-    use super::{Told, in_json, in_protobuf};
+    use super::{LEAST_POINTS, Told, in_json, in_protobuf};
 
     #[test]
     fn points_are_counted_by_pod_in_both_forms() {
@@ -164,9 +168,16 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_with_holes_is_not_measured() {
+    fn an_answer_with_holes_or_without_a_pod_is_not_measured() {
         let body = json!({"series": [{"values": [1, 2]}]}).to_string();
-        let error = Told::Json(body.into_bytes()).pods().unwrap_err();
+        let told = Told::Json(body.into_bytes());
+        let error = told.has(1).unwrap_err();
         assert_eq!(error.to_string(), "1 pods, one with 2 points");
+        let values = vec![1; LEAST_POINTS];
+        let body = json!({"series": [{"values": values}]}).to_string();
+        let told = Told::Json(body.into_bytes());
+        told.has(1).unwrap();
+        let error = told.has(2).unwrap_err();
+        assert_eq!(error.to_string(), "1 pods where ns-0 has 2");
     }
 }

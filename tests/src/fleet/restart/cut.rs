@@ -31,7 +31,7 @@ pub struct Report {
     pub held: Totals,
     /// Rows that came a second time and were counted as such.
     pub duplicates: u64,
-    /// The values of some nodes, compared one by one.
+    /// The values of some nodes and the CPU time of every node, compared one by one.
     pub found: Found,
 }
 
@@ -115,6 +115,9 @@ pub fn run(options: &Options, cut_ticks: u64) -> Result<Report> {
         step(&mut bed, &mut truth, 1)?;
     }
     whole(&bed, &truth, &expected)?;
+    let first = |node| expected.first(node);
+    let mut found = compare::nodes(&bed, &truth, options.compared(), first)?;
+    compare::cpu_of_all(&bed, &truth, nodes, first, &mut found)?;
     Ok(Report {
         whole_in,
         dropped,
@@ -125,9 +128,7 @@ pub fn run(options: &Options, cut_ticks: u64) -> Result<Report> {
             samples: bed.figure("store_samples", "")?,
         },
         duplicates: bed.figure("ingest_rows_total", "duplicate")?,
-        found: compare::nodes(&bed, &truth, options.compared(), |node| {
-            expected.first(node)
-        })?,
+        found,
     })
 }
 

@@ -38,7 +38,7 @@ pub struct Report {
     pub held: Totals,
     /// Rows that came a second time and were counted as such.
     pub duplicates: u64,
-    /// The values of some nodes, compared one by one.
+    /// The values of some nodes and the CPU time of every node, compared one by one.
     pub found: Found,
     /// The most memory that the first aggregator held, KiB.
     pub first_peak_kib: u64,
