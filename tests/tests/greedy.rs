@@ -142,7 +142,8 @@ fn who_asks_for_what_is_not_there_is_read_at_a_pace() {
     let (got, seconds) = case.watched();
     let all = case.greedy.got();
     assert_eq!(all.chunks, 0, "{all:?}");
-    assert!(all.gaps > 0, "{all:?}");
+    // It answers, or HTTP/2 has ended the stream first, which counts frames that are nearly empty.
+    assert!(all.gaps > 0 || all.streams > 1, "{all:?}");
     assert!(got.gaps <= A_SECOND * seconds, "{got:?} in {seconds} s");
     case.goes_on(ROWS);
 }
