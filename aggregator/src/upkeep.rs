@@ -57,8 +57,12 @@ impl Upkeep {
     async fn expire(self, mut waiter: Waiter) -> Result<(), TaskError> {
         let mut memory = Memory::new(self.memory.clone());
         let mut between = ticker(LOOK);
+        let after = |now_ms: u64| (now_ms / self.interval_ms + 1) * self.interval_ms;
+        let mut next = after(self.clock.unix_ms());
         loop {
-            let next = (self.clock.unix_ms() / self.interval_ms + 1) * self.interval_ms;
+            // Kept while it looks, so that a tick that comes meanwhile is not passed over; nearer when
+            // the clock was set back.
+            next = next.min(after(self.clock.unix_ms()));
             // All branches are cancel safe.
             let is_tick = tokio::select! {
                 biased;
@@ -75,6 +79,9 @@ impl Upkeep {
                 memory
             };
             memory = tasks::blocking("expiry", work).await?;
+            if is_tick {
+                next = after(self.clock.unix_ms());
+            }
         }
     }
 

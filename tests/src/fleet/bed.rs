@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use cairn_proto::catalogue::table;
 use serde_json::Value;
 
 use crate::deadline::Deadline;
@@ -14,6 +15,7 @@ use crate::fleet::{self, Options, Order, State, sockets};
 use crate::pki::Pki;
 use crate::proc::{Proc, cores};
 use crate::proxy::Proxy;
+use crate::rfc3339;
 use crate::system::{System, sha256_hex};
 
 /// What to start.
@@ -128,11 +130,22 @@ impl Bed {
         format!("{:.0}", value.abs()).parse().context(name)
     }
 
-    /// How many nodes have a tick of at least this in what the page shows first.
+    /// How many nodes are served with CPU time at this tick. The page is not asked: its sums over all
+    /// pods of a large fleet would take the time that is measured.
     pub(crate) fn nodes_at(&self, tick_ms: u64) -> Result<usize> {
-        let nodes = self.nodes()?;
-        let newest = nodes.iter().map(|node| node["newest_tick_ms"].as_u64());
-        Ok(newest.filter(|newest| *newest >= Some(tick_ms)).count())
+        let metric = table::field(table::CPU).context("no field")?.name;
+        let at = rfc3339::format(tick_ms);
+        let path = format!("/api/cairn/v1/range?metric={metric}&kind=node&start={at}&end={at}");
+        let answer = self.aggregator.get("http", &path)?;
+        ensure!(answer.status == 200, "{path}: {}", answer.text());
+        let range: Value = serde_json::from_slice(&answer.body)?;
+        let series = range["series"].as_array().context("no series")?;
+        let is_there = |one: &&Value| {
+            one["values"]
+                .as_array()
+                .is_some_and(|v| v.iter().any(Value::is_u64))
+        };
+        Ok(series.iter().filter(is_there).count())
     }
 
     /// The nodes, as the page shows them first.
