@@ -51,6 +51,8 @@ impl System {
         let memory = Evicted {
             expired_rows: evicted.expired_rows,
             nodes: evicted.nodes,
+            // Of agents whose clock is set back when they begin again.
+            clock_rows: evicted.clock_rows,
             ..Evicted::default()
         };
         assert_eq!(evicted, memory, "tick {n}: nothing goes for memory");
