@@ -110,9 +110,10 @@ fn what_the_window_holds_does_not_grow_over_100_000_ticks_of_churn() {
     let late = system.most_of(TICKS - 2_000..TICKS);
     let late_kib = resident_kib();
     println!("nodes, rows, bytes, entities: {early:?}, {late:?}; KiB: {early_kib}, {late_kib}");
-    // Where in their lives pods are when something happens differs by a few.
+    // Where in their lives pods are when something happens differs by a few, and of the 100 KB that two
+    // nodes take an open row more or less is some percent. A third of a byte a tick would be seen.
     for (early, late) in early.into_iter().zip(late) {
-        assert!(late <= early + early / 10, "{late} after {early}");
+        assert!(late <= early + early / 4, "{late} after {early}");
     }
     assert!(
         late_kib <= early_kib + 4 * 1024,
