@@ -149,7 +149,7 @@ impl Ring {
     ///
     /// A block that it leaves full waits for [`Ring::seal`].
     pub fn push(&self, tick: u64, snapshot: Snapshot, defs: Vec<Arc<EntityDef>>) -> u64 {
-        let seq = self.head.borrow().next_seq;
+        let seq = self.head().next_seq;
         self.lock().push(seq, tick, Arc::new(snapshot), defs);
         self.head.send_modify(|head| head.next_seq = seq + 1);
         seq
@@ -185,6 +185,13 @@ impl Ring {
         self.head.send_modify(|head| head.closed = true);
     }
 
+    /// Where the writing end is now. It is a copy: whoever looked holds no lock when the next
+    /// question is asked, which would wait for ever behind a writer that waits for the first.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        *self.head.borrow()
+    }
+
     /// Watches the writing end. The receiver is woken by each row; rows are read by their seq, so
     /// one that is slow skips nothing it does not choose to.
     #[must_use]
@@ -203,7 +210,7 @@ impl Ring {
     #[must_use]
     pub fn block(&self, run: &Run, block: u64) -> Block {
         let first = block.saturating_mul(BLOCK_ROWS);
-        if first >= self.head.borrow().next_seq {
+        if first >= self.head().next_seq {
             return Block::Ahead;
         }
         self.lock().block(run, block)

@@ -131,7 +131,7 @@ impl Sampler {
         let memory = preference(table::MEMORY_WORKING_SET);
         let first_row = setup.readiness.block("first-row", "no row was sampled yet");
         Self {
-            run: setup.ring.subscribe().borrow().run,
+            run: setup.ring.head().run,
             line: setup.clock.line(),
             waiter: setup.clock.waiter("sampler"),
             next_tick: grid.first(setup.clock.unix_ms()),

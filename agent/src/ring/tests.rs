@@ -49,7 +49,7 @@ fn ring(rows: u64, window_ms: u64) -> Ring {
 
 /// Seqs, ticks and values of a block; `None` when there is none.
 fn rows_of(ring: &Ring, block: u64) -> Option<Vec<(u64, u64, Snapshot)>> {
-    match ring.block(&ring.subscribe().borrow().run, block) {
+    match ring.block(&ring.head().run, block) {
         Block::Sealed(sealed) => {
             let rows = chunk::decode(&sealed.chunk).unwrap().into_iter();
             let row = |row: chunk::ChunkRow| (block * 16 + row.offset, row.tick, row.snapshot);
@@ -127,7 +127,7 @@ fn a_block_keeps_the_newest_definition_of_everything_in_it() {
     let ring = Ring::new(RUN, 1_000_000, 1 << 20);
     let (old, new, brief) = (def(1, "id"), def(1, "name"), def(2, "brief"));
     let push = |entities, defs: &[&Arc<EntityDef>]| {
-        let seq = ring.subscribe().borrow().next_seq;
+        let seq = ring.head().next_seq;
         let defs = defs.iter().map(|def| Arc::clone(def)).collect();
         ring.push(seq * 10, snapshot(entities), defs);
         ring.seal();

@@ -120,7 +120,7 @@ async fn with(
 }
 
 fn ticks(ring: &Ring) -> Vec<u64> {
-    let head = *ring.subscribe().borrow();
+    let head = ring.head();
     let rows = (0..head.next_seq).filter_map(|seq| ring.row(&head.run, seq));
     rows.map(|row| (row.tick - START) / 1_000).collect()
 }
@@ -136,7 +136,7 @@ async fn a_step_ends_when_every_due_tick_is_in_the_ring() {
         assert_eq!(ticks(ring), [0, 10, 20, 30]);
     })
     .await;
-    assert!(ring.subscribe().borrow().closed && readiness.is_ready());
+    assert!(ring.head().closed && readiness.is_ready());
     assert_eq!(
         (
             metrics.sampler.rows.get(),
@@ -229,7 +229,7 @@ async fn a_hanging_source_is_busy_and_its_last_reading_is_repeated_with_its_old_
         () = first => {}
     }
     assert_eq!(ticks(&ring), [0, 10, 20, 30]);
-    let run = ring.subscribe().borrow().run;
+    let run = ring.head().run;
     let newest = ring.row(&run, 3).unwrap();
     let stamp = newest
         .snapshot

@@ -78,7 +78,7 @@ fn def() -> Arc<EntityDef> {
 /// Samples rows whose value is ten times their seq.
 fn sample(ring: &Ring, count: u64, def: &Arc<EntityDef>) {
     for _ in 0..count {
-        let seq = ring.subscribe().borrow().next_seq;
+        let seq = ring.head().next_seq;
         ring.push(seq * 10_000, snapshot(seq * 10), vec![Arc::clone(def)]);
         ring.seal();
     }

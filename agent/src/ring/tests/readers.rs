@@ -18,10 +18,9 @@ fn values(seq: u64) -> Snapshot {
 /// Reads all that is held, again and again, until the ring is closed; says how often a block was
 /// sealed.
 fn read(ring: &Ring) -> u64 {
-    let head = ring.subscribe();
     let mut sealed_count = 0;
     loop {
-        let now = *head.borrow();
+        let now = ring.head();
         for block in ring.stock().oldest_block..=now.next_seq / 16 {
             let is_sealed = matches!(ring.block(&RUN, block), Block::Sealed(_));
             sealed_count += u64::from(is_sealed);
@@ -38,7 +37,7 @@ fn read(ring: &Ring) -> u64 {
         // The newest row that was announced can be had, unless others came since.
         if let Some(newest) = now.next_seq.checked_sub(1) {
             let found = ring.row(&RUN, newest).map(|row| row.tick);
-            let passed = head.borrow().next_seq > now.next_seq;
+            let passed = ring.head().next_seq > now.next_seq;
             assert!(found == Some(newest * 10) || (found.is_none() && passed));
         }
         if now.closed {

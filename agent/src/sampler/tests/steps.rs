@@ -8,7 +8,7 @@ async fn a_step_back_of_the_wall_clock_begins_a_run_at_zero() {
         clock.step(START + 10_250, DEADLINE).await.unwrap();
         assert_eq!(ticks(ring), [0, 10]);
         clock.step(START + 5_000, DEADLINE).await.unwrap();
-        let head = *ring.subscribe().borrow();
+        let head = ring.head();
         assert!(head.run.clock_stepped && head.next_seq == 0, "{head:?}");
         assert_eq!(head.run.epoch_ms, START + 5_000);
         clock.step(START + 10_250, DEADLINE).await.unwrap();
@@ -39,11 +39,11 @@ async fn a_step_back_while_a_row_is_made_begins_a_run_at_once() {
         };
         let (stepped, ()) = tokio::join!(clock.step(START - 60_000, DEADLINE), answered);
         stepped.unwrap();
-        let run = ring.subscribe().borrow().run;
+        let run = ring.head().run;
         assert!(run.clock_stepped, "{run:?}");
         assert_eq!(run.epoch_ms, START - 60_000);
         clock.step(START - 50_000 + 250, DEADLINE).await.unwrap();
-        let run = ring.subscribe().borrow().run;
+        let run = ring.head().run;
         let first = ring.row(&run, 0).unwrap();
         assert!(first.tick < START, "{}", first.tick);
         // What the old run had read is not in the new one's rows.
@@ -105,7 +105,7 @@ async fn a_new_run_has_nothing_that_the_old_one_was_told() {
         let (stepped, ()) = tokio::join!(clock.step(START + 250, DEADLINE), answers);
         stepped.unwrap();
         let row = |ring: &Ring| {
-            let run = ring.subscribe().borrow().run;
+            let run = ring.head().run;
             let row = ring.row(&run, 0).unwrap();
             (
                 run.clock_stepped,
