@@ -8,7 +8,7 @@ use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::model::{EntityKind, Run};
 use testkit::mix::{Kind, Mix, Options, Row};
 
-/// The namespace of every pod.
+/// The namespace that is asked for.
 pub(crate) const NAMESPACE: &str = "shop";
 
 /// Distance of the ticks, ms.
@@ -26,12 +26,13 @@ pub(crate) struct Fleet {
     pub(crate) now_ms: u64,
 }
 
-/// 34 nodes of 30 pods with 2 containers, mix C.
+/// 34 nodes of 30 pods with 2 containers, mix C: every pod in the namespace, or of each node another
+/// one alone.
 #[expect(
     clippy::unwrap_used,
     reason = "generated rows are good, or nothing is measured"
 )]
-pub(crate) fn fleet() -> Fleet {
+pub(crate) fn fleet(is_spread: bool) -> Fleet {
     let options = Options {
         nodes: 34,
         pods_per_node: Some(30),
@@ -44,6 +45,7 @@ pub(crate) fn fleet() -> Fleet {
         let mut node = mix.node(index).unwrap();
         let mut opened = None;
         let mut before: Option<Row> = None;
+        let mut pods = 0;
         for _ in 0..ROWS {
             let row = node.next_row().unwrap();
             now_ms = row.tick_ms + 100;
@@ -62,7 +64,11 @@ pub(crate) fn fleet() -> Fleet {
             });
             for mut def in row.new_defs.clone() {
                 if def.kind == EntityKind::Pod {
-                    NAMESPACE.clone_into(&mut def.namespace);
+                    let is_asked = !is_spread || pods == index % 30;
+                    pods += 1;
+                    if is_asked {
+                        NAMESPACE.clone_into(&mut def.namespace);
+                    }
                 }
                 store.define(session, def).unwrap();
             }

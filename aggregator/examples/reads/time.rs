@@ -11,8 +11,8 @@ use super::fleet::{self, Fleet, INTERVAL_MS, NAMESPACE, WINDOW_MS};
 use super::say;
 
 #[expect(clippy::unwrap_used, reason = "the fields are in the catalogue")]
-pub(crate) fn run(rounds: usize) {
-    let fleet = fleet::fleet();
+pub(crate) fn run(is_spread: bool, rounds: usize) {
+    let fleet = fleet::fleet(is_spread);
     let size = fleet.store.size();
     say(&format!(
         "{} rows, {} samples, {:.2} bytes a sample",
