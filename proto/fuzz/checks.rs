@@ -4,13 +4,13 @@
 #[path = "story.rs"]
 mod story;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_proto::codec::chunk::{self, ChunkRow, RowOf, Sealed};
 use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::codec::{DENSE, Error, PLAIN};
 use cairn_proto::limits::{MAX_CELLS, MAX_CHUNK_CELLS, MAX_ENTITIES, MAX_ROW_BYTES};
-use cairn_proto::model::{ColumnId, Snapshot};
+use cairn_proto::model::{ColumnId, EntityId, Snapshot};
 
 /// The first tick of whatever is decoded, Unix ms.
 const T0: u64 = 1_795_332_330_000;
@@ -34,6 +34,7 @@ pub(crate) fn row_keyframe(payload: &[u8]) {
 /// one before. What does not decode is passed over.
 pub(crate) fn row_with_base(stream: &[u8]) {
     let mut base: Option<Row> = None;
+    let mut read: Vec<(&[u8], Row)> = Vec::new();
     for (payload, tick_ms) in payloads(stream).zip((T0..).step_by(10_000)) {
         let before = base.as_ref().map(timed);
         let first = row::decode(before, tick_ms, payload);
@@ -45,7 +46,40 @@ pub(crate) fn row_with_base(stream: &[u8]) {
         if let Ok(row) = first {
             sound(&row);
             comes_back(before, tick_ms, &row);
+            read.push((payload, (tick_ms, row.clone())));
             base = Some((tick_ms, row));
+        }
+    }
+    let written = |(payload, row): &(&[u8], Row)| (payload.to_vec(), row.clone());
+    let is_dense = |(payload, _): &&(&[u8], Row)| row::codec_of(payload) == Some(DENSE);
+    followed(
+        &read
+            .iter()
+            .take_while(is_dense)
+            .map(written)
+            .collect::<Vec<_>>(),
+    );
+}
+
+/// Rows that each refer to the one before, the first to none, give an entity that is followed the
+/// cells that it has in the whole rows. Some entities are as good as all.
+fn followed(rows: &[(Vec<u8>, Row)]) {
+    let entities = rows.iter().flat_map(|(_, (_, row))| row.entities());
+    let entities: BTreeSet<EntityId> = entities.copied().collect();
+    let columns = rows.iter().flat_map(|(_, (_, row))| row.columns());
+    let columns: BTreeSet<ColumnId> = columns.map(|column| column.id()).collect();
+    let columns: Vec<ColumnId> = columns.into_iter().collect();
+    for entity in entities.iter().take(6).chain(entities.iter().rev().take(2)) {
+        let mut track = row::Track::new(*entity, &columns);
+        for (nth, (payload, (tick_ms, row))) in rows.iter().enumerate() {
+            let stepped = track.step(nth == 0, *tick_ms, payload);
+            assert_eq!(stepped, Ok(()), "what was decoded can be followed");
+            let place = row.position(*entity);
+            assert_eq!(track.is_there(), place.is_some());
+            for id in &columns {
+                let whole = row.column(*id).and_then(|column| column.get(place?));
+                assert_eq!(track.value(*id), whole, "{id:?} of {entity:?}, row {nth}");
+            }
         }
     }
 }
@@ -84,6 +118,7 @@ pub(crate) fn row_decode_only(body: &[u8]) {
 pub(crate) fn row_story(script: &[u8]) {
     let rows = story::rows(script);
     let mut base: Option<&ChunkRow> = None;
+    let mut written = Vec::new();
     for row in &rows {
         let before = base.map(|row| Timed {
             tick_ms: row.tick,
@@ -91,8 +126,15 @@ pub(crate) fn row_story(script: &[u8]) {
         });
         comes_back(before, row.tick, &row.snapshot);
         comes_back(None, row.tick, &row.snapshot);
+        let now = Timed {
+            tick_ms: row.tick,
+            snapshot: &row.snapshot,
+        };
+        let payload = row::encode(DENSE, before, now);
+        written.push((payload, (row.tick, row.snapshot.clone())));
         base = Some(row);
     }
+    followed(&written);
 }
 
 /// One payload of a chunk.

@@ -38,8 +38,18 @@ pub(super) fn bit(bits: &[u8], index: usize) -> bool {
 
 /// How many bits are set.
 pub(super) fn ones(bits: &[u8]) -> usize {
-    let ones: u32 = bits.iter().map(|byte| byte.count_ones()).sum();
-    usize::try_from(ones).unwrap_or(usize::MAX)
+    let (words, rest) = bits.as_chunks::<8>();
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    let words: u32 = words.map(u64::count_ones).sum();
+    let rest: u32 = rest.iter().map(|byte| byte.count_ones()).sum();
+    usize::try_from(words + rest).unwrap_or(usize::MAX)
+}
+
+/// How many bits before this one are set.
+pub(super) fn ones_before(bits: &[u8], index: usize) -> usize {
+    let whole = bits.get(..index / 8).unwrap_or(bits);
+    let last = bits.get(index / 8).copied().unwrap_or(0) & ((1 << (index % 8)) - 1);
+    ones(whole) + last.count_ones() as usize
 }
 
 /// Takes a list of so many bits, of which those behind the last must be zero.
@@ -120,6 +130,11 @@ impl<'a> Unpacker<'a> {
             width,
             mask: u64::MAX.checked_shr(u64::BITS - width).unwrap_or(0),
         }
+    }
+
+    /// Passes over so many numbers.
+    pub(super) fn skip(&mut self, count: usize) {
+        self.at += count * self.width as usize;
     }
 
     /// The next number.

@@ -4,6 +4,7 @@ pub(super) mod chunk;
 mod column;
 mod numbers;
 pub(super) mod row;
+pub(super) mod track;
 
 /// What the differences of a column may all be divisible by: thousands (times, counters in
 /// microseconds), KiB and pages (memory). The index is the code in the two low bits of the flags.

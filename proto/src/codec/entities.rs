@@ -21,10 +21,22 @@ pub(super) fn put_ids(out: &mut Vec<u8>, entities: &[EntityId]) {
 
 /// Reads a list of so many ids.
 pub(super) fn ids(reader: &mut Reader<'_>, count: usize) -> Result<Vec<EntityId>, Error> {
+    // There is a byte of each at least.
+    let mut entities = Vec::with_capacity(count.min(reader.remaining()));
+    each_id(reader, count, |id| entities.push(id))?;
+    Ok(entities)
+}
+
+/// Shows so many ids one after the other.
+#[inline]
+pub(super) fn each_id(
+    reader: &mut Reader<'_>,
+    count: usize,
+    mut see: impl FnMut(EntityId),
+) -> Result<(), Error> {
     if count > limits::MAX_ENTITIES || count > reader.remaining() {
         return Err(Error::Limit("entities"));
     }
-    let mut entities = Vec::with_capacity(count);
     let mut previous: Option<u32> = None;
     for _ in 0..count {
         let gap = u32::try_from(reader.varint("an entity")?);
@@ -34,10 +46,10 @@ pub(super) fn ids(reader: &mut Reader<'_>, count: usize) -> Result<Vec<EntityId>
         }
         let id = previous.unwrap_or(0).checked_add(gap);
         let id = id.ok_or(Error::Range("an entity"))?;
-        entities.push(EntityId(id));
+        see(EntityId(id));
         previous = Some(id);
     }
-    Ok(entities)
+    Ok(())
 }
 
 /// The column with this number, when it is a stamp or a field of this version's catalogue.
@@ -79,10 +91,9 @@ pub(super) fn is_wanted(id: ColumnId, wanted: Option<&[ColumnId]>) -> bool {
 }
 
 /// Where each entity of the base row stands in a row of these entities.
-pub(super) fn moved(base: Option<&Snapshot>, entities: &[EntityId]) -> Vec<Option<u32>> {
+pub(super) fn moved(base: &[EntityId], entities: &[EntityId]) -> Vec<Option<u32>> {
     let mut here = entities.iter().zip(0u32..).peekable();
-    base.map_or(&[][..], Snapshot::entities)
-        .iter()
+    base.iter()
         .map(|old| {
             while here.next_if(|(id, _)| *id < old).is_some() {}
             here.next_if(|(id, _)| *id == old).map(|(_, place)| place)

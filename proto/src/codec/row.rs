@@ -5,6 +5,8 @@ use super::{DENSE, Error, PLAIN, dense, plain};
 use crate::limits;
 use crate::model::{ColumnId, Snapshot};
 
+pub use super::dense::track::Track;
+
 /// A row: when and what.
 #[derive(Clone, Copy, Debug)]
 pub struct Timed<'a> {

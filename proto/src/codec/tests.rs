@@ -1,5 +1,7 @@
 //! Round trips of random shapes, and every way of being wrong.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::chunk::RowOf;
@@ -110,6 +112,36 @@ proptest! {
             prop_assert_eq!(read.column(wanted), snapshot.column(wanted));
             prop_assert_eq!(read.entities(), snapshot.entities());
             (base, alone) = (Some(timed(n, snapshot)), Some(read));
+        }
+    }
+
+    #[test]
+    fn an_entity_that_is_followed_has_the_cells_of_the_whole_rows(
+        rows in snapshots(),
+        fields in prop::collection::vec(64u16..100, 1..4),
+        keyframes in any::<u16>(),
+    ) {
+        let groups = Group::ALL.iter().flat_map(|group| {
+            [ColumnId::time(*group), ColumnId::start(*group), ColumnId::source(*group)]
+        });
+        let wanted: Vec<ColumnId> = fields.into_iter().map(ColumnId).chain(groups).collect();
+        let ids = rows.iter().flat_map(|row| row.entities().iter().copied());
+        let ids: BTreeSet<EntityId> = ids.chain([EntityId(u32::MAX)]).collect();
+        for id in ids {
+            let mut track = row::Track::new(id, &wanted);
+            let mut base: Option<Timed<'_>> = None;
+            for (n, snapshot) in rows.iter().enumerate() {
+                let base_of = base.filter(|_| keyframes >> n & 1 == 0);
+                let bytes = row::encode(DENSE, base_of, timed(n, snapshot));
+                track.step(base_of.is_none(), tick(n), &bytes).unwrap();
+                let place = snapshot.position(id);
+                prop_assert_eq!(track.is_there(), place.is_some());
+                for column in &wanted {
+                    let whole = snapshot.column(*column).and_then(|c| c.get(place?));
+                    prop_assert_eq!(track.value(*column), whole, "{:?} of {:?} in row {}", column, id, n);
+                }
+                base = Some(timed(n, snapshot));
+            }
         }
     }
 

@@ -22,7 +22,7 @@ impl Node {
         let mut found: BTreeMap<EntityPath, Entity> = BTreeMap::new();
         let newest = self.newest();
         for run in &self.runs {
-            let all = run.names.ids();
+            let all = run.names.of_kinds(|kind| selector.means(kind));
             let admitted: Vec<EntityId> = all.filter(|id| admits(run, *id, selector)).collect();
             if admitted.is_empty() {
                 continue;
@@ -129,9 +129,11 @@ fn masks(block: &Block, ids: &[EntityId], of: &[usize]) -> Vec<u64> {
     let wanted = of.iter().map(|nth| ids.get(*nth).copied());
     match &block.rows {
         Rows::Sealed(sealed) => {
-            let head = sealed.head();
-            let there = |id: Option<EntityId>| head.there.get(head.place(id?)?).copied();
-            wanted.map(|id| there(id).unwrap_or(0)).collect()
+            let glance = sealed.glance(&wanted.collect::<Vec<_>>());
+            let there = glance.asked.into_iter();
+            there
+                .map(|asked| asked.map_or(0, |(_, mask)| mask))
+                .collect()
         }
         Rows::Open(open) => {
             let lists = lists(&open.rows);
@@ -163,13 +165,16 @@ fn lists(rows: &[OpenRow]) -> Vec<(&[EntityId], u64)> {
         .collect()
 }
 
-/// True when the selector admits the entity. What it is in is looked up only for the kinds that it
-/// can mean.
+/// True when the selector admits the entity, of a kind that it can mean. What it is in is looked up only
+/// where that matters.
 fn admits(run: &RunRows, id: EntityId, selector: &Selector<'_>) -> bool {
     let names = &run.names;
-    let Some(face) = names.face(id).filter(|face| selector.means(face.kind)) else {
+    let Some(face) = names.face(id) else {
         return false;
     };
+    if face.kind == EntityKind::Pod {
+        return selector.admits(face, Within::default());
+    }
     let parent = names.parent(id).and_then(|parent| names.face(parent));
     let pod = names.enclosing(id, EntityKind::Pod);
     let pod = pod.and_then(|pod| names.face(pod));

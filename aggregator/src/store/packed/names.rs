@@ -128,9 +128,12 @@ impl Names {
         })
     }
 
-    /// Every id with a name, rising.
-    pub(super) fn ids(&self) -> impl Iterator<Item = EntityId> + '_ {
-        self.by_id.ids()
+    /// The ids of things of some kinds, rising.
+    pub(super) fn of_kinds(
+        &self,
+        is_one: impl Fn(EntityKind) -> bool,
+    ) -> impl Iterator<Item = EntityId> {
+        self.by_id.of_kinds(is_one)
     }
 
     /// How a thing looks to a selector.

@@ -18,12 +18,17 @@ mod counts;
 mod directory;
 mod divisor;
 mod draft;
+mod glance;
 mod read;
 mod series;
 mod splice;
+mod there;
+mod walk;
 mod write;
 
-pub use read::{Column, Head, Sealed, Series};
+pub use glance::Glance;
+pub use read::{Head, Sealed};
+pub use walk::{Column, Series};
 
 use super::super::chunk::RowOf;
 

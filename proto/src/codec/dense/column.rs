@@ -8,6 +8,8 @@
 //! entity in the base row (0 where there is none) by `difference x scale`, and in a column with the
 //! flag [`TICKED`] by what has passed since the base row's tick besides.
 
+mod one;
+
 use std::iter::Peekable;
 
 use super::numbers::{self, Numbers};
@@ -16,6 +18,8 @@ use crate::codec::Error;
 use crate::codec::bits::{bit, ones, put_bits, put_places, take_bits};
 use crate::codec::varint::{Reader, put};
 use crate::model::{Column, ColumnId};
+
+pub(super) use one::{Cell, decode_one};
 
 /// The two low bits are the code of the scale.
 const SCALE: u8 = 0x03;

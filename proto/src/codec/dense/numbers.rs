@@ -240,6 +240,18 @@ impl<'a> Numbers<'a> {
         }
     }
 
+    /// The one behind so many others.
+    pub(super) fn nth(&mut self, reader: &mut Reader<'a>, nth: usize) -> Result<i64, Error> {
+        if let Numbers::Packed(_, unpacker) = self {
+            unpacker.skip(nth);
+        } else {
+            for _ in 0..nth {
+                self.next(reader)?;
+            }
+        }
+        self.next(reader)
+    }
+
     /// Passes over what was read.
     pub(super) fn finish(self, reader: &mut Reader<'a>) -> Result<(), Error> {
         if let Numbers::Sized(sized) = self {

@@ -24,7 +24,8 @@ use crate::model::{Column, ColumnId, Snapshot};
 pub(in crate::codec) fn encode(base: Option<Timed<'_>>, row: Timed<'_>) -> Vec<u8> {
     let old = base.map(|base| base.snapshot);
     let entities = row.snapshot.entities();
-    let moved = (old.map(Snapshot::entities) != Some(entities)).then(|| moved(old, entities));
+    let moved = (old.map(Snapshot::entities) != Some(entities))
+        .then(|| moved(old.map_or(&[][..], Snapshot::entities), entities));
     let (mut listed, mut bodies, mut body) = (0_u64, Vec::new(), Vec::new());
     let (mut olds, mut news) = (
         old.map_or(&[][..], Snapshot::columns),
@@ -92,7 +93,7 @@ pub(in crate::codec) fn decode(
         return Err(Error::Limit("columns"));
     }
     let mut kept = Kept {
-        moved: (same != entities).then(|| moved(old, &entities)),
+        moved: (same != entities).then(|| moved(same, &entities)),
         columns: Vec::with_capacity(count.min(reader.remaining())),
         cells_left,
     };

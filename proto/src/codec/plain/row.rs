@@ -32,7 +32,10 @@ pub(in crate::codec) fn encode(base: Option<&Snapshot>, snapshot: &Snapshot) -> 
     put(&mut out, u64::from(PLAIN));
     put_entities(&mut out, base_entities(base), snapshot.entities());
     put(&mut out, snapshot.columns().len() as u64);
-    let moved = moved(base, snapshot.entities());
+    let moved = moved(
+        base.map_or(&[][..], Snapshot::entities),
+        snapshot.entities(),
+    );
     let mut body = Vec::new();
     for one in snapshot.columns() {
         body.clear();
@@ -63,7 +66,7 @@ pub(in crate::codec) fn decode(
     if count > limits::MAX_COLUMNS {
         return Err(Error::Limit("columns"));
     }
-    let moved = moved(base, &entities);
+    let moved = moved(base.map_or(&[][..], Snapshot::entities), &entities);
     let mut columns: Vec<Column> = Vec::with_capacity(count.min(reader.remaining()));
     let mut previous = None;
     for _ in 0..count {

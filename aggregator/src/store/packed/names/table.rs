@@ -106,9 +106,14 @@ impl Table {
         self.records.len()
     }
 
-    /// Every id, rising.
-    pub(super) fn ids(&self) -> impl Iterator<Item = EntityId> + '_ {
-        self.records.iter().map(|record| record.id)
+    /// The ids of things of some kinds, rising.
+    pub(super) fn of_kinds(
+        &self,
+        is_one: impl Fn(EntityKind) -> bool,
+    ) -> impl Iterator<Item = EntityId> {
+        let all = self.records.iter();
+        all.filter(move |record| is_one(record.kind))
+            .map(|record| record.id)
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = Name<'_>> {

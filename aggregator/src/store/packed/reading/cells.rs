@@ -1,8 +1,8 @@
 //! Cells of some entities in the columns that one series is made of.
 
 use cairn_proto::catalogue::{FieldId, Group, Source, table};
-use cairn_proto::codec::chunk::{Head, Sealed};
-use cairn_proto::codec::row::{self, Timed};
+use cairn_proto::codec::chunk::{Glance, Sealed};
+use cairn_proto::codec::row::{self, Timed, Track};
 use cairn_proto::model::{ColumnId, EntityId, Snapshot, Stamp};
 use cairn_proto::rate::Point;
 
@@ -19,6 +19,10 @@ const BEGAN: [Group; 5] = [
     Group::Volume,
     Group::Cpu,
 ];
+
+/// So many entities of a node are followed one by one through rows in wire form; of more, whole columns
+/// are decoded.
+const FEW: usize = 4;
 
 /// So many of them are asked first: where the summary tells a start in these, the others cannot tell
 /// a better one.
@@ -84,26 +88,24 @@ impl Cells {
     }
 
     /// Reads a column of a chunk.
-    fn read(head: &Head<'_>, id: ColumnId, asked: &Asked, with_values: bool) -> Self {
-        let Some(column) = head.column(id) else {
+    fn read(glance: &Glance<'_>, id: ColumnId, asked: &Asked, with_values: bool) -> Self {
+        let Some(mut column) = glance.column(id) else {
             return Self::default();
         };
-        let rows = head.rows.len();
+        let rows = glance.rows.len();
         let mut cells = Self::new(asked.entities, if with_values { rows } else { 0 });
-        for series in column {
-            // They rise, and behind the last one asked for there is nothing to find.
-            if series.place > asked.last_place {
-                break;
-            }
-            let nth = asked.by_place.get(series.place).copied();
-            let nth = nth.unwrap_or(usize::MAX);
-            let Some(mask) = cells.masks.get_mut(nth) else {
+        for (place, nth) in &asked.places {
+            let Some(mask) = cells.masks.get_mut(*nth) else {
                 continue;
             };
-            *mask = series.mask;
-            if with_values && let Some(slots) = cells.values.get_mut(nth * rows..(nth + 1) * rows) {
-                let values = series.by_row();
-                slots.copy_from_slice(values.get(..rows).unwrap_or_default());
+            if !with_values {
+                *mask = column.mask_at(*place);
+            } else if let Some(series) = column.seek(*place) {
+                *mask = series.mask;
+                if let Some(slots) = cells.values.get_mut(nth * rows..(nth + 1) * rows) {
+                    let values = series.by_row();
+                    slots.copy_from_slice(values.get(..rows).unwrap_or_default());
+                }
             }
         }
         cells
@@ -148,12 +150,11 @@ struct Nth {
     of: usize,
 }
 
-/// Which entities were asked for, by where they stand in a chunk.
+/// Where the entities that were asked for stand in a chunk.
 struct Asked {
     entities: usize,
-    // `usize::MAX` where nobody asked.
-    by_place: Vec<usize>,
-    last_place: usize,
+    // Rising by place: where, and which of those asked for it is.
+    places: Vec<(usize, usize)>,
 }
 
 /// What some entities say in all rows of a part.
@@ -171,24 +172,19 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn in_chunk(sealed: &Sealed, ids: &[Option<EntityId>], columns: &Columns) -> Self {
-        let head = sealed.head();
-        let mut there = vec![0; ids.len()];
+        let glance = sealed.glance(ids);
+        let places = glance.asked.iter().zip(0..);
         let mut asked = Asked {
             entities: ids.len(),
-            by_place: vec![usize::MAX; head.entities.len()],
-            last_place: 0,
+            places: places
+                .filter_map(|(asked, nth)| Some(((*asked)?.0, nth)))
+                .collect(),
         };
-        for (nth, (id, there)) in ids.iter().zip(&mut there).enumerate() {
-            let place = id.and_then(|id| head.place(id));
-            let slot = place.and_then(|place| asked.by_place.get_mut(place));
-            if let (Some(place), Some(slot)) = (place, slot) {
-                *slot = nth;
-                asked.last_place = asked.last_place.max(place);
-                *there = head.there.get(place).copied().unwrap_or(0);
-            }
-        }
-        let ticks = head.rows.iter().map(|(_, tick_ms)| *tick_ms).collect();
-        let mut read = |id, with_values| Cells::read(&head, id, &asked, with_values);
+        asked.places.sort_unstable();
+        let there = glance.asked.iter().map(|asked| asked.map_or(0, |a| a.1));
+        let there = there.collect();
+        let ticks = glance.rows.iter().map(|(_, tick_ms)| *tick_ms).collect();
+        let mut read = |id, with_values| Cells::read(&glance, id, &asked, with_values);
         let mut seen = Self::begin(ticks, there, columns, &mut read);
         if !seen.is_settled() {
             seen.settle(columns, &mut read);
@@ -197,10 +193,10 @@ impl Seen {
     }
 
     pub(super) fn in_rows(rows: &[OpenRow], ids: &[Option<EntityId>], columns: &Columns) -> Self {
-        let mut first = Reading::decode(rows, ids, &columns.first);
+        let mut first = Reading::of_rows(rows, ids, &columns.first);
         let mut seen = first.begin(columns);
         if !seen.is_settled() {
-            let mut rest = Reading::decode(rows, ids, &columns.rest);
+            let mut rest = Reading::of_rows(rows, ids, &columns.rest);
             seen.settle(columns, &mut |id, _| rest.take(id));
         }
         seen
@@ -216,11 +212,7 @@ impl Seen {
         if open.rows.last().is_none_or(|last| last.tick_ms != tick_ms) {
             return Self::in_rows(&open.rows, ids, columns);
         }
-        let of = |columns: &[ColumnId]| {
-            let mut reading = Reading::new(vec![tick_ms], ids.len(), columns);
-            reading.put_row(&open.tail.only(columns), ids, 0);
-            reading
-        };
+        let of = |columns: &[ColumnId]| Reading::of_tail(open, tick_ms, ids, columns);
         let mut seen = of(&columns.first).begin(columns);
         if !seen.is_settled() {
             let mut rest = of(&columns.rest);
@@ -270,6 +262,10 @@ impl Seen {
         read: &mut dyn FnMut(ColumnId, bool) -> Cells,
     ) {
         for group in groups {
+            // What the summary tells of every row is not bettered.
+            if self.is_settled() {
+                return;
+            }
             if Some(*group) == columns.group {
                 self.began.add(&self.time, &self.start, &self.source);
                 continue;
@@ -321,6 +317,71 @@ impl Reading {
             cells: columns.iter().map(new).collect(),
             there: vec![0; entities],
             ticks,
+        }
+    }
+
+    fn of_rows(rows: &[OpenRow], ids: &[Option<EntityId>], columns: &[ColumnId]) -> Self {
+        if ids.len() <= FEW {
+            Self::track(rows, ids, columns)
+        } else {
+            Self::decode(rows, ids, columns)
+        }
+    }
+
+    /// Follows each entity by itself.
+    fn track(rows: &[OpenRow], ids: &[Option<EntityId>], columns: &[ColumnId]) -> Self {
+        let ticks: Vec<u64> = rows.iter().map(|row| row.tick_ms).collect();
+        let of = ticks.len();
+        let mut reading = Self::new(ticks, ids.len(), columns);
+        for (nth, id) in ids.iter().enumerate() {
+            let Some(id) = id else { continue };
+            let mut track = Track::new(*id, columns);
+            for (at, row) in rows.iter().enumerate() {
+                // It was decoded once already, when it came.
+                if track
+                    .step(row.is_keyframe, row.tick_ms, &row.payload)
+                    .is_err()
+                {
+                    break;
+                }
+                if track.is_there() {
+                    reading.put(nth, Nth { at, of }, |id| track.value(id));
+                }
+            }
+        }
+        reading
+    }
+
+    /// The last row of a block, which is at hand.
+    fn of_tail(open: &Open, tick_ms: u64, ids: &[Option<EntityId>], columns: &[ColumnId]) -> Self {
+        let mut reading = Self::new(vec![tick_ms], ids.len(), columns);
+        if ids.len() > FEW {
+            reading.put_row(&open.tail.only(columns), ids, 0);
+            return reading;
+        }
+        for (nth, id) in ids.iter().enumerate() {
+            if let Some(place) = id.and_then(|id| open.tail.position(id)) {
+                let row = Nth { at: 0, of: 1 };
+                reading.put(nth, row, |id| open.tail.cell(place, id));
+            }
+        }
+        reading
+    }
+
+    /// Puts in what one entity, which is there, says in a row.
+    fn put(&mut self, nth: usize, row: Nth, value: impl Fn(ColumnId) -> Option<u64>) {
+        let bit = 1 << row.at;
+        if let Some(there) = self.there.get_mut(nth) {
+            *there |= bit;
+        }
+        for (id, cells) in &mut self.cells {
+            let slot = cells.values.get_mut(nth * row.of + row.at);
+            if let (Some(value), Some(slot), Some(mask)) =
+                (value(*id), slot, cells.masks.get_mut(nth))
+            {
+                *slot = value;
+                *mask |= bit;
+            }
         }
     }
 

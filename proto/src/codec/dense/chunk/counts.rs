@@ -17,7 +17,7 @@ impl Sealed {
             Err(Error::Codec(_)) => return limits::MAX_CHUNK_CELLS,
             Err(_) => return 0,
         };
-        let series = |(id, body)| Some(head.walk(head.body(id, body).ok()?)?.left());
+        let series = |(id, body)| Some(head.walk(head.directory.body(id, body).ok()?)?.left());
         let series: usize = head.directory.known().filter_map(series).sum();
         series.saturating_mul(head.rows.len())
     }

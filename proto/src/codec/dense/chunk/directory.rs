@@ -1,5 +1,7 @@
 //! Where the columns of a chunk are.
 
+use super::COPY;
+use crate::catalogue::FIRST_FIELD;
 use crate::codec::Error;
 use crate::codec::entities::known;
 use crate::codec::varint::Reader;
@@ -53,6 +55,30 @@ impl<'a> Directory<'a> {
             }
             at += length;
         }
+    }
+
+    /// Where the cells of a column are, if any entity has a value in it.
+    pub(super) fn cells_of(&self, id: ColumnId) -> Option<&'a [u8]> {
+        // What is not known has not been checked.
+        known(u64::from(id.0))?;
+        self.body(id, self.find(id)?).ok()
+    }
+
+    /// Where the cells of a column are: in its own body or in that of an earlier one.
+    pub(super) fn body(&self, id: ColumnId, body: &'a [u8]) -> Result<&'a [u8], Error> {
+        if body.first() != Some(&COPY) {
+            return Ok(body);
+        }
+        let mut reader = Reader::new(body);
+        reader.byte("a column's flags")?;
+        let number = reader.varint("the column that is copied")?;
+        reader.finish("a column")?;
+        // Of stamps alone: every version knows them.
+        let of = known(number).filter(|of| *of < id && id.0 < FIRST_FIELD);
+        let body = of.and_then(|of| self.find(of));
+        // A copy of a copy would be one of the first.
+        let body = body.filter(|body| body.first() != Some(&COPY));
+        body.ok_or(Error::Range("the column that is copied"))
     }
 
     /// The columns that this version knows.

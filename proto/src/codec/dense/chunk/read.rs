@@ -5,14 +5,13 @@ use std::sync::Arc;
 use super::bodies::Written;
 use super::directory::Directory;
 use super::draft::Draft;
-use super::series::Deltas;
 use super::splice::{self, Part};
-use super::{COPY, FULL, REGULAR, ROWS, SCALE, all_rows, form, write};
+use super::there::{There, take_mask, take_masks};
+use super::walk::Column;
+use super::{ROWS, all_rows, write};
 use crate::catalogue::FIRST_FIELD;
-use crate::codec::bits::{bit, ones, take_bits};
 use crate::codec::chunk::{ChunkRow, RowOf};
-use crate::codec::dense::SCALES;
-use crate::codec::entities::{ids, known};
+use crate::codec::entities::ids;
 use crate::codec::varint::{Reader, unzigzag};
 use crate::codec::{DENSE, Error};
 use crate::limits;
@@ -39,18 +38,18 @@ impl Sealed {
         let mut cells_left = limits::MAX_CHUNK_CELLS;
         let mut samples = 0;
         for (id, body) in head.directory.known() {
-            let body = head.body(id, body)?;
-            let mut walk = Walk::begin(&head.there, head.rows.len(), body)?;
-            if walk.left == 0 {
+            let body = head.directory.body(id, body)?;
+            let mut column = Column::begin(head.there(), head.rows.len(), body)?;
+            if column.left() == 0 {
                 return Err(Error::Empty);
             }
-            while let Some(series) = walk.next_series()? {
+            while let Some(series) = column.next_series()? {
                 let cells = series.mask.count_ones() as usize;
                 let left = cells_left.checked_sub(cells);
                 cells_left = left.ok_or(Error::Limit("cells"))?;
                 samples += if id.0 >= FIRST_FIELD { cells } else { 0 };
             }
-            walk.reader.finish("a column")?;
+            column.finish()?;
         }
         Ok(Self::of(
             bytes,
@@ -156,14 +155,8 @@ impl<'a> Head<'a> {
         let rows = ticks(&mut reader)?;
         let count = reader.size("the number of entities")?;
         let entities = ids(&mut reader, count)?;
-        let partial = take_bits(&mut reader, count, "partial bits")?;
-        let whole = all_rows(rows.len());
-        let mut there = vec![whole; count];
-        for (mask, nth) in there.iter_mut().zip(0..) {
-            if bit(partial, nth) {
-                *mask = take_mask(&mut reader, rows.len(), whole)?;
-            }
-        }
+        let mut there = take_masks(&mut reader, count, rows.len())?;
+        there.resize(count, all_rows(rows.len()));
         let directory = Directory::parse(&mut reader)?;
         reader.finish("a chunk")?;
         Ok(Self {
@@ -178,36 +171,20 @@ impl<'a> Head<'a> {
     /// other columns.
     #[must_use]
     pub fn column(&self, id: ColumnId) -> Option<Column<'_>> {
-        // What is not known has not been checked.
-        known(u64::from(id.0))?;
-        self.open(id, self.directory.find(id)?)
+        self.walk(self.directory.cells_of(id)?)
     }
 
     pub(super) fn open(&self, id: ColumnId, body: &'a [u8]) -> Option<Column<'_>> {
-        self.walk(self.body(id, body).ok()?)
+        self.walk(self.directory.body(id, body).ok()?)
     }
 
     /// The series in the body of a column that is no copy.
     pub(super) fn walk(&self, body: &'a [u8]) -> Option<Column<'_>> {
-        let walk = Walk::begin(&self.there, self.rows.len(), body).ok()?;
-        Some(Column { walk })
+        Column::begin(self.there(), self.rows.len(), body).ok()
     }
 
-    /// Where the cells of a column are: in its own body or in that of an earlier one.
-    pub(super) fn body(&self, id: ColumnId, body: &'a [u8]) -> Result<&'a [u8], Error> {
-        let mut reader = Reader::new(body);
-        if body.first() != Some(&COPY) {
-            return Ok(body);
-        }
-        reader.byte("a column's flags")?;
-        let number = reader.varint("the column that is copied")?;
-        reader.finish("a column")?;
-        // Of stamps alone: every version knows them.
-        let of = known(number).filter(|of| *of < id && id.0 < FIRST_FIELD);
-        let body = of.and_then(|of| self.directory.find(of));
-        // A copy of a copy would be one of the first.
-        let body = body.filter(|body| body.first() != Some(&COPY));
-        body.ok_or(Error::Range("the column that is copied"))
+    pub(super) fn there(&self) -> There<'_> {
+        There::of(self.entities.len(), self.rows.len(), &self.there)
     }
 
     /// Where an entity stands among `entities`.
@@ -242,198 +219,8 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The series of one column, in the order of their entities.
-#[derive(Clone, Debug)]
-pub struct Column<'a> {
-    walk: Walk<'a>,
-}
-
-impl Column<'_> {
-    /// How many series are still to come.
-    pub(super) fn left(&self) -> usize {
-        self.walk.left
-    }
-}
-
-impl<'a> Iterator for Column<'a> {
-    type Item = Series<'a>;
-
-    fn next(&mut self) -> Option<Series<'a>> {
-        self.walk.next_series().ok().flatten()
-    }
-}
-
-/// One series of a chunk.
-#[derive(Clone, Copy, Debug)]
-pub struct Series<'a> {
-    /// Where its entity stands among those of the chunk.
-    pub place: usize,
-    /// The rows in which it has a cell; bit n is the n-th row.
-    pub mask: u64,
-    first: u64,
-    deltas: Option<Deltas<'a>>,
-}
-
-impl Series<'_> {
-    /// Its values by row; what `mask` does not name means nothing.
-    #[must_use]
-    pub fn by_row(&self) -> [u64; ROWS] {
-        let mut rows = [0; ROWS];
-        self.read(&mut rows);
-        rows
-    }
-
-    /// Writes its values but the first so many, one behind the other.
-    pub(super) fn fill(&self, skipped: usize, values: &mut [u64]) {
-        match &self.deltas {
-            None => values.fill(self.first),
-            Some(deltas) if skipped == 0 => deltas.fill(self.first, values),
-            Some(deltas) => {
-                let mut all = [0; ROWS];
-                deltas.fill(self.first, all.get_mut(..deltas.count).unwrap_or_default());
-                let kept = all.iter().skip(skipped);
-                values
-                    .iter_mut()
-                    .zip(kept)
-                    .for_each(|(to, from)| *to = *from);
-            }
-        }
-    }
-
-    /// Writes its values by row over those of another series, which costs as much as there are
-    /// rows; what `mask` does not name means nothing.
-    pub fn read(&self, rows: &mut [u64; ROWS]) {
-        let span = u64::BITS - self.mask.leading_zeros();
-        let by_row = rows.get_mut(..span as usize).unwrap_or_default();
-        let Some(deltas) = &self.deltas else {
-            by_row.fill(self.first);
-            return;
-        };
-        let count = deltas.count;
-        deltas.fill(self.first, by_row.get_mut(..count).unwrap_or_default());
-        if self.mask == all_rows(count) {
-            return;
-        }
-        // From the last on, so that none is overwritten before it has moved.
-        let mut from = count;
-        for to in (0..by_row.len())
-            .rev()
-            .filter(|to| self.mask >> to & 1 == 1)
-        {
-            from = from.saturating_sub(1);
-            by_row.copy_within(from..=from, to);
-        }
-    }
-}
-
-/// Walks over the series of a column.
-#[derive(Clone, Debug)]
-struct Walk<'a> {
-    there: &'a [u64],
-    /// How many rows there are.
-    rows: usize,
-    /// Which entities have the series; `None` for all.
-    having: Option<&'a [u8]>,
-    /// Which series have masks of their own; `None` for none.
-    irregular: Option<&'a [u8]>,
-    masks: Reader<'a>,
-    forms: &'a [u8],
-    reader: Reader<'a>,
-    scale: i64,
-    place: usize,
-    nth: usize,
-    left: usize,
-    first: u64,
-    divisor: u64,
-    last: Option<Deltas<'a>>,
-}
-
-impl<'a> Walk<'a> {
-    fn begin(there: &'a [u64], rows: usize, body: &'a [u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(body);
-        let flags = reader.byte("a column's flags")?;
-        let scale = SCALES.get(usize::from(flags & SCALE)).copied();
-        let scale = scale.filter(|_| flags & !(SCALE | FULL | REGULAR) == 0);
-        let scale = scale.ok_or(Error::Flags(flags))?;
-        let having = if flags & FULL == 0 {
-            Some(take_bits(&mut reader, there.len(), "bits of series")?)
-        } else {
-            None
-        };
-        let count = having.map_or(there.len(), ones);
-        let mut masks = Reader::new(&[]);
-        let irregular = if flags & REGULAR == 0 {
-            let bits = take_bits(&mut reader, count, "bits of masks")?;
-            masks = Reader::new(reader.take(rows.div_ceil(8) * ones(bits), "masks")?);
-            Some(bits)
-        } else {
-            None
-        };
-        let forms = take_bits(&mut reader, 2 * count, "forms of series")?;
-        Ok(Self {
-            there,
-            rows,
-            having,
-            irregular,
-            masks,
-            forms,
-            reader,
-            scale,
-            place: 0,
-            nth: 0,
-            left: count,
-            first: 0,
-            divisor: 1,
-            last: None,
-        })
-    }
-
-    fn next_series(&mut self) -> Result<Option<Series<'a>>, Error> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        while self.having.is_some_and(|bits| !bit(bits, self.place)) {
-            self.place += 1;
-        }
-        let there = self.there.get(self.place).copied().unwrap_or(0);
-        let mask = match self.irregular {
-            Some(bits) if bit(bits, self.nth) => take_mask(&mut self.masks, self.rows, there)?,
-            _ => there,
-        };
-        let form = self.forms.get(self.nth / 4).copied().unwrap_or(0);
-        let form = form >> (2 * (self.nth % 4)) & 3;
-        if form != form::AS_BEFORE {
-            let step = unzigzag(self.reader.varint("a first value")?);
-            let step = step.wrapping_mul(self.scale).cast_unsigned();
-            self.first = self.first.wrapping_add(step);
-        }
-        let count = mask.count_ones() as usize;
-        let deltas = match form {
-            form::MOVING => {
-                self.last = Some(Deltas::find(&mut self.reader, count, &mut self.divisor)?);
-                self.last
-            }
-            form::ALIKE => {
-                let same = self.last.filter(|last| last.count == count);
-                Some(same.ok_or(Error::Order("forms of series"))?)
-            }
-            _ => None,
-        };
-        let place = self.place;
-        self.place += 1;
-        self.nth += 1;
-        self.left -= 1;
-        Ok(Some(Series {
-            place,
-            mask,
-            first: self.first,
-            deltas,
-        }))
-    }
-}
-
 /// Offsets and ticks of the rows.
-fn ticks(reader: &mut Reader<'_>) -> Result<Vec<(u64, u64)>, Error> {
+pub(super) fn ticks(reader: &mut Reader<'_>) -> Result<Vec<(u64, u64)>, Error> {
     let span = usize::from(reader.byte("the span of rows")?);
     if span > ROWS {
         return Err(Error::Limit("rows in a chunk"));
@@ -457,17 +244,4 @@ fn ticks(reader: &mut Reader<'_>) -> Result<Vec<(u64, u64)>, Error> {
         rows.push((offset, tick));
     }
     Ok(rows)
-}
-
-/// A mask of rows, not empty, of those that can be.
-fn take_mask(reader: &mut Reader<'_>, count: usize, of: u64) -> Result<u64, Error> {
-    let bits = take_bits(reader, count, "a mask of rows")?;
-    let mask = bits
-        .iter()
-        .rev()
-        .fold(0, |mask, byte| mask << 8 | u64::from(*byte));
-    if mask == 0 || mask & !of != 0 {
-        return Err(Error::Range("a mask of rows"));
-    }
-    Ok(mask)
 }

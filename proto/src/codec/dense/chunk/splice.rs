@@ -106,7 +106,7 @@ fn columns(parts: &[Part<'_>], there: &[u64], rows: usize) -> Bodies {
         // Those of another column where it is a copy.
         let own = directories.iter_mut().zip(parts).map(|(all, part)| {
             let (_, body) = all.next_if(|(next, _)| *next == id)?;
-            part.head.body(id, body).ok()
+            part.head.directory.body(id, body).ok()
         });
         let own: Own<'_> = own.collect();
         let is_stamp = id.0 < FIRST_FIELD;

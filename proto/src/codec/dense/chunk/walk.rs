@@ -1,0 +1,249 @@
+//! The series of a column, walked over one after the other.
+
+use super::series::Deltas;
+use super::there::{There, take_mask};
+use super::{FULL, REGULAR, ROWS, SCALE, all_rows, form};
+use crate::codec::Error;
+use crate::codec::bits::{bit, ones, take_bits};
+use crate::codec::dense::SCALES;
+use crate::codec::varint::{Reader, unzigzag};
+
+/// The series of one column, in the order of their entities.
+#[derive(Clone, Debug)]
+pub struct Column<'a> {
+    there: There<'a>,
+    /// How many rows there are.
+    rows: usize,
+    /// Which entities have the series; `None` for all.
+    having: Option<&'a [u8]>,
+    /// Which series have masks of their own; `None` for none.
+    irregular: Option<&'a [u8]>,
+    masks: Reader<'a>,
+    forms: &'a [u8],
+    reader: Reader<'a>,
+    scale: i64,
+    place: usize,
+    nth: usize,
+    left: usize,
+    first: u64,
+    divisor: u64,
+    last: Option<Deltas<'a>>,
+}
+
+impl<'a> Column<'a> {
+    pub(super) fn begin(there: There<'a>, rows: usize, body: &'a [u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(body);
+        let flags = reader.byte("a column's flags")?;
+        let scale = SCALES.get(usize::from(flags & SCALE)).copied();
+        let scale = scale.filter(|_| flags & !(SCALE | FULL | REGULAR) == 0);
+        let scale = scale.ok_or(Error::Flags(flags))?;
+        let having = if flags & FULL == 0 {
+            Some(take_bits(&mut reader, there.count, "bits of series")?)
+        } else {
+            None
+        };
+        let count = having.map_or(there.count, ones);
+        let mut masks = Reader::new(&[]);
+        let irregular = if flags & REGULAR == 0 {
+            let bits = take_bits(&mut reader, count, "bits of masks")?;
+            masks = Reader::new(reader.take(rows.div_ceil(8) * ones(bits), "masks")?);
+            Some(bits)
+        } else {
+            None
+        };
+        let forms = take_bits(&mut reader, 2 * count, "forms of series")?;
+        Ok(Self {
+            there,
+            rows,
+            having,
+            irregular,
+            masks,
+            forms,
+            reader,
+            scale,
+            place: 0,
+            nth: 0,
+            left: count,
+            first: 0,
+            divisor: 1,
+            last: None,
+        })
+    }
+
+    /// How many series are still to come.
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Checks that nothing follows the last series.
+    pub(super) fn finish(self) -> Result<(), Error> {
+        self.reader.finish("a column")
+    }
+
+    /// The rows in which the entity at a place has a cell. Places are asked for in rising order.
+    pub fn mask_at(&mut self, place: usize) -> u64 {
+        if self.having.is_none() && self.irregular.is_none() {
+            return self.there.at(place);
+        }
+        self.seek(place).map_or(0, |series| series.mask)
+    }
+
+    /// The series of the entity at a place, if it has one. Those before it are passed over, so places are
+    /// asked for in rising order.
+    pub fn seek(&mut self, place: usize) -> Option<Series<'a>> {
+        while self.left > 0 {
+            if self.pass_still(place) {
+                continue;
+            }
+            self.find_place();
+            if self.place > place {
+                return None;
+            }
+            if self.place == place {
+                return self.next();
+            }
+            self.step().ok()?;
+        }
+        None
+    }
+
+    /// Passes over four series at once that are as the one before, if these come next: of columns that
+    /// say the same of all nearly all are.
+    fn pass_still(&mut self, place: usize) -> bool {
+        let even = self.having.is_none() && self.irregular.is_none();
+        let next_are_still = self.nth.is_multiple_of(4) && self.forms.get(self.nth / 4) == Some(&0);
+        let passes = even && next_are_still && self.left >= 4 && self.place + 4 <= place;
+        if passes {
+            self.place += 4;
+            self.nth += 4;
+            self.left -= 4;
+        }
+        passes
+    }
+
+    #[inline]
+    fn find_place(&mut self) {
+        while self.having.is_some_and(|bits| !bit(bits, self.place)) {
+            self.place += 1;
+        }
+    }
+
+    #[inline]
+    pub(super) fn next_series(&mut self) -> Result<Option<Series<'a>>, Error> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.find_place();
+        let place = self.place;
+        let (mask, form) = self.step()?;
+        let moves = form == form::MOVING || form == form::ALIKE;
+        Ok(Some(Series {
+            place,
+            mask,
+            first: self.first,
+            deltas: self.last.filter(|_| moves),
+        }))
+    }
+
+    /// Goes over the series of the entity at hand. Says in which rows it has cells, and its form.
+    #[inline]
+    fn step(&mut self) -> Result<(u64, u8), Error> {
+        let there = self.there.at(self.place);
+        let mask = match self.irregular {
+            Some(bits) if bit(bits, self.nth) => take_mask(&mut self.masks, self.rows, there)?,
+            _ => there,
+        };
+        let form = self.forms.get(self.nth / 4).copied().unwrap_or(0);
+        let form = form >> (2 * (self.nth % 4)) & 3;
+        if form != form::AS_BEFORE {
+            let step = unzigzag(self.reader.varint("a first value")?);
+            let step = step.wrapping_mul(self.scale).cast_unsigned();
+            self.first = self.first.wrapping_add(step);
+        }
+        if form == form::MOVING {
+            let count = mask.count_ones() as usize;
+            self.last = Some(Deltas::find(&mut self.reader, count, &mut self.divisor)?);
+        } else if form == form::ALIKE {
+            let count = mask.count_ones() as usize;
+            let is_same = self.last.is_some_and(|last| last.count == count);
+            if !is_same {
+                return Err(Error::Order("forms of series"));
+            }
+        }
+        self.place += 1;
+        self.nth += 1;
+        self.left -= 1;
+        Ok((mask, form))
+    }
+}
+
+impl<'a> Iterator for Column<'a> {
+    type Item = Series<'a>;
+
+    fn next(&mut self) -> Option<Series<'a>> {
+        self.next_series().ok().flatten()
+    }
+}
+
+/// One series of a chunk.
+#[derive(Clone, Copy, Debug)]
+pub struct Series<'a> {
+    /// Where its entity stands among those of the chunk.
+    pub place: usize,
+    /// The rows in which it has a cell; bit n is the n-th row.
+    pub mask: u64,
+    first: u64,
+    deltas: Option<Deltas<'a>>,
+}
+
+impl Series<'_> {
+    /// Its values by row; what `mask` does not name means nothing.
+    #[must_use]
+    pub fn by_row(&self) -> [u64; ROWS] {
+        let mut rows = [0; ROWS];
+        self.read(&mut rows);
+        rows
+    }
+
+    /// Writes its values but the first so many, one behind the other.
+    pub(super) fn fill(&self, skipped: usize, values: &mut [u64]) {
+        match &self.deltas {
+            None => values.fill(self.first),
+            Some(deltas) if skipped == 0 => deltas.fill(self.first, values),
+            Some(deltas) => {
+                let mut all = [0; ROWS];
+                deltas.fill(self.first, all.get_mut(..deltas.count).unwrap_or_default());
+                let kept = all.iter().skip(skipped);
+                values
+                    .iter_mut()
+                    .zip(kept)
+                    .for_each(|(to, from)| *to = *from);
+            }
+        }
+    }
+
+    /// Writes its values by row over those of another series, which costs as much as there are
+    /// rows; what `mask` does not name means nothing.
+    pub fn read(&self, rows: &mut [u64; ROWS]) {
+        let span = u64::BITS - self.mask.leading_zeros();
+        let by_row = rows.get_mut(..span as usize).unwrap_or_default();
+        let Some(deltas) = &self.deltas else {
+            by_row.fill(self.first);
+            return;
+        };
+        let count = deltas.count;
+        deltas.fill(self.first, by_row.get_mut(..count).unwrap_or_default());
+        if self.mask == all_rows(count) {
+            return;
+        }
+        // From the last on, so that none is overwritten before it has moved.
+        let mut from = count;
+        for to in (0..by_row.len())
+            .rev()
+            .filter(|to| self.mask >> to & 1 == 1)
+        {
+            from = from.saturating_sub(1);
+            by_row.copy_within(from..=from, to);
+        }
+    }
+}
