@@ -6,8 +6,9 @@
 use std::rc::Rc;
 
 use super::column::{self, Cell, decode_one};
+use crate::catalogue::Group;
 use crate::codec::bits::bit;
-use crate::codec::entities::{ids, moved, read};
+use crate::codec::entities::{ids, known, moved};
 use crate::codec::varint::Reader;
 use crate::codec::{DENSE, Error};
 use crate::limits;
@@ -15,9 +16,10 @@ use crate::model::{ColumnId, EntityId};
 
 /// Follows one entity.
 #[derive(Debug)]
-pub struct Track<'a> {
+pub struct Track {
     entity: EntityId,
-    wanted: &'a [ColumnId],
+    // Rising.
+    wanted: Vec<ColumnId>,
     // Of the last row.
     tick_ms: u64,
     entities: Vec<EntityId>,
@@ -26,11 +28,15 @@ pub struct Track<'a> {
     columns: Vec<(ColumnId, Cell)>,
 }
 
-impl<'a> Track<'a> {
+impl Track {
     /// Follows these columns of an entity. The times are followed too, since a column may be a copy of
     /// any of them.
     #[must_use]
-    pub fn new(entity: EntityId, wanted: &'a [ColumnId]) -> Self {
+    pub fn new(entity: EntityId, wanted: &[ColumnId]) -> Self {
+        let times = Group::ALL.iter().copied().map(ColumnId::time);
+        let mut wanted: Vec<ColumnId> = wanted.iter().copied().chain(times).collect();
+        wanted.retain(|id| known(u64::from(id.0)).is_some());
+        wanted.sort_unstable();
         Self {
             entity,
             wanted,
@@ -67,12 +73,19 @@ impl<'a> Track<'a> {
         }
         let passed = tick_ms.wrapping_sub(self.tick_ms);
         self.tick_ms = tick_ms;
+        let (mut next, mut wanted) = (0, ColumnId(0));
         for _ in 0..count {
             let number = reader.varint("a column number")?;
             let length = reader.size("a column's length")?;
             let body = reader.take(length, "a column")?;
-            if let Some(id) = read(number, Some(self.wanted)) {
-                self.column(id, body, passed)?;
+            // Both rise.
+            while u64::from(wanted.0) < number
+                && let Some(id) = self.wanted.get(next)
+            {
+                (next, wanted) = (next + 1, *id);
+            }
+            if u64::from(wanted.0) == number {
+                self.column(wanted, body, passed)?;
             }
         }
         reader.finish("a row")

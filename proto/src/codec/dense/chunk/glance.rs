@@ -47,15 +47,15 @@ impl<'a> Glance<'a> {
             .filter_map(|(id, nth)| Some(((*id)?, nth)))
             .collect();
         wanted.sort_unstable();
-        let mut wanted = wanted.into_iter().peekable();
         let mut asked = vec![None; ids.len()];
-        let mut place = 0;
+        let (mut place, mut next) = (0, 0);
         each_id(&mut reader, count, |id| {
-            while wanted.next_if(|(wanted, _)| *wanted < id).is_some() {}
-            while let Some((_, nth)) = wanted.next_if(|(wanted, _)| *wanted == id) {
-                if let Some(slot) = asked.get_mut(nth) {
+            // Nearly always it is the one before the next that is wanted.
+            while let Some((wanted, nth)) = wanted.get(next).filter(|(wanted, _)| *wanted <= id) {
+                if let Some(slot) = asked.get_mut(*nth).filter(|_| *wanted == id) {
                     *slot = Some((place, 0));
                 }
+                next += 1;
             }
             place += 1;
         })?;
