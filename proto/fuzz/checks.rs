@@ -6,7 +6,7 @@ mod story;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_proto::codec::chunk::{self, ChunkRow, RowOf, Sealed};
+use cairn_proto::codec::chunk::{self, ChunkRow, RowOf, Sealed, Series};
 use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::codec::{DENSE, Error, PLAIN};
 use cairn_proto::limits::{MAX_CELLS, MAX_CHUNK_CELLS, MAX_ENTITIES, MAX_ROW_BYTES};
@@ -257,5 +257,34 @@ fn agree(rows: &[ChunkRow], sealed: &Sealed) {
         let mut told = told;
         told.sort_unstable();
         assert_eq!(read, told, "{id:?}");
+        seen_by_some(sealed, id);
+    }
+    for (nth, row) in rows.iter().enumerate() {
+        let cut = Sealed::splice(&[(0, sealed)], row.tick).expect("this row is left");
+        assert_eq!(cut.rows(), rows[nth..], "from row {nth} on");
+    }
+}
+
+/// Some entities see of a column what the whole has of them.
+fn seen_by_some(sealed: &Sealed, id: ColumnId) {
+    let head = sealed.head();
+    let some = head.entities.iter().rev().step_by(3).take(5).copied();
+    let ids: Vec<Option<EntityId>> = some.map(Some).chain([None]).collect();
+    let glance = sealed.glance(&ids);
+    for (id_of, asked) in ids.iter().zip(&glance.asked) {
+        let place = id_of.and_then(|id| head.place(id));
+        assert_eq!(asked.map(|(place, _)| place), place);
+        let there = place.map(|place| head.there[place]);
+        assert_eq!(asked.map(|(_, mask)| mask), there);
+    }
+    let mut places: Vec<usize> = glance.asked.iter().flatten().map(|one| one.0).collect();
+    places.sort_unstable();
+    let (mut seeking, mut masks) = (glance.column(id).unwrap(), glance.column(id).unwrap());
+    for place in places {
+        let found = head.column(id).unwrap().find(|one| one.place == place);
+        let sought = seeking.seek(place);
+        assert_eq!(masks.mask_at(place), found.map_or(0, |one| one.mask));
+        let values = |one: Series<'_>| (one.mask, one.by_row());
+        assert_eq!(sought.map(values), found.map(values));
     }
 }

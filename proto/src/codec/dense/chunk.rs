@@ -15,6 +15,7 @@
 mod bodies;
 mod cells;
 mod counts;
+mod cut;
 mod directory;
 mod divisor;
 mod draft;

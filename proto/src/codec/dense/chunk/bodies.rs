@@ -24,6 +24,16 @@ impl Bodies {
         self.end(id, start, cells.count());
     }
 
+    /// Appends a column that `put` writes; it says of how many cells. None of no cells.
+    pub(super) fn put(&mut self, id: ColumnId, put: impl FnOnce(&mut Vec<u8>) -> usize) -> usize {
+        let start = self.bytes.len();
+        let cells = put(&mut self.bytes);
+        if cells > 0 {
+            self.end(id, start, cells);
+        }
+        cells
+    }
+
     /// Appends a column with the so many cells of an earlier one.
     pub(super) fn copy(&mut self, id: ColumnId, of: ColumnId, cells: usize) {
         let start = self.bytes.len();

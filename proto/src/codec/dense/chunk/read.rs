@@ -77,7 +77,8 @@ impl Sealed {
     /// added to their offsets. `None` when no row is left, when they do not rise or are too far from
     /// the first, or when they have more cells than a chunk may have.
     ///
-    /// The result is what [`Sealed::encode`] makes of the rows, but no row is made.
+    /// No row is made. Several chunks give what [`Sealed::encode`] makes of their rows; of a single one the
+    /// differences that are left are copied as they are, which may take some bytes more.
     #[must_use]
     pub fn splice(parts: &[(u64, &Sealed)], oldest_ms: u64) -> Option<Self> {
         let parts = parts

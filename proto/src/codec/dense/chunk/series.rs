@@ -234,6 +234,40 @@ impl<'a> Deltas<'a> {
         Unpacker::new(self.packed, 0, steps.min(u64::BITS)).next()
     }
 
+    /// What lies behind so many of them: how far the series has come, and what is left, if that moves.
+    pub(super) fn behind(&self, gone: usize) -> (u64, Option<Left<'a>>) {
+        let gone = gone.min(self.steps());
+        let (mut moved, mut skipped, mut passed) = (0, 0, 0_i64);
+        if self.is_sparse {
+            let all = self.moved();
+            let before = all & super::all_rows(gone);
+            moved = all
+                .checked_shr(u32::try_from(gone).unwrap_or(u64::BITS))
+                .unwrap_or(0);
+            let mut numbers = Unpacker::new(self.packed, self.steps(), self.width);
+            for _ in 0..before.count_ones() {
+                passed = passed.wrapping_add(self.least.wrapping_add(numbers.next().cast_signed()));
+            }
+            skipped = self.steps() + before.count_ones() as usize * self.width as usize;
+        } else if self.width == 0 {
+            passed = self.least.wrapping_mul(i64::try_from(gone).unwrap_or(0));
+        } else {
+            let mut numbers = Unpacker::new(self.packed, 0, self.width);
+            for _ in 0..gone {
+                passed = passed.wrapping_add(self.least.wrapping_add(numbers.next().cast_signed()));
+            }
+            skipped = gone * self.width as usize;
+        }
+        let left = Left {
+            of: *self,
+            steps: self.steps() - gone,
+            moved,
+            skipped,
+        };
+        let passed = passed.wrapping_mul(self.divisor).cast_unsigned();
+        (passed, Some(left).filter(Left::moves))
+    }
+
     /// Writes the values of the series that begins so.
     pub(super) fn fill(&self, first: u64, values: &mut [u64]) {
         let Some((slot, slots)) = values.split_first_mut() else {
@@ -264,5 +298,64 @@ impl<'a> Deltas<'a> {
                 *slot = add(self.least.wrapping_add(numbers.next().cast_signed()));
             }
         }
+    }
+}
+
+/// The last differences of a series.
+pub(super) struct Left<'a> {
+    of: Deltas<'a>,
+    steps: usize,
+    // Of a sparse series, which of them are there.
+    moved: u64,
+    // Bits before theirs.
+    skipped: usize,
+}
+
+impl Left<'_> {
+    fn moves(&self) -> bool {
+        let is_zero = self.of.width == 0 && self.of.least == 0;
+        let is_still = if self.of.is_sparse {
+            self.moved == 0
+        } else {
+            self.steps == 0
+        };
+        !is_still && !is_zero && self.of.divisor != 0
+    }
+
+    /// True when these are the same bits.
+    pub(super) fn is(&self, other: &Left<'_>) -> bool {
+        std::ptr::eq(self.of.packed, other.of.packed) && self.steps == other.steps
+    }
+
+    /// Appends them. `divisor` is that of the series before.
+    pub(super) fn put(&self, out: &mut Vec<u8>, divisor: &mut u64) {
+        let own = self.of.divisor.cast_unsigned();
+        let width = self.of.width;
+        let mut head = u8::try_from(width).unwrap_or(WIDTH).min(WIDTH);
+        head |= if self.of.is_sparse { SPARSE } else { 0 };
+        head |= if own == *divisor { 0 } else { DIVISOR };
+        out.push(head);
+        if own != *divisor {
+            put(out, own);
+            *divisor = own;
+        }
+        put(out, zigzag(self.of.least));
+        let mut writer = Writer::new(out);
+        let mut numbers = self.steps;
+        if self.of.is_sparse {
+            writer.put(self.moved, u32::try_from(self.steps).unwrap_or(0));
+            numbers = self.moved.count_ones() as usize;
+        }
+        let bits = numbers * width as usize;
+        let mut words = Unpacker::new(self.of.packed, self.skipped, u64::BITS);
+        for _ in 0..bits / 64 {
+            writer.put(words.next(), u64::BITS);
+        }
+        let rest = u32::try_from(bits % 64).unwrap_or(0);
+        if rest > 0 {
+            let last = words.next() & super::all_rows(rest as usize);
+            writer.put(last, rest);
+        }
+        writer.finish();
     }
 }

@@ -3,6 +3,7 @@
 
 use super::bodies::{Bodies, Written};
 use super::cells::Cells;
+use super::cut::Cut;
 use super::read::Head;
 use super::{ROWS, write};
 use crate::catalogue::FIRST_FIELD;
@@ -113,6 +114,20 @@ fn columns(parts: &[Part<'_>], there: &[u64], rows: usize) -> Bodies {
         let twin = done.iter().find(|(_, of, _)| is_stamp && twins(of, &own));
         if let Some((twin, _, count)) = twin {
             bodies.copy(id, *twin, *count);
+            continue;
+        }
+        if let ([part], [Some(body)]) = (parts, &*own) {
+            let cut = Cut {
+                skipped: part.skipped,
+                rows,
+                places: &part.places,
+                there,
+            };
+            let column = part.head.walk(body);
+            let count = bodies.put(id, |out| column.map_or(0, |column| cut.put(out, column)));
+            if is_stamp && count > 0 {
+                done.push((id, own, count));
+            }
             continue;
         }
         cells.begin();

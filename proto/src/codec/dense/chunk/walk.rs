@@ -192,8 +192,8 @@ pub struct Series<'a> {
     pub place: usize,
     /// The rows in which it has a cell; bit n is the n-th row.
     pub mask: u64,
-    first: u64,
-    deltas: Option<Deltas<'a>>,
+    pub(super) first: u64,
+    pub(super) deltas: Option<Deltas<'a>>,
 }
 
 impl Series<'_> {

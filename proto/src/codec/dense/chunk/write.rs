@@ -128,7 +128,7 @@ fn twins(one: &[Option<&Column>], other: &[Option<&Column>]) -> bool {
     })
 }
 
-fn put_mask(out: &mut Vec<u8>, mask: u64, rows: usize) {
+pub(super) fn put_mask(out: &mut Vec<u8>, mask: u64, rows: usize) {
     out.extend(mask.to_le_bytes().into_iter().take(rows.div_ceil(8)));
 }
 
@@ -144,7 +144,7 @@ pub(super) fn put_column(out: &mut Vec<u8>, cells: &Cells<'_>, there: &[u64], ro
             .map(|(series, before)| difference(before, series.first()))
     };
     let (code, scale) = best_scale(&steps());
-    out.push(code | if full { FULL } else { 0 } | if regular { REGULAR } else { 0 });
+    put_flags(out, code, full, regular);
     if !full {
         put_places(out, there.len(), &cells.having);
     }
@@ -153,8 +153,7 @@ pub(super) fn put_column(out: &mut Vec<u8>, cells: &Cells<'_>, there: &[u64], ro
         irregular().for_each(|(mask, _)| put_mask(out, mask, rows));
     }
     let forms = forms(all.iter().zip(steps()));
-    let four = |forms: &[u8]| forms.iter().rev().fold(0, |byte, form| byte << 2 | form);
-    out.extend(forms.chunks(4).map(four));
+    put_forms(out, &forms);
     let moving = all
         .iter()
         .zip(&forms)
@@ -169,6 +168,15 @@ pub(super) fn put_column(out: &mut Vec<u8>, cells: &Cells<'_>, there: &[u64], ro
             one.put(out, common, &mut divisor);
         }
     }
+}
+
+pub(super) fn put_flags(out: &mut Vec<u8>, code: u8, full: bool, regular: bool) {
+    out.push(code | if full { FULL } else { 0 } | if regular { REGULAR } else { 0 });
+}
+
+pub(super) fn put_forms(out: &mut Vec<u8>, forms: &[u8]) {
+    let four = |forms: &[u8]| forms.iter().rev().fold(0, |byte, form| byte << 2 | form);
+    out.extend(forms.chunks(4).map(four));
 }
 
 /// What each series is, told from the one before and by how much it begins above that.
