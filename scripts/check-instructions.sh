@@ -75,6 +75,10 @@ per_sample codec_row_decode decode_row
 per_sample codec_seal seal
 per_sample codec_check check
 per_sample codec_scan_column scan
+per_sample codec_cut cut
+# An entity and a row; an entity and a chunk.
+per_sample codec_follow_row follow
+per_sample codec_seek_chunk seek
 per_entry codec_chunk_entry one_of_few_columns one_of_many_columns 1
 per_entry codec_row_entry one_of_few_in_a_row one_of_many_in_a_row 16
 # Two chunks, and an open block of eight rows.

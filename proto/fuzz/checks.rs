@@ -279,9 +279,11 @@ fn seen_by_some(sealed: &Sealed, id: ColumnId) {
     }
     let mut places: Vec<usize> = glance.asked.iter().flatten().map(|one| one.0).collect();
     places.sort_unstable();
-    let (mut seeking, mut masks) = (glance.column(id).unwrap(), glance.column(id).unwrap());
+    let column = || glance.column(id).expect("a column of a row");
+    let (mut seeking, mut masks) = (column(), column());
     for place in places {
-        let found = head.column(id).unwrap().find(|one| one.place == place);
+        let mut all = head.column(id).expect("a column of a row");
+        let found = all.find(|one| one.place == place);
         let sought = seeking.seek(place);
         assert_eq!(masks.mask_at(place), found.map_or(0, |one| one.mask));
         let values = |one: Series<'_>| (one.mask, one.by_row());

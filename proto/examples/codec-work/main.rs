@@ -2,7 +2,8 @@
 //!
 //! `codec-work WORK FILE [TIMES]` reads a chunk, does the work so many times within
 //! `work::measured` and prints how many samples it is about each time; for the works that begin
-//! with `one_of`, how many columns there are.
+//! with `one_of`, how many columns there are; for `seek`, how many entities, and for `follow` these in
+//! each row.
 
 mod few;
 mod work;
@@ -34,7 +35,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 fn usage() -> ExitCode {
     let usage = "usage: codec-work WORK FILE [TIMES]\n\
-        WORK: encode_row, decode_row, seal, check, scan, one_of_few_columns, one_of_many_columns,\n\
+        WORK: encode_row, decode_row, seal, check, scan, cut, follow, seek, one_of_few_columns, one_of_many_columns,\n\
         one_of_few_in_a_row, one_of_many_in_a_row\n";
     drop(io::stderr().write_all(usage.as_bytes()));
     ExitCode::from(64)

@@ -3,9 +3,9 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use cairn_proto::catalogue::FIRST_FIELD;
+use cairn_proto::catalogue::{FIRST_FIELD, Group, table};
 use cairn_proto::codec::chunk::{self, ChunkRow, MAX_ROWS, RowOf, Sealed};
-use cairn_proto::codec::row::{self, Timed};
+use cairn_proto::codec::row::{self, Timed, Track};
 use cairn_proto::codec::{DENSE, Error};
 use cairn_proto::model::ColumnId;
 
@@ -47,8 +47,65 @@ pub(super) fn run(work: &str, payload: &[u8], times: usize) -> Result<Option<usi
             measured(times, || scan(&sealed, &ids));
             sealed.sample_count()
         }
+        "cut" => {
+            let gone = rows.len() / 4;
+            let oldest_ms = rows.get(gone).map_or(0, |row| row.tick);
+            measured(times, || Sealed::splice(&[(0, &sealed)], oldest_ms));
+            rows.get(gone..).map_or(0, samples)
+        }
+        "follow" => {
+            let payloads = encode_rows(&rows);
+            let first = rows
+                .first()
+                .map(|row| row::keyframe(DENSE, row.tick, &row.snapshot));
+            let all: Vec<Vec<u8>> = first.into_iter().chain(payloads).collect();
+            measured(times, || follow(&sealed, &rows, &all))?;
+            sealed.head().entities.len() * rows.len()
+        }
+        "seek" => {
+            measured(times, || seek(&sealed));
+            sealed.head().entities.len()
+        }
         _ => return Ok(None),
     }))
+}
+
+/// What a series of CPU is made of.
+fn columns() -> [ColumnId; 4] {
+    let group = Group::Cpu;
+    [
+        ColumnId::time(group),
+        ColumnId::start(group),
+        ColumnId::source(group),
+        ColumnId::field(table::CPU),
+    ]
+}
+
+/// Each entity by itself through all rows, as a query does that is about one of them.
+fn follow(sealed: &Sealed, rows: &[ChunkRow], payloads: &[Vec<u8>]) -> Result<(), Error> {
+    let columns = columns();
+    for entity in sealed.head().entities {
+        let mut track = Track::new(entity, &columns);
+        for (nth, (row, payload)) in rows.iter().zip(payloads).enumerate() {
+            track.step(nth == 0, row.tick, payload)?;
+            black_box(columns.map(|id| track.value(id)));
+        }
+    }
+    Ok(())
+}
+
+/// The same in a chunk.
+fn seek(sealed: &Sealed) {
+    let columns = columns();
+    for entity in sealed.head().entities {
+        let glance = sealed.glance(&[Some(entity)]);
+        let place = glance.asked.first().copied().flatten();
+        for (id, (place, _)) in columns.iter().zip(place.into_iter().cycle()) {
+            let mut column = glance.column(*id);
+            let series = column.as_mut().and_then(|column| column.seek(place));
+            black_box(series.map(|series| series.by_row()));
+        }
+    }
 }
 
 fn encode_rows(rows: &[ChunkRow]) -> Vec<Vec<u8>> {

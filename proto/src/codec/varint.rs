@@ -74,6 +74,16 @@ impl<'a> Reader<'a> {
 
     #[cold]
     fn long_varint(&mut self, what: &'static str) -> Result<u64, Error> {
+        if let Some((value, rest)) = whole_varint(self.rest) {
+            self.rest = rest;
+            return Ok(value);
+        }
+        self.longest_varint(what)
+    }
+
+    /// One of nine bytes and more, or at the end of what there is.
+    #[cold]
+    fn longest_varint(&mut self, what: &'static str) -> Result<u64, Error> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte(what)?;
@@ -113,6 +123,47 @@ impl<'a> Reader<'a> {
             Ok(())
         } else {
             Err(Error::Trailing(what))
+        }
+    }
+}
+
+/// Reads one of eight bytes at most where there are eight bytes: all of it at once.
+fn whole_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(*bytes.first_chunk()?);
+    let ends = !word & HIGH;
+    if ends == 0 {
+        return None;
+    }
+    // The bytes up to the first without its high bit; then sevens next to each other, fourteens,
+    // twenty-eights.
+    let length = ends.trailing_zeros() / 8 + 1;
+    let own = word & (u64::MAX >> (u64::BITS - 8 * length)) & !HIGH;
+    let own = own & 0x007f_007f_007f_007f | (own & 0x7f00_7f00_7f00_7f00) >> 1;
+    let own = own & 0x0000_3fff_0000_3fff | (own & 0x3fff_0000_3fff_0000) >> 2;
+    let own = own & 0x0fff_ffff | (own & 0x0fff_ffff_0000_0000) >> 4;
+    Some((own, bytes.get(length as usize..)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Reader, put};
+
+    proptest! {
+        #[test]
+        fn every_number_comes_back_wherever_it_stands(
+            numbers in prop::collection::vec((any::<u64>(), 0_u32..64), 1..20),
+        ) {
+            let numbers: Vec<u64> = numbers.into_iter().map(|(n, by)| n >> by).collect();
+            let mut bytes = Vec::new();
+            numbers.iter().for_each(|number| put(&mut bytes, *number));
+            let mut reader = Reader::new(&bytes);
+            for number in numbers {
+                prop_assert_eq!(reader.varint("a number"), Ok(number));
+            }
+            prop_assert!(reader.is_empty());
         }
     }
 }

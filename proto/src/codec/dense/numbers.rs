@@ -229,7 +229,7 @@ impl<'a> Numbers<'a> {
     }
 
     /// The next one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self, reader: &mut Reader<'a>) -> Result<i64, Error> {
         match self {
             Numbers::Zigzags => Ok(unzigzag(reader.varint("a difference")?)),

@@ -73,22 +73,23 @@ impl Track {
         }
         let passed = tick_ms.wrapping_sub(self.tick_ms);
         self.tick_ms = tick_ms;
-        let (mut next, mut wanted) = (0, ColumnId(0));
+        let mut next = 0;
         for _ in 0..count {
             let number = reader.varint("a column number")?;
             let length = reader.size("a column's length")?;
             let body = reader.take(length, "a column")?;
-            // Both rise.
-            while u64::from(wanted.0) < number
-                && let Some(id) = self.wanted.get(next)
-            {
-                (next, wanted) = (next + 1, *id);
+            // Both rise, and behind the last one that is wanted nothing is.
+            let is_before = |id: &&ColumnId| u64::from(id.0) < number;
+            while self.wanted.get(next).filter(is_before).is_some() {
+                next += 1;
             }
-            if u64::from(wanted.0) == number {
-                self.column(wanted, body, passed)?;
+            match self.wanted.get(next) {
+                Some(id) if u64::from(id.0) == number => self.column(*id, body, passed)?,
+                Some(_) => {}
+                None => break,
             }
         }
-        reader.finish("a row")
+        Ok(())
     }
 
     fn column(&mut self, id: ColumnId, body: &[u8], passed: u64) -> Result<(), Error> {

@@ -7,7 +7,7 @@
 use super::divisor::Divisor;
 use super::{DIVISOR, ROWS, SPARSE, WIDTH};
 use crate::codec::Error;
-use crate::codec::bits::{Unpacker, Writer, take_bits, width};
+use crate::codec::bits::{self, Unpacker, Writer, take_bits, width};
 use crate::codec::dense::difference;
 use crate::codec::varint::{self, Reader, put, unzigzag, zigzag};
 
@@ -190,6 +190,7 @@ pub(super) struct Deltas<'a> {
 
 impl<'a> Deltas<'a> {
     /// Finds the differences of a series of `count` cells. `divisor` is that of the series before.
+    #[inline]
     pub(super) fn find(
         reader: &mut Reader<'a>,
         count: usize,
@@ -222,6 +223,33 @@ impl<'a> Deltas<'a> {
         };
         take_bits(reader, bits, "differences")?;
         Ok(deltas)
+    }
+
+    /// Passes over the differences of such a series, which have been checked.
+    #[inline]
+    pub(super) fn pass(
+        reader: &mut Reader<'_>,
+        count: usize,
+        divisor: &mut u64,
+    ) -> Result<(), Error> {
+        let head = reader.byte("the head of differences")?;
+        if head & DIVISOR != 0 {
+            *divisor = reader.varint("a divisor")?;
+        }
+        reader.varint("the least difference")?;
+        let width = match head & WIDTH {
+            WIDTH => u64::BITS as usize,
+            width => usize::from(width),
+        };
+        let steps = count.saturating_sub(1);
+        let bits = if head & SPARSE == 0 {
+            steps * width
+        } else {
+            let moved = bits::word(reader.rest(), 0) & super::all_rows(steps);
+            steps + moved.count_ones() as usize * width
+        };
+        reader.take(bits.div_ceil(8), "differences")?;
+        Ok(())
     }
 
     fn steps(&self) -> usize {

@@ -27,7 +27,11 @@ pub struct Column<'a> {
     left: usize,
     first: u64,
     divisor: u64,
+    /// The differences of the last series with its own that was read.
     last: Option<Deltas<'a>>,
+    /// One that was passed over since: where they begin, how many cells it has, and the divisor before
+    /// it.
+    passed: Option<(Reader<'a>, usize, u64)>,
 }
 
 impl<'a> Column<'a> {
@@ -67,6 +71,7 @@ impl<'a> Column<'a> {
             first: 0,
             divisor: 1,
             last: None,
+            passed: None,
         })
     }
 
@@ -102,9 +107,22 @@ impl<'a> Column<'a> {
             if self.place == place {
                 return self.next();
             }
-            self.step().ok()?;
+            self.pass().ok()?;
         }
         None
+    }
+
+    /// Goes over the series of the entity at hand, which nobody wants.
+    #[inline]
+    fn pass(&mut self) -> Result<(), Error> {
+        let (mask, form) = self.begin_step()?;
+        if form == form::MOVING {
+            let count = mask.count_ones() as usize;
+            self.passed = Some((self.reader, count, self.divisor));
+            Deltas::pass(&mut self.reader, count, &mut self.divisor)?;
+        }
+        self.end_step();
+        Ok(())
     }
 
     /// Passes over four series at once that are as the one before, if these come next: of columns that
@@ -135,19 +153,45 @@ impl<'a> Column<'a> {
         }
         self.find_place();
         let place = self.place;
-        let (mask, form) = self.step()?;
-        let moves = form == form::MOVING || form == form::ALIKE;
+        let (mask, form) = self.begin_step()?;
+        let deltas = match form {
+            form::MOVING => {
+                let count = mask.count_ones() as usize;
+                self.last = Some(Deltas::find(&mut self.reader, count, &mut self.divisor)?);
+                self.passed = None;
+                self.last
+            }
+            form::ALIKE => {
+                if self.passed.is_some() {
+                    self.read_passed()?;
+                }
+                let count = mask.count_ones() as usize;
+                let same = self.last.filter(|last| last.count == count);
+                Some(same.ok_or(Error::Order("forms of series"))?)
+            }
+            _ => None,
+        };
+        self.end_step();
         Ok(Some(Series {
             place,
             mask,
             first: self.first,
-            deltas: self.last.filter(|_| moves),
+            deltas,
         }))
     }
 
-    /// Goes over the series of the entity at hand. Says in which rows it has cells, and its form.
-    #[inline]
-    fn step(&mut self) -> Result<(u64, u8), Error> {
+    /// Reads the differences that were passed over last.
+    #[cold]
+    fn read_passed(&mut self) -> Result<(), Error> {
+        if let Some((mut reader, count, mut divisor)) = self.passed.take() {
+            self.last = Some(Deltas::find(&mut reader, count, &mut divisor)?);
+        }
+        Ok(())
+    }
+
+    /// In which rows the series of the entity at hand has cells, and its form; takes its first value.
+    #[inline(always)]
+    fn begin_step(&mut self) -> Result<(u64, u8), Error> {
         let there = self.there.at(self.place);
         let mask = match self.irregular {
             Some(bits) if bit(bits, self.nth) => take_mask(&mut self.masks, self.rows, there)?,
@@ -160,20 +204,13 @@ impl<'a> Column<'a> {
             let step = step.wrapping_mul(self.scale).cast_unsigned();
             self.first = self.first.wrapping_add(step);
         }
-        if form == form::MOVING {
-            let count = mask.count_ones() as usize;
-            self.last = Some(Deltas::find(&mut self.reader, count, &mut self.divisor)?);
-        } else if form == form::ALIKE {
-            let count = mask.count_ones() as usize;
-            let is_same = self.last.is_some_and(|last| last.count == count);
-            if !is_same {
-                return Err(Error::Order("forms of series"));
-            }
-        }
+        Ok((mask, form))
+    }
+
+    fn end_step(&mut self) {
         self.place += 1;
         self.nth += 1;
         self.left -= 1;
-        Ok((mask, form))
     }
 }
 
