@@ -1,5 +1,7 @@
 //! Where the columns of a chunk are.
 
+use std::ops::Range;
+
 use super::COPY;
 use crate::catalogue::FIRST_FIELD;
 use crate::codec::Error;
@@ -66,19 +68,7 @@ impl<'a> Directory<'a> {
 
     /// Where the cells of a column are: in its own body or in that of an earlier one.
     pub(super) fn body(&self, id: ColumnId, body: &'a [u8]) -> Result<&'a [u8], Error> {
-        if body.first() != Some(&COPY) {
-            return Ok(body);
-        }
-        let mut reader = Reader::new(body);
-        reader.byte("a column's flags")?;
-        let number = reader.varint("the column that is copied")?;
-        reader.finish("a column")?;
-        // Of stamps alone: every version knows them.
-        let of = known(number).filter(|of| *of < id && id.0 < FIRST_FIELD);
-        let body = of.and_then(|of| self.find(of));
-        // A copy of a copy would be one of the first.
-        let body = body.filter(|body| body.first() != Some(&COPY));
-        body.ok_or(Error::Range("the column that is copied"))
+        resolve(id, body, |of| self.find(of))
     }
 
     /// The columns that this version knows.
@@ -96,4 +86,61 @@ impl<'a> Directory<'a> {
             Some((number, bodies.take(length, "a column").ok()?))
         })
     }
+}
+
+/// The columns of a chunk that has been checked, as a list: for whoever looks for several.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Listed<'a> {
+    // Number, and where the body is; rising.
+    columns: Vec<(u64, Range<usize>)>,
+    bodies: &'a [u8],
+}
+
+impl<'a> Listed<'a> {
+    pub(super) fn read(mut reader: Reader<'a>) -> Result<Self, Error> {
+        let count = reader.size("the number of columns")?;
+        let (mut columns, mut at) = (Vec::with_capacity(count.min(limits::MAX_COLUMNS)), 0);
+        for _ in 0..count {
+            let number = reader.varint("a column number")?;
+            let end = at + reader.size("a column's length")?;
+            columns.push((number, at..end));
+            at = end;
+        }
+        let bodies = reader.rest();
+        Ok(Self { columns, bodies })
+    }
+
+    fn find(&self, id: ColumnId) -> Option<&'a [u8]> {
+        let of = |(number, _): &(u64, _)| *number;
+        let at = self.columns.binary_search_by_key(&u64::from(id.0), of);
+        let (_, range) = self.columns.get(at.ok()?)?;
+        self.bodies.get(range.clone())
+    }
+
+    /// See [`Directory::cells_of`].
+    pub(super) fn cells_of(&self, id: ColumnId) -> Option<&'a [u8]> {
+        known(u64::from(id.0))?;
+        resolve(id, self.find(id)?, |of| self.find(of)).ok()
+    }
+}
+
+/// Where the cells are of a column with this body.
+fn resolve<'a>(
+    id: ColumnId,
+    body: &'a [u8],
+    find: impl Fn(ColumnId) -> Option<&'a [u8]>,
+) -> Result<&'a [u8], Error> {
+    if body.first() != Some(&COPY) {
+        return Ok(body);
+    }
+    let mut reader = Reader::new(body);
+    reader.byte("a column's flags")?;
+    let number = reader.varint("the column that is copied")?;
+    reader.finish("a column")?;
+    // Of stamps alone: every version knows them.
+    let of = known(number).filter(|of| *of < id && id.0 < FIRST_FIELD);
+    let body = of.and_then(find);
+    // A copy of a copy would be one of the first.
+    let body = body.filter(|body| body.first() != Some(&COPY));
+    body.ok_or(Error::Range("the column that is copied"))
 }

@@ -1,11 +1,10 @@
 //! A chunk as some of its entities see it: of its lists no more is kept than what they need.
 
-use super::directory::Directory;
+use super::directory::Listed;
 use super::read::{Sealed, ticks};
 use super::there::{There, take_masks};
 use super::walk::Column;
 use crate::codec::Error;
-use crate::codec::entities::each_id;
 use crate::codec::varint::Reader;
 use crate::model::{ColumnId, EntityId};
 
@@ -20,7 +19,7 @@ pub struct Glance<'a> {
     // How many entities the chunk has, and in which rows they are, unless all are in every row.
     count: usize,
     masks: Vec<u64>,
-    directory: Directory<'a>,
+    columns: Listed<'a>,
 }
 
 impl Sealed {
@@ -41,31 +40,14 @@ impl<'a> Glance<'a> {
         reader.varint("the codec number")?;
         let rows = ticks(&mut reader)?;
         let count = reader.size("the number of entities")?;
-        let mut wanted: Vec<(EntityId, usize)> = ids
-            .iter()
-            .zip(0..)
-            .filter_map(|(id, nth)| Some(((*id)?, nth)))
-            .collect();
-        wanted.sort_unstable();
-        let mut asked = vec![None; ids.len()];
-        let (mut place, mut next) = (0, 0);
-        each_id(&mut reader, count, |id| {
-            // Nearly always it is the one before the next that is wanted.
-            while let Some((wanted, nth)) = wanted.get(next).filter(|(wanted, _)| *wanted <= id) {
-                if let Some(slot) = asked.get_mut(*nth).filter(|_| *wanted == id) {
-                    *slot = Some((place, 0));
-                }
-                next += 1;
-            }
-            place += 1;
-        })?;
+        let mut asked = places(&mut reader, count, ids)?;
         let masks = take_masks(&mut reader, count, rows.len())?;
         let there = There::of(count, rows.len(), &masks);
         for (place, mask) in asked.iter_mut().flatten() {
             *mask = there.at(*place);
         }
         Ok(Self {
-            directory: Directory::parse(&mut reader)?,
+            columns: Listed::read(reader)?,
             rows,
             asked,
             count,
@@ -76,8 +58,55 @@ impl<'a> Glance<'a> {
     /// See [`Head::column`](super::Head::column).
     #[must_use]
     pub fn column(&self, id: ColumnId) -> Option<Column<'_>> {
-        let body = self.directory.cells_of(id)?;
+        let body = self.columns.cells_of(id)?;
         let there = There::of(self.count, self.rows.len(), &self.masks);
         Column::begin(there, self.rows.len(), body).ok()
     }
+}
+
+/// Finds ids in the list of so many; as yet without their masks.
+fn places(
+    reader: &mut Reader<'_>,
+    count: usize,
+    ids: &[Option<EntityId>],
+) -> Result<Vec<Option<(usize, u64)>>, Error> {
+    let wanted = ids.iter().zip(0_usize..);
+    let mut wanted: Vec<(u64, usize)> = wanted
+        .filter_map(|(id, nth)| Some((u64::from((*id)?.0), nth)))
+        .collect();
+    wanted.sort_unstable();
+    let mut wanted = wanted.into_iter().peekable();
+    let mut found = vec![None; ids.len()];
+    let (mut place, mut id) = (0, 0_u64);
+    while place < count {
+        let next = wanted.peek().map_or(u64::MAX, |(next, _)| *next);
+        if place + EIGHT <= count
+            && let Some(gaps) = eight_gaps(reader.rest())
+            && id.saturating_add(gaps) < next
+        {
+            reader.take(EIGHT, "entities")?;
+            (place, id) = (place + EIGHT, id.saturating_add(gaps));
+            continue;
+        }
+        id = id.saturating_add(reader.varint("an entity")?);
+        while let Some((asked, nth)) = wanted.next_if(|(next, _)| *next <= id) {
+            if let Some(slot) = found.get_mut(nth).filter(|_| asked == id) {
+                *slot = Some((place, 0));
+            }
+        }
+        place += 1;
+    }
+    Ok(found)
+}
+
+/// Bytes of a word.
+const EIGHT: usize = 8;
+
+/// The sum of the next eight gaps, when there are so many and all are small: ids are given one after
+/// the other, so nearly all are.
+fn eight_gaps(bytes: &[u8]) -> Option<u64> {
+    const LARGE: u64 = 0xe0e0_e0e0_e0e0_e0e0;
+    let word = u64::from_le_bytes(*bytes.first_chunk()?);
+    // Eight numbers below 32 have a sum below 256, which the highest byte of this product is.
+    (word & LARGE == 0).then(|| word.wrapping_mul(0x0101_0101_0101_0101) >> 56)
 }
