@@ -75,6 +75,7 @@ per_sample codec_row_decode decode_row
 per_sample codec_seal seal
 per_sample codec_check check
 per_sample codec_scan_column scan
+per_sample codec_seal_wire seal_wire
 per_sample codec_cut cut
 # An entity and a row; an entity and a chunk.
 per_sample codec_follow_row follow

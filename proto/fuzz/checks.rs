@@ -6,7 +6,7 @@ mod story;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cairn_proto::codec::chunk::{self, ChunkRow, RowOf, Sealed, Series};
+use cairn_proto::codec::chunk::{self, ChunkRow, RowOf, Sealed, Series, WireRow};
 use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::codec::{DENSE, Error, PLAIN};
 use cairn_proto::limits::{MAX_CELLS, MAX_CHUNK_CELLS, MAX_ENTITIES, MAX_ROW_BYTES};
@@ -64,6 +64,22 @@ pub(crate) fn row_with_base(stream: &[u8]) {
 /// Rows that each refer to the one before, the first to none, give an entity that is followed the
 /// cells that it has in the whole rows. Some entities are as good as all.
 fn followed(rows: &[(Vec<u8>, Row)]) {
+    let rows = &rows[..rows.len().min(16)];
+    let wire = rows
+        .iter()
+        .zip(0..)
+        .map(|((payload, (tick, _)), offset)| WireRow {
+            offset,
+            tick: *tick,
+            payload,
+        });
+    if let Some(sealed) = Sealed::of_wire(&wire.collect::<Vec<_>>()) {
+        let back = sealed
+            .rows()
+            .into_iter()
+            .map(|row| (row.tick, row.snapshot));
+        assert!(back.eq(rows.iter().map(|(_, row)| row.clone())), "of wire");
+    }
     let entities = rows.iter().flat_map(|(_, (_, row))| row.entities());
     let entities: BTreeSet<EntityId> = entities.copied().collect();
     let columns = rows.iter().flat_map(|(_, (_, row))| row.columns());

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use cairn_proto::catalogue::{FIRST_FIELD, Group, table};
-use cairn_proto::codec::chunk::{self, ChunkRow, MAX_ROWS, RowOf, Sealed};
+use cairn_proto::codec::chunk::{self, ChunkRow, MAX_ROWS, RowOf, Sealed, WireRow};
 use cairn_proto::codec::row::{self, Timed, Track};
 use cairn_proto::codec::{DENSE, Error};
 use cairn_proto::model::ColumnId;
@@ -47,6 +47,17 @@ pub(super) fn run(work: &str, payload: &[u8], times: usize) -> Result<Option<usi
             measured(times, || scan(&sealed, &ids));
             sealed.sample_count()
         }
+        "seal_wire" => {
+            let payloads = payloads(&rows);
+            let wire = rows.iter().zip(&payloads).map(|(row, payload)| WireRow {
+                offset: row.offset,
+                tick: row.tick,
+                payload,
+            });
+            let wire: Vec<WireRow<'_>> = wire.collect();
+            measured(times, || Sealed::of_wire(&wire)).ok_or(Error::Empty)?;
+            sealed.sample_count()
+        }
         "cut" => {
             let gone = rows.len() / 4;
             let oldest_ms = rows.get(gone).map_or(0, |row| row.tick);
@@ -54,12 +65,8 @@ pub(super) fn run(work: &str, payload: &[u8], times: usize) -> Result<Option<usi
             rows.get(gone..).map_or(0, samples)
         }
         "follow" => {
-            let payloads = encode_rows(&rows);
-            let first = rows
-                .first()
-                .map(|row| row::keyframe(DENSE, row.tick, &row.snapshot));
-            let all: Vec<Vec<u8>> = first.into_iter().chain(payloads).collect();
-            measured(times, || follow(&sealed, &rows, &all))?;
+            let payloads = payloads(&rows);
+            measured(times, || follow(&sealed, &rows, &payloads))?;
             sealed.head().entities.len() * rows.len()
         }
         "seek" => {
@@ -68,6 +75,13 @@ pub(super) fn run(work: &str, payload: &[u8], times: usize) -> Result<Option<usi
         }
         _ => return Ok(None),
     }))
+}
+
+/// All rows in wire form, the first as a keyframe.
+fn payloads(rows: &[ChunkRow]) -> Vec<Vec<u8>> {
+    let first = rows.first();
+    let first = first.map(|row| row::keyframe(DENSE, row.tick, &row.snapshot));
+    first.into_iter().chain(encode_rows(rows)).collect()
 }
 
 /// What a series of CPU is made of.

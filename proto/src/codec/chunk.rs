@@ -5,7 +5,7 @@ use super::{DENSE, Error, PLAIN, dense, plain};
 use crate::limits;
 use crate::model::Snapshot;
 
-pub use super::dense::chunk::{Column, Glance, Head, ROWS as MAX_ROWS, Sealed, Series};
+pub use super::dense::chunk::{Column, Glance, Head, ROWS as MAX_ROWS, Sealed, Series, WireRow};
 
 /// One row of a block, on its way in.
 #[derive(Clone, Copy, Debug)]

@@ -62,6 +62,22 @@ fn timed(n: usize, snapshot: &Snapshot) -> Timed<'_> {
     Timed { tick_ms, snapshot }
 }
 
+/// The same row among more entities.
+fn among(row: &Snapshot, ids: &[EntityId]) -> Snapshot {
+    let columns = row.columns().iter().map(|column| {
+        let place = |old: u32| {
+            let id = row.entities()[old as usize];
+            u32::try_from(ids.binary_search(&id).unwrap()).unwrap()
+        };
+        let (places, values): (Vec<u32>, Vec<u64>) = column
+            .cells()
+            .map(|(old, value)| (place(old), value))
+            .unzip();
+        Column::from_parts(column.id(), places, values).unwrap()
+    });
+    Snapshot::from_parts(ids.to_vec(), columns.collect()).unwrap()
+}
+
 /// In the plain codec, where no time matters.
 fn encode(base: Option<&Snapshot>, snapshot: &Snapshot) -> Vec<u8> {
     row::encode(PLAIN, base.map(|base| timed(0, base)), timed(1, snapshot))
@@ -202,6 +218,38 @@ proptest! {
         prop_assert_eq!(back.len(), left.len());
         for (a, b) in back.iter().zip(&left) {
             prop_assert_eq!((a.offset, a.tick, &a.snapshot), (b.offset, b.tick, b.snapshot));
+        }
+    }
+
+    #[test]
+    fn rows_in_wire_form_become_the_chunk_of_the_rows(
+        rows in snapshots(),
+        gaps in prop::collection::vec(0u64..3, 12),
+    ) {
+        // All of them about the entities of all.
+        let ids: BTreeSet<EntityId> = rows.iter().flat_map(|row| row.entities().iter().copied()).collect();
+        let ids: Vec<EntityId> = ids.into_iter().collect();
+        let widened: Vec<Snapshot> = rows.iter().map(|row| among(row, &ids)).collect();
+        for (rows, is_even) in [(&rows, false), (&widened, true)] {
+            let rows = block(rows, &gaps);
+            let mut base: Option<Timed<'_>> = None;
+            let mut payloads = Vec::new();
+            for row in &rows {
+                let now = Timed { tick_ms: row.tick, snapshot: row.snapshot };
+                payloads.push(row::encode(DENSE, base, now));
+                base = Some(now);
+            }
+            let wire: Vec<chunk::WireRow<'_>> = rows.iter().zip(&payloads).map(|(row, payload)| chunk::WireRow {
+                offset: row.offset,
+                tick: row.tick,
+                payload,
+            }).collect();
+            let sealed = chunk::Sealed::of_wire(&wire);
+            prop_assert!(sealed.is_some() || !is_even || ids.is_empty());
+            if let Some(sealed) = sealed {
+                let at_once = chunk::Sealed::encode(&rows).unwrap();
+                prop_assert_eq!(sealed.bytes(), at_once.bytes());
+            }
         }
     }
 

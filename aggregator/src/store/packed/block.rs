@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cairn_proto::codec::DENSE;
-use cairn_proto::codec::chunk::{ChunkRow, RowOf, Sealed};
+use cairn_proto::codec::chunk::{ChunkRow, RowOf, Sealed, WireRow};
 use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::model::{EntityId, Snapshot};
 
@@ -206,6 +206,22 @@ impl Block {
         })
     }
 
+    /// The same rows, sealed; `None` when they have too many cells for that.
+    pub(super) fn sealed(&self) -> Option<Self> {
+        let rows = match &self.rows {
+            Rows::Sealed(sealed) => Some(sealed.clone()),
+            Rows::Open(open) => open.seal(&self.times),
+        };
+        match rows {
+            Some(sealed) => Some(Self {
+                rows: Rows::Sealed(sealed),
+                times: self.times.clone(),
+                ..*self
+            }),
+            None => Self::seal(self.first_seq, &self.decode()),
+        }
+    }
+
     /// A sealed block of the rows of others that follow each other, from this tick on; `None` when one
     /// is open, or no row is left.
     pub(super) fn splice<'a>(
@@ -285,6 +301,20 @@ impl Block {
 }
 
 impl Open {
+    /// A chunk of the rows as they came; `None` when they have to be decoded for it.
+    fn seal(&self, times: &Times) -> Option<Sealed> {
+        if self.rows.iter().skip(1).any(|row| row.is_keyframe) {
+            return None;
+        }
+        let rows = self.rows.iter().zip(times.iter());
+        let rows = rows.map(|(row, moment)| WireRow {
+            offset: moment.offset,
+            tick: row.tick_ms,
+            payload: &row.payload,
+        });
+        Sealed::of_wire(&rows.collect::<Vec<WireRow<'_>>>())
+    }
+
     fn decode(&self, times: &Times) -> Vec<ChunkRow> {
         let mut rows: Vec<ChunkRow> = Vec::with_capacity(self.rows.len());
         for (row, moment) in self.rows.iter().zip(times.iter()) {

@@ -237,7 +237,7 @@ impl RunRows {
         let is_open = |block: &&mut Block| matches!(block.rows, Rows::Open(_));
         let mut sealed_any = false;
         for block in self.blocks.iter_mut().rev().skip(but).take_while(is_open) {
-            if let Some(sealed) = Block::seal(block.first_seq, &block.decode()) {
+            if let Some(sealed) = block.sealed() {
                 *block = sealed;
                 sealed_any = true;
             }

@@ -25,11 +25,13 @@ mod series;
 mod splice;
 mod there;
 mod walk;
+mod wire;
 mod write;
 
 pub use glance::Glance;
 pub use read::{Head, Sealed};
 pub use walk::{Column, Series};
+pub use wire::WireRow;
 
 use super::super::chunk::RowOf;
 

@@ -9,17 +9,19 @@
 //! flag [`TICKED`] by what has passed since the base row's tick besides.
 
 mod one;
+mod values;
 
 use std::iter::Peekable;
 
 use super::numbers::{self, Numbers};
 use super::{SCALES, best_scale, difference};
 use crate::codec::Error;
-use crate::codec::bits::{bit, ones, put_bits, put_places, take_bits};
-use crate::codec::varint::{Reader, put};
+use crate::codec::bits::{bit, ones, put_bits, put_places, take_bits, word};
+use crate::codec::varint::{Reader, put, unzigzag};
 use crate::model::{Column, ColumnId};
 
 pub(super) use one::{Cell, decode_one};
+pub(super) use values::Values;
 
 /// The two low bits are the code of the scale.
 const SCALE: u8 = 0x03;
@@ -63,6 +65,11 @@ pub(super) fn copied(body: &[u8]) -> Result<Option<u64>, Error> {
     let of = reader.varint("the column that is copied")?;
     reader.finish("a column")?;
     Ok(Some(of))
+}
+
+/// True when a body, which is no copy, says that the same entities have a value as in the base row.
+pub(super) fn has_the_same(body: &[u8]) -> bool {
+    body.first().is_some_and(|flags| flags & SAME != 0)
 }
 
 /// Appends the body of a column of `count` entities. `before` is what the base row says of the same
@@ -214,18 +221,71 @@ fn add(reader: &mut Reader<'_>, flags: u8, values: &mut [u64]) -> Result<(), Err
     } else {
         Numbers::packed(reader, changed_count - ones(repeated))?
     };
-    let (mut delta, mut nth_changed) = (0_i64, 0);
-    for (nth, value) in values.iter_mut().enumerate() {
-        if !changed.is_none_or(|bits| bit(bits, nth)) {
-            continue;
+    let changes = Changes {
+        changed,
+        repeated,
+        scale,
+    };
+    // A loop of its own for each kind of numbers.
+    match &mut numbers {
+        Numbers::Zigzags => {
+            changes.add(values, || Ok(unzigzag(reader.varint("a difference")?)))?;
         }
-        if !bit(repeated, nth_changed) {
-            delta = numbers.next(reader)?.wrapping_mul(scale);
+        Numbers::Packed(least, unpacker) => {
+            let least = *least;
+            changes.add(values, || {
+                Ok(least.wrapping_add(unpacker.next().cast_signed()))
+            })?;
         }
-        nth_changed += 1;
-        *value = value.wrapping_add(delta.cast_unsigned());
+        Numbers::Sized(sized) => changes.add(values, || sized.next())?,
     }
     numbers.finish(reader)
+}
+
+/// Which values differ, and by what their differences are divided.
+struct Changes<'a> {
+    /// `None` for all of them.
+    changed: Option<&'a [u8]>,
+    /// Which of these differ by as much as the one before; empty for none.
+    repeated: &'a [u8],
+    scale: i64,
+}
+
+impl Changes<'_> {
+    #[inline(always)]
+    fn add(
+        &self,
+        values: &mut [u64],
+        mut next: impl FnMut() -> Result<i64, Error>,
+    ) -> Result<(), Error> {
+        let scale = self.scale;
+        let Some(changed) = self.changed else {
+            let mut delta = 0_i64;
+            for (nth, value) in values.iter_mut().enumerate() {
+                if !bit(self.repeated, nth) {
+                    delta = next()?.wrapping_mul(scale);
+                }
+                *value = value.wrapping_add(delta.cast_unsigned());
+            }
+            return Ok(());
+        };
+        let (mut delta, mut nth_changed) = (0_i64, 0);
+        for (values, first) in values.chunks_mut(64).zip((0..).step_by(8)) {
+            let mut left = word(changed, first);
+            while left != 0 {
+                let nth = left.trailing_zeros() as usize;
+                left &= left - 1;
+                if !bit(self.repeated, nth_changed) {
+                    delta = next()?.wrapping_mul(scale);
+                }
+                nth_changed += 1;
+                if let Some(value) = values.get_mut(nth) {
+                    *value = value.wrapping_add(delta.cast_unsigned());
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The value that the base row has at a place, 0 where it has none. Places are asked for in rising

@@ -280,7 +280,7 @@ impl<'a> Sized<'a> {
     }
 
     #[inline]
-    fn next(&mut self) -> Result<i64, Error> {
+    pub(super) fn next(&mut self) -> Result<i64, Error> {
         let begun = word(self.bytes, self.at / 8) >> (self.at % 8);
         let code = u32::try_from(begun & mask(self.code_bits)).unwrap_or(u32::MAX);
         let low = match code {

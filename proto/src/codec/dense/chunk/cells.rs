@@ -5,6 +5,7 @@ use super::series::Series;
 use crate::model::Column;
 
 /// The series of one column. Reused from column to column.
+#[derive(Clone)]
 pub(super) struct Cells<'a> {
     rows: usize,
     /// How many entities there are in all.
@@ -20,7 +21,8 @@ pub(super) struct Cells<'a> {
     /// Its values first, in order; what follows them means nothing. As many for each as there are
     /// rows.
     values: Vec<u64>,
-    /// Where each entity stands among those that have a cell; of the others it means nothing.
+    /// Where each entity stands among those that have a cell; of the others it means nothing. While
+    /// cells are pushed, how many each has.
     slots: Vec<usize>,
 }
 
@@ -54,16 +56,9 @@ impl<'a> Cells<'a> {
     /// Of a column about the same entities in every row.
     fn gather_even(&mut self, column: &[Option<&Column>], first: &Column) {
         // Every entity is in every row, so its place in a row is its place among all.
-        self.having.extend_from_slice(first.places());
-        self.masks.resize(self.having.len(), all_rows(self.rows));
-        self.values.resize(self.having.len() * self.rows, 0);
+        self.begin_even(first.places());
         for (column, nth) in column.iter().flatten().zip(0..) {
-            let series = self.values.chunks_exact_mut(self.rows);
-            for (series, value) in series.zip(column.values()) {
-                if let Some(cell) = series.get_mut(nth) {
-                    *cell = *value;
-                }
-            }
+            self.push_even(nth, column.values());
         }
     }
 
@@ -106,6 +101,74 @@ impl<'a> Cells<'a> {
         self.masks.clear();
         self.masks.resize(self.entities, 0);
         self.values.resize(self.entities * self.rows, 0);
+        self.slots.clear();
+        self.slots.resize(self.entities, 0);
+    }
+
+    /// Begins a column of which these entities have a cell in every row.
+    pub(super) fn begin_even(&mut self, having: &[u32]) {
+        self.having.clear();
+        self.having.extend_from_slice(having);
+        self.masks.clear();
+        self.masks.resize(having.len(), all_rows(self.rows));
+        self.values.resize(having.len() * self.rows, 0);
+    }
+
+    /// The values of these entities in the n-th row.
+    pub(super) fn push_even(&mut self, nth: usize, values: &[u64]) {
+        let series = self.values.chunks_exact_mut(self.rows);
+        for (series, value) in series.zip(values) {
+            if let Some(cell) = series.get_mut(nth) {
+                *cell = *value;
+            }
+        }
+    }
+
+    /// True when who has a cell has one in every row.
+    pub(super) fn is_whole(&self) -> bool {
+        let whole = all_rows(self.rows);
+        self.masks.iter().all(|mask| *mask == whole)
+    }
+
+    /// Adds the cell of an entity in the n-th row, which is behind those that it has already.
+    #[inline]
+    pub(super) fn push(&mut self, place: u32, nth: usize, value: u64) {
+        let place = place as usize;
+        let slots = self.masks.get_mut(place).zip(self.slots.get_mut(place));
+        if let Some((mask, count)) = slots {
+            *mask |= 1 << nth;
+            if let Some(cell) = self.values.get_mut(place * self.rows + *count) {
+                *cell = value;
+            }
+            *count += 1;
+        }
+    }
+
+    /// The cells of the n-th row.
+    pub(super) fn of_row(&self, nth: usize) -> impl Iterator<Item = (u32, u64)> {
+        let all = self.having.iter().zip(&self.masks);
+        let all = all.zip(self.values.chunks_exact(self.rows));
+        all.filter(move |((_, mask), _)| *mask >> nth & 1 == 1)
+            .filter_map(move |((place, mask), values)| {
+                let before = (mask & !(u64::MAX << nth)).count_ones();
+                Some((*place, *values.get(before as usize)?))
+            })
+    }
+
+    /// True when the same entities have the same cells in others of so many rows.
+    pub(super) fn are_those_of(&self, other: &Cells<'_>) -> bool {
+        self.having == other.having
+            && self.masks == other.masks
+            && self.each_series().eq(other.each_series())
+    }
+
+    /// The values of each series.
+    fn each_series(&self) -> impl Iterator<Item = &[u64]> {
+        let all = self.values.chunks_exact(self.rows).zip(&self.masks);
+        all.map(|(values, mask)| {
+            let count = mask.count_ones() as usize;
+            values.get(..count).unwrap_or_default()
+        })
     }
 
     /// Where the values of an entity go that it has in these rows, counted from one that is behind all
@@ -158,12 +221,7 @@ impl<'a> Cells<'a> {
 
     /// The series of each entity that has a cell.
     pub(super) fn series(&self) -> Vec<Series<'_>> {
-        let series = self.values.chunks_exact(self.rows).zip(&self.masks);
-        let series = series.map(|(values, mask)| {
-            let count = mask.count_ones() as usize;
-            Series::of(values.get(..count).unwrap_or_default())
-        });
-        series.collect()
+        self.each_series().map(Series::of).collect()
     }
 }
 

@@ -8,6 +8,7 @@ use super::draft::Draft;
 use super::splice::{self, Part};
 use super::there::{There, take_mask, take_masks};
 use super::walk::Column;
+use super::wire::{self, WireRow};
 use super::{ROWS, all_rows, write};
 use crate::catalogue::FIRST_FIELD;
 use crate::codec::chunk::{ChunkRow, RowOf};
@@ -71,6 +72,14 @@ impl Sealed {
     #[must_use]
     pub fn encode(rows: &[RowOf<'_>]) -> Option<Self> {
         Self::own(write::write(rows))
+    }
+
+    /// Encodes rows that have been decoded before as they came; `None` also when they are not all about
+    /// the same entities, or refer to others: then they have to be decoded first. The result is what
+    /// [`Sealed::encode`] makes of the rows, but no row is made.
+    #[must_use]
+    pub fn of_wire(rows: &[WireRow<'_>]) -> Option<Self> {
+        Self::own(wire::write(rows)?)
     }
 
     /// Puts chunks together whose rows follow each other, from this tick on. A part's rows get so much

@@ -1,0 +1,91 @@
+//! The cells of a column of the row at hand, changed in place from row to row.
+
+use super::{SAME, STEADY, TICKED, add, value_of};
+use crate::codec::Error;
+use crate::codec::bits::{bit, take_bits};
+use crate::codec::varint::Reader;
+
+/// One column of rows of the same entities.
+#[derive(Debug)]
+pub(in crate::codec::dense) struct Values {
+    entities: usize,
+    // Rising; a value for each.
+    places: Vec<u32>,
+    values: Vec<u64>,
+    // What was there, while it is replaced.
+    old: (Vec<u32>, Vec<u64>),
+}
+
+impl Values {
+    /// None yet, of so many entities.
+    pub(in crate::codec::dense) fn new(entities: usize) -> Self {
+        Self {
+            entities,
+            places: Vec::new(),
+            values: Vec::new(),
+            old: Default::default(),
+        }
+    }
+
+    /// The column is not there.
+    pub(in crate::codec::dense) fn clear(&mut self) {
+        self.places.clear();
+        self.values.clear();
+    }
+
+    /// Adds the cell of a place behind all others.
+    pub(in crate::codec::dense) fn push(&mut self, place: u32, value: u64) {
+        self.places.push(place);
+        self.values.push(value);
+    }
+
+    /// The places that have a value, rising.
+    pub(in crate::codec::dense) fn places(&self) -> &[u32] {
+        &self.places
+    }
+
+    /// A value for each of them.
+    pub(in crate::codec::dense) fn values(&self) -> &[u64] {
+        &self.values
+    }
+
+    /// Each place with its value.
+    pub(in crate::codec::dense) fn each(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.places.iter().copied().zip(self.values.iter().copied())
+    }
+
+    /// Goes to the next row, which has this body. It has been decoded before.
+    pub(in crate::codec::dense) fn step(&mut self, body: &[u8], passed: u64) -> Result<(), Error> {
+        let mut reader = Reader::new(body);
+        let flags = reader.byte("a column's flags")?;
+        if flags & SAME == 0 {
+            self.be_of(take_bits(&mut reader, self.entities, "presence bits")?);
+        }
+        if flags & TICKED != 0 {
+            let moved = self.values.iter_mut();
+            moved.for_each(|value| *value = value.wrapping_add(passed));
+        }
+        if flags & STEADY == 0 {
+            add(&mut reader, flags, &mut self.values)?;
+        }
+        reader.finish("a column")
+    }
+
+    /// These entities have a value: what they had, or 0.
+    fn be_of(&mut self, bits: &[u8]) {
+        std::mem::swap(&mut self.places, &mut self.old.0);
+        std::mem::swap(&mut self.values, &mut self.old.1);
+        self.clear();
+        let (places, values) = &self.old;
+        let mut old = places
+            .iter()
+            .copied()
+            .zip(values.iter().copied())
+            .peekable();
+        let all = 0..u32::try_from(self.entities).unwrap_or(u32::MAX);
+        for place in all.filter(|place| bit(bits, *place as usize)) {
+            self.places.push(place);
+            self.values.push(value_of(&mut old, place));
+        }
+    }
+}
