@@ -195,7 +195,8 @@ impl Frame {
             view,
             ticks: &ticks,
         };
-        let wanted = |node: &&NodeState| scope.node.as_ref().is_none_or(|name| node.name == *name);
+        let wanted =
+            |node: &&NodeState| scope.node.as_ref().is_none_or(|name| *node.name == **name);
         let nodes: Vec<NodeFrame> = view
             .nodes()
             .iter()
@@ -280,7 +281,7 @@ fn node_frame(state: &NodeState, series: NodeSeries, published_ms: u64) -> NodeF
         state.since_ms
     };
     NodeFrame {
-        name: state.name.clone(),
+        name: state.name.to_string(),
         state: word,
         since_ms,
         newest_tick_ms: newest,
