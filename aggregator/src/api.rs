@@ -64,6 +64,7 @@ pub use label_rules::LabelRules;
 pub use room::Room;
 pub use seats::{Seat, Streams};
 pub use steps::Cut;
+pub use stream::Looks;
 
 /// What every route needs.
 #[derive(Clone, Debug)]
@@ -78,6 +79,8 @@ pub struct Api {
     pub window_ms: u64,
     /// How labels are exported.
     pub labels: Arc<LabelRules>,
+    /// What pages show of all nodes.
+    pub looks: Looks,
     /// Open event streams and watches.
     pub streams: Streams,
     /// Answers that are being made while they are read.
@@ -94,7 +97,7 @@ pub struct Api {
     pub metrics: Metrics,
 }
 
-/// Counts requests that were sent away because too many came.
+/// Counts requests that were sent away because too many came, and looks at everything.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     busy: Counter,
@@ -102,6 +105,7 @@ pub struct Metrics {
     short_of_memory: Counter,
     streams_refused: Counter,
     readers_refused: Counter,
+    looks: Counter,
 }
 
 impl Metrics {
@@ -122,6 +126,8 @@ impl Metrics {
         r.register("refused_streams", help, m.streams_refused.clone());
         let help = "Answers, made while they are read, that were one too many";
         r.register("refused_readers", help, m.readers_refused.clone());
+        let help = "Times that what pages show of all nodes was read";
+        r.register("looks", help, m.looks.clone());
         m
     }
 }

@@ -22,7 +22,9 @@ use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
-use crate::api::{self, Api, Gate, LabelRules, MAX_READERS, MAX_STREAMS, Room, Streams, TURNS};
+use crate::api::{
+    self, Api, Gate, LabelRules, Looks, MAX_READERS, MAX_STREAMS, Room, Streams, TURNS,
+};
 use crate::config::{Config, Ingest as IngestConfig, LabelFlags};
 use crate::ingest::{Authenticator, Ingest, Metrics, Parts, Wishes};
 use crate::metrics;
@@ -378,6 +380,7 @@ fn start_http(supervisor: &mut Supervisor, bound: Bound, shared: &Shared, config
         interval_ms: millis(config.interval),
         window_ms: millis(config.window),
         labels: Arc::new(label_rules(&config.labels)),
+        looks: Looks::default(),
         streams: shared.streams.clone(),
         readers: Streams::new(MAX_READERS),
         token: shared.token.clone(),

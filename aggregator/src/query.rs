@@ -17,7 +17,7 @@ pub use choice::{Choice, Refusal};
 pub use newest::{Newest, Total, highest, newest_values, totals};
 pub use range::{MAX_VALUES, Piece, Range};
 pub use series::{Sample, on_grid};
-pub use sum::add_up;
+pub use sum::Sum;
 pub use view::{Bounds, KEPT_LONGER_MS, Named, View};
 pub use watermark::{
     NODE_MAX_AGE_MS, is_skewed, newest_here, nodes_missing, published_tick, wait_ms,

@@ -21,6 +21,7 @@ mod share;
 mod slim;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 pub use entity::{Entity, EntityPath, Selector};
 pub use exchange::{Copied, Exchange, HeldRun, Known, Named, Piece};
@@ -216,7 +217,7 @@ pub enum Limited {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeState {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// True while a session is open.
     pub live: bool,
     /// Since when it is live or not, Unix ms of the aggregator.
@@ -231,7 +232,7 @@ pub struct NodeState {
     /// the least delay in it.
     pub offset_ms: i64,
     /// State of its sources, sorted by name.
-    pub sources: Vec<SourceState>,
+    pub sources: Arc<[SourceState]>,
     /// Rows known not to come: fallen out of the agent's ring before anybody had them.
     pub gap_rows: u64,
     /// Ticks between its oldest row and its newest at which it has none, whoever was to blame.
@@ -336,6 +337,13 @@ impl Size {
 /// ticks.
 pub type Visit<'a> = dyn FnMut(usize, &[RawRow]) + 'a;
 
+/// A field, and the first and the last tick at which its rows are asked for, Unix ms.
+pub type Wanted = (FieldId, (u64, u64));
+
+/// Takes the rows of one entity in one field, by the places of the field and of the entity among those
+/// that were asked for.
+pub type VisitFields<'a> = dyn FnMut(usize, usize, &[RawRow]) + 'a;
+
 /// All that ingest and query may do with the window.
 pub trait Door: Send + Sync + Debug {
     /// Opens a session for a node and ends the one before it.
@@ -398,6 +406,12 @@ pub trait Door: Send + Sync + Debug {
     /// Every node, sorted by name.
     fn nodes(&self) -> Vec<NodeState>;
 
+    /// One node; `None` when it is not known.
+    fn node_state(&self, node: &str) -> Option<NodeState>;
+
+    /// True when any node is as asked. Looks at no more of them than it takes to know.
+    fn any_node(&self, is_it: &mut dyn FnMut(&NodeState) -> bool) -> bool;
+
     /// What the selector finds in the whole window, sorted by namespace, name and start.
     fn entities(&self, selector: &Selector<'_>) -> Vec<Entity>;
 
@@ -410,6 +424,10 @@ pub trait Door: Send + Sync + Debug {
         ticks_ms: (u64, u64),
         visit: &mut Visit<'_>,
     );
+
+    /// The same of several fields, each in its own range of ticks: what they share, such as stamps and
+    /// rows in wire form, is read once. Shows the place of the field, then that of the entity.
+    fn visit_fields(&self, entities: &[&Entity], fields: &[Wanted], visit: &mut VisitFields<'_>);
 
     /// The rows of a series with ticks in the range, in order of their ticks.
     fn read(&self, entity: &Entity, field: FieldId, ticks_ms: (u64, u64)) -> Vec<RawRow> {

@@ -53,18 +53,25 @@ impl Upkeep {
         supervisor.spawn("expiry", self.expire(waiter));
     }
 
-    /// Drops what the window no longer covers, at each tick of the grid, and looks at the memory.
+    /// Drops what the window no longer covers, once for each tick of the grid, and looks at the memory.
+    /// In the middle between two ticks: at a tick it would stand in the way of the rows that everybody
+    /// sends then. On a driven clock, whose steps wait for it, at the tick.
     async fn expire(self, mut waiter: Waiter) -> Result<(), TaskError> {
         let mut memory = Memory::new(self.memory.clone());
         let mut between = ticker(LOOK);
-        let after = |now_ms: u64| (now_ms / self.interval_ms + 1) * self.interval_ms;
+        let lag_ms = if self.clock.is_driven() {
+            0
+        } else {
+            self.interval_ms / 2
+        };
+        let after = |now_ms| next_time(now_ms, self.interval_ms, lag_ms);
         let mut next = after(self.clock.unix_ms());
         loop {
             // Kept while it looks, so that a tick that comes meanwhile is not passed over; nearer when
             // the clock was set back.
             next = next.min(after(self.clock.unix_ms()));
             // All branches are cancel safe.
-            let is_tick = tokio::select! {
+            let is_due = tokio::select! {
                 biased;
                 () = self.token.cancelled() => return Ok(()),
                 () = waiter.until(next) => true,
@@ -72,14 +79,14 @@ impl Upkeep {
             };
             // With thousands of nodes it may take seconds, in which streams and answers go on.
             let work = move || {
-                if is_tick {
+                if is_due {
                     memory.evict();
                 }
                 memory.look();
                 memory
             };
             memory = tasks::blocking("expiry", work).await?;
-            if is_tick {
+            if is_due {
                 next = after(self.clock.unix_ms());
             }
         }
@@ -125,5 +132,37 @@ impl Upkeep {
                 tracing::info!("the file of agents' tokens is in order again");
             }
         }
+    }
+}
+
+/// The first time after now that lies so long after a tick of the grid, Unix ms.
+fn next_time(now_ms: u64, interval_ms: u64, lag_ms: u64) -> u64 {
+    let interval_ms = interval_ms.max(1);
+    let since_lag = now_ms.saturating_sub(lag_ms);
+    let ticks = if now_ms < lag_ms {
+        0
+    } else {
+        since_lag / interval_ms + 1
+    };
+    ticks.saturating_mul(interval_ms).saturating_add(lag_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_time;
+
+    #[test]
+    fn old_rows_go_between_two_ticks() {
+        let check = |now_ms, lag_ms, expected| {
+            assert_eq!(next_time(now_ms, 10_000, lag_ms), expected, "{now_ms}");
+        };
+        check(0, 5_000, 5_000);
+        check(4_999, 5_000, 5_000);
+        check(5_000, 5_000, 15_000);
+        check(14_999, 5_000, 15_000);
+        // At the ticks themselves.
+        check(0, 0, 10_000);
+        check(9_999, 0, 10_000);
+        check(10_000, 0, 20_000);
     }
 }

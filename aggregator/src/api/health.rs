@@ -70,7 +70,7 @@ fn failed(body: String) -> Response {
 }
 
 /// A node and the tick of its newest row.
-type Newest = (String, u64);
+type Newest = (Arc<str>, u64);
 
 /// Why there is nothing young to show.
 async fn check(api: &Api) -> Result<(), String> {
@@ -125,7 +125,7 @@ fn young(view: &View, now_ms: u64) -> Result<Vec<Newest>, String> {
         .take_while(|(node, _)| is_young(node.arrived_ms))
         .take(FEW + MANY);
     Ok(young
-        .map(|(node, tick_ms)| (node.name.clone(), tick_ms))
+        .map(|(node, tick_ms)| (Arc::clone(&node.name), tick_ms))
         .collect())
 }
 

@@ -2,24 +2,35 @@
 //!
 //! One task a client, made by the listener for its connection; as many as [`Streams`] has seats. A
 //! client that reads slowly gets fewer, larger frames: nothing is queued for it, each frame is
-//! computed when there is room to send it. The one piece of state is how far the client is.
+//! computed when there is room to send it, once for all who want the same (`looks`). The one piece of
+//! state is how far the client is.
 
 mod frame;
+mod looks;
+mod values;
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Query, State};
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use bytes::Bytes;
 use cairn_runtime::clock::ticker;
+use futures_util::stream::{Stream, StreamExt as _, iter, unfold};
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::{Api, Seat, answer};
-use frame::{Frame, Scope};
-use futures_util::stream::{Stream, unfold};
+use super::{Api, Cut, Seat, answer};
+use frame::Scope;
+use looks::NEW;
+
+pub use looks::Looks;
+
+/// After how long without an event something is sent, so that nobody between takes the stream for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// How often a stream looks whether the clock has published a tick that no row announced, ms.
 const LOOK: Duration = Duration::from_millis(250);
@@ -38,10 +49,20 @@ pub(super) struct Wanted {
 
 /// The newest tick, once.
 pub(super) async fn overview(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Response {
-    let view = api.view();
     let scope = Scope { node: wanted.node };
-    let newest = view.published_ms();
-    answer::compact(&Frame::new(&api, &view, &scope, newest..=newest))
+    let newest = api.view().published_ms();
+    match api
+        .looks
+        .frame(&api, &scope, newest..=newest, Duration::ZERO)
+        .await
+    {
+        Ok(frame) => {
+            let frame = iter([frame, Bytes::from_static(b"\n")]).map(Ok::<_, Infallible>);
+            answer::build(StatusCode::OK, answer::JSON, Body::from_stream(frame))
+        }
+        Err(Cut::Busy) => answer::busy(),
+        Err(_) => answer::failed(),
+    }
 }
 
 /// The window, then each tick as it is published or corrected.
@@ -51,10 +72,8 @@ pub(super) async fn events(State(api): State<Api>, Query(wanted): Query<Wanted>)
         return answer::text(StatusCode::SERVICE_UNAVAILABLE, body);
     };
     let stream = follow(api, Scope { node: wanted.node }, seat);
-    let keep_alive = KeepAlive::new()
-        .interval(Duration::from_secs(15))
-        .text("keepalive");
-    let mut response = Sse::new(stream).keep_alive(keep_alive).into_response();
+    let body = Body::from_stream(stream.map(Ok::<_, Infallible>));
+    let mut response = answer::build(StatusCode::OK, "text/event-stream", body);
     let no_store = HeaderValue::from_static("no-store");
     response
         .headers_mut()
@@ -77,7 +96,8 @@ struct Follower {
     _seat: Seat,
 }
 
-fn follow(api: Api, scope: Scope, seat: Seat) -> impl Stream<Item = Result<Event, Infallible>> {
+/// Events as they are written: each a head, its frame, and an end.
+fn follow(api: Api, scope: Scope, seat: Seat) -> impl Stream<Item = Bytes> {
     let changes = api.store.subscribe();
     let version = *changes.borrow();
     let look = ticker(LOOK);
@@ -92,11 +112,20 @@ fn follow(api: Api, scope: Scope, seat: Seat) -> impl Stream<Item = Result<Event
         looked_at: Instant::now(),
         _seat: seat,
     };
-    unfold(follower, |mut follower| async move {
-        let event = follower.next().await?;
-        Some((Ok(event), follower))
-    })
+    let events = unfold(follower, |mut follower| async move {
+        let event = match timeout(KEEP_ALIVE, follower.next()).await {
+            Ok(event) => event?,
+            Err(_) => [SILENT, Bytes::new(), Bytes::new()],
+        };
+        Some((iter(event), follower))
+    });
+    events.flatten().filter(|part| ready(!part.is_empty()))
 }
+
+/// What of an event is written before its frame, the frame, and what comes behind it.
+type Event = [Bytes; 3];
+
+const SILENT: Bytes = Bytes::from_static(b":keepalive\n\n");
 
 impl Follower {
     /// The next event; `None` when the process is going. Cancel safe: nothing is marked as sent
@@ -106,8 +135,11 @@ impl Follower {
             // Rows of a fleet come all the time; a person sees no more than this.
             tokio::time::sleep_until(self.looked_at + SPACING).await;
             self.looked_at = Instant::now();
-            if let Some(event) = self.event() {
-                return Some(event);
+            match self.event().await {
+                Ok(Some(event)) => return Some(event),
+                // Too many look at once: the next look finds what this one did not.
+                Ok(None) | Err(Cut::Busy) => {}
+                Err(_) => return None,
             }
             tokio::select! {
                 biased;
@@ -119,7 +151,7 @@ impl Follower {
     }
 
     /// What has happened since the last event, if anything.
-    fn event(&mut self) -> Option<Event> {
+    async fn event(&mut self) -> Result<Option<Event>, Cut> {
         let version = *self.changes.borrow_and_update();
         match self.api.store.changed_since(self.version) {
             Some(lowest) => self.changed_ms = self.changed_ms.into_iter().chain(lowest).min(),
@@ -127,35 +159,37 @@ impl Follower {
             None => self.sent_ms = None,
         }
         self.version = version;
-        let view = self.api.view();
-        let newest = view.published_ms();
+        let newest = self.api.view().published_ms();
         let interval_ms = self.api.interval_ms;
-        let (name, first) = match self.sent_ms {
-            None => ("window", newest.saturating_sub(self.api.window_ms)),
+        let first = match self.sent_ms {
+            None => newest.saturating_sub(self.api.window_ms),
             Some(sent) => {
                 let corrected = self.changed_ms.filter(|tick| *tick <= sent);
                 let next = sent.saturating_add(interval_ms);
-                (
-                    "tick",
-                    corrected.map_or(next, |tick| grid(tick, interval_ms)),
-                )
+                corrected.map_or(next, |tick| grid(tick, interval_ms))
             }
         };
         if first > newest {
-            return None;
+            return Ok(None);
         }
+        let looks = self.api.looks.clone();
+        let frame = looks
+            .frame(&self.api, &self.scope, first..=newest, NEW)
+            .await?;
+        let is_window = self.sent_ms.is_none();
         self.changed_ms = None;
-        let frame = Frame::new(&self.api, &view, &self.scope, first..=newest);
-        let first_event = self.sent_ms.is_none();
         self.sent_ms = Some(newest);
-        let event = Event::default()
-            .event(name)
-            .data(serde_json::to_string(&frame).ok()?);
-        Some(if first_event {
-            event.retry(RETRY)
+        let end = format!("\nretry: {}\n\n", RETRY.as_millis());
+        Ok(Some(if is_window {
+            [
+                Bytes::from_static(b"event: window\ndata: "),
+                frame,
+                end.into(),
+            ]
         } else {
-            event
-        })
+            let end = Bytes::from_static(b"\n\n");
+            [Bytes::from_static(b"event: tick\ndata: "), frame, end]
+        }))
     }
 }
 

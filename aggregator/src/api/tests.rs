@@ -1,6 +1,7 @@
 //! Routes over a small window: shapes of answers, unknown names, refusals.
 
 mod asking;
+mod looks;
 mod moments;
 mod parts;
 mod unread;
@@ -93,6 +94,7 @@ pub(super) fn with_store(store: Arc<dyn Door>) -> Api {
         interval_ms: 10_000,
         window_ms: 900_000,
         labels: Arc::default(),
+        looks: Looks::default(),
         streams: Streams::new(MAX_STREAMS),
         readers: Streams::new(MAX_READERS),
         token: Token::new(),

@@ -66,7 +66,7 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> Response {
         return answer::text(StatusCode::BAD_REQUEST, body);
     }
     let view = api.view();
-    if !view.nodes().iter().any(|known| known.name == node) {
+    if view.node(&node).is_none() {
         let body = "no such node: see /api/v1/model/nodes/ for those that are here";
         return answer::text(StatusCode::NOT_FOUND, body);
     }

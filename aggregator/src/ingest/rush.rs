@@ -21,25 +21,27 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(super) struct Rush {
     ends_at: Instant,
     last: Arc<Mutex<Instant>>,
+    // Held by the one who watches the time for all that wait behind it.
+    watch: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Rush {
     /// Begins now.
     pub(super) fn new() -> Self {
-        let now = Instant::now();
-        Self {
-            ends_at: now + AT_MOST,
-            last: Arc::new(Mutex::new(now)),
-        }
+        Self::ending(Instant::now() + AT_MOST)
     }
 
     /// One that is over.
     #[cfg(test)]
     pub(super) fn past() -> Self {
-        let now = Instant::now();
+        Self::ending(Instant::now())
+    }
+
+    fn ending(ends_at: Instant) -> Self {
         Self {
-            ends_at: now,
-            last: Arc::new(Mutex::new(now)),
+            ends_at,
+            last: Arc::new(Mutex::new(Instant::now())),
+            watch: Arc::default(),
         }
     }
 
@@ -48,22 +50,34 @@ impl Rush {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Waits until it is over.
+    /// Waits until it is over. One of those who wait looks at the time; the others are woken once, each
+    /// by the one before it, in the order in which they came. Cancel safe, but the place is lost.
     pub(super) async fn over(&self) {
-        loop {
-            let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            let until = (last + PAUSE).min(self.ends_at);
-            if until <= Instant::now() {
-                return;
-            }
+        if self.until().is_none() {
+            return;
+        }
+        let _watch = self.watch.lock().await;
+        while let Some(until) = self.until() {
             sleep_until(until).await;
         }
+    }
+
+    /// When to look again; `None` once it is over.
+    fn until(&self) -> Option<Instant> {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = (last + PAUSE).min(self.ends_at);
+        (until > Instant::now()).then_some(until)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{advance, timeout};
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::task::JoinSet;
+    use tokio::time::{advance, sleep, timeout};
 
     use super::*;
 
@@ -87,5 +101,34 @@ mod tests {
         rush.opened();
         advance(PAUSE).await;
         timeout(Duration::ZERO, rush.over()).await.unwrap();
+    }
+
+    /// Scenario: a thousand sessions open over two seconds and all of them want history.
+    /// Guarantees: while they wait each is looked at once when it comes, all are woken once when the
+    /// rush is over, and one clock runs for all of them.
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_are_woken_once() {
+        const SESSIONS: u32 = 1_000;
+        let rush = Rush::new();
+        let polls = Arc::new(AtomicU32::new(0));
+        let mut waiting = JoinSet::new();
+        for _ in 0..SESSIONS {
+            rush.opened();
+            let (rush, polls) = (rush.clone(), Arc::clone(&polls));
+            waiting.spawn(async move {
+                let mut over = pin!(rush.over());
+                poll_fn(|cx| {
+                    polls.fetch_add(1, Ordering::Relaxed);
+                    over.as_mut().poll(cx)
+                })
+                .await;
+            });
+            sleep(Duration::from_millis(2)).await;
+        }
+        waiting.join_all().await;
+        let polls = polls.load(Ordering::Relaxed);
+        // The one who watches the time is woken at most every pause.
+        let most = 2 * SESSIONS + 20;
+        assert!(polls <= most, "{polls}");
     }
 }

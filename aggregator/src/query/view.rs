@@ -1,13 +1,16 @@
 //! The window as seen at one moment: the grid, its newest ticks, series by name.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use cairn_proto::catalogue::{Field, FieldId, Kind, table};
 
 use super::series::{Told, told_on_grid, walk};
-use super::watermark::{NODE_MAX_AGE_MS, is_skewed, nodes_missing, published_tick};
-use super::{Sample, add_up, on_grid};
-use crate::store::{Door, Entity, NodeState, RawRow, Selector};
+use super::watermark::{
+    NODE_MAX_AGE_MS, is_skewed, nodes_missing, published_tick, published_tick_by,
+};
+use super::{Sample, Sum, on_grid};
+use crate::store::{Door, Entity, NodeState, RawRow, Selector, Wanted};
 
 /// How far before its first tick a series is read at most, ms: a held value may be a max-age old, and
 /// a held rate's two measurements each of them.
@@ -17,9 +20,6 @@ const LOOK_BACK_MS: u64 = 300_000;
 /// last, so a value is in the row of its tick, however old; what came before matters for a rate, whose
 /// earlier measurement may be a max-age of CPU back, and where rows are missing.
 pub const KEPT_LONGER_MS: u64 = 100_000;
-
-/// Entities whose rows are read at once for a sum.
-const AT_ONCE: usize = 256;
 
 /// The fields whose stamps tell the start of a life, best first: memory is the summary's, which
 /// tells the start of everything that it lists.
@@ -49,59 +49,82 @@ impl Bounds {
     };
 }
 
-/// The window at one moment. Holds no lock; what it reads may grow meanwhile.
+/// The window at one moment. Holds no lock; what it reads may grow meanwhile. Who reports is looked at
+/// when somebody first asks for it, and of a question about one node only as far as that needs: with
+/// thousands of nodes the states of all cost more than the answer.
 #[derive(Clone, Debug)]
 pub struct View {
     store: Arc<dyn Door>,
-    nodes: Vec<NodeState>,
+    now_ms: u64,
     interval_ms: u64,
     window_ms: u64,
-    published_ms: u64,
+    nodes: OnceLock<Vec<NodeState>>,
+    published_ms: OnceLock<u64>,
 }
 
 impl View {
     /// Looks at the store now.
     #[must_use]
     pub fn new(store: &Arc<dyn Door>, interval_ms: u64, window_ms: u64, now_ms: u64) -> Self {
-        let nodes = store.nodes();
-        let published_ms = published_tick(&nodes, interval_ms, now_ms).unwrap_or(0);
         Self {
             store: Arc::clone(store),
-            nodes,
+            now_ms,
             interval_ms,
             window_ms,
-            published_ms,
+            nodes: OnceLock::new(),
+            published_ms: OnceLock::new(),
         }
     }
 
     /// Every node, sorted by name.
     #[must_use]
     pub fn nodes(&self) -> &[NodeState] {
-        &self.nodes
+        self.nodes.get_or_init(|| self.store.nodes())
+    }
+
+    /// One node; `None` when it is not known.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<Cow<'_, NodeState>> {
+        let Some(all) = self.nodes.get() else {
+            return self.store.node_state(name).map(Cow::Owned);
+        };
+        // Sorted by name: this is asked for every entity of a list.
+        let at = all.binary_search_by(|node| (*node.name).cmp(name));
+        at.ok().and_then(|at| all.get(at)).map(Cow::Borrowed)
     }
 
     /// True when no node has a row.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.nodes.iter().all(|node| node.newest_tick_ms.is_none())
+        self.nodes()
+            .iter()
+            .all(|node| node.newest_tick_ms.is_none())
     }
 
     /// Newest tick of values over several nodes, Unix ms.
     #[must_use]
     pub fn published_ms(&self) -> u64 {
-        self.published_ms
+        *self.published_ms.get_or_init(|| {
+            let (interval_ms, now_ms) = (self.interval_ms, self.now_ms);
+            let published = match self.nodes.get() {
+                Some(all) => published_tick(all, interval_ms, now_ms),
+                // Mostly the first few nodes tell: it is decided by one that lacks the tick.
+                None => published_tick_by(interval_ms, now_ms, |lacks| self.store.any_node(lacks)),
+            };
+            published.unwrap_or(0)
+        })
     }
 
     /// Nodes that count at the published tick with held values.
     #[must_use]
     pub fn nodes_missing(&self) -> usize {
-        self.nodes_missing_at(self.published_ms)
+        self.nodes_missing_at(self.published_ms())
     }
 
     /// Nodes that count at a tick with held values.
     #[must_use]
     pub fn nodes_missing_at(&self, tick_ms: u64) -> usize {
-        nodes_missing(&self.nodes, tick_ms)
+        nodes_missing(self.nodes(), tick_ms)
     }
 
     /// Newest tick of a node's own values: what it has delivered, or the published one, by the
@@ -116,6 +139,8 @@ impl View {
     /// is off moves no other node's ticks; with none of them right, of all. `None` without a node.
     #[must_use]
     pub fn newest_of_nodes<'a>(&self, nodes: impl Iterator<Item = &'a str>) -> Option<u64> {
+        // A list: the states of all cost less than those of each by itself.
+        let _all = self.nodes();
         // A right clock comes before a later tick.
         let newest = nodes.map(|node| self.newest_by_clock(node)).max();
         newest.map(|(_, newest)| newest)
@@ -123,15 +148,14 @@ impl View {
 
     /// True when a node's clock is right, and the newest tick of its own values.
     fn newest_by_clock(&self, node: &str) -> (bool, u64) {
-        // Sorted by name: this is asked for every entity of a list.
-        let at = self.nodes.binary_search_by(|n| n.name.as_str().cmp(node));
-        let Some(state) = at.ok().and_then(|at| self.nodes.get(at)) else {
-            return (true, self.published_ms);
+        let Some(state) = self.node(node) else {
+            return (true, self.published_ms());
         };
+        let state = &*state;
         let published = if is_skewed(state) {
-            self.published_ms.saturating_add_signed(state.offset_ms)
+            self.published_ms().saturating_add_signed(state.offset_ms)
         } else {
-            self.published_ms
+            self.published_ms()
         };
         let newest = state.newest_tick_ms.unwrap_or(0).max(published);
         // A clock that was ahead leaves rows behind that no right one could have written.
@@ -238,6 +262,27 @@ impl View {
         });
     }
 
+    /// The same of several fields: what they share in the rows is read once. Shows the place of the field,
+    /// then that of the entity.
+    pub fn each_of_fields(
+        &self,
+        entities: &[&Entity],
+        fields: &[&Field],
+        ticks_ms: &[u64],
+        mut see: impl FnMut(usize, usize, &[Option<Sample>]),
+    ) {
+        let mut samples = Vec::with_capacity(ticks_ms.len());
+        let wanted = wanted(fields, ticks_ms);
+        self.store
+            .visit_fields(entities, &wanted, &mut |at, nth, rows| {
+                samples.clear();
+                if let Some(field) = fields.get(at) {
+                    walk(field, rows, ticks_ms, |told| samples.push(told.sample));
+                }
+                see(at, nth, &samples);
+            });
+    }
+
     /// The same, saying also where the entity is there without a value.
     fn told(&self, entity: &Entity, field: &Field, ticks_ms: &[u64]) -> Vec<Told> {
         told_on_grid(field, &self.rows(entity, field, ticks_ms), ticks_ms)
@@ -259,11 +304,38 @@ impl View {
         field: &Field,
         ticks_ms: &[u64],
     ) -> Vec<Option<Sample>> {
-        let told = |life: &Entity| {
+        let told = |_, life: &Entity| {
             let told = self.told(life, field, ticks_ms);
             told.into_iter().map(|t| (t.present, t.sample)).collect()
         };
         merge_lives(named, ticks_ms, told)
+    }
+
+    /// The same of several fields, one list each: what they share in the rows is read once.
+    #[must_use]
+    pub fn named_fields(
+        &self,
+        named: &Named,
+        fields: &[&Field],
+        ticks_ms: &[u64],
+    ) -> Vec<Vec<Option<Sample>>> {
+        // Of each field, of each life.
+        let mut told = vec![vec![Vec::new(); named.lives.len()]; fields.len()];
+        let lives: Vec<&Entity> = named.lives.iter().collect();
+        let wanted = wanted(fields, ticks_ms);
+        self.store
+            .visit_fields(&lives, &wanted, &mut |at, nth, rows| {
+                let slot = told.get_mut(at).and_then(|of| of.get_mut(nth));
+                if let (Some(field), Some(slot)) = (fields.get(at), slot) {
+                    walk(field, rows, ticks_ms, |t| slot.push((t.present, t.sample)));
+                }
+            });
+        let merged = told.into_iter().map(|mut of| {
+            merge_lives(named, ticks_ms, |nth, _| {
+                of.get_mut(nth).map(std::mem::take).unwrap_or_default()
+            })
+        });
+        merged.collect()
     }
 
     /// Time since one life began, ms, at each tick at which it is measured.
@@ -276,7 +348,7 @@ impl View {
     /// The same of a name: at each tick of the life that speaks for it then.
     #[must_use]
     pub fn named_uptime(&self, named: &Named, ticks_ms: &[u64]) -> Vec<Option<u64>> {
-        let told = |life: &Entity| self.told_uptime(life, ticks_ms);
+        let told = |_, life: &Entity| self.told_uptime(life, ticks_ms);
         merge_lives(named, ticks_ms, told)
     }
 
@@ -306,18 +378,22 @@ impl View {
         field: &Field,
         ticks_ms: &[u64],
     ) -> Vec<Option<u64>> {
-        let of = |samples: Vec<Option<Sample>>| {
-            let amounts = samples
-                .into_iter()
-                .map(|s| s.and_then(|s| amount(field, s)));
-            amounts.collect()
-        };
-        // A few at a time: their rows need not all be there at once.
-        let series = pods.chunks(AT_ONCE).flat_map(|pods| {
-            let pods: Vec<&Entity> = pods.iter().collect();
-            self.all_series(&pods, field, ticks_ms).into_iter().map(of)
+        let mut sums = [Sum::new(ticks_ms.len())];
+        self.add_pods(pods, &[field], ticks_ms, &mut sums);
+        let [sum] = sums;
+        sum.totals()
+    }
+
+    /// Adds the same to sums of several fields, one each. Pods that lie on one node are read together, and
+    /// nothing of them is kept.
+    pub fn add_pods(&self, pods: &[Entity], fields: &[&Field], ticks_ms: &[u64], sums: &mut [Sum]) {
+        let pods: Vec<&Entity> = pods.iter().collect();
+        self.each_of_fields(&pods, fields, ticks_ms, |at, _, samples| {
+            if let (Some(field), Some(sum)) = (fields.get(at), sums.get_mut(at)) {
+                let amounts = samples.iter();
+                sum.add(amounts.map(|sample| sample.and_then(|s| amount(field, s))));
+            }
         });
-        add_up(series, ticks_ms.len())
     }
 
     /// Names of the pods' namespaces, sorted, of pods that are there now.
@@ -340,12 +416,12 @@ impl View {
 fn merge_lives<T: Copy>(
     named: &Named,
     ticks_ms: &[u64],
-    read: impl Fn(&Entity) -> Vec<(bool, Option<T>)>,
+    mut read: impl FnMut(usize, &Entity) -> Vec<(bool, Option<T>)>,
 ) -> Vec<Option<T>> {
     // For each tick: whether the life that speaks is alive then, and what it says.
     let mut merged = vec![(false, None); ticks_ms.len()];
-    for life in &named.lives {
-        let told = read(life);
+    for (nth, life) in named.lives.iter().enumerate() {
+        let told = read(nth, life);
         for (tick, (into, (present, value))) in ticks_ms.iter().zip(merged.iter_mut().zip(told)) {
             let alive = present && *tick <= life.last_tick_ms;
             if life.first_tick_ms <= *tick && (alive || !into.0) {
@@ -354,6 +430,14 @@ fn merge_lives<T: Copy>(
         }
     }
     merged.into_iter().map(|(_, value)| value).collect()
+}
+
+/// What is to be read of each field; nothing without a tick.
+fn wanted(fields: &[&Field], ticks_ms: &[u64]) -> Vec<Wanted> {
+    let wanted = fields
+        .iter()
+        .map(|field| Some((field.id, range(field, ticks_ms)?)));
+    wanted.collect::<Option<_>>().unwrap_or_default()
 }
 
 /// The ticks of the rows that can matter at these.

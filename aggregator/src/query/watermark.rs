@@ -28,12 +28,21 @@ pub fn wait_ms(interval_ms: u64) -> u64 {
 /// a node whose clock is off is not awaited, so that no other node's data moves.
 #[must_use]
 pub fn published_tick(nodes: &[NodeState], interval_ms: u64, now_ms: u64) -> Option<u64> {
+    published_tick_by(interval_ms, now_ms, |lacks| nodes.iter().any(lacks))
+}
+
+/// The same, of nodes that are looked at one after the other: `any` says whether one of them is as
+/// asked, and is called only where that decides.
+pub(super) fn published_tick_by(
+    interval_ms: u64,
+    now_ms: u64,
+    any: impl FnOnce(&mut dyn FnMut(&NodeState) -> bool) -> bool,
+) -> Option<u64> {
     let interval_ms = interval_ms.max(1);
     let newest = now_ms / interval_ms * interval_ms;
-    let owing = |n: &&NodeState| n.live && n.since_ms <= newest && !is_skewed(n);
-    let complete = now_ms >= newest.saturating_add(wait_ms(interval_ms))
-        || nodes.iter().filter(owing).all(|n| has_delivered(n, newest));
-    if complete {
+    let is_owing = |n: &NodeState| n.live && n.since_ms <= newest && !is_skewed(n);
+    let mut lacks = |n: &NodeState| is_owing(n) && !has_delivered(n, newest);
+    if now_ms >= newest.saturating_add(wait_ms(interval_ms)) || !any(&mut lacks) {
         Some(newest)
     } else {
         newest.checked_sub(interval_ms)
@@ -74,6 +83,8 @@ fn has_delivered(node: &NodeState, tick_ms: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::store::Limited;
 
@@ -86,7 +97,7 @@ mod tests {
             arrived_ms: 0,
             interval_ms,
             offset_ms: 0,
-            sources: Vec::new(),
+            sources: Arc::default(),
             gap_rows: 0,
             gap_ticks: 0,
             limited: Limited::No,

@@ -1,7 +1,6 @@
 //! Who reports a node, what its clock says, and how its sources are: what a node's window keeps
 //! beside its rows, however it keeps those.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cairn_proto::codec::row::{self, Timed};
@@ -26,7 +25,8 @@ pub struct Attendance {
     interval_ms: u64,
     offsets: Vec<i64>,
     next_offset: usize,
-    sources: BTreeMap<String, SourceState>,
+    // Sorted by name; a list that is shared with those who look, and made anew when one changes.
+    sources: Arc<[SourceState]>,
     gap_rows: u64,
     // What the agent said it dropped in a run, as of its last word on it.
     dropped: Option<(Run, u64)>,
@@ -292,21 +292,29 @@ impl Attendance {
     }
 
     pub(super) fn source(&mut self, state: SourceState) {
-        if self.sources.len() < SOURCES || self.sources.contains_key(&state.name) {
-            self.sources.insert(state.name.clone(), state);
+        let mut sources = self.sources.to_vec();
+        match sources.binary_search_by(|known| known.name.cmp(&state.name)) {
+            Ok(at) => {
+                if let Some(known) = sources.get_mut(at) {
+                    *known = state;
+                }
+            }
+            Err(at) if sources.len() < SOURCES => sources.insert(at, state),
+            Err(_) => return,
         }
+        self.sources = sources.into();
     }
 
-    pub(super) fn state(&self, name: &str, newest_tick_ms: Option<u64>) -> NodeState {
+    pub(super) fn state(&self, name: Arc<str>, newest_tick_ms: Option<u64>) -> NodeState {
         NodeState {
-            name: name.to_owned(),
+            name,
             live: self.session.is_some(),
             since_ms: self.since_ms,
             newest_tick_ms,
             arrived_ms: self.arrived_ms,
             interval_ms: self.interval_ms,
             offset_ms: self.offset_ms(),
-            sources: self.sources.values().cloned().collect(),
+            sources: Arc::clone(&self.sources),
             gap_rows: self.gap_rows,
             // Who knows the rows fills it in.
             gap_ticks: 0,

@@ -178,7 +178,8 @@ impl<N: Blocks> Exchange for Store<N> {
     fn held_nodes(&self) -> Vec<(String, bool)> {
         let states = self.nodes().into_iter();
         let held = states.filter(|state| state.newest_tick_ms.is_some());
-        held.map(|state| (state.name, state.live)).collect()
+        held.map(|state| (state.name.to_string(), state.live))
+            .collect()
     }
 
     fn is_live(&self, node: &str) -> bool {
@@ -194,7 +195,7 @@ impl<N: Blocks> Exchange for Store<N> {
     fn known_of(&self, node: &str) -> Option<Known> {
         let found = self.node(node)?;
         let node_now = lock(&found);
-        let state = node_now.attendance().state(node, None);
+        let state = node_now.attendance().state(node.into(), None);
         Some(Known {
             offset_ms: state.offset_ms,
             arrived_ms: state.arrived_ms,

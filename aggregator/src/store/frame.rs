@@ -1,13 +1,15 @@
 //! What every store has in common: nodes behind a lock each. `changes` tells readers what changed,
-//! `room` keeps what is held within its bounds.
+//! `room` keeps what is held within its bounds, `states` says who reports.
 //!
 //! Owned by the process; called by session tasks (writers, each for its own node) and by query
 //! handlers. Bounds: nodes, by the identities that may open sessions; rows, by the window and the
 //! budget; entity ids, by the protocol's limit. A reader holds a node's lock while it collects
 //! references to rows, never while it decodes or computes.
 
+mod by_node;
 mod changes;
 mod room;
+mod states;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -26,7 +28,7 @@ use super::current;
 use super::index::Index;
 use super::{
     Applied, Current, Defined, Door, Entity, EntityPath, Error, Evicted, NodeState, Opening,
-    Selector, Session, Size, SourceState, Visit, WireRow,
+    Selector, Session, Size, SourceState, Visit, VisitFields, Wanted, WireRow,
 };
 use changes::Changes;
 use room::Held;
@@ -134,8 +136,16 @@ pub trait Window: Default + Debug + Send + 'static {
     /// Takes references to the rows of a range of ticks.
     fn find(&self, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> Self::Found;
 
-    /// Reads a field and shows the rows of each of the entities that were asked for, in their order.
-    fn read(found: &Self::Found, field: FieldId, visit: &mut Visit<'_>);
+    /// Reads a field in a range of ticks, within the one that was looked for, and shows the rows of each
+    /// of the entities that were asked for, in their order.
+    fn read(found: &Self::Found, field: Wanted, visit: &mut Visit<'_>);
+
+    /// The same of several fields, the place of each shown with the rows.
+    fn read_fields(found: &Self::Found, fields: &[Wanted], visit: &mut VisitFields<'_>) {
+        for (at, field) in fields.iter().enumerate() {
+            Self::read(found, *field, &mut |nth, rows| visit(at, nth, rows));
+        }
+    }
 }
 
 /// A store that keeps each node's rows as `N` does.
@@ -338,16 +348,15 @@ impl<N: Window> Door for Store<N> {
     }
 
     fn nodes(&self) -> Vec<NodeState> {
-        self.selected(None)
-            .iter()
-            .map(|(name, node)| {
-                let node = lock(node);
-                NodeState {
-                    gap_ticks: node.gap_ticks(),
-                    ..node.attendance().state(name, node.newest_tick())
-                }
-            })
-            .collect()
+        self.states()
+    }
+
+    fn node_state(&self, node: &str) -> Option<NodeState> {
+        self.state(node)
+    }
+
+    fn any_node(&self, is_it: &mut dyn FnMut(&NodeState) -> bool) -> bool {
+        self.has_node(is_it)
     }
 
     fn entities(&self, selector: &Selector<'_>) -> Vec<Entity> {
@@ -376,25 +385,34 @@ impl<N: Window> Door for Store<N> {
         ticks_ms: (u64, u64),
         visit: &mut Visit<'_>,
     ) {
-        let mut order: Vec<usize> = (0..entities.len()).collect();
-        let node_of = |at: &usize| entities.get(*at).map_or("", |entity| &*entity.node);
-        // Stable: of a node in the order asked for.
-        order.sort_by(|a, b| node_of(a).cmp(node_of(b)));
-        for places in order.chunk_by(|a, b| node_of(a) == node_of(b)) {
-            let asked = places.iter().filter_map(|at| entities.get(*at));
-            let paths: Vec<&EntityPath> = asked.map(|entity| &entity.path).collect();
-            let name = places.first().map_or("", node_of);
-            let Some(node) = self.node(name) else {
-                places.iter().for_each(|at| visit(*at, &[]));
-                continue;
-            };
-            let found = lock(&node).find(&paths, ticks_ms);
-            N::read(&found, field, &mut |nth, rows| {
+        self.by_node(entities, ticks_ms, |places, found| match found {
+            Some(found) => N::read(found, (field, ticks_ms), &mut |nth, rows| {
                 if let Some(at) = places.get(nth) {
                     visit(*at, rows);
                 }
-            });
-        }
+            }),
+            None => places.iter().for_each(|at| visit(*at, &[])),
+        });
+    }
+
+    fn visit_fields(&self, entities: &[&Entity], fields: &[Wanted], visit: &mut VisitFields<'_>) {
+        let first = fields.iter().map(|(_, (first, _))| *first).min();
+        let last = fields.iter().map(|(_, (_, last))| *last).max();
+        let Some(ticks_ms) = first.zip(last) else {
+            return;
+        };
+        self.by_node(entities, ticks_ms, |places, found| match found {
+            Some(found) => N::read_fields(found, fields, &mut |field, nth, rows| {
+                if let Some(at) = places.get(nth) {
+                    visit(field, *at, rows);
+                }
+            }),
+            None => {
+                for field in 0..fields.len() {
+                    places.iter().for_each(|at| visit(field, *at, &[]));
+                }
+            }
+        });
     }
 
     fn current(&self, entities: &[&Entity]) -> Vec<Option<Current>> {

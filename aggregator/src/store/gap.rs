@@ -4,6 +4,8 @@
 //! had not passed on, and while none runs there is nothing to take. But rows before and after it say
 //! that the node was there, so its graphs have a gap, and how long it is.
 
+use std::iter;
+
 /// What is held of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
@@ -19,7 +21,16 @@ pub(super) struct Span {
 
 /// Ticks between the oldest and the newest row of these runs at which none has a row; no two have one
 /// at the same tick. Between two runs the distance is that of the later one.
-pub(super) fn ticks(mut spans: Vec<Span>) -> u64 {
+pub(super) fn ticks(spans: impl Iterator<Item = Span>) -> u64 {
+    // Nearly always there is one, and this is asked for every node of a list.
+    let mut spans = spans.peekable();
+    let Some(first) = spans.next() else {
+        return 0;
+    };
+    if spans.peek().is_none() {
+        return first.gap();
+    }
+    let mut spans: Vec<Span> = iter::once(first).chain(spans).collect();
     spans.sort_by_key(|span| span.first_ms);
     let mut gap = 0;
     let mut open: Option<Span> = None;
@@ -66,8 +77,9 @@ mod tests {
 
     #[test]
     fn ticks_without_a_row_count_within_runs_and_between_them() {
-        let check =
-            |spans: &[Span], expected| assert_eq!(ticks(spans.to_vec()), expected, "{spans:?}");
+        let check = |spans: &[Span], expected| {
+            assert_eq!(ticks(spans.iter().copied()), expected, "{spans:?}");
+        };
         check(&[], 0);
         check(&[span(100, 100, 1)], 0);
         check(&[span(100, 190, 10)], 0);

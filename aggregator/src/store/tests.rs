@@ -5,6 +5,7 @@ mod clocks;
 mod names;
 mod restore;
 mod share;
+mod states;
 
 use cairn_proto::catalogue::{Group, Source, table};
 use cairn_proto::codec::chunk::{self, RowOf};

@@ -76,7 +76,7 @@ pub(super) struct Memory {
     ladder: Ladder,
     // When windows were shortened last; nothing once a whole window has come since.
     shortened_ms: Option<u64>,
-    limited: BTreeSet<String>,
+    limited: BTreeSet<Arc<str>>,
 }
 
 impl Memory {
@@ -183,18 +183,18 @@ impl Memory {
             .clone()
             .filter(|node| node.limited == Limited::Full)
             .count();
-        let now: BTreeSet<String> = limited.map(|node| node.name.clone()).collect();
+        let now: BTreeSet<Arc<str>> = limited.map(|node| Arc::clone(&node.name)).collect();
         let share = self.parts.store.share();
         for node in now.difference(&self.limited).take(NAMED) {
             tracing::warn!(
-                node,
+                node = &**node,
                 share_bytes = share,
                 "node holds more than its share: its own window is shortened, then what is new on it \
                  is refused; see --node-budget"
             );
         }
         for node in self.limited.difference(&now).take(NAMED) {
-            tracing::info!(node, "node is within its share again");
+            tracing::info!(node = &**node, "node is within its share again");
         }
         if now.is_empty() {
             self.parts.readiness.clear("shares");

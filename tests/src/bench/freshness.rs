@@ -19,6 +19,9 @@ const TICKS: usize = 300;
 /// Ticks until everything is connected and warm.
 const WARM_TICKS: usize = 10;
 
+/// From one question to the next.
+const REST: Duration = Duration::from_micros(200);
+
 /// For the 99th percentile.
 pub(super) const GOAL: Goal = Goal::AtMost(100.0);
 
@@ -91,6 +94,7 @@ fn one(bed: &mut Bed, what: What, marker: u64) -> Result<u64> {
         http: bed.http()?,
         tick_ms,
         marker: marked,
+        rest: REST,
     };
     let seen_us = std::thread::scope(|scope| {
         let looking = scope.spawn(move || question.ask());

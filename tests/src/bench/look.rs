@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use super::bed::Node;
-use super::moment::{breathe, unix_us};
+use super::moment::{rest, unix_us};
 use crate::deadline::Deadline;
 use crate::oracle::heapster::{self, Point};
 use crate::rfc3339;
@@ -31,6 +31,8 @@ pub(super) struct Question {
     pub(super) tick_ms: u64,
     /// The value that the point must have; `None` when any is right.
     pub(super) marker: Option<u64>,
+    /// From an answer to the next question: what is measured is as exact as that.
+    pub(super) rest: Duration,
 }
 
 impl Question {
@@ -47,7 +49,7 @@ impl Question {
                 return Ok(unix_us());
             }
             asked_without = points;
-            breathe();
+            rest(self.rest);
         }
         bail!("{series} did not come within {SOON:?}; the last answer was {asked_without:?}")
     }

@@ -10,14 +10,13 @@ pub(crate) fn unix_us() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Lets others run between two looks; never longer than a millisecond, so that it does not show
-/// in what is measured.
-pub(super) fn breathe() {
+/// Lets others run for so long.
+pub(super) fn rest(duration: Duration) {
     #[expect(
         clippy::disallowed_methods,
         reason = "blocks a benchmark's own thread, no runtime"
     )]
-    std::thread::sleep(Duration::from_micros(200));
+    std::thread::sleep(duration);
 }
 
 /// Waits until a moment, Unix microseconds; not at all when it has passed.

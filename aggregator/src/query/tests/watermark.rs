@@ -1,5 +1,7 @@
 //! The watermark against the text of the rule, and what follows from it.
 
+use std::sync::Arc;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -24,7 +26,7 @@ fn node(live: bool, since_ms: u64, interval_ms: u64) -> NodeState {
         arrived_ms: 0,
         interval_ms,
         offset_ms: 0,
-        sources: Vec::new(),
+        sources: Arc::default(),
         gap_rows: 0,
         gap_ticks: 0,
         limited: Limited::No,

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use cairn_proto::catalogue::FieldId;
 use cairn_proto::codec::DENSE;
 use cairn_proto::codec::chunk::Sealed;
 use cairn_proto::codec::row;
@@ -19,7 +18,8 @@ use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::gap;
 use crate::store::slim::Slim;
 use crate::store::{
-    Applied, Current, Entity, EntityPath, Error, Opening, Selector, Size, Visit, WireRow,
+    Applied, Current, Entity, EntityPath, Error, Opening, Selector, Size, Visit, VisitFields,
+    Wanted, WireRow,
 };
 
 /// One node, its rows as chunks.
@@ -240,7 +240,7 @@ impl Window for Node {
     }
 
     fn gap_ticks(&self) -> u64 {
-        gap::ticks(self.runs.iter().filter_map(RunRows::span).collect())
+        gap::ticks(self.runs.iter().filter_map(RunRows::span))
     }
 
     fn expire(&mut self, oldest_ms: u64) -> u64 {
@@ -327,7 +327,11 @@ impl Window for Node {
         reading::find(self, paths, ticks_ms)
     }
 
-    fn read(found: &Found, field: FieldId, visit: &mut Visit<'_>) {
-        reading::read(found, field, visit);
+    fn read(found: &Found, field: Wanted, visit: &mut Visit<'_>) {
+        reading::read(found, &[field], &mut |_, nth, rows| visit(nth, rows));
+    }
+
+    fn read_fields(found: &Found, fields: &[Wanted], visit: &mut VisitFields<'_>) {
+        reading::read(found, fields, visit);
     }
 }

@@ -10,15 +10,16 @@ use cairn_proto::model::{EntityId, Run};
 use super::block::{Block, OpenRow, Rows};
 use super::node::Node;
 use super::run::RunRows;
-use crate::store::{EntityPath, RawRow, Visit};
-use cells::{Columns, Seen};
+use crate::store::{EntityPath, RawRow, VisitFields, Wanted};
+use cells::{Columns, OpenCells, Seen};
 
 /// References to the rows of one node.
 #[derive(Debug)]
 pub struct Found {
     runs: Vec<FoundRun>,
     entities: usize,
-    ticks_ms: (u64, u64),
+    // No row before.
+    oldest_ms: u64,
 }
 
 #[derive(Debug)]
@@ -40,12 +41,13 @@ pub(super) fn find(node: &Node, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> 
     let mut found = Found {
         runs: Vec::new(),
         entities: paths.len(),
-        ticks_ms: (ticks_ms.0.max(node.oldest_ms()), ticks_ms.1),
+        oldest_ms: node.oldest_ms(),
     };
+    let first = ticks_ms.0.max(found.oldest_ms);
     for run in &node.runs {
         let overlaps = |block: &&Block| {
             let times = &block.times;
-            times.last_tick_ms() >= found.ticks_ms.0 && times.first_tick_ms() <= found.ticks_ms.1
+            times.last_tick_ms() >= first && times.first_tick_ms() <= ticks_ms.1
         };
         let blocks = run.blocks.iter().filter(overlaps);
         let blocks: Vec<FoundRows> = blocks
@@ -65,29 +67,39 @@ pub(super) fn find(node: &Node, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> 
     found
 }
 
-/// Reads a field of each entity that was asked for and shows its rows, in order of their ticks.
-pub(super) fn read(found: &Found, field: FieldId, visit: &mut Visit<'_>) {
-    let columns = Columns::of(field);
-    let mut parts: Vec<(Run, Seen)> = Vec::new();
+/// Reads fields of each entity that was asked for and shows their rows, in order of their ticks: all
+/// entities in one field, then in the next. Rows in wire form are decoded once for all fields.
+pub(super) fn read(found: &Found, fields: &[Wanted], visit: &mut VisitFields<'_>) {
+    let columns: Vec<Columns> = fields.iter().map(|(id, _)| Columns::of(*id)).collect();
+    let mut parts: Vec<Vec<(Run, Seen)>> = fields.iter().map(|_| Vec::new()).collect();
     for FoundRun { run, ids, blocks } in &found.runs {
-        let seen = blocks.iter().map(|rows| match rows {
-            FoundRows::Sealed(sealed) => Seen::in_chunk(sealed, ids, &columns),
-            FoundRows::Open(rows) => Seen::in_rows(rows, ids, &columns),
-        });
-        parts.extend(seen.map(|seen| (*run, seen)));
+        for rows in blocks {
+            let mut open = None;
+            for (columns_of, parts) in columns.iter().zip(&mut parts) {
+                let seen = match rows {
+                    FoundRows::Sealed(sealed) => Seen::in_chunk(sealed, ids, columns_of),
+                    FoundRows::Open(rows) => open
+                        .get_or_insert_with(|| OpenCells::new(rows, ids, &columns))
+                        .seen(columns_of),
+                };
+                parts.push((*run, seen));
+            }
+        }
     }
-    let order = order(&parts, found.ticks_ms);
-    let mut rows = Vec::with_capacity(order.len());
-    for nth in 0..found.entities {
-        rows.clear();
-        rows.extend(order.iter().filter_map(|row| {
-            let (_, seen) = parts.get(row.part)?;
-            Some(RawRow {
-                interrupted: row.interrupted,
-                ..seen.raw(nth, row.at)
-            })
-        }));
-        visit(nth, &rows);
+    let mut rows = Vec::new();
+    for (at, ((_, (first, last)), parts)) in fields.iter().zip(&parts).enumerate() {
+        let order = order(parts, ((*first).max(found.oldest_ms), *last));
+        for nth in 0..found.entities {
+            rows.clear();
+            rows.extend(order.iter().filter_map(|row| {
+                let (_, seen) = parts.get(row.part)?;
+                Some(RawRow {
+                    interrupted: row.interrupted,
+                    ..seen.raw(nth, row.at)
+                })
+            }));
+            visit(at, nth, &rows);
+        }
     }
 }
 

@@ -5,7 +5,6 @@ mod listing;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cairn_proto::catalogue::FieldId;
 use cairn_proto::codec::chunk::Sealed;
 use cairn_proto::limits;
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run, Snapshot};
@@ -15,7 +14,8 @@ use crate::store::attendance::Attendance;
 use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::slim::Slim;
 use crate::store::{
-    Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, Visit, WireRow,
+    Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, Visit, Wanted,
+    WireRow,
 };
 
 /// What one name is counted as: its definition, its path and their places in three maps.
@@ -285,9 +285,15 @@ impl Window for Node {
         paths.iter().map(|path| self.rows(path, ticks_ms)).collect()
     }
 
-    fn read(found: &Self::Found, field: FieldId, visit: &mut Visit<'_>) {
+    fn read(found: &Self::Found, (field, (first, last)): Wanted, visit: &mut Visit<'_>) {
         for (nth, rows) in found.iter().enumerate() {
-            let rows: Vec<RawRow> = rows.iter().map(|row| row.raw(field)).collect();
+            let rows = rows.iter().map(|row| row.raw(field));
+            let rows = rows.filter(|row| (first..=last).contains(&row.tick_ms));
+            let mut rows: Vec<RawRow> = rows.collect();
+            // Nothing is before it.
+            if let Some(row) = rows.first_mut() {
+                row.interrupted = false;
+            }
             visit(nth, &rows);
         }
     }

@@ -394,6 +394,17 @@ impl Both {
             ),
         ];
         assert_eq!(self.plain.current(&asked), self.packed.current(&asked));
+        let fields = [
+            (table::CPU, ranges[1]),
+            (table::NETWORK_RX, ranges[0]),
+            (table::MEMORY_USAGE, ranges[1]),
+        ];
+        for store in [&self.plain as &dyn Door, &self.packed] {
+            store.visit_fields(&asked, &fields, &mut |at, nth, rows| {
+                let (field, range) = fields[at];
+                assert_eq!(rows, store.read(asked[nth], field, range), "{field:?}");
+            });
+        }
         for field in [
             table::CPU,
             table::MEMORY_USAGE,

@@ -50,7 +50,7 @@ fn send(store: &dyn Door, session: &Session, seq: u64, ids: u32) -> Result<Appli
 
 fn state(store: &dyn Door, node: &str) -> NodeState {
     let mut nodes = store.nodes().into_iter();
-    nodes.find(|state| state.name == node).unwrap()
+    nodes.find(|state| *state.name == *node).unwrap()
 }
 
 fn rows(store: &dyn Door, node: &str) -> usize {

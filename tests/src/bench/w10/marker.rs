@@ -32,6 +32,10 @@ const TICKS: usize = 5;
 /// Ticks until the node is connected and warm.
 const WARM_TICKS: usize = 5;
 
+/// From one question to the next: with less of it the questions would take much of the core that
+/// the rows of the tick need.
+const REST: Duration = Duration::from_millis(2);
+
 /// No agent samples later than this after its tick.
 const MOST_PHASE_MS: u64 = 250;
 
@@ -152,6 +156,7 @@ impl Marked {
             http: bed.aggregator.addr("http")?,
             tick_ms,
             marker: Some(self.marker),
+            rest: REST,
         };
         let (fleet, agent, phase_ms) = (&bed.fleet, &self.node.agent, self.phase_ms);
         let seen_us = std::thread::scope(|scope| {

@@ -71,7 +71,7 @@ fn stamp_columns(group: Group) -> [ColumnId; 3] {
 }
 
 /// Cells of some entities in one column. Empty where the column is not there.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Cells {
     // Of each entity: the rows in which it has a cell.
     masks: Vec<u64>,
@@ -192,16 +192,6 @@ impl Seen {
         seen
     }
 
-    pub(super) fn in_rows(rows: &[OpenRow], ids: &[Option<EntityId>], columns: &Columns) -> Self {
-        let mut first = Reading::of_rows(rows, ids, &columns.first);
-        let mut seen = first.begin(columns);
-        if !seen.is_settled() {
-            let mut rest = Reading::of_rows(rows, ids, &columns.rest);
-            seen.settle(columns, &mut |id, _| rest.take(id));
-        }
-        seen
-    }
-
     /// Of the last row alone, which is at hand, when it is the one of that tick.
     pub(super) fn in_tail(
         open: &Open,
@@ -210,13 +200,13 @@ impl Seen {
         tick_ms: u64,
     ) -> Self {
         if open.rows.last().is_none_or(|last| last.tick_ms != tick_ms) {
-            return Self::in_rows(&open.rows, ids, columns);
+            return OpenCells::new(&open.rows, ids, std::slice::from_ref(columns)).seen(columns);
         }
         let of = |columns: &[ColumnId]| Reading::of_tail(open, tick_ms, ids, columns);
         let mut seen = of(&columns.first).begin(columns);
         if !seen.is_settled() {
-            let mut rest = of(&columns.rest);
-            seen.settle(columns, &mut |id, _| rest.take(id));
+            let rest = of(&columns.rest);
+            seen.settle(columns, &mut |id, _| rest.get(id));
         }
         seen
     }
@@ -419,14 +409,53 @@ impl Reading {
         }
     }
 
-    fn take(&mut self, id: ColumnId) -> Cells {
-        let found = self.cells.iter_mut().find(|(known, _)| *known == id);
-        let cells = found.map(|(_, cells)| std::mem::take(cells));
-        cells.unwrap_or_default()
+    fn get(&self, id: ColumnId) -> Cells {
+        let found = self.cells.iter().find(|(known, _)| *known == id);
+        found.map_or_else(Cells::default, |(_, cells)| cells.clone())
     }
 
-    fn begin(&mut self, columns: &Columns) -> Seen {
+    fn begin(&self, columns: &Columns) -> Seen {
         let (ticks, there) = (self.ticks.clone(), self.there.clone());
-        Seen::begin(ticks, there, columns, &mut |id, _| self.take(id))
+        Seen::begin(ticks, there, columns, &mut |id, _| self.get(id))
+    }
+}
+
+/// Open rows, decoded once for several fields.
+pub(super) struct OpenCells<'a> {
+    rows: &'a [OpenRow],
+    ids: &'a [Option<EntityId>],
+    first: Reading,
+    // Only where it is needed.
+    rest: Option<Reading>,
+}
+
+impl<'a> OpenCells<'a> {
+    pub(super) fn new(
+        rows: &'a [OpenRow],
+        ids: &'a [Option<EntityId>],
+        columns: &[Columns],
+    ) -> Self {
+        let all = columns.iter().flat_map(|of| of.first.iter().copied());
+        let mut all: Vec<ColumnId> = all.collect();
+        all.sort_unstable();
+        all.dedup();
+        Self {
+            rows,
+            ids,
+            first: Reading::of_rows(rows, ids, &all),
+            rest: None,
+        }
+    }
+
+    pub(super) fn seen(&mut self, columns: &Columns) -> Seen {
+        let mut seen = self.first.begin(columns);
+        if !seen.is_settled() {
+            let rest = self
+                .rest
+                // The same for every field.
+                .get_or_insert_with(|| Reading::of_rows(self.rows, self.ids, &columns.rest));
+            seen.settle(columns, &mut |id, _| rest.get(id));
+        }
+        seen
     }
 }
