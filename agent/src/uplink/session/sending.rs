@@ -120,6 +120,7 @@ impl Session {
             payload,
         };
         self.send(setup, agent_frame::Kind::Row(frame)).await?;
+        setup.ring.sent(&self.run, row.seq);
         self.last = Some(row);
         self.count_unacked();
         Ok(())
