@@ -6,13 +6,21 @@
 )]
 
 use std::path::Path;
+use std::time::Duration;
 
+use testkit::deadline::Deadline;
 use testkit::fleet;
 use testkit::fleet::restart::{LIMITS, Options, limited};
 use testkit::mix::Kind;
-use testkit::system::TRACE_START_MS;
+use testkit::pair::{Pair, values};
+use testkit::proc::Proc;
+use testkit::system::{Options as Whole, System, TRACE_START_MS, at};
 
 const MIB: u64 = 1 << 20;
+
+/// Within which an aggregator does what nothing keeps it from: less than an exchange between two of them
+/// lasts in which nothing is asked for.
+const SOON: Duration = Duration::from_secs(15);
 
 /// Agents whose windows would take twice what there may be.
 const AGENTS: usize = 60;
@@ -62,4 +70,62 @@ fn tell(status: &Path, bytes: u64) {
     let next = status.with_extension("next");
     std::fs::write(&next, format!("RssAnon:\t{} kB\n", bytes / 1024)).unwrap();
     std::fs::rename(next, status).unwrap();
+}
+
+/// Scenario: of two aggregators one is started anew while it has no memory for history, and a node's agent
+/// reports to the other one alone; later it has.
+/// Guarantees: the other one is not asked as long as memory is short, which is no failure and keeps
+/// nobody from being ready; then it is asked at once, and the node's history is there.
+#[test]
+fn peers_wait_for_memory_and_do_not_fail() {
+    let mut pair = Pair::start(Whole::default()).unwrap();
+    for k in 0..6 {
+        pair.tick(at(k)).unwrap();
+    }
+    let ticks_ms = (at(0), at(5));
+    let before = values(pair.second().unwrap(), "node2", ticks_ms).unwrap();
+    pair.system.aggregator.take().unwrap().kill9().unwrap();
+    let agent = start_beside(&mut pair);
+    pair.tick(at(6)).unwrap();
+    agent.step(at(6) + 500).unwrap();
+
+    let status = pair.system.path("memory");
+    tell(&status, 80 * MIB);
+    let flags = ["--memory-limit", "100Mi", "--process-status"].map(str::to_owned);
+    let args = &mut pair.system.options.extra_aggregator_args;
+    args.extend(flags);
+    args.push(status.display().to_string());
+    pair.start_first().unwrap();
+    let aggregator = pair.system.aggregator().unwrap();
+    let figure = |name: &str| System::of_aggregator(aggregator, name, "").unwrap();
+    let is_ready = || {
+        let ready = aggregator.get("admin", "/readyz?verbose").ok()?;
+        let says = ready.text().contains("no more history is asked for");
+        (ready.status == 200 && says).then_some(())
+    };
+    let ready = Deadline::after(SOON).poll(is_ready);
+    assert!(ready.is_some(), "{}", pair.stderr());
+    // Nodes that have an agent elsewhere are asked for when it had six seconds to come here.
+    let taken = Deadline::after(Duration::from_secs(8))
+        .poll(|| (figure("replay_asked_nodes_total") > 0).then_some(()));
+    assert!(taken.is_none(), "{}", pair.stderr());
+    tell(&status, 50 * MIB);
+    let there = Deadline::after(SOON)
+        .poll(|| (values(aggregator, "node2", ticks_ms).ok()? == before).then_some(()));
+    assert!(there.is_some(), "{}", pair.stderr());
+    assert!(figure("replay_taken_rows_total") >= 6);
+    assert_eq!(figure("replay_failures_total"), 0);
+}
+
+/// Ends the second node's agent; another one of it begins, which knows the second aggregator alone.
+fn start_beside(pair: &mut Pair) -> Proc {
+    let node = &mut pair.system.nodes[1];
+    node.agent.take().unwrap().kill9().unwrap();
+    let mut args = pair.system.agent_args(1).unwrap();
+    // The first of its aggregators.
+    let first = args.iter().position(|arg| arg == "--aggregator").unwrap();
+    args.drain(first..first + 2);
+    args.extend(["--clock".to_owned(), pair.system.clock()]);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    Proc::start("cairn-agent", &args, &[]).unwrap()
 }
