@@ -5,6 +5,7 @@
 //! process holds, and each once; and are all values of some nodes, and the CPU time of every node, what
 //! was sampled, at every tick of the window?
 
+pub mod agents;
 pub mod cut;
 pub mod limited;
 mod report;
