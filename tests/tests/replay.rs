@@ -326,7 +326,12 @@ fn ends(kind: &str, script: impl Fn(&v1::Recall) -> Option<Vec<Frame>> + Send + 
         (System::metric(aggregator, failures, &label).ok()? >= 1.0).then_some(())
     });
     assert!(failed.is_some() && peer.asked() >= 1, "{}", system.stderr());
-    assert!(aggregator.stderr().contains("no history from a peer"));
+    // It is counted first.
+    let told = Deadline::after(FIVE_SECONDS).poll(|| {
+        let said = aggregator.stderr();
+        said.contains("no history from a peer").then_some(())
+    });
+    assert!(told.is_some(), "{}", system.stderr());
     let overview = system.overview().unwrap();
     let nodes = overview["nodes"].as_array().unwrap();
     assert_eq!(nodes.len(), 1, "{overview}");
