@@ -9,6 +9,8 @@
 //! Blocks go by age and, when there are too many bytes, oldest first; a block is there whole or not
 //! at all. The lock is held while references are moved, never while a chunk is made.
 
+mod heard;
+
 mod held;
 
 mod sealed;
@@ -16,6 +18,7 @@ mod sealed;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cairn_proto::limits::BLOCK_ROWS;
@@ -170,14 +173,19 @@ impl Ring {
         }
     }
 
-    /// Takes note that an aggregator has the rows of a run up to this one.
+    /// Takes note that a stream was sent a row of a run.
+    pub fn sent(&self, run: &Run, seq: u64) {
+        self.lock().sent(run, seq);
+    }
+
+    /// Takes note that an aggregator has the rows of a run that were sent, up to this one.
     pub fn acknowledged(&self, run: &Run, seq: u64) {
         self.lock().acknowledged(run, seq);
     }
 
-    /// Takes note that an aggregator was sent a sealed block of a run.
-    pub fn sent(&self, run: &Run, block: u64) {
-        self.lock().sent(run, block);
+    /// Takes note that an aggregator was sent these rows of a run because it asked for them.
+    pub fn given(&self, run: &Run, rows: Range<u64>) {
+        self.lock().given(run, rows);
     }
 
     /// Says that no further row will come.

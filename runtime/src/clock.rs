@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior};
 
-use self::driven::{Driven, Seat};
+use self::driven::{Driven, Seat, Way};
 pub use self::line::Line;
 pub use self::mode::{Mode, ParseModeError};
 
@@ -143,7 +143,21 @@ impl Clock {
     pub async fn step(&self, to_unix_ms: u64, deadline: Duration) -> Result<(), StepError> {
         match &self.inner {
             Inner::System => Err(StepError::NotDriven),
-            Inner::Driven(driven) => driven.step(to_unix_ms, deadline).await,
+            Inner::Driven(driven) => driven.step(to_unix_ms, Way::Passing, deadline).await,
+        }
+    }
+
+    /// Sets a driven clock as somebody who sets a machine's clock does: wall time is another at once,
+    /// and no time passes, so that a [`Line`] that began before is left behind. Waits as
+    /// [`Clock::step`] does; backwards the two are the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Clock::step`].
+    pub async fn jump(&self, to_unix_ms: u64, deadline: Duration) -> Result<(), StepError> {
+        match &self.inner {
+            Inner::System => Err(StepError::NotDriven),
+            Inner::Driven(driven) => driven.step(to_unix_ms, Way::Jump, deadline).await,
         }
     }
 }

@@ -137,11 +137,93 @@ fn newer() -> Vec<(&'static str, Message)> {
     ]
 }
 
+/// The run that the recordings of aggregators speak of; a test puts an agent's in its place.
+fn any_run() -> Message {
+    new().bytes(1, &[7; 16]).number(2, TICK)
+}
+
+fn range(run: &Message, first: u64, last: u64) -> Message {
+    // Zero is not written.
+    let ends = [(2, first), (3, last)]
+        .into_iter()
+        .filter(|(_, block)| *block > 0);
+    ends.fold(new().message(1, run), |message, (field, block)| {
+        message.number(field, block)
+    })
+}
+
+/// What an aggregator says: `Welcome`, then of rows 0 and 1, then goodbye.
+fn aggregator(
+    welcome: &Message,
+    run: &Message,
+    of_all: impl Fn(Message) -> Message,
+    more: Vec<(&'static str, Message)>,
+) -> Vec<(&'static str, Message)> {
+    let ack = of_all(new().message(1, run).number(2, 1));
+    let name = of_all(
+        new()
+            .bytes(1, b"containerd://1")
+            .bytes(2, b"uid")
+            .bytes(3, b"web"),
+    );
+    let other = new().bytes(1, &[8; 16]).number(2, 5);
+    let drain = of_all(new().number(1, 60_000).bytes(2, b"shutdown"));
+    let mut frames = vec![
+        ("welcome", new().message(1, welcome)),
+        ("ack", new().message(4, &ack)),
+        ("want", new().message(2, &of_all(range(run, 0, 0)))),
+        (
+            "want_of_another_run",
+            new().message(2, &of_all(range(&other, 1, 1))),
+        ),
+        ("names", new().message(3, &of_all(new().message(1, &name)))),
+    ];
+    frames.extend(more);
+    frames.push(("drain", new().message(5, &drain)));
+    frames
+}
+
+/// Before catalogues had versions and the dense codec.
+fn older_aggregator() -> Vec<(&'static str, Message)> {
+    let welcome = new()
+        .bytes(1, b"older")
+        .number(2, 1)
+        .bytes(3, &[1])
+        .number(5, TICK);
+    aggregator(&welcome, &any_run(), |message| message, Vec::new())
+}
+
+fn current_aggregator() -> Vec<(&'static str, Message)> {
+    let welcome = new()
+        .bytes(1, b"current")
+        .number(2, 2)
+        .bytes(3, &[2, 1])
+        .number(4, 2)
+        .number(5, TICK);
+    aggregator(&welcome, &any_run(), |message| message, Vec::new())
+}
+
+/// With fields and kinds of frames that nobody knows yet.
+fn newer_aggregator() -> Vec<(&'static str, Message)> {
+    let unknown = |message: Message| message.bytes(50, b"later").number(51, 5);
+    let welcome = new()
+        .bytes(1, b"newer")
+        .number(2, 2)
+        .bytes(3, &[9, 2, 1])
+        .number(4, 99)
+        .number(5, TICK);
+    let more = vec![("unknown", new().message(99, &unknown(new())))];
+    aggregator(&unknown(welcome), &unknown(any_run()), unknown, more)
+}
+
 #[expect(clippy::print_stdout, reason = "its output is the file")]
 fn main() -> ExitCode {
     let frames = match std::env::args().nth(1).as_deref() {
         Some("older") => older(),
         Some("newer") => newer(),
+        Some("aggregator-older") => older_aggregator(),
+        Some("aggregator-current") => current_aggregator(),
+        Some("aggregator-newer") => newer_aggregator(),
         _ => return ExitCode::FAILURE,
     };
     for (name, Message(bytes)) in frames {

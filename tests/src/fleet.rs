@@ -26,6 +26,7 @@ mod identities;
 mod life;
 mod naming;
 pub mod restart;
+pub mod rolling;
 mod session;
 mod shared;
 pub mod sockets;

@@ -55,6 +55,8 @@ pub mod peer;
 
 pub mod pki;
 
+pub mod played;
+
 pub mod proc;
 
 pub mod proxy;

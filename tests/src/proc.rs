@@ -139,7 +139,20 @@ impl Proc {
     ///
     /// `Step` when the process refuses or does not settle, `Address` or `Exchange`.
     pub fn step(&self, unix_ms: u64) -> Result<(), Error> {
-        let body = format!("{{\"unix_ms\":{unix_ms}}}");
+        self.set_clock(&format!("{{\"unix_ms\":{unix_ms}}}"))
+    }
+
+    /// Sets the driven clock to another time without any time passing, as somebody does who sets a
+    /// machine's clock.
+    ///
+    /// # Errors
+    ///
+    /// As [`Proc::step`].
+    pub fn jump(&self, unix_ms: u64) -> Result<(), Error> {
+        self.set_clock(&format!("{{\"unix_ms\":{unix_ms},\"jump\":true}}"))
+    }
+
+    fn set_clock(&self, body: &str) -> Result<(), Error> {
         let answer = http1::post(self.addr("admin")?, "/debug/clock", body.as_bytes())
             .map_err(|source| self.exchange(source))?;
         if answer.status == 200 {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use testkit::deadline::Deadline;
+use testkit::pair;
 use testkit::system::{Options, System, at};
 
 /// Within which every end and every return must have come about.
@@ -125,12 +126,22 @@ fn a_longer_outage_ends_within_five_seconds_too() {
 #[test]
 fn a_killed_agent_is_replaced() {
     let mut system = started(3);
+    let acknowledged = |system: &System| {
+        let aggregator = system.aggregator().unwrap();
+        pair::values(aggregator, "node1", (at(0), at(2))).unwrap()
+    };
+    let before = acknowledged(&system);
+    assert!(
+        before["entities"].as_array().unwrap().len() > 10,
+        "{before}"
+    );
     system.nodes[0].agent.take().unwrap().kill9().unwrap();
     system.step(at(3)).unwrap();
     system.start_agent(0).unwrap();
     system.step(at(4)).unwrap();
     system.arrived(at(4), FIVE_SECONDS).unwrap();
     system.tick(at(5)).unwrap();
+    assert_eq!(acknowledged(&system), before, "value by value");
     // Tick 3 was sampled by nobody: it shows what was held.
     assert_eq!(timestamps(&system, CPU), times(0..6));
     let rates = timestamps(&system, "/api/v1/model/nodes/node1/metrics/cpu/usage_rate");

@@ -1,7 +1,7 @@
 //! An aggregator that is killed under 500 agents and started empty has everything again that a
 //! living process holds: soon, and each row once.
 
-use testkit::fleet::restart::{self, Options, Report};
+use testkit::fleet::restart::{self, Options, Report, agents};
 use testkit::fleet::{self, Totals};
 use testkit::mix::{Fields, Kind};
 use testkit::system::TRACE_START_MS;
@@ -67,6 +67,24 @@ fn what_agents_took_with_them_is_missing_and_nothing_else() {
     assert_eq!(report.gone.rows, restarted as u64 * (114 - 16));
     let others = (AGENTS - restarted) as u64 * KEPT_ROWS;
     assert_eq!(report.expected.rows, others + restarted as u64 * 6);
+}
+
+/// Scenario: a third of 60 agents is killed once what it sampled is acknowledged, and another one of its
+/// node begins with an empty ring; the aggregator lives on.
+/// Guarantees: every row of the former lives is there beside those of the new ones, each once, and every
+/// value of every node at every tick is what was sampled.
+#[test]
+fn what_was_acknowledged_outlives_its_agent() {
+    let mut options = Options {
+        restarted: 20,
+        ticks_after: 4,
+        ..options()
+    };
+    options.fleet.mix.nodes = 60;
+    let report = agents::run(&options).unwrap();
+    println!("{report}");
+    assert!(report.is_good(), "{report}");
+    assert_eq!(report.expected.rows, 60 * KEPT_ROWS);
 }
 
 #[test]

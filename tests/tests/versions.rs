@@ -6,33 +6,16 @@
     reason = "helpers of tests: what cannot go on has failed"
 )]
 
-use std::path::Path;
-
 use cairn_proto::codec::{DENSE, PLAIN};
 use cairn_proto::v1::{self, aggregator_frame::Kind as Answer};
 use serde_json::{Value, json};
+use testkit::played::recorded;
 use testkit::raw::RawAgent;
 use testkit::rfc3339;
 use testkit::system::{FIRST_TICK_MS, Options, System};
 use tonic::Code;
 
 const TICK: u64 = FIRST_TICK_MS;
-
-/// The frames of a file.
-fn recorded(file: &str) -> Vec<Vec<u8>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fixtures/frames")
-        .join(file);
-    let text = std::fs::read_to_string(path).unwrap();
-    let frames = text.lines().map(|line| {
-        let (_, hex) = line.split_once(' ').unwrap();
-        let bytes = (0..hex.len()).step_by(2);
-        bytes
-            .map(|at| u8::from_str_radix(hex.get(at..at + 2).unwrap(), 16).unwrap())
-            .collect()
-    });
-    frames.collect()
-}
 
 /// Sends a recorded stream beside an honest node; gives what it was welcomed with, and its other answers.
 async fn replayed(system: &System, file: &str) -> (v1::Welcome, Vec<Answer>) {
@@ -43,7 +26,7 @@ async fn replayed(system: &System, file: &str) -> (v1::Welcome, Vec<Answer>) {
     let mut agent = RawAgent::connect(addr, &ca, token, TICK + 500)
         .await
         .unwrap();
-    for frame in recorded(file) {
+    for (_, frame) in recorded(file).unwrap() {
         agent.send_bytes(frame).await;
     }
     let Ok(Some(Answer::Welcome(welcome))) = agent.receive().await else {

@@ -32,6 +32,8 @@ fn at(k: u64) -> u64 {
 struct Pair {
     system: System,
     ahead_ms: i64,
+    // How often it was set.
+    steps: u64,
 }
 
 impl Pair {
@@ -41,24 +43,50 @@ impl Pair {
         system.nodes.iter_mut().for_each(|node| node.agent = None);
         system.step(system::at(BEFORE - 1)).unwrap();
         system.start_agent(0).unwrap();
-        let mut pair = Self { system, ahead_ms };
-        pair.set(ahead_ms);
+        let mut pair = Self {
+            system,
+            ahead_ms,
+            steps: 0,
+        };
+        pair.start_second();
         pair
     }
 
-    /// Begins the second node's agent anew, with its clock this far ahead.
+    /// Starts the second node's agent with a clock of its own.
+    fn start_second(&mut self) {
+        let clock = format!("driven={}", self.own_now_ms());
+        let mut args = self.system.agent_args(1).unwrap();
+        args.extend(["--clock".to_owned(), clock]);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let agent = testkit::proc::Proc::start("cairn-agent", &args, &[]).unwrap();
+        self.system.nodes[1].agent = Some(agent);
+    }
+
+    /// Sets the second node's clock this far ahead, between two ticks: no time passes.
     fn set(&mut self, ahead_ms: i64) {
-        self.ahead_ms = ahead_ms;
-        if self.system.nodes[1].agent.is_none() {
-            let clock = self.system.clock();
-            let now_ms: u64 = clock.strip_prefix("driven=").unwrap().parse().unwrap();
-            let clock = format!("driven={}", now_ms.saturating_add_signed(ahead_ms));
-            let mut args = self.system.agent_args(1).unwrap();
-            args.extend(["--clock".to_owned(), clock]);
-            let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            let agent = testkit::proc::Proc::start("cairn-agent", &args, &[]).unwrap();
-            self.system.nodes[1].agent = Some(agent);
+        if self.ahead_ms == ahead_ms {
+            return;
         }
+        self.ahead_ms = ahead_ms;
+        let agent = self.system.nodes[1].agent.as_ref().unwrap();
+        agent.jump(self.own_now_ms()).unwrap();
+        self.steps += 1;
+        // Nothing was sampled of the time in between.
+        assert_eq!(self.of_second("sampler_clock_steps_total"), self.steps);
+    }
+
+    /// What time it is by the second node's clock, Unix ms.
+    fn own_now_ms(&self) -> u64 {
+        let clock = self.system.clock();
+        let now_ms: u64 = clock.strip_prefix("driven=").unwrap().parse().unwrap();
+        // Agents are stepped past the tick, kubelets to it.
+        (now_ms + 500).saturating_add_signed(self.ahead_ms)
+    }
+
+    /// A figure of the second node's agent.
+    fn of_second(&self, name: &str) -> u64 {
+        let agent = self.system.nodes[1].agent.as_ref().unwrap();
+        System::count(agent, &format!("cairn_agent_{name}"), "").unwrap()
     }
 
     /// A tick of the right clock: the second node's kubelet and agent go by their own.
@@ -157,14 +185,15 @@ fn a_node_whose_clock_is_off_keeps_its_latest_values_and_moves_nobody_elses() {
     }
 }
 
-/// Scenario: a node's clock is right, steps two minutes ahead or behind, and back. (An hour would be 360 ticks
-/// that its agent makes at once, which are read at the node's pace: minutes of a driven clock that stands.)
-/// Guarantees: as long as it is off its latest values stay and the page says so, and no longer; whatever
-/// is told of the other node is, value by value, what is told of it beside a node whose clock is right.
+/// Scenario: a node's clock is right, is set two minutes or an hour ahead or behind, and set right again,
+/// each time between two ticks.
+/// Guarantees: the agent samples each tick of its clock once and none of those that were jumped over; as
+/// long as it is off its latest values stay and the page says so, and no longer; whatever is told of the
+/// other node is, value by value, what is told of it beside a node whose clock is right.
 #[test]
 fn a_node_whose_clock_steps_there_and_back_moves_nobody_elses() {
     let expected = right(3 * PART);
-    for ahead_ms in [TWO_MINUTES_MS, -TWO_MINUTES_MS] {
+    for ahead_ms in [TWO_MINUTES_MS, -TWO_MINUTES_MS, HOUR_MS, -HOUR_MS] {
         let mut pair = Pair::start(0);
         for k in 0..3 * PART {
             let is_off = (PART..2 * PART).contains(&k);
@@ -175,6 +204,7 @@ fn a_node_whose_clock_steps_there_and_back_moves_nobody_elses() {
                 pair.is_there(k);
             }
         }
+        assert_eq!(pair.of_second("sampler_rows_total"), 3 * PART);
         assert_eq!(pair.first(3 * PART), expected, "{ahead_ms} ms ahead");
     }
 }

@@ -1,11 +1,13 @@
 //! What the ring holds: sealed blocks, and the rows behind them.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::model::{EntityDef, Run, Snapshot};
 
+use super::heard::Heard;
 use super::sealed::{Full, are_same};
 use super::{Block, Defs, RECENT_ROWS, Row, Sealed, Stock};
 
@@ -26,8 +28,8 @@ pub(super) struct Held {
     // The first row that is neither in a chunk nor gone. It begins a block, unless memory forced
     // the rows before it out of the open one.
     open_seq: u64,
-    // The first row that no aggregator has acknowledged.
-    unacked_seq: u64,
+    // Which of all these aggregators have.
+    heard: Heard,
     window_ms: u64,
     max_bytes: usize,
     stock: Stock,
@@ -39,8 +41,6 @@ struct Kept {
     first_tick: u64,
     last_tick: u64,
     sealed: Sealed,
-    // An aggregator asked for it and was sent it.
-    is_sent: bool,
 }
 
 impl Held {
@@ -50,7 +50,7 @@ impl Held {
             blocks: VecDeque::new(),
             rows: VecDeque::new(),
             open_seq: 0,
-            unacked_seq: 0,
+            heard: Heard::default(),
             window_ms,
             max_bytes,
             stock: Stock::default(),
@@ -64,11 +64,11 @@ impl Held {
         for kept in std::mem::take(&mut self.blocks) {
             self.let_go(&kept);
         }
-        self.drop_unacked(unsealed, end);
+        self.drop_unheard(unsealed, end);
         self.stock.evicted_before = self.stock.aged_rows + self.stock.crowded_rows;
         self.stock.dropped_before = self.stock.dropped_rows;
         self.run = run;
-        self.unacked_seq = 0;
+        self.heard = Heard::default();
         self.rows.clear();
         self.open_seq = 0;
         self.account();
@@ -90,6 +90,7 @@ impl Held {
             snapshot,
             defs,
         });
+        self.heard.push(seq);
         self.forget_recent();
         self.evict_old(tick);
         self.evict_torn();
@@ -128,7 +129,6 @@ impl Held {
             first_tick: first.tick,
             last_tick: last.tick,
             sealed,
-            is_sent: false,
         });
         self.open_seq = first_seq + BLOCK_ROWS;
         self.forget_recent();
@@ -167,15 +167,21 @@ impl Held {
     /// See [`super::Ring::acknowledged`].
     pub(super) fn acknowledged(&mut self, run: &Run, seq: u64) {
         if self.run == *run {
-            self.unacked_seq = self.unacked_seq.max(seq.saturating_add(1));
+            self.heard.acknowledged(seq);
         }
     }
 
     /// See [`super::Ring::sent`].
-    pub(super) fn sent(&mut self, run: &Run, block: u64) {
-        let mut blocks = self.blocks.iter_mut().filter(|_| self.run == *run);
-        if let Some(kept) = blocks.find(|kept| kept.block == block) {
-            kept.is_sent = true;
+    pub(super) fn sent(&mut self, run: &Run, seq: u64) {
+        if self.run == *run {
+            self.heard.sent(seq);
+        }
+    }
+
+    /// See [`super::Ring::given`].
+    pub(super) fn given(&mut self, run: &Run, rows: Range<u64>) {
+        if self.run == *run {
+            self.heard.given(rows.start, rows.end);
         }
     }
 
@@ -257,21 +263,19 @@ impl Held {
     /// Counts the rows of a block that has gone; returns how many they are.
     fn let_go(&mut self, kept: &Kept) -> u64 {
         let first_seq = kept.block * BLOCK_ROWS;
-        if !kept.is_sent {
-            self.drop_unacked(first_seq, first_seq + BLOCK_ROWS);
-        }
+        self.drop_unheard(first_seq, first_seq + BLOCK_ROWS);
         BLOCK_ROWS
     }
 
-    /// Of rows that go, counts those that no aggregator has acknowledged.
-    fn drop_unacked(&mut self, first_seq: u64, end: u64) {
-        self.stock.dropped_rows += end.saturating_sub(first_seq.max(self.unacked_seq));
+    /// Of rows that go, counts those that no aggregator has.
+    fn drop_unheard(&mut self, first_seq: u64, end: u64) {
+        self.stock.dropped_rows += self.heard.go(first_seq, end);
     }
 
     /// Counts rows before `end` as gone; returns how many.
     fn pass(&mut self, end: u64) -> u64 {
         let count = end - self.open_seq;
-        self.drop_unacked(self.open_seq, end);
+        self.drop_unheard(self.open_seq, end);
         self.open_seq = end;
         self.forget_recent();
         count

@@ -83,8 +83,9 @@ fn the_newest_rows_are_found_by_their_seq_and_full_blocks_are_chunks() {
 #[test]
 fn rows_that_go_before_anybody_has_them_are_counted_as_dropped() {
     let ring = ring(20, 100);
+    (0..20).for_each(|seq| ring.sent(&RUN, seq));
     ring.acknowledged(&RUN, 19);
-    let push = |rows: std::ops::Range<u64>| {
+    let push = |rows: Range<u64>| {
         rows.for_each(|seq| _ = ring.push(seq * 10, snapshot(1), Vec::new()));
         ring.seal();
     };
@@ -100,6 +101,18 @@ fn rows_that_go_before_anybody_has_them_are_counted_as_dropped() {
     let stock = ring.stock();
     assert_eq!((stock.dropped_rows, stock.dropped_of_run()), (40, 0));
     assert_eq!(stock.stepped_rows, 12);
+}
+
+#[test]
+fn rows_that_were_never_sent_are_dropped_though_later_ones_were_acknowledged() {
+    let ring = ring(40, 300);
+    // A stream began with row 17, passed two over, and was asked for the four rows before.
+    [17, 20].into_iter().for_each(|seq| ring.sent(&RUN, seq));
+    ring.given(&RUN, 13..17);
+    ring.acknowledged(&RUN, 20);
+    (40..80).for_each(|seq| _ = ring.push(seq * 10, snapshot(1), Vec::new()));
+    let stock = ring.stock();
+    assert_eq!((stock.evicted_of_run(), stock.dropped_rows), (48, 48 - 6));
 }
 
 #[test]

@@ -158,8 +158,10 @@ impl Session {
                 return Ok(None);
             }
             Some(Kind::Drain(drain)) => {
-                self.send(setup, bye("asked to leave")).await?;
-                self.settle(setup, LEAVE_DEADLINE).await;
+                // A stream that has ended meanwhile takes no Bye; the wish stands all the same.
+                if self.send(setup, bye("asked to leave")).await.is_ok() {
+                    self.settle(setup, LEAVE_DEADLINE).await;
+                }
                 return Ok(Some(End::drained(drain)));
             }
             // Nothing is asked for by name yet.

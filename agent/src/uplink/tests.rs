@@ -312,6 +312,34 @@ async fn a_drain_is_answered_with_bye_and_its_wish_is_kept() {
     assert_eq!(end.retry_after, Some(Duration::from_millis(1_500)));
 }
 
+/// Scenario: an aggregator asks to leave and ends the stream in the same breath, as one that is going
+/// does, while the agent has a row to send.
+/// Guarantees: its wish is kept, and what it acknowledged before counts.
+#[tokio::test]
+async fn a_drain_counts_though_the_stream_takes_nothing_any_more() {
+    for rows in [0, 1] {
+        let (setup, def) = (setup(), def());
+        sample(&setup.ring, 1, &def);
+        let end = session(&setup, async |mut fake| {
+            fake.welcome().await;
+            assert_eq!(next_row(&mut fake).await.seq, 0);
+            fake.answer(ack(0)).await;
+            let drain = v1::Drain {
+                reconnect_after_ms: 7_000,
+                reason: "shutdown".to_owned(),
+            };
+            fake.answer(Some(Answer::Drain(drain))).await;
+            fake.refuse(Status::unavailable("the aggregator is going"))
+                .await;
+            sample(&setup.ring, rows, &def);
+        })
+        .await;
+        assert_eq!(end.kind, EndKind::Drained, "{end:?}");
+        assert_eq!(end.retry_after, Some(Duration::from_secs(7)));
+        assert!(setup.metrics.last_ack.get() > 0, "the acknowledgement");
+    }
+}
+
 #[tokio::test]
 async fn a_new_run_ends_the_session() {
     let (setup, def) = (setup(), def());

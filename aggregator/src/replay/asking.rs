@@ -279,13 +279,17 @@ impl Asking {
                 }
                 continue;
             }
-            if settled && queue.is_done() {
+            // Without room for history readiness waits for none.
+            let is_short = pressure.level() > Level::Calm;
+            if is_short || (settled && queue.is_done()) {
                 *hold = None;
             }
             tokio::select! {
                 biased;
                 () = sleep_until(settled_at), if !settled => {}
                 changed = changes.changed() => drop(changed),
+                // What waits for memory is asked for then, in this exchange.
+                () = pressure.calm(), if is_short => {}
                 // Nothing is to come: it is the end of the stream, or a fault.
                 frame = self.frames.message() => {
                     if received(frame)?.is_some() {

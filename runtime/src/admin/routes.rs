@@ -36,6 +36,9 @@ const BODY_DEADLINE: Duration = Duration::from_secs(5);
 struct ClockTime {
     /// Wall time, Unix time in ms.
     unix_ms: u64,
+    /// True: the clock is set as a machine's is, and no time passes. Never in an answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    jump: bool,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -123,13 +126,18 @@ where
         }
         Err(error) => return plain(StatusCode::BAD_REQUEST, format!("{error}\n")),
     };
-    let Ok(ClockTime { unix_ms }) = serde_json::from_slice(&bytes) else {
+    let Ok(ClockTime { unix_ms, jump }) = serde_json::from_slice(&bytes) else {
         return plain(
             StatusCode::BAD_REQUEST,
-            "the body must be {\"unix_ms\":N}\n",
+            "the body must be {\"unix_ms\":N}, with \"jump\":true where no time passes\n",
         );
     };
-    match admin.clock.step(unix_ms, STEP_DEADLINE).await {
+    let set = if jump {
+        admin.clock.jump(unix_ms, STEP_DEADLINE).await
+    } else {
+        admin.clock.step(unix_ms, STEP_DEADLINE).await
+    };
+    match set {
         Ok(()) => clock_time(unix_ms),
         Err(error @ StepError::NotDriven) => plain(StatusCode::CONFLICT, format!("{error}\n")),
         Err(error @ StepError::Unsettled { .. }) => {
@@ -139,7 +147,10 @@ where
 }
 
 fn clock_time(unix_ms: u64) -> Answer {
-    match serde_json::to_vec(&ClockTime { unix_ms }) {
+    match serde_json::to_vec(&ClockTime {
+        unix_ms,
+        jump: false,
+    }) {
         Ok(json) => respond(StatusCode::OK, JSON, json),
         Err(_) => plain(
             StatusCode::INTERNAL_SERVER_ERROR,

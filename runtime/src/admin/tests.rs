@@ -135,6 +135,11 @@ async fn the_clock_is_read_and_stepped_from_loopback_only() {
         (StatusCode::OK, r#"{"unix_ms":11000}"#)
     );
     assert_eq!(admin.clock.unix_ms(), 11_000);
+    let line = admin.clock.line();
+    let asked = post_clock(&admin, r#"{"unix_ms":12000,"jump":true}"#).await;
+    assert_eq!(asked.text, r#"{"unix_ms":12000}"#);
+    assert_eq!(line.drift_ms(), 1_000);
+    post_clock(&admin, r#"{"unix_ms":11000}"#).await;
     for peer in ["192.0.2.1:1", "[2001:db8::1]:1"] {
         let body = r#"{"unix_ms":1}"#;
         let asked = ask_from(&admin, peer, Method::POST, "/debug/clock", body).await;

@@ -22,6 +22,15 @@ pub(super) struct Driven {
     stepping: tokio::sync::Mutex<()>,
 }
 
+/// How a driven clock gets to a later time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The time passes.
+    Passing,
+    /// Somebody sets the clock, and no time passes.
+    Jump,
+}
+
 #[derive(Debug)]
 struct State {
     unix_ms: u64,
@@ -103,10 +112,15 @@ impl Driven {
         self.lock().boot_ms
     }
 
-    pub(super) async fn step(&self, to_unix_ms: u64, deadline: Duration) -> Result<(), StepError> {
+    pub(super) async fn step(
+        &self,
+        to_unix_ms: u64,
+        way: Way,
+        deadline: Duration,
+    ) -> Result<(), StepError> {
         let settled = async {
             let _turn = self.stepping.lock().await;
-            self.set(to_unix_ms);
+            self.set(to_unix_ms, way);
             loop {
                 let rested = self.rested.notified();
                 let mut rested = std::pin::pin!(rested);
@@ -125,14 +139,16 @@ impl Driven {
             })
     }
 
-    fn set(&self, to_unix_ms: u64) {
+    fn set(&self, to_unix_ms: u64, way: Way) {
         let mut state = self.lock();
         if to_unix_ms < state.unix_ms {
             state.steps_back += 1;
         }
-        // The time comes from a request: no pair of jumps may overflow the sum.
-        let forward_ms = to_unix_ms.saturating_sub(state.unix_ms);
-        state.boot_ms = state.boot_ms.saturating_add(forward_ms);
+        if way == Way::Passing {
+            // The time comes from a request: no pair of jumps may overflow the sum.
+            let forward_ms = to_unix_ms.saturating_sub(state.unix_ms);
+            state.boot_ms = state.boot_ms.saturating_add(forward_ms);
+        }
         state.unix_ms = to_unix_ms;
         drop(state);
         self.changed.send_replace(());

@@ -101,6 +101,26 @@ async fn a_step_returns_after_all_that_was_due_is_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_jump_is_another_time_at_once_and_none_has_passed() {
+    let clock = Clock::driven(100_000);
+    let line = clock.line();
+    for (to_ms, drift_ms) in [(3_700_000, 3_600_000), (40_000, -60_000)] {
+        clock.jump(to_ms, DEADLINE).await.unwrap();
+        assert_eq!((clock.unix_ms(), line.drift_ms()), (to_ms, drift_ms));
+        assert_eq!(line.unix_ms(), 100_000);
+    }
+    clock.step(50_000, DEADLINE).await.unwrap();
+    assert_eq!((line.unix_ms(), line.drift_ms()), (110_000, -60_000));
+    let mut waiter = clock.waiter("test");
+    // It gives its seat up when it is woken.
+    let waiting = async move { waiter.until_or_back(60_000).await };
+    let (wake, jumped) = tokio::join!(waiting, clock.jump(70_000, DEADLINE));
+    assert_eq!((wake, jumped), (Wake::Due, Ok(())));
+    let jumped = Clock::system().jump(0, DEADLINE).await;
+    assert_eq!(jumped, Err(StepError::NotDriven));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_step_names_those_still_at_work_and_forgets_the_dropped() {
     let clock = Clock::driven(0);
     let busy = clock.waiter("uplink");

@@ -18,6 +18,9 @@ use crate::proxy::Proxy;
 use crate::rfc3339;
 use crate::system::{System, sha256_hex};
 
+/// Where nobody listens yet.
+pub(super) const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// What to start.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
@@ -62,22 +65,14 @@ impl Bed {
     ) -> Result<Self> {
         sockets::make_room(setup.fleet.mix.nodes + setup.guests.len())?;
         let dir = tempfile::tempdir()?;
-        let pki = Pki::new(dir.path())?;
-        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        pki.ca("ingest-ca")?
-            .leaf("server")
-            .dns(&["localhost"])
-            .ips(&[loopback])
-            .write()?;
-        write_tokens(&setup, &dir.path().join("tokens"))?;
+        write_files(&setup, dir.path())?;
         let now_ms = setup.start_unix_ms;
-        let any = SocketAddr::from((loopback, 0));
-        let aggregator = start_aggregator(&dir, any, &setup, now_ms)?;
+        let aggregator = start_aggregator(&dir, ANY, &setup, now_ms)?;
         let grpc = aggregator.addr("grpc")?;
         let far = before_fleet(&aggregator)?;
         let proxy = setup.has_proxy.then(|| Proxy::start(far)).transpose()?;
         let met_at = proxy.as_ref().map_or(far, |proxy| proxy.addr);
-        let fleet = start_fleet(&dir, met_at, &setup.fleet, now_ms)?;
+        let fleet = start_fleet(&dir, &[met_at], &setup.fleet, now_ms)?;
         Ok(Self {
             dir,
             grpc,
@@ -124,10 +119,7 @@ impl Bed {
 
     /// A figure of the aggregator's own, summed over its labels that contain `labels`.
     pub(crate) fn figure(&self, name: &str, labels: &str) -> Result<u64> {
-        let name = format!("cairn_aggregator_{name}");
-        let value = System::metric(&self.aggregator, &name, labels)?;
-        // Far below what a float holds exactly; a sum of nothing is -0.
-        format!("{:.0}", value.abs()).parse().context(name)
+        System::of_aggregator(&self.aggregator, name, labels)
     }
 
     /// How many nodes are served with CPU time at this tick. The page is not asked: its sums over all
@@ -203,6 +195,17 @@ pub(crate) fn wait<T>(
     Ok(None)
 }
 
+/// The server's certificate and its CA, and the tokens.
+pub(super) fn write_files(setup: &Setup, dir: &Path) -> Result<()> {
+    Pki::new(dir)?
+        .ca("ingest-ca")?
+        .leaf("server")
+        .dns(&["localhost"])
+        .ips(&[ANY.ip()])
+        .write()?;
+    write_tokens(setup, &dir.join("tokens"))
+}
+
 /// The fleet's tokens, and those of the guests.
 fn write_tokens(setup: &Setup, path: &Path) -> Result<()> {
     fleet::write_token_file(&setup.fleet, path)?;
@@ -213,7 +216,7 @@ fn write_tokens(setup: &Setup, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn start_aggregator(
+pub(super) fn start_aggregator(
     dir: &tempfile::TempDir,
     grpc: SocketAddr,
     setup: &Setup,
@@ -244,16 +247,15 @@ fn start_aggregator(
     start()
 }
 
-fn start_fleet(
+pub(super) fn start_fleet(
     dir: &tempfile::TempDir,
-    grpc: SocketAddr,
+    to: &[SocketAddr],
     of: &Options,
     now_ms: u64,
 ) -> Result<Proc> {
     let mix = &of.mix;
     let ca = dir.path().join("ingest-ca.pem").display().to_string();
     let pairs = [
-        ("aggregator", grpc.to_string()),
         ("aggregator-ca", ca),
         ("clock", format!("driven={now_ms}")),
         ("agents", mix.nodes.to_string()),
@@ -268,7 +270,8 @@ fn start_fleet(
         ("history", of.history.to_string()),
     ];
     let pods = mix.pods_per_node.map(|pods| ("pods", pods.to_string()));
-    let args = pairs.into_iter().chain(pods);
+    let to = to.iter().map(|grpc| ("aggregator", grpc.to_string()));
+    let args = pairs.into_iter().chain(pods).chain(to);
     let args: Vec<String> = args
         .map(|(name, value)| format!("--{name}={value}"))
         .collect();

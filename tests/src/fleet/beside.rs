@@ -138,7 +138,7 @@ pub fn run(options: &Options) -> Result<Report> {
     let state = bed.state()?;
     let nodes = options.fleet.mix.nodes;
     Ok(Report {
-        found: compare::nodes(&bed, &truth, 0..nodes, |_| 0)?,
+        found: compare::nodes(&bed.aggregator, &truth, 0..nodes, |_| 0)?,
         blamed: blamed(&bed, &truth, nodes)?,
         held_up: (state.rows_skipped, state.reconnects),
         shortened_rows: bed.figure("store_shortened_rows_total", "why=\"limit\"")?,

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
-use cairn_proto::catalogue::table;
+use cairn_proto::catalogue::{Field, table};
 use serde::Deserialize;
 
 use super::Truth;
-use super::bed::Bed;
 use crate::exact::{Asker, Cells, Found, Point, Points};
+use crate::proc::Proc;
 
 /// The window that an aggregator serves.
 const WINDOW_MS: u64 = 900_000;
@@ -16,13 +16,13 @@ const WINDOW_MS: u64 = 900_000;
 /// Compares every value of these nodes at every tick of the window, both ways. Before the row that
 /// `first` gives for a node, nothing of it is expected.
 pub(super) fn nodes(
-    bed: &Bed,
+    aggregator: &Proc,
     truth: &Truth,
     nodes: impl Iterator<Item = usize>,
     first: impl Fn(usize) -> u64,
 ) -> Result<Found> {
     let mut found = Found::default();
-    let mut asker = Asker::new(bed.aggregator.addr("http")?, 2);
+    let mut asker = Asker::new(aggregator.addr("http")?, 2);
     let newest_ms = truth.tick_ms(truth.rows().saturating_sub(1));
     let oldest = truth.row_at(newest_ms.saturating_sub(WINDOW_MS));
     for node in nodes {
@@ -84,18 +84,14 @@ fn point(value: u64) -> Point {
 /// Compares the CPU time of each of so many nodes at every tick of the window, in one question, as
 /// [`nodes`] compares everything of a few of them: so that of no node the rows are counted alone.
 pub(super) fn cpu_of_all(
-    bed: &Bed,
+    aggregator: &Proc,
     truth: &Truth,
     nodes: usize,
     first: impl Fn(usize) -> u64,
     found: &mut Found,
 ) -> Result<()> {
-    let field = table::field(table::CPU).context("the catalogue has no CPU time")?;
-    let path = format!("/api/cairn/v1/range?metric={}&kind=node", field.name);
-    let answer = bed.aggregator.get("http", &path)?;
-    ensure!(answer.status == 200, "{path}: {}", answer.text());
-    let answered: Range = serde_json::from_slice(&answer.body).with_context(|| path.clone())?;
-    let mut answered = answered.by_node();
+    let field = cpu()?;
+    let mut answered = range(aggregator, field)?.by_node();
     let newest_ms = truth.tick_ms(truth.rows().saturating_sub(1));
     let oldest = truth.row_at(newest_ms.saturating_sub(WINDOW_MS));
     let ticks: Vec<u64> = (oldest..truth.rows())
@@ -117,6 +113,31 @@ pub(super) fn cpu_of_all(
         found.points(&of, &ticks, &expected, &there);
     }
     Ok(())
+}
+
+/// By node, the first row that the aggregator says anything of; the row after the newest where it says
+/// nothing.
+pub(super) fn first_rows(aggregator: &Proc, truth: &Truth, nodes: usize) -> Result<Vec<u64>> {
+    let answered = range(aggregator, cpu()?)?.by_node();
+    let first = |node| {
+        let first = answered
+            .get(&truth.name(node))
+            .and_then(|points| points.first_key_value());
+        first.map_or(truth.rows(), |(tick, _)| truth.row_at(*tick))
+    };
+    Ok((0..nodes).map(first).collect())
+}
+
+fn cpu() -> Result<&'static Field> {
+    table::field(table::CPU).context("the catalogue has no CPU time")
+}
+
+/// A field of every node at every tick of the window.
+fn range(aggregator: &Proc, field: &Field) -> Result<Range> {
+    let path = format!("/api/cairn/v1/range?metric={}&kind=node", field.name);
+    let answer = aggregator.get("http", &path)?;
+    ensure!(answer.status == 200, "{path}: {}", answer.text());
+    serde_json::from_slice(&answer.body).context(path)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cairn_proto::v1::AggregatorFrame;
+use cairn_proto::v1::{AggregatorFrame, Drain};
 use cairn_runtime::logging;
 use tonic::Status;
 
@@ -18,6 +18,14 @@ impl End {
         Self {
             text: text.into(),
             retry_after: None,
+        }
+    }
+
+    /// The end that an aggregator asked for, with its wish.
+    pub(super) fn drained(drain: &Drain) -> Self {
+        Self {
+            text: "the aggregator asked to leave".to_owned(),
+            retry_after: Some(Duration::from_millis(drain.reconnect_after_ms)),
         }
     }
 

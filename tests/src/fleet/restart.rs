@@ -5,7 +5,9 @@
 //! process holds, and each once; and are all values of some nodes, and the CPU time of every node, what
 //! was sampled, at every tick of the window?
 
+pub mod agents;
 pub mod cut;
+pub mod limited;
 mod report;
 
 use std::time::Duration;
@@ -127,8 +129,8 @@ pub fn run(options: &Options) -> Result<Report> {
     }
     whole(&bed, &truth, &expected)?;
     let first = |node| expected.first(node);
-    let mut found = compare::nodes(&bed, &truth, options.compared(), first)?;
-    compare::cpu_of_all(&bed, &truth, nodes, first, &mut found)?;
+    let mut found = compare::nodes(&bed.aggregator, &truth, options.compared(), first)?;
+    compare::cpu_of_all(&bed.aggregator, &truth, nodes, first, &mut found)?;
     Ok(Report {
         agents: nodes,
         samples_per_tick: bed.state()?.samples_per_tick,
@@ -239,6 +241,13 @@ fn whole(bed: &Bed, truth: &Truth, expected: &Expected) -> Result<()> {
         Ok((rows >= expected && bed.state()?.is_connected()).then_some(()))
     })?;
     found.with_context(|| format!("{rows} of {expected} rows are there:\n{}", bed.stderr()))
+}
+
+/// Waits until every agent knows that its newest row is there.
+fn acknowledged(bed: &Bed, nodes: usize) -> Result<()> {
+    let all = || Ok((bed.state()?.acked_newest == nodes as u64).then_some(()));
+    let found = wait(PATIENCE, all)?;
+    found.with_context(|| format!("not every row is acknowledged:\n{}", bed.stderr()))
 }
 
 /// The most memory that a process has held, KiB.

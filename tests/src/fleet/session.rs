@@ -105,12 +105,9 @@ impl Session {
             Some(Kind::Want(want)) => self.want(&want).await?,
             Some(Kind::Drain(drain)) => {
                 let reason = "asked to leave".to_owned();
-                self.send(agent_frame::Kind::Bye(v1::Bye { reason }))
-                    .await?;
-                return Ok(Some(End {
-                    text: "the aggregator asked to leave".to_owned(),
-                    retry_after: Some(Duration::from_millis(drain.reconnect_after_ms)),
-                }));
+                // A stream that has ended meanwhile takes no Bye; the wish stands all the same.
+                drop(self.send(agent_frame::Kind::Bye(v1::Bye { reason })).await);
+                return Ok(Some(End::drained(&drain)));
             }
             // Nothing was asked for by name, and what is unknown is skipped.
             Some(Kind::Names(_) | Kind::Welcome(_)) | None => {}

@@ -12,6 +12,9 @@ use super::*;
 
 const WINDOW_MS: u64 = 300;
 
+/// Nothing that is noted of it is noted of the ring's own run.
+const OTHER: Run = Run { epoch_ms: 0, ..RUN };
+
 /// What is done to the ring.
 #[derive(Clone, Debug)]
 enum Op {
@@ -24,10 +27,12 @@ enum Op {
         renamed: Option<u32>,
         seals: bool,
     },
-    /// An aggregator has so many of a hundred parts of the run's rows.
+    /// A stream was sent the row that lies so far behind the newest.
+    Send { behind: u64 },
+    /// An aggregator has what was sent of so many of a hundred parts of the run's rows.
     Ack { percent: u64 },
-    /// An aggregator was sent a block.
-    Sent { block: u64 },
+    /// An aggregator asked for so many rows from this one on, and was sent them.
+    Give { first: u64, count: u64 },
     /// The clock stepped.
     Step,
 }
@@ -45,9 +50,11 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         seals,
     });
     let ack = (0u64..=100).prop_map(|percent| Op::Ack { percent });
-    let sent = (0u64..8).prop_map(|block| Op::Sent { block });
+    let send = prop_oneof![4 => Just(0u64), 1 => 0u64..40];
+    let send = send.prop_map(|behind| Op::Send { behind });
+    let give = (0u64..100, 1u64..20).prop_map(|(first, count)| Op::Give { first, count });
     vec(
-        prop_oneof![60 => push, 3 => ack, 3 => sent, 1 => Just(Op::Step)],
+        prop_oneof![60 => push, 30 => send, 3 => ack, 3 => give, 1 => Just(Op::Step)],
         1..150,
     )
 }
@@ -61,10 +68,10 @@ struct Model {
     max_bytes: usize,
     tick: u64,
     stepped_rows: u64,
-    // The first row of the run that no aggregator has acknowledged, blocks that one was sent, the
-    // first row held at the last look, and rows that went without anybody having them.
-    acked: u64,
+    // Rows of the run that were sent, those that an aggregator has, the first row held at the last
+    // look, and rows of all runs that went without anybody having them.
     sent: BTreeSet<u64>,
+    had: BTreeSet<u64>,
     gone: u64,
     dropped: u64,
     // The first row that nothing has sealed.
@@ -81,8 +88,8 @@ impl Model {
             max_bytes,
             tick: 1_000,
             stepped_rows: 0,
-            acked: 0,
             sent: BTreeSet::new(),
+            had: BTreeSet::new(),
             gone: 0,
             dropped: 0,
             unsealed: 0,
@@ -109,25 +116,32 @@ impl Model {
                     self.unsealed = (self.rows.len() as u64 - 1) / 16 * 16;
                 }
             }
+            Op::Send { behind } => {
+                if let Some(seq) = (self.rows.len() as u64).checked_sub(behind + 1) {
+                    self.sent.insert(seq);
+                    self.ring.sent(&self.run, seq);
+                    self.ring.sent(&OTHER, seq.saturating_sub(1));
+                }
+            }
             Op::Ack { percent } => {
-                self.acked = self.acked.max(self.rows.len() as u64 * percent / 100);
-                if let Some(seq) = self.acked.checked_sub(1) {
+                let acked = self.rows.len() as u64 * percent / 100;
+                self.had.extend(self.sent.range(..acked));
+                if let Some(seq) = acked.checked_sub(1) {
                     self.ring.acknowledged(&self.run, seq);
                 }
-                let other = Run { epoch_ms: 0, ..RUN };
-                self.ring.acknowledged(&other, u64::MAX);
+                self.ring.acknowledged(&OTHER, u64::MAX);
             }
-            Op::Sent { block } => {
-                // Of one that is not sealed yet nothing is noted: it is not all of it.
-                if matches!(self.ring.block(&self.run, *block), Block::Sealed(_)) {
-                    self.sent.insert(*block);
-                }
-                self.ring.sent(&self.run, *block);
+            Op::Give { first, count } => {
+                let end = (first + count).min(self.rows.len() as u64);
+                self.had.extend(*first..end);
+                self.ring.given(&self.run, *first..end);
+                self.ring.given(&OTHER, 0..u64::MAX);
             }
             Op::Step => {
                 self.go_until(self.rows.len() as u64);
-                (self.acked, self.gone) = (0, 0);
+                self.gone = 0;
                 self.sent.clear();
+                self.had.clear();
                 self.stepped_rows += self.ring.stock().rows as u64;
                 // Set back, as clocks are.
                 self.tick -= self.tick.min(500);
@@ -148,8 +162,7 @@ impl Model {
 
     /// Rows before this one have gone.
     fn go_until(&mut self, gone: u64) {
-        let unheard =
-            (self.gone.max(self.acked)..gone).filter(|seq| !self.sent.contains(&(seq / 16)));
+        let unheard = (self.gone..gone).filter(|seq| !self.had.contains(seq));
         self.dropped += unheard.count() as u64;
         self.gone = gone;
     }
@@ -204,10 +217,9 @@ impl Model {
             self.check_block(number, gone);
         }
         self.check_rows(next_seq);
-        let other = Run { epoch_ms: 0, ..RUN };
-        let found = self.ring.block(&other, 0);
+        let found = self.ring.block(&OTHER, 0);
         assert!(matches!(found, Block::Ahead | Block::Evicted));
-        assert!(self.ring.row(&other, 0).is_none());
+        assert!(self.ring.row(&OTHER, 0).is_none());
     }
 
     fn check_rows(&self, next_seq: u64) {

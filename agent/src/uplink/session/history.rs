@@ -86,6 +86,10 @@ impl Session {
             }
             Block::Ahead | Block::Evicted => {}
         }
+        let rows = match &found {
+            Block::Rows(rows) => first_seq..rows.last().map_or(first_seq, |row| row.seq + 1),
+            _ => first_seq..last_seq + 1,
+        };
         self.metrics.chunks.inc();
         self.metrics.encoded_bytes.inc_by(payload.len() as u64);
         let chunk = v1::Chunk {
@@ -95,7 +99,7 @@ impl Session {
             payload,
         };
         self.send(setup, agent_frame::Kind::Chunk(chunk)).await?;
-        setup.ring.sent(&self.run, number);
+        setup.ring.given(&self.run, rows);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use cairn_proto::codec;
 use cairn_proto::codec::row::Timed;
 use cairn_proto::limits::MAX_ROW_BYTES;
 use cairn_proto::model::EntityId;
+use cairn_proto::v1::aggregator_frame::Kind;
 use cairn_proto::v1::{self, AgentFrame, agent_frame};
 use tokio::time::{Instant, timeout};
 
@@ -34,7 +35,7 @@ impl Session {
         };
         match timeout(SEND_DEADLINE, self.frames.send(frame)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(self.ended().await),
+            Ok(Err(_)) => Err(self.ended(setup).await),
             Err(_) => {
                 let reason = format!("aggregator took no frame for {SEND_DEADLINE:?}");
                 Err(End::new(EndKind::Stalled, reason))
@@ -42,14 +43,24 @@ impl Session {
         }
     }
 
-    /// Why the stream ended, as the other side says.
-    async fn ended(&mut self) -> End {
+    /// Why the stream ended, as the other side says: by its goodbye, if one was under way, else by
+    /// the status.
+    async fn ended(&mut self, setup: &Setup) -> End {
         let began = Instant::now();
         loop {
             let left = REASON_DEADLINE.saturating_sub(began.elapsed());
             match timeout(left, self.incoming.message()).await {
-                // Frames that were under way before the end.
-                Ok(Ok(Some(_))) => {}
+                // Frames that were under way before the end. What was acknowledged counts, and what
+                // else they ask for comes too late.
+                Ok(Ok(Some(frame))) => match frame.kind {
+                    Some(Kind::Drain(drain)) => return End::drained(drain),
+                    Some(Kind::Ack(ack)) => {
+                        if let Some(end) = self.acknowledge(setup, &ack) {
+                            return end;
+                        }
+                    }
+                    _ => {}
+                },
                 Ok(frame) => {
                     let closed = || End::new(EndKind::Closed, "aggregator ended the stream");
                     return received(frame).err().unwrap_or_else(closed);
@@ -109,6 +120,7 @@ impl Session {
             payload,
         };
         self.send(setup, agent_frame::Kind::Row(frame)).await?;
+        setup.ring.sent(&self.run, row.seq);
         self.last = Some(row);
         self.count_unacked();
         Ok(())

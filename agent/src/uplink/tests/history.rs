@@ -209,3 +209,28 @@ async fn a_full_block_that_is_not_sealed_yet_is_sent_all_the_same() {
     })
     .await;
 }
+
+/// Scenario: a stream begins with row 19, is asked for one block of those before, and is acknowledged; then
+/// everything falls out of the ring.
+/// Guarantees: of the rows up to that one, those that nobody asked for are dropped ones, and no other is.
+#[tokio::test]
+async fn rows_that_nobody_asked_for_are_dropped_though_a_later_one_was_acknowledged() {
+    for (block, had) in [(0, 17), (1, 4)] {
+        let mut setup = setup();
+        setup.ring = Ring::new(RUN, 100_000, 1 << 24);
+        let def = def();
+        sample(&setup.ring, 20, &def);
+        session(&setup, async |mut fake| {
+            fake.welcome().await;
+            assert_eq!(next_row(&mut fake).await.seq, 19);
+            fake.answer(want(&RUN, block, block)).await;
+            next_chunk(&mut fake).await;
+            fake.answer(ack(19)).await;
+            fake.refuse(Status::unavailable("enough")).await;
+        })
+        .await;
+        sample(&setup.ring, 30, &def);
+        let stock = setup.ring.stock();
+        assert_eq!((stock.evicted_of_run(), stock.dropped_rows), (32, 32 - had));
+    }
+}

@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::time::Instant;
 
-use super::{Expected, Options, PATIENCE, latest, step, whole};
+use super::{Expected, Options, acknowledged, latest, step, whole};
 use crate::exact::Found;
-use crate::fleet::bed::{Bed, Setup, wait};
+use crate::fleet::bed::{Bed, Setup};
 use crate::fleet::{Totals, Truth, compare};
 use crate::proxy::Flow;
 
@@ -116,8 +116,8 @@ pub fn run(options: &Options, cut_ticks: u64) -> Result<Report> {
     }
     whole(&bed, &truth, &expected)?;
     let first = |node| expected.first(node);
-    let mut found = compare::nodes(&bed, &truth, options.compared(), first)?;
-    compare::cpu_of_all(&bed, &truth, nodes, first, &mut found)?;
+    let mut found = compare::nodes(&bed.aggregator, &truth, options.compared(), first)?;
+    compare::cpu_of_all(&bed.aggregator, &truth, nodes, first, &mut found)?;
     Ok(Report {
         whole_in,
         dropped,
@@ -138,11 +138,4 @@ fn network(bed: &Bed, flow: Flow) -> Result<()> {
         .context("no network between them")?
         .set(flow);
     Ok(())
-}
-
-/// Waits until every agent knows that its newest row is there.
-fn acknowledged(bed: &Bed, nodes: usize) -> Result<()> {
-    let all = || Ok((bed.state()?.acked_newest == nodes as u64).then_some(()));
-    let found = wait(PATIENCE, all)?;
-    found.with_context(|| format!("not every row is acknowledged:\n{}", bed.stderr()))
 }

@@ -66,8 +66,11 @@ impl Session {
         let answered = answered.map_err(|status| End::of_status(&status))?;
         let mut incoming = answered.into_inner();
         let frame = received(incoming.message().await)?;
-        let Some(aggregator_frame::Kind::Welcome(welcome)) = frame.kind else {
-            return Err(End::new("the aggregator's first frame is not Welcome"));
+        let welcome = match frame.kind {
+            Some(aggregator_frame::Kind::Welcome(welcome)) => welcome,
+            // It has no room for another session now.
+            Some(aggregator_frame::Kind::Drain(drain)) => return Err(End::drained(&drain)),
+            _ => return Err(End::new("the aggregator's first frame is not Welcome")),
         };
         if !encode::writes(welcome.row_codec) {
             return Err(End::new("the aggregator wants a codec that is not known"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cairn_proto::limits::MAX_ROW_BYTES;
 use cairn_proto::model::EntityId;
+use cairn_proto::v1::aggregator_frame::Kind;
 use cairn_proto::v1::{self, AgentFrame, GapReason, agent_frame};
 use tokio::time::timeout;
 
@@ -38,12 +39,20 @@ impl Session {
         }
     }
 
-    /// Why the stream ended, as the other side says.
+    /// Why the stream ended, as the other side says: by its goodbye, if one was under way, else by
+    /// the status.
     async fn ended(&mut self) -> End {
         let reason = async {
             loop {
-                if let Err(end) = received(self.incoming.message().await) {
-                    return end;
+                match received(self.incoming.message().await).map(|frame| frame.kind) {
+                    Ok(Some(Kind::Drain(drain))) => return End::drained(&drain),
+                    Ok(Some(Kind::Ack(ack))) => {
+                        if let Err(end) = self.acknowledge(&ack) {
+                            return end;
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(end) => return end,
                 }
             }
         };
