@@ -152,6 +152,12 @@ impl View {
             return (true, self.published_ms());
         };
         let state = &*state;
+        if let Some(newest) = state.newest_tick_ms.filter(|_| !is_skewed(state))
+            && self.is_new(newest)
+        {
+            // Later than what can be published, which need not be known then.
+            return (true, newest / self.interval_ms * self.interval_ms);
+        }
         let published = if is_skewed(state) {
             self.published_ms().saturating_add_signed(state.offset_ms)
         } else {
@@ -161,6 +167,14 @@ impl View {
         // A clock that was ahead leaves rows behind that no right one could have written.
         let is_right = !is_skewed(state) && newest - published <= NODE_MAX_AGE_MS;
         (is_right, newest / self.interval_ms * self.interval_ms)
+    }
+
+    /// True of a tick that is not before the one that is published, whichever that is, and not so far
+    /// ahead of it that no right clock could have told it.
+    fn is_new(&self, tick_ms: u64) -> bool {
+        let newest = self.now_ms / self.interval_ms * self.interval_ms;
+        let ahead_ms = tick_ms.saturating_sub(newest.saturating_sub(self.interval_ms));
+        tick_ms >= newest && ahead_ms <= NODE_MAX_AGE_MS
     }
 
     /// Newest tick of the values of one name: that of the life that speaks for it now, which is the
