@@ -11,7 +11,7 @@ use std::time::Duration;
 use cairn_runtime::clock::{Clock, Waiter, ticker};
 use cairn_runtime::readiness::{Note, Readiness};
 use cairn_runtime::shutdown::Token;
-use cairn_runtime::tasks::{Supervisor, TaskError};
+use cairn_runtime::tasks::{Lane, Supervisor, TaskError};
 use cairn_runtime::tls::{self, ServerTls};
 use cairn_runtime::{logging, tasks};
 
@@ -55,6 +55,7 @@ impl Upkeep {
 
     /// Drops what the window no longer covers, at each tick of the grid, and looks at the memory.
     async fn expire(self, mut waiter: Waiter) -> Result<(), TaskError> {
+        let lane = Lane::start("expiry")?;
         let mut memory = Memory::new(self.memory.clone());
         let mut between = ticker(LOOK);
         let after = |now_ms: u64| (now_ms / self.interval_ms + 1) * self.interval_ms;
@@ -70,7 +71,8 @@ impl Upkeep {
                 () = waiter.until(next) => true,
                 _ = between.tick() => false,
             };
-            // With thousands of nodes it may take seconds, in which streams and answers go on.
+            // With thousands of nodes it may take seconds, in which streams and answers go on. All
+            // chunks of live rows are made by this one thread (see `Lane`).
             let work = move || {
                 if is_tick {
                     memory.evict();
@@ -78,7 +80,7 @@ impl Upkeep {
                 memory.look();
                 memory
             };
-            memory = tasks::blocking("expiry", work).await?;
+            memory = lane.run(work).await?;
             if is_tick {
                 next = after(self.clock.unix_ms());
             }
