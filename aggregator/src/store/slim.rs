@@ -17,6 +17,11 @@ use cairn_proto::rate::Point;
 /// What it is counted as beside its lists.
 const OWN_BYTES: usize = size_of::<Slim>() + 64;
 
+/// The values of a row are kept in a multiple of so many bytes. From row to row they are some more or
+/// some fewer, and each row takes the place of the one before: places of a few sizes are filled again
+/// and again, while those of any size were filled by something smaller, and the rest stayed empty.
+const VALUES_STEP: usize = 512;
+
 /// One row.
 #[derive(Debug)]
 pub(super) struct Slim {
@@ -26,7 +31,7 @@ pub(super) struct Slim {
     sets: Box<[u64]>,
     // Rising by id.
     columns: Box<[Column]>,
-    // The values of one column after the other.
+    // The values of one column after the other, and nothing up to the next `VALUES_STEP`.
     values: Box<[u8]>,
 }
 
@@ -59,13 +64,14 @@ impl Slim {
             None => row.entities().into(),
         };
         let cells = row.columns().iter().map(model::Column::len).sum();
-        let mut draft = Draft::new(entities.len(), cells);
+        let mut draft = Draft::new(entities.len(), row.columns().len(), cells);
         row.columns().iter().for_each(|column| draft.add(column));
         Self {
             entities,
-            sets: draft.sets.into(),
+            values: draft.boxed(),
+            // A copy of the right size, as cutting off what is too much would leave a sliver.
+            sets: draft.sets.as_slice().into(),
             columns: draft.columns.into(),
-            values: draft.values.as_slice().into(),
         }
     }
 
@@ -220,14 +226,23 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(entities: usize, cells: usize) -> Self {
+    fn new(entities: usize, columns: usize, cells: usize) -> Self {
         Self {
             entities,
             sets: Vec::new(),
-            columns: Vec::new(),
+            columns: Vec::with_capacity(columns),
             // Most are narrow. What is kept is a copy of the right size.
             values: Vec::with_capacity(cells * WORD / 2),
         }
+    }
+
+    /// The values, in a place of their own.
+    fn boxed(&self) -> Box<[u8]> {
+        let length = self.values.len();
+        let mut boxed = Vec::with_capacity(length.next_multiple_of(VALUES_STEP));
+        boxed.extend_from_slice(&self.values);
+        boxed.resize(boxed.capacity(), 0);
+        boxed.into()
     }
 
     fn add(&mut self, column: &model::Column) {
