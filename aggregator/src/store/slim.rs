@@ -49,6 +49,9 @@ struct Column {
     least: u64,
 }
 
+/// Rows have seldom more sets of places than this.
+const SETS: usize = 16;
+
 /// Bytes of a word.
 const WORD: usize = size_of::<u64>();
 
@@ -100,14 +103,14 @@ impl Slim {
     }
 
     fn unpack(&self, is_wanted: impl Fn(ColumnId) -> bool) -> Snapshot {
-        let mut places: Vec<(u16, Arc<[u32]>)> = Vec::new();
+        let mut places: Vec<(u16, Arc<[u32]>)> = Vec::with_capacity(SETS);
         let wanted = self.columns.iter().filter(|column| is_wanted(column.id));
-        let columns = wanted.filter_map(|column| {
+        let found = wanted.filter_map(|column| {
             let known = places.iter().find(|(set, _)| *set == column.set);
             let places = match known {
                 Some((_, known)) => Arc::clone(known),
                 None => {
-                    let new: Arc<[u32]> = self.places(column.set).collect();
+                    let new = self.places(column.set);
                     places.push((column.set, Arc::clone(&new)));
                     new
                 }
@@ -115,19 +118,22 @@ impl Slim {
             let values = self.values(column, places.len());
             model::Column::from_parts(column.id, places, values)
         });
-        let columns = columns.collect();
+        // Each row is unpacked for the next one: a list that grows would be moved many times.
+        let mut columns = Vec::with_capacity(self.columns.len());
+        columns.extend(found);
         // Both were in order when it was made.
         Snapshot::from_parts(self.entities.to_vec(), columns).unwrap_or_default()
     }
 
-    fn places(&self, set: u16) -> impl Iterator<Item = u32> + '_ {
-        let words = self.set(set);
-        let is_in = move |place: u32| match words {
-            Some(words) => bit(words, place as usize),
-            None => true,
-        };
+    fn places(&self, set: u16) -> Arc<[u32]> {
         let all = 0..u32::try_from(self.entities.len()).unwrap_or(u32::MAX);
-        all.filter(move |place| is_in(*place))
+        let Some(words) = self.set(set) else {
+            return all.collect();
+        };
+        let count: u32 = words.iter().map(|word| word.count_ones()).sum();
+        let mut places = Vec::with_capacity(count as usize);
+        places.extend(all.filter(|place| bit(words, *place as usize)));
+        places.into()
     }
 
     /// The words of a set; `None` for that of every entity.
@@ -229,7 +235,7 @@ impl Draft {
     fn new(entities: usize, columns: usize, cells: usize) -> Self {
         Self {
             entities,
-            sets: Vec::new(),
+            sets: Vec::with_capacity(SETS * entities.div_ceil(64)),
             columns: Vec::with_capacity(columns),
             // Most are narrow. What is kept is a copy of the right size.
             values: Vec::with_capacity(cells * WORD / 2),

@@ -157,18 +157,18 @@ impl Names {
     }
 
     pub(super) fn parent(&self, id: EntityId) -> Option<EntityId> {
-        self.by_id.get(id)?.parent
+        self.by_id.link(id)?.1
     }
 
     /// The nearest thing of a kind above this one.
     pub(super) fn enclosing(&self, id: EntityId, kind: EntityKind) -> Option<EntityId> {
         let mut above = self.parent(id);
         for _ in 0..MAX_DEPTH {
-            let name = self.by_id.get(above?)?;
-            if name.kind == kind {
+            let (own, parent) = self.by_id.link(above?)?;
+            if own == kind {
                 return above;
             }
-            above = name.parent;
+            above = parent;
         }
         None
     }
@@ -324,8 +324,8 @@ impl Names {
         }
         self.fresh = HashSet::new();
         let is_used = |id: EntityId| used.binary_search(&id).is_ok();
-        let went = self.by_id.all().filter(|name| !is_used(name.id));
-        let went = namespaces(went);
+        let pods = self.by_id.all(EntityKind::Pod);
+        let went = namespaces(pods.filter(|pod| !is_used(pod.id)));
         self.by_id.retain(is_used);
         self.by_path.retain(is_used);
         self.refused.retain(|id| is_used(*id));
@@ -349,19 +349,17 @@ impl Names {
 
     /// The namespaces of all pods.
     pub(super) fn namespaces(&self) -> BTreeSet<String> {
-        namespaces(self.by_id.all())
+        namespaces(self.by_id.all(EntityKind::Pod))
     }
 
     /// True when a pod of the namespace has a name.
     pub(super) fn has_pods_of(&self, namespace: &str) -> bool {
-        let all = self.by_id.all();
-        let mut pods = all.filter(|name| name.kind == EntityKind::Pod);
+        let mut pods = self.by_id.all(EntityKind::Pod);
         pods.any(|pod| pod.words.namespace == namespace)
     }
 }
 
-fn namespaces<'a>(names: impl Iterator<Item = Name<'a>>) -> BTreeSet<String> {
-    let pods = names.filter(|name| name.kind == EntityKind::Pod);
+fn namespaces<'a>(pods: impl Iterator<Item = Name<'a>>) -> BTreeSet<String> {
     pods.map(|pod| pod.words.namespace.to_owned()).collect()
 }
 

@@ -121,8 +121,16 @@ impl Table {
         self.records.iter().map(|record| record.id)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = Name<'_>> {
-        self.records.iter().map(|record| self.seen(record))
+    /// What an id is and what it is a part of: no text is read for that.
+    pub(super) fn link(&self, id: EntityId) -> Option<(EntityKind, Option<EntityId>)> {
+        let record = self.records.get(self.position(id).ok()?)?;
+        Some((record.kind, record.parent()))
+    }
+
+    /// All of a kind.
+    pub(super) fn all(&self, kind: EntityKind) -> impl Iterator<Item = Name<'_>> {
+        let of_kind = self.records.iter().filter(move |one| one.kind == kind);
+        of_kind.map(|record| self.seen(record))
     }
 
     pub(super) fn labels(&self, id: EntityId) -> &[(String, String)] {

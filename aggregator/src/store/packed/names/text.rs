@@ -42,6 +42,7 @@ pub(super) struct Text {
     bytes: Vec<u8>,
     // Told once for all pods; those beyond the first 256 stand in `bytes`.
     namespaces: Vec<Box<str>>,
+    namespace_bytes: usize,
 }
 
 impl Text {
@@ -49,7 +50,7 @@ impl Text {
     pub(super) fn with_room(bytes: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(bytes),
-            namespaces: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -59,9 +60,7 @@ impl Text {
 
     /// Bytes that it takes.
     pub(super) fn size(&self) -> usize {
-        let namespaces = self.namespaces.iter();
-        let namespaces: usize = namespaces.map(|one| one.len() + NAMESPACE_BYTES).sum();
-        self.bytes.capacity() + namespaces
+        self.bytes.capacity() + self.namespace_bytes
     }
 
     /// Appends the words of a thing.
@@ -128,6 +127,7 @@ impl Text {
         let known = self.namespaces.iter().position(|one| **one == *namespace);
         let at = u8::try_from(known.unwrap_or(self.namespaces.len())).ok()?;
         if known.is_none() {
+            self.namespace_bytes += namespace.len() + NAMESPACE_BYTES;
             self.namespaces.reserve_exact(1);
             self.namespaces.push(namespace.into());
         }
