@@ -11,7 +11,7 @@ use std::time::Duration;
 use cairn_runtime::clock::{Clock, Waiter, ticker};
 use cairn_runtime::readiness::{Note, Readiness};
 use cairn_runtime::shutdown::Token;
-use cairn_runtime::tasks::{Supervisor, TaskError};
+use cairn_runtime::tasks::{Lane, Supervisor, TaskError};
 use cairn_runtime::tls::{self, ServerTls};
 use cairn_runtime::{logging, tasks};
 
@@ -57,6 +57,7 @@ impl Upkeep {
     /// In the middle between two ticks: at a tick it would stand in the way of the rows that everybody
     /// sends then. On a driven clock, whose steps wait for it, at the tick.
     async fn expire(self, mut waiter: Waiter) -> Result<(), TaskError> {
+        let lane = Lane::start("expiry")?;
         let mut memory = Memory::new(self.memory.clone());
         let mut between = ticker(LOOK);
         let lag_ms = if self.clock.is_driven() {
@@ -77,7 +78,8 @@ impl Upkeep {
                 () = waiter.until(next) => true,
                 _ = between.tick() => false,
             };
-            // With thousands of nodes it may take seconds, in which streams and answers go on.
+            // With thousands of nodes it may take seconds, in which streams and answers go on. All
+            // chunks of live rows are made by this one thread (see `Lane`).
             let work = move || {
                 if is_due {
                     memory.evict();
@@ -85,7 +87,7 @@ impl Upkeep {
                 memory.look();
                 memory
             };
-            memory = tasks::blocking("expiry", work).await?;
+            memory = lane.run(work).await?;
             if is_due {
                 next = after(self.clock.unix_ms());
             }

@@ -2,10 +2,12 @@
 //!
 //! A [`Supervisor`] owns the tasks that make up the process; when one of them ends on its own, the
 //! process is broken and begins to stop. A [`Group`] owns the short-lived ones (a connection, a
-//! session), bounded in number. [`Children`] owns those that one connection starts.
+//! session), bounded in number. [`Children`] owns those that one connection starts. A [`Lane`] is a thread
+//! for blocking work that comes again and again.
 
 mod children;
 mod group;
+mod lane;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +21,7 @@ use tracing::Instrument as _;
 
 pub use self::children::{AbortOnDrop, Children};
 pub use self::group::{Full, Group};
+pub use self::lane::Lane;
 use crate::logging;
 use crate::shutdown::Token;
 

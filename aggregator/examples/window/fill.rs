@@ -5,7 +5,7 @@ use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::model::Run;
 
 use super::say;
-use super::ticks::{self, Tick};
+use super::ticks::{self, Mix, Tick};
 
 /// The window that is asked for, and what the store keeps beyond it, ms.
 const KEPT_MS: u64 = 1_000_000;
@@ -16,16 +16,35 @@ const DIFFERENT: usize = 4;
 /// Rows beyond a window, so that blocks were sealed, put together and dropped.
 const FURTHER: usize = 60;
 
+/// How long pods come and go, ms.
+const CHURN_MS: u64 = 7_200_000;
+
+/// What is held is printed so many times on the way there.
+const LOOKS: usize = 8;
+
 /// Fills a store and prints what became of it.
-pub(crate) fn run(nodes: usize, interval_s: usize) {
-    let interval_ms = interval_s.max(1) as u64 * 1000;
-    let rows = usize::try_from(KEPT_MS / interval_ms).unwrap_or(0) + FURTHER;
+pub(crate) fn run(nodes: usize, mix: Mix) {
+    let is_steady = mix.churn_per_minute == 0.0;
+    let spans = KEPT_MS.max(if is_steady { 0 } else { CHURN_MS }) / mix.interval_ms;
+    let rows = usize::try_from(spans).unwrap_or(0) + FURTHER;
     let templates: Vec<Vec<Tick>> = (0..DIFFERENT.min(nodes))
-        .map(|index| ticks::of(index, rows, interval_ms))
+        .map(|index| ticks::of(index, rows, mix))
         .collect();
     let before = resident();
-    let store = fill(&templates, nodes, interval_ms);
-    let grown = resident() - before;
+    let every = if is_steady {
+        rows
+    } else {
+        rows.div_ceil(LOOKS)
+    };
+    let store = fill(&templates, nodes, mix.interval_ms, |nth, store| {
+        if nth % every == every - 1 && nth + 1 < rows {
+            tell(nodes, store, resident() - before);
+        }
+    });
+    tell(nodes, &store, resident() - before);
+}
+
+fn tell(nodes: usize, store: &PackedStore, grown: u64) {
     let (size, parts) = (store.size(), store.parts());
     let a_sample = |bytes: u64| bytes as f64 / size.samples.max(1) as f64;
     say(&format!(
@@ -46,11 +65,11 @@ pub(crate) fn run(nodes: usize, interval_s: usize) {
 
 /// Takes one window of rows in.
 pub(crate) fn append(nodes: usize) {
-    let interval_ms = 10_000;
+    let interval_ms = Mix::STEADY.interval_ms;
     let rows = usize::try_from(KEPT_MS / interval_ms).unwrap_or(0) + FURTHER;
-    let templates = [ticks::of(0, rows, interval_ms)];
+    let templates = [ticks::of(0, rows, Mix::STEADY)];
     let samples: usize = templates.iter().flatten().map(|tick| tick.samples).sum();
-    let store = fill(&templates, nodes, interval_ms);
+    let store = fill(&templates, nodes, interval_ms, |_, _| {});
     say(&format!(
         "{} samples taken, {} held",
         samples * nodes,
@@ -58,9 +77,15 @@ pub(crate) fn append(nodes: usize) {
     ));
 }
 
-/// Appends every tick to each of the nodes; their blocks begin at different ticks.
+/// Appends every tick to each of the nodes; their blocks begin at different ticks. `look` is shown the
+/// store after each.
 #[inline(never)]
-fn fill(templates: &[Vec<Tick>], nodes: usize, interval_ms: u64) -> PackedStore {
+fn fill(
+    templates: &[Vec<Tick>],
+    nodes: usize,
+    interval_ms: u64,
+    look: impl Fn(usize, &PackedStore),
+) -> PackedStore {
     let store = PackedStore::new(KEPT_MS, 0);
     let first = templates.first().and_then(|ticks| ticks.first());
     let Some(first_ms) = first.map(|tick| tick.tick_ms) else {
@@ -88,6 +113,7 @@ fn fill(templates: &[Vec<Tick>], nodes: usize, interval_ms: u64) -> PackedStore 
             }
         }
         store.evict(first_ms + nth as u64 * interval_ms + 100);
+        look(nth, &store);
     }
     store
 }

@@ -1,9 +1,10 @@
 //! What a window costs, in one process and without a network: the memory of a sample, and the
 //! instructions of taking one in.
 //!
-//! `window fill [NODES] [INTERVAL_S]` fills a store with generated nodes of 30 pods with 2 containers
-//! and twenty fields, mix C, and prints how much larger the process became and what the store says
-//! that it holds.
+//! `window fill [NODES] [INTERVAL_S] [MIX] [CHURN]` fills a store with nodes of 30 pods with 2 containers
+//! and twenty fields, of mix C, B, or K, the recording, and prints how much larger the process became and
+//! what the store says that it holds. `CHURN` is the part of the pods that is replaced each minute, 0 to 1;
+//! with it two hours go by, and what there is in between is printed too.
 //!
 //! `window append [NODES]` takes one window of rows in, to be counted under callgrind.
 
@@ -12,18 +13,29 @@ mod ticks;
 
 use std::process::ExitCode;
 
+use ticks::Mix;
+
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let what = args.next();
-    let mut number = |or| {
-        let given = args.next().and_then(|text| text.parse().ok());
+    let rest: Vec<String> = args.collect();
+    let number = |nth: usize, or| {
+        let given = rest.get(nth).and_then(|text| text.parse().ok());
         given.unwrap_or(or)
     };
     match what.as_deref() {
-        Some("fill") => fill::run(number(100), number(10)),
-        Some("append") => fill::append(number(4)),
+        Some("fill") => {
+            let churn = rest.get(3).and_then(|text| text.parse().ok());
+            let mix = Mix {
+                kind: Mix::kind(rest.get(2).map_or("C", String::as_str)),
+                interval_ms: number(1, 10).max(1) as u64 * 1000,
+                churn_per_minute: churn.unwrap_or(0.0),
+            };
+            fill::run(number(0, 100), mix);
+        }
+        Some("append") => fill::append(number(0, 4)),
         _ => {
-            say("window fill [NODES] [INTERVAL_S] | window append [NODES]");
+            say("window fill [NODES] [INTERVAL_S] [C|B|K] [CHURN] | window append [NODES]");
             return ExitCode::from(64);
         }
     }

@@ -166,8 +166,6 @@ pub(super) struct Face<'a> {
     pub(super) name: &'a str,
     /// Namespace of a pod.
     pub(super) namespace: &'a str,
-    /// UID of a pod.
-    pub(super) uid: &'a str,
 }
 
 impl<'a> From<&'a EntityDef> for Face<'a> {
@@ -176,7 +174,6 @@ impl<'a> From<&'a EntityDef> for Face<'a> {
             kind: def.kind,
             name: &def.name,
             namespace: &def.namespace,
-            uid: &def.uid,
         }
     }
 }

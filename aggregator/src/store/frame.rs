@@ -11,7 +11,7 @@ mod changes;
 mod room;
 mod states;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -117,8 +117,8 @@ pub trait Window: Default + Debug + Send + 'static {
     fn shorten(&mut self) -> u64;
 
     /// Forgets runs and names that no row uses any more, and puts rows together that are long
-    /// written. True when names went.
-    fn tidy(&mut self, window_ms: u64) -> bool;
+    /// written. Returns the namespaces of the pods whose names went since the last time.
+    fn tidy(&mut self, window_ms: u64) -> BTreeSet<String>;
 
     /// True when it knows a pod of the namespace.
     fn has_pods_of(&self, namespace: &str) -> bool;

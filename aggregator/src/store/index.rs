@@ -26,13 +26,33 @@ impl Index {
             .insert(Arc::clone(node));
     }
 
-    /// Says of which namespaces a node still has pods.
-    pub(super) fn keep(&self, node: &str, has: impl Fn(&str) -> bool) {
+    /// Pods of these namespaces were forgotten: says of which of them a node still has others.
+    pub(super) fn keep(
+        &self,
+        node: &str,
+        namespaces: &BTreeSet<String>,
+        has: impl Fn(&str) -> bool,
+    ) {
+        let gone: Vec<&String> = namespaces.iter().filter(|one| !has(one)).collect();
+        if gone.is_empty() {
+            return;
+        }
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
-        nodes.retain(|namespace, of| {
-            if of.contains(node) && !has(namespace) {
+        for namespace in gone {
+            if let Some(of) = nodes.get_mut(namespace.as_str()) {
                 of.remove(node);
+                if of.is_empty() {
+                    nodes.remove(namespace.as_str());
+                }
             }
+        }
+    }
+
+    /// Forgets a node.
+    pub(super) fn forget(&self, node: &str) {
+        let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
+        nodes.retain(|_, of| {
+            of.remove(node);
             !of.is_empty()
         });
     }

@@ -17,6 +17,11 @@ use cairn_proto::rate::Point;
 /// What it is counted as beside its lists.
 const OWN_BYTES: usize = size_of::<Slim>() + 64;
 
+/// The values of a row are kept in a multiple of so many bytes. From row to row they are some more or
+/// some fewer, and each row takes the place of the one before: places of a few sizes are filled again
+/// and again, while those of any size were filled by something smaller, and the rest stayed empty.
+const VALUES_STEP: usize = 512;
+
 /// One row.
 #[derive(Debug)]
 pub(super) struct Slim {
@@ -26,7 +31,7 @@ pub(super) struct Slim {
     sets: Box<[u64]>,
     // Rising by id.
     columns: Box<[Column]>,
-    // The values of one column after the other.
+    // The values of one column after the other, and nothing up to the next `VALUES_STEP`.
     values: Box<[u8]>,
 }
 
@@ -44,6 +49,9 @@ struct Column {
     least: u64,
 }
 
+/// Rows have seldom more sets of places than this.
+const SETS: usize = 16;
+
 /// Bytes of a word.
 const WORD: usize = size_of::<u64>();
 
@@ -59,13 +67,14 @@ impl Slim {
             None => row.entities().into(),
         };
         let cells = row.columns().iter().map(model::Column::len).sum();
-        let mut draft = Draft::new(entities.len(), cells);
+        let mut draft = Draft::new(entities.len(), row.columns().len(), cells);
         row.columns().iter().for_each(|column| draft.add(column));
         Self {
             entities,
-            sets: draft.sets.into(),
+            values: draft.boxed(),
+            // A copy of the right size, as cutting off what is too much would leave a sliver.
+            sets: draft.sets.as_slice().into(),
             columns: draft.columns.into(),
-            values: draft.values.as_slice().into(),
         }
     }
 
@@ -94,14 +103,14 @@ impl Slim {
     }
 
     fn unpack(&self, is_wanted: impl Fn(ColumnId) -> bool) -> Snapshot {
-        let mut places: Vec<(u16, Arc<[u32]>)> = Vec::new();
+        let mut places: Vec<(u16, Arc<[u32]>)> = Vec::with_capacity(SETS);
         let wanted = self.columns.iter().filter(|column| is_wanted(column.id));
-        let columns = wanted.filter_map(|column| {
+        let found = wanted.filter_map(|column| {
             let known = places.iter().find(|(set, _)| *set == column.set);
             let places = match known {
                 Some((_, known)) => Arc::clone(known),
                 None => {
-                    let new: Arc<[u32]> = self.places(column.set).collect();
+                    let new = self.places(column.set);
                     places.push((column.set, Arc::clone(&new)));
                     new
                 }
@@ -109,19 +118,22 @@ impl Slim {
             let values = self.values(column, places.len());
             model::Column::from_parts(column.id, places, values)
         });
-        let columns = columns.collect();
+        // Each row is unpacked for the next one: a list that grows would be moved many times.
+        let mut columns = Vec::with_capacity(self.columns.len());
+        columns.extend(found);
         // Both were in order when it was made.
         Snapshot::from_parts(self.entities.to_vec(), columns).unwrap_or_default()
     }
 
-    fn places(&self, set: u16) -> impl Iterator<Item = u32> + '_ {
-        let words = self.set(set);
-        let is_in = move |place: u32| match words {
-            Some(words) => bit(words, place as usize),
-            None => true,
-        };
+    fn places(&self, set: u16) -> Arc<[u32]> {
         let all = 0..u32::try_from(self.entities.len()).unwrap_or(u32::MAX);
-        all.filter(move |place| is_in(*place))
+        let Some(words) = self.set(set) else {
+            return all.collect();
+        };
+        let count: u32 = words.iter().map(|word| word.count_ones()).sum();
+        let mut places = Vec::with_capacity(count as usize);
+        places.extend(all.filter(|place| bit(words, *place as usize)));
+        places.into()
     }
 
     /// The words of a set; `None` for that of every entity.
@@ -220,14 +232,23 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(entities: usize, cells: usize) -> Self {
+    fn new(entities: usize, columns: usize, cells: usize) -> Self {
         Self {
             entities,
-            sets: Vec::new(),
-            columns: Vec::new(),
+            sets: Vec::with_capacity(SETS * entities.div_ceil(64)),
+            columns: Vec::with_capacity(columns),
             // Most are narrow. What is kept is a copy of the right size.
             values: Vec::with_capacity(cells * WORD / 2),
         }
+    }
+
+    /// The values, in a place of their own.
+    fn boxed(&self) -> Box<[u8]> {
+        let length = self.values.len();
+        let mut boxed = Vec::with_capacity(length.next_multiple_of(VALUES_STEP));
+        boxed.extend_from_slice(&self.values);
+        boxed.resize(boxed.capacity(), 0);
+        boxed.into()
     }
 
     fn add(&mut self, column: &model::Column) {

@@ -26,7 +26,7 @@ fn run(epoch_ms: u64) -> Run {
     }
 }
 
-fn open(store: &PlainStore, epoch_ms: u64) -> Session {
+fn open(store: &dyn Door, epoch_ms: u64) -> Session {
     let opening = Opening {
         run: run(epoch_ms),
         interval_ms: 10_000,
@@ -99,7 +99,7 @@ fn row_of(offset: u64, tick: u64, snapshot: &Snapshot) -> RowOf<'_> {
 
 /// Appends a keyframe in which each entity has a value.
 fn append(
-    store: &PlainStore,
+    store: &dyn Door,
     session: &Session,
     seq: u64,
     tick_ms: u64,

@@ -155,10 +155,9 @@ impl<N: Window> Store<N> {
         for (name, node) in &all {
             let mut node = lock(node);
             let window_ms = self.window_ms;
-            if self.held.counted(&mut *node, |node| node.tidy(window_ms)) {
-                self.index
-                    .keep(name, |namespace| node.has_pods_of(namespace));
-            }
+            let gone = self.held.counted(&mut *node, |node| node.tidy(window_ms));
+            self.index
+                .keep(name, &gone, |namespace| node.has_pods_of(namespace));
             self.held.fit(&mut *node);
             node.attendance_mut().look_at_share(now_ms, window_ms);
         }
@@ -185,7 +184,7 @@ impl<N: Window> Store<N> {
             let is_there = node.attendance().session().is_some() || node.newest_tick().is_some();
             if !is_there {
                 self.uncount(node);
-                self.index.keep(name, |_| false);
+                self.index.forget(name);
             }
             is_there
         });

@@ -125,7 +125,8 @@ impl Block {
         let Rows::Open(open) = &mut self.rows else {
             return Err(row);
         };
-        let mut moments: Vec<Moment> = self.times.iter().collect();
+        let mut moments = Vec::with_capacity(open.rows.len() + 1);
+        moments.extend(self.times.iter());
         moments.push(row.moment(self.first_seq));
         let Some(times) = Times::of(&moments) else {
             return Err(row);

@@ -41,6 +41,7 @@ impl Befores {
     pub(super) fn advance(&mut self, old: (u64, &Snapshot), new: &Snapshot) {
         let mut before = std::mem::take(&mut self.known).into_iter().peekable();
         let mut olds = Cpus::of(old.1).peekable();
+        // Not cut to what is in it: the next row's is as long, and fits where this one was.
         let mut known = Vec::with_capacity(new.entities().len());
         for now in Cpus::of(new) {
             while before.next_if(|known| known.id < now.id).is_some() {}
@@ -61,7 +62,6 @@ impl Befores {
                 });
             }
         }
-        known.shrink_to_fit();
         self.known = known;
     }
 

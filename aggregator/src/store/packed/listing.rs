@@ -186,11 +186,16 @@ fn named(run: &RunRows, node: &Arc<str>, path: EntityPath, id: EntityId) -> Enti
     let names = &run.names;
     let face = names.face(id);
     let kind = face.map_or(EntityKind::Node, |face| face.kind);
-    let within = |kind| {
-        let own = face.filter(|face| face.kind == kind);
-        own.or_else(|| names.enclosing(id, kind).and_then(|of| names.face(of)))
+    let within = |of| {
+        if kind == of {
+            Some(id)
+        } else {
+            names.enclosing(id, of)
+        }
     };
-    let (pod, container) = (within(EntityKind::Pod), within(EntityKind::Container));
+    let pod_id = within(EntityKind::Pod);
+    let pod = pod_id.and_then(|of| names.face(of));
+    let container = within(EntityKind::Container).and_then(|of| names.face(of));
     let is_pod = kind == EntityKind::Pod;
     Entity {
         node: Arc::clone(node),
@@ -198,7 +203,7 @@ fn named(run: &RunRows, node: &Arc<str>, path: EntityPath, id: EntityId) -> Enti
         kind,
         namespace: pod.map_or("", |pod| pod.namespace).into(),
         pod: pod.filter(|_| !is_pod).map_or("", |pod| pod.name).into(),
-        pod_uid: pod.map_or("", |pod| pod.uid).into(),
+        pod_uid: pod_id.map_or_else(|| "".into(), |of| names.uid(of)),
         container: container
             .filter(|_| kind != EntityKind::Container)
             .map_or("", |c| c.name)

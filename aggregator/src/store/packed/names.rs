@@ -5,9 +5,11 @@ mod paths;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text;
+mod uid;
 
-use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, Hasher};
 
 use cairn_proto::limits;
@@ -16,7 +18,7 @@ use cairn_proto::model::{EntityDef, EntityId, EntityKind};
 use crate::store::Error;
 use crate::store::entity::{EntityPath, Face, same_identity};
 use paths::Paths;
-use table::Table;
+use table::{Name, Table};
 
 /// How deep parts of parts may lie: a file system of a container of a pod of a node.
 const MAX_DEPTH: usize = 4;
@@ -24,9 +26,9 @@ const MAX_DEPTH: usize = 4;
 /// What an id without a name, or in no row yet, is counted as.
 const REFUSED_BYTES: usize = 32;
 
-/// Names kept though no row uses them. Beyond this and a quarter of those in use the unused ones are
-/// forgotten: looking through them costs no more than reading the heads of the blocks.
-const SPARE_NAMES: usize = 256;
+/// Names are kept though no row uses them while they are no more than this part of those in use: to
+/// forget one costs as much as to forget all, since the others are written anew.
+const SPARE_PART: usize = 32;
 
 /// Names beyond which the unused ones are forgotten in any case: the rest is for those to come.
 const MANY_NAMES: usize = limits::MAX_ENTITIES / 2;
@@ -116,14 +118,15 @@ impl Names {
 
     fn def(&self, id: EntityId) -> Option<EntityDef> {
         let name = self.by_id.get(id)?;
+        let words = name.words;
         Some(EntityDef {
             id,
             kind: name.kind,
             parent: name.parent,
-            name: name.name().to_owned(),
-            namespace: name.namespace().to_owned(),
-            uid: name.uid().to_owned(),
-            runtime_id: name.runtime_id().to_owned(),
+            name: words.name.to_owned(),
+            namespace: words.namespace.to_owned(),
+            uid: words.uid.with(str::to_owned),
+            runtime_id: words.runtime_id.to_owned(),
             labels: Vec::new(),
         })
     }
@@ -141,10 +144,15 @@ impl Names {
         let name = self.by_id.get(id)?;
         Some(Face {
             kind: name.kind,
-            name: name.name(),
-            namespace: name.namespace(),
-            uid: name.uid(),
+            name: name.words.name,
+            namespace: name.words.namespace,
         })
+    }
+
+    /// The UID of a thing; empty when it has none.
+    pub(super) fn uid<T: for<'a> From<&'a str>>(&self, id: EntityId) -> T {
+        let name = self.by_id.get(id);
+        name.map_or_else(|| "".into(), |name| name.words.uid.with(|uid| uid.into()))
     }
 
     pub(super) fn labels(&self, id: EntityId) -> &[(String, String)] {
@@ -152,18 +160,18 @@ impl Names {
     }
 
     pub(super) fn parent(&self, id: EntityId) -> Option<EntityId> {
-        self.by_id.get(id)?.parent
+        self.by_id.link(id)?.1
     }
 
     /// The nearest thing of a kind above this one.
     pub(super) fn enclosing(&self, id: EntityId, kind: EntityKind) -> Option<EntityId> {
         let mut above = self.parent(id);
         for _ in 0..MAX_DEPTH {
-            let name = self.by_id.get(above?)?;
-            if name.kind == kind {
+            let (own, parent) = self.by_id.link(above?)?;
+            if own == kind {
                 return above;
             }
-            above = name.parent;
+            above = parent;
         }
         None
     }
@@ -179,12 +187,12 @@ impl Names {
         let above = |parent: EntityId| self.path_within(parent, depth.checked_sub(1)?);
         match name.kind {
             EntityKind::Node => Some(EntityPath::Node),
-            EntityKind::Pod => Some(EntityPath::Pod(name.uid().into())),
+            EntityKind::Pod => Some(EntityPath::Pod(name.words.uid.with(|uid| uid.into()))),
             EntityKind::Container => match name.parent.and_then(above)? {
                 EntityPath::Pod(pod) => Some(EntityPath::Container {
                     pod,
-                    name: name.name().into(),
-                    runtime_id: name.runtime_id().into(),
+                    name: name.words.name.into(),
+                    runtime_id: name.words.runtime_id.into(),
                 }),
                 _ => None,
             },
@@ -193,7 +201,7 @@ impl Names {
                 Some(EntityPath::Part {
                     kind,
                     parent: Box::new(parent),
-                    name: name.name().into(),
+                    name: name.words.name.into(),
                 })
             }
         }
@@ -213,7 +221,7 @@ impl Names {
         };
         match path {
             EntityPath::Node => name.kind == EntityKind::Node,
-            EntityPath::Pod(uid) => name.kind == EntityKind::Pod && name.uid() == &**uid,
+            EntityPath::Pod(uid) => name.kind == EntityKind::Pod && name.words.uid.is(uid),
             EntityPath::Container {
                 pod,
                 name: own,
@@ -221,9 +229,9 @@ impl Names {
             } => {
                 let of = name.parent.and_then(|parent| self.by_id.get(parent));
                 name.kind == EntityKind::Container
-                    && name.name() == &**own
-                    && name.runtime_id() == &**runtime_id
-                    && of.is_some_and(|of| of.uid() == &**pod)
+                    && name.words.name == &**own
+                    && name.words.runtime_id == &**runtime_id
+                    && of.is_some_and(|of| of.words.uid.is(pod))
             }
             EntityPath::Part {
                 kind,
@@ -234,7 +242,7 @@ impl Names {
                     Some(above) => self.is_called(above, parent),
                     None => **parent == EntityPath::Node,
                 };
-                name.kind == *kind && name.name() == &**own && is_in
+                name.kind == *kind && name.words.name == &**own && is_in
             }
         }
     }
@@ -250,15 +258,21 @@ impl Names {
         let name = self.by_id.get(id)?;
         match name.kind {
             EntityKind::Node => hash_words(hasher, EntityKind::Node, &[]),
-            EntityKind::Pod => hash_words(hasher, EntityKind::Pod, &[name.uid()]),
+            EntityKind::Pod => {
+                let uid = name.words.uid;
+                uid.with(|uid| hash_words(hasher, EntityKind::Pod, &[uid]));
+            }
             EntityKind::Container => {
                 let pod = self.by_id.get(name.parent?)?;
-                let words = [pod.uid(), name.name(), name.runtime_id()];
-                let is_pod = pod.kind == EntityKind::Pod;
-                is_pod.then(|| hash_words(hasher, EntityKind::Container, &words))?;
+                if pod.kind != EntityKind::Pod {
+                    return None;
+                }
+                let (own, id) = (name.words.name, name.words.runtime_id);
+                let uid = pod.words.uid;
+                uid.with(|uid| hash_words(hasher, EntityKind::Container, &[uid, own, id]));
             }
             kind => {
-                hash_words(hasher, kind, &[name.name()]);
+                hash_words(hasher, kind, &[name.words.name]);
                 match name.parent {
                     Some(above) => self.hash_id(hasher, above, depth.checked_sub(1)?)?,
                     None => hash_words(hasher, EntityKind::Node, &[]),
@@ -285,43 +299,71 @@ impl Names {
         self.gone_rows += rows;
     }
 
-    /// Forgets ids that no held row uses, once there are many, so that names seen long ago cost
-    /// nothing. `used` gives the ids of all rows, and of the one that the living session sent last:
-    /// an agent uses the ids of its last row without naming them again, and names again what comes
-    /// back after an absence. What was named since the last time and not used is kept for a row or a
-    /// block that is still to come.
+    /// Forgets ids that no held row uses, so that names seen long ago cost nothing. `used` gives the ids
+    /// of all rows, `last` those of the row that the living session sent last, rising: an agent uses
+    /// these without naming them again, and names again what comes back after an absence. What was
+    /// named since the last time and not used is kept for a row or a block that is still to come.
     ///
-    /// It looks at every id of every block, so it waits until a block of rows has gone.
-    /// True when any went.
-    pub(super) fn sweep(&mut self, used: impl FnOnce() -> HashSet<EntityId>) -> bool {
+    /// It looks at every id of every block, so it waits until a block of rows has gone, and does nothing
+    /// where all that has a name is in the last row. Returns the namespaces of the pods whose names
+    /// went.
+    pub(super) fn sweep(
+        &mut self,
+        last: &[EntityId],
+        used: impl FnOnce() -> Vec<EntityId>,
+    ) -> BTreeSet<String> {
         let names = self.len();
         let early = self.gone_rows < limits::BLOCK_ROWS && names <= MANY_NAMES;
-        if names <= SPARE_NAMES || early {
-            return false;
+        if names <= last.len() || early {
+            return BTreeSet::new();
         }
         self.gone_rows = 0;
         let mut used = used();
-        if names <= MANY_NAMES.min(SPARE_NAMES + used.len() + used.len() / 4) {
-            return false;
+        used.extend(last);
+        used.extend(&self.fresh);
+        self.add_parents(&mut used);
+        if names <= MANY_NAMES.min(used.len() + used.len() / SPARE_PART) {
+            return BTreeSet::new();
         }
-        used.extend(std::mem::take(&mut self.fresh));
-        let mut level: Vec<EntityId> = used.iter().copied().collect();
+        self.fresh = HashSet::new();
+        let is_used = |id: EntityId| used.binary_search(&id).is_ok();
+        let pods = self.by_id.all(EntityKind::Pod);
+        let went = namespaces(pods.filter(|pod| !is_used(pod.id)));
+        self.by_id.retain(is_used);
+        self.by_path.retain(is_used);
+        self.refused.retain(|id| is_used(*id));
+        went
+    }
+
+    /// Adds what these are parts of, and puts all in rising order, each once.
+    fn add_parents(&self, ids: &mut Vec<EntityId>) {
+        let mut from = 0;
+        ids.sort_unstable();
+        ids.dedup();
         for _ in 0..MAX_DEPTH {
-            level = level.iter().filter_map(|id| self.parent(*id)).collect();
-            used.extend(&level);
+            let level = ids.get(from..).unwrap_or_default().iter();
+            let above: Vec<EntityId> = level.filter_map(|id| self.parent(*id)).collect();
+            from = ids.len();
+            ids.extend(above);
         }
-        self.by_id.retain(|id| used.contains(&id));
-        self.by_path.retain(|id| used.contains(&id));
-        self.refused.retain(|id| used.contains(id));
-        true
+        ids.sort_unstable();
+        ids.dedup();
+    }
+
+    /// The namespaces of all pods.
+    pub(super) fn namespaces(&self) -> BTreeSet<String> {
+        namespaces(self.by_id.all(EntityKind::Pod))
     }
 
     /// True when a pod of the namespace has a name.
     pub(super) fn has_pods_of(&self, namespace: &str) -> bool {
-        let all = self.by_id.all();
-        let mut pods = all.filter(|name| name.kind == EntityKind::Pod);
-        pods.any(|pod| pod.namespace() == namespace)
+        let mut pods = self.by_id.all(EntityKind::Pod);
+        pods.any(|pod| pod.words.namespace == namespace)
     }
+}
+
+fn namespaces<'a>(pods: impl Iterator<Item = Name<'a>>) -> BTreeSet<String> {
+    pods.map(|pod| pod.words.namespace.to_owned()).collect()
 }
 
 /// Puts one more into a list and gives it little more room than it needs: there is such a list for

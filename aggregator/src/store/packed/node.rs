@@ -1,13 +1,14 @@
 //! One node: who reports it, and the runs that it reported.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cairn_proto::codec::DENSE;
 use cairn_proto::codec::chunk::Sealed;
 use cairn_proto::codec::row;
 use cairn_proto::limits::BLOCK_ROWS;
-use cairn_proto::model::{EntityDef, EntityId, Run};
+use cairn_proto::model::{EntityDef, EntityId};
 
 use super::block::{Block, Incoming};
 use super::current::Befores;
@@ -31,6 +32,8 @@ pub struct Node {
     pub(super) befores: Befores,
     // Rows have gone since names were looked through.
     untidy: bool,
+    // Namespaces of pods whose names went with their run and were not told of.
+    gone: BTreeSet<String>,
 }
 
 impl Node {
@@ -46,6 +49,18 @@ impl Node {
         let run = self.attendance.run().ok_or(Error::Fenced)?;
         let mut runs = self.runs.iter_mut();
         runs.find(|r| r.run == run).ok_or(Error::Fenced)
+    }
+
+    /// Keeps these runs alone.
+    fn keep_runs(&mut self, is_kept: impl Fn(&RunRows) -> bool) {
+        let gone = &mut self.gone;
+        self.runs.retain(|run| {
+            let is_kept = is_kept(run);
+            if !is_kept {
+                gone.extend(run.names.namespaces());
+            }
+            is_kept
+        });
     }
 
     /// Puts a row into the session's run, unless its seq or its tick is held.
@@ -140,7 +155,7 @@ impl Window for Node {
                 other.seal_last();
             }
         }
-        self.runs.retain(|r| !r.is_empty() || r.run == run);
+        self.keep_runs(|r| !r.is_empty() || r.run == run);
         if !self.runs.iter().any(|r| r.run == run) {
             self.runs
                 .push(RunRows::new(run, opening.interval_ms, self.oldest_ms));
@@ -265,31 +280,25 @@ impl Window for Node {
         gone
     }
 
-    fn tidy(&mut self, window_ms: u64) -> bool {
-        let mut swept = false;
+    fn tidy(&mut self, window_ms: u64) -> BTreeSet<String> {
         let rows = window_ms / self.attendance.interval_ms();
         for run in &mut self.runs {
             run.seal_open(1);
             run.join(rows);
         }
         if std::mem::take(&mut self.untidy) {
-            let living = self.attendance.living();
-            let is_live = |run: &Run| living.is_some_and(|open| open.run == *run);
-            let last = living.and_then(|open| open.last.as_ref());
-            let runs = self.runs.len();
-            self.runs.retain(|r| !r.is_empty() || is_live(&r.run));
-            swept = self.runs.len() < runs;
+            let live = self.attendance.run();
+            self.keep_runs(|run| !run.is_empty() || Some(run.run) == live);
+            let last = self.attendance.last_row();
             for run in &mut self.runs {
-                let last = last.filter(|_| is_live(&run.run));
-                let blocks = &run.blocks;
-                swept |= run.names.sweep(|| {
-                    let mut used = RunRows::used(blocks);
-                    used.extend(last.iter().flat_map(|last| last.row.entities().iter()));
-                    used
-                });
+                let last = last.filter(|_| Some(run.run) == live);
+                let last = last.map_or(&[][..], |last| &**last.entities());
+                let (names, blocks) = (&mut run.names, &run.blocks);
+                self.gone
+                    .extend(names.sweep(last, || RunRows::used(blocks)));
             }
         }
-        swept
+        std::mem::take(&mut self.gone)
     }
 
     fn has_pods_of(&self, namespace: &str) -> bool {

@@ -4,7 +4,7 @@ mod merge;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use cairn_proto::codec::chunk::ChunkRow;
 use cairn_proto::limits::{self, BLOCK_ROWS};
@@ -419,8 +419,8 @@ impl RunRows {
         (0..(settled + 1).saturating_sub(JOINED)).find(is_group)
     }
 
-    /// Every id that a row uses.
-    pub(super) fn used(blocks: &VecDeque<Block>) -> HashSet<EntityId> {
+    /// Every id that a row uses, block by block.
+    pub(super) fn used(blocks: &VecDeque<Block>) -> Vec<EntityId> {
         blocks.iter().flat_map(Block::entities).collect()
     }
 

@@ -2,7 +2,7 @@
 
 mod listing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cairn_proto::codec::chunk::Sealed;
@@ -33,9 +33,18 @@ pub struct Node {
     pub(super) oldest_ms: u64,
     // Rows have gone since names were looked through.
     untidy: bool,
+    // Namespaces of pods that had a name at one time since then.
+    called: BTreeSet<String>,
 }
 
 impl Node {
+    /// The namespaces of all pods.
+    fn namespaces(&self) -> BTreeSet<String> {
+        let defs = self.runs.iter().flat_map(|run| run.defs.values());
+        let pods = defs.filter(|def| def.kind == EntityKind::Pod);
+        pods.map(|def| def.namespace.clone()).collect()
+    }
+
     fn current(&mut self) -> Result<&mut RunRows, Error> {
         let run = self.attendance.run().ok_or(Error::Fenced)?;
         let mut runs = self.runs.iter_mut();
@@ -110,6 +119,7 @@ impl Window for Node {
         self.oldest_ms = self.oldest_ms.min(oldest_ms.saturating_sub(window_ms));
         let gone = self.drop_after(present_ms);
         let run = opening.run;
+        self.called.extend(self.namespaces());
         self.runs.retain(|r| !r.rows.is_empty() || r.run == run);
         if !self.runs.iter().any(|r| r.run == run) {
             self.runs.push(RunRows::new(run, opening.interval_ms));
@@ -234,9 +244,10 @@ impl Window for Node {
     }
 
     /// Forgets runs and names that no row uses any more.
-    fn tidy(&mut self, _: u64) -> bool {
-        let untidy = std::mem::take(&mut self.untidy);
-        if untidy {
+    fn tidy(&mut self, _: u64) -> BTreeSet<String> {
+        let mut called = std::mem::take(&mut self.called);
+        called.extend(self.namespaces());
+        if std::mem::take(&mut self.untidy) {
             let living = self.attendance.living();
             let is_live = |run: &Run| living.is_some_and(|open| open.run == *run);
             let last = living.and_then(|open| open.last.as_ref());
@@ -246,7 +257,8 @@ impl Window for Node {
                 run.sweep(last.map(|last| &**last.row.entities()));
             }
         }
-        untidy
+        self.called = self.namespaces();
+        called
     }
 
     fn has_pods_of(&self, namespace: &str) -> bool {

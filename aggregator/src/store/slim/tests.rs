@@ -64,17 +64,17 @@ proptest! {
 /// Two columns of stamps with the same values take the bytes of one.
 #[test]
 fn stamps_that_are_alike_are_kept_once() {
-    let entities: Vec<EntityId> = (0..40).map(EntityId).collect();
-    let values: Vec<u64> = (0..40).map(|nth| 1_795_332_330_000 + nth * 700).collect();
+    let entities: Vec<EntityId> = (0..400).map(EntityId).collect();
+    let values: Vec<u64> = (0..400).map(|nth| 1_795_332_330_000 + nth * 700).collect();
     let column = |id, values: &[u64]| {
-        let places: Vec<u32> = (0..40).collect();
+        let places: Vec<u32> = (0..400).collect();
         Column::from_parts(ColumnId(id), places, values.to_vec()).unwrap()
     };
     let one = Snapshot::from_parts(entities.clone(), vec![column(0, &values)]).unwrap();
     let two = [column(0, &values), column(4, &values)];
     let two = Snapshot::from_parts(entities, two.to_vec()).unwrap();
     let (one, two) = (Slim::of(&one, None), Slim::of(&two, None));
-    assert_eq!(one.values.len(), 80);
+    assert_eq!(one.values.len(), 1_536, "1,200 of three bytes each");
     assert_eq!(one.values, two.values);
     assert_eq!(two.row().columns().len(), 2);
 }

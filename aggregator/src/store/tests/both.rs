@@ -135,9 +135,23 @@ impl Both {
         }
         for def in defs {
             let plain = self.plain.define(&self.sessions.0, def.clone());
-            assert_eq!(plain, self.packed.define(&self.sessions.1, def.clone()));
+            let packed = self.packed.define(&self.sessions.1, def.clone());
+            // It forgets sooner what no row has.
+            let is_forgotten = plain == Ok(Defined::Known) && packed == Ok(Defined::New);
+            assert!(plain == packed || is_forgotten, "{plain:?}, {packed:?}");
             // It has other rows, so another run of it may be gone with what that knew.
             self.other.0.define(&self.other.1, def).unwrap();
+        }
+    }
+
+    /// Names what is in a row and not in the last one, as agents do.
+    fn define_for(&self, row: &Snapshot) {
+        let last = self.last.as_ref();
+        let is_known = |id| last.is_some_and(|last| last.snapshot.position(id).is_some());
+        for id in row.entities().iter().filter(|id| !is_known(**id)) {
+            if id.0 == 1 || id.0.is_multiple_of(10) {
+                self.define(id.0);
+            }
         }
     }
 
@@ -183,6 +197,7 @@ impl Both {
     }
 
     fn send(&mut self, row: Sampled) {
+        self.define_for(&row.snapshot);
         let at = |row: &'_ Sampled| (row.tick_ms, row.snapshot.clone());
         let (base, new) = (self.last.as_ref().map(at), at(&row));
         let timed = |(tick_ms, snapshot): &'_ (u64, Snapshot)| (*tick_ms, snapshot.clone());
@@ -266,6 +281,7 @@ impl Both {
                 continue;
             }
             let payload = chunk::encode(codec, &rows);
+            rows.iter().for_each(|row| self.define_for(row.snapshot));
             let plain = self
                 .plain
                 .take(&self.sessions.0, block, &payload, self.now_ms);

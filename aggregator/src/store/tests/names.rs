@@ -61,3 +61,31 @@ fn what_was_just_named_is_known_until_it_is_used() {
     assert_eq!(store.take(&session, 1, &payload, now_ms), Ok(1));
     assert!(store.size().bytes < before, "names were looked through");
 }
+
+/// Scenario: the only pod of a namespace goes, and later its rows.
+/// Guarantees: as soon as a block of rows has gone its name has too, and who asks for the namespace does
+/// not look at the node any more; another namespace's pod stays.
+#[test]
+fn a_namespace_whose_pods_are_forgotten_leads_to_no_node() {
+    let store = PackedStore::new(20_000, 0);
+    let session = open(&store, 1);
+    for (id, namespace) in [(2, "old"), (3, "new")] {
+        let pod = def(id, EntityKind::Pod, Some(1), namespace);
+        let namespace = namespace.to_owned();
+        store
+            .define(&session, EntityDef { namespace, ..pod })
+            .unwrap();
+    }
+    let mut seen = Vec::new();
+    for seq in 0..40 {
+        let row = [(1, 1), (3, 1), (2, 1)];
+        let row = if seq == 0 { &row[..] } else { &row[..2] };
+        append(&store, &session, seq, T0 + seq * 10_000, row).unwrap();
+        store.evict(T0 + seq * 10_000);
+        seen.push(store.index.nodes("old").len());
+    }
+    assert_eq!((seen[0], seen[39]), (1, 0));
+    assert_eq!(store.index.nodes("new").len(), 1);
+    assert_eq!(store.entities(&Selector::Namespace("old")), []);
+    assert_eq!(store.entities(&Selector::Namespace("new")).len(), 1);
+}

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use cairn_proto::model::{EntityDef, EntityId, EntityKind};
 
 use super::push;
+use super::text::{Place, Text, Words};
+use super::uid::Uid;
 
 /// What a label is counted as beside its text.
 const LABEL_BYTES: usize = 48;
@@ -18,60 +20,69 @@ type Labels = Box<[(String, String)]>;
 pub(super) struct Table {
     // Rising by id.
     records: Vec<Record>,
-    // What records refer to, and what is left of those that went.
-    text: String,
+    // What records refer to, and how much of it none refers to any more.
+    text: Text,
     left: usize,
     // Few things have any.
     labels: BTreeMap<EntityId, Labels>,
     label_bytes: usize,
 }
 
+// Flat, so that it has no holes: sixteen bytes.
 #[derive(Clone, Copy, Debug)]
 struct Record {
     id: EntityId,
-    parent: Option<EntityId>,
-    kind: EntityKind,
-    // Name, namespace, uid and runtime id, one after the other: where each ends, counted from the
-    // first's beginning.
-    ends: [u16; 4],
+    // Means nothing without `PARENT`.
+    parent: EntityId,
     at: u32,
+    name_bytes: u16,
+    // As of its `Place`, and `PARENT`.
+    has: u8,
+    kind: EntityKind,
 }
 
+/// It is a part of something.
+const PARENT: u8 = 128;
+
 impl Record {
-    fn length(&self) -> usize {
-        self.ends[3].into()
+    fn new(def: &EntityDef, place: Place) -> Self {
+        let parent = if def.parent.is_some() { PARENT } else { 0 };
+        Self {
+            id: def.id,
+            parent: def.parent.unwrap_or(def.id),
+            at: place.at,
+            name_bytes: place.name_bytes,
+            has: place.has | parent,
+            kind: def.kind,
+        }
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            at: self.at,
+            name_bytes: self.name_bytes,
+            has: self.has & !PARENT,
+        }
+    }
+
+    fn set_place(&mut self, place: Place) {
+        self.at = place.at;
+        self.name_bytes = place.name_bytes;
+        self.has = place.has | self.has & PARENT;
+    }
+
+    fn parent(&self) -> Option<EntityId> {
+        (self.has & PARENT != 0).then_some(self.parent)
     }
 }
 
 /// What an id is called.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Name<'a> {
+    pub(super) id: EntityId,
     pub(super) kind: EntityKind,
     pub(super) parent: Option<EntityId>,
-    text: &'a str,
-    ends: [u16; 4],
-}
-
-impl<'a> Name<'a> {
-    fn part(&self, from: u16, to: u16) -> &'a str {
-        self.text.get(from.into()..to.into()).unwrap_or_default()
-    }
-
-    pub(super) fn name(&self) -> &'a str {
-        self.part(0, self.ends[0])
-    }
-
-    pub(super) fn namespace(&self) -> &'a str {
-        self.part(self.ends[0], self.ends[1])
-    }
-
-    pub(super) fn uid(&self) -> &'a str {
-        self.part(self.ends[1], self.ends[2])
-    }
-
-    pub(super) fn runtime_id(&self) -> &'a str {
-        self.part(self.ends[2], self.ends[3])
-    }
+    pub(super) words: Words<'a>,
 }
 
 impl Table {
@@ -83,13 +94,12 @@ impl Table {
         self.records.binary_search_by_key(&id, |record| record.id)
     }
 
-    fn seen<'a>(&'a self, record: &Record) -> Name<'a> {
-        let at = record.at as usize;
+    fn seen(&self, record: &Record) -> Name<'_> {
         Name {
+            id: record.id,
             kind: record.kind,
-            parent: record.parent,
-            text: self.text.get(at..at + record.length()).unwrap_or_default(),
-            ends: record.ends,
+            parent: record.parent(),
+            words: self.text.read(record.place()).0,
         }
     }
 
@@ -116,8 +126,16 @@ impl Table {
             .map(|record| record.id)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = Name<'_>> {
-        self.records.iter().map(|record| self.seen(record))
+    /// What an id is and what it is a part of: no text is read for that.
+    pub(super) fn link(&self, id: EntityId) -> Option<(EntityKind, Option<EntityId>)> {
+        let record = self.records.get(self.position(id).ok()?)?;
+        Some((record.kind, record.parent()))
+    }
+
+    /// All of a kind.
+    pub(super) fn all(&self, kind: EntityKind) -> impl Iterator<Item = Name<'_>> {
+        let of_kind = self.records.iter().filter(move |one| one.kind == kind);
+        of_kind.map(|record| self.seen(record))
     }
 
     pub(super) fn labels(&self, id: EntityId) -> &[(String, String)] {
@@ -128,26 +146,15 @@ impl Table {
     /// Names an id, which may have been called otherwise.
     pub(super) fn put(&mut self, def: EntityDef) {
         self.remove(def.id);
-        let at = self.text.len();
-        let parts = [&def.name, &def.namespace, &def.uid, &def.runtime_id];
-        let length: usize = parts.iter().map(|part| part.len()).sum();
-        let spare = self.text.capacity() - at;
-        if spare < length {
-            self.text.reserve_exact(length + at / 8);
-        }
-        let ends = parts.map(|part| {
-            self.text.push_str(part);
-            u16::try_from(self.text.len() - at).unwrap_or(u16::MAX)
-        });
-        let record = Record {
-            id: def.id,
-            parent: def.parent,
-            kind: def.kind,
-            ends,
-            at: u32::try_from(at).unwrap_or(u32::MAX),
+        let words = Words {
+            name: &def.name,
+            namespace: &def.namespace,
+            uid: Uid::of(&def.uid),
+            runtime_id: &def.runtime_id,
         };
-        let place = self.position(def.id).unwrap_or_else(|place| place);
-        push(&mut self.records, place, record);
+        let record = Record::new(&def, self.text.put(&words));
+        let at = self.position(def.id).unwrap_or_else(|at| at);
+        push(&mut self.records, at, record);
         if !def.labels.is_empty() {
             let labels: Labels = def.labels.into();
             self.label_bytes += bytes_of(&labels);
@@ -156,9 +163,9 @@ impl Table {
     }
 
     pub(super) fn remove(&mut self, id: EntityId) {
-        if let Ok(place) = self.position(id) {
-            let record = self.records.remove(place);
-            self.left += record.length();
+        if let Ok(at) = self.position(id) {
+            let record = self.records.remove(at);
+            self.left += self.text.read(record.place()).1;
             if let Some(labels) = self.labels.remove(&id) {
                 self.label_bytes -= bytes_of(&labels);
             }
@@ -179,13 +186,12 @@ impl Table {
 
     /// Lets go of the text that no record refers to.
     fn tidy(&mut self) {
-        let length = self.records.iter().map(Record::length).sum();
-        let mut text = String::with_capacity(length);
+        let lengths = self.records.iter();
+        let lengths = lengths.map(|record| self.text.read(record.place()).1);
+        let mut text = Text::with_room(lengths.sum());
         for record in &mut self.records {
-            let (from, at) = (record.at as usize, text.len());
-            let own = self.text.get(from..from + record.length());
-            text.push_str(own.unwrap_or_default());
-            record.at = u32::try_from(at).unwrap_or(u32::MAX);
+            let place = text.put(&self.text.read(record.place()).0);
+            record.set_place(place);
         }
         self.text = text;
         self.left = 0;
@@ -194,7 +200,7 @@ impl Table {
     /// Bytes that it takes.
     pub(super) fn bytes(&self) -> usize {
         let records = self.records.capacity() * size_of::<Record>();
-        records + self.text.capacity() + self.label_bytes
+        records + self.text.size() + self.label_bytes
     }
 }
 
