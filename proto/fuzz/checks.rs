@@ -72,6 +72,7 @@ fn followed(rows: &[(Vec<u8>, Row)]) {
             offset,
             tick: *tick,
             payload,
+            is_keyframe: offset == 0,
         });
     if let Some(sealed) = Sealed::of_wire(&wire.collect::<Vec<_>>()) {
         let back = sealed

@@ -79,7 +79,6 @@ impl Heard {
         assert_eq!(self.count("uplink_frames_ignored_total", "names"), 1);
         assert_eq!(self.count("uplink_ends_total", "drained"), 1);
         assert_eq!(self.count("uplink_ends_total", ""), 1);
-        // The first two were acknowledged, the third was not.
         assert_eq!(self.of("row").len(), 3);
     }
 }

@@ -3,8 +3,9 @@
 //! An acknowledgement is of the rows that were sent, and a stream begins with the newest row and may
 //! pass rows over: a later row that is acknowledged says nothing of one that was never sent. So each
 //! row has two bits, by block: it was sent, and somebody has it. What was sent and not acknowledged may
-//! or may not have come; a later acknowledgement settles it, for an aggregator that goes on after it
-//! asks for what it lacks, and is sent it.
+//! or may not have come; a later acknowledgement counts it as had, for an aggregator that goes on after it
+//! asks for what it lacks, and is sent it. So the count of dropped rows may be too low, never too high: by a row
+//! that was lost with its connection and that nobody asked for again.
 
 use std::collections::VecDeque;
 

@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 /// How long after the start at most: the latest values are promised within 10 s, the whole window
@@ -21,8 +22,10 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(super) struct Rush {
     ends_at: Instant,
     last: Arc<Mutex<Instant>>,
-    // Held by the one who watches the time for all that wait behind it.
+    // Held by the one who watches the time for all.
     watch: Arc<tokio::sync::Mutex<()>>,
+    // True once it is over; rung by who watches.
+    bell: watch::Sender<bool>,
 }
 
 impl Rush {
@@ -42,6 +45,7 @@ impl Rush {
             ends_at,
             last: Arc::new(Mutex::new(Instant::now())),
             watch: Arc::default(),
+            bell: watch::Sender::new(false),
         }
     }
 
@@ -50,16 +54,29 @@ impl Rush {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Waits until it is over. One of those who wait looks at the time; the others are woken once, each
-    /// by the one before it, in the order in which they came. Cancel safe, but the place is lost.
+    /// Waits until it is over. One of those who wait looks at the time and rings for all; should it be
+    /// stuck in other work, the others wait until the latest moment and no longer. Cancel safe.
     pub(super) async fn over(&self) {
         if self.until().is_none() {
             return;
         }
+        let mut bell = self.bell.subscribe();
+        // All branches are cancel safe: a watch that is given up is taken over by another.
+        tokio::select! {
+            biased;
+            _ = bell.wait_for(|is_over| *is_over) => {}
+            () = sleep_until(self.ends_at) => {}
+            () = self.watch() => {}
+        }
+    }
+
+    /// Watches the time, one at a time.
+    async fn watch(&self) {
         let _watch = self.watch.lock().await;
         while let Some(until) = self.until() {
             sleep_until(until).await;
         }
+        self.bell.send_replace(true);
     }
 
     /// When to look again; `None` once it is over.
@@ -101,6 +118,19 @@ mod tests {
         rush.opened();
         advance(PAUSE).await;
         timeout(Duration::ZERO, rush.over()).await.unwrap();
+    }
+
+    /// Scenario: the session that watches the time is busy with something else and is not looked after.
+    /// Guarantees: the others wait until the latest moment and no longer.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_stuck_holds_nobody_up_for_long() {
+        let rush = Rush::new();
+        let (mut stuck, mut other) = (Box::pin(rush.over()), Box::pin(rush.over()));
+        assert!(timeout(Duration::ZERO, stuck.as_mut()).await.is_err());
+        assert!(timeout(Duration::ZERO, other.as_mut()).await.is_err());
+        advance(AT_MOST).await;
+        timeout(Duration::ZERO, other).await.unwrap();
+        drop(stuck);
     }
 
     /// Scenario: a thousand sessions open over two seconds and all of them want history.

@@ -49,10 +49,12 @@ pub(super) fn run(work: &str, payload: &[u8], times: usize) -> Result<Option<usi
         }
         "seal_wire" => {
             let payloads = payloads(&rows);
-            let wire = rows.iter().zip(&payloads).map(|(row, payload)| WireRow {
+            let wire = rows.iter().zip(&payloads).zip(0..);
+            let wire = wire.map(|((row, payload), nth)| WireRow {
                 offset: row.offset,
                 tick: row.tick,
                 payload,
+                is_keyframe: nth == 0,
             });
             let wire: Vec<WireRow<'_>> = wire.collect();
             measured(times, || Sealed::of_wire(&wire)).ok_or(Error::Empty)?;

@@ -239,10 +239,12 @@ proptest! {
                 payloads.push(row::encode(DENSE, base, now));
                 base = Some(now);
             }
-            let wire: Vec<chunk::WireRow<'_>> = rows.iter().zip(&payloads).map(|(row, payload)| chunk::WireRow {
+            let wire = rows.iter().zip(&payloads).enumerate();
+            let wire: Vec<chunk::WireRow<'_>> = wire.map(|(nth, (row, payload))| chunk::WireRow {
                 offset: row.offset,
                 tick: row.tick,
                 payload,
+                is_keyframe: nth == 0,
             }).collect();
             let sealed = chunk::Sealed::of_wire(&wire);
             prop_assert!(sealed.is_some() || !is_even || ids.is_empty());

@@ -177,7 +177,7 @@ impl Replicas {
         })
     }
 
-    /// Lets one tick pass for everybody and waits until both have its rows.
+    /// Lets one tick pass for everybody; does not wait until its rows have come.
     fn tick(&mut self, truth: &mut Truth) -> Result<()> {
         truth.grow(truth.rows() + 1)?;
         self.now_ms = truth.tick_ms(truth.rows() - 1) + PAST_PHASE_MS;

@@ -304,14 +304,12 @@ impl Block {
 impl Open {
     /// A chunk of the rows as they came; `None` when they have to be decoded for it.
     fn seal(&self, times: &Times) -> Option<Sealed> {
-        if self.rows.iter().skip(1).any(|row| row.is_keyframe) {
-            return None;
-        }
         let rows = self.rows.iter().zip(times.iter());
         let rows = rows.map(|(row, moment)| WireRow {
             offset: moment.offset,
             tick: row.tick_ms,
             payload: &row.payload,
+            is_keyframe: row.is_keyframe,
         });
         Sealed::of_wire(&rows.collect::<Vec<WireRow<'_>>>())
     }

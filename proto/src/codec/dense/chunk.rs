@@ -23,6 +23,7 @@ mod glance;
 mod read;
 mod series;
 mod splice;
+mod stamps;
 mod there;
 mod walk;
 mod wire;

@@ -5,7 +5,6 @@ use super::series::Series;
 use crate::model::Column;
 
 /// The series of one column. Reused from column to column.
-#[derive(Clone)]
 pub(super) struct Cells<'a> {
     rows: usize,
     /// How many entities there are in all.
@@ -17,7 +16,7 @@ pub(super) struct Cells<'a> {
     /// The entities that have a cell, rising: most columns are about few.
     pub(super) having: Vec<u32>,
     /// The rows in which each of them has one.
-    masks: Vec<u64>,
+    pub(super) masks: Vec<u64>,
     /// Its values first, in order; what follows them means nothing. As many for each as there are
     /// rows.
     values: Vec<u64>,
@@ -124,12 +123,6 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// True when who has a cell has one in every row.
-    pub(super) fn is_whole(&self) -> bool {
-        let whole = all_rows(self.rows);
-        self.masks.iter().all(|mask| *mask == whole)
-    }
-
     /// Adds the cell of an entity in the n-th row, which is behind those that it has already.
     #[inline]
     pub(super) fn push(&mut self, place: u32, nth: usize, value: u64) {
@@ -144,26 +137,8 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// The cells of the n-th row.
-    pub(super) fn of_row(&self, nth: usize) -> impl Iterator<Item = (u32, u64)> {
-        let all = self.having.iter().zip(&self.masks);
-        let all = all.zip(self.values.chunks_exact(self.rows));
-        all.filter(move |((_, mask), _)| *mask >> nth & 1 == 1)
-            .filter_map(move |((place, mask), values)| {
-                let before = (mask & !(u64::MAX << nth)).count_ones();
-                Some((*place, *values.get(before as usize)?))
-            })
-    }
-
-    /// True when the same entities have the same cells in others of so many rows.
-    pub(super) fn are_those_of(&self, other: &Cells<'_>) -> bool {
-        self.having == other.having
-            && self.masks == other.masks
-            && self.each_series().eq(other.each_series())
-    }
-
     /// The values of each series.
-    fn each_series(&self) -> impl Iterator<Item = &[u64]> {
+    pub(super) fn each_series(&self) -> impl Iterator<Item = &[u64]> {
         let all = self.values.chunks_exact(self.rows).zip(&self.masks);
         all.map(|(values, mask)| {
             let count = mask.count_ones() as usize;

@@ -2,6 +2,7 @@
 
 use super::bodies::{Bodies, Written};
 use super::cells::Cells;
+use super::stamps::{Kept, Stamps};
 use super::{ROWS, write};
 use crate::catalogue::FIRST_FIELD;
 use crate::codec::dense::column::{self, Values};
@@ -20,12 +21,18 @@ pub struct WireRow<'a> {
     pub tick: u64,
     /// The row, in the dense codec: the first a keyframe, the others against the row before.
     pub payload: &'a [u8],
+    /// True when it refers to no row.
+    pub is_keyframe: bool,
 }
 
 /// Encodes rows that have been decoded before. `None` when they are not all about the same entities, or
 /// cannot be read: then they have to be decoded.
 pub(super) fn write(rows: &[WireRow<'_>]) -> Option<Written> {
     let (first, others) = rows.split_first()?;
+    // A keyframe of nothing looks like a row about the same entities as the one before.
+    if !first.is_keyframe || others.iter().any(|row| row.is_keyframe) || rows.len() > ROWS {
+        return None;
+    }
     let mut reader = Reader::new(first.payload);
     take_codec(&mut reader)?;
     let count = reader.size("the number of entities").ok()?.checked_sub(1)?;
@@ -37,9 +44,6 @@ pub(super) fn write(rows: &[WireRow<'_>]) -> Option<Written> {
         let is_same = reader.byte("the number of entities") == Ok(0);
         listed.push(is_same.then(|| Listed::read(reader)).flatten()?);
     }
-    if rows.len() > ROWS {
-        return None;
-    }
     let there = vec![super::all_rows(rows.len()); count];
     let ticks: Vec<(u64, u64)> = rows.iter().map(|row| (row.offset, row.tick)).collect();
     let mut out = Vec::new();
@@ -48,7 +52,7 @@ pub(super) fn write(rows: &[WireRow<'_>]) -> Option<Written> {
         rows,
         cells: Cells::new(count, rows.len(), &[]),
         values: Values::new(count),
-        stamps: Vec::new(),
+        stamps: Stamps::default(),
     };
     let mut bodies = Bodies::default();
     while let Some(number) = listed.iter().filter_map(Listed::number).min() {
@@ -61,8 +65,9 @@ pub(super) fn write(rows: &[WireRow<'_>]) -> Option<Written> {
         if columns.cells.count() == 0 {
             continue;
         }
-        let twin = columns.twin(id);
-        match twin {
+        let is_stamp = id.0 < FIRST_FIELD;
+        let twin = is_stamp.then(|| columns.stamps.add(id, &columns.cells));
+        match twin.flatten() {
             Some((twin, count)) => bodies.copy(id, twin, count),
             None => bodies.add(id, &columns.cells, &there, rows.len()),
         }
@@ -126,8 +131,7 @@ struct Columns<'a> {
     cells: Cells<'a>,
     /// Of the row at hand.
     values: Values,
-    /// The stamps so far: later ones may be copies of them.
-    stamps: Vec<(ColumnId, Cells<'a>)>,
+    stamps: Stamps,
 }
 
 impl Columns<'_> {
@@ -178,8 +182,7 @@ impl Columns<'_> {
                 Some(body) => match column::copied(body)? {
                     None => self.values.step(body, passed)?,
                     Some(of) => {
-                        let all = &self.stamps;
-                        let of = stamp(all, of)?;
+                        let of = self.stamps.find(of)?;
                         self.values.clear();
                         for (place, value) in of.of_row(nth) {
                             self.values.push(place, value);
@@ -194,7 +197,8 @@ impl Columns<'_> {
 
     /// True when the bodies say that in every row the same entities have a value.
     fn are_even(&self, bodies: &[Option<&[u8]>]) -> Result<bool, Error> {
-        let mut copied: Option<&Cells<'_>> = None;
+        let whole = super::all_rows(self.rows.len());
+        let mut copied: Option<&Kept> = None;
         for (body, nth) in bodies.iter().zip(0..) {
             let Some(body) = body else {
                 if nth == 0 {
@@ -206,10 +210,10 @@ impl Columns<'_> {
                 return Ok(false);
             }
             if let Some(of) = column::copied(body)? {
-                let of = stamp(&self.stamps, of)?;
+                let of = self.stamps.find(of)?;
                 // A copy after cells of its own might be of others.
-                let is_alike = nth == 0 || copied.is_some_and(|one| one.having == of.having);
-                if !of.is_whole() || !is_alike {
+                let is_alike = nth == 0 || copied.is_some_and(|one| one.having() == of.having());
+                if !of.is_in_all(whole) || !is_alike {
                     return Ok(false);
                 }
                 copied = Some(of);
@@ -219,23 +223,4 @@ impl Columns<'_> {
         }
         Ok(true)
     }
-
-    /// An earlier stamp with the same cells, and how many they are; takes note of one that has none.
-    fn twin(&mut self, id: ColumnId) -> Option<(ColumnId, usize)> {
-        if id.0 >= FIRST_FIELD {
-            return None;
-        }
-        let mut all = self.stamps.iter();
-        let twin = all.find(|(_, cells)| cells.are_those_of(&self.cells));
-        let twin = twin.map(|(twin, cells)| (*twin, cells.count()));
-        self.stamps.push((id, self.cells.clone()));
-        twin
-    }
-}
-
-/// One of the stamps so far.
-fn stamp<'a, 'b>(all: &'a [(ColumnId, Cells<'b>)], number: u64) -> Result<&'a Cells<'b>, Error> {
-    let found = all.iter().find(|(id, _)| u64::from(id.0) == number);
-    let (_, cells) = found.ok_or(Error::Range("the column that is copied"))?;
-    Ok(cells)
 }
