@@ -74,20 +74,45 @@ pub(super) fn next<'a>(rest: &mut &'a [Column], id: ColumnId) -> Option<&'a Colu
     Some(first)
 }
 
-/// The column with this number, when it is known and read: all are when none are wanted by name,
-/// and the times always, since a copy may be of any of them.
-pub(super) fn read(number: u64, wanted: Option<&[ColumnId]>) -> Option<ColumnId> {
-    let id = ColumnId(u16::try_from(number).ok()?);
-    if is_wanted(id, wanted) {
-        known(number)
-    } else {
-        None
-    }
+/// Which columns are read: all when none are wanted by name, and the times always, since a copy may be
+/// of any of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    listed: Option<&'a [ColumnId]>,
+    // A bit for each of the lowest numbers, which are looked up for every column of a row.
+    low: [u64; 4],
 }
 
-/// True of a column that is read when these are wanted.
-pub(super) fn is_wanted(id: ColumnId, wanted: Option<&[ColumnId]>) -> bool {
-    wanted.is_none_or(|all| id.is_time() || all.contains(&id))
+impl<'a> Wanted<'a> {
+    pub(super) fn of(listed: Option<&'a [ColumnId]>) -> Self {
+        let mut low = [0; 4];
+        let times = (0..FIRST_FIELD).map(ColumnId).filter(|id| id.is_time());
+        for ColumnId(id) in times.chain(listed.into_iter().flatten().copied()) {
+            if let Some(word) = low.get_mut(usize::from(id / 64)) {
+                *word |= 1_u64 << (id % 64);
+            }
+        }
+        Self { listed, low }
+    }
+
+    /// True of a column that is read.
+    #[inline]
+    pub(super) fn has(&self, id: ColumnId) -> bool {
+        let Some(listed) = self.listed else {
+            return true;
+        };
+        match self.low.get(usize::from(id.0 / 64)) {
+            Some(word) => word >> (id.0 % 64) & 1 == 1,
+            None => listed.contains(&id),
+        }
+    }
+
+    /// The column with this number, when it is known and read.
+    #[inline]
+    pub(super) fn read(&self, number: u64) -> Option<ColumnId> {
+        let id = ColumnId(u16::try_from(number).ok()?);
+        if self.has(id) { known(number) } else { None }
+    }
 }
 
 /// Where each entity of the base row stands in a row of these entities.

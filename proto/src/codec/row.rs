@@ -1,5 +1,6 @@
 //! One row as the payload of a `Row` frame.
 
+use super::entities::Wanted;
 use super::varint::Reader;
 use super::{DENSE, Error, PLAIN, dense, plain};
 use crate::limits;
@@ -76,6 +77,7 @@ fn read(
     wanted: Option<&[ColumnId]>,
 ) -> Result<Snapshot, Error> {
     let cells = &mut { limits::MAX_CELLS };
+    let wanted = &Wanted::of(wanted);
     let codec = Reader::new(payload).varint("the codec number")?;
     match u32::try_from(codec) {
         Ok(DENSE) => dense::row::decode(base, tick_ms, payload, wanted, cells),

@@ -32,7 +32,7 @@ pub(super) fn unzigzag(value: u64) -> i64 {
 }
 
 /// Reads from the front of a slice.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
 }

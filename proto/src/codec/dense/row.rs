@@ -13,7 +13,7 @@
 use std::borrow::Cow;
 
 use super::column;
-use crate::codec::entities::{first, ids, is_wanted, moved, next, put_ids, read};
+use crate::codec::entities::{Wanted, first, ids, moved, next, put_ids};
 use crate::codec::row::Timed;
 use crate::codec::varint::{Reader, put};
 use crate::codec::{DENSE, Error};
@@ -68,13 +68,12 @@ pub(in crate::codec) fn encode(base: Option<Timed<'_>>, row: Timed<'_>) -> Vec<u
     out
 }
 
-/// Decodes a row and takes its cells off what is left. Of its fields those in `wanted` alone, if
-/// any are named.
+/// Decodes a row and takes its cells off what is left. Of its columns those that are wanted.
 pub(in crate::codec) fn decode(
     base: Option<Timed<'_>>,
     tick_ms: u64,
     payload: &[u8],
-    wanted: Option<&[ColumnId]>,
+    wanted: &Wanted<'_>,
     cells_left: &mut usize,
 ) -> Result<Snapshot, Error> {
     let mut reader = Reader::new(payload);
@@ -98,9 +97,7 @@ pub(in crate::codec) fn decode(
         cells_left,
     };
     let columns = old.map_or(&[][..], Snapshot::columns).iter();
-    let mut unlisted = columns
-        .filter(|column| is_wanted(column.id(), wanted))
-        .peekable();
+    let mut unlisted = columns.filter(|column| wanted.has(column.id())).peekable();
     let mut previous = None;
     for _ in 0..count {
         let number = reader.varint("a column number")?;
@@ -110,7 +107,7 @@ pub(in crate::codec) fn decode(
             return Err(Error::Order("columns"));
         }
         previous = Some(number);
-        let Some(id) = read(number, wanted) else {
+        let Some(id) = wanted.read(number) else {
             continue;
         };
         while let Some(column) = unlisted.next_if(|column| column.id() < id) {

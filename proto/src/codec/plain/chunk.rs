@@ -9,6 +9,7 @@
 
 use super::row;
 use crate::codec::chunk::{ChunkRow, RowOf};
+use crate::codec::entities::Wanted;
 use crate::codec::varint::{Reader, put};
 use crate::codec::{Error, PLAIN};
 use crate::limits;
@@ -64,7 +65,12 @@ pub(in crate::codec) fn decode(payload: &[u8]) -> Result<Vec<ChunkRow>, Error> {
         if base.is_some_and(|b| b.offset >= offset || b.tick >= tick) {
             return Err(Error::Order("rows"));
         }
-        let snapshot = row::decode(base.map(|b| &b.snapshot), body, None, &mut cells_left)?;
+        let snapshot = row::decode(
+            base.map(|b| &b.snapshot),
+            body,
+            &Wanted::of(None),
+            &mut cells_left,
+        )?;
         rows.push(ChunkRow {
             offset,
             tick,

@@ -19,11 +19,11 @@
 //! disk below all file systems) costs little more than a bit each.
 
 use super::column;
-use crate::codec::entities::{base_cells, ids, moved, put_ids, read};
+use crate::codec::entities::{Wanted, base_cells, ids, moved, put_ids};
 use crate::codec::varint::{Reader, put};
 use crate::codec::{Error, PLAIN};
 use crate::limits;
-use crate::model::{Column, ColumnId, EntityId, Snapshot};
+use crate::model::{Column, EntityId, Snapshot};
 
 /// Encodes a snapshot as differences to `base`, or as a keyframe.
 #[must_use]
@@ -49,11 +49,11 @@ pub(in crate::codec) fn encode(base: Option<&Snapshot>, snapshot: &Snapshot) -> 
 }
 
 /// Decodes a row and takes its cells off what several rows may have together. Of its columns the
-/// `wanted` ones alone, if any are named.
+/// wanted ones alone.
 pub(in crate::codec) fn decode(
     base: Option<&Snapshot>,
     payload: &[u8],
-    wanted: Option<&[ColumnId]>,
+    wanted: &Wanted<'_>,
     cells_left: &mut usize,
 ) -> Result<Snapshot, Error> {
     let mut reader = Reader::new(payload);
@@ -77,7 +77,7 @@ pub(in crate::codec) fn decode(
             return Err(Error::Order("columns"));
         }
         previous = Some(number);
-        let Some(id) = read(number, wanted) else {
+        let Some(id) = wanted.read(number) else {
             continue;
         };
         let old = base_cells(base, id, &moved);

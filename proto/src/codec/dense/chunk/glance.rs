@@ -1,5 +1,7 @@
 //! A chunk as some of its entities see it: of its lists no more is kept than what they need.
 
+use std::cell::OnceCell;
+
 use super::directory::Listed;
 use super::read::{Sealed, ticks};
 use super::there::{There, take_masks};
@@ -19,7 +21,9 @@ pub struct Glance<'a> {
     // How many entities the chunk has, and in which rows they are, unless all are in every row.
     count: usize,
     masks: Vec<u64>,
-    columns: Listed<'a>,
+    // Read once a column is asked for: who asks where an entity is needs none.
+    columns: OnceCell<Listed<'a>>,
+    directory: Reader<'a>,
 }
 
 impl Sealed {
@@ -47,7 +51,8 @@ impl<'a> Glance<'a> {
             *mask = there.at(*place);
         }
         Ok(Self {
-            columns: Listed::read(reader)?,
+            columns: OnceCell::new(),
+            directory: reader,
             rows,
             asked,
             count,
@@ -58,7 +63,11 @@ impl<'a> Glance<'a> {
     /// See [`Head::column`](super::Head::column).
     #[must_use]
     pub fn column(&self, id: ColumnId) -> Option<Column<'_>> {
-        let body = self.columns.cells_of(id)?;
+        let columns = self.columns.get_or_init(|| {
+            // A chunk that has been checked can be read.
+            Listed::read(self.directory).unwrap_or_default()
+        });
+        let body = columns.cells_of(id)?;
         let there = There::of(self.count, self.rows.len(), &self.masks);
         Column::begin(there, self.rows.len(), body).ok()
     }
