@@ -5,6 +5,8 @@
 
 mod choice;
 mod newest;
+mod pieces;
+mod present;
 mod range;
 mod series;
 mod sum;

@@ -78,8 +78,9 @@ impl Upkeep {
                 () = waiter.until(next) => true,
                 _ = between.tick() => false,
             };
-            // With thousands of nodes it may take seconds, in which streams and answers go on. All
-            // chunks of live rows are made by this one thread (see `Lane`).
+            // With thousands of nodes it may take seconds, in which streams and answers go on. Nearly all
+            // chunks of live rows are made by this one thread (see `Lane`); threads of streams make those
+            // of late rows and of runs that end, and put history and open rows together.
             let work = move || {
                 if is_due {
                     memory.evict();

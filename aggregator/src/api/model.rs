@@ -189,9 +189,9 @@ fn pods_of(
 
 /// Names of what is there now, sorted.
 fn names(view: &View, selector: &Selector<'_>) -> Response {
-    let found = view.entities(selector);
-    let current = found.iter().filter(|entity| view.is_current(entity));
-    let mut names: Vec<&str> = current.map(shown_name).collect();
+    let mut current = view.entities(selector);
+    view.retain_current(&mut current);
+    let mut names: Vec<&str> = current.iter().map(shown_name).collect();
     names.sort_unstable();
     names.dedup();
     answer::pretty(&names)
@@ -212,8 +212,9 @@ fn all_keys(view: &View) -> Vec<String> {
         return Vec::new();
     }
     let current = |selector: Selector<'_>| {
-        let found = view.entities(&selector);
-        found.into_iter().filter(|entity| view.is_current(entity))
+        let mut found = view.entities(&selector);
+        view.retain_current(&mut found);
+        found.into_iter()
     };
     let mut keys = vec!["cluster".to_owned()];
     keys.extend(view.namespaces().iter().map(|ns| format!("namespace:{ns}")));

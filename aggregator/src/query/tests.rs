@@ -2,5 +2,6 @@
 
 mod grid;
 mod named;
+mod pieces;
 mod range;
 mod watermark;

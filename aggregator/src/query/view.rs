@@ -9,7 +9,7 @@ use super::series::{Told, told_on_grid, walk};
 use super::watermark::{
     NODE_MAX_AGE_MS, is_skewed, nodes_missing, published_tick, published_tick_by,
 };
-use super::{Sample, Sum, on_grid};
+use super::{Sample, Sum, on_grid, pieces};
 use crate::store::{Door, Entity, NodeState, RawRow, Selector, Wanted};
 
 /// How far before its first tick a series is read at most, ms: a held value may be a max-age old, and
@@ -205,14 +205,6 @@ impl View {
         self.store.entities(selector)
     }
 
-    /// True when the entity was there in its node's newest row, and that row is young enough, by
-    /// the node's own clock if that is off.
-    #[must_use]
-    pub fn is_current(&self, entity: &Entity) -> bool {
-        let newest = self.newest_of_node(&entity.node);
-        entity.alive && newest.saturating_sub(entity.last_tick_ms) <= NODE_MAX_AGE_MS
-    }
-
     /// True when the last row of the entity's node at or before the tick knows it, and that row is
     /// young enough at the tick, whatever newer rows say. The tick is by the node's own clock.
     #[must_use]
@@ -255,7 +247,8 @@ impl View {
     }
 
     /// Shows the series of several entities one after the other, each by the entity's place; node by
-    /// node. Nothing of them is kept: as many as one likes take no more memory than those of a node.
+    /// node. Nothing of them is kept, and of a node only so many are read at once: as many as one likes
+    /// take no more memory than those (`AT_ONCE` in `pieces.rs`).
     pub fn each_series(
         &self,
         entities: &[&Entity],
@@ -269,15 +262,20 @@ impl View {
         };
         let mut samples = Vec::with_capacity(ticks_ms.len());
         let store = &self.store;
-        store.visit(entities, field.id, range, &mut |nth, rows| {
-            samples.clear();
-            walk(field, rows, ticks_ms, |told| samples.push(told.sample));
-            see(nth, &samples);
-        });
+        for places in self.pieces(entities, &[(field.id, range)]) {
+            let asked = pieces::at(&places, entities);
+            store.visit(&asked, field.id, range, &mut |nth, rows| {
+                samples.clear();
+                walk(field, rows, ticks_ms, |told| samples.push(told.sample));
+                if let Some(at) = places.get(nth) {
+                    see(*at, &samples);
+                }
+            });
+        }
     }
 
     /// The same of several fields: what they share in the rows is read once. Shows the place of the field,
-    /// then that of the entity.
+    /// then that of the entity. Of those that are read at once all come in one field, then in the next.
     pub fn each_of_fields(
         &self,
         entities: &[&Entity],
@@ -287,14 +285,19 @@ impl View {
     ) {
         let mut samples = Vec::with_capacity(ticks_ms.len());
         let wanted = wanted(fields, ticks_ms);
-        self.store
-            .visit_fields(entities, &wanted, &mut |at, nth, rows| {
+        for places in self.pieces(entities, &wanted) {
+            let asked = pieces::at(&places, entities);
+            let store = &self.store;
+            store.visit_fields(&asked, &wanted, &mut |at, nth, rows| {
                 samples.clear();
                 if let Some(field) = fields.get(at) {
                     walk(field, rows, ticks_ms, |told| samples.push(told.sample));
                 }
-                see(at, nth, &samples);
+                if let Some(nth) = places.get(nth) {
+                    see(at, *nth, &samples);
+                }
             });
+        }
     }
 
     /// The same, saying also where the entity is there without a value.
@@ -398,8 +401,8 @@ impl View {
         sum.totals()
     }
 
-    /// Adds the same to sums of several fields, one each. Pods that lie on one node are read together, and
-    /// nothing of them is kept.
+    /// Adds the same to sums of several fields, one each. Pods that lie on one node are read together, as
+    /// many as [`View::each_of_fields`] reads at once, and nothing of them is kept.
     pub fn add_pods(&self, pods: &[Entity], fields: &[&Field], ticks_ms: &[u64], sums: &mut [Sum]) {
         let pods: Vec<&Entity> = pods.iter().collect();
         self.each_of_fields(&pods, fields, ticks_ms, |at, _, samples| {
@@ -408,20 +411,6 @@ impl View {
                 sum.add(amounts.map(|sample| sample.and_then(|s| amount(field, s))));
             }
         });
-    }
-
-    /// Names of the pods' namespaces, sorted, of pods that are there now.
-    #[must_use]
-    pub fn namespaces(&self) -> Vec<Arc<str>> {
-        let mut names: Vec<Arc<str>> = self
-            .entities(&Selector::Pods)
-            .into_iter()
-            .filter(|pod| self.is_current(pod))
-            .map(|pod| pod.namespace)
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        names
     }
 }
 

@@ -42,7 +42,12 @@ pub(super) async fn entities(
     let (view, all) = (api.view(), request.all);
     let listing = api.in_turn(move || {
         let mut entities = choice.find(&view);
-        entities.retain(|entity| all || view.is_current(entity));
+        if all {
+            // Whether each is there is told with it.
+            view.settle(&entities);
+        } else {
+            view.retain_current(&mut entities);
+        }
         Listing {
             view,
             entities,
@@ -64,7 +69,7 @@ pub(super) async fn latest(
     let view = api.view();
     let listing = api.in_turn(move || {
         let mut entities = choice.find(&view);
-        entities.retain(|entity| view.is_current(entity));
+        view.retain_current(&mut entities);
         entities.sort_by(|a, b| a.node.cmp(&b.node));
         Listing {
             view,
@@ -95,7 +100,7 @@ pub(super) async fn top(api: &Api, request: v1::TopRequest) -> Result<v1::TopRes
     let view = api.view();
     let top = api.in_turn(move || {
         let mut entities = choice.find(&view);
-        entities.retain(|entity| view.is_current(entity));
+        view.retain_current(&mut entities);
         let asked: Vec<&Entity> = entities.iter().collect();
         let highest = highest(&view, &asked, field, limit as usize);
         let entry = |(nth, value): (usize, f64)| {

@@ -232,7 +232,7 @@ impl<N: Blocks> Exchange for Store<N> {
             self.uncount(&fresh);
             return self.restore_into(&name, &entry, piece, &sealed);
         }
-        self.index_names(&name, piece, taken);
+        self.index_names(&name, &mut fresh, piece, taken);
         nodes.insert(name, Arc::new(Mutex::new(fresh)));
         drop(nodes);
         Ok(self.told(taken))
@@ -252,13 +252,13 @@ impl<N: Blocks> Store<N> {
         let window_ms = self.window_ms;
         let mut node = lock(entry);
         let taken = self.bounded(&mut node, |n| n.restore(piece, sealed, window_ms))?;
-        self.index_names(name, piece, taken);
+        self.index_names(name, &mut node, piece, taken);
         drop(node);
         Ok(self.told(taken))
     }
 
     /// Called with the node locked or not yet there, so that no sweep of its names comes in between.
-    fn index_names(&self, node: &Arc<str>, piece: &Piece<'_>, taken: Taken) {
+    fn index_names(&self, name: &Arc<str>, node: &mut N, piece: &Piece<'_>, taken: Taken) {
         if taken.rows == 0 {
             return;
         }
@@ -266,7 +266,10 @@ impl<N: Blocks> Store<N> {
             if let Named::Def(def) = named
                 && def.kind == EntityKind::Pod
             {
-                self.index.add(&def.namespace, node);
+                self.index.add(&def.namespace, name);
+                // What the agent itself said of the pod stays, and may be another one.
+                node.gone_mut().add(def.namespace.clone());
+                self.unlist_many(name, node);
             }
         }
     }

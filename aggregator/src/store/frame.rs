@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use super::arriving;
 use super::attendance::Attendance;
 use super::current;
-use super::index::Index;
+use super::index::{Gone, Index};
 use super::{
     Applied, Current, Defined, Door, Entity, EntityPath, Error, Evicted, NodeState, Opening,
     Selector, Session, Size, SourceState, Visit, VisitFields, Wanted, WireRow,
@@ -74,7 +74,8 @@ pub trait Window: Default + Debug + Send + 'static {
     /// written by a clock that was ahead of what it is now.
     fn open(&mut self, number: u64, opening: Opening, window_ms: u64) -> u64;
 
-    /// See [`Door::define`].
+    /// See [`Door::define`]. A pod that is known may have another namespace now: the one that it had
+    /// before is gone.
     fn define(&mut self, def: EntityDef) -> Result<(), Error>;
 
     /// See [`Door::refuse`].
@@ -117,11 +118,14 @@ pub trait Window: Default + Debug + Send + 'static {
     fn shorten(&mut self) -> u64;
 
     /// Forgets runs and names that no row uses any more, and puts rows together that are long
-    /// written. Returns the namespaces of the pods whose names went since the last time.
-    fn tidy(&mut self, window_ms: u64) -> BTreeSet<String>;
+    /// written. The namespaces of the pods whose names go are gone.
+    fn tidy(&mut self, window_ms: u64);
 
-    /// True when it knows a pod of the namespace.
-    fn has_pods_of(&self, namespace: &str) -> bool;
+    /// The namespaces of pods that went, or have another one now, since this was last emptied.
+    fn gone_mut(&mut self) -> &mut Gone;
+
+    /// The namespaces of all pods that it knows.
+    fn namespaces(&self) -> BTreeSet<&str>;
 
     /// What is held, with everything that belongs to it.
     fn size(&self) -> Size;
@@ -260,6 +264,7 @@ impl<N: Window> Door for Store<N> {
             // With the node locked, so that no sweep of its names comes in between.
             if let Some(namespace) = namespace {
                 self.index.add(&namespace, &session.node.as_str().into());
+                self.unlist_many(&session.node, node);
             }
             Ok(if is_new { Defined::New } else { Defined::Known })
         })

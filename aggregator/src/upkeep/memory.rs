@@ -1,7 +1,8 @@
 //! Memory: what is dropped, when, and what is said about it.
 //!
-//! Owned by the task that lets old rows expire. At each tick of the grid it evicts and looks at the
-//! gauges; between ticks it only looks, each second, so that a burst does not wait for the next tick.
+//! Owned by the task that lets old rows expire. Once for each tick of the grid, in the middle between two,
+//! it evicts and looks at the gauges (on a driven clock at the tick itself); between these times it only
+//! looks, each second, so that a burst does not wait for the next one.
 //! Nodes that are over their share are told in the log when that begins and ends, on the page, and
 //! as a number in `/readyz?verbose`, which names no node.
 

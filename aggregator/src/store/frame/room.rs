@@ -155,9 +155,8 @@ impl<N: Window> Store<N> {
         for (name, node) in &all {
             let mut node = lock(node);
             let window_ms = self.window_ms;
-            let gone = self.held.counted(&mut *node, |node| node.tidy(window_ms));
-            self.index
-                .keep(name, &gone, |namespace| node.has_pods_of(namespace));
+            self.held.counted(&mut *node, |node| node.tidy(window_ms));
+            self.unlist(name, &mut node);
             self.held.fit(&mut *node);
             node.attendance_mut().look_at_share(now_ms, window_ms);
         }
@@ -167,6 +166,21 @@ impl<N: Window> Store<N> {
             expired_rows,
             nodes: self.drop_empty(),
             ..self.held.told()
+        }
+    }
+
+    /// Lets no namespace that is gone from a node lead to it any more.
+    fn unlist(&self, name: &str, node: &mut N) {
+        let gone = std::mem::take(node.gone_mut());
+        self.index.keep(name, &gone, || node.namespaces());
+    }
+
+    /// The same between two evictions, once so many are gone that they are not remembered: otherwise
+    /// an agent that gives its pods other namespaces again and again would fill the index meanwhile. Called
+    /// after what adds to the index.
+    pub(in crate::store) fn unlist_many(&self, name: &str, node: &mut N) {
+        if node.gone_mut().is_many() {
+            self.unlist(name, node);
         }
     }
 

@@ -42,7 +42,9 @@ impl Befores {
         let mut before = std::mem::take(&mut self.known).into_iter().peekable();
         let mut olds = Cpus::of(old.1).peekable();
         // Not cut to what is in it: the next row's is as long, and fits where this one was.
-        let mut known = Vec::with_capacity(new.entities().len());
+        // File systems and interfaces have none.
+        let cpus = new.column(ColumnId::field(table::CPU));
+        let mut known = Vec::with_capacity(cpus.map_or(0, |cpus| cpus.places().len()));
         for now in Cpus::of(new) {
             while before.next_if(|known| known.id < now.id).is_some() {}
             let kept = before.next_if(|known| known.id == now.id);

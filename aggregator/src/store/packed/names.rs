@@ -40,7 +40,8 @@ pub(super) struct Names {
     by_path: Paths,
     state: RandomState,
     refused: HashSet<EntityId>,
-    // Since names were looked through: rows that went, and ids that were named and are in no row.
+    // Since names were looked through, whatever came of it: rows that went, and ids that were named
+    // and are in no row.
     gone_rows: u64,
     fresh: HashSet<EntityId>,
 }
@@ -60,15 +61,20 @@ impl Names {
         self.by_id.bytes() + self.by_path.bytes() + ids * REFUSED_BYTES
     }
 
-    /// See [`Door::define`](crate::store::Door::define).
-    pub(super) fn define(&mut self, def: EntityDef) -> Result<(), Error> {
+    /// See [`Door::define`](crate::store::Door::define). Returns the namespace that a pod had before, when
+    /// that was another one.
+    pub(super) fn define(&mut self, def: EntityDef) -> Result<Option<String>, Error> {
         let (id, entity) = (def.id, def.id.0);
+        let is_pod = def.kind == EntityKind::Pod;
         if !self.knows(id) && self.len() >= limits::MAX_ENTITIES {
             return Err(Error::TooManyEntities { entity });
         }
-        if self.def(id).is_some_and(|old| !same_identity(&old, &def)) {
+        let old = self.def(id);
+        if old.as_ref().is_some_and(|old| !same_identity(old, &def)) {
             return Err(Error::Redefined { entity });
         }
+        let before = old.map(|old| old.namespace);
+        let before = before.filter(|before| *before != def.namespace);
         self.remove(id);
         self.refused.remove(&id);
         self.fresh.insert(id);
@@ -81,7 +87,7 @@ impl Names {
                 self.refused.insert(id);
             }
         }
-        Ok(())
+        Ok(before.filter(|_| is_pod))
     }
 
     /// See [`Door::refuse`](crate::store::Door::refuse).
@@ -302,7 +308,8 @@ impl Names {
     /// Forgets ids that no held row uses, so that names seen long ago cost nothing. `used` gives the ids
     /// of all rows, `last` those of the row that the living session sent last, rising: an agent uses
     /// these without naming them again, and names again what comes back after an absence. What was
-    /// named since the last time and not used is kept for a row or a block that is still to come.
+    /// named since the last look and not used is kept for a row or a block that is still to come; the next
+    /// look does not know it from others, whether this one forgets anything or not.
     ///
     /// It looks at every id of every block, so it waits until a block of rows has gone, and does nothing
     /// where all that has a name is in the last row. Returns the namespaces of the pods whose names
@@ -320,15 +327,15 @@ impl Names {
         self.gone_rows = 0;
         let mut used = used();
         used.extend(last);
-        used.extend(&self.fresh);
+        used.extend(std::mem::take(&mut self.fresh));
         self.add_parents(&mut used);
         if names <= MANY_NAMES.min(used.len() + used.len() / SPARE_PART) {
             return BTreeSet::new();
         }
-        self.fresh = HashSet::new();
         let is_used = |id: EntityId| used.binary_search(&id).is_ok();
         let pods = self.by_id.all(EntityKind::Pod);
         let went = namespaces(pods.filter(|pod| !is_used(pod.id)));
+        let went = went.into_iter().map(str::to_owned).collect();
         self.by_id.retain(is_used);
         self.by_path.retain(is_used);
         self.refused.retain(|id| is_used(*id));
@@ -351,19 +358,13 @@ impl Names {
     }
 
     /// The namespaces of all pods.
-    pub(super) fn namespaces(&self) -> BTreeSet<String> {
+    pub(super) fn namespaces(&self) -> BTreeSet<&str> {
         namespaces(self.by_id.all(EntityKind::Pod))
-    }
-
-    /// True when a pod of the namespace has a name.
-    pub(super) fn has_pods_of(&self, namespace: &str) -> bool {
-        let mut pods = self.by_id.all(EntityKind::Pod);
-        pods.any(|pod| pod.words.namespace == namespace)
     }
 }
 
-fn namespaces<'a>(pods: impl Iterator<Item = Name<'a>>) -> BTreeSet<String> {
-    pods.map(|pod| pod.words.namespace.to_owned()).collect()
+fn namespaces<'a>(pods: impl Iterator<Item = Name<'a>>) -> BTreeSet<&'a str> {
+    pods.map(|pod| pod.words.namespace).collect()
 }
 
 /// Puts one more into a list and gives it little more room than it needs: there is such a list for

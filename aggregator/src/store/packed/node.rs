@@ -17,6 +17,7 @@ use super::run::{RunRows, check_known};
 use crate::store::attendance::{Attendance, Last};
 use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::gap;
+use crate::store::index::Gone;
 use crate::store::slim::Slim;
 use crate::store::{
     Applied, Current, Entity, EntityPath, Error, Opening, Selector, Size, Visit, VisitFields,
@@ -32,8 +33,8 @@ pub struct Node {
     pub(super) befores: Befores,
     // Rows have gone since names were looked through.
     untidy: bool,
-    // Namespaces of pods whose names went with their run and were not told of.
-    gone: BTreeSet<String>,
+    // Namespaces of pods whose names went and were not told of.
+    gone: Gone,
 }
 
 impl Node {
@@ -57,7 +58,7 @@ impl Node {
         self.runs.retain(|run| {
             let is_kept = is_kept(run);
             if !is_kept {
-                gone.extend(run.names.namespaces());
+                gone.extend(run.names.namespaces().into_iter().map(str::to_owned));
             }
             is_kept
         });
@@ -164,7 +165,9 @@ impl Window for Node {
     }
 
     fn define(&mut self, def: EntityDef) -> Result<(), Error> {
-        self.current()?.names.define(def)
+        let before = self.current()?.names.define(def)?;
+        self.gone.extend(before);
+        Ok(())
     }
 
     fn refuse(&mut self, id: EntityId) -> Result<(), Error> {
@@ -280,7 +283,7 @@ impl Window for Node {
         gone
     }
 
-    fn tidy(&mut self, window_ms: u64) -> BTreeSet<String> {
+    fn tidy(&mut self, window_ms: u64) {
         let rows = window_ms / self.attendance.interval_ms();
         for run in &mut self.runs {
             run.seal_open(1);
@@ -298,12 +301,15 @@ impl Window for Node {
                     .extend(names.sweep(last, || RunRows::used(blocks)));
             }
         }
-        std::mem::take(&mut self.gone)
     }
 
-    fn has_pods_of(&self, namespace: &str) -> bool {
-        let mut runs = self.runs.iter();
-        runs.any(|run| run.names.has_pods_of(namespace))
+    fn gone_mut(&mut self) -> &mut Gone {
+        &mut self.gone
+    }
+
+    fn namespaces(&self) -> BTreeSet<&str> {
+        let runs = self.runs.iter();
+        runs.flat_map(|run| run.names.namespaces()).collect()
     }
 
     fn size(&self) -> Size {

@@ -178,7 +178,8 @@ impl RunRows {
         for named in names {
             match named {
                 named if self.knows(named.id()) => {}
-                Named::Def(def) => self.define(def.clone())?,
+                // Of one that was not known there is none before.
+                Named::Def(def) => drop(self.define(def.clone())?),
                 Named::Refused(id) => self.refuse(*id)?,
             }
         }

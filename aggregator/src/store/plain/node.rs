@@ -12,6 +12,7 @@ use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run, Snapshot};
 use super::run::{EntityRow, Held, RunRows, check_defined, check_rises};
 use crate::store::attendance::Attendance;
 use crate::store::frame::{Bounds, Taken, Window};
+use crate::store::index::Gone;
 use crate::store::slim::Slim;
 use crate::store::{
     Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, Visit, Wanted,
@@ -33,16 +34,16 @@ pub struct Node {
     pub(super) oldest_ms: u64,
     // Rows have gone since names were looked through.
     untidy: bool,
-    // Namespaces of pods that had a name at one time since then.
-    called: BTreeSet<String>,
+    // Namespaces of pods whose names may have gone and were not told of.
+    gone: Gone,
 }
 
 impl Node {
-    /// The namespaces of all pods.
-    fn namespaces(&self) -> BTreeSet<String> {
-        let defs = self.runs.iter().flat_map(|run| run.defs.values());
-        let pods = defs.filter(|def| def.kind == EntityKind::Pod);
-        pods.map(|def| def.namespace.clone()).collect()
+    /// Says of all namespaces that they may be gone: names are about to go, and which is not looked at.
+    fn all_may_go(&mut self) {
+        let all = self.namespaces().into_iter().map(str::to_owned);
+        let all: Vec<String> = all.collect();
+        self.gone.extend(all);
     }
 
     fn current(&mut self) -> Result<&mut RunRows, Error> {
@@ -119,7 +120,7 @@ impl Window for Node {
         self.oldest_ms = self.oldest_ms.min(oldest_ms.saturating_sub(window_ms));
         let gone = self.drop_after(present_ms);
         let run = opening.run;
-        self.called.extend(self.namespaces());
+        self.all_may_go();
         self.runs.retain(|r| !r.rows.is_empty() || r.run == run);
         if !self.runs.iter().any(|r| r.run == run) {
             self.runs.push(RunRows::new(run, opening.interval_ms));
@@ -128,7 +129,9 @@ impl Window for Node {
     }
 
     fn define(&mut self, def: EntityDef) -> Result<(), Error> {
-        self.current()?.define(def)
+        let before = self.current()?.define(def)?;
+        self.gone.extend(before);
+        Ok(())
     }
 
     fn refuse(&mut self, id: EntityId) -> Result<(), Error> {
@@ -244,10 +247,9 @@ impl Window for Node {
     }
 
     /// Forgets runs and names that no row uses any more.
-    fn tidy(&mut self, _: u64) -> BTreeSet<String> {
-        let mut called = std::mem::take(&mut self.called);
-        called.extend(self.namespaces());
+    fn tidy(&mut self, _: u64) {
         if std::mem::take(&mut self.untidy) {
+            self.all_may_go();
             let living = self.attendance.living();
             let is_live = |run: &Run| living.is_some_and(|open| open.run == *run);
             let last = living.and_then(|open| open.last.as_ref());
@@ -257,13 +259,16 @@ impl Window for Node {
                 run.sweep(last.map(|last| &**last.row.entities()));
             }
         }
-        self.called = self.namespaces();
-        called
     }
 
-    fn has_pods_of(&self, namespace: &str) -> bool {
-        let mut defs = self.runs.iter().flat_map(|run| run.defs.values());
-        defs.any(|def| def.kind == EntityKind::Pod && def.namespace == namespace)
+    fn gone_mut(&mut self) -> &mut Gone {
+        &mut self.gone
+    }
+
+    fn namespaces(&self) -> BTreeSet<&str> {
+        let defs = self.runs.iter().flat_map(|run| run.defs.values());
+        let pods = defs.filter(|def| def.kind == EntityKind::Pod);
+        pods.map(|def| def.namespace.as_str()).collect()
     }
 
     /// What is held, dictionaries and the row that the next one refers to included.

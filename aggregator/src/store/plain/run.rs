@@ -32,7 +32,8 @@ pub(super) struct RunRows {
     pub(super) refused: HashSet<EntityId>,
     pub(super) paths: HashMap<EntityPath, EntityId>,
     pub(super) rows: BTreeMap<u64, Held>,
-    // Since names were looked through: rows that went, and ids that were named and are in no row.
+    // Since names were looked through, whatever came of it: rows that went, and ids that were named
+    // and are in no row.
     gone_rows: u64,
     fresh: HashSet<EntityId>,
 }
@@ -140,8 +141,9 @@ impl RunRows {
         self.defs.contains_key(&id) || self.refused.contains(&id)
     }
 
-    /// See [`Door::define`](crate::store::Door::define).
-    pub(super) fn define(&mut self, def: EntityDef) -> Result<(), Error> {
+    /// See [`Door::define`](crate::store::Door::define). Returns the namespace that a pod had before, when
+    /// that was another one.
+    pub(super) fn define(&mut self, def: EntityDef) -> Result<Option<String>, Error> {
         let (id, entity) = (def.id, def.id.0);
         if !self.knows(id) && self.defs.len() + self.refused.len() >= limits::MAX_ENTITIES {
             return Err(Error::TooManyEntities { entity });
@@ -150,6 +152,9 @@ impl RunRows {
         if old.is_some_and(|old| !same_identity(old, &def)) {
             return Err(Error::Redefined { entity });
         }
+        let is_pod = def.kind == EntityKind::Pod;
+        let before = old.filter(|old| is_pod && old.namespace != def.namespace);
+        let before = before.map(|old| old.namespace.clone());
         if let Some(old) = self.path(id) {
             self.paths.remove(&old);
         }
@@ -166,7 +171,7 @@ impl RunRows {
                 self.refused.insert(id);
             }
         }
-        Ok(())
+        Ok(before)
     }
 
     /// See [`Door::refuse`](crate::store::Door::refuse).
@@ -204,7 +209,8 @@ impl RunRows {
     /// Forgets ids that no held row uses, once there are many, so that names seen long ago cost
     /// nothing. `last` is what the living session sent last: an agent uses the ids of its last row
     /// without naming them again, and names again what comes back after an absence. What was named
-    /// since the last time and not used is kept for a row or a block that is still to come.
+    /// since the last look and not used is kept for a row or a block that is still to come; the next look
+    /// does not know it from others, whether this one forgets anything or not.
     ///
     /// It looks at every id of every row, so it waits until a block of rows has gone.
     pub(super) fn sweep(&mut self, last: Option<&[EntityId]>) {
@@ -219,10 +225,10 @@ impl RunRows {
             used.extend(held.snapshot.entities());
         }
         used.extend(last.into_iter().flatten());
+        used.extend(std::mem::take(&mut self.fresh));
         if names <= MANY_NAMES.min(SPARE_NAMES + 4 * used.len()) {
             return;
         }
-        used.extend(std::mem::take(&mut self.fresh));
         let mut level: Vec<EntityId> = used.iter().copied().collect();
         for _ in 0..MAX_DEPTH {
             let above = level

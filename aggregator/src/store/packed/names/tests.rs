@@ -72,6 +72,56 @@ fn check(
     }
 }
 
+fn pod(id: u32) -> EntityDef {
+    EntityDef {
+        id: EntityId(id),
+        kind: EntityKind::Pod,
+        parent: None,
+        name: format!("name-{id}"),
+        namespace: "shop".to_owned(),
+        uid: format!("uid-{id}"),
+        runtime_id: String::new(),
+        labels: Vec::new(),
+    }
+}
+
+#[test]
+fn what_was_named_and_not_used_outlives_one_look() {
+    let mut names = Names::default();
+    let ids: Vec<EntityId> = (1..=100).map(EntityId).collect();
+    for id in 1..=100 {
+        names.define(pod(id)).unwrap();
+    }
+    names.used(&ids);
+    names.define(pod(500)).unwrap();
+    // Too few are unused to forget them; the one that was named is among those that are kept.
+    names.gone(16);
+    assert_eq!(names.sweep(&[], || ids.clone()), BTreeSet::new());
+    assert!(names.knows(EntityId(500)));
+    // Nothing came of it until the next look.
+    names.gone(16);
+    assert_eq!(names.sweep(&[], || ids[..50].to_vec()).len(), 1);
+    assert!(!names.knows(EntityId(500)));
+    assert!(names.knows(EntityId(50)) && !names.knows(EntityId(51)));
+    // Named just before a look that does forget.
+    names.define(pod(501)).unwrap();
+    names.gone(16);
+    assert_eq!(names.sweep(&[], || ids[..10].to_vec()).len(), 1);
+    assert!(names.knows(EntityId(501)));
+}
+
+#[test]
+fn a_pod_tells_the_namespace_that_it_had_before() {
+    let mut names = Names::default();
+    let moved = |namespace: &str| EntityDef {
+        namespace: namespace.to_owned(),
+        ..pod(1)
+    };
+    assert_eq!(names.define(moved("one")), Ok(None));
+    assert_eq!(names.define(moved("one")), Ok(None));
+    assert_eq!(names.define(moved("two")), Ok(Some("one".to_owned())));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
