@@ -112,12 +112,17 @@ fn follow(api: Api, scope: Scope, seat: Seat) -> impl Stream<Item = Bytes> {
         looked_at: Instant::now(),
         _seat: seat,
     };
-    let events = unfold(follower, |mut follower| async move {
-        let event = match timeout(KEEP_ALIVE, follower.next()).await {
-            Ok(event) => event?,
-            Err(_) => [SILENT, Bytes::new(), Bytes::new()],
+    let events = unfold(Box::pin(follower.next()), |mut next| async move {
+        let found = timeout(KEEP_ALIVE, &mut next).await;
+        let (event, next) = match found {
+            Ok(found) => {
+                let (event, follower) = found?;
+                (event, Box::pin(follower.next()))
+            }
+            // It goes on waiting where it stands.
+            Err(_) => ([SILENT, Bytes::new(), Bytes::new()], next),
         };
-        Some((iter(event), follower))
+        Some((iter(event), next))
     });
     events.flatten().filter(|part| ready(!part.is_empty()))
 }
@@ -128,22 +133,28 @@ type Event = [Bytes; 3];
 const SILENT: Bytes = Bytes::from_static(b":keepalive\n\n");
 
 impl Follower {
-    /// The next event; `None` when the process is going. Cancel safe: nothing is marked as sent
-    /// before the event is handed out.
-    async fn next(&mut self) -> Option<Event> {
+    /// The next event, and who follows on; `None` when the process is going.
+    async fn next(mut self) -> Option<(Event, Self)> {
+        let token = self.api.token.clone();
         loop {
             // Rows of a fleet come all the time; a person sees no more than this.
             tokio::time::sleep_until(self.looked_at + SPACING).await;
             self.looked_at = Instant::now();
-            match self.event().await {
-                Ok(Some(event)) => return Some(event),
+            let event = tokio::select! {
+                biased;
+                // Whoever stands in line for a look does not hold up the end.
+                () = token.cancelled() => return None,
+                event = self.event() => event,
+            };
+            match event {
+                Ok(Some(event)) => return Some((event, self)),
                 // Too many look at once: the next look finds what this one did not.
                 Ok(None) | Err(Cut::Busy) => {}
                 Err(_) => return None,
             }
             tokio::select! {
                 biased;
-                () = self.api.token.cancelled() => return None,
+                () = token.cancelled() => return None,
                 changed = self.changes.changed() => changed.ok()?,
                 _ = self.look.tick() => {}
             }

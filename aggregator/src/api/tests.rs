@@ -1,7 +1,8 @@
 //! Routes over a small window: shapes of answers, unknown names, refusals.
 
 mod asking;
-mod looks;
+pub(super) mod jam;
+pub(super) mod looks;
 mod moments;
 mod parts;
 mod unread;

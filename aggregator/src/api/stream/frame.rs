@@ -98,9 +98,12 @@ impl<'a> Frame<'a> {
             let name = scope.node.as_deref();
             name.is_none_or(|name| *node.name == *name)
         };
+        // Of the values, and not what is published by now: writing may come long after reading.
+        let newest = values.ticks.last().copied();
+        let newest_ms = newest.unwrap_or_else(|| view.published_ms());
         let nodes = view.nodes().iter().filter(wanted).map(|state| {
             let series = values.nodes.get(&state.name).unwrap_or(&own.blank);
-            node_frame(state, series, view.published_ms())
+            node_frame(state, series, newest_ms)
         });
         let reader = Reader {
             view,
@@ -115,7 +118,7 @@ impl<'a> Frame<'a> {
             interval_ms: api.interval_ms,
             window_ms: api.window_ms,
             now_ms: api.clock.unix_ms(),
-            nodes_missing: view.nodes_missing(),
+            nodes_missing: view.nodes_missing_at(newest_ms),
             cluster: &values.cluster,
             nodes: nodes.collect(),
             pods,
@@ -124,13 +127,9 @@ impl<'a> Frame<'a> {
     }
 }
 
-fn node_frame<'a>(
-    state: &'a NodeState,
-    series: &'a NodeSeries,
-    published_ms: u64,
-) -> NodeFrame<'a> {
+fn node_frame<'a>(state: &'a NodeState, series: &'a NodeSeries, newest_ms: u64) -> NodeFrame<'a> {
     let newest = state.newest_tick_ms;
-    let age_ms = published_ms.saturating_sub(newest_here(state));
+    let age_ms = newest_ms.saturating_sub(newest_here(state));
     let late = newest.is_some() && age_ms > 2 * state.interval_ms.max(1);
     let (word, reason) = match (state.live, newest) {
         (true, None) => (

@@ -1,208 +1,352 @@
 //! One look at all nodes for everybody who looks.
 //!
 //! With thousands of nodes a look costs what a person does not see but a row does: it reads the window
-//! of every pod. So it is made on a thread of its own, one at a time, once for all clients that want the
-//! same ticks, and it rests for as long as it took before the next one. Kept is what the last look
+//! of every pod. So one task looks, on a thread of its own, once for all who stood in line for the same
+//! ticks when it began, and rests for as long as it took. A client waits for the task and is no part of
+//! it: whoever hangs up neither ends a look nor starts another one beside it. Kept is what the last look
 //! found, and written frames for a moment; a whole window only for as long as somebody is sending it.
+//!
+//! The task ends when nobody waits and nothing is kept any more.
+
+mod kept;
+#[cfg(test)]
+mod tests;
 
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cairn_runtime::tasks;
-use tokio::sync::Mutex;
+use cairn_runtime::tasks::{self, Group};
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::super::{Api, Cut};
 use super::frame::{Frame, Own, Scope};
 use super::values::Values;
+use kept::{Kept, Stamp};
 
-/// Ticks of a look that is kept when nobody uses it: a node that is late corrects a few. 5,000 nodes have
-/// half a megabyte of values at each.
-const KEPT_TICKS: usize = 4;
-
-/// How long a frame that was written for one client of a stream is new enough for others: what it says of
-/// the nodes' states is as old as that.
-pub(super) const NEW: Duration = Duration::from_secs(1);
-
-/// Frames that are remembered: of all nodes, and of those nodes that people look at.
-const FRAMES: usize = 8;
-
-/// A frame that is kept when nobody sends it, bytes: one tick of 5,000 nodes has half of it.
-const KEPT_BYTES: usize = 4 << 20;
+pub(super) use kept::NEW;
 
 /// How long a look may be waited for, those of others before it included.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// The longest rest between two looks.
-const REST: Duration = Duration::from_secs(5);
+/// Different frames that are waited for at once: as many as there are event streams.
+const LINE: usize = super::super::MAX_STREAMS;
+
+/// One task that looks, and others that are about to end.
+const TASKS: usize = 8;
 
 /// Looks at all nodes. A clone shares them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Looks {
-    kept: Arc<Mutex<Kept>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    line: Mutex<Line>,
+    // Somebody has joined the line.
+    joined: Notify,
+    tasks: Group,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    looked: Option<Looked>,
-    rest_until: Option<Instant>,
-    // The newest last.
-    frames: Vec<Written>,
+struct Line {
+    // In the order in which they came.
+    waiting: Vec<Wish>,
+    // A task is there that looks.
+    is_served: bool,
+    kept: Kept,
 }
 
-/// What was read of which ticks, and when.
-#[derive(Clone, Debug)]
-struct Stamp {
-    range: RangeInclusive<u64>,
-    // Of the store, before it was read.
-    version: u64,
-}
+/// What comes of a wish.
+type Answer = Result<Bytes, Cut>;
 
-/// What a look found.
+/// A frame that is waited for, by as many as want the same one.
 #[derive(Debug)]
-struct Looked {
-    of: Stamp,
-    values: Weak<Values>,
-    // Of a few ticks.
-    _held: Option<Arc<Values>>,
-}
-
-/// A frame that was written.
-#[derive(Debug)]
-struct Written {
+struct Wish {
     scope: Scope,
-    of: Stamp,
-    at: Instant,
-    bytes: Weak<[u8]>,
-    // Of a small one.
-    _held: Option<Arc<[u8]>>,
+    range: RangeInclusive<u64>,
+    // What the most exacting of them takes.
+    age: Duration,
+    answer: watch::Sender<Option<Answer>>,
+}
+
+impl Default for Looks {
+    fn default() -> Self {
+        let shared = Shared {
+            line: Mutex::default(),
+            joined: Notify::new(),
+            tasks: Group::new("looks", TASKS),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
 }
 
 impl Looks {
-    /// The frame of these ticks, as JSON: a client's own, or one that was written for another client and
-    /// is not as old as that. Cancel safe: a look that nobody waits for any more is made again.
+    /// The frame of these ticks, as JSON: one that was written for another client and is not as old as
+    /// that, or of a look that begins after this call. Cancel safe: the look goes on for others.
     ///
     /// # Errors
     ///
-    /// [`Cut::Busy`], [`Cut::Failed`].
+    /// [`Cut::Busy`], [`Cut::Going`], [`Cut::Failed`].
     pub(super) async fn frame(
         &self,
         api: &Api,
         scope: &Scope,
         range: RangeInclusive<u64>,
         age: Duration,
-    ) -> Result<Bytes, Cut> {
-        let made = async {
-            let mut kept = self.kept.lock().await;
-            if let Some(bytes) = kept.known(api, scope, (&range, age)) {
-                return Ok(bytes);
-            }
-            let (of, values) = kept.values(api, range).await?;
-            kept.write(api, scope, (of, values)).await
+    ) -> Answer {
+        let known = {
+            let line = self.shared.lock();
+            line.kept.frame(api, scope, (&range, age))
         };
-        match timeout(WITHIN, made).await {
-            Ok(made) => made.map(Bytes::from_owner),
-            Err(_) => {
-                api.metrics.busy.inc();
-                Err(Cut::Busy)
-            }
+        if let Some(frame) = known {
+            return Ok(frame);
         }
+        let joined = self.join(api, scope, range, age);
+        let waited = async {
+            let mut answer = joined?;
+            let found = answer.wait_for(Option::is_some).await;
+            // Nobody looks any more when there is none.
+            let is_going = api.token.is_cancelled();
+            let gone = if is_going { Cut::Going } else { Cut::Failed };
+            let found = found.ok().and_then(|found| found.clone());
+            found.unwrap_or(Err(gone))
+        };
+        let answer = timeout(WITHIN, waited).await.unwrap_or(Err(Cut::Busy));
+        if answer == Err(Cut::Busy) {
+            api.metrics.busy.inc();
+        }
+        answer
     }
-}
 
-impl Kept {
-    /// A frame that was written for somebody else.
-    fn known(
-        &mut self,
+    /// Joins the line, and sees to it that somebody serves it.
+    fn join(
+        &self,
         api: &Api,
         scope: &Scope,
-        (range, age): (&RangeInclusive<u64>, Duration),
-    ) -> Option<Arc<[u8]>> {
-        let now = Instant::now();
-        let is_new = |one: &Written, age| now.saturating_duration_since(one.at) < age;
-        self.frames.retain(|one| is_new(one, NEW));
-        let is_it = |one: &&Written| {
-            one.scope == *scope
-                && is_new(one, age)
-                && one.of.range == *range
-                && one.of.is_right(api)
-        };
-        self.frames.iter().find(is_it)?.bytes.upgrade()
-    }
-
-    /// The values at these ticks: those that the last look found, unless one of them changed since.
-    async fn values(
-        &mut self,
-        api: &Api,
         range: RangeInclusive<u64>,
-    ) -> Result<(Stamp, Arc<Values>), Cut> {
-        let known = self.looked.as_ref();
-        let known = known.filter(|looked| looked.of.range == range && looked.of.is_right(api));
-        if let Some(looked) = known
-            && let Some(values) = looked.values.upgrade()
-        {
-            return Ok((looked.of.clone(), values));
+        age: Duration,
+    ) -> Result<watch::Receiver<Option<Answer>>, Cut> {
+        let mut line = self.shared.lock();
+        let answer = line.wish(scope, range, age)?;
+        if line.is_served {
+            self.shared.joined.notify_one();
+            return Ok(answer);
         }
-        if let Some(rested) = self.rest_until {
-            sleep_until(rested).await;
-        }
-        let of = Stamp {
-            range: range.clone(),
-            version: *api.store.subscribe().borrow(),
+        line.is_served = true;
+        drop(line);
+        let server = Server {
+            shared: Arc::clone(&self.shared),
+            is_over: false,
         };
-        let view = api.view();
-        let began = Instant::now();
-        let values = tasks::blocking("look", move || Arc::new(Values::read(&view, range))).await;
-        let values = values.map_err(|_| Cut::Failed)?;
-        api.metrics.looks.inc();
-        self.rest_until = Some(Instant::now() + began.elapsed().min(REST));
-        let is_short = values.ticks.len() <= KEPT_TICKS;
-        self.looked = Some(Looked {
-            of: of.clone(),
-            values: Arc::downgrade(&values),
-            _held: is_short.then(|| Arc::clone(&values)),
-        });
-        Ok((of, values))
-    }
-
-    /// Writes the frame of these values.
-    async fn write(
-        &mut self,
-        api: &Api,
-        scope: &Scope,
-        (of, values): (Stamp, Arc<Values>),
-    ) -> Result<Arc<[u8]>, Cut> {
-        let at = Instant::now();
-        let (own_api, own_scope) = (api.clone(), scope.clone());
-        let write = move || {
-            let view = own_api.view();
-            let own = Own::of(&view, &own_scope, &values);
-            let frame = Frame::new(&own_api, &view, &own_scope, &values, &own);
-            serde_json::to_vec(&frame).map(Arc::<[u8]>::from)
-        };
-        let written = tasks::blocking("frame", write).await;
-        let written = written.map_err(|_| Cut::Failed)?;
-        let bytes = written.map_err(|_| Cut::Failed)?;
-        if self.frames.len() == FRAMES {
-            self.frames.remove(0);
-        }
-        self.frames.push(Written {
-            scope: scope.clone(),
-            of,
-            at,
-            bytes: Arc::downgrade(&bytes),
-            _held: (bytes.len() <= KEPT_BYTES).then(|| Arc::clone(&bytes)),
-        });
-        Ok(bytes)
+        let started = self.shared.tasks.try_spawn(serve(api.clone(), server));
+        started.map_err(|_| Cut::Busy).map(|()| answer)
     }
 }
 
-impl Stamp {
-    /// True when nothing has changed at its ticks since.
-    fn is_right(&self, api: &Api) -> bool {
-        let changed = api.store.changed_since(self.version);
-        changed.is_some_and(|lowest| lowest.is_none_or(|lowest| lowest > *self.range.end()))
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Line> {
+        // What is changed under it is whole at every step.
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Line {
+    /// The place of a wish, beside those who have the same one.
+    fn wish(
+        &mut self,
+        scope: &Scope,
+        range: RangeInclusive<u64>,
+        age: Duration,
+    ) -> Result<watch::Receiver<Option<Answer>>, Cut> {
+        self.waiting.retain(Wish::is_waited_for);
+        let mut waiting = self.waiting.iter_mut();
+        if let Some(same) = waiting.find(|wish| wish.scope == *scope && wish.range == range) {
+            same.age = same.age.min(age);
+            return Ok(same.answer.subscribe());
+        }
+        if self.waiting.len() == LINE {
+            return Err(Cut::Busy);
+        }
+        let (answer, answered) = watch::channel(None);
+        self.waiting.push(Wish {
+            scope: scope.clone(),
+            range,
+            age,
+            answer,
+        });
+        Ok(answered)
+    }
+
+    /// What is to be done next.
+    fn next(&mut self, api: &Api) -> Next {
+        let kept = &self.kept;
+        self.waiting.retain(|wish| {
+            match kept.frame(api, &wish.scope, (&wish.range, wish.age)) {
+                Some(frame) => wish.fulfil(Ok(frame)),
+                None => return wish.is_waited_for(),
+            }
+            false
+        });
+        let mut next = self.batch(api);
+        // Only now: what is too large to be kept was there for those who came meanwhile.
+        self.kept.forget();
+        if next.is_none() {
+            next = self.kept.next_forget().map(Next::Wait);
+        }
+        next.unwrap_or(Next::End)
+    }
+
+    /// Those who can be answered now: at first those who came first, and while the last look is rested
+    /// from, those who want what it found.
+    fn batch(&mut self, api: &Api) -> Option<Next> {
+        let rested = self.kept.rest_until;
+        let is_rested = rested.is_none_or(|until| until <= Instant::now());
+        let values = |wish: &Wish| self.kept.values(api, &wish.range);
+        let (range, known) = if is_rested {
+            let first = self.waiting.first()?;
+            (first.range.clone(), values(first))
+        } else {
+            let mut waiting = self.waiting.iter();
+            waiting.find_map(|wish| Some((wish.range.clone(), Some(values(wish)?))))?
+        };
+        let all = std::mem::take(&mut self.waiting).into_iter();
+        let (wishes, waiting) = all.partition(|wish| wish.range == range);
+        self.waiting = waiting;
+        Some(Next::Batch {
+            wishes,
+            range,
+            known,
+        })
+    }
+}
+
+impl Wish {
+    fn is_waited_for(&self) -> bool {
+        self.answer.receiver_count() > 0
+    }
+
+    fn fulfil(&self, answer: Answer) {
+        self.answer.send_replace(Some(answer));
+    }
+}
+
+/// What is to be done next.
+enum Next {
+    /// To answer those who want the same ticks, which may be known.
+    Batch {
+        wishes: Vec<Wish>,
+        range: RangeInclusive<u64>,
+        known: Option<(Stamp, Arc<Values>)>,
+    },
+    Wait(Instant),
+    End,
+}
+
+/// Serves the line. However it ends, nobody waits for it afterwards, and another one can begin.
+struct Server {
+    shared: Arc<Shared>,
+    is_over: bool,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let mut line = self.shared.lock();
+            line.is_served = false;
+            line.waiting.clear();
+        }
+    }
+}
+
+impl Server {
+    fn next(&mut self, api: &Api) -> Next {
+        let mut line = self.shared.lock();
+        let next = line.next(api);
+        if matches!(next, Next::End) {
+            line.is_served = false;
+            self.is_over = true;
+        }
+        next
+    }
+}
+
+/// Answers those in line until nobody is there and nothing is kept.
+async fn serve(api: Api, mut server: Server) {
+    loop {
+        match server.next(&api) {
+            Next::End => return,
+            Next::Wait(until) => tokio::select! {
+                () = sleep_until(until) => {}
+                () = server.shared.joined.notified() => {}
+                () = api.token.cancelled() => return,
+            },
+            Next::Batch {
+                wishes,
+                range,
+                known,
+            } => {
+                let found = match known {
+                    Some(known) => Ok(known),
+                    None => look(&api, &server.shared, range).await,
+                };
+                for wish in wishes.into_iter().filter(Wish::is_waited_for) {
+                    let answer = match &found {
+                        Ok(found) => write(&api, &server.shared, &wish.scope, found).await,
+                        Err(cut) => Err(*cut),
+                    };
+                    wish.fulfil(answer);
+                }
+            }
+        }
+    }
+}
+
+/// Reads the values at these ticks.
+async fn look(
+    api: &Api,
+    shared: &Shared,
+    range: RangeInclusive<u64>,
+) -> Result<(Stamp, Arc<Values>), Cut> {
+    let of = Stamp {
+        range: range.clone(),
+        version: *api.store.subscribe().borrow(),
+    };
+    let view = api.view();
+    let began = Instant::now();
+    let values = tasks::blocking("look", move || Arc::new(Values::read(&view, range))).await;
+    let values = values.map_err(|_| Cut::Failed)?;
+    api.metrics.looks.inc();
+    let mut line = shared.lock();
+    line.kept.looked(of.clone(), &values, began.elapsed());
+    Ok((of, values))
+}
+
+/// Writes the frame of these values.
+async fn write(
+    api: &Api,
+    shared: &Shared,
+    scope: &Scope,
+    (of, values): &(Stamp, Arc<Values>),
+) -> Answer {
+    let (own_api, own_scope, values) = (api.clone(), scope.clone(), Arc::clone(values));
+    let write = move || {
+        let view = own_api.view();
+        let own = Own::of(&view, &own_scope, &values);
+        let frame = Frame::new(&own_api, &view, &own_scope, &values, &own);
+        let mut text = serde_json::to_vec(&frame)?;
+        text.shrink_to_fit();
+        Ok::<_, serde_json::Error>(Arc::new(text))
+    };
+    let written = tasks::blocking("frame", write).await;
+    let written = written.map_err(|_| Cut::Failed)?;
+    let text = written.map_err(|_| Cut::Failed)?;
+    let mut line = shared.lock();
+    line.kept.written(scope.clone(), of.clone(), &text);
+    Ok(kept::bytes(text))
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use tokio::time::timeout;
+use tokio::time::{advance, timeout};
 
+use super::jam::{Jam, alone, is_pending};
 use super::window::{USUAL, def, pod, report};
 use super::*;
 
@@ -49,7 +50,7 @@ impl Client {
 }
 
 /// Two nodes with a pod each, over three ticks.
-fn two_nodes() -> (Arc<dyn Door>, Api) {
+pub(in super::super) fn two_nodes() -> (Arc<dyn Door>, Api) {
     let store: Arc<dyn Door> = Arc::new(PackedStore::new(900_000, 0));
     for name in ["node1", "node2"] {
         let node = (def(1, EntityKind::Node, 0, name), USUAL);
@@ -70,7 +71,7 @@ async fn all_events(clients: &mut [Client]) -> Vec<String> {
 /// Scenario: a hundred pages are open; a tick is published.
 /// Guarantees: all nodes are read once for all of them at the start, and once at the tick; everybody is
 /// told the same.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_hundred_clients_of_the_stream_cost_one_look_a_tick() {
     let (_, api) = two_nodes();
     let mut clients = Vec::new();
@@ -103,7 +104,7 @@ async fn a_hundred_clients_of_the_stream_cost_one_look_a_tick() {
 /// row of that tick.
 /// Guarantees: what is asked for again is not read again; how a node is, is told as it is now, and values
 /// that came meanwhile are there.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_came_since_the_last_look_is_told() {
     let (store, api) = two_nodes();
     let path = "/api/cairn/v1/overview";
@@ -133,4 +134,69 @@ async fn what_came_since_the_last_look_is_told() {
     assert_eq!(later["nodes"][2]["series"]["cpu"], serde_json::json!([0.5]));
     assert_eq!(later["cluster"]["cpu"], serde_json::json!([1.5]));
     assert_eq!(api.metrics.looks.get(), 2);
+}
+
+/// A client that waits for a look, which the jam keeps from beginning.
+async fn waiting(api: &Api) -> Client {
+    let mut client = Client::connect(api, "").await;
+    let mut event = Box::pin(client.event());
+    assert!(is_pending(event.as_mut()).await);
+    advance(Duration::from_millis(60)).await;
+    assert!(is_pending(event.as_mut()).await);
+    drop(event);
+    client
+}
+
+/// Scenario: a look takes longer than nothing may be sent; a node comes meanwhile, so that the look is
+/// not the newest any more.
+/// Guarantees: the page is sent a sign of life and keeps its place: it gets what this look finds, and
+/// has not asked for a second one.
+#[test]
+fn a_sign_of_life_does_not_cost_the_place_in_the_line() {
+    alone(async {
+        let (store, api) = two_nodes();
+        let jam = Jam::begin().await;
+        let mut client = waiting(&api).await;
+        Jam::settle().await;
+        let readers = Arc::strong_count(&store);
+        advance(Duration::from_secs(15)).await;
+        assert_eq!(client.event().await, ":keepalive\n\n");
+        let node = (def(1, EntityKind::Node, 0, "node3"), USUAL);
+        report(&store, "node3", &[[node].as_slice(); 3]);
+        let mut event = Box::pin(client.event());
+        assert!(is_pending(event.as_mut()).await);
+        advance(Duration::from_millis(60)).await;
+        assert!(is_pending(event.as_mut()).await);
+        Jam::settle().await;
+        assert_eq!(Arc::strong_count(&store), readers);
+        drop(jam);
+        let event = event.await;
+        assert!(event.starts_with("event: window\ndata: {"), "{event}");
+        assert_eq!(api.metrics.looks.get(), 1);
+    });
+}
+
+/// Scenario: the process shall stop while a page waits for a look that does not end.
+/// Guarantees: its stream ends at once.
+#[test]
+fn a_page_that_waits_for_a_look_does_not_hold_up_the_end() {
+    alone(async {
+        let (_, api) = two_nodes();
+        let _jam = Jam::begin().await;
+        let mut client = waiting(&api).await;
+        Jam::settle().await;
+        api.token.cancel();
+        // Not awaited: as long as the jam lasts, no time passes that could end the wait.
+        let mut end = Box::pin(client.body.frame());
+        let mut ended = None;
+        std::future::poll_fn(|cx| {
+            ended = Some(end.as_mut().poll(cx));
+            std::task::Poll::Ready(())
+        })
+        .await;
+        assert!(
+            matches!(ended, Some(std::task::Poll::Ready(None))),
+            "{ended:?}"
+        );
+    });
 }

@@ -1,0 +1,174 @@
+//! Who shares a look, who waits for one, and what stays of it.
+
+use cairn_proto::model::EntityKind;
+use futures_util::future::join_all;
+use tokio::task::yield_now;
+use tokio::time::{advance, sleep};
+
+use super::kept::KEPT_FOR;
+use super::*;
+use crate::api::tests::T0;
+use crate::api::tests::jam::{Jam, alone, is_pending};
+use crate::api::tests::looks::two_nodes;
+use crate::api::tests::window::{USUAL, def, report};
+use crate::store::Door;
+
+const EVERYTHING: Scope = Scope { node: None };
+
+const NEWEST: RangeInclusive<u64> = T0 + 20_000..=T0 + 20_000;
+
+/// A frame of these ticks, whatever was written before.
+async fn ask(api: &Api, range: RangeInclusive<u64>) -> Bytes {
+    let frame = api.looks.frame(api, &EVERYTHING, range, Duration::ZERO);
+    frame.await.unwrap()
+}
+
+/// A node comes, with rows from [`T0`] on.
+fn join(store: &Arc<dyn Door>, node: &str, rows: usize) {
+    let thing = [(def(1, EntityKind::Node, 0, node), USUAL)];
+    report(store, node, &vec![thing.as_slice(); rows]);
+}
+
+/// Scenario: clients ask and hang up at once, twenty times, while the first look is at work.
+/// Guarantees: there is one look, not one a client; what it found is there for whoever comes later, and it
+/// is counted, though nobody waited for it.
+#[test]
+fn a_look_that_nobody_waits_for_is_the_only_one_and_is_not_in_vain() {
+    alone(async {
+        let (store, api) = two_nodes();
+        let jam = Jam::begin().await;
+        let before = Arc::strong_count(&store);
+        for _ in 0..20 {
+            let mut asked = Box::pin(ask(&api, NEWEST));
+            assert!(is_pending(asked.as_mut()).await);
+            Jam::settle().await;
+        }
+        // Whoever reads the window holds it: the task, and its look.
+        assert_eq!(Arc::strong_count(&store) - before, 2);
+        drop(jam);
+        while api.metrics.looks.get() == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        ask(&api, NEWEST).await;
+        assert_eq!(api.metrics.looks.get(), 1);
+    });
+}
+
+/// Scenario: a look is at work when fifty more clients want the same ticks; rows at them come all the
+/// time, as when history comes back.
+/// Guarantees: one more look is made for the fifty, and all are told the same.
+#[test]
+fn those_who_stood_in_line_share_a_look_also_when_rows_change() {
+    alone(async {
+        let (store, api) = two_nodes();
+        let jam = Jam::begin().await;
+        let mut first = Box::pin(ask(&api, NEWEST));
+        assert!(is_pending(first.as_mut()).await);
+        Jam::settle().await;
+        let mut others = Box::pin(join_all((0..50).map(|_| ask(&api, NEWEST))));
+        assert!(is_pending(others.as_mut()).await);
+        join(&store, "node3", 3);
+        drop(jam);
+        let changes = async {
+            for n in 0.. {
+                let looks = api.metrics.looks.get();
+                while api.metrics.looks.get() == looks {
+                    yield_now().await;
+                }
+                join(&store, &format!("straggler{n}"), 3);
+            }
+        };
+        let all = async { (first.await, others.await) };
+        let (first, others) = tokio::select! {
+            all = all => all,
+            () = changes => unreachable!("goes on"),
+        };
+        assert_eq!(api.metrics.looks.get(), 2);
+        assert_ne!(first, others[0]);
+        assert!(others.iter().all(|frame| *frame == others[0]));
+    });
+}
+
+/// Scenario: a look took 3 s and is rested from; somebody waits for other ticks; others want what was
+/// found, the same frame and one of their own.
+/// Guarantees: what is known is told at once; the next look begins after the rest.
+#[test]
+fn what_is_known_is_told_while_a_look_is_rested_from() {
+    alone(async {
+        let (_, api) = two_nodes();
+        let jam = Jam::begin().await;
+        let mut slow = Box::pin(ask(&api, NEWEST));
+        assert!(is_pending(slow.as_mut()).await);
+        Jam::settle().await;
+        advance(Duration::from_secs(3)).await;
+        drop(jam);
+        let found = slow.await;
+
+        let began = Instant::now();
+        let mut next = Box::pin(ask(&api, T0 + 10_000..=T0 + 10_000));
+        assert!(is_pending(next.as_mut()).await);
+        Jam::settle().await;
+        let same = api.looks.frame(&api, &EVERYTHING, NEWEST, NEW);
+        assert_eq!(same.await.unwrap(), found);
+        let node1 = Scope {
+            node: Some("node1".to_owned()),
+        };
+        let own = api.looks.frame(&api, &node1, NEWEST, NEW).await.unwrap();
+        assert_ne!(own, found);
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        assert_eq!(api.metrics.looks.get(), 1);
+        next.await;
+        assert!(began.elapsed() >= Duration::from_secs(3));
+        assert_eq!(api.metrics.looks.get(), 2);
+    });
+}
+
+/// Scenario: the newest tick is asked for a few times, then nobody asks for anything.
+/// Guarantees: one frame of it is kept, for a second; the look for a minute; then nothing, and no task.
+#[test]
+fn nothing_stays_when_nobody_asks_any_more() {
+    alone(async {
+        let (_, api) = two_nodes();
+        for _ in 0..3 {
+            ask(&api, NEWEST).await;
+        }
+        let kept = || api.looks.shared.lock().kept.len();
+        assert_eq!(kept(), (1, true));
+        sleep(NEW + Duration::from_millis(10)).await;
+        assert_eq!(kept(), (0, true));
+        sleep(KEPT_FOR).await;
+        assert_eq!(kept(), (0, false));
+        assert!(!api.looks.shared.lock().is_served);
+        ask(&api, NEWEST).await;
+        assert_eq!(api.metrics.looks.get(), 2);
+    });
+}
+
+/// Scenario: between reading a tick and writing its frame, thirty seconds pass in which only one node goes
+/// on.
+/// Guarantees: the frame says how all was at its tick: nobody was missing.
+#[test]
+fn a_frame_that_is_written_late_is_of_its_tick() {
+    alone(async {
+        let (store, api) = two_nodes();
+        let jam = Jam::begin().await;
+        let mut asked = Box::pin(ask(&api, NEWEST));
+        assert!(is_pending(asked.as_mut()).await);
+        Jam::settle().await;
+        // Behind the look, and before its frame.
+        let second = Jam::begin().await;
+        drop(jam);
+        while api.metrics.looks.get() == 0 {
+            yield_now().await;
+        }
+        join(&store, "node1", 6);
+        let later = api.clock.step(T0 + 54_000, Duration::from_secs(60));
+        later.await.unwrap();
+        assert_eq!(api.view().nodes_missing(), 1);
+        drop(second);
+        let frame: serde_json::Value = serde_json::from_slice(&asked.await).unwrap();
+        assert_eq!(frame["ticks"], serde_json::json!([T0 + 20_000]));
+        assert_eq!(frame["nodes_missing"], 0);
+        assert_eq!(frame["nodes"][1]["state"], "fresh");
+    });
+}
