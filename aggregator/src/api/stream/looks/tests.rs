@@ -79,12 +79,13 @@ fn those_who_stood_in_line_share_a_look_also_when_rows_change() {
             }
         };
         let all = async { (first.await, others.await) };
-        let (first, others) = tokio::select! {
+        // What the first one is told may be the same: the thread that reads chooses the moment.
+        let (_, others) = tokio::select! {
             all = all => all,
             () = changes => unreachable!("goes on"),
         };
+        // The third node came after the first look had begun, so that look would not have done.
         assert_eq!(api.metrics.looks.get(), 2);
-        assert_ne!(first, others[0]);
         assert!(others.iter().all(|frame| *frame == others[0]));
     });
 }
