@@ -344,6 +344,9 @@ pub type Wanted = (FieldId, (u64, u64));
 /// that were asked for.
 pub type VisitFields<'a> = dyn FnMut(usize, usize, &[RawRow]) + 'a;
 
+/// A store's version, as [`Door::subscribe`] gives it.
+pub type Versions = watch::Receiver<u64>;
+
 /// All that ingest and query may do with the window.
 pub trait Door: Send + Sync + Debug {
     /// Opens a session for a node and ends the one before it.
@@ -460,7 +463,7 @@ pub trait Door: Send + Sync + Debug {
     fn current(&self, entities: &[&Entity]) -> Vec<Option<Current>>;
 
     /// A number that rises with every change; wakes its receivers.
-    fn subscribe(&self) -> watch::Receiver<u64>;
+    fn subscribe(&self) -> Versions;
 
     /// The lowest tick that changed since that number; `None` when that is too long ago to know.
     fn changed_since(&self, version: u64) -> Option<Option<u64>>;

@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex};
 use cairn_proto::catalogue::{EntityKind, Field, FieldId, Group, Source, table};
 use cairn_proto::codec::{DENSE, row};
 use cairn_proto::model::{Builder, EntityDef, EntityId, Run, Stamp};
-use tokio::sync::watch;
 
 use crate::query::pieces::AT_ONCE;
 use crate::query::{Bounds, Sum, View};
 use crate::store::{
     Applied, Current, Defined, Door, Entity, Error, Evicted, NodeState, Opening, PackedStore,
-    Selector, Session, Size, SourceState, Visit, VisitFields, Wanted, WireRow,
+    Selector, Session, Size, SourceState, Versions, Visit, VisitFields, Wanted, WireRow,
 };
 
 const NOW: u64 = 1_795_332_330_000;
@@ -130,7 +129,7 @@ impl Door for Counting {
         Door::current(&self.store, entities)
     }
 
-    fn subscribe(&self) -> watch::Receiver<u64> {
+    fn subscribe(&self) -> Versions {
         self.store.subscribe()
     }
 
