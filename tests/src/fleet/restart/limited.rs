@@ -56,7 +56,6 @@ impl Life {
         self.held == self.expected
             && self.taken_rows == self.held.rows + self.shortened_rows.0
             && self.shortened_rows.1 == 0
-            && self.duplicates == 0
             && self.rows_of_node.0 > 1
             && self.found.is_right()
             && self.found.compared() > 0
