@@ -18,7 +18,6 @@ mod index;
 mod packed;
 mod plain;
 mod share;
-mod slim;
 
 use std::fmt::Debug;
 use std::sync::Arc;

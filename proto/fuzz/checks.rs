@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_proto::codec::chunk::{self, ChunkRow, RowOf, Sealed, Series, WireRow};
 use cairn_proto::codec::row::{self, Timed};
+use cairn_proto::codec::slim::Slim;
 use cairn_proto::codec::{DENSE, Error, PLAIN};
 use cairn_proto::limits::{MAX_CELLS, MAX_CHUNK_CELLS, MAX_ENTITIES, MAX_ROW_BYTES};
 use cairn_proto::model::{ColumnId, EntityId, Snapshot};
@@ -43,6 +44,7 @@ pub(crate) fn row_with_base(stream: &[u8]) {
             row::decode(before, tick_ms, payload),
             "a second time"
         );
+        in_place(before, tick_ms, payload, &first);
         if let Ok(row) = first {
             sound(&row);
             comes_back(before, tick_ms, &row);
@@ -59,6 +61,22 @@ pub(crate) fn row_with_base(stream: &[u8]) {
             .map(written)
             .collect::<Vec<_>>(),
     );
+}
+
+/// A row that is read in the place of the one before is what it is when it is read by itself.
+fn in_place(
+    before: Option<Timed<'_>>,
+    tick_ms: u64,
+    payload: &[u8],
+    read: &Result<Snapshot, Error>,
+) {
+    let base = before.map(|before| (before.tick_ms, Slim::of(before.snapshot, None)));
+    let base = base.as_ref().map(|(tick_ms, slim)| (*tick_ms, slim));
+    let next = Slim::decode(base, tick_ms, payload);
+    assert_eq!(&next.as_ref().map(Slim::row).map_err(|error| *error), read);
+    if let (Ok(next), Ok(read)) = (next, read) {
+        assert_eq!(next, Slim::of(read, None), "kept the same way");
+    }
 }
 
 /// Rows that each refer to the one before, the first to none, give an entity that is followed the
@@ -148,6 +166,7 @@ pub(crate) fn row_story(script: &[u8]) {
             snapshot: &row.snapshot,
         };
         let payload = row::encode(DENSE, before, now);
+        in_place(before, row.tick, &payload, &Ok(row.snapshot.clone()));
         written.push((payload, (row.tick, row.snapshot.clone())));
         base = Some(row);
     }

@@ -14,6 +14,7 @@ mod dense;
 mod entities;
 mod plain;
 pub mod row;
+pub mod slim;
 mod varint;
 
 /// The plain codec: every column as presence bits, changed bits and varints of differences.

@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use cairn_proto::codec::row::{self, Timed};
-use cairn_proto::model::{Run, Snapshot};
+use cairn_proto::codec::slim::{Counts, Slim};
+use cairn_proto::model::Run;
 
 use super::arriving::ROW_CELLS;
-use super::slim::Slim;
 use super::{Applied, Error, Known, Limited, NodeState, Opening, SourceState, WireRow};
 
 /// Clock differences kept: enough to see past a few slow frames, few enough to follow a drift.
@@ -63,12 +62,11 @@ pub(super) struct Last {
     decoded_bytes: u64,
 }
 
-/// A row that was read, and the one that it refers to.
+/// A row that was read, and what it has.
 #[derive(Debug)]
 pub(super) struct Decoded {
-    /// The last one of the session, unless the row refers to none.
-    pub(super) base: Option<Snapshot>,
-    pub(super) row: Snapshot,
+    pub(super) row: Slim,
+    pub(super) counts: Counts,
 }
 
 impl Attendance {
@@ -156,26 +154,21 @@ impl Attendance {
         let seq = row.seq;
         let last = self.session.as_ref().and_then(|open| open.last.as_ref());
         let base = row.base_seq.and(last);
-        let base = base.map(|last| (last.tick_ms, last.row.row()));
-        let timed = base.as_ref().map(|(tick_ms, snapshot)| Timed {
-            tick_ms: *tick_ms,
-            snapshot,
-        });
-        let decoded = row::decode(timed, row.tick_ms, row.payload);
-        let snapshot = decoded.map_err(|source| Error::Decode { seq, source })?;
-        let bytes = snapshot.bytes() as u64;
+        let base = base.map(|last| (last.tick_ms, &*last.row));
+        let decoded = Slim::decode(base, row.tick_ms, row.payload);
+        let decoded = decoded.map_err(|source| Error::Decode { seq, source })?;
+        let counts = decoded.counts();
+        let (bytes, cells) = (counts.bytes as u64, counts.cells as u64);
         if bytes > most_bytes {
             let share = most_bytes;
             return Err(Error::TooLarge { seq, bytes, share });
         }
-        let columns = snapshot.columns().iter();
-        let cells: u64 = columns.map(|column| column.len() as u64).sum();
         if cells > ROW_CELLS {
             return Err(Error::TooManyCells { seq, cells });
         }
         Ok(Decoded {
-            base: base.map(|(_, base)| base),
-            row: snapshot,
+            row: decoded,
+            counts,
         })
     }
 

@@ -1,7 +1,7 @@
 //! Codec 2: small on the wire and in the window. `proto/WIRE.md` writes down every byte.
 
 pub(super) mod chunk;
-mod column;
+pub(super) mod column;
 mod numbers;
 pub(super) mod row;
 pub(super) mod track;

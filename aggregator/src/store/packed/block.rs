@@ -5,10 +5,10 @@ use std::sync::Arc;
 use cairn_proto::codec::DENSE;
 use cairn_proto::codec::chunk::{ChunkRow, RowOf, Sealed, WireRow};
 use cairn_proto::codec::row::{self, Timed};
+use cairn_proto::codec::slim::Slim;
 use cairn_proto::model::{EntityId, Snapshot};
 
 use super::times::{Moment, Times};
-use crate::store::slim::Slim;
 
 /// What a block is counted as beside its rows.
 const BLOCK_BYTES: usize = 128;
@@ -60,46 +60,45 @@ pub(super) struct OpenRow {
 
 /// A row on its way into a block.
 #[derive(Clone, Debug)]
-pub(super) struct Incoming<'a> {
+pub(super) struct Incoming {
     pub(super) seq: u64,
     pub(super) tick_ms: u64,
-    pub(super) snapshot: &'a Snapshot,
-    /// The same, as it is kept.
+    /// Cells of fields that it has.
+    pub(super) samples: usize,
     pub(super) slim: Arc<Slim>,
     /// Its payload in the dense codec and the seq that this refers to, if that is how it came.
     pub(super) wire: Option<(Option<u64>, Arc<[u8]>)>,
 }
 
-impl<'a> Incoming<'a> {
+impl Incoming {
     /// A row that did not come by itself.
-    pub(super) fn of(seq: u64, tick_ms: u64, snapshot: &'a Snapshot) -> Self {
+    pub(super) fn of(seq: u64, tick_ms: u64, snapshot: &Snapshot) -> Self {
         Self {
             seq,
             tick_ms,
-            snapshot,
+            samples: snapshot.sample_count(),
             slim: Slim::of(snapshot, None).into(),
             wire: None,
         }
     }
 
     fn moment(&self, first_seq: u64) -> Moment {
-        let samples = self.snapshot.sample_count();
         Moment {
             offset: self.seq - first_seq,
             tick_ms: self.tick_ms,
-            samples: u32::try_from(samples).unwrap_or(u32::MAX),
+            samples: u32::try_from(self.samples).unwrap_or(u32::MAX),
         }
     }
 }
 
 impl Block {
     /// An open block of one row.
-    pub(super) fn begin(first_seq: u64, row: Incoming<'_>) -> Option<Self> {
+    pub(super) fn begin(first_seq: u64, row: Incoming) -> Option<Self> {
         let times = Times::of(&[row.moment(first_seq)])?;
         // What it refers to is in another block, which may go before this one.
         let payload = match row.wire {
             Some((None, payload)) => payload,
-            _ => row::keyframe(DENSE, row.tick_ms, row.snapshot).into(),
+            _ => row::keyframe(DENSE, row.tick_ms, &row.slim.row()).into(),
         };
         let first = OpenRow {
             tick_ms: row.tick_ms,
@@ -120,7 +119,7 @@ impl Block {
     }
 
     /// Adds a later row to an open block; gives it back when the block is sealed.
-    pub(super) fn push<'a>(&mut self, row: Incoming<'a>) -> Result<(), Incoming<'a>> {
+    pub(super) fn push(&mut self, row: Incoming) -> Result<(), Incoming> {
         let last_seq = self.last_seq();
         let Rows::Open(open) = &mut self.rows else {
             return Err(row);
@@ -143,12 +142,12 @@ impl Block {
                 });
                 let timed = Timed {
                     tick_ms: row.tick_ms,
-                    snapshot: row.snapshot,
+                    snapshot: &row.slim.row(),
                 };
                 (base.is_none(), row::encode(DENSE, base, timed).into())
             }
         };
-        let same = before.filter(|before| *before.entities == *row.snapshot.entities());
+        let same = before.filter(|before| *before.entities == **row.slim.entities());
         let entities = match same {
             Some(before) => Arc::clone(&before.entities),
             None => Arc::clone(row.slim.entities()),

@@ -1,12 +1,12 @@
 //! The newest measurements of each entity, without reading the window.
 
 use cairn_proto::catalogue::{Group, Source, table};
-use cairn_proto::model::{Column, ColumnId, EntityId, Snapshot, Stamp};
+use cairn_proto::codec::slim::Slim;
+use cairn_proto::model::{ColumnId, EntityId, Stamp};
 use cairn_proto::rate::Point;
 
 use crate::store::Current;
 use crate::store::current::REACH_MS;
-use crate::store::slim::Slim;
 
 /// CPU as it was measured before the newest time, of entities of which that is known.
 #[derive(Debug, Default)]
@@ -38,29 +38,34 @@ impl Befores {
     }
 
     /// Goes on from one row to the next one held.
-    pub(super) fn advance(&mut self, old: (u64, &Snapshot), new: &Snapshot) {
-        let mut before = std::mem::take(&mut self.known).into_iter().peekable();
-        let mut olds = Cpus::of(old.1).peekable();
+    pub(super) fn advance(&mut self, old: (u64, &Slim), new: &Slim) {
+        let before = std::mem::take(&mut self.known);
+        let mut before = before.iter().peekable();
+        let (before_ms, old) = old;
+        let was = cpus(old);
+        let mut was = old.entities().iter().zip(&was).peekable();
         // Not cut to what is in it: the next row's is as long, and fits where this one was.
         // File systems and interfaces have none.
-        let cpus = new.column(ColumnId::field(table::CPU));
-        let mut known = Vec::with_capacity(cpus.map_or(0, |cpus| cpus.places().len()));
-        for now in Cpus::of(new) {
-            while before.next_if(|known| known.id < now.id).is_some() {}
-            let kept = before.next_if(|known| known.id == now.id);
-            while olds.next_if(|was| was.id < now.id).is_some() {}
-            let was = olds.next_if(|was| was.id == now.id);
-            let Some(was) = was.filter(|was| was.is_one_life(&now)) else {
+        let mut known = Vec::with_capacity(new.count(ColumnId::field(table::CPU)));
+        for (id, now) in new.entities().iter().zip(&cpus(new)) {
+            while was.next_if(|(was, _)| *was < id).is_some() {}
+            let was = was.next_if(|(was, _)| *was == id).map(|(_, was)| was);
+            let Some(was) = was.filter(|was| was.is_known() && now.is_known()) else {
+                continue;
+            };
+            let is_one_life = was.source == now.source && was.start_ms == now.start_ms;
+            let (Some(value), Some(time_ms), true) = (was.value, was.time_ms, is_one_life) else {
                 continue;
             };
             if now.time_ms == was.time_ms {
-                known.extend(kept);
+                while before.next_if(|known| known.id < *id).is_some() {}
+                known.extend(before.next_if(|known| known.id == *id));
             } else {
                 known.push(Before {
-                    id: now.id,
-                    value: was.value,
-                    time_ms: was.time_ms,
-                    tick_ms: old.0,
+                    id: *id,
+                    value,
+                    time_ms,
+                    tick_ms: before_ms,
                 });
             }
         }
@@ -98,93 +103,39 @@ impl Befores {
     }
 }
 
-/// The CPU of one entity in a row.
+/// The CPU of one entity in a row, as far as it is told.
+#[derive(Clone, Copy, Default)]
 struct Cpu {
-    id: EntityId,
-    value: u64,
-    time_ms: u64,
-    source: u64,
+    value: Option<u64>,
+    time_ms: Option<u64>,
+    source: Option<u64>,
     start_ms: Option<u64>,
 }
 
 impl Cpu {
-    fn is_one_life(&self, other: &Cpu) -> bool {
-        self.source == other.source && self.start_ms == other.start_ms
+    fn is_known(&self) -> bool {
+        let source = self.source.and_then(Source::from_number);
+        source.is_some() && self.value.is_some() && self.time_ms.is_some()
     }
 }
 
-/// The CPUs of a row, rising by entity: its columns are walked side by side.
-struct Cpus<'a> {
-    entities: &'a [EntityId],
-    value: Along<'a>,
-    time: Along<'a>,
-    source: Along<'a>,
-    start: Along<'a>,
-}
-
-impl<'a> Cpus<'a> {
-    fn of(row: &'a Snapshot) -> Self {
-        let along = |id| Along::of(row.column(id));
-        Self {
-            entities: row.entities(),
-            value: along(ColumnId::field(table::CPU)),
-            time: along(ColumnId::time(Group::Cpu)),
-            source: along(ColumnId::source(Group::Cpu)),
-            start: along(ColumnId::start(Group::Cpu)),
-        }
-    }
-}
-
-impl Iterator for Cpus<'_> {
-    type Item = Cpu;
-
-    fn next(&mut self) -> Option<Cpu> {
-        loop {
-            let (place, time_ms) = self.time.next()?;
-            let (value, source) = (self.value.at(place), self.source.at(place));
-            let known = source.filter(|source| Source::from_number(*source).is_some());
-            let id = usize::try_from(place).ok();
-            let id = id.and_then(|place| self.entities.get(place));
-            if let (Some(id), Some(value), Some(source)) = (id, value, known) {
-                return Some(Cpu {
-                    id: *id,
-                    value,
-                    time_ms,
-                    source,
-                    start_ms: self.start.at(place),
-                });
+/// The CPU of each entity of a row.
+fn cpus(row: &Slim) -> Vec<Cpu> {
+    let mut cpus = vec![Cpu::default(); row.entities().len()];
+    let mut each = |id, set: fn(&mut Cpu, u64)| {
+        row.each(id, |place, value| {
+            if let Some(cpu) = cpus.get_mut(place) {
+                set(cpu, value);
             }
-        }
-    }
-}
-
-/// What is left of a column.
-struct Along<'a> {
-    places: &'a [u32],
-    values: &'a [u64],
-}
-
-impl<'a> Along<'a> {
-    fn of(column: Option<&'a Column>) -> Self {
-        Self {
-            places: column.map_or(&[], Column::places),
-            values: column.map_or(&[], Column::values),
-        }
-    }
-
-    fn next(&mut self) -> Option<(u32, u64)> {
-        let (place, places) = self.places.split_first()?;
-        let (value, values) = self.values.split_first()?;
-        (self.places, self.values) = (places, values);
-        Some((*place, *value))
-    }
-
-    /// The value at a place, which must rise from call to call.
-    fn at(&mut self, place: u32) -> Option<u64> {
-        while *self.places.first()? < place {
-            self.next();
-        }
-        let value = self.values.first().copied();
-        value.filter(|_| self.places.first() == Some(&place))
-    }
+        });
+    };
+    each(ColumnId::field(table::CPU), |cpu, it| cpu.value = Some(it));
+    each(ColumnId::time(Group::Cpu), |cpu, it| cpu.time_ms = Some(it));
+    each(ColumnId::source(Group::Cpu), |cpu, it| {
+        cpu.source = Some(it);
+    });
+    each(ColumnId::start(Group::Cpu), |cpu, it| {
+        cpu.start_ms = Some(it);
+    });
+    cpus
 }

@@ -1,12 +1,12 @@
 //! One node: who reports it, and the runs that it reported.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cairn_proto::codec::DENSE;
 use cairn_proto::codec::chunk::Sealed;
 use cairn_proto::codec::row;
+use cairn_proto::codec::slim::Slim;
 use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::model::{EntityDef, EntityId};
 
@@ -18,7 +18,6 @@ use crate::store::attendance::{Attendance, Last};
 use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::gap;
 use crate::store::index::Gone;
-use crate::store::slim::Slim;
 use crate::store::{
     Applied, Current, Entity, EntityPath, Error, Opening, Selector, Size, Visit, VisitFields,
     Wanted, WireRow,
@@ -65,7 +64,7 @@ impl Node {
     }
 
     /// Puts a row into the session's run, unless its seq or its tick is held.
-    fn insert(&mut self, row: Incoming<'_>) -> Applied {
+    fn insert(&mut self, row: Incoming) -> Applied {
         let (newest, tick_ms) = (self.newest_tick(), row.tick_ms);
         let is_newest = newest.is_none_or(|newest| tick_ms > newest);
         if !is_newest && self.runs.iter().any(|run| run.holds_tick(tick_ms)) {
@@ -198,37 +197,31 @@ impl Window for Node {
             return Ok(refused);
         }
         let decoded = self.attendance.decode(row, bounds.row_bytes)?;
-        let snapshot = &decoded.row;
-        let last = self.attendance.last_row().map(Arc::clone);
-        let slim = Arc::new(Slim::of(snapshot, last.as_deref()));
+        let slim = Arc::new(decoded.row);
         // What the row before used is known.
-        let is_known = last
-            .as_ref()
-            .is_some_and(|last| Arc::ptr_eq(last.entities(), slim.entities()));
-        let is_last = |row: &Arc<Slim>| last.as_ref().is_some_and(|last| Arc::ptr_eq(last, row));
+        let last = self.attendance.last_row();
+        let is_known = last.is_some_and(|last| Arc::ptr_eq(last.entities(), slim.entities()));
         let run = self.current()?;
         if !is_known {
-            run.check_defined(row.seq, snapshot.entities())?;
+            run.check_defined(row.seq, slim.entities())?;
         }
         run.check_rises(row.seq, row.tick_ms)?;
         let before = self.tail();
         let applied = self.insert(Incoming {
             seq: row.seq,
             tick_ms: row.tick_ms,
-            snapshot,
+            samples: decoded.counts.samples,
             slim: Arc::clone(&slim),
             wire: self.wire(row),
         });
         match (applied, before) {
             (Applied::Applied, Some((tick_ms, before))) => {
-                let base = decoded.base.as_ref().filter(|_| is_last(&before));
-                let before = base.map_or_else(|| Cow::Owned(before.row()), Cow::Borrowed);
-                self.befores.advance((tick_ms, &before), snapshot);
+                self.befores.advance((tick_ms, &before), &slim);
             }
             (Applied::Applied | Applied::Late, _) => self.befores.clear(),
             _ => {}
         }
-        self.attendance.heard(row, slim, snapshot.bytes());
+        self.attendance.heard(row, slim, decoded.counts.bytes);
         Ok(applied)
     }
 

@@ -169,11 +169,11 @@ impl RunRows {
     }
 
     /// Puts a row in; false when its seq is held, or when its block could not be sealed with it.
-    pub(super) fn insert(&mut self, row: Incoming<'_>) -> bool {
+    pub(super) fn insert(&mut self, row: Incoming) -> bool {
         if self.holds_seq(row.seq) {
             return false;
         }
-        self.names.used(row.snapshot.entities());
+        self.names.used(row.slim.entities());
         let is_in = match self.position(row.seq) {
             Ok(at) => self.insert_into(at, row),
             Err(at) => self.insert_block(at, row),
@@ -182,7 +182,7 @@ impl RunRows {
         is_in
     }
 
-    fn insert_into(&mut self, at: usize, row: Incoming<'_>) -> bool {
+    fn insert_into(&mut self, at: usize, row: Incoming) -> bool {
         let Some(block) = self.blocks.get_mut(at) else {
             return false;
         };
@@ -199,7 +199,7 @@ impl RunRows {
         self.replace(at, first_seq, &rows)
     }
 
-    fn insert_block(&mut self, at: usize, row: Incoming<'_>) -> bool {
+    fn insert_block(&mut self, at: usize, row: Incoming) -> bool {
         let first_seq = row.seq / BLOCK_ROWS * BLOCK_ROWS;
         let block = if at == self.blocks.len() {
             // The one before waits to be sealed: a row must not wait for that.
@@ -471,13 +471,13 @@ fn reopen(first_seq: u64, rows: &[ChunkRow]) -> Option<Block> {
 }
 
 /// These rows and one more.
-fn with_row(mut rows: Vec<ChunkRow>, first_seq: u64, row: &Incoming<'_>) -> Vec<ChunkRow> {
+fn with_row(mut rows: Vec<ChunkRow>, first_seq: u64, row: &Incoming) -> Vec<ChunkRow> {
     let offset = row.seq - first_seq;
     let at = rows.partition_point(|other| other.offset < offset);
     let row = ChunkRow {
         offset,
         tick: row.tick_ms,
-        snapshot: row.snapshot.clone(),
+        snapshot: row.slim.row(),
     };
     rows.insert(at, row);
     rows

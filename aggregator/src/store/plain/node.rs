@@ -13,7 +13,6 @@ use super::run::{EntityRow, Held, RunRows, check_defined, check_rises};
 use crate::store::attendance::Attendance;
 use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::index::Gone;
-use crate::store::slim::Slim;
 use crate::store::{
     Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, Visit, Wanted,
     WireRow,
@@ -161,14 +160,15 @@ impl Window for Node {
         if let Some(refused) = self.attendance.judge_row(row, bounds.window_ms)? {
             return Ok(refused);
         }
-        let snapshot = self.attendance.decode(row, bounds.row_bytes)?.row;
+        let decoded = self.attendance.decode(row, bounds.row_bytes)?;
+        let snapshot = decoded.row.row();
         let run = self.current()?;
         check_defined(run, row.seq, &snapshot)?;
         check_rises(run, row.seq, row.tick_ms)?;
         let snapshot = Arc::new(snapshot);
         let applied = self.insert(row.seq, row.tick_ms, Arc::clone(&snapshot));
-        let last = Slim::of(&snapshot, None);
-        self.attendance.heard(row, last.into(), snapshot.bytes());
+        self.attendance
+            .heard(row, decoded.row.into(), decoded.counts.bytes);
         Ok(applied)
     }
 

@@ -204,7 +204,7 @@ fn a_row_that_is_more_than_a_node_may_hold_is_refused() {
     send(&store, &session, 0, 1).unwrap();
     let mut builder = Builder::default();
     for id in 1..60_000 {
-        for field in cairn_proto::catalogue::FIELDS.iter().take(16) {
+        for field in cairn_proto::catalogue::FIELDS.iter().take(17) {
             builder.value(EntityId(id), field.id, 7);
         }
     }

@@ -142,6 +142,56 @@ fn told(deltas: &[i64]) -> (u8, Vec<u8>) {
     (flags, out)
 }
 
+/// A body whose numbers are not read yet.
+#[derive(Debug)]
+pub(in crate::codec) struct Body<'a> {
+    flags: u8,
+    // Behind the presence bits.
+    rest: Reader<'a>,
+    /// Which entities have a value; `None` for those of the base row.
+    pub(in crate::codec) present: Option<&'a [u8]>,
+}
+
+impl<'a> Body<'a> {
+    /// Reads up to the numbers of a column of `count` entities.
+    pub(in crate::codec) fn read(body: &'a [u8], count: usize) -> Result<Self, Error> {
+        let mut rest = Reader::new(body);
+        let flags = rest.byte("a column's flags")?;
+        if flags & STEADY != 0 && flags & (SCALE | REPEATS | PACKED | EACH) != 0 {
+            return Err(Error::Flags(flags));
+        }
+        let present = if flags & SAME == 0 {
+            Some(take_bits(&mut rest, count, "presence bits")?)
+        } else {
+            None
+        };
+        Ok(Self {
+            flags,
+            rest,
+            present,
+        })
+    }
+
+    /// How far all values move, when they move with the tick and no further by themselves.
+    pub(in crate::codec) fn moves_by(&self, passed: u64) -> Option<u64> {
+        let is_moved = self.flags & (STEADY | TICKED) == STEADY | TICKED;
+        (is_moved && self.rest.remaining() == 0).then_some(passed)
+    }
+
+    /// Changes the values of the base row to those of this one; `passed` is what has passed since its
+    /// tick, 0 for columns that are no times.
+    pub(in crate::codec) fn change(mut self, passed: u64, values: &mut [u64]) -> Result<(), Error> {
+        if self.flags & TICKED != 0 {
+            let moved = values.iter_mut();
+            moved.for_each(|value| *value = value.wrapping_add(passed));
+        }
+        if self.flags & STEADY == 0 {
+            add(&mut self.rest, self.flags, values)?;
+        }
+        self.rest.finish("a column")
+    }
+}
+
 /// Reads the body of a column of `count` entities, of at most `cells_left` cells, and takes them
 /// off.
 pub(super) fn decode(
@@ -151,54 +201,32 @@ pub(super) fn decode(
     passed: u64,
     cells_left: &mut usize,
 ) -> Result<Column, Error> {
-    let mut reader = Reader::new(body);
-    let flags = reader.byte("a column's flags")?;
-    let steady = flags & STEADY != 0;
-    if steady && flags & (SCALE | REPEATS | PACKED | EACH) != 0 {
-        return Err(Error::Flags(flags));
-    }
-    let own_places = if flags & SAME == 0 {
-        let bits = take_bits(&mut reader, count, "presence bits")?;
-        *cells_left = cells_left
-            .checked_sub(ones(bits))
-            .ok_or(Error::Limit("cells"))?;
-        let all = 0..u32::try_from(count).unwrap_or(u32::MAX);
-        Some(
-            all.filter(|place| bit(bits, *place as usize))
-                .collect::<Vec<u32>>(),
-        )
-    } else {
-        *cells_left = cells_left
-            .checked_sub(before.len())
-            .ok_or(Error::Limit("cells"))?;
-        None
-    };
-    let passed = if flags & TICKED == 0 { 0 } else { passed };
-    let mut values: Vec<u64> = match &own_places {
-        None => before
-            .values()
-            .iter()
-            .map(|v| v.wrapping_add(passed))
-            .collect(),
-        Some(places) => {
-            let mut old = before.cells().peekable();
-            let value = |place: &u32| value_of(&mut old, *place).wrapping_add(passed);
-            places.iter().map(value).collect()
-        }
-    };
+    let body = Body::read(body, count)?;
+    let cells = body.present.map_or(before.len(), ones);
+    *cells_left = cells_left.checked_sub(cells).ok_or(Error::Limit("cells"))?;
     // An encoder leaves such a column out; taken in, it would cost memory for nothing.
-    if values.is_empty() {
+    if cells == 0 {
         return Err(Error::Empty);
     }
-    if !steady {
-        add(&mut reader, flags, &mut values)?;
+    let Some(bits) = body.present else {
+        let mut values = before.values().to_vec();
+        body.change(passed, &mut values)?;
+        return before.with_values(values).ok_or(Error::Order("cells"));
+    };
+    let (mut places, mut values) = (Vec::with_capacity(cells), Vec::with_capacity(cells));
+    let mut old = before.cells().peekable();
+    for place in places_of(bits, count) {
+        places.push(place);
+        values.push(value_of(&mut old, place));
     }
-    reader.finish("a column")?;
-    match own_places {
-        None => before.with_values(values),
-        Some(places) => Column::from_parts(before.id(), places, values),
-    }
-    .ok_or(Error::Order("cells"))
+    body.change(passed, &mut values)?;
+    Column::from_parts(before.id(), places, values).ok_or(Error::Order("cells"))
+}
+
+/// The places of so many whose bits are set.
+fn places_of(bits: &[u8], count: usize) -> impl Iterator<Item = u32> {
+    let all = 0..u32::try_from(count).unwrap_or(u32::MAX);
+    all.filter(|place| bit(bits, *place as usize))
 }
 
 /// Adds the differences to the values of the base row.

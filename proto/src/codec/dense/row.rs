@@ -10,15 +10,19 @@
 //! row that is not listed is as it was: the same entities have the same values, as far as they are
 //! still there. One with the length 0 is gone.
 
+mod walk;
+
 use std::borrow::Cow;
+use std::iter::Peekable;
 
 use super::column;
 use crate::codec::entities::{Wanted, first, ids, moved, next, put_ids};
 use crate::codec::row::Timed;
 use crate::codec::varint::{Reader, put};
 use crate::codec::{DENSE, Error};
-use crate::limits;
 use crate::model::{Column, ColumnId, Snapshot};
+
+pub(in crate::codec) use walk::{Onto, walk};
 
 /// Encodes a row as differences to `base`, or as a keyframe.
 pub(in crate::codec) fn encode(base: Option<Timed<'_>>, row: Timed<'_>) -> Vec<u8> {
@@ -68,6 +72,17 @@ pub(in crate::codec) fn encode(base: Option<Timed<'_>>, row: Timed<'_>) -> Vec<u
     out
 }
 
+/// Reads the head of a row: how many entities it lists, `None` for those of the base row.
+pub(in crate::codec) fn head<'a>(payload: &'a [u8]) -> Result<(Reader<'a>, Option<usize>), Error> {
+    let mut reader = Reader::new(payload);
+    let codec = reader.varint("the codec number")?;
+    if codec != u64::from(DENSE) {
+        return Err(Error::Codec(codec));
+    }
+    let count = reader.size("the number of entities")?.checked_sub(1);
+    Ok((reader, count))
+}
+
 /// Decodes a row and takes its cells off what is left. Of its columns those that are wanted.
 pub(in crate::codec) fn decode(
     base: Option<Timed<'_>>,
@@ -76,102 +91,83 @@ pub(in crate::codec) fn decode(
     wanted: &Wanted<'_>,
     cells_left: &mut usize,
 ) -> Result<Snapshot, Error> {
-    let mut reader = Reader::new(payload);
-    let codec = reader.varint("the codec number")?;
-    if codec != u64::from(DENSE) {
-        return Err(Error::Codec(codec));
-    }
+    let (mut reader, listed) = head(payload)?;
     let old = base.map(|base| base.snapshot);
     let same = old.map_or(&[][..], Snapshot::entities);
-    let entities = match reader.size("the number of entities")?.checked_sub(1) {
+    let entities = match listed {
         None => same.to_vec(),
         Some(count) => ids(&mut reader, count)?,
     };
-    let count = reader.size("the number of columns")?;
-    if count > limits::MAX_COLUMNS {
-        return Err(Error::Limit("columns"));
-    }
+    let columns = old.map_or(&[][..], Snapshot::columns).iter();
     let mut kept = Kept {
+        before: columns.filter(|column| wanted.has(column.id())).peekable(),
         moved: (same != entities).then(|| moved(same, &entities)),
-        columns: Vec::with_capacity(count.min(reader.remaining())),
+        entities: entities.len(),
+        passed: tick_ms.wrapping_sub(base.map_or(0, |base| base.tick_ms)),
+        columns: Vec::with_capacity(old.map_or(0, |old| old.columns().len())),
         cells_left,
     };
-    let columns = old.map_or(&[][..], Snapshot::columns).iter();
-    let mut unlisted = columns.filter(|column| wanted.has(column.id())).peekable();
-    let mut previous = None;
-    for _ in 0..count {
-        let number = reader.varint("a column number")?;
-        let length = reader.size("a column's length")?;
-        let body = reader.take(length, "a column")?;
-        if previous.is_some_and(|p| p >= number) {
-            return Err(Error::Order("columns"));
-        }
-        previous = Some(number);
-        let Some(id) = wanted.read(number) else {
-            continue;
-        };
-        while let Some(column) = unlisted.next_if(|column| column.id() < id) {
-            kept.keep(column)?;
-        }
-        let before = unlisted.next_if(|column| column.id() == id);
-        if body.is_empty() {
-            continue;
-        }
-        if let Some(of) = column::copied(body)? {
-            kept.copy(id, of)?;
-        } else {
-            let old = kept.base(id, before);
-            let passed = passed(id, base, tick_ms);
-            let column = column::decode(body, entities.len(), &old, passed, kept.cells_left)?;
-            kept.columns.push(column);
-        }
-    }
-    reader.finish("a row")?;
-    for column in unlisted {
-        kept.keep(column)?;
-    }
+    walk(reader, wanted, &mut kept)?;
     Snapshot::from_parts(entities, kept.columns).ok_or(Error::Order("columns"))
 }
 
 /// The columns of a row that is being decoded.
-struct Kept<'a> {
+struct Kept<'a, 'b, I: Iterator<Item = &'b Column>> {
+    /// What is left of the base row.
+    before: Peekable<I>,
     /// Where the entities of the base row stand now; `None` where they stood.
     moved: Option<Vec<Option<u32>>>,
+    entities: usize,
+    /// Since the tick of the base row, ms.
+    passed: u64,
     columns: Vec<Column>,
     cells_left: &'a mut usize,
 }
 
-impl Kept<'_> {
-    /// Takes a column over that is not listed.
-    fn keep(&mut self, column: &Column) -> Result<(), Error> {
-        if let Some(kept) = still_there(column, self.moved.as_deref()) {
-            let left = self.cells_left.checked_sub(kept.len());
-            *self.cells_left = left.ok_or(Error::Limit("cells"))?;
-            self.columns.push(kept.into_owned());
-        }
+impl<'b, I: Iterator<Item = &'b Column>> Kept<'_, 'b, I> {
+    fn push(&mut self, column: Column) -> Result<(), Error> {
+        let left = self.cells_left.checked_sub(column.len());
+        *self.cells_left = left.ok_or(Error::Limit("cells"))?;
+        self.columns.push(column);
         Ok(())
     }
+}
 
-    /// Takes the cells of an earlier column of this row once more. Times alone may do so: they are
-    /// known to every version and read whatever is wanted.
+impl<'b, I: Iterator<Item = &'b Column>> Onto for Kept<'_, 'b, I> {
+    fn next(&mut self) -> Option<ColumnId> {
+        self.before.peek().map(|column| column.id())
+    }
+
+    fn keep(&mut self) -> Result<(), Error> {
+        let kept = self.before.next();
+        match kept.and_then(|column| still_there(column, self.moved.as_deref())) {
+            Some(kept) => self.push(kept.into_owned()),
+            None => Ok(()),
+        }
+    }
+
+    fn leave(&mut self, id: ColumnId) {
+        self.before.next_if(|column| column.id() == id);
+    }
+
+    /// Times alone may be copied: they are known to every version and read whatever is wanted.
     fn copy(&mut self, id: ColumnId, of: u64) -> Result<(), Error> {
         let mut times = self.columns.iter().filter(|one| one.id().is_time());
         let of = times
             .find(|one| u64::from(one.id().0) == of)
             .filter(|_| id.is_time());
-        let copy = of
-            .ok_or(Error::Range("the column that is copied"))?
-            .renamed(id);
-        let left = self.cells_left.checked_sub(copy.len());
-        *self.cells_left = left.ok_or(Error::Limit("cells"))?;
-        self.columns.push(copy);
-        Ok(())
+        let copy = of.map(|of| of.renamed(id));
+        self.push(copy.ok_or(Error::Range("the column that is copied"))?)
     }
 
-    /// The column that a listed one refers to, with the places of this row.
-    fn base<'b>(&self, id: ColumnId, before: Option<&'b Column>) -> Cow<'b, Column> {
+    fn change(&mut self, id: ColumnId, body: &[u8]) -> Result<(), Error> {
+        let before = self.before.next_if(|column| column.id() == id);
         let there = before.and_then(|column| still_there(column, self.moved.as_deref()));
-        there.unwrap_or_else(|| Cow::Owned(Column::empty(id)))
+        let before = there.unwrap_or_else(|| Cow::Owned(Column::empty(id)));
+        let passed = if id.is_time() { self.passed } else { 0 };
+        let column = column::decode(body, self.entities, &before, passed, self.cells_left)?;
+        self.columns.push(column);
+        Ok(())
     }
 }
 

@@ -1,9 +1,7 @@
 //! The cells of a column of the row at hand, changed in place from row to row.
 
-use super::{SAME, STEADY, TICKED, add, value_of};
+use super::{Body, places_of, value_of};
 use crate::codec::Error;
-use crate::codec::bits::{bit, take_bits};
-use crate::codec::varint::Reader;
 
 /// One column of rows of the same entities.
 #[derive(Debug)]
@@ -56,19 +54,11 @@ impl Values {
 
     /// Goes to the next row, which has this body. It has been decoded before.
     pub(in crate::codec::dense) fn step(&mut self, body: &[u8], passed: u64) -> Result<(), Error> {
-        let mut reader = Reader::new(body);
-        let flags = reader.byte("a column's flags")?;
-        if flags & SAME == 0 {
-            self.be_of(take_bits(&mut reader, self.entities, "presence bits")?);
+        let body = Body::read(body, self.entities)?;
+        if let Some(bits) = body.present {
+            self.be_of(bits);
         }
-        if flags & TICKED != 0 {
-            let moved = self.values.iter_mut();
-            moved.for_each(|value| *value = value.wrapping_add(passed));
-        }
-        if flags & STEADY == 0 {
-            add(&mut reader, flags, &mut self.values)?;
-        }
-        reader.finish("a column")
+        body.change(passed, &mut self.values)
     }
 
     /// These entities have a value: what they had, or 0.
@@ -82,8 +72,7 @@ impl Values {
             .copied()
             .zip(values.iter().copied())
             .peekable();
-        let all = 0..u32::try_from(self.entities).unwrap_or(u32::MAX);
-        for place in all.filter(|place| bit(bits, *place as usize)) {
+        for place in places_of(bits, self.entities) {
             self.places.push(place);
             self.values.push(value_of(&mut old, place));
         }

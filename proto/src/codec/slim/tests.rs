@@ -1,0 +1,177 @@
+use crate::model::{Column, ColumnId, EntityId, Snapshot};
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+
+use super::Slim;
+use crate::codec::row::{self, Timed};
+use crate::codec::{DENSE, PLAIN};
+
+/// Numbers of every size, and those with something in common.
+fn value() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        Just(0),
+        Just(u64::MAX),
+        any::<u64>(),
+        any::<u64>().prop_map(|value| value >> 40),
+        any::<u16>().prop_map(|pages| u64::from(pages) * 4096 + (1 << 40)),
+        any::<u8>().prop_map(|tick| 1_795_332_330_000 + u64::from(tick)),
+    ]
+}
+
+/// Rows of up to 150 entities, with columns of all of them, of some, and of the same as others.
+fn row() -> impl Strategy<Value = Snapshot> {
+    let column = (
+        0_u16..100,
+        any::<bool>(),
+        vec(value(), 150),
+        vec(any::<bool>(), 150),
+    );
+    let columns = btree_map(0_u16..100, column, 0..12);
+    (1_usize..150, columns).prop_map(|(entities, columns)| {
+        let ids = (0..entities).map(|nth| EntityId(u32::try_from(nth * 3).unwrap()));
+        let columns = columns
+            .into_iter()
+            .filter_map(|(id, (_, is_full, values, are_in))| {
+                let there = |place: &u32| is_full || are_in.get(*place as usize) == Some(&true);
+                let places: Vec<u32> = (0..u32::try_from(entities).unwrap())
+                    .filter(there)
+                    .collect();
+                let values = values.into_iter().take(places.len()).collect();
+                let column = Column::from_parts(ColumnId(id), places, values).unwrap();
+                (!column.is_empty()).then_some(column)
+            });
+        Snapshot::from_parts(ids.collect(), columns.collect()).unwrap()
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_row_comes_back_as_it_was(row in row()) {
+        let slim = Slim::of(&row, None);
+        prop_assert_eq!(&slim.row(), &row);
+        for place in 0..row.entities().len() + 70 {
+            for id in (0..100).map(ColumnId) {
+                prop_assert_eq!(slim.cell(place, id), row.cell(place, id));
+            }
+        }
+        let some = [ColumnId(3), ColumnId(70)];
+        let only = slim.only(&some);
+        for id in some {
+            prop_assert_eq!(only.column(id), row.column(id));
+        }
+        prop_assert!(only.columns().len() <= some.len());
+    }
+}
+
+/// Two columns of stamps with the same values take the bytes of one.
+#[test]
+fn stamps_that_are_alike_are_kept_once() {
+    let entities: Vec<EntityId> = (0..400).map(EntityId).collect();
+    let values: Vec<u64> = (0..400).map(|nth| 1_795_332_330_000 + nth * 700).collect();
+    let column = |id, values: &[u64]| {
+        let places: Vec<u32> = (0..400).collect();
+        Column::from_parts(ColumnId(id), places, values.to_vec()).unwrap()
+    };
+    let one = Snapshot::from_parts(entities.clone(), vec![column(0, &values)]).unwrap();
+    let two = [column(0, &values), column(4, &values)];
+    let two = Snapshot::from_parts(entities, two.to_vec()).unwrap();
+    let (one, two) = (Slim::of(&one, None), Slim::of(&two, None));
+    assert_eq!(one.values.len(), 1_536, "1,200 of three bytes each");
+    assert_eq!(one.values, two.values);
+    assert_eq!(two.row().columns().len(), 2);
+}
+
+/// What happens to a column from row to row.
+#[derive(Clone, Debug)]
+enum Change {
+    Stays,
+    Goes,
+    /// All values move by as much.
+    Moves(u64),
+    /// Those of some places differ.
+    Differs(Vec<(prop::sample::Index, u64)>),
+    /// Others have a value.
+    Comes(Vec<bool>, Vec<u64>),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let differs = vec((any::<prop::sample::Index>(), value()), 0..6);
+    prop_oneof![
+        3 => Just(Change::Stays),
+        1 => Just(Change::Goes),
+        2 => prop_oneof![Just(10_000), value()].prop_map(Change::Moves),
+        3 => differs.prop_map(Change::Differs),
+        2 => (vec(any::<bool>(), 150), vec(value(), 150)).prop_map(|(is, of)| Change::Comes(is, of)),
+    ]
+}
+
+/// The row after one, of the same entities.
+fn after(row: &Snapshot, changes: &[(u16, Change)]) -> Snapshot {
+    let mut columns: Vec<Column> = row.columns().to_vec();
+    for (id, change) in changes {
+        let id = ColumnId(*id);
+        let at = columns.binary_search_by_key(&id, Column::id);
+        let before = at.ok().and_then(|at| columns.get(at)).cloned();
+        let before = before.unwrap_or_else(|| Column::empty(id));
+        let mut values = before.values().to_vec();
+        let column = match change {
+            Change::Stays => continue,
+            Change::Goes => Column::empty(id),
+            Change::Moves(by) => {
+                let moved = values.iter().map(|value| value.wrapping_add(*by));
+                before.with_values(moved.collect()).unwrap()
+            }
+            Change::Differs(cells) => {
+                for (at, value) in cells.iter().filter(|_| !before.is_empty()) {
+                    let at = at.index(values.len());
+                    *values.get_mut(at).unwrap() = *value;
+                }
+                before.with_values(values).unwrap()
+            }
+            Change::Comes(is_there, of) => {
+                let all = 0..u32::try_from(row.entities().len()).unwrap();
+                let there = all.filter(|place| is_there.get(*place as usize) == Some(&true));
+                let there: Vec<u32> = there.collect();
+                let of = of.iter().copied().take(there.len()).collect();
+                Column::from_parts(id, there, of).unwrap()
+            }
+        };
+        columns.retain(|one| one.id() != id);
+        if !column.is_empty() {
+            let at = columns.partition_point(|one| one.id() < id);
+            columns.insert(at, column);
+        }
+    }
+    Snapshot::from_parts(row.entities().to_vec(), columns).unwrap()
+}
+
+proptest! {
+    /// Whole payloads, and ones of which a bit is not as it was.
+    #[test]
+    fn the_next_row_is_read_in_the_place_of_the_one_before(
+        first in row(),
+        rows in vec(vec((0_u16..100, change()), 0..12), 1..6),
+        codec in PLAIN..=DENSE,
+        flipped in any::<prop::sample::Index>(),
+        passed_ms in prop_oneof![Just(10_000_u64), any::<u64>()],
+    ) {
+        let mut before = (1_795_332_330_000_u64, first);
+        let mut slim = Slim::of(&before.1, None);
+        for changes in rows {
+            let (tick_ms, row) = (before.0.wrapping_add(passed_ms), after(&before.1, &changes));
+            let base = Timed { tick_ms: before.0, snapshot: &before.1 };
+            let mut payload = row::encode(codec, Some(base), Timed { tick_ms, snapshot: &row });
+            let next = Slim::decode(Some((before.0, &slim)), tick_ms, &payload).unwrap();
+            prop_assert_eq!(&next, &Slim::of(&row, None));
+            prop_assert_eq!(&next.row(), &row);
+            prop_assert_eq!(next.counts().samples, row.sample_count());
+            prop_assert_eq!(next.counts().bytes, next.row().bytes());
+            let bit = flipped.index(payload.len() * 8);
+            *payload.get_mut(bit / 8).unwrap() ^= 1 << (bit % 8);
+            let read = row::decode(Some(base), tick_ms, &payload);
+            let in_place = Slim::decode(Some((before.0, &slim)), tick_ms, &payload);
+            prop_assert_eq!(in_place.as_ref().map(Slim::row).map_err(|error| *error), read);
+            (before, slim) = ((tick_ms, row), next);
+        }
+    }
+}
