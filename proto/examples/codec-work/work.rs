@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cairn_proto::catalogue::{FIRST_FIELD, Group, table};
 use cairn_proto::codec::chunk::{self, ChunkRow, MAX_ROWS, RowOf, Sealed, WireRow};
 use cairn_proto::codec::row::{self, Timed, Track};
+use cairn_proto::codec::slim::Slim;
 use cairn_proto::codec::{DENSE, Error};
 use cairn_proto::model::ColumnId;
 
@@ -31,6 +32,19 @@ pub(super) fn run(work: &str, payload: &[u8], times: usize) -> Result<Option<usi
         "decode_row" => {
             let payloads = encode_rows(&rows);
             measured(times, || decode_rows(&rows, &payloads))?;
+            after_the_first
+        }
+        "keyframe" => {
+            measured(times, || keyframes(&rows));
+            sealed.sample_count()
+        }
+        "next_row" => {
+            let payloads = encode_rows(&rows);
+            let slim: Vec<Slim> = rows
+                .iter()
+                .map(|row| Slim::of(&row.snapshot, None))
+                .collect();
+            measured(times, || next_rows(&rows, &slim, &payloads))?;
             after_the_first
         }
         "seal" => {
@@ -133,6 +147,20 @@ fn encode_rows(rows: &[ChunkRow]) -> Vec<Vec<u8>> {
 fn decode_rows(rows: &[ChunkRow], payloads: &[Vec<u8>]) -> Result<(), Error> {
     for ((base, row), payload) in pairs(rows).zip(payloads) {
         black_box(row::decode(Some(timed(base)), row.tick, payload)?);
+    }
+    Ok(())
+}
+
+fn keyframes(rows: &[ChunkRow]) {
+    for row in rows {
+        black_box(row::keyframe(DENSE, row.tick, &row.snapshot));
+    }
+}
+
+/// Each in the place of the one before it, as the store does.
+fn next_rows(rows: &[ChunkRow], slim: &[Slim], payloads: &[Vec<u8>]) -> Result<(), Error> {
+    for (((base, row), before), payload) in pairs(rows).zip(slim).zip(payloads) {
+        black_box(Slim::decode(Some((base.tick, before)), row.tick, payload)?);
     }
     Ok(())
 }

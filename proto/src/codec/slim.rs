@@ -195,9 +195,14 @@ impl Slim {
 
     /// The words of a set; `None` for that of every entity.
     fn set(&self, set: u16) -> Option<&[u64]> {
-        let words = self.entities.len().div_ceil(64);
+        let words = self.words();
         let from = usize::from(set) * words;
         (set != ALL).then(|| self.sets.get(from..from + words).unwrap_or_default())
+    }
+
+    /// Words of a set.
+    fn words(&self) -> usize {
+        self.entities.len().div_ceil(64)
     }
 
     /// How many places a set has.
@@ -255,20 +260,21 @@ impl Slim {
         let Some(column) = self.column(id) else {
             return;
         };
+        let values = self.values(column, self.size(column.set));
+        let mut values = values.iter().copied();
         let Some(words) = self.set(column.set) else {
-            (0..self.entities.len()).for_each(|place| see(place, self.value(column, place)));
+            for (place, value) in (0..).zip(values) {
+                see(place, value);
+            }
             return;
         };
-        let mut nth = 0;
         for (word, first) in words.iter().zip((0..).step_by(64)) {
             let mut left = *word;
             while left != 0 {
-                see(
-                    first + left.trailing_zeros() as usize,
-                    self.value(column, nth),
-                );
+                if let Some(value) = values.next() {
+                    see(first + left.trailing_zeros() as usize, value);
+                }
                 left &= left - 1;
-                nth += 1;
             }
         }
     }

@@ -122,20 +122,23 @@ impl Cpu {
 /// The CPU of each entity of a row.
 fn cpus(row: &Slim) -> Vec<Cpu> {
     let mut cpus = vec![Cpu::default(); row.entities().len()];
-    let mut each = |id, set: fn(&mut Cpu, u64)| {
-        row.each(id, |place, value| {
-            if let Some(cpu) = cpus.get_mut(place) {
-                set(cpu, value);
-            }
-        });
-    };
-    each(ColumnId::field(table::CPU), |cpu, it| cpu.value = Some(it));
-    each(ColumnId::time(Group::Cpu), |cpu, it| cpu.time_ms = Some(it));
-    each(ColumnId::source(Group::Cpu), |cpu, it| {
-        cpu.source = Some(it);
+    let all = &mut cpus;
+    spread(row, ColumnId::field(table::CPU), all, |cpu| &mut cpu.value);
+    spread(row, ColumnId::time(Group::Cpu), all, |cpu| &mut cpu.time_ms);
+    spread(row, ColumnId::source(Group::Cpu), all, |cpu| {
+        &mut cpu.source
     });
-    each(ColumnId::start(Group::Cpu), |cpu, it| {
-        cpu.start_ms = Some(it);
+    spread(row, ColumnId::start(Group::Cpu), all, |cpu| {
+        &mut cpu.start_ms
     });
     cpus
+}
+
+#[inline]
+fn spread(row: &Slim, id: ColumnId, cpus: &mut [Cpu], of: impl Fn(&mut Cpu) -> &mut Option<u64>) {
+    row.each(id, |place, value| {
+        if let Some(cpu) = cpus.get_mut(place) {
+            *of(cpu) = Some(value);
+        }
+    });
 }

@@ -93,6 +93,8 @@ fn shortest(told: &[i64], least: i64, above: impl Fn(&i64) -> u64) -> Way {
 /// How many numbers there are of each size in bits.
 struct Sizes {
     counts: [usize; 65],
+    // Bit n: there are some of n bits. Those of 64 are told by `most`.
+    there: u64,
     most: u32,
 }
 
@@ -100,6 +102,7 @@ impl Sizes {
     fn new() -> Self {
         Self {
             counts: [0; 65],
+            there: 0,
             most: 0,
         }
     }
@@ -107,15 +110,22 @@ impl Sizes {
     fn add(&mut self, number: u64) {
         let size = bits::width(number);
         self.most = self.most.max(size);
+        self.there |= 1_u64.checked_shl(size).unwrap_or(0);
         if let Some(count) = self.counts.get_mut(size as usize) {
             *count += 1;
         }
     }
 
     /// The sizes that occur, and how often.
-    fn each(&self) -> impl Iterator<Item = (u32, usize)> + Clone {
-        let counts = self.counts.iter().copied();
-        (0..=self.most).zip(counts).filter(|(_, count)| *count > 0)
+    fn each(&self) -> impl Iterator<Item = (u32, usize)> {
+        let mut left = self.there;
+        let low = std::iter::from_fn(move || {
+            let size = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            (size < u64::BITS).then_some(size)
+        });
+        let all = low.chain((self.most == u64::BITS).then_some(u64::BITS));
+        all.map(|size| (size, self.counts.get(size as usize).copied().unwrap_or(0)))
     }
 
     fn varint_bytes(&self) -> usize {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::draft::Draft;
-use super::{ALL, Column, SETS, Slim, bit};
+use super::{ALL, Column, Slim, bit};
 use crate::codec::Error;
 use crate::codec::bits;
 use crate::codec::dense::column::Body;
@@ -27,7 +27,7 @@ pub(super) fn decode(
         let mut next = Next {
             base,
             left: &base.columns,
-            sets: Vec::with_capacity(SETS),
+            sets: vec![ALL; base.sets.len() / base.words().max(1)],
             passed: tick_ms.wrapping_sub(before_ms),
             cells_left: limits::MAX_CELLS,
             values: Vec::with_capacity(base.entities.len()),
@@ -43,8 +43,8 @@ struct Next<'a> {
     base: &'a Slim,
     /// Columns of the base row.
     left: &'a [Column],
-    /// Sets of the base row, and what they are in this one.
-    sets: Vec<(u16, u16)>,
+    /// What the sets of the base row are in this one; `ALL` for one that no column had so far.
+    sets: Vec<u16>,
     /// Since the tick of the base row, ms.
     passed: u64,
     cells_left: usize,
@@ -75,13 +75,14 @@ impl<'a> Next<'a> {
         let Some(words) = self.base.set(set) else {
             return ALL;
         };
-        let mut known = self.sets.iter();
-        if let Some((_, now)) = known.find(|(before, _)| *before == set) {
-            return *now;
+        match self.sets.get_mut(usize::from(set)) {
+            Some(now) if *now != ALL => *now,
+            Some(now) => {
+                *now = self.draft.seek(|own| own.copy_from_slice(words));
+                *now
+            }
+            None => ALL,
         }
-        let now = self.draft.seek(|own| own.copy_from_slice(words));
-        self.sets.push((set, now));
-        now
     }
 
     /// Takes a column of the base row over, with so much more in each of its values.
