@@ -72,74 +72,110 @@ pub(super) fn has_the_same(body: &[u8]) -> bool {
     body.first().is_some_and(|flags| flags & SAME != 0)
 }
 
-/// Appends the body of a column of `count` entities. `before` is what the base row says of the same
-/// places; `passed` what has passed since its tick, 0 for columns that are no times.
-pub(super) fn encode(
-    out: &mut Vec<u8>,
-    count: usize,
-    column: &Column,
-    before: &Column,
-    passed: u64,
-) {
-    let deltas = |passed: u64| -> Vec<i64> {
-        let mut old = before.cells().peekable();
-        column
-            .cells()
-            .map(|(place, value)| difference(value_of(&mut old, place).wrapping_add(passed), value))
-            .collect()
-    };
-    let same = column.places() == before.places();
-    let start = out.len();
-    out.push(0);
-    if !same {
-        put_places(out, count, column.places());
-    }
-    let still = told(&deltas(0));
-    let ticked = (passed > 0).then(|| told(&deltas(passed)));
-    let (flags, numbers) = match ticked {
-        Some((flags, numbers)) if numbers.len() < still.1.len() => (flags | TICKED, numbers),
-        _ => still,
-    };
-    out.extend_from_slice(&numbers);
-    if let Some(first) = out.get_mut(start) {
-        *first = flags | if same { SAME } else { 0 };
-    }
+/// Writes the bodies of columns, one after the other, in lists that are used again.
+#[derive(Debug, Default)]
+pub(super) struct Teller {
+    deltas: Vec<i64>,
+    // Those of them that are not 0, and of these what is told.
+    changed: Vec<i64>,
+    numbers: Vec<i64>,
+    // Behind the presence bits, both ways.
+    still: Vec<u8>,
+    ticked: Vec<u8>,
 }
 
-/// The flags and the bytes of all differences of a column.
-fn told(deltas: &[i64]) -> (u8, Vec<u8>) {
-    let mut out = Vec::new();
-    let changed: Vec<i64> = deltas.iter().copied().filter(|d| *d != 0).collect();
-    if changed.is_empty() {
-        return (STEADY, out);
+impl Teller {
+    /// Appends the body of a column of `count` entities. `before` is what the base row says of the same
+    /// places; `passed` what has passed since its tick, 0 for columns that are no times.
+    pub(super) fn encode(
+        &mut self,
+        out: &mut Vec<u8>,
+        count: usize,
+        column: &Column,
+        before: &Column,
+        passed: u64,
+    ) {
+        let same = column.places() == before.places();
+        self.deltas.clear();
+        if same {
+            let pairs = before.values().iter().zip(column.values());
+            self.deltas
+                .extend(pairs.map(|(old, new)| difference(*old, *new)));
+        } else {
+            let mut old = before.cells().peekable();
+            let deltas = column
+                .cells()
+                .map(|(place, value)| difference(value_of(&mut old, place), value));
+            self.deltas.extend(deltas);
+        }
+        let mut still = std::mem::take(&mut self.still);
+        let mut flags = self.tell(&mut still);
+        let mut told = &still;
+        let mut ticked = std::mem::take(&mut self.ticked);
+        if passed > 0 {
+            let passed = passed.cast_signed();
+            let deltas = self.deltas.iter_mut();
+            deltas.for_each(|delta| *delta = delta.wrapping_sub(passed));
+            let ticked_flags = self.tell(&mut ticked);
+            if ticked.len() < still.len() {
+                (flags, told) = (ticked_flags | TICKED, &ticked);
+            }
+        }
+        out.push(flags | if same { SAME } else { 0 });
+        if !same {
+            put_places(out, count, column.places());
+        }
+        out.extend_from_slice(told);
+        (self.still, self.ticked) = (still, ticked);
     }
-    let (mut flags, scale) = best_scale(&changed.iter().copied());
-    if changed.len() == deltas.len() {
-        flags |= EACH;
-    } else {
-        put_bits(&mut out, deltas.iter().map(|d| *d != 0));
+
+    /// The flags and the bytes of all differences of a column.
+    fn tell(&mut self, out: &mut Vec<u8>) -> u8 {
+        let Self {
+            deltas,
+            changed,
+            numbers,
+            ..
+        } = self;
+        out.clear();
+        changed.clear();
+        changed.extend(deltas.iter().copied().filter(|delta| *delta != 0));
+        if changed.is_empty() {
+            return STEADY;
+        }
+        let (mut flags, scale) = best_scale(&changed.iter().copied());
+        if changed.len() == deltas.len() {
+            flags |= EACH;
+        } else {
+            put_bits(out, deltas.iter().map(|delta| *delta != 0));
+        }
+        let repeated = || {
+            let before = std::iter::once(&0).chain(&*changed);
+            changed.iter().zip(before).map(|(d, b)| d == b)
+        };
+        // A difference is at least a byte.
+        let repeats = repeated().filter(|is| *is).count() > changed.len() / 8;
+        if repeats {
+            flags |= REPEATS;
+            put_bits(out, repeated());
+        }
+        let kept = changed.iter().zip(repeated());
+        let kept = kept.filter(|(_, repeated)| !(repeats && *repeated));
+        let kept = kept.map(|(delta, _)| *delta);
+        numbers.clear();
+        // To divide by what is known is to multiply.
+        match scale {
+            1 => numbers.extend(kept),
+            1000 => numbers.extend(kept.map(|delta| delta / 1000)),
+            1024 => numbers.extend(kept.map(|delta| delta / 1024)),
+            4096 => numbers.extend(kept.map(|delta| delta / 4096)),
+            _ => numbers.extend(kept.map(|delta| delta / scale)),
+        }
+        if numbers::encode(out, numbers) {
+            flags |= PACKED;
+        }
+        flags
     }
-    let repeated = || {
-        let before = std::iter::once(&0).chain(&changed);
-        changed.iter().zip(before).map(|(d, b)| d == b)
-    };
-    // A difference is at least a byte.
-    let repeats = repeated().filter(|is| *is).count() > changed.len() / 8;
-    if repeats {
-        flags |= REPEATS;
-        put_bits(&mut out, repeated());
-    }
-    let mut numbers = Vec::with_capacity(changed.len());
-    let kept = changed.iter().zip(repeated());
-    let kept = kept.filter(|(_, repeated)| !(repeats && *repeated));
-    match scale {
-        1 => numbers.extend(kept.map(|(delta, _)| *delta)),
-        _ => numbers.extend(kept.map(|(delta, _)| delta / scale)),
-    }
-    if numbers::encode(&mut out, &numbers) {
-        flags |= PACKED;
-    }
-    (flags, out)
 }
 
 /// A body whose numbers are not read yet.

@@ -31,6 +31,7 @@ pub(in crate::codec) fn encode(base: Option<Timed<'_>>, row: Timed<'_>) -> Vec<u
     let moved = (old.map(Snapshot::entities) != Some(entities))
         .then(|| moved(old.map_or(&[][..], Snapshot::entities), entities));
     let (mut listed, mut bodies, mut body) = (0_u64, Vec::new(), Vec::new());
+    let mut teller = column::Teller::default();
     let (mut olds, mut news) = (
         old.map_or(&[][..], Snapshot::columns),
         row.snapshot.columns(),
@@ -47,7 +48,7 @@ pub(in crate::codec) fn encode(base: Option<Timed<'_>>, row: Timed<'_>) -> Vec<u
                 } else {
                     let before = before.unwrap_or_else(|| Cow::Owned(Column::empty(id)));
                     let passed = passed(id, base, row.tick_ms);
-                    column::encode(&mut body, entities.len(), one, &before, passed);
+                    teller.encode(&mut body, entities.len(), one, &before, passed);
                 }
             }
             (None, Some(_)) => {}
