@@ -30,8 +30,10 @@ use waiting::{Event, Turn};
 /// How long an answer may wait for a peer that does not read.
 const SEND_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Acks are at most this frequent; `Bye` is answered at once.
-const ACK_EVERY: Duration = Duration::from_secs(1);
+/// A row is acknowledged so long after it was applied, with those that came meanwhile; `Bye` is answered
+/// at once. Nobody waits for an ack, and the rows of all nodes come together at a tick: the answers are
+/// written when these have been read.
+const ACK_AFTER: Duration = Duration::from_secs(1);
 
 /// When a session that is sent away for want of memory may come back, ms, and how much later at most:
 /// long enough for a window to be shortened, and spread so that they do not come back together.
@@ -221,8 +223,8 @@ struct Served {
     welcome: v1::Welcome,
     applied_seq: Option<u64>,
     looked_at_seq: Option<u64>,
-    acked_seq: Option<u64>,
-    acked_at: Instant,
+    // When the first row that is not acknowledged was applied.
+    unacked_at: Option<Instant>,
 }
 
 impl Served {
@@ -285,8 +287,7 @@ impl Served {
             welcome,
             applied_seq: None,
             looked_at_seq: None,
-            acked_seq: None,
-            acked_at: Instant::now(),
+            unacked_at: None,
         }
     }
 
@@ -333,12 +334,11 @@ impl Served {
 
     /// When the next ack must go out; `None` when nothing is unacknowledged.
     fn ack_due(&self) -> Option<Instant> {
-        (self.applied_seq > self.acked_seq).then(|| self.acked_at + ACK_EVERY)
+        self.unacked_at.map(|first| first + ACK_AFTER)
     }
 
     async fn ack(&mut self) -> Result<(), End> {
-        self.acked_at = Instant::now();
-        self.acked_seq = self.applied_seq;
+        self.unacked_at = None;
         match self.applied_seq {
             Some(seq) => {
                 let run = Some(v1::Run::from(&self.run));

@@ -8,6 +8,7 @@ use cairn_proto::v1::aggregator_frame::Kind as Answer;
 use cairn_proto::{codec, limits, v1, wire};
 use cairn_runtime::{logging, tasks};
 use tokio::task::{coop, yield_now};
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::{End, Paced, Served, fault};
@@ -145,6 +146,7 @@ impl Served {
         self.row_bytes = row_bytes;
         self.inner.metrics.row(applied);
         self.applied_seq = Some(seq);
+        self.unacked_at.get_or_insert_with(Instant::now);
         if matches!(applied, Applied::TooOld | Applied::TooNew) {
             tracing::debug!(node = %self.session.node, tick_ms, ?applied, "row not kept");
             return self.outside();
