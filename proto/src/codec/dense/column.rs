@@ -50,12 +50,6 @@ const EACH: u8 = 0x80;
 /// number follows. Groups that are measured in one pass share their times.
 const COPY: u8 = STEADY | EACH;
 
-/// Appends the body of a column that has the cells of an earlier one.
-pub(super) fn encode_copy(out: &mut Vec<u8>, of: ColumnId) {
-    out.push(COPY);
-    put(out, u64::from(of.0));
-}
-
 /// The column that this body copies; `None` when it has cells of its own.
 pub(super) fn copied(body: &[u8]) -> Result<Option<u64>, Error> {
     let mut reader = Reader::new(body);
@@ -75,6 +69,8 @@ pub(super) fn has_the_same(body: &[u8]) -> bool {
 /// Writes the bodies of columns, one after the other, in lists that are used again.
 #[derive(Debug, Default)]
 pub(super) struct Teller {
+    /// That of the last one.
+    pub(super) body: Vec<u8>,
     deltas: Vec<i64>,
     // Those of them that are not 0, and of these what is told.
     changed: Vec<i64>,
@@ -85,16 +81,21 @@ pub(super) struct Teller {
 }
 
 impl Teller {
-    /// Appends the body of a column of `count` entities. `before` is what the base row says of the same
+    /// Writes the body of a column that is gone.
+    pub(super) fn encode_gone(&mut self) {
+        self.body.clear();
+    }
+
+    /// Writes the body of a column that has the cells of an earlier one.
+    pub(super) fn encode_copy(&mut self, of: ColumnId) {
+        self.body.clear();
+        self.body.push(COPY);
+        put(&mut self.body, u64::from(of.0));
+    }
+
+    /// Writes the body of a column of `count` entities. `before` is what the base row says of the same
     /// places; `passed` what has passed since its tick, 0 for columns that are no times.
-    pub(super) fn encode(
-        &mut self,
-        out: &mut Vec<u8>,
-        count: usize,
-        column: &Column,
-        before: &Column,
-        passed: u64,
-    ) {
+    pub(super) fn encode(&mut self, count: usize, column: &Column, before: &Column, passed: u64) {
         let same = column.places() == before.places();
         self.deltas.clear();
         if same {
@@ -121,11 +122,12 @@ impl Teller {
                 (flags, told) = (ticked_flags | TICKED, &ticked);
             }
         }
-        out.push(flags | if same { SAME } else { 0 });
+        self.body.clear();
+        self.body.push(flags | if same { SAME } else { 0 });
         if !same {
-            put_places(out, count, column.places());
+            put_places(&mut self.body, count, column.places());
         }
-        out.extend_from_slice(told);
+        self.body.extend_from_slice(told);
         (self.still, self.ticked) = (still, ticked);
     }
 

@@ -30,7 +30,7 @@ pub(in crate::codec) fn encode(base: Option<Timed<'_>>, row: Timed<'_>) -> Vec<u
     let entities = row.snapshot.entities();
     let moved = (old.map(Snapshot::entities) != Some(entities))
         .then(|| moved(old.map_or(&[][..], Snapshot::entities), entities));
-    let (mut listed, mut bodies, mut body) = (0_u64, Vec::new(), Vec::new());
+    let (mut listed, mut bodies) = (0_u64, Vec::new());
     let mut teller = column::Teller::default();
     let (mut olds, mut news) = (
         old.map_or(&[][..], Snapshot::columns),
@@ -39,26 +39,25 @@ pub(in crate::codec) fn encode(base: Option<Timed<'_>>, row: Timed<'_>) -> Vec<u
     while let Some(id) = first(olds).into_iter().chain(first(news)).min() {
         let before = next(&mut olds, id).and_then(|column| still_there(column, moved.as_deref()));
         let now = next(&mut news, id);
-        body.clear();
         match (now, before) {
             (Some(one), Some(before)) if *one == *before => continue,
             (Some(one), before) => {
                 if let Some(of) = twin(row.snapshot, one) {
-                    column::encode_copy(&mut body, of);
+                    teller.encode_copy(of);
                 } else {
                     let before = before.unwrap_or_else(|| Cow::Owned(Column::empty(id)));
                     let passed = passed(id, base, row.tick_ms);
-                    teller.encode(&mut body, entities.len(), one, &before, passed);
+                    teller.encode(entities.len(), one, &before, passed);
                 }
             }
-            (None, Some(_)) => {}
+            (None, Some(_)) => teller.encode_gone(),
             // It goes by itself with the last of its entities.
             (None, None) => continue,
         }
         listed += 1;
         put(&mut bodies, u64::from(id.0));
-        put(&mut bodies, body.len() as u64);
-        bodies.extend_from_slice(&body);
+        put(&mut bodies, teller.body.len() as u64);
+        bodies.extend_from_slice(&teller.body);
     }
     let mut out = Vec::with_capacity(bodies.len() + 8);
     put(&mut out, u64::from(DENSE));
