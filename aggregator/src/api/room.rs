@@ -21,15 +21,22 @@ use super::answer;
 /// lists of 4,000 pods over a quarter of an hour, and a sixteenth of the usual memory limit.
 pub(super) const ROOM_BYTES: usize = 64 << 20;
 
-/// The budget of a process.
+/// A budget.
 #[derive(Clone, Debug)]
-pub struct Room(Arc<Semaphore>);
+pub struct Room {
+    left: Arc<Semaphore>,
+    all: usize,
+}
 
 impl Default for Room {
     fn default() -> Self {
         Self::of(ROOM_BYTES)
     }
 }
+
+/// A part of it, which comes back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Share(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
 
 /// Bytes that give their share of the budget back when nobody has them any more.
 struct Held {
@@ -45,7 +52,27 @@ impl AsRef<[u8]> for Held {
 
 impl Room {
     pub(super) fn of(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes)))
+        Self {
+            left: Arc::new(Semaphore::new(bytes)),
+            all: bytes,
+        }
+    }
+
+    /// Bytes that there are.
+    pub(super) fn all(&self) -> usize {
+        self.all
+    }
+
+    /// Bytes that nobody has.
+    pub(super) fn left(&self) -> usize {
+        self.left.available_permits()
+    }
+
+    /// A share of so many bytes, or of all when these are more; `None` when others have too much of it.
+    pub(super) fn share(&self, bytes: usize) -> Option<Share> {
+        let bytes = u32::try_from(bytes.min(self.all)).ok()?;
+        let share = Arc::clone(&self.left).try_acquire_many_owned(bytes);
+        share.ok().map(Share)
     }
 
     /// The answer with its share; `None` when no room came in time.
@@ -54,7 +81,7 @@ impl Room {
         // In memory, so it is there at once and cannot fail.
         let bytes = body.collect().await.ok()?.to_bytes();
         let count = u32::try_from(bytes.len()).ok()?;
-        let share = Arc::clone(&self.0).acquire_many_owned(count);
+        let share = Arc::clone(&self.left).acquire_many_owned(count);
         let held = Held {
             bytes,
             _share: timeout(within, share).await.ok()?.ok()?,
@@ -151,7 +178,7 @@ mod tests {
         drop(half);
         let third = room.held(text(), soon).await.unwrap();
         drop((first, third));
-        assert_eq!(room.0.available_permits(), 25);
+        assert_eq!(room.left(), 25);
     }
 
     #[tokio::test]

@@ -21,10 +21,11 @@ use cairn_runtime::tasks::{self, Group};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::super::room::Room;
 use super::super::{Api, Cut};
 use super::frame::{Frame, Own, Scope};
 use super::values::Values;
-use kept::{Kept, Stamp};
+use kept::{Kept, Stamp, Text};
 
 pub(super) use kept::NEW;
 
@@ -37,6 +38,10 @@ const LINE: usize = super::super::MAX_STREAMS;
 /// One task that looks, and others that are about to end.
 const TASKS: usize = 8;
 
+/// Bytes of all frames that are kept or on their way to clients, each counted once however many are sent it:
+/// a client that reads slowly keeps its own. With 5,000 nodes a window has half of it, a tick a hundredth.
+const ROOM_BYTES: usize = 64 << 20;
+
 /// Looks at all nodes. A clone shares them.
 #[derive(Clone, Debug)]
 pub struct Looks {
@@ -48,6 +53,7 @@ struct Shared {
     line: Mutex<Line>,
     // Somebody has joined the line.
     joined: Notify,
+    room: Room,
     tasks: Group,
 }
 
@@ -58,6 +64,15 @@ struct Line {
     // A task is there that looks.
     is_served: bool,
     kept: Kept,
+    refused: Option<Refused>,
+}
+
+/// A frame for which there was no room.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    // From its first tick to its last.
+    span_ms: u64,
+    bytes: usize,
 }
 
 /// What comes of a wish.
@@ -75,18 +90,24 @@ struct Wish {
 
 impl Default for Looks {
     fn default() -> Self {
+        Self::with_room(ROOM_BYTES)
+    }
+}
+
+impl Looks {
+    /// With room for frames of so many bytes together, or one that has more.
+    fn with_room(bytes: usize) -> Self {
         let shared = Shared {
             line: Mutex::default(),
             joined: Notify::new(),
+            room: Room::of(bytes),
             tasks: Group::new("looks", TASKS),
         };
         Self {
             shared: Arc::new(shared),
         }
     }
-}
 
-impl Looks {
     /// The frame of these ticks, as JSON: one that was written for another client and is not as old as
     /// that, or of a look that begins after this call. Cancel safe: the look goes on for others.
     ///
@@ -100,12 +121,18 @@ impl Looks {
         range: RangeInclusive<u64>,
         age: Duration,
     ) -> Answer {
-        let known = {
-            let line = self.shared.lock();
-            line.kept.frame(api, scope, (&range, age))
+        let (known, is_full) = {
+            let mut line = self.shared.lock();
+            let known = line.kept.frame(api, scope, (&range, age));
+            (known, line.is_full(&range, &self.shared.room))
         };
         if let Some(frame) = known {
             return Ok(frame);
+        }
+        // Without a look, which would be in vain.
+        if is_full {
+            api.metrics.busy.inc();
+            return Err(Cut::Busy);
         }
         let joined = self.join(api, scope, range, age);
         let waited = async {
@@ -181,6 +208,13 @@ impl Line {
             answer,
         });
         Ok(answered)
+    }
+
+    /// True while there is no room for a frame of as many ticks as one that was refused.
+    fn is_full(&mut self, range: &RangeInclusive<u64>, room: &Room) -> bool {
+        self.refused.take_if(|refused| refused.bytes <= room.left());
+        let refused = self.refused;
+        refused.is_some_and(|refused| refused.span_ms <= span_ms(range))
     }
 
     /// What is to be done next.
@@ -307,6 +341,10 @@ async fn serve(api: Api, mut server: Server) {
     }
 }
 
+fn span_ms(range: &RangeInclusive<u64>) -> u64 {
+    range.end().saturating_sub(*range.start())
+}
+
 /// Reads the values at these ticks.
 async fn look(
     api: &Api,
@@ -341,12 +379,23 @@ async fn write(
         let frame = Frame::new(&own_api, &view, &own_scope, &values, &own);
         let mut text = serde_json::to_vec(&frame)?;
         text.shrink_to_fit();
-        Ok::<_, serde_json::Error>(Arc::new(text))
+        Ok::<_, serde_json::Error>(text)
     };
     let written = tasks::blocking("frame", write).await;
     let written = written.map_err(|_| Cut::Failed)?;
-    let text = written.map_err(|_| Cut::Failed)?;
+    let json = written.map_err(|_| Cut::Failed)?;
     let mut line = shared.lock();
+    let Some(share) = shared.room.share(json.len()) else {
+        line.refused = Some(Refused {
+            span_ms: span_ms(&of.range),
+            bytes: json.len().min(shared.room.all()),
+        });
+        return Err(Cut::Busy);
+    };
+    let text = Arc::new(Text {
+        json,
+        _share: share,
+    });
     line.kept.written(scope.clone(), of.clone(), &text);
     Ok(kept::bytes(text))
 }

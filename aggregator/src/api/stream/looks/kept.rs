@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::super::super::Api;
+use super::super::super::room::Share;
 use super::super::frame::Scope;
 use super::super::values::Values;
 
@@ -65,23 +66,30 @@ struct Written {
     scope: Scope,
     of: Stamp,
     at: Instant,
-    text: Weak<Vec<u8>>,
+    text: Weak<Text>,
     // Of a small one; of a large one only until those who came meanwhile were answered.
-    held: Option<Arc<Vec<u8>>>,
+    held: Option<Arc<Text>>,
 }
 
-/// JSON that several clients are being sent.
-struct Text(Arc<Vec<u8>>);
+/// A frame as JSON, with its share of the room for frames.
+#[derive(Debug)]
+pub(super) struct Text {
+    pub(super) json: Vec<u8>,
+    pub(super) _share: Share,
+}
 
-impl AsRef<[u8]> for Text {
+/// One that several clients are being sent.
+struct Sent(Arc<Text>);
+
+impl AsRef<[u8]> for Sent {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.0.json
     }
 }
 
 /// The bytes of a text that others have too.
-pub(super) fn bytes(text: Arc<Vec<u8>>) -> Bytes {
-    Bytes::from_owner(Text(text))
+pub(super) fn bytes(text: Arc<Text>) -> Bytes {
+    Bytes::from_owner(Sent(text))
 }
 
 impl Kept {
@@ -128,7 +136,7 @@ impl Kept {
     }
 
     /// Takes a frame that was just written, in place of an older one.
-    pub(super) fn written(&mut self, scope: Scope, of: Stamp, text: &Arc<Vec<u8>>) {
+    pub(super) fn written(&mut self, scope: Scope, of: Stamp, text: &Arc<Text>) {
         self.frames
             .retain(|one| one.scope != scope || one.of.range != of.range);
         if self.frames.len() == FRAMES {
@@ -149,7 +157,7 @@ impl Kept {
         let now = Instant::now();
         self.frames.retain(|one| now < one.at + NEW);
         for one in &mut self.frames {
-            one.held.take_if(|text| text.len() > KEPT_BYTES);
+            one.held.take_if(|text| text.json.len() > KEPT_BYTES);
         }
         self.rest_until.take_if(|until| *until <= now);
         self.looked.take_if(|looked| looked.until <= now);

@@ -173,3 +173,32 @@ fn a_frame_that_is_written_late_is_of_its_tick() {
         assert_eq!(frame["nodes"][1]["state"], "fresh");
     });
 }
+
+/// Scenario: there is room for the frame of a window and some more. A client that does not read has one;
+/// rows change, and another client wants the window, again and again; a third one wants a tick.
+/// Guarantees: the other window is refused, counted, and looked for once, not once a question; the tick is
+/// told; when the first client goes, the window is told.
+#[test]
+fn frames_that_nobody_reads_take_no_more_than_their_room() {
+    alone(async {
+        let (store, mut api) = two_nodes();
+        let window = T0 - 600_000..=T0 + 20_000;
+        let (all, tick) = (ask(&api, window.clone()).await, ask(&api, NEWEST).await);
+        api.looks = Looks::with_room(all.len() + 2 * tick.len());
+        let slow = ask(&api, window.clone()).await;
+        join(&store, "node3", 3);
+        sleep(NEW + Duration::from_millis(10)).await;
+        let looks = api.metrics.looks.get();
+        for _ in 0..20 {
+            let again = api.looks.frame(&api, &EVERYTHING, window.clone(), NEW);
+            assert_eq!(again.await, Err(Cut::Busy));
+        }
+        assert_eq!(api.metrics.busy.get(), 20);
+        assert_eq!(api.metrics.looks.get() - looks, 1);
+        drop(ask(&api, NEWEST).await);
+        drop(slow);
+        sleep(NEW + Duration::from_millis(10)).await;
+        let now = ask(&api, window).await;
+        assert!(now.len() > all.len(), "with the third node");
+    });
+}
