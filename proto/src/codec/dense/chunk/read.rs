@@ -44,12 +44,11 @@ impl Sealed {
             if column.left() == 0 {
                 return Err(Error::Empty);
             }
-            while let Some(series) = column.next_series()? {
-                let cells = series.mask.count_ones() as usize;
-                let left = cells_left.checked_sub(cells);
-                cells_left = left.ok_or(Error::Limit("cells"))?;
-                samples += if id.0 >= FIRST_FIELD { cells } else { 0 };
-            }
+            let mut cells = 0;
+            column.each(|_, (_, count), _, _| cells += count)?;
+            let left = cells_left.checked_sub(cells);
+            cells_left = left.ok_or(Error::Limit("cells"))?;
+            samples += if id.0 >= FIRST_FIELD { cells } else { 0 };
             column.finish()?;
         }
         Ok(Self::of(

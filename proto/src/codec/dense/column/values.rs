@@ -2,7 +2,7 @@
 
 use super::{SAME, STEADY, TICKED, add, value_of};
 use crate::codec::Error;
-use crate::codec::bits::{bit, take_bits};
+use crate::codec::bits::{take_bits, word};
 use crate::codec::varint::Reader;
 
 /// One column of rows of the same entities.
@@ -76,16 +76,24 @@ impl Values {
         std::mem::swap(&mut self.places, &mut self.old.0);
         std::mem::swap(&mut self.values, &mut self.old.1);
         self.clear();
+        for (first, at) in (0_u32..).step_by(64).zip((0..bits.len()).step_by(8)) {
+            let mut left = word(bits, at);
+            while left != 0 {
+                self.places.push(first + left.trailing_zeros());
+                left &= left - 1;
+            }
+        }
         let (places, values) = &self.old;
+        if places.is_empty() {
+            self.values.resize(self.places.len(), 0);
+            return;
+        }
         let mut old = places
             .iter()
             .copied()
             .zip(values.iter().copied())
             .peekable();
-        let all = 0..u32::try_from(self.entities).unwrap_or(u32::MAX);
-        for place in all.filter(|place| bit(bits, *place as usize)) {
-            self.places.push(place);
-            self.values.push(value_of(&mut old, place));
-        }
+        let values = self.places.iter().map(|place| value_of(&mut old, *place));
+        self.values.extend(values);
     }
 }
