@@ -12,6 +12,7 @@
 //! not there in every row has its bit in `partial` set, and a mask of the rows (bit n the n-th of
 //! those that are there).
 
+mod among;
 mod bodies;
 mod body;
 mod cells;

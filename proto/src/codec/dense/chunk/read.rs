@@ -73,9 +73,9 @@ impl Sealed {
         Self::own(write::write(rows))
     }
 
-    /// Encodes rows that have been decoded before as they came; `None` also when they are not all about
-    /// the same entities, or refer to others: then they have to be decoded first. The result is what
-    /// [`Sealed::encode`] makes of the rows, but no row is made.
+    /// Encodes rows that have been decoded before as they came; `None` also when they refer to others
+    /// than the first to none and each to the one before: then they have to be decoded first. The result
+    /// is what [`Sealed::encode`] makes of the rows, but no row is made.
     #[must_use]
     pub fn of_wire(rows: &[WireRow<'_>]) -> Option<Self> {
         Self::own(wire::write(rows)?)

@@ -1,5 +1,6 @@
 //! A chunk of rows in wire form, column by column: the rows themselves are never made.
 
+use super::among::Among;
 use super::bodies::{Bodies, Written};
 use super::cells::Cells;
 use super::divisor::gcd;
@@ -26,31 +27,34 @@ pub struct WireRow<'a> {
     pub is_keyframe: bool,
 }
 
-/// Encodes rows that have been decoded before. `None` when they are not all about the same entities, or
-/// cannot be read: then they have to be decoded.
+/// Encodes rows that have been decoded before. `None` when they refer to others than each to the one
+/// before, or cannot be read: then they have to be decoded.
 pub(super) fn write(rows: &[WireRow<'_>]) -> Option<Written> {
     let (first, others) = rows.split_first()?;
     // A keyframe of nothing looks like a row about the same entities as the one before.
     if !first.is_keyframe || others.iter().any(|row| row.is_keyframe) || rows.len() > ROWS {
         return None;
     }
-    let mut reader = Reader::new(first.payload);
-    take_codec(&mut reader)?;
-    let count = reader.size("the number of entities").ok()?.checked_sub(1)?;
-    let entities = ids(&mut reader, count).ok()?;
-    let mut listed = vec![Listed::read(reader)?];
-    for row in others {
+    let (mut lists, mut listed) = (Vec::new(), Vec::new());
+    for row in rows {
         let mut reader = Reader::new(row.payload);
         take_codec(&mut reader)?;
-        let is_same = reader.byte("the number of entities") == Ok(0);
-        listed.push(is_same.then(|| Listed::read(reader)).flatten()?);
+        let count = reader.size("the number of entities").ok()?;
+        lists.push(match count.checked_sub(1) {
+            None if lists.is_empty() => return None,
+            None => None,
+            Some(count) => Some(ids(&mut reader, count).ok()?),
+        });
+        listed.push(Listed::read(reader)?);
     }
-    let there = vec![super::all_rows(rows.len()); count];
+    let among = Among::of(lists)?;
+    let count = among.all.len();
     let ticks: Vec<(u64, u64)> = rows.iter().map(|row| (row.offset, row.tick)).collect();
     let mut out = Vec::new();
-    write::put_head(&mut out, &ticks, &entities, &there);
+    write::put_head(&mut out, &ticks, &among.all, &among.there);
     let mut columns = Columns {
         rows,
+        among: &among,
         bodies: Vec::with_capacity(rows.len()),
         cells: Cells::new(count, rows.len()),
         values: Values::new(count),
@@ -81,7 +85,7 @@ pub(super) fn write(rows: &[WireRow<'_>]) -> Option<Written> {
             bodies.copy(id, of, count);
             continue;
         }
-        let count = bodies.add(id, &columns.cells, &there, rows.len());
+        let count = bodies.add(id, &columns.cells, &among.there, rows.len());
         if is_stamp {
             let whole = super::all_rows(rows.len());
             columns.stamps.add(id, &columns.cells, count, whole);
@@ -139,6 +143,7 @@ impl<'a> Listed<'a> {
 /// The columns of all rows, one after the other.
 struct Columns<'a> {
     rows: &'a [WireRow<'a>],
+    among: &'a Among,
     /// Of the column at hand, by row; `None` where it is not listed, and so as in the row before.
     bodies: Vec<Option<&'a [u8]>>,
     cells: Cells,
@@ -196,7 +201,7 @@ impl<'a> Columns<'a> {
     fn gather(&mut self, id: ColumnId) -> Result<(), Error> {
         self.values.clear();
         // Nearly always the same entities have a value in every row.
-        if self.are_even()? {
+        if self.among.are_even() && self.are_even()? {
             self.gather_even(id)
         } else {
             self.gather_any(id)
@@ -236,6 +241,10 @@ impl<'a> Columns<'a> {
     fn gather_any(&mut self, id: ColumnId) -> Result<(), Error> {
         self.cells.begin();
         for ((body, passed), nth) in self.bodies.iter().zip(self.passed(id)).zip(0..) {
+            let own = self.among.row(nth);
+            if let Some((moved, own)) = own.and_then(|own| Some((own.moved.as_ref()?, own))) {
+                self.values.move_to(moved, own.places.len());
+            }
             match body {
                 None => {}
                 Some([]) => self.values.clear(),
@@ -245,13 +254,19 @@ impl<'a> Columns<'a> {
                         let of = self.stamps.find(of)?;
                         self.values.clear();
                         for (place, value) in of.of_row(nth) {
-                            self.values.push(place, value);
+                            let place = own.map_or(Some(place), |own| own.place(place));
+                            if let Some(place) = place {
+                                self.values.push(place, value);
+                            }
                         }
                     }
                 },
             }
             for (place, value) in self.values.each() {
-                self.cells.push(place, nth, value);
+                let among_all = own.map_or(Some(&place), |own| own.places.get(place as usize));
+                if let Some(place) = among_all {
+                    self.cells.push(*place, nth, value);
+                }
             }
         }
         self.cells.end();

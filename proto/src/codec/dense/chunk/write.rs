@@ -118,7 +118,7 @@ fn places(rows: &[RowOf<'_>], all: &[EntityId]) -> (Vec<Vec<u32>>, Vec<u64>) {
 }
 
 /// Where some entities stand among all, as far as they are among them.
-fn places_of(own: &[EntityId], all: &[EntityId]) -> Vec<u32> {
+pub(super) fn places_of(own: &[EntityId], all: &[EntityId]) -> Vec<u32> {
     let mut all = all.iter().zip(0_u32..).peekable();
     let place = |id: &EntityId| {
         while all.next_if(|(known, _)| *known < id).is_some() {}

@@ -5,7 +5,7 @@ use crate::codec::Error;
 use crate::codec::bits::{take_bits, word};
 use crate::codec::varint::Reader;
 
-/// One column of rows of the same entities.
+/// One column of the row at hand.
 #[derive(Debug)]
 pub(in crate::codec::dense) struct Values {
     entities: usize,
@@ -31,6 +31,20 @@ impl Values {
     pub(in crate::codec::dense) fn clear(&mut self) {
         self.places.clear();
         self.values.clear();
+    }
+
+    /// Goes to a row of so many other entities; `moved` says where those of the row before stand now.
+    pub(in crate::codec::dense) fn move_to(&mut self, moved: &[Option<u32>], entities: usize) {
+        self.entities = entities;
+        std::mem::swap(&mut self.places, &mut self.old.0);
+        std::mem::swap(&mut self.values, &mut self.old.1);
+        self.clear();
+        for (old, value) in self.old.0.iter().zip(&self.old.1) {
+            if let Some(place) = moved.get(*old as usize).copied().flatten() {
+                self.places.push(place);
+                self.values.push(*value);
+            }
+        }
     }
 
     /// Adds the cell of a place behind all others.
