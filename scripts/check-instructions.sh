@@ -15,6 +15,7 @@ fi
 
 budgets=tests/bench/instructions.txt
 chunk=proto/testdata/mix-c-30-pods.chunk
+blocks=proto/testdata/mix-c-30-pods-4-blocks.chunk
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
@@ -24,9 +25,9 @@ ${CARGO:-cargo} build ${CARGO_ARGS:-} --quiet --release -p cairn-proto --example
 ${CARGO:-cargo} build ${CARGO_ARGS:-} --quiet --release -p cairn-aggregator --example reads
 examples=${CARGO_TARGET_DIR:-target}/release/examples
 
-# count WORK: sets `instructions` within the work and `pieces`, what it was about.
+# count WORK [CHUNK]: sets `instructions` within the work and `pieces`, what it was about.
 count() {
-    counted '*work::measured*' "$examples/codec-work" "$1" "$chunk"
+    counted '*work::measured*' "$examples/codec-work" "$1" "${2:-$chunk}"
 }
 
 # counted FUNCTION PROGRAM ARGUMENTS: the same of any program.
@@ -45,9 +46,9 @@ counted() {
     fi
 }
 
-# per_sample NAME WORK
+# per_sample NAME WORK [CHUNK]
 per_sample() {
-    count "$2"
+    count "$2" "${3:-$chunk}"
     awk -v name="$1" -v all="$instructions" -v pieces="$pieces" \
         'BEGIN { printf "%s %.1f\n", name, all / pieces }' >>"$scratch/measured"
 }
@@ -79,6 +80,7 @@ per_sample codec_check check
 per_sample codec_scan_column scan
 per_sample codec_seal_wire seal_wire
 per_sample codec_cut cut
+per_sample codec_join join "$blocks"
 # An entity and a row; an entity and a chunk.
 per_sample codec_follow_row follow
 per_sample codec_seek_chunk seek

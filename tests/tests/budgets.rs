@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use cairn_proto::codec::{DENSE, chunk};
+use cairn_proto::codec::DENSE;
+use cairn_proto::codec::chunk::Sealed;
 use testkit::bench::payload::{Payload, chunk_of_mix_c, measure};
 use testkit::budgets::Budgets;
 use testkit::mix::{Kind, Options};
@@ -91,16 +92,20 @@ fn rows_keyframes_and_chunks_stay_within_their_budgets() {
     judge(&ROWS.into_iter().zip(values).collect::<Vec<_>>());
 }
 
-/// The instructions of the codec are counted on a file, so that counting needs no generator.
+/// The instructions of the codec are counted on files, so that counting needs no generator.
 #[test]
-fn the_chunk_that_instructions_are_counted_on_is_of_mix_c() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto/testdata/mix-c-30-pods.chunk");
-    let held = chunk::decode(&std::fs::read(file).unwrap()).unwrap();
-    let made = chunk::decode(&chunk_of_mix_c(30).unwrap()).unwrap();
-    assert!(
-        held == made,
-        "cargo run -p cairn-tests --example mix-chunk 30 > proto/testdata/mix-c-30-pods.chunk"
-    );
+fn the_chunks_that_instructions_are_counted_on_are_of_mix_c() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto/testdata");
+    for (name, blocks) in [("mix-c-30-pods", 1), ("mix-c-30-pods-4-blocks", 4)] {
+        let file = folder.join(format!("{name}.chunk"));
+        let rows = |bytes: Vec<u8>| Sealed::check(bytes.into()).unwrap().rows();
+        let held = rows(std::fs::read(file).unwrap());
+        let made = rows(chunk_of_mix_c(30, blocks).unwrap());
+        assert!(
+            held == made,
+            "cargo run -p cairn-tests --example mix-chunk 30 {blocks} > proto/testdata/{name}.chunk"
+        );
+    }
 }
 
 #[test]

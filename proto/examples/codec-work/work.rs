@@ -8,6 +8,7 @@ use cairn_proto::codec::chunk::{self, ChunkRow, MAX_ROWS, RowOf, Sealed, WireRow
 use cairn_proto::codec::row::{self, Timed, Track};
 use cairn_proto::codec::slim::Slim;
 use cairn_proto::codec::{DENSE, Error};
+use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::model::ColumnId;
 
 /// What is counted: nothing else runs below this name.
@@ -21,7 +22,7 @@ pub(super) fn measured<T>(times: usize, work: impl Fn() -> T) -> T {
 
 /// Does the work; how many samples it is about.
 pub(super) fn run(work: &str, payload: &[u8], times: usize) -> Result<Option<usize>, Error> {
-    let sealed = chunk::seal(payload)?;
+    let sealed = Sealed::check(payload.into())?;
     let rows = sealed.rows();
     let after_the_first = rows.get(1..).map_or(0, samples);
     Ok(Some(match work {
@@ -80,6 +81,12 @@ pub(super) fn run(work: &str, payload: &[u8], times: usize) -> Result<Option<usi
             measured(times, || Sealed::splice(&[(0, &sealed)], oldest_ms));
             rows.get(gone..).map_or(0, samples)
         }
+        "join" => {
+            let blocks = blocks(&rows);
+            let parts: Vec<(u64, &Sealed)> = blocks.iter().map(|(at, one)| (*at, one)).collect();
+            measured(times, || Sealed::splice(&parts, 0)).ok_or(Error::Empty)?;
+            sealed.sample_count()
+        }
         "follow" => {
             let payloads = payloads(&rows);
             measured(times, || follow(&sealed, &rows, &payloads))?;
@@ -98,6 +105,23 @@ fn payloads(rows: &[ChunkRow]) -> Vec<Vec<u8>> {
     let first = rows.first();
     let first = first.map(|row| row::keyframe(DENSE, row.tick, &row.snapshot));
     first.into_iter().chain(encode_rows(rows)).collect()
+}
+
+/// The rows as blocks, each with what is added to its offsets.
+fn blocks(rows: &[ChunkRow]) -> Vec<(u64, Sealed)> {
+    let block = |(nth, rows): (u64, &[ChunkRow])| {
+        let begin = nth * BLOCK_ROWS;
+        let row = |row| RowOf {
+            offset: row_of(row).offset - begin,
+            ..row_of(row)
+        };
+        Some((
+            begin,
+            Sealed::encode(&rows.iter().map(row).collect::<Vec<_>>())?,
+        ))
+    };
+    let size = usize::try_from(BLOCK_ROWS).unwrap_or(MAX_ROWS);
+    (0..).zip(rows.chunks(size)).filter_map(block).collect()
 }
 
 /// What a series of CPU is made of.

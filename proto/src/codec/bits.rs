@@ -36,6 +36,20 @@ pub(super) fn bit(bits: &[u8], index: usize) -> bool {
         .is_some_and(|byte| byte >> (index % 8) & 1 == 1)
 }
 
+/// The first bit from this one on that is set; beyond their end when none is.
+#[inline]
+pub(super) fn next_one(bits: &[u8], from: usize) -> usize {
+    let mut at = from / 8;
+    let mut left = word(bits, at) >> (from % 8);
+    let mut index = from;
+    while left == 0 && at < bits.len() {
+        at += 8;
+        index = at * 8;
+        left = word(bits, at);
+    }
+    index + left.trailing_zeros() as usize
+}
+
 /// How many bits are set.
 pub(super) fn ones(bits: &[u8]) -> usize {
     let (words, rest) = bits.as_chunks::<8>();
@@ -104,50 +118,106 @@ impl<'a> Writer<'a> {
         self.used = used - u64::BITS;
     }
 
+    /// Appends the lowest `width` bits of numbers that have no others.
+    #[inline(always)]
+    pub(super) fn put_each(&mut self, numbers: impl Iterator<Item = u64>, width: u32) {
+        let (mut pending, mut used) = (self.pending, self.used);
+        for number in numbers {
+            pending |= number << used;
+            used += width;
+            if used >= u64::BITS {
+                self.out.extend_from_slice(&pending.to_le_bytes());
+                used -= u64::BITS;
+                // What did not fit; nothing when all of it did.
+                pending = number.checked_shr(width - used).unwrap_or(0);
+            }
+        }
+        (self.pending, self.used) = (pending, used);
+    }
+
     /// Fills up the last byte with zeros.
     pub(super) fn finish(self) {
-        let bytes = self.pending.to_le_bytes();
-        let used = (self.used as usize).div_ceil(8);
-        self.out.extend(bytes.into_iter().take(used));
+        let end = self.out.len() + (self.used as usize).div_ceil(8);
+        self.out.extend_from_slice(&self.pending.to_le_bytes());
+        self.out.truncate(end);
     }
 }
 
 /// Reads numbers of one width; zeros beyond the end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unpacker<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    // The next bits, of which so many are left; the others mean nothing.
+    word: u64,
+    left: u32,
     width: u32,
     mask: u64,
 }
 
 impl<'a> Unpacker<'a> {
     /// Numbers of `width` bits, at most 64, behind `skipped` bits.
+    #[inline]
     pub(super) fn new(bytes: &'a [u8], skipped: usize, width: u32) -> Self {
-        Self {
-            bytes,
-            at: skipped,
+        let mut unpacker = Self {
+            rest: bytes,
+            word: 0,
+            left: 0,
             width,
             mask: u64::MAX.checked_shr(u64::BITS - width).unwrap_or(0),
+        };
+        unpacker.begin(skipped);
+        unpacker
+    }
+
+    /// Goes on behind so many bits of the rest.
+    #[inline]
+    fn begin(&mut self, skipped: usize) {
+        self.rest = self.rest.get(skipped / 8..).unwrap_or_default();
+        self.left = 0;
+        let shift = u32::try_from(skipped % 8).unwrap_or(0);
+        if shift > 0 {
+            self.word = self.load() >> shift;
+            self.left = u64::BITS - shift;
         }
+    }
+
+    #[inline]
+    fn load(&mut self) -> u64 {
+        let word = word(self.rest, 0);
+        self.rest = self.rest.get(8..).unwrap_or_default();
+        word
     }
 
     /// Passes over so many numbers.
     pub(super) fn skip(&mut self, count: usize) {
-        self.at += count * self.width as usize;
+        let bits = count * self.width as usize;
+        match bits.checked_sub(self.left as usize) {
+            Some(behind) => self.begin(behind),
+            None => self.drop_bits(u32::try_from(bits).unwrap_or(0)),
+        }
+    }
+
+    #[inline]
+    fn drop_bits(&mut self, count: u32) {
+        self.word = self.word.wrapping_shr(count);
+        self.left -= count;
     }
 
     /// The next number.
+    #[inline]
     pub(super) fn next(&mut self) -> u64 {
-        let (byte, shift) = (self.at / 8, self.at % 8);
-        self.at += self.width as usize;
-        let low = word(self.bytes, byte) >> shift;
-        if shift + self.width as usize <= 64 {
-            return low & self.mask;
+        if self.width <= self.left {
+            let number = self.word & self.mask;
+            self.drop_bits(self.width);
+            return number;
         }
-        // A shift of 1 to 7, so that the rest lies in one more byte.
-        let high = word(self.bytes, byte + 8) << (64 - shift);
-        (low | high) & self.mask
+        let (before, left) = (self.word, self.left);
+        let word = self.load();
+        let low = if left == 0 { 0 } else { before };
+        let used = self.width - left;
+        self.word = word.checked_shr(used).unwrap_or(0);
+        self.left = u64::BITS - used;
+        (low | word << left) & self.mask
     }
 }
 

@@ -11,7 +11,7 @@ use cairn_proto::model::ColumnId;
 use tokio::time::Instant;
 
 use super::Line;
-use super::payload::{block_of_mix_c, row_of, timed};
+use super::payload::{blocks_of_mix_c, row_of, timed};
 use crate::mix::Row;
 
 const PODS: usize = 30;
@@ -21,7 +21,7 @@ const PODS: usize = 30;
 const TURNS: u32 = 30;
 
 pub(super) fn run() -> Result<Vec<Line>> {
-    let rows = block_of_mix_c(PODS)?;
+    let rows = blocks_of_mix_c(PODS, 1)?;
     let later = rows.get(1..).unwrap_or_default();
     let in_rows: usize = later.iter().map(|row| row.snapshot.sample_count()).sum();
     let payloads = encoded(&rows);

@@ -60,32 +60,38 @@ pub fn measure(codec: u32, options: Options, row_count: u32) -> Result<Payload, 
     })
 }
 
-/// The second block of mix C with so many pods: the first one has the keyframes of all sources.
+/// So many blocks of mix C with so many pods, from the second one on: the first has the keyframes of
+/// all sources.
 ///
 /// # Errors
 ///
 /// None of this kind.
-pub fn block_of_mix_c(pods: usize) -> Result<Vec<Row>, Error> {
+pub fn blocks_of_mix_c(pods: usize, blocks: u64) -> Result<Vec<Row>, Error> {
     let options = Options {
         pods_per_node: Some(pods),
         ..Options::of(Kind::C)
     };
     let mut node = Mix::new(options)?.node(0)?;
-    let rows: Result<Vec<Row>, Error> = (0..2 * BLOCK_ROWS).map(|_| node.next_row()).collect();
+    let rows: Result<Vec<Row>, Error> = (0..(1 + blocks) * BLOCK_ROWS)
+        .map(|_| node.next_row())
+        .collect();
     let mut rows = rows?;
     rows.retain(|row| row.seq >= BLOCK_ROWS);
     Ok(rows)
 }
 
-/// The same as a chunk.
+/// The same as one chunk; four blocks are the most that one may have.
 ///
 /// # Errors
 ///
 /// None of this kind.
-pub fn chunk_of_mix_c(pods: usize) -> Result<Vec<u8>, Error> {
-    let rows = block_of_mix_c(pods)?;
-    let rows: Vec<RowOf<'_>> = rows.iter().map(row_of).collect();
-    Ok(chunk::encode(DENSE, &rows))
+pub fn chunk_of_mix_c(pods: usize, blocks: u64) -> Result<Vec<u8>, Error> {
+    let rows = blocks_of_mix_c(pods, blocks)?;
+    let rows = rows.iter().map(|row| RowOf {
+        offset: row.seq - BLOCK_ROWS,
+        ..row_of(row)
+    });
+    Ok(chunk::encode(DENSE, &rows.collect::<Vec<RowOf<'_>>>()))
 }
 
 pub(super) fn timed(row: &Row) -> Timed<'_> {

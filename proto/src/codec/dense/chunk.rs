@@ -12,7 +12,9 @@
 //! not there in every row has its bit in `partial` set, and a mask of the rows (bit n the n-th of
 //! those that are there).
 
+mod among;
 mod bodies;
+mod body;
 mod cells;
 mod counts;
 mod cut;
@@ -20,6 +22,7 @@ mod directory;
 mod divisor;
 mod draft;
 mod glance;
+mod moves;
 mod read;
 mod series;
 mod splice;
@@ -82,5 +85,8 @@ pub(in crate::codec) fn encode(rows: &[RowOf<'_>]) -> Vec<u8> {
 
 /// A mask of so many rows.
 fn all_rows(count: usize) -> u64 {
-    u64::try_from((1_u128 << count.min(ROWS)) - 1).unwrap_or(u64::MAX)
+    let others = ROWS.saturating_sub(count);
+    u64::MAX
+        .checked_shr(u32::try_from(others).unwrap_or(0))
+        .unwrap_or(0)
 }

@@ -8,6 +8,7 @@
 //! entity in the base row (0 where there is none) by `difference x scale`, and in a column with the
 //! flag [`TICKED`] by what has passed since the base row's tick besides.
 
+mod moves;
 mod one;
 mod values;
 
@@ -20,6 +21,7 @@ use crate::codec::bits::{bit, ones, put_bits, put_places, take_bits, word};
 use crate::codec::varint::{Reader, put, unzigzag};
 use crate::model::{Column, ColumnId};
 
+pub(super) use moves::Moves;
 pub(super) use one::{Cell, decode_one};
 pub(super) use values::Values;
 

@@ -1,7 +1,8 @@
 //! The columns of a chunk that is being written, one behind the other.
 
+use super::COPY;
+use super::body::BodyWriter;
 use super::cells::Cells;
-use super::{COPY, write};
 use crate::catalogue::FIRST_FIELD;
 use crate::codec::varint::put;
 use crate::model::ColumnId;
@@ -14,14 +15,25 @@ pub(super) struct Bodies {
     bytes: Vec<u8>,
     cells: usize,
     samples: usize,
+    writer: BodyWriter,
 }
 
 impl Bodies {
-    /// Appends a column. `there` says in which of so many rows each entity is.
-    pub(super) fn add(&mut self, id: ColumnId, cells: &Cells<'_>, there: &[u64], rows: usize) {
+    /// Makes room for so many bytes, which need not be enough.
+    pub(super) fn with_room(bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            ..Self::default()
+        }
+    }
+
+    /// Appends a column; returns how many cells it has. `there` says in which of so many rows each entity
+    /// is.
+    pub(super) fn add(&mut self, id: ColumnId, cells: &Cells, there: &[u64], rows: usize) -> usize {
         let start = self.bytes.len();
-        write::put_column(&mut self.bytes, cells, there, rows);
-        self.end(id, start, cells.count());
+        let count = self.writer.put(&mut self.bytes, cells, there, rows);
+        self.end(id, start, count);
+        count
     }
 
     /// Appends a column that `put` writes; it says of how many cells. None of no cells.

@@ -1,202 +1,287 @@
-//! The cells of one column of a chunk as series: turned from rows, or put together from other chunks.
+//! The cells of one column of a chunk as series: how each begins, and where it goes on to another value.
+//! Turned from rows, or put together from other chunks. Most cells say what the one before them said, and
+//! cost next to nothing.
 
 use super::all_rows;
-use super::series::Series;
+use super::divisor::gcd;
+use super::moves::Moves;
+use super::series::Run;
+use super::walk::Steps;
+use crate::codec::dense::difference;
 use crate::model::Column;
 
-/// The series of one column. Reused from column to column.
-pub(super) struct Cells<'a> {
-    rows: usize,
-    /// How many entities there are in all.
-    entities: usize,
-    /// Where each entity of each row stands among them.
-    places: &'a [Vec<u32>],
-    /// All rows have the same entities.
-    is_even: bool,
-    /// The entities that have a cell, rising: most columns are about few.
-    pub(super) having: Vec<u32>,
-    /// The rows in which each of them has one.
-    pub(super) masks: Vec<u64>,
-    /// Its values first, in order; what follows them means nothing. As many for each as there are
-    /// rows.
-    values: Vec<u64>,
-    /// Where each entity stands among those that have a cell; of the others it means nothing. While
-    /// cells are pushed, how many each has.
-    slots: Vec<usize>,
+/// The cells of one entity.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Series {
+    /// The rows in which it has one.
+    pub(super) mask: u64,
+    /// How many these are; 0 of an entity that has none.
+    pub(super) cells: usize,
+    pub(super) first: u64,
+    /// Its steps to another value: bit n is set when its cell n + 1 is not what its cell n is.
+    pub(super) moved: u64,
+    // Behind the differences of these.
+    end: usize,
+    // What its cells have come to, where they are added one behind the other.
+    last: u64,
+    // What is known to divide its differences.
+    known: u64,
 }
 
-impl<'a> Cells<'a> {
-    /// Makes room for the columns of so many rows. `places` says where the entities of each row stand
-    /// among all; it is needed where cells are gathered from rows.
-    pub(super) fn new(entities: usize, rows: usize, places: &'a [Vec<u32>]) -> Self {
+impl Series {
+    /// `begin` is where its differences go.
+    fn begin(begin: usize, first: u64, mask: u64, cells: usize) -> Self {
+        Self {
+            mask,
+            cells,
+            first,
+            moved: 0,
+            end: begin,
+            last: first,
+            known: 0,
+        }
+    }
+
+    /// True when both begin with the same value and have cells, and other values, at the same places.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let all = |one: &Self| (one.first, one.mask, one.moved);
+        all(self) == all(other)
+    }
+}
+
+/// The series of one column. Reused from column to column.
+#[derive(Debug)]
+pub(super) struct Cells {
+    /// How many there are at most in a series.
+    rows: usize,
+    /// The entities that have a cell: most columns are about few. Rising once the column has ended.
+    having: Vec<u32>,
+    // Of every entity.
+    series: Vec<Series>,
+    // The differences of each that are not zero, in order; what follows them means nothing. As many for
+    // each as there are rows.
+    deltas: Vec<i64>,
+    // What is known to divide the differences of all.
+    known: u64,
+    // The differences that were appended last and where they are.
+    recent: (usize, Run),
+}
+
+impl Cells {
+    /// Makes room for the columns of so many rows.
+    pub(super) fn new(entities: usize, rows: usize) -> Self {
         Self {
             rows: rows.max(1),
-            entities,
-            places,
-            is_even: places.iter().all(|one| one.len() == entities),
             having: Vec::new(),
-            masks: Vec::new(),
-            values: Vec::new(),
-            slots: Vec::new(),
+            series: vec![Series::default(); entities],
+            deltas: vec![0; entities * rows.max(1)],
+            known: 1,
+            recent: (0, Run::default()),
         }
     }
 
-    /// Takes a column's cells, row by row.
-    pub(super) fn gather(&mut self, column: &[Option<&Column>]) {
-        self.having.clear();
-        self.masks.clear();
-        let first = column.first().copied().flatten();
-        match first.filter(|first| self.is_even && are_even(column, first)) {
-            Some(first) => self.gather_even(column, first),
-            None => self.gather_any(column),
-        }
-    }
-
-    /// Of a column about the same entities in every row.
-    fn gather_even(&mut self, column: &[Option<&Column>], first: &Column) {
-        // Every entity is in every row, so its place in a row is its place among all.
-        self.begin_even(first.places());
-        for (column, nth) in column.iter().flatten().zip(0..) {
-            self.push_even(nth, column.values());
-        }
-    }
-
-    fn gather_any(&mut self, column: &[Option<&Column>]) {
-        let rows = || column.iter().zip(self.places);
-        for (column, places) in rows() {
-            let all = column.iter().flat_map(|column| column.places());
-            let all = all.filter_map(|place| places.get(*place as usize));
-            self.having.extend(all);
-        }
-        self.having.sort_unstable();
-        self.having.dedup();
-        self.slots.resize(self.entities, 0);
-        for (place, slot) in self.having.iter().zip(0..) {
-            if let Some(known) = self.slots.get_mut(*place as usize) {
-                *known = slot;
+    /// Begins a column.
+    pub(super) fn begin(&mut self) {
+        for place in self.having.drain(..) {
+            if let Some(series) = self.series.get_mut(place as usize) {
+                series.cells = 0;
             }
         }
-        self.masks.resize(self.having.len(), 0);
-        self.values.resize(self.having.len() * self.rows, 0);
-        for ((column, places), nth) in rows().zip(0..) {
-            for (place, value) in column.iter().flat_map(|column| column.cells()) {
-                let slot = places.get(place as usize).map(|place| *place as usize);
-                let slot = slot.and_then(|place| self.slots.get(place).copied());
-                let slot = slot.unwrap_or(usize::MAX);
-                if let Some(mask) = self.masks.get_mut(slot) {
-                    // Behind those of the rows before.
-                    let at = slot * self.rows + mask.count_ones() as usize;
-                    *mask |= 1 << nth;
-                    if let Some(cell) = self.values.get_mut(at) {
-                        *cell = value;
-                    }
+        self.known = 1;
+    }
+
+    /// Ends a column whose cells were added in whatever order.
+    pub(super) fn end(&mut self) {
+        if !self.having.is_sorted() {
+            self.having.sort_unstable();
+        }
+    }
+
+    /// Takes a column's cells, row by row. `places` says where the entities of each row stand among all;
+    /// none when all rows have the same.
+    pub(super) fn gather(&mut self, column: &[Option<&Column>], places: &[Vec<u32>]) {
+        let first = column.first().copied().flatten();
+        if let Some(first) = first.filter(|first| places.is_empty() && are_even(column, first)) {
+            self.begin_even(first.places(), first.values());
+            let rows = || column.iter().flatten().map(|column| column.values());
+            for ((before, now), step) in rows().zip(rows().skip(1)).zip(0..) {
+                // Most columns stand still.
+                if before == now {
+                    continue;
+                }
+                for (nth, (before, now)) in before.iter().zip(now).enumerate() {
+                    self.step(nth, step, difference(*before, *now));
+                }
+            }
+            return;
+        }
+        self.begin();
+        for (row, nth) in column.iter().zip(0..) {
+            let places = places.get(nth);
+            for (place, value) in row.iter().flat_map(|column| column.cells()) {
+                let place = match places {
+                    None => Some(place),
+                    Some(places) => places.get(place as usize).copied(),
+                };
+                if let Some(place) = place {
+                    self.push(place, nth, value);
                 }
             }
         }
-    }
-
-    /// Begins a column that is put together series by series.
-    pub(super) fn begin(&mut self) {
-        self.masks.clear();
-        self.masks.resize(self.entities, 0);
-        self.values.resize(self.entities * self.rows, 0);
-        self.slots.clear();
-        self.slots.resize(self.entities, 0);
-    }
-
-    /// Begins a column of which these entities have a cell in every row.
-    pub(super) fn begin_even(&mut self, having: &[u32]) {
-        self.having.clear();
-        self.having.extend_from_slice(having);
-        self.masks.clear();
-        self.masks.resize(having.len(), all_rows(self.rows));
-        self.values.resize(having.len() * self.rows, 0);
-    }
-
-    /// The values of these entities in the n-th row.
-    pub(super) fn push_even(&mut self, nth: usize, values: &[u64]) {
-        let series = self.values.chunks_exact_mut(self.rows);
-        for (series, value) in series.zip(values) {
-            if let Some(cell) = series.get_mut(nth) {
-                *cell = *value;
-            }
-        }
+        self.end();
     }
 
     /// Adds the cell of an entity in the n-th row, which is behind those that it has already.
     #[inline]
     pub(super) fn push(&mut self, place: u32, nth: usize, value: u64) {
-        let place = place as usize;
-        let slots = self.masks.get_mut(place).zip(self.slots.get_mut(place));
-        if let Some((mask, count)) = slots {
-            *mask |= 1 << nth;
-            if let Some(cell) = self.values.get_mut(place * self.rows + *count) {
-                *cell = value;
-            }
-            *count += 1;
+        let Some(series) = self.series.get_mut(place as usize) else {
+            return;
+        };
+        let row = 1_u64 << nth;
+        if series.cells == 0 {
+            *series = Series::begin(place as usize * self.rows, value, row, 1);
+            self.having.push(place);
+            return;
         }
-    }
-
-    /// The values of each series.
-    pub(super) fn each_series(&self) -> impl Iterator<Item = &[u64]> {
-        let all = self.values.chunks_exact(self.rows).zip(&self.masks);
-        all.map(|(values, mask)| {
-            let count = mask.count_ones() as usize;
-            values.get(..count).unwrap_or_default()
-        })
-    }
-
-    /// Where the values of an entity go that it has in these rows, counted from one that is behind all
-    /// that it has already. `None` where there are none, or no such entity.
-    pub(super) fn slot(&mut self, place: u32, mask: u64, first: usize) -> Option<&mut [u64]> {
-        let place = place as usize;
-        let known = self.masks.get_mut(place).filter(|_| mask != 0)?;
-        let at = place * self.rows + known.count_ones() as usize;
-        *known |= mask << first;
-        self.values.get_mut(at..at + mask.count_ones() as usize)
-    }
-
-    /// Ends such a column: leaves the entities out that have no cell.
-    pub(super) fn end(&mut self) {
-        self.having.clear();
-        for (place, nth) in self
-            .masks
-            .iter()
-            .zip(0_u32..)
-            .filter(|(mask, _)| **mask != 0)
-            .map(|(_, nth)| (nth as usize, nth))
+        let step = series.cells - 1;
+        let delta = difference(series.last, value);
+        series.mask |= row;
+        series.cells += 1;
+        series.last = value;
+        if delta != 0
+            && let Some(slot) = self.deltas.get_mut(series.end)
         {
-            let slot = self.having.len();
-            if slot < place {
-                let from = place * self.rows;
-                self.values
-                    .copy_within(from..from + self.rows, slot * self.rows);
-            }
-            self.having.push(nth);
+            *slot = delta;
+            series.end += 1;
+            series.moved |= 1 << step;
+            // Nothing is known of it.
+            series.known = 1;
         }
-        self.masks.retain(|mask| *mask != 0);
     }
 
-    /// How many there are.
-    pub(super) fn count(&self) -> usize {
-        self.masks
-            .iter()
-            .map(|mask| mask.count_ones() as usize)
-            .sum()
+    /// Begins a column in which these entities have a cell in every row, with those of the first one.
+    pub(super) fn begin_even(&mut self, having: &[u32], values: &[u64]) {
+        self.begin();
+        let (mask, cells) = (all_rows(self.rows), self.rows);
+        for (place, value) in having.iter().zip(values) {
+            if let Some(series) = self.series.get_mut(*place as usize) {
+                *series = Series::begin(*place as usize * self.rows, *value, mask, cells);
+            }
+        }
+        self.having.extend_from_slice(having);
     }
 
-    /// For each entity that has a cell in which rows it has one, and in which rows it is.
-    pub(super) fn masks<'b>(&'b self, there: &'b [u64]) -> impl Iterator<Item = (u64, u64)> + 'b {
-        let there = self
-            .having
-            .iter()
-            .map(|place| there.get(*place as usize).copied().unwrap_or(0));
-        self.masks.iter().copied().zip(there)
+    /// The n-th of these entities differs by so much after the step from one row to the next. Steps rise.
+    #[inline]
+    pub(super) fn step(&mut self, nth: usize, step: u32, delta: i64) {
+        if delta == 0 {
+            return;
+        }
+        let place = self.having.get(nth).map_or(usize::MAX, |at| *at as usize);
+        if let Some(series) = self.series.get_mut(place)
+            && let Some(slot) = self.deltas.get_mut(series.end)
+        {
+            *slot = delta;
+            series.end += 1;
+            series.moved |= 1 << step;
+        }
     }
 
-    /// The series of each entity that has a cell.
-    pub(super) fn series(&self) -> Vec<Series<'_>> {
-        self.each_series().map(Series::of).collect()
+    /// This divides every difference of the column.
+    pub(super) fn divide(&mut self, known: u64) {
+        self.known = known;
+    }
+
+    /// Adds the cells that an entity has in these rows of a chunk, which are behind those that it has
+    /// already: where they are among all rows and how many, the first value, and where they move.
+    #[inline]
+    pub(super) fn append(
+        &mut self,
+        place: u32,
+        (mask, count): (u64, usize),
+        first: u64,
+        steps: Steps<'_, '_>,
+    ) {
+        let Some(series) = self.series.get_mut(place as usize) else {
+            return;
+        };
+        let begin = place as usize * self.rows;
+        if series.cells == 0 {
+            *series = Series::begin(begin, first, mask, 0);
+            self.having.push(place);
+        } else {
+            let jump = difference(series.last, first);
+            if jump != 0
+                && let Some(slot) = self.deltas.get_mut(series.end)
+            {
+                *slot = jump;
+                series.end += 1;
+                series.moved |= 1 << (series.cells - 1);
+                series.known = gcd(series.known, jump.unsigned_abs());
+            }
+            series.mask |= mask;
+            series.last = first;
+        }
+        let at = series.end;
+        let run = match steps {
+            Steps::None => Run::default(),
+            Steps::Own(deltas) => {
+                let slots = self.deltas.get_mut(at..begin + self.rows);
+                self.recent = (at, deltas.run(slots.unwrap_or_default()));
+                self.recent.1
+            }
+            Steps::Alike => {
+                let (from, run) = self.recent;
+                let size = run.moves as usize;
+                if from + size <= self.deltas.len() && at + size <= begin + self.rows {
+                    self.deltas.copy_within(from..from + size, at);
+                }
+                run
+            }
+        };
+        if run.moves > 0 {
+            series.moved |= run.moved << series.cells;
+            series.end += run.moves as usize;
+            series.last = first.wrapping_add(run.passed.cast_unsigned());
+            series.known = gcd(series.known, run.divisor);
+        }
+        series.cells += count;
+    }
+
+    /// True when no entity has a cell.
+    pub(super) fn is_empty(&self) -> bool {
+        self.having.is_empty()
+    }
+
+    /// The entities that have a cell, rising.
+    pub(super) fn having(&self) -> &[u32] {
+        &self.having
+    }
+
+    /// Each entity that has a cell, rising, with its series.
+    #[inline]
+    pub(super) fn each(&self) -> impl Iterator<Item = (u32, &Series)> {
+        let series = |place: &u32| Some((*place, self.series.get(*place as usize)?));
+        self.having.iter().filter_map(series)
+    }
+
+    /// Where the series of an entity moves.
+    #[inline]
+    pub(super) fn moves_at(&self, place: u32) -> Moves<'_> {
+        let series = self.series.get(place as usize);
+        series.map_or(Moves::NONE, |series| self.moves(place, series))
+    }
+
+    /// The same, when its series is at hand.
+    #[inline]
+    pub(super) fn moves(&self, place: u32, series: &Series) -> Moves<'_> {
+        let begin = place as usize * self.rows;
+        Moves {
+            deltas: self.deltas.get(begin..series.end).unwrap_or_default(),
+            moved: series.moved,
+            steps: series.cells.saturating_sub(1),
+            known: series.known.max(self.known),
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! A column without its first rows. The differences that are left are copied as they are, with the
 //! widths and divisors that they had: finding better ones would cost as much as encoding them.
 
+use super::body::{put_flags, put_forms, put_mask};
 use super::form;
 use super::series::Left;
 use super::walk::{Column, Series};
-use super::write::{put_flags, put_forms, put_mask};
 use crate::codec::bits::{put_bits, put_places};
 use crate::codec::dense::{best_scale, difference};
 use crate::codec::varint::{put, zigzag};

@@ -44,6 +44,11 @@ impl<'a> Directory<'a> {
         })
     }
 
+    /// How many bytes all bodies take.
+    pub(super) fn size(&self) -> usize {
+        self.bodies.len()
+    }
+
     /// The body of one column.
     pub(super) fn find(&self, id: ColumnId) -> Option<&'a [u8]> {
         let wanted = u64::from(id.0);

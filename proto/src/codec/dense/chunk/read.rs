@@ -44,12 +44,11 @@ impl Sealed {
             if column.left() == 0 {
                 return Err(Error::Empty);
             }
-            while let Some(series) = column.next_series()? {
-                let cells = series.mask.count_ones() as usize;
-                let left = cells_left.checked_sub(cells);
-                cells_left = left.ok_or(Error::Limit("cells"))?;
-                samples += if id.0 >= FIRST_FIELD { cells } else { 0 };
-            }
+            let mut cells = 0;
+            column.each(|_, (_, count), _, _| cells += count)?;
+            let left = cells_left.checked_sub(cells);
+            cells_left = left.ok_or(Error::Limit("cells"))?;
+            samples += if id.0 >= FIRST_FIELD { cells } else { 0 };
             column.finish()?;
         }
         Ok(Self::of(
@@ -74,9 +73,9 @@ impl Sealed {
         Self::own(write::write(rows))
     }
 
-    /// Encodes rows that have been decoded before as they came; `None` also when they are not all about
-    /// the same entities, or refer to others: then they have to be decoded first. The result is what
-    /// [`Sealed::encode`] makes of the rows, but no row is made.
+    /// Encodes rows that have been decoded before as they came; `None` also when they refer to others
+    /// than the first to none and each to the one before: then they have to be decoded first. The result
+    /// is what [`Sealed::encode`] makes of the rows, but no row is made.
     #[must_use]
     pub fn of_wire(rows: &[WireRow<'_>]) -> Option<Self> {
         Self::own(wire::write(rows)?)

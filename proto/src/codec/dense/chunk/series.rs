@@ -1,178 +1,9 @@
-//! One series of a chunk: its differences, divided by what divides them all, in so many bits each.
-//!
-//! ```text
-//! differences := head:u8  divisor:varint?  least:zigzag  moved:bits[n-1]?  above:bits[width]*
-//! ```
+//! Where one series of a chunk moves, as it is read; `moves` has what is written of it.
 
-use super::divisor::Divisor;
-use super::{DIVISOR, ROWS, SPARSE, WIDTH};
+use super::{DIVISOR, SPARSE, WIDTH};
 use crate::codec::Error;
-use crate::codec::bits::{self, Unpacker, Writer, take_bits, width};
-use crate::codec::dense::difference;
-use crate::codec::varint::{self, Reader, put, unzigzag, zigzag};
-
-/// One series to be written: its cells in order.
-pub(super) struct Series<'a> {
-    values: &'a [u64],
-    /// What divides all of its differences; 0 when there is none but zeros.
-    pub(super) divisor: u64,
-}
-
-impl<'a> Series<'a> {
-    pub(super) fn of(values: &'a [u64]) -> Self {
-        let mut series = Series { values, divisor: 0 };
-        // Most stand still, which is seen sooner than that no difference has a divisor.
-        let first = series.first();
-        if values.iter().fold(0, |bits, value| bits | (value ^ first)) == 0 {
-            return series;
-        }
-        let mut common: Option<Divisor> = None;
-        for delta in deltas(values).filter(|delta| *delta != 0) {
-            let delta = delta.unsigned_abs();
-            let both = common.map_or_else(|| Divisor::of(delta), |common| common.and(delta));
-            common = Some(both);
-            if both.whole() == 1 {
-                break;
-            }
-        }
-        series.divisor = common.map_or(0, |common| common.whole());
-        series
-    }
-
-    pub(super) fn first(&self) -> u64 {
-        self.values.first().copied().unwrap_or(0)
-    }
-
-    /// True when both have the same differences.
-    pub(super) fn moves_like(&self, other: &Series<'_>) -> bool {
-        self.values.len() == other.values.len() && deltas(self.values).eq(deltas(other.values))
-    }
-
-    /// Appends its differences. `common` divides those of the whole column, `divisor` is that of the
-    /// series before.
-    pub(super) fn put(&self, out: &mut Vec<u8>, common: u64, divisor: &mut u64) {
-        let wanted = self.wanted(common);
-        let goes_on = self.divisor.is_multiple_of(*divisor) && wanted / *divisor < 2;
-        let mut head = if goes_on { 0 } else { DIVISOR };
-        if !goes_on {
-            *divisor = wanted;
-        }
-        let mut parts = [0; ROWS];
-        let (parts, sparse) = divided(self.values, *divisor, &mut parts);
-        let moved = || parts.iter().copied().filter(|part| *part != 0);
-        let dense = sparse.with_zeros(parts.len());
-        let is_sparse = sparse.bits() + parts.len() < dense.bits();
-        let packed = if is_sparse { sparse } else { dense };
-        let width = packed.width();
-        head |= u8::try_from(width).unwrap_or(WIDTH).min(WIDTH);
-        head |= if is_sparse { SPARSE } else { 0 };
-        out.push(head);
-        if !goes_on {
-            put(out, *divisor);
-        }
-        put(out, zigzag(packed.least));
-        let mut writer = Writer::new(out);
-        if is_sparse {
-            let bit = |part: &i64| u64::from(*part != 0);
-            let bits = parts
-                .iter()
-                .rev()
-                .fold(0, |bits, part| bits << 1 | bit(part));
-            writer.put(bits, u32::try_from(parts.len()).unwrap_or(0));
-            moved().for_each(|part| writer.put(packed.above(part), width));
-        } else if width > 0 {
-            parts
-                .iter()
-                .for_each(|part| writer.put(packed.above(*part), width));
-        }
-        writer.finish();
-    }
-
-    /// Its own divisor when that saves more than it costs to say it, and the column's again after
-    /// it; the column's otherwise.
-    fn wanted(&self, common: u64) -> u64 {
-        let common = common.max(1);
-        let steps = self.values.len().saturating_sub(1);
-        let saved = width(self.divisor / common) as usize * steps / 8;
-        let own = if saved > varint::length(self.divisor) + varint::length(common) {
-            self.divisor
-        } else {
-            common
-        };
-        // Differences are signed, so a larger one divides nothing that can be told.
-        if i64::try_from(own).is_ok() { own } else { 1 }
-    }
-}
-
-/// From each value to the next.
-fn deltas(values: &[u64]) -> impl Iterator<Item = i64> + Clone + '_ {
-    values
-        .iter()
-        .zip(values.iter().skip(1))
-        .map(|(a, b)| difference(*a, *b))
-}
-
-/// The differences of a series by what divides them, and those of them that are not zero.
-fn divided<'a>(values: &[u64], divisor: u64, parts: &'a mut [i64; ROWS]) -> (&'a [i64], Packed) {
-    let by = Divisor::of(divisor);
-    let mut moved = Packed::NONE;
-    for (part, delta) in parts.iter_mut().zip(deltas(values)) {
-        // Most series stand still at times.
-        if delta != 0 {
-            *part = by.quotient(delta);
-            moved.add(*part);
-        }
-    }
-    let steps = values.len().saturating_sub(1);
-    (parts.get(..steps).unwrap_or_default(), moved)
-}
-
-/// Numbers as what they have above the least of them.
-#[derive(Clone, Copy)]
-struct Packed {
-    least: i64,
-    most: i64,
-    count: usize,
-}
-
-impl Packed {
-    const NONE: Self = Self {
-        least: i64::MAX,
-        most: i64::MIN,
-        count: 0,
-    };
-
-    fn add(&mut self, part: i64) {
-        self.least = self.least.min(part);
-        self.most = self.most.max(part);
-        self.count += 1;
-    }
-
-    /// The same with zeros, so many in all.
-    fn with_zeros(self, count: usize) -> Self {
-        let mut all = self;
-        if count > self.count {
-            all.add(0);
-        }
-        Self { count, ..all }
-    }
-
-    fn above(self, part: i64) -> u64 {
-        part.wrapping_sub(self.least).cast_unsigned()
-    }
-
-    /// 63 is no width: its code means 64.
-    fn width(self) -> u32 {
-        match width(self.above(self.most)) {
-            63 => 64,
-            width => width,
-        }
-    }
-
-    fn bits(self) -> usize {
-        self.count * self.width() as usize
-    }
-}
+use crate::codec::bits::{self, Unpacker, Writer, take_bits};
+use crate::codec::varint::{Reader, put, unzigzag, zigzag};
 
 /// The differences of a moving series, found and not yet unpacked.
 #[derive(Clone, Copy, Debug)]
@@ -258,8 +89,7 @@ impl<'a> Deltas<'a> {
 
     /// Of a sparse series, which differences are there.
     fn moved(&self) -> u64 {
-        let steps = u32::try_from(self.steps()).unwrap_or(u64::BITS);
-        Unpacker::new(self.packed, 0, steps.min(u64::BITS)).next()
+        bits::word(self.packed, 0) & super::all_rows(self.steps())
     }
 
     /// What lies behind so many of them: how far the series has come, and what is left, if that moves.
@@ -296,6 +126,66 @@ impl<'a> Deltas<'a> {
         (passed, Some(left).filter(Left::moves))
     }
 
+    /// Divides all of them, unless they are so large that they wrap: then it is 1.
+    fn divisor(&self) -> u64 {
+        let above = u64::MAX.checked_shr(u64::BITS - self.width).unwrap_or(0);
+        let most = self.least.unsigned_abs().saturating_add(above);
+        let divisor = self.divisor.cast_unsigned();
+        let most = most.checked_mul(divisor);
+        if most.is_some_and(|most| i64::try_from(most).is_ok()) {
+            divisor
+        } else {
+            1
+        }
+    }
+
+    /// Writes those that are not zero.
+    #[inline]
+    pub(super) fn run(&self, slots: &mut [i64]) -> Run {
+        let steps = self.steps();
+        let delta = |number: u64| {
+            let part = self.least.wrapping_add(number.cast_signed());
+            part.wrapping_mul(self.divisor)
+        };
+        let mut run = Run {
+            divisor: self.divisor(),
+            ..Run::default()
+        };
+        if self.is_sparse {
+            run.moved = self.moved();
+            let mut left = run.moved;
+            let mut numbers = Unpacker::new(self.packed, steps, self.width);
+            for slot in slots.iter_mut() {
+                if left == 0 {
+                    break;
+                }
+                left &= left - 1;
+                *slot = delta(numbers.next());
+                run.add(*slot);
+            }
+        } else {
+            run.moved = super::all_rows(steps);
+            let slots = slots.iter_mut().take(steps);
+            if self.width == 0 {
+                let delta = delta(0);
+                for slot in slots {
+                    *slot = delta;
+                    run.add(delta);
+                }
+            } else {
+                let mut numbers = Unpacker::new(self.packed, 0, self.width);
+                for slot in slots {
+                    *slot = delta(numbers.next());
+                    run.add(*slot);
+                }
+            }
+        }
+        if run.has_zeros {
+            run.leave_zeros_out(slots);
+        }
+        run
+    }
+
     /// Writes the values of the series that begins so.
     pub(super) fn fill(&self, first: u64, values: &mut [u64]) {
         let Some((slot, slots)) = values.split_first_mut() else {
@@ -324,6 +214,48 @@ impl<'a> Deltas<'a> {
             let mut numbers = Unpacker::new(self.packed, 0, self.width);
             for slot in slots {
                 *slot = add(self.least.wrapping_add(numbers.next().cast_signed()));
+            }
+        }
+    }
+}
+
+/// Differences that follow each other.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Run {
+    /// Which are not zero.
+    pub(super) moved: u64,
+    /// How many these are.
+    pub(super) moves: u32,
+    /// What all come to.
+    pub(super) passed: i64,
+    /// What divides them all.
+    pub(super) divisor: u64,
+    // There are some among those that were written.
+    has_zeros: bool,
+}
+
+impl Run {
+    #[inline]
+    fn add(&mut self, delta: i64) {
+        self.moves += 1;
+        self.passed = self.passed.wrapping_add(delta);
+        self.has_zeros |= delta == 0;
+    }
+
+    #[inline]
+    fn leave_zeros_out(&mut self, slots: &mut [i64]) {
+        let (mut left, mut from) = (self.moved, 0);
+        self.moves = 0;
+        while left != 0 {
+            let bit = left & left.wrapping_neg();
+            left ^= bit;
+            let delta = slots.get(from).copied().unwrap_or(0);
+            from += 1;
+            if delta == 0 {
+                self.moved ^= bit;
+            } else if let Some(slot) = slots.get_mut(self.moves as usize) {
+                *slot = delta;
+                self.moves += 1;
             }
         }
     }

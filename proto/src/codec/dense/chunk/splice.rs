@@ -5,6 +5,7 @@ use super::bodies::{Bodies, Written};
 use super::cells::Cells;
 use super::cut::Cut;
 use super::read::Head;
+use super::walk::{Column, Series};
 use super::{ROWS, write};
 use crate::catalogue::FIRST_FIELD;
 use crate::model::{ColumnId, EntityId};
@@ -44,6 +45,31 @@ impl<'a> Part<'a> {
         let all = self.head.entities.iter().zip(&self.head.there);
         let all = all.map(|(id, mask)| (*id, mask >> self.skipped));
         all.filter(|(_, mask)| *mask != 0)
+    }
+
+    /// Adds the cells of a column that are in the rows that are left.
+    fn add(&self, mut column: Column<'_>, cells: &mut Cells) {
+        if self.skipped > 0 {
+            for series in column {
+                self.add_kept(&series, cells);
+            }
+            return;
+        }
+        let read = column.each(|place, (mask, count), first, steps| {
+            let place = self.places.get(place).copied().unwrap_or(u32::MAX);
+            cells.append(place, (mask << self.first, count), first, steps);
+        });
+        debug_assert!(read.is_ok(), "a chunk that has been checked can be read");
+    }
+
+    /// The same of a series of which the first rows are left out.
+    fn add_kept(&self, series: &Series<'_>, cells: &mut Cells) {
+        let place = self.places.get(series.place).copied().unwrap_or(u32::MAX);
+        let values = series.by_row();
+        let kept = values.iter().enumerate().skip(self.skipped);
+        for (nth, value) in kept.filter(|(nth, _)| series.mask >> nth & 1 == 1) {
+            cells.push(place, nth - self.skipped + self.first, *value);
+        }
     }
 }
 
@@ -92,8 +118,10 @@ pub(super) fn splice(mut parts: Vec<Part<'_>>) -> Option<Written> {
 }
 
 fn columns(parts: &[Part<'_>], there: &[u64], rows: usize) -> Bodies {
-    let mut bodies = Bodies::default();
-    let mut cells = Cells::new(there.len(), rows, &[]);
+    // Together they take less than by themselves.
+    let room = parts.iter().map(|part| part.head.directory.size());
+    let mut bodies = Bodies::with_room(room.sum());
+    let mut cells = Cells::new(there.len(), rows);
     let mut directories: Vec<_> = parts
         .iter()
         .map(|part| part.head.directory.known().peekable())
@@ -132,24 +160,16 @@ fn columns(parts: &[Part<'_>], there: &[u64], rows: usize) -> Bodies {
         }
         cells.begin();
         for (part, body) in parts.iter().zip(&own) {
-            let column = body.and_then(|body| part.head.walk(body));
-            for series in column.into_iter().flatten() {
-                let place = part.places.get(series.place).copied();
-                let kept = series.mask >> part.skipped;
-                if let Some(slot) = cells.slot(place.unwrap_or(u32::MAX), kept, part.first) {
-                    series.fill(
-                        (series.mask.count_ones() - kept.count_ones()) as usize,
-                        slot,
-                    );
-                }
+            if let Some(column) = body.and_then(|body| part.head.walk(body)) {
+                part.add(column, &mut cells);
             }
         }
         cells.end();
         // All of its cells may have been in rows that are left out.
-        if cells.count() > 0 {
-            bodies.add(id, &cells, there, rows);
+        if !cells.is_empty() {
+            let count = bodies.add(id, &cells, there, rows);
             if is_stamp {
-                done.push((id, own, cells.count()));
+                done.push((id, own, count));
             }
         }
     }

@@ -4,7 +4,7 @@ use super::series::Deltas;
 use super::there::{There, take_mask};
 use super::{FULL, REGULAR, ROWS, SCALE, all_rows, form};
 use crate::codec::Error;
-use crate::codec::bits::{bit, ones, take_bits};
+use crate::codec::bits::{bit, next_one, ones, take_bits};
 use crate::codec::dense::SCALES;
 use crate::codec::varint::{Reader, unzigzag};
 
@@ -141,9 +141,60 @@ impl<'a> Column<'a> {
 
     #[inline]
     fn find_place(&mut self) {
-        while self.having.is_some_and(|bits| !bit(bits, self.place)) {
-            self.place += 1;
+        if let Some(bits) = self.having {
+            self.place = next_one(bits, self.place);
         }
+    }
+
+    /// Reads all series and shows of each where its entity stands, the rows in which it has cells and how
+    /// many these are, the first value, and where it moves.
+    #[inline]
+    pub(super) fn each(
+        &mut self,
+        mut see: impl FnMut(usize, (u64, usize), u64, Steps<'_, 'a>),
+    ) -> Result<(), Error> {
+        // Nearly every series has as many cells as the one before.
+        let (mut mask, mut count) = (0, 0);
+        let (mut forms, mut last_count) = (0, None);
+        for nth in 0..self.left {
+            forms >>= 2;
+            if nth % 4 == 0 {
+                forms = self.forms.get(nth / 4).copied().unwrap_or(0);
+            }
+            self.find_place();
+            let place = self.place;
+            self.place += 1;
+            let there = self.there.at(place);
+            let own = match self.irregular {
+                Some(bits) if bit(bits, nth) => take_mask(&mut self.masks, self.rows, there)?,
+                _ => there,
+            };
+            if own != mask {
+                (mask, count) = (own, own.count_ones() as usize);
+            }
+            let form = forms & 3;
+            if form != form::AS_BEFORE {
+                let step = unzigzag(self.reader.varint("a first value")?);
+                let step = step.wrapping_mul(self.scale).cast_unsigned();
+                self.first = self.first.wrapping_add(step);
+            }
+            let found;
+            let steps = match form {
+                form::MOVING => {
+                    found = Deltas::find(&mut self.reader, count, &mut self.divisor)?;
+                    last_count = Some(count);
+                    Steps::Own(&found)
+                }
+                form::ALIKE if last_count != Some(count) => {
+                    return Err(Error::Order("forms of series"));
+                }
+                form::ALIKE => Steps::Alike,
+                _ => Steps::None,
+            };
+            see(place, (mask, count), self.first, steps);
+        }
+        self.left = 0;
+        Ok(())
     }
 
     #[inline]
@@ -222,6 +273,17 @@ impl<'a> Iterator for Column<'a> {
     }
 }
 
+/// Where a series moves.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Steps<'b, 'a> {
+    /// Nowhere.
+    None,
+    /// As its own differences say.
+    Own(&'b Deltas<'a>),
+    /// As the last series that had its own.
+    Alike,
+}
+
 /// One series of a chunk.
 #[derive(Clone, Copy, Debug)]
 pub struct Series<'a> {
@@ -240,23 +302,6 @@ impl Series<'_> {
         let mut rows = [0; ROWS];
         self.read(&mut rows);
         rows
-    }
-
-    /// Writes its values but the first so many, one behind the other.
-    pub(super) fn fill(&self, skipped: usize, values: &mut [u64]) {
-        match &self.deltas {
-            None => values.fill(self.first),
-            Some(deltas) if skipped == 0 => deltas.fill(self.first, values),
-            Some(deltas) => {
-                let mut all = [0; ROWS];
-                deltas.fill(self.first, all.get_mut(..deltas.count).unwrap_or_default());
-                let kept = all.iter().skip(skipped);
-                values
-                    .iter_mut()
-                    .zip(kept)
-                    .for_each(|(to, from)| *to = *from);
-            }
-        }
     }
 
     /// Writes its values by row over those of another series, which costs as much as there are

@@ -1,15 +1,15 @@
 //! Rows into a chunk.
 
+use super::ROWS;
 use super::bodies::{Bodies, Written};
+use super::body::put_mask;
 use super::cells::Cells;
 use super::divisor::gcd;
-use super::series::Series;
-use super::{FULL, REGULAR, ROWS, form};
 use crate::catalogue::FIRST_FIELD;
 use crate::codec::DENSE;
-use crate::codec::bits::{put_bits, put_places};
+use crate::codec::bits::put_bits;
 use crate::codec::chunk::RowOf;
-use crate::codec::dense::{best_scale, difference};
+use crate::codec::dense::difference;
 use crate::codec::entities::{first, next, put_ids};
 use crate::codec::varint::{put, zigzag};
 use crate::model::{Column, ColumnId, EntityId};
@@ -19,12 +19,11 @@ pub(super) fn write(rows: &[RowOf<'_>]) -> Written {
     let rows = rows.get(..ROWS.min(rows.len())).unwrap_or_default();
     let mut out = Vec::new();
     let entities = entities(rows);
-    let places: Vec<Vec<u32>> = rows.iter().map(|row| places(row, &entities)).collect();
-    let there = presence(&places, entities.len());
+    let (places, there) = places(rows, &entities);
     let ticks: Vec<(u64, u64)> = rows.iter().map(|row| (row.offset, row.tick)).collect();
     put_head(&mut out, &ticks, &entities, &there);
     let mut bodies = Bodies::default();
-    let mut cells = Cells::new(entities.len(), rows.len(), &places);
+    let mut cells = Cells::new(entities.len(), rows.len());
     let mut rest: Vec<&[Column]> = rows.iter().map(|row| row.snapshot.columns()).collect();
     let mut done: Vec<(ColumnId, Vec<Option<&Column>>, usize)> = Vec::new();
     while let Some(id) = rest.iter().copied().filter_map(first).min() {
@@ -36,10 +35,10 @@ pub(super) fn write(rows: &[RowOf<'_>]) -> Written {
         if let Some((twin, _, count)) = twin {
             bodies.copy(id, *twin, *count);
         } else {
-            cells.gather(&column);
-            bodies.add(id, &cells, &there, rows.len());
+            cells.gather(&column, &places);
+            let count = bodies.add(id, &cells, &there, rows.len());
             if is_stamp {
-                done.push((id, column, cells.count()));
+                done.push((id, column, count));
             }
         }
     }
@@ -86,9 +85,10 @@ fn put_ticks(out: &mut Vec<u8>, rows: &[(u64, u64)]) {
 fn entities(rows: &[RowOf<'_>]) -> Vec<EntityId> {
     let mut all: Vec<EntityId> = Vec::new();
     for row in rows {
-        // Nearly always they are the same from row to row.
-        if row.snapshot.entities() != all {
-            all.extend(row.snapshot.entities());
+        let own = row.snapshot.entities();
+        // Nearly always they are the same from row to row, or some of them.
+        if own != all && places_of(own, &all).len() < own.len() {
+            all.extend(own);
             all.sort_unstable();
             all.dedup();
         }
@@ -96,19 +96,17 @@ fn entities(rows: &[RowOf<'_>]) -> Vec<EntityId> {
     all
 }
 
-/// Where each entity of a row stands among all.
-fn places(row: &RowOf<'_>, all: &[EntityId]) -> Vec<u32> {
-    let mut all = all.iter().zip(0_u32..);
-    row.snapshot
-        .entities()
+/// Where the entities of each row stand among all, none when they are all in every row; and in which rows
+/// each of all is.
+fn places(rows: &[RowOf<'_>], all: &[EntityId]) -> (Vec<Vec<u32>>, Vec<u64>) {
+    if rows.iter().all(|row| row.snapshot.entities() == all) {
+        return (Vec::new(), vec![super::all_rows(rows.len()); all.len()]);
+    }
+    let places = rows
         .iter()
-        .filter_map(|id| all.find(|(known, _)| *known == id).map(|(_, place)| place))
-        .collect()
-}
-
-/// In which of the rows each entity is.
-fn presence(places: &[Vec<u32>], count: usize) -> Vec<u64> {
-    let mut there = vec![0_u64; count];
+        .map(|row| places_of(row.snapshot.entities(), all));
+    let places: Vec<Vec<u32>> = places.collect();
+    let mut there = vec![0_u64; all.len()];
     for (places, nth) in places.iter().zip(0..) {
         for place in places {
             if let Some(mask) = there.get_mut(*place as usize) {
@@ -116,7 +114,18 @@ fn presence(places: &[Vec<u32>], count: usize) -> Vec<u64> {
             }
         }
     }
-    there
+    (places, there)
+}
+
+/// Where some entities stand among all, as far as they are among them.
+pub(super) fn places_of(own: &[EntityId], all: &[EntityId]) -> Vec<u32> {
+    let mut all = all.iter().zip(0_u32..).peekable();
+    let place = |id: &EntityId| {
+        while all.next_if(|(known, _)| *known < id).is_some() {}
+        let found = all.next_if(|(known, _)| *known == id);
+        found.map(|(_, place)| place)
+    };
+    own.iter().filter_map(place).collect()
 }
 
 /// True when two columns have the same cells in every row. Looked for among stamps alone: the times
@@ -126,70 +135,4 @@ fn twins(one: &[Option<&Column>], other: &[Option<&Column>]) -> bool {
         (Some(one), Some(other)) => one.has_cells_of(other),
         (one, other) => one.is_none() && other.is_none(),
     })
-}
-
-pub(super) fn put_mask(out: &mut Vec<u8>, mask: u64, rows: usize) {
-    out.extend(mask.to_le_bytes().into_iter().take(rows.div_ceil(8)));
-}
-
-/// Appends the body of one column. `there` says in which rows each entity is.
-pub(super) fn put_column(out: &mut Vec<u8>, cells: &Cells<'_>, there: &[u64], rows: usize) {
-    let all = cells.series();
-    let irregular = || cells.masks(there).filter(|(mask, there)| mask != there);
-    let (full, regular) = (all.len() == there.len(), irregular().next().is_none());
-    let befores = || std::iter::once(0).chain(all.iter().map(Series::first));
-    let steps = || {
-        all.iter()
-            .zip(befores())
-            .map(|(series, before)| difference(before, series.first()))
-    };
-    let (code, scale) = best_scale(&steps());
-    put_flags(out, code, full, regular);
-    if !full {
-        put_places(out, there.len(), &cells.having);
-    }
-    if !regular {
-        put_bits(out, cells.masks(there).map(|(mask, there)| mask != there));
-        irregular().for_each(|(mask, _)| put_mask(out, mask, rows));
-    }
-    let forms = forms(all.iter().zip(steps()));
-    put_forms(out, &forms);
-    let moving = all
-        .iter()
-        .zip(&forms)
-        .filter(|(_, form)| **form == form::MOVING);
-    let common = moving.fold(0, |common, (one, _)| gcd(one.divisor, common));
-    let mut divisor = 1;
-    for ((one, step), form) in all.iter().zip(steps()).zip(&forms) {
-        if *form != form::AS_BEFORE {
-            put(out, zigzag(step / scale));
-        }
-        if *form == form::MOVING {
-            one.put(out, common, &mut divisor);
-        }
-    }
-}
-
-pub(super) fn put_flags(out: &mut Vec<u8>, code: u8, full: bool, regular: bool) {
-    out.push(code | if full { FULL } else { 0 } | if regular { REGULAR } else { 0 });
-}
-
-pub(super) fn put_forms(out: &mut Vec<u8>, forms: &[u8]) {
-    let four = |forms: &[u8]| forms.iter().rev().fold(0, |byte, form| byte << 2 | form);
-    out.extend(forms.chunks(4).map(four));
-}
-
-/// What each series is, told from the one before and by how much it begins above that.
-fn forms<'a>(all: impl Iterator<Item = (&'a Series<'a>, i64)>) -> Vec<u8> {
-    let mut last: Option<&Series<'_>> = None;
-    all.map(|(series, step)| match (series.divisor, step) {
-        (0, 0) => form::AS_BEFORE,
-        (0, _) => form::CONSTANT,
-        _ if last.is_some_and(|last| last.moves_like(series)) => form::ALIKE,
-        _ => {
-            last = Some(series);
-            form::MOVING
-        }
-    })
-    .collect()
 }

@@ -1,9 +1,10 @@
 //! The cells of a column of the row at hand, changed in place from row to row.
 
-use super::{Body, places_of, value_of};
+use super::{Body, value_of};
 use crate::codec::Error;
+use crate::codec::bits::word;
 
-/// One column of rows of the same entities.
+/// One column of the row at hand.
 #[derive(Debug)]
 pub(in crate::codec::dense) struct Values {
     entities: usize,
@@ -29,6 +30,20 @@ impl Values {
     pub(in crate::codec::dense) fn clear(&mut self) {
         self.places.clear();
         self.values.clear();
+    }
+
+    /// Goes to a row of so many other entities; `moved` says where those of the row before stand now.
+    pub(in crate::codec::dense) fn move_to(&mut self, moved: &[Option<u32>], entities: usize) {
+        self.entities = entities;
+        std::mem::swap(&mut self.places, &mut self.old.0);
+        std::mem::swap(&mut self.values, &mut self.old.1);
+        self.clear();
+        for (old, value) in self.old.0.iter().zip(&self.old.1) {
+            if let Some(place) = moved.get(*old as usize).copied().flatten() {
+                self.places.push(place);
+                self.values.push(*value);
+            }
+        }
     }
 
     /// Adds the cell of a place behind all others.
@@ -66,15 +81,24 @@ impl Values {
         std::mem::swap(&mut self.places, &mut self.old.0);
         std::mem::swap(&mut self.values, &mut self.old.1);
         self.clear();
+        for (first, at) in (0_u32..).step_by(64).zip((0..bits.len()).step_by(8)) {
+            let mut left = word(bits, at);
+            while left != 0 {
+                self.places.push(first + left.trailing_zeros());
+                left &= left - 1;
+            }
+        }
         let (places, values) = &self.old;
+        if places.is_empty() {
+            self.values.resize(self.places.len(), 0);
+            return;
+        }
         let mut old = places
             .iter()
             .copied()
             .zip(values.iter().copied())
             .peekable();
-        for place in places_of(bits, self.entities) {
-            self.places.push(place);
-            self.values.push(value_of(&mut old, place));
-        }
+        let values = self.places.iter().map(|place| value_of(&mut old, *place));
+        self.values.extend(values);
     }
 }
