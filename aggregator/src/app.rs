@@ -15,7 +15,7 @@ use cairn_runtime::exit::Failure;
 use cairn_runtime::listen::{self, Bound, ListenMetrics};
 use cairn_runtime::readiness::Readiness;
 use cairn_runtime::shutdown::Token;
-use cairn_runtime::tasks::{Outcome, Supervisor};
+use cairn_runtime::tasks::{Aside, Outcome, Supervisor};
 use cairn_runtime::tls::ServerTls;
 use cairn_runtime::{bound, duration, logging, memory};
 use hyper_util::service::TowerToHyperService;
@@ -65,6 +65,8 @@ pub struct Started {
     pub readiness: Readiness,
     supervisor: Supervisor,
     token: Token,
+    // Ends with the rest.
+    readers: Aside,
 }
 
 /// The listeners, bound.
@@ -161,7 +163,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     let auth = Arc::new(authenticator(&config.ingest)?);
     let (cert, key) = &config.tls;
     let server = ServerTls::load(cert, key, &["h2"]).map_err(|e| Failure::config(&e))?;
-    let listeners = bind(&config).await?;
+    let (listeners, readers) = bind(&config).await?;
     let addresses = listeners.addresses();
     let mut registry = Registry::default();
     let shared = Shared::new(&config, &token, &mut registry);
@@ -199,7 +201,12 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
         Arc::clone(&server),
     );
     replay.start(&mut supervisor, &config.peers);
-    start_http(&mut supervisor, listeners.http, &shared, &config);
+    start_http(
+        (&mut supervisor, &readers),
+        listeners.http,
+        &shared,
+        &config,
+    );
     let upkeep = Upkeep {
         clock: clock.clone(),
         interval_ms: millis(config.interval),
@@ -229,6 +236,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
         readiness,
         supervisor,
         token,
+        readers,
     })
 }
 
@@ -240,7 +248,7 @@ impl Started {
     /// The task that died, or those that did not stop in time.
     pub async fn run(self) -> Result<(), Failure> {
         let (token, readiness) = (self.token.clone(), self.readiness.clone());
-        let mut supervisor = self.supervisor;
+        let (mut supervisor, _readers) = (self.supervisor, self.readers);
         supervisor.spawn("readiness", async move {
             token.cancelled().await;
             readiness.shutting_down();
@@ -301,16 +309,26 @@ fn authenticator(config: &IngestConfig) -> Result<Authenticator, Failure> {
     }
 }
 
-async fn bind(config: &Config) -> Result<Listeners, Failure> {
-    let bind = |flag: &'static str, addr| async move {
-        let bound = listen::bind(addr).await;
+/// Binds all listeners, and starts the threads to which that of the readers belongs.
+async fn bind(config: &Config) -> Result<(Listeners, Aside), Failure> {
+    let readers = Aside::start("readers", reader_threads()).map_err(|e| Failure::other(&e))?;
+    let told = |flag: &'static str, bound: Result<Bound, listen::Error>| {
         bound.map_err(|e| Failure::Other(format!("{flag}: {}", logging::chain(&e))))
     };
-    Ok(Listeners {
-        grpc: bind("--grpc-listen", config.grpc_listen).await?,
-        http: bind("--http-listen", config.http_listen).await?,
-        admin: bind("--admin-listen", config.admin_listen).await?,
-    })
+    let http = readers.run(listen::bind(config.http_listen)).await;
+    let http = http.map_err(|e| Failure::Other(e.to_string()))?;
+    let listeners = Listeners {
+        grpc: told("--grpc-listen", listen::bind(config.grpc_listen).await)?,
+        http: told("--http-listen", http)?,
+        admin: told("--admin-listen", listen::bind(config.admin_listen).await)?,
+    };
+    Ok((listeners, readers))
+}
+
+/// Threads that take questions and hand answers out; the answers are made on others. They wait for little
+/// but sockets, and each further thread has memory of its own.
+fn reader_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2))
 }
 
 fn start_grpc(
@@ -368,7 +386,14 @@ fn label_rules(flags: &LabelFlags) -> LabelRules {
     }
 }
 
-fn start_http(supervisor: &mut Supervisor, bound: Bound, shared: &Shared, config: &Config) {
+/// What readers ask runs on threads of their own: a tick brings a row of each node at the same moment, and
+/// in line with those a question would wait for all of them at each of its steps.
+fn start_http(
+    (supervisor, readers): (&mut Supervisor, &Aside),
+    bound: Bound,
+    shared: &Shared,
+    config: &Config,
+) {
     let gate = Gate {
         loopback: bound.local_addr().ip().is_loopback(),
         dumps: config.http_serve_dumps,
@@ -406,7 +431,7 @@ fn start_http(supervisor: &mut Supervisor, bound: Bound, shared: &Shared, config
     };
     let service = TowerToHyperService::new(api::router(api.clone(), gate, rpc::router(api)));
     let token = shared.token.clone();
-    supervisor.spawn("http", async move {
+    supervisor.spawn_aside(readers, "http", async move {
         listen::serve(bound, config, service, token, DRAIN).await;
         Ok(())
     });

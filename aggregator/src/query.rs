@@ -17,7 +17,7 @@ mod watermark;
 
 pub use choice::{Choice, Refusal};
 pub use newest::{Newest, Total, highest, newest_values, totals};
-pub use range::{MAX_VALUES, Piece, Range};
+pub use range::{MAX_VALUES, Piece, Range, Series};
 pub use series::{Sample, on_grid};
 pub use sum::Sum;
 pub use view::{Bounds, KEPT_LONGER_MS, Named, View};

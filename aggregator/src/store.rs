@@ -343,6 +343,9 @@ pub type Wanted = (FieldId, (u64, u64));
 /// that were asked for.
 pub type VisitFields<'a> = dyn FnMut(usize, usize, &[RawRow]) + 'a;
 
+/// The same of several nodes: the place of the node, then that of the entity among those of the node.
+type VisitEach<'a> = dyn FnMut(usize, usize, &[RawRow]) + 'a;
+
 /// A store's version, as [`Door::subscribe`] gives it.
 pub type Versions = watch::Receiver<u64>;
 
@@ -410,6 +413,11 @@ pub trait Door: Send + Sync + Debug {
 
     /// One node; `None` when it is not known.
     fn node_state(&self, node: &str) -> Option<NodeState>;
+
+    /// Each of several nodes, sorted by name; `None` for one that is not known.
+    fn states_of(&self, nodes: &[&str]) -> Vec<Option<NodeState>> {
+        nodes.iter().map(|node| self.node_state(node)).collect()
+    }
 
     /// True when any node is as asked. Looks at no more of them than it takes to know.
     fn any_node(&self, is_it: &mut dyn FnMut(&NodeState) -> bool) -> bool;

@@ -104,8 +104,9 @@ fn followed(rows: &[(Vec<u8>, Row)]) {
     let columns = rows.iter().flat_map(|(_, (_, row))| row.columns());
     let columns: BTreeSet<ColumnId> = columns.map(|column| column.id()).collect();
     let columns: Vec<ColumnId> = columns.into_iter().collect();
+    let followed = row::Followed::of(&columns);
     for entity in entities.iter().take(6).chain(entities.iter().rev().take(2)) {
-        let mut track = row::Track::new(*entity, &columns);
+        let mut track = row::Track::new(*entity, &followed);
         for (nth, (payload, (tick_ms, row))) in rows.iter().enumerate() {
             let stepped = track.step(nth == 0, *tick_ms, payload);
             assert_eq!(stepped, Ok(()), "what was decoded can be followed");
@@ -313,6 +314,9 @@ fn seen_by_some(sealed: &Sealed, id: ColumnId) {
         let there = place.map(|place| head.there[place]);
         assert_eq!(asked.map(|(_, mask)| mask), there);
     }
+    for id_of in ids.iter().flatten() {
+        seen_alone(sealed, *id_of, id);
+    }
     let mut places: Vec<usize> = glance.asked.iter().flatten().map(|one| one.0).collect();
     places.sort_unstable();
     let column = || glance.column(id).expect("a column of a row");
@@ -325,4 +329,25 @@ fn seen_by_some(sealed: &Sealed, id: ColumnId) {
         let values = |one: Series<'_>| (one.mask, one.by_row());
         assert_eq!(sought.map(values), found.map(values));
     }
+}
+
+/// One entity sees of a column what the whole has of it.
+fn seen_alone(sealed: &Sealed, entity: EntityId, id: ColumnId) {
+    let (head, mut ticks) = (sealed.head(), Vec::new());
+    let alone = sealed.alone(Some(entity), &mut ticks).expect("it is there");
+    assert!(
+        ticks
+            .iter()
+            .eq(head.rows.iter().map(|(_, tick_ms)| tick_ms))
+    );
+    let place = head.place(entity).expect("it is listed");
+    assert_eq!(alone.mask, head.there[place]);
+    let [Some(body), ..] = alone.bodies(&[id]) else {
+        panic!("a column of a row");
+    };
+    let mut all = head.column(id).expect("a column of a row");
+    let found = all.find(|one| one.place == place);
+    let values = |one: Series<'_>| (one.mask, one.by_row());
+    assert_eq!(alone.mask_in(body), found.map_or(0, |one| one.mask));
+    assert_eq!(alone.series(body).map(values), found.map(values));
 }

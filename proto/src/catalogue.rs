@@ -115,7 +115,8 @@ impl Source {
     /// The source with this number on the wire; `None` for one that this version does not know.
     #[must_use]
     pub fn from_number(number: u64) -> Option<Self> {
-        Self::ALL.into_iter().find(|s| *s as u64 == number)
+        let nth = usize::try_from(number).ok()?.checked_sub(1)?;
+        Self::ALL.get(nth).copied()
     }
 
     /// The word for it in logs, metrics and answers.
@@ -303,6 +304,22 @@ impl HeapsterMetric {
         match self {
             HeapsterMetric::Value(field) | HeapsterMetric::Rate(field, _) => Some(field),
             HeapsterMetric::Uptime => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Source;
+
+    #[test]
+    fn sources_are_numbered_in_their_order_from_one() {
+        for (number, source) in (1..).zip(Source::ALL) {
+            assert_eq!(source as u64, number);
+            assert_eq!(Source::from_number(number), Some(source));
+        }
+        for unknown in [0, 6, u64::MAX] {
+            assert_eq!(Source::from_number(unknown), None);
         }
     }
 }

@@ -207,8 +207,7 @@ impl Tracker {
     }
 
     fn note_start(&mut self, source: Source, told_ms: Option<u64>) {
-        let of_source = Source::ALL.iter().zip(&mut self.starts_ms);
-        for (_, start_ms) in of_source.filter(|(known, _)| **known == source) {
+        if let Some(start_ms) = self.starts_ms.get_mut(place(source)) {
             *start_ms = told_ms.or(*start_ms);
         }
     }
@@ -218,13 +217,17 @@ impl Tracker {
     /// sources say is not compared: the summary and the resource endpoint disagree about the same
     /// container.
     fn is_another_start(&self, source: Source, start_ms: Option<u64>) -> bool {
-        let mut of_source = Source::ALL.iter().zip(self.starts_ms);
-        let told = of_source.find(|(known, _)| **known == source);
-        match (told.and_then(|(_, start_ms)| start_ms), start_ms) {
+        let told = self.starts_ms.get(place(source)).copied().flatten();
+        match (told, start_ms) {
             (Some(a), Some(b)) => a.abs_diff(b) > START_TOLERANCE_MS,
             _ => false,
         }
     }
+}
+
+/// Where a source is among all: they are numbered in that order, from 1.
+fn place(source: Source) -> usize {
+    usize::from(source as u8).saturating_sub(1)
 }
 
 /// True when another source says with milliseconds what the summary said in whole seconds: the

@@ -3,8 +3,10 @@
 //! A [`Supervisor`] owns the tasks that make up the process; when one of them ends on its own, the
 //! process is broken and begins to stop. A [`Group`] owns the short-lived ones (a connection, a
 //! session), bounded in number. [`Children`] owns those that one connection starts. A [`Lane`] is a thread
-//! for blocking work that comes again and again.
+//! for blocking work that comes again and again, [`Aside`] threads for tasks that must not stand in line
+//! behind others.
 
+mod aside;
 mod children;
 mod group;
 mod lane;
@@ -19,6 +21,7 @@ use std::time::Duration;
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::Instrument as _;
 
+pub use self::aside::Aside;
 pub use self::children::{AbortOnDrop, Children};
 pub use self::group::{Full, Group};
 pub use self::lane::Lane;
@@ -142,6 +145,17 @@ impl Supervisor {
     {
         let span = tracing::info_span!("task", name);
         let id = self.set.spawn(task.instrument(span)).id();
+        self.names.insert(id, name);
+    }
+
+    /// The same on threads beside those of the runtime.
+    pub fn spawn_aside<F>(&mut self, aside: &Aside, name: &'static str, task: F)
+    where
+        F: Future<Output = Result<(), TaskError>> + Send + 'static,
+    {
+        let span = tracing::info_span!("task", name);
+        let task = task.instrument(span);
+        let id = self.set.spawn_on(task, aside.handle()).id();
         self.names.insert(id, name);
     }
 

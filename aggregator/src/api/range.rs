@@ -13,7 +13,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::{Api, Asked, Cut, answer, model, path};
-use crate::query::{Choice, Piece, Range, Sample};
+use crate::query::{Choice, Piece, Range, Sample, Series};
 use crate::store::Entity;
 
 #[derive(Serialize)]
@@ -26,7 +26,7 @@ struct Head<'a> {
 }
 
 #[derive(Serialize)]
-struct Series<'a, V: Serialize> {
+struct Written<'a, V: Serialize> {
     kind: &'static str,
     node: &'a str,
     namespace: &'a str,
@@ -161,15 +161,19 @@ impl Writing {
     fn series(&self, piece: &Piece) -> Vec<u8> {
         let count = self.range.ticks_ms().len();
         let mut text = Vec::new();
-        piece.read(|_, entity, samples| {
-            text.push(b',');
-            if self.rate {
-                let rate = |s: Sample| s.rate.map(|rate| rate.per_second());
-                put_series(&mut text, entity, whole(samples, count, rate));
-            } else {
-                put_series(&mut text, entity, whole(samples, count, |s| Some(s.value)));
-            }
-        });
+        piece.read(
+            |Series {
+                 entity, samples, ..
+             }| {
+                text.push(b',');
+                if self.rate {
+                    let rate = |s: Sample| s.rate.map(|rate| rate.per_second());
+                    put_series(&mut text, entity, whole(samples, count, rate));
+                } else {
+                    put_series(&mut text, entity, whole(samples, count, |s| Some(s.value)));
+                }
+            },
+        );
         text
     }
 }
@@ -191,7 +195,7 @@ fn put_series<V: Serialize>(text: &mut Vec<u8>, entity: &Entity, values: Vec<Opt
         EntityKind::Node => ("", ""),
         _ => (&*entity.pod, &*entity.name),
     };
-    let series = Series {
+    let series = Written {
         kind: entity.kind.as_str(),
         node: &entity.node,
         namespace: &entity.namespace,

@@ -49,6 +49,6 @@ impl View {
 }
 
 /// True of what is there in its node's newest row, when that is not much older than the node's newest tick.
-fn is_current_at(entity: &Entity, newest_ms: u64) -> bool {
+pub(super) fn is_current_at(entity: &Entity, newest_ms: u64) -> bool {
     entity.alive && newest_ms.saturating_sub(entity.last_tick_ms) <= NODE_MAX_AGE_MS
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cairn_proto::catalogue::Field;
 
+use super::present::is_current_at;
 use super::{Bounds, Choice, Refusal, Sample, View};
 use crate::store::Entity;
 
@@ -24,8 +25,20 @@ struct Asked {
     view: View,
     field: &'static Field,
     ticks_ms: Vec<u64>,
-    // By node, so that what the entities of one share is read once.
-    entities: Vec<Entity>,
+    // By node, so that what the entities of one share is read once; each with the newest tick of its node.
+    entities: Vec<(Entity, u64)>,
+}
+
+/// One of its series.
+#[derive(Clone, Copy, Debug)]
+pub struct Series<'a> {
+    /// Whose it is.
+    pub entity: &'a Entity,
+    /// True when that was there in its node's newest row, and the row was young enough.
+    pub is_current: bool,
+    /// A sample for each tick. It may end before the ticks do: what its node has not delivered is not
+    /// known yet.
+    pub samples: &'a [Option<Sample>],
 }
 
 /// Some of its series.
@@ -44,12 +57,22 @@ impl Range {
     pub fn new(view: View, choice: &Choice, field: &str, bounds: Bounds) -> Result<Self, Refusal> {
         let field = choice.field(field)?;
         let mut entities = choice.find(&view);
-        // A node's own values do not wait for other nodes.
-        let newest = view.newest_of_nodes(entities.iter().map(|e| &*e.node));
-        let ticks_ms = newest.map_or_else(Vec::new, |newest| view.ticks(newest, bounds));
+        entities.sort_by(|a, b| a.node.cmp(&b.node));
+        let of_nodes: Vec<&[Entity]> = entities.chunk_by(|a, b| a.node == b.node).collect();
+        let names = of_nodes
+            .iter()
+            .filter_map(|some| Some(&*some.first()?.node));
+        let newest = view.newest_of_each(&names.collect::<Vec<&str>>());
+        // A right clock comes before a later tick. A node's own values do not wait for other nodes.
+        let last = newest.iter().max().map(|(_, newest)| *newest);
+        let each = of_nodes.iter().zip(newest);
+        let each = each.flat_map(|(some, (_, newest))| some.iter().map(move |_| newest));
+        let each: Vec<u64> = each.collect();
+        let ticks_ms = last.map_or_else(Vec::new, |newest| view.ticks(newest, bounds));
+        let mut entities: Vec<(Entity, u64)> = entities.into_iter().zip(each).collect();
         if let (Some(first), Some(last)) = (ticks_ms.first(), ticks_ms.last()) {
             let held_ms = field.group.max_age_ms();
-            entities.retain(|entity| {
+            entities.retain(|(entity, _)| {
                 let until = entity.last_tick_ms.saturating_add(held_ms);
                 until >= *first && entity.first_tick_ms <= *last
             });
@@ -60,7 +83,6 @@ impl Range {
                  namespace, a node or a pod"
             )));
         }
-        entities.sort_by(|a, b| a.node.cmp(&b.node));
         Ok(Self(Arc::new(Asked {
             view,
             field,
@@ -95,25 +117,29 @@ impl Range {
 }
 
 impl Piece {
-    /// Shows the series that have a value at any of the ticks. A series may end before the ticks do:
-    /// what its node has not delivered is not known yet.
-    pub fn read(&self, mut see: impl FnMut(&View, &Entity, &[Option<Sample>])) {
+    /// Shows the series that have a value at any of the ticks.
+    pub fn read(&self, mut see: impl FnMut(Series<'_>)) {
         let Asked {
             view,
             field,
             ticks_ms,
             entities,
         } = &*self.of.0;
+        let known = |newest: u64| ticks_ms.partition_point(|tick_ms| *tick_ms <= newest);
         let some = entities.get(self.places.clone()).unwrap_or_default();
-        for of_node in some.chunk_by(|a, b| a.node == b.node) {
-            let asked: Vec<&Entity> = of_node.iter().collect();
-            let newest = asked.first().map_or(0, |e| view.newest_of_node(&e.node));
-            let known = ticks_ms.partition_point(|tick_ms| *tick_ms <= newest);
+        // Nearly always all of them: nodes that have delivered as much are read together.
+        for alike in some.chunk_by(|a, b| known(a.1) == known(b.1)) {
+            let known = known(alike.first().map_or(0, |(_, newest)| *newest));
             let known = ticks_ms.get(..known).unwrap_or_default();
+            let asked: Vec<&Entity> = alike.iter().map(|(entity, _)| entity).collect();
             view.each_series(&asked, field, known, |nth, samples| {
                 let has_any = samples.iter().any(Option::is_some);
-                if let Some(entity) = asked.get(nth).filter(|_| has_any) {
-                    see(view, entity, samples);
+                if let Some((entity, newest)) = alike.get(nth).filter(|_| has_any) {
+                    see(Series {
+                        entity,
+                        is_current: is_current_at(entity, *newest),
+                        samples,
+                    });
                 }
             });
         }

@@ -135,23 +135,30 @@ impl View {
         newest
     }
 
-    /// Newest tick of the values of several nodes: of those whose clocks are right, so that one that
-    /// is off moves no other node's ticks; with none of them right, of all. `None` without a node.
-    #[must_use]
-    pub fn newest_of_nodes<'a>(&self, nodes: impl Iterator<Item = &'a str>) -> Option<u64> {
-        // A list: the states of all cost less than those of each by itself.
-        let _all = self.nodes();
-        // A right clock comes before a later tick.
-        let newest = nodes.map(|node| self.newest_by_clock(node)).max();
-        newest.map(|(_, newest)| newest)
+    /// Of each of several nodes, sorted by name, whether its clock is right and the newest tick of its own
+    /// values, as seen at one moment. The largest of them is the newest tick of all: of those whose clocks
+    /// are right, so that one that is off moves no other node's ticks; with none of them right, of all.
+    pub(super) fn newest_of_each(&self, nodes: &[&str]) -> Vec<(bool, u64)> {
+        if self.nodes.get().is_some() {
+            return nodes
+                .iter()
+                .map(|name| self.newest_by_clock(name))
+                .collect();
+        }
+        let states = self.store.states_of(nodes).into_iter();
+        let newest = states.map(|state| self.newest_by_state(state.as_ref()));
+        newest.collect()
     }
 
     /// True when a node's clock is right, and the newest tick of its own values.
     fn newest_by_clock(&self, node: &str) -> (bool, u64) {
-        let Some(state) = self.node(node) else {
+        self.newest_by_state(self.node(node).as_deref())
+    }
+
+    fn newest_by_state(&self, state: Option<&NodeState>) -> (bool, u64) {
+        let Some(state) = state else {
             return (true, self.published_ms());
         };
-        let state = &*state;
         if let Some(newest) = state.newest_tick_ms.filter(|_| !is_skewed(state))
             && self.is_new(newest)
         {

@@ -66,9 +66,9 @@ impl Next {
 
 fn batch(piece: &Piece, shape: Shape) -> v1::SeriesBatch {
     let mut series = Vec::new();
-    piece.read(|view, entity, samples| {
-        let entity = say::entity(view, entity);
-        let one = say::series(entity, samples, shape.count, shape.rate);
+    piece.read(|found| {
+        let entity = say::named(found.entity, found.is_current);
+        let one = say::series(entity, found.samples, shape.count, shape.rate);
         // A rate needs two measurements.
         if !shape.rate || !one.rates.is_empty() {
             series.push(one);

@@ -8,6 +8,11 @@ use crate::store::Entity;
 
 /// What an entity is called.
 pub(super) fn entity(view: &View, entity: &Entity) -> v1::Entity {
+    named(entity, view.is_current(entity))
+}
+
+/// The same of one of which it is known whether it is there now.
+pub(super) fn named(entity: &Entity, is_current: bool) -> v1::Entity {
     let (kind, pod, container) = match entity.kind {
         EntityKind::Node => (v1::EntityKind::Node, "", ""),
         EntityKind::System => (v1::EntityKind::System, "", &*entity.name),
@@ -24,7 +29,7 @@ pub(super) fn entity(view: &View, entity: &Entity) -> v1::Entity {
         start_ms: entity.start_ms,
         first_tick_ms: entity.first_tick_ms,
         last_tick_ms: entity.last_tick_ms,
-        alive: view.is_current(entity),
+        alive: is_current,
     }
 }
 

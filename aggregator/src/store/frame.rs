@@ -28,7 +28,7 @@ use super::current;
 use super::index::{Gone, Index};
 use super::{
     Applied, Current, Defined, Door, Entity, EntityPath, Error, Evicted, NodeState, Opening,
-    Selector, Session, Size, SourceState, Visit, VisitFields, Wanted, WireRow,
+    Selector, Session, Size, SourceState, Visit, VisitEach, VisitFields, Wanted, WireRow,
 };
 use changes::Changes;
 use room::Held;
@@ -143,6 +143,13 @@ pub trait Window: Default + Debug + Send + 'static {
     /// Reads a field in a range of ticks, within the one that was looked for, and shows the rows of each
     /// of the entities that were asked for, in their order.
     fn read(found: &Self::Found, field: Wanted, visit: &mut Visit<'_>);
+
+    /// The same of several nodes, the place of each shown with the rows.
+    fn read_each(found: &[&Self::Found], field: Wanted, visit: &mut VisitEach<'_>) {
+        for (which, found) in found.iter().enumerate() {
+            Self::read(found, field, &mut |nth, rows| visit(which, nth, rows));
+        }
+    }
 
     /// The same of several fields, the place of each shown with the rows.
     fn read_fields(found: &Self::Found, fields: &[Wanted], visit: &mut VisitFields<'_>) {
@@ -360,6 +367,10 @@ impl<N: Window> Door for Store<N> {
         self.state(node)
     }
 
+    fn states_of(&self, nodes: &[&str]) -> Vec<Option<NodeState>> {
+        self.some_states(nodes)
+    }
+
     fn any_node(&self, is_it: &mut dyn FnMut(&NodeState) -> bool) -> bool {
         self.has_node(is_it)
     }
@@ -369,9 +380,9 @@ impl<N: Window> Door for Store<N> {
         let nodes = match selector.namespace() {
             None => self.selected(selector.node()),
             Some(namespace) => {
-                let names = self.index.nodes(namespace).into_iter();
-                let found = names.filter_map(|name| Some((Arc::clone(&name), self.node(&name)?)));
-                found.collect()
+                let names = self.index.nodes(namespace);
+                let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+                self.named(&names).into_iter().flatten().collect()
             }
         };
         for (name, node) in nodes {
@@ -390,14 +401,7 @@ impl<N: Window> Door for Store<N> {
         ticks_ms: (u64, u64),
         visit: &mut Visit<'_>,
     ) {
-        self.by_node(entities, ticks_ms, |places, found| match found {
-            Some(found) => N::read(found, (field, ticks_ms), &mut |nth, rows| {
-                if let Some(at) = places.get(nth) {
-                    visit(*at, rows);
-                }
-            }),
-            None => places.iter().for_each(|at| visit(*at, &[])),
-        });
+        self.visit_together(entities, (field, ticks_ms), visit);
     }
 
     fn visit_fields(&self, entities: &[&Entity], fields: &[Wanted], visit: &mut VisitFields<'_>) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cairn_proto::catalogue::{FIRST_FIELD, Group, table};
 use cairn_proto::codec::chunk::{self, ChunkRow, MAX_ROWS, RowOf, Sealed, WireRow};
-use cairn_proto::codec::row::{self, Timed, Track};
+use cairn_proto::codec::row::{self, Followed, Timed, Track};
 use cairn_proto::codec::slim::Slim;
 use cairn_proto::codec::{DENSE, Error};
 use cairn_proto::limits::BLOCK_ROWS;
@@ -138,8 +138,9 @@ fn columns() -> [ColumnId; 4] {
 /// Each entity by itself through all rows, as a query does that is about one of them.
 fn follow(sealed: &Sealed, rows: &[ChunkRow], payloads: &[Vec<u8>]) -> Result<(), Error> {
     let columns = columns();
+    let followed = Followed::of(&columns);
     for entity in sealed.head().entities {
-        let mut track = Track::new(entity, &columns);
+        let mut track = Track::new(entity, &followed);
         for (nth, (row, payload)) in rows.iter().zip(payloads).enumerate() {
             track.step(nth == 0, row.tick, payload)?;
             black_box(columns.map(|id| track.value(id)));
@@ -152,11 +153,12 @@ fn follow(sealed: &Sealed, rows: &[ChunkRow], payloads: &[Vec<u8>]) -> Result<()
 fn seek(sealed: &Sealed) {
     let columns = columns();
     for entity in sealed.head().entities {
-        let glance = sealed.glance(&[Some(entity)]);
-        let place = glance.asked.first().copied().flatten();
-        for (id, (place, _)) in columns.iter().zip(place.into_iter().cycle()) {
-            let mut column = glance.column(*id);
-            let series = column.as_mut().and_then(|column| column.seek(place));
+        let mut ticks = Vec::new();
+        let Some(alone) = sealed.alone(Some(entity), &mut ticks) else {
+            continue;
+        };
+        for body in alone.bodies(&columns).into_iter().flatten() {
+            let series = alone.series(body);
             black_box(series.map(|series| series.by_row()));
         }
     }

@@ -5,7 +5,10 @@ use super::{DENSE, Error, PLAIN, dense, plain};
 use crate::limits;
 use crate::model::Snapshot;
 
-pub use super::dense::chunk::{Column, Glance, Head, ROWS as MAX_ROWS, Sealed, Series, WireRow};
+pub use super::dense::chunk::{
+    Alone, Body, Column, Glance, Head, MOST_COLUMNS, ROWS as MAX_ROWS, Sealed, Series, WireRow,
+    touch,
+};
 
 /// One row of a block, on its way in.
 #[derive(Clone, Copy, Debug)]

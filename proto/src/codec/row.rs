@@ -6,7 +6,7 @@ use super::{DENSE, Error, PLAIN, dense, plain};
 use crate::limits;
 use crate::model::{ColumnId, Snapshot};
 
-pub use super::dense::track::Track;
+pub use super::dense::track::{Followed, Track};
 
 /// A row: when and what.
 #[derive(Clone, Copy, Debug)]

@@ -145,20 +145,24 @@ proptest! {
         let wanted: Vec<ColumnId> = fields.into_iter().map(ColumnId).chain(groups).collect();
         let ids = rows.iter().flat_map(|row| row.entities().iter().copied());
         let ids: BTreeSet<EntityId> = ids.chain([EntityId(u32::MAX)]).collect();
+        let followed = row::Followed::of(&wanted);
+        let mut base: Option<Timed<'_>> = None;
+        let payloads = rows.iter().enumerate().map(|(n, snapshot)| {
+            let base_of = base.filter(|_| keyframes >> n & 1 == 0);
+            base = Some(timed(n, snapshot));
+            (base_of.is_none(), row::encode(DENSE, base_of, timed(n, snapshot)))
+        });
+        let payloads: Vec<(bool, Vec<u8>)> = payloads.collect();
         for id in ids {
-            let mut track = row::Track::new(id, &wanted);
-            let mut base: Option<Timed<'_>> = None;
-            for (n, snapshot) in rows.iter().enumerate() {
-                let base_of = base.filter(|_| keyframes >> n & 1 == 0);
-                let bytes = row::encode(DENSE, base_of, timed(n, snapshot));
-                track.step(base_of.is_none(), tick(n), &bytes).unwrap();
+            let mut track = row::Track::new(id, &followed);
+            for (n, (snapshot, (is_keyframe, bytes))) in rows.iter().zip(&payloads).enumerate() {
+                track.step(*is_keyframe, tick(n), bytes).unwrap();
                 let place = snapshot.position(id);
                 prop_assert_eq!(track.is_there(), place.is_some());
                 for column in &wanted {
                     let whole = snapshot.column(*column).and_then(|c| c.get(place?));
                     prop_assert_eq!(track.value(*column), whole, "{:?} of {:?} in row {}", column, id, n);
                 }
-                base = Some(timed(n, snapshot));
             }
         }
     }

@@ -98,8 +98,9 @@ fn over(store: &Arc<dyn Door>, node: &str, bounds: Bounds) -> (Option<u64>, Vec<
     let range = Range::new(view, &choice, field, bounds).unwrap();
     let mut values = Vec::new();
     for piece in range.pieces() {
-        piece.read(|_, entity, samples| {
-            values.push((entity.node.to_string(), samples.iter().flatten().count()));
+        piece.read(|series| {
+            let count = series.samples.iter().flatten().count();
+            values.push((series.entity.node.to_string(), count));
         });
     }
     (range.ticks_ms().last().copied(), values)

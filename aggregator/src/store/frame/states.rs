@@ -10,6 +10,12 @@ use super::{Store, Window, lock};
 /// at work.
 const LOOKED_AT: usize = 64;
 
+/// A node with its name.
+type Named<N> = (Arc<str>, Arc<Mutex<N>>);
+
+/// Names with which one is compared that is looked for among thousands.
+const COMPARED: usize = 16;
+
 impl<N: Window> Store<N> {
     /// See [`Door::nodes`](crate::store::Door::nodes).
     pub(super) fn states(&self) -> Vec<NodeState> {
@@ -21,6 +27,30 @@ impl<N: Window> Store<N> {
     pub(super) fn state(&self, node: &str) -> Option<NodeState> {
         let found = self.selected(Some(node)).into_iter().next();
         found.map(|(name, node)| state(name, &node))
+    }
+
+    /// See [`Door::states_of`](crate::store::Door::states_of).
+    pub(super) fn some_states(&self, nodes: &[&str]) -> Vec<Option<NodeState>> {
+        let found = self.named(nodes).into_iter();
+        let states = found.map(|node| node.map(|(name, node)| state(name, &node)));
+        states.collect()
+    }
+
+    /// The nodes with these names, which rise. Of many the map of all is walked along: to look for one in
+    /// it compares it with a dozen others, whose names are in no cache.
+    pub(super) fn named(&self, names: &[&str]) -> Vec<Option<Named<N>>> {
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        let of = |(name, node): (&Arc<str>, &Arc<Mutex<N>>)| (Arc::clone(name), Arc::clone(node));
+        if names.len() < nodes.len() / COMPARED {
+            let one = |name: &&str| nodes.get_key_value(*name).map(of);
+            return names.iter().map(one).collect();
+        }
+        let mut all = nodes.iter().peekable();
+        let one = |name: &&str| {
+            while all.next_if(|(known, _)| ***known < **name).is_some() {}
+            all.next_if(|(known, _)| ***known == **name).map(of)
+        };
+        names.iter().map(one).collect()
     }
 
     /// See [`Door::any_node`](crate::store::Door::any_node).
@@ -40,7 +70,7 @@ impl<N: Window> Store<N> {
     }
 
     /// A few nodes in order of their names; none behind the last one.
-    fn some_after(&self, after: Bound<Arc<str>>) -> Vec<(Arc<str>, Arc<Mutex<N>>)> {
+    fn some_after(&self, after: Bound<Arc<str>>) -> Vec<Named<N>> {
         let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
         let later = nodes.range((after, Bound::Unbounded)).take(LOOKED_AT);
         let later = later.map(|(name, node)| (Arc::clone(name), Arc::clone(node)));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cairn_proto::catalogue::table;
+use cairn_proto::codec::chunk::MAX_ROWS;
 use cairn_proto::model::{EntityId, EntityKind};
 
 use super::block::{Block, OpenRow, Rows};
@@ -19,7 +20,7 @@ type Span = (u64, u64);
 impl Node {
     /// Adds what the selector admits, one entry an identity.
     pub(super) fn list(&self, node: &Arc<str>, selector: &Selector<'_>, out: &mut Vec<Entity>) {
-        let mut found: BTreeMap<EntityPath, Entity> = BTreeMap::new();
+        let from = out.len();
         let newest = self.newest();
         for run in &self.runs {
             let all = run.names.of_kinds(|kind| selector.means(kind));
@@ -29,30 +30,49 @@ impl Node {
             }
             let there = seen(run, &admitted);
             let starts = self.starts(run, &there);
+            // Those of earlier runs, by their paths.
+            let known = out.len();
             for ((id, (first_ms, last_ms)), start_ms) in there.into_iter().zip(starts) {
                 let Some(path) = run.names.path(id) else {
                     continue;
                 };
-                let entity = found
-                    .entry(path.clone())
-                    .or_insert_with(|| named(run, node, path, id));
+                let earlier = out.get(from..known).unwrap_or_default();
+                let at = match earlier.binary_search_by(|entity| entity.path.cmp(&path)) {
+                    Ok(at) => from + at,
+                    Err(_) => {
+                        let entity = named(run, node, (path, id), out.last());
+                        out.push(entity);
+                        out.len() - 1
+                    }
+                };
+                let Some(entity) = out.get_mut(at) else {
+                    continue;
+                };
                 // A later run may have been told more of it.
-                entity.labels = run.names.labels(id).into();
+                entity.labels = match run.names.labels(id) {
+                    [] => Arc::default(),
+                    labels => labels.into(),
+                };
                 entity.start_ms = entity.start_ms.max(start_ms.unwrap_or(first_ms));
                 entity.first_tick_ms = entity.first_tick_ms.min(first_ms);
                 entity.last_tick_ms = entity.last_tick_ms.max(last_ms);
                 entity.alive = Some(entity.last_tick_ms) == newest;
             }
+            if let Some(own) = out.get_mut(from..) {
+                own.sort_by(|a, b| a.path.cmp(&b.path));
+            }
         }
-        out.extend(found.into_values());
     }
 
     /// When each life began, as its last row says.
     fn starts(&self, run: &RunRows, there: &[(EntityId, Span)]) -> Vec<Option<u64>> {
         let mut starts = vec![None; there.len()];
         let mut by_tick: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-        for (nth, (_, (_, last_ms))) in there.iter().enumerate() {
-            by_tick.entry(*last_ms).or_default().push(nth);
+        for (nth, ((id, (_, last_ms)), slot)) in there.iter().zip(&mut starts).enumerate() {
+            match reading::began_in_tail(run, *id, *last_ms) {
+                Some(began) => *slot = began,
+                None => by_tick.entry(*last_ms).or_default().push(nth),
+            }
         }
         for (tick_ms, places) in by_tick {
             let ids = places.iter().filter_map(|nth| Some(there.get(*nth)?.0));
@@ -100,17 +120,16 @@ fn ends<'a>(
 ) -> Vec<Option<u64>> {
     let mut found = vec![None; ids.len()];
     let mut left: Vec<usize> = (0..ids.len()).collect();
+    let mut moments: Vec<Option<u64>> = Vec::with_capacity(MAX_ROWS);
     for block in blocks {
         if left.is_empty() {
             break;
         }
         let oldest_ms = run.oldest_ms();
         // The rows that there are; without a tick those that have expired.
-        let moments: Vec<Option<u64>> = block
-            .times
-            .iter()
-            .map(|row| Some(row.tick_ms).filter(|tick_ms| *tick_ms >= oldest_ms))
-            .collect();
+        let rows = block.times.iter();
+        moments.clear();
+        moments.extend(rows.map(|row| Some(row.tick_ms).filter(|tick_ms| *tick_ms >= oldest_ms)));
         let masks = masks(block, ids, &left);
         let mut unseen = Vec::new();
         for (nth, mask) in left.into_iter().zip(masks) {
@@ -127,15 +146,19 @@ fn ends<'a>(
 /// In which rows of a block each of these is.
 fn masks(block: &Block, ids: &[EntityId], of: &[usize]) -> Vec<u64> {
     let wanted = of.iter().map(|nth| ids.get(*nth).copied());
-    match &block.rows {
-        Rows::Sealed(sealed) => {
+    match (&block.rows, of) {
+        (Rows::Sealed(sealed), [one]) => {
+            let alone = sealed.alone(ids.get(*one).copied(), &mut Vec::with_capacity(MAX_ROWS));
+            vec![alone.map_or(0, |alone| alone.mask)]
+        }
+        (Rows::Sealed(sealed), _) => {
             let glance = sealed.glance(&wanted.collect::<Vec<_>>());
             let there = glance.asked.into_iter();
             there
                 .map(|asked| asked.map_or(0, |(_, mask)| mask))
                 .collect()
         }
-        Rows::Open(open) => {
+        (Rows::Open(open), _) => {
             let lists = lists(&open.rows);
             let is_in = |list: &[EntityId], id: Option<EntityId>| {
                 id.is_some_and(|id| list.binary_search(&id).is_ok())
@@ -181,8 +204,13 @@ fn admits(run: &RunRows, id: EntityId, selector: &Selector<'_>) -> bool {
     selector.admits(face, Within { parent, pod })
 }
 
-/// An entity of which only the names are known.
-fn named(run: &RunRows, node: &Arc<str>, path: EntityPath, id: EntityId) -> Entity {
+/// An entity of which only the names are known. What it has in common with the one before it is told once.
+fn named(
+    run: &RunRows,
+    node: &Arc<str>,
+    (path, id): (EntityPath, EntityId),
+    before: Option<&Entity>,
+) -> Entity {
     let names = &run.names;
     let face = names.face(id);
     let kind = face.map_or(EntityKind::Node, |face| face.kind);
@@ -197,22 +225,38 @@ fn named(run: &RunRows, node: &Arc<str>, path: EntityPath, id: EntityId) -> Enti
     let pod = pod_id.and_then(|of| names.face(of));
     let container = within(EntityKind::Container).and_then(|of| names.face(of));
     let is_pod = kind == EntityKind::Pod;
+    let namespace = pod.map_or("", |pod| pod.namespace);
+    let same = before.filter(|before| &*before.namespace == namespace);
+    let pod_uid = match &path {
+        EntityPath::Pod(uid) => Arc::clone(uid),
+        _ => pod_id.map_or_else(Arc::default, |of| names.uid(of)),
+    };
     Entity {
         node: Arc::clone(node),
         path,
         kind,
-        namespace: pod.map_or("", |pod| pod.namespace).into(),
-        pod: pod.filter(|_| !is_pod).map_or("", |pod| pod.name).into(),
-        pod_uid: pod_id.map_or_else(|| "".into(), |of| names.uid(of)),
-        container: container
-            .filter(|_| kind != EntityKind::Container)
-            .map_or("", |c| c.name)
-            .into(),
-        name: face.map_or("", |face| face.name).into(),
+        namespace: same.map_or_else(|| text(namespace), |before| Arc::clone(&before.namespace)),
+        pod: text(pod.filter(|_| !is_pod).map_or("", |pod| pod.name)),
+        pod_uid,
+        container: text(
+            container
+                .filter(|_| kind != EntityKind::Container)
+                .map_or("", |c| c.name),
+        ),
+        name: text(face.map_or("", |face| face.name)),
         labels: Arc::default(),
         start_ms: 0,
         first_tick_ms: u64::MAX,
         last_tick_ms: 0,
         alive: false,
+    }
+}
+
+/// A text; of one without a letter there is nothing to keep.
+fn text(text: &str) -> Arc<str> {
+    if text.is_empty() {
+        Arc::default()
+    } else {
+        text.into()
     }
 }

@@ -19,8 +19,8 @@ use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::gap;
 use crate::store::index::Gone;
 use crate::store::{
-    Applied, Current, Entity, EntityPath, Error, Opening, Selector, Size, Visit, VisitFields,
-    Wanted, WireRow,
+    Applied, Current, Entity, EntityPath, Error, Opening, Selector, Size, Visit, VisitEach,
+    VisitFields, Wanted, WireRow,
 };
 
 /// One node, its rows as chunks.
@@ -337,6 +337,10 @@ impl Window for Node {
 
     fn read(found: &Found, field: Wanted, visit: &mut Visit<'_>) {
         reading::read(found, &[field], &mut |_, nth, rows| visit(nth, rows));
+    }
+
+    fn read_each(found: &[&Found], field: Wanted, visit: &mut VisitEach<'_>) {
+        reading::read_each(found, field, visit);
     }
 
     fn read_fields(found: &Found, fields: &[Wanted], visit: &mut VisitFields<'_>) {

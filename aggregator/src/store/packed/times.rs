@@ -69,7 +69,12 @@ impl Times {
     }
 
     pub(super) fn last_tick_ms(&self) -> u64 {
-        self.iter().last().map_or(0, |last| last.tick_ms)
+        if let Some((tick_ms, _)) = self.each.as_deref().and_then(<[_]>::last) {
+            return *tick_ms;
+        }
+        let first = self.mask.trailing_zeros();
+        let last = (u64::BITS - 1).saturating_sub(self.mask.leading_zeros());
+        self.first_tick_ms + u64::from(last.saturating_sub(first)) * self.step_ms
     }
 
     /// How many rows.

@@ -32,4 +32,16 @@ fn nodes_are_looked_at_in_order_until_one_decides() {
     assert_eq!(looked_at, 151);
     assert_eq!(store.node_state("node-150").as_ref(), all.get(150));
     assert_eq!(store.node_state("nobody"), None);
+    // Few are looked for one by one, many along the map of all.
+    let names: Vec<String> = (0..300).map(|n| format!("node-{n:03}")).collect();
+    for of in [
+        &names[150..153],
+        &names[..120],
+        &names[199..201],
+        &names[..],
+    ] {
+        let asked: Vec<&str> = of.iter().map(String::as_str).collect();
+        let each = asked.iter().map(|name| store.node_state(name));
+        assert_eq!(store.states_of(&asked), each.collect::<Vec<_>>());
+    }
 }

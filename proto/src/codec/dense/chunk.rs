@@ -12,6 +12,7 @@
 //! not there in every row has its bit in `partial` set, and a mask of the rows (bit n the n-th of
 //! those that are there).
 
+mod alone;
 mod among;
 mod bodies;
 mod body;
@@ -32,7 +33,9 @@ mod walk;
 mod wire;
 mod write;
 
+pub use alone::{Alone, Body, MOST_COLUMNS, touch};
 pub use glance::Glance;
+pub(in crate::codec::dense) use glance::place_of;
 pub use read::{Head, Sealed};
 pub use walk::{Column, Series};
 pub use wire::WireRow;

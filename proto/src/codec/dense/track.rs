@@ -1,9 +1,9 @@
 //! One entity in rows that follow each other: some of its cells, and nothing of the other entities.
 //!
 //! A row costs a look at its directory and at the few columns that are followed, however many entities
-//! it has, as long as they are those of the row before.
+//! it has, as long as they are those of the row before. Nothing is copied out of the rows then.
 
-use std::rc::Rc;
+use std::borrow::Cow;
 
 use super::column::{self, Cell, decode_one};
 use crate::catalogue::Group;
@@ -14,36 +14,59 @@ use crate::codec::{DENSE, Error};
 use crate::limits;
 use crate::model::{ColumnId, EntityId};
 
-/// Follows one entity.
-#[derive(Debug)]
-pub struct Track {
-    entity: EntityId,
+/// What is followed of entities.
+#[derive(Clone, Debug)]
+pub struct Followed {
     // Rising.
-    wanted: Vec<ColumnId>,
-    // Of the last row.
-    tick_ms: u64,
-    entities: Vec<EntityId>,
-    place: Option<usize>,
-    // Rising.
-    columns: Vec<(ColumnId, Cell)>,
+    columns: Vec<ColumnId>,
 }
 
-impl Track {
-    /// Follows these columns of an entity. The times are followed too, since a column may be a copy of
-    /// any of them.
+impl Followed {
+    /// These columns. The times are followed too, since a column may be a copy of any of them.
     #[must_use]
-    pub fn new(entity: EntityId, wanted: &[ColumnId]) -> Self {
+    pub fn of(wanted: &[ColumnId]) -> Self {
         let times = Group::ALL.iter().copied().map(ColumnId::time);
-        let mut wanted: Vec<ColumnId> = wanted.iter().copied().chain(times).collect();
-        wanted.retain(|id| known(u64::from(id.0)).is_some());
-        wanted.sort_unstable();
+        let mut columns: Vec<ColumnId> = wanted.iter().copied().chain(times).collect();
+        columns.retain(|id| known(u64::from(id.0)).is_some());
+        columns.sort_unstable();
+        columns.dedup();
+        Self { columns }
+    }
+
+    /// Where a column is among those that are followed.
+    #[must_use]
+    pub fn position(&self, id: ColumnId) -> Option<usize> {
+        self.columns.binary_search(&id).ok()
+    }
+}
+
+/// Follows one entity.
+#[derive(Debug)]
+pub struct Track<'a> {
+    entity: EntityId,
+    followed: &'a Followed,
+    // Of the last row.
+    tick_ms: u64,
+    // The list of entities, where it was told last.
+    entities: Reader<'a>,
+    count: usize,
+    place: Option<usize>,
+    // One for each column that is followed.
+    cells: Vec<Option<Cell<'a>>>,
+}
+
+impl<'a> Track<'a> {
+    /// Begins without a row.
+    #[must_use]
+    pub fn new(entity: EntityId, followed: &'a Followed) -> Self {
         Self {
             entity,
-            wanted,
+            followed,
             tick_ms: 0,
-            entities: Vec::new(),
+            entities: Reader::new(&[]),
+            count: 0,
             place: None,
-            columns: Vec::new(),
+            cells: vec![None; followed.columns.len()],
         }
     }
 
@@ -53,7 +76,12 @@ impl Track {
     /// # Errors
     ///
     /// When the payload says something that cannot be followed.
-    pub fn step(&mut self, is_keyframe: bool, tick_ms: u64, payload: &[u8]) -> Result<(), Error> {
+    pub fn step(
+        &mut self,
+        is_keyframe: bool,
+        tick_ms: u64,
+        payload: &'a [u8],
+    ) -> Result<(), Error> {
         let mut reader = Reader::new(payload);
         let codec = reader.varint("the codec number")?;
         if codec != u64::from(DENSE) {
@@ -61,11 +89,11 @@ impl Track {
         }
         if is_keyframe {
             self.tick_ms = 0;
-            self.columns.clear();
-            self.be_among(Vec::new());
+            self.cells.fill_with(|| None);
+            (self.entities, self.count, self.place) = (Reader::new(&[]), 0, None);
         }
         if let Some(count) = reader.size("the number of entities")?.checked_sub(1) {
-            self.be_among(ids(&mut reader, count)?);
+            self.be_among(&mut reader, count)?;
         }
         let count = reader.size("the number of columns")?;
         if count > limits::MAX_COLUMNS {
@@ -73,18 +101,18 @@ impl Track {
         }
         let passed = tick_ms.wrapping_sub(self.tick_ms);
         self.tick_ms = tick_ms;
-        let mut next = 0;
+        let (columns, mut next) = (&self.followed.columns, 0);
         for _ in 0..count {
             let number = reader.varint("a column number")?;
             let length = reader.size("a column's length")?;
             let body = reader.take(length, "a column")?;
-            // Both rise, and behind the last one that is wanted nothing is.
+            // Both rise, and behind the last one that is followed nothing is.
             let is_before = |id: &&ColumnId| u64::from(id.0) < number;
-            while self.wanted.get(next).filter(is_before).is_some() {
+            while columns.get(next).filter(is_before).is_some() {
                 next += 1;
             }
-            match self.wanted.get(next) {
-                Some(id) if u64::from(id.0) == number => self.column(*id, body, passed)?,
+            match columns.get(next) {
+                Some(id) if u64::from(id.0) == number => self.column(next, *id, body, passed)?,
                 Some(_) => {}
                 None => break,
             }
@@ -92,44 +120,55 @@ impl Track {
         Ok(())
     }
 
-    fn column(&mut self, id: ColumnId, body: &[u8], passed: u64) -> Result<(), Error> {
-        let at = self.columns.binary_search_by_key(&id, |(id, _)| *id);
-        if body.is_empty() {
-            if let Ok(at) = at {
-                self.columns.remove(at);
-            }
-            return Ok(());
-        }
-        let cell = if let Some(of) = column::copied(body)? {
-            let mut all = self.columns.iter();
-            let of = all.find(|(id, _)| u64::from(id.0) == of);
-            of.ok_or(Error::Range("the column that is copied"))?
-                .1
-                .clone()
+    fn column(
+        &mut self,
+        at: usize,
+        id: ColumnId,
+        body: &'a [u8],
+        passed: u64,
+    ) -> Result<(), Error> {
+        let before = self.cells.get(at).and_then(Option::as_ref);
+        let cell = if body.is_empty() {
+            None
+        } else if let Some(of) = column::copied(body)? {
+            let of = u16::try_from(of).ok().map(ColumnId);
+            let of = of.and_then(|of| self.cells.get(self.followed.position(of)?)?.clone());
+            Some(of.ok_or(Error::Range("the column that is copied"))?)
         } else {
-            let before = at.ok().and_then(|at| self.columns.get(at));
-            let before = before.map(|(_, cell)| cell.clone());
             let passed = if id.is_time() { passed } else { 0 };
-            decode_one(body, self.entities.len(), self.place, before, passed)?
+            Some(decode_one(body, (self.count, self.place), before, passed)?)
         };
-        match at.map(|at| self.columns.get_mut(at)) {
-            Ok(Some((_, slot))) => *slot = cell,
-            Ok(None) => {}
-            Err(at) => self.columns.insert(at, (id, cell)),
+        if let Some(slot) = self.cells.get_mut(at) {
+            *slot = cell;
         }
         Ok(())
     }
 
-    /// The row is about these entities: columns keep the cells of those that stay.
-    fn be_among(&mut self, entities: Vec<EntityId>) {
-        let moved = moved(&self.entities, &entities);
-        let bytes = entities.len().div_ceil(8);
+    /// The row is about so many entities, which are listed next.
+    fn be_among(&mut self, reader: &mut Reader<'a>, count: usize) -> Result<(), Error> {
+        let before = (self.entities, self.count);
+        (self.entities, self.count) = (*reader, count);
+        if before.1 == 0 {
+            self.place = super::chunk::place_of(reader, count, self.entity)?;
+            return Ok(());
+        }
+        self.move_cells(before, &ids(reader, count)?)
+    }
+
+    /// Columns keep the cells of those that stay.
+    #[cold]
+    fn move_cells(
+        &mut self,
+        (mut before, count): (Reader<'a>, usize),
+        entities: &[EntityId],
+    ) -> Result<(), Error> {
+        let moved = moved(&ids(&mut before, count)?, entities);
+        let was_there = self.place.is_some();
         self.place = entities.binary_search(&self.entity).ok();
-        let was_there = self.entities.binary_search(&self.entity).is_ok();
         let stays = was_there && self.place.is_some();
-        self.entities = entities;
-        self.columns.retain_mut(|(_, cell)| {
-            let (mut there, mut count) = (vec![0_u8; bytes], 0);
+        for slot in &mut self.cells {
+            let Some(cell) = slot else { continue };
+            let (mut there, mut count) = (vec![0_u8; entities.len().div_ceil(8)], 0);
             for (old, new) in moved.iter().enumerate() {
                 let new = new.filter(|_| bit(&cell.there, old));
                 let new = new.and_then(|new| Some((new, there.get_mut(new as usize / 8)?)));
@@ -138,13 +177,14 @@ impl Track {
                     count += 1;
                 }
             }
-            *cell = Cell {
-                there: Rc::from(there),
+            let moved = Cell {
+                there: Cow::Owned(there),
                 count,
                 value: cell.value.filter(|_| stays),
             };
-            count > 0
-        });
+            *slot = (count > 0).then_some(moved);
+        }
+        Ok(())
     }
 
     /// True when the entity is in the row.
@@ -156,7 +196,12 @@ impl Track {
     /// Its cell in a column that is followed.
     #[must_use]
     pub fn value(&self, id: ColumnId) -> Option<u64> {
-        let at = self.columns.binary_search_by_key(&id, |(id, _)| *id);
-        self.columns.get(at.ok()?)?.1.value
+        self.value_at(self.followed.position(id)?)
+    }
+
+    /// Its cell in the column at a place among those that are followed.
+    #[must_use]
+    pub fn value_at(&self, at: usize) -> Option<u64> {
+        self.cells.get(at)?.as_ref()?.value
     }
 }

@@ -1,8 +1,24 @@
 //! When lives began, by whom of an entity's stamps says so best.
 
 use cairn_proto::catalogue::Source;
+use cairn_proto::model::ColumnId;
 
-use super::cells::Cells;
+use super::cells::{BEGAN, Cells, stamp_columns};
+
+/// When a life began, of whose stamps in one row `cell` gives the cells.
+pub(super) fn told(cell: impl Fn(ColumnId) -> Option<u64>) -> Option<u64> {
+    let mut first = None;
+    for [time, start, source] in BEGAN.map(stamp_columns) {
+        let told = cell(start).filter(|_| cell(time).is_some());
+        let by = told.and_then(|_| Source::from_number(cell(source)?));
+        match by {
+            Some(Source::Summary) => return told,
+            Some(_) => first = first.or(told),
+            None => {}
+        }
+    }
+    first
+}
 
 /// Of each entity in each row: the start of its life and who tells it. What the summary tells goes
 /// before what others do, and of equals what is added first.

@@ -2,7 +2,7 @@
 
 use cairn_proto::catalogue::{FieldId, Group, Source, table};
 use cairn_proto::codec::chunk::{Glance, Sealed};
-use cairn_proto::codec::row::{self, Timed, Track};
+use cairn_proto::codec::row::{self, Followed, Timed, Track};
 use cairn_proto::model::{ColumnId, EntityId, Snapshot, Stamp};
 use cairn_proto::rate::Point;
 
@@ -12,7 +12,7 @@ use crate::store::packed::block::{Open, OpenRow};
 
 /// Groups by what they say of the start of a life: the summary tells a start of everything that it
 /// lists, and most entities have memory or are measured with it.
-const BEGAN: [Group; 5] = [
+pub(super) const BEGAN: [Group; 5] = [
     Group::Memory,
     Group::Network,
     Group::Filesystem,
@@ -22,20 +22,20 @@ const BEGAN: [Group; 5] = [
 
 /// So many entities of a node are followed one by one through rows in wire form; of more, whole columns
 /// are decoded.
-const FEW: usize = 4;
+pub(super) const FEW: usize = 4;
 
 /// So many of them are asked first: where the summary tells a start in these, the others cannot tell
 /// a better one.
-const FIRST: usize = 2;
+pub(super) const FIRST: usize = 2;
 
 /// The columns that a series is made of: its values, their stamps, and what tells of lives.
 #[derive(Debug)]
 pub(super) struct Columns {
-    field: ColumnId,
-    group: Option<Group>,
+    pub(super) field: ColumnId,
+    pub(super) group: Option<Group>,
     // Those that are always read, and those that may tell more of lives; both rising.
-    first: Vec<ColumnId>,
-    rest: Vec<ColumnId>,
+    pub(super) first: Vec<ColumnId>,
+    pub(super) rest: Vec<ColumnId>,
 }
 
 impl Columns {
@@ -62,7 +62,7 @@ impl Columns {
     }
 }
 
-fn stamp_columns(group: Group) -> [ColumnId; 3] {
+pub(super) fn stamp_columns(group: Group) -> [ColumnId; 3] {
     [
         ColumnId::time(group),
         ColumnId::start(group),
@@ -323,9 +323,10 @@ impl Reading {
         let ticks: Vec<u64> = rows.iter().map(|row| row.tick_ms).collect();
         let of = ticks.len();
         let mut reading = Self::new(ticks, ids.len(), columns);
+        let followed = Followed::of(columns);
         for (nth, id) in ids.iter().enumerate() {
             let Some(id) = id else { continue };
-            let mut track = Track::new(*id, columns);
+            let mut track = Track::new(*id, &followed);
             for (at, row) in rows.iter().enumerate() {
                 // It was decoded once already, when it came.
                 if track

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::COPY;
+use super::alone::MOST_COLUMNS;
 use crate::catalogue::FIRST_FIELD;
 use crate::codec::Error;
 use crate::codec::entities::known;
@@ -127,6 +128,49 @@ impl<'a> Listed<'a> {
         known(u64::from(id.0))?;
         resolve(id, self.find(id)?, |of| self.find(of)).ok()
     }
+}
+
+/// Where the cells of some columns are, whose numbers rise, in a chunk that has been checked: in one pass
+/// over the directory, and without a list of it.
+pub(super) fn find_all<'a>(
+    directory: Reader<'a>,
+    ids: &[ColumnId],
+) -> Result<[Option<&'a [u8]>; MOST_COLUMNS], Error> {
+    let mut reader = directory;
+    let count = reader.size("the number of columns")?;
+    let entries = reader;
+    let mut ranges = [(0, 0); MOST_COLUMNS];
+    let mut slots = ids.iter().zip(&mut ranges).peekable();
+    let mut at = 0_usize;
+    for _ in 0..count {
+        let number = reader.varint("a column number")?;
+        let end = at.saturating_add(reader.size("a column's length")?);
+        while let Some((id, range)) = slots.next_if(|(id, _)| u64::from(id.0) <= number) {
+            if u64::from(id.0) == number {
+                *range = (at, end);
+            }
+        }
+        at = end;
+    }
+    let bodies = reader.rest();
+    let find = |of: ColumnId| {
+        let (mut entries, mut at) = (entries, 0_usize);
+        loop {
+            let number = entries.varint("a column number").ok()?;
+            let end = at.saturating_add(entries.size("a column's length").ok()?);
+            if number >= u64::from(of.0) {
+                return bodies.get(at..end).filter(|_| number == u64::from(of.0));
+            }
+            at = end;
+        }
+    };
+    let mut found = [None; MOST_COLUMNS];
+    for ((id, range), slot) in ids.iter().zip(ranges).zip(&mut found) {
+        let body = bodies.get(range.0..range.1);
+        let body = body.filter(|body| !body.is_empty() && known(u64::from(id.0)).is_some());
+        *slot = body.and_then(|body| resolve(*id, body, find).ok());
+    }
+    Ok(found)
 }
 
 /// Where the cells are of a column with this body.

@@ -108,6 +108,39 @@ fn places(
     Ok(found)
 }
 
+/// Where one id stands in the list of so many, if it does; passes over the list.
+pub(in crate::codec::dense) fn place_of(
+    reader: &mut Reader<'_>,
+    count: usize,
+    wanted: EntityId,
+) -> Result<Option<usize>, Error> {
+    let wanted = u64::from(wanted.0);
+    let (mut place, mut id) = (0, 0_u64);
+    while place < count && (place == 0 || id < wanted) {
+        if place + EIGHT <= count
+            && let Some(gaps) = eight_gaps(reader.rest())
+            && id.saturating_add(gaps) < wanted
+        {
+            reader.take(EIGHT, "entities")?;
+            (place, id) = (place + EIGHT, id.saturating_add(gaps));
+            continue;
+        }
+        id = id.saturating_add(reader.varint("an entity")?);
+        place += 1;
+    }
+    let found = (place > 0 && id == wanted).then(|| place - 1);
+    while place < count {
+        if place + EIGHT <= count && eight_gaps(reader.rest()).is_some() {
+            reader.take(EIGHT, "entities")?;
+            place += EIGHT;
+        } else {
+            reader.varint("an entity")?;
+            place += 1;
+        }
+    }
+    Ok(found)
+}
+
 /// Bytes of a word.
 const EIGHT: usize = 8;
 

@@ -230,27 +230,37 @@ impl<'a> Head<'a> {
 
 /// Offsets and ticks of the rows.
 pub(super) fn ticks(reader: &mut Reader<'_>) -> Result<Vec<(u64, u64)>, Error> {
+    let mut rows = Vec::with_capacity(ROWS);
+    each_tick(reader, |offset, tick| rows.push((offset, tick)))?;
+    Ok(rows)
+}
+
+/// Shows the offset and the tick of each row; says how many there are.
+pub(super) fn each_tick(
+    reader: &mut Reader<'_>,
+    mut see: impl FnMut(u64, u64),
+) -> Result<usize, Error> {
     let span = usize::from(reader.byte("the span of rows")?);
     if span > ROWS {
         return Err(Error::Limit("rows in a chunk"));
     }
-    let mask = take_mask(reader, span, u64::MAX)?;
+    let mut mask = take_mask(reader, span, u64::MAX)?;
     let first = reader.varint("the first tick")?;
     let step = reader.varint("the distance of ticks")?;
-    let offsets = (0..ROWS as u64).filter(|offset| mask >> offset & 1 == 1);
-    let mut rows: Vec<(u64, u64)> = Vec::with_capacity(ROWS);
-    for offset in offsets {
-        let tick = match rows.last() {
-            None => first,
-            Some((before, tick)) => {
-                let late = unzigzag(reader.varint("a row's tick")?);
-                let steps = (offset - before).wrapping_add(late.cast_unsigned());
-                let gap = steps.checked_mul(step).filter(|gap| *gap > 0);
-                let tick = gap.and_then(|gap| tick.checked_add(gap));
-                tick.ok_or(Error::Order("rows"))?
-            }
-        };
-        rows.push((offset, tick));
+    let count = mask.count_ones() as usize;
+    let mut row = (u64::from(mask.trailing_zeros()), first);
+    see(row.0, row.1);
+    mask &= mask.wrapping_sub(1);
+    while mask != 0 {
+        let (before, tick) = row;
+        let offset = u64::from(mask.trailing_zeros());
+        let late = unzigzag(reader.varint("a row's tick")?);
+        let steps = (offset - before).wrapping_add(late.cast_unsigned());
+        let gap = steps.checked_mul(step).filter(|gap| *gap > 0);
+        let tick = gap.and_then(|gap| tick.checked_add(gap));
+        row = (offset, tick.ok_or(Error::Order("rows"))?);
+        see(row.0, row.1);
+        mask &= mask - 1;
     }
-    Ok(rows)
+    Ok(count)
 }

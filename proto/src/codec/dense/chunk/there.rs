@@ -27,6 +27,11 @@ impl<'a> There<'a> {
         }
     }
 
+    /// True where it is known that every entity is in every row.
+    pub(super) fn is_whole(&self) -> bool {
+        self.masks.is_empty()
+    }
+
     /// Of the entity at a place.
     #[inline]
     pub(super) fn at(&self, place: usize) -> u64 {

@@ -96,10 +96,8 @@ impl<'a> Column<'a> {
     /// The series of the entity at a place, if it has one. Those before it are passed over, so places are
     /// asked for in rising order.
     pub fn seek(&mut self, place: usize) -> Option<Series<'a>> {
+        self.pass_to(place).ok()?;
         while self.left > 0 {
-            if self.pass_still(place) {
-                continue;
-            }
             self.find_place();
             if self.place > place {
                 return None;
@@ -125,18 +123,40 @@ impl<'a> Column<'a> {
         Ok(())
     }
 
-    /// Passes over four series at once that are as the one before, if these come next: of columns that
-    /// say the same of all nearly all are.
-    fn pass_still(&mut self, place: usize) -> bool {
-        let even = self.having.is_none() && self.irregular.is_none();
-        let next_are_still = self.nth.is_multiple_of(4) && self.forms.get(self.nth / 4) == Some(&0);
-        let passes = even && next_are_still && self.left >= 4 && self.place + 4 <= place;
-        if passes {
-            self.place += 4;
-            self.nth += 4;
-            self.left -= 4;
+    /// Goes over the series before a place where every entity has one with a cell in every row: of these
+    /// nothing needs to be looked up. Elsewhere it stays where it is.
+    fn pass_to(&mut self, place: usize) -> Result<(), Error> {
+        let even = self.having.is_none() && self.irregular.is_none() && self.there.is_whole();
+        let end = place.min(self.place + self.left);
+        if !even || self.place >= end {
+            return Ok(());
         }
-        passes
+        let cells = self.there.whole.count_ones() as usize;
+        let (mut nth, mut reader, mut divisor) = (self.nth, self.reader, self.divisor);
+        let mut steps = 0_i64;
+        while nth < end {
+            let four = self.forms.get(nth / 4).copied().unwrap_or(0);
+            // Of columns that say the same of all, nearly all are as the one before.
+            if four == 0 {
+                nth = (nth / 4 * 4 + 4).min(end);
+                continue;
+            }
+            let form = four >> (2 * (nth % 4)) & 3;
+            if form != form::AS_BEFORE {
+                steps = steps.wrapping_add(unzigzag(reader.varint("a first value")?));
+            }
+            if form == form::MOVING {
+                self.passed = Some((reader, cells, divisor));
+                Deltas::pass(&mut reader, cells, &mut divisor)?;
+            }
+            nth += 1;
+        }
+        let step = steps.wrapping_mul(self.scale).cast_unsigned();
+        self.first = self.first.wrapping_add(step);
+        (self.reader, self.divisor) = (reader, divisor);
+        self.left -= nth - self.nth;
+        (self.place, self.nth) = (nth, nth);
+        Ok(())
     }
 
     #[inline]
@@ -302,6 +322,12 @@ impl Series<'_> {
         let mut rows = [0; ROWS];
         self.read(&mut rows);
         rows
+    }
+
+    /// Its value where all of them are the same.
+    #[must_use]
+    pub fn still(&self) -> Option<u64> {
+        self.deltas.is_none().then_some(self.first)
     }
 
     /// Writes its values by row over those of another series, which costs as much as there are

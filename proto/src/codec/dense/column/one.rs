@@ -1,7 +1,7 @@
 //! One cell of a column of a row, without those of the others: where it stands among what the body
 //! tells is counted in bits, and the numbers before it are passed over.
 
-use std::rc::Rc;
+use std::borrow::Cow;
 
 use super::{EACH, PACKED, REPEATS, SAME, SCALE, STEADY, TICKED};
 use crate::codec::Error;
@@ -12,37 +12,36 @@ use crate::codec::varint::Reader;
 
 /// A column as far as one entity needs it.
 #[derive(Clone, Debug)]
-pub(in crate::codec::dense) struct Cell {
+pub(in crate::codec::dense) struct Cell<'a> {
     /// Which entities of the row have a value; never none.
-    pub(in crate::codec::dense) there: Rc<[u8]>,
+    pub(in crate::codec::dense) there: Cow<'a, [u8]>,
     /// How many they are.
     pub(in crate::codec::dense) count: usize,
     /// That of the entity, if it has one.
     pub(in crate::codec::dense) value: Option<u64>,
 }
 
-/// Reads what a body says of the entity at a place, if it is there. The body is one that has been
-/// decoded as a whole before; of another one anything may be read. `before` is the column of the base row
-/// among the entities of this one.
-pub(in crate::codec::dense) fn decode_one(
-    body: &[u8],
-    entities: usize,
-    place: Option<usize>,
-    before: Option<Cell>,
+/// Reads what a body says of an entity in a row of so many, at this place if it is there. The body is one
+/// that has been decoded as a whole before; of another one anything may be read. `before` is the column of
+/// the base row among the entities of this one.
+pub(in crate::codec::dense) fn decode_one<'a>(
+    body: &'a [u8],
+    (entities, place): (usize, Option<usize>),
+    before: Option<&Cell<'a>>,
     passed: u64,
-) -> Result<Cell, Error> {
+) -> Result<Cell<'a>, Error> {
     let mut reader = Reader::new(body);
     let flags = reader.byte("a column's flags")?;
-    let base = before.as_ref().and_then(|before| before.value);
+    let base = before.and_then(|before| before.value);
     let mut cell = if flags & SAME == 0 {
         let bits = take_bits(&mut reader, entities, "presence bits")?;
         Cell {
-            there: bits.into(),
+            there: Cow::Borrowed(bits),
             count: ones(bits),
             value: None,
         }
     } else {
-        before.ok_or(Error::Empty)?
+        before.cloned().ok_or(Error::Empty)?
     };
     let Some(place) = place.filter(|place| bit(&cell.there, *place)) else {
         cell.value = None;
