@@ -19,6 +19,7 @@ mod packed;
 mod plain;
 mod share;
 mod slim;
+mod spelled;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use super::block::{Block, OpenRow, Rows};
 use super::node::Node;
 use super::reading;
 use super::run::RunRows;
-use crate::store::entity::Within;
+use crate::store::entity::{Face, Within};
 use crate::store::{Entity, EntityPath, Selector};
 
 /// First and last tick at which an entity was there.
@@ -197,18 +197,18 @@ fn named(run: &RunRows, node: &Arc<str>, path: EntityPath, id: EntityId) -> Enti
     let pod = pod_id.and_then(|of| names.face(of));
     let container = within(EntityKind::Container).and_then(|of| names.face(of));
     let is_pod = kind == EntityKind::Pod;
+    let text = |of: Option<Face<'_>>| -> Arc<str> {
+        of.map_or_else(Arc::default, |of| of.name.with(|name| name.into()))
+    };
     Entity {
         node: Arc::clone(node),
         path,
         kind,
         namespace: pod.map_or("", |pod| pod.namespace).into(),
-        pod: pod.filter(|_| !is_pod).map_or("", |pod| pod.name).into(),
+        pod: text(pod.filter(|_| !is_pod)),
         pod_uid: pod_id.map_or_else(|| "".into(), |of| names.uid(of)),
-        container: container
-            .filter(|_| kind != EntityKind::Container)
-            .map_or("", |c| c.name)
-            .into(),
-        name: face.map_or("", |face| face.name).into(),
+        container: text(container.filter(|_| kind != EntityKind::Container)),
+        name: text(face),
         labels: Arc::default(),
         start_ms: 0,
         first_tick_ms: u64::MAX,
