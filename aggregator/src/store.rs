@@ -18,6 +18,7 @@ mod index;
 mod packed;
 mod plain;
 mod share;
+mod spelled;
 
 use std::fmt::Debug;
 use std::sync::Arc;

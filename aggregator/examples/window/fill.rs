@@ -2,7 +2,7 @@
 
 use cairn_aggregator::store::{Door as _, Opening, PackedStore, Session, WireRow};
 use cairn_proto::limits::BLOCK_ROWS;
-use cairn_proto::model::Run;
+use cairn_proto::model::{EntityDef, Run};
 
 use super::say;
 use super::ticks::{self, Mix, Tick};
@@ -27,20 +27,19 @@ pub(crate) fn run(nodes: usize, mix: Mix) {
     let is_steady = mix.churn_per_minute == 0.0;
     let spans = KEPT_MS.max(if is_steady { 0 } else { CHURN_MS }) / mix.interval_ms;
     let rows = usize::try_from(spans).unwrap_or(0) + FURTHER;
-    let templates: Vec<Vec<Tick>> = (0..DIFFERENT.min(nodes))
-        .map(|index| ticks::of(index, rows, mix))
-        .collect();
+    let templates = templates(nodes, rows, mix);
     let before = resident();
     let every = if is_steady {
         rows
     } else {
         rows.div_ceil(LOOKS)
     };
-    let store = fill(&templates, nodes, mix.interval_ms, |nth, store| {
+    let mut look = |nth, store: &PackedStore| {
         if nth % every == every - 1 && nth + 1 < rows {
             tell(nodes, store, resident() - before);
         }
-    });
+    };
+    let store = fill(&templates, nodes, mix.interval_ms, &mut named, &mut look);
     tell(nodes, &store, resident() - before);
 }
 
@@ -69,7 +68,7 @@ pub(crate) fn append(nodes: usize) {
     let rows = usize::try_from(KEPT_MS / interval_ms).unwrap_or(0) + FURTHER;
     let templates = [ticks::of(0, rows, Mix::STEADY)];
     let samples: usize = templates.iter().flatten().map(|tick| tick.samples).sum();
-    let store = fill(&templates, nodes, interval_ms, |_, _| {});
+    let store = fill(&templates, nodes, interval_ms, &mut named, &mut |_, _| {});
     say(&format!(
         "{} samples taken, {} held",
         samples * nodes,
@@ -77,14 +76,29 @@ pub(crate) fn append(nodes: usize) {
     ));
 }
 
-/// Appends every tick to each of the nodes; their blocks begin at different ticks. `look` is shown the
-/// store after each.
+/// What is to be named before a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told<'a> {
+    pub(crate) defs: &'a [EntityDef],
+    /// It is the first row.
+    pub(crate) is_first: bool,
+}
+
+/// The rows of nodes that differ.
+pub(crate) fn templates(nodes: usize, rows: usize, mix: Mix) -> Vec<Vec<Tick>> {
+    let all = 0..DIFFERENT.min(nodes);
+    all.map(|index| ticks::of(index, rows, mix)).collect()
+}
+
+/// Appends every tick to each of the nodes; their blocks begin at different ticks. `name` does what is
+/// to be done with the names of each row, and `look` is shown the store after each tick.
 #[inline(never)]
-fn fill(
+pub(crate) fn fill(
     templates: &[Vec<Tick>],
     nodes: usize,
     interval_ms: u64,
-    look: impl Fn(usize, &PackedStore),
+    name: &mut dyn FnMut(&PackedStore, &Session, Told<'_>),
+    look: &mut dyn FnMut(usize, &PackedStore),
 ) -> PackedStore {
     let store = PackedStore::new(KEPT_MS, 0);
     let first = templates.first().and_then(|ticks| ticks.first());
@@ -109,6 +123,11 @@ fn fill(
             let ticks = templates.get(node % templates.len());
             if let Some(tick) = ticks.and_then(|ticks| ticks.get(nth)) {
                 let shift = node as u64 % BLOCK_ROWS;
+                let told = Told {
+                    defs: &tick.defs,
+                    is_first: nth == 0,
+                };
+                name(&store, session, told);
                 put(&store, session, tick, nth as u64 + shift, nth > 0);
             }
         }
@@ -118,14 +137,26 @@ fn fill(
     store
 }
 
+fn named(store: &PackedStore, session: &Session, told: Told<'_>) {
+    define(store, session, told.defs);
+}
+
+/// Names these things.
+#[expect(
+    clippy::unwrap_used,
+    reason = "generated names are good, or nothing is measured"
+)]
+pub(crate) fn define(store: &PackedStore, session: &Session, defs: &[EntityDef]) {
+    for def in defs {
+        store.define(session, def.clone()).unwrap();
+    }
+}
+
 #[expect(
     clippy::unwrap_used,
     reason = "generated rows are good, or nothing is measured"
 )]
 fn put(store: &PackedStore, session: &Session, tick: &Tick, seq: u64, has_base: bool) {
-    for def in &tick.defs {
-        store.define(session, def.clone()).unwrap();
-    }
     let now_ms = tick.tick_ms + 100;
     let row = WireRow {
         seq,

@@ -6,9 +6,12 @@
 //! what the store says that it holds. `CHURN` is the part of the pods that is replaced each minute, 0 to 1;
 //! with it two hours go by, and what there is in between is printed too.
 //!
+//! `window names [NODES] [MIX]` names the things of nodes, 100 ticks long, and looks each up.
+//!
 //! `window append [NODES]` takes one window of rows in, to be counted under callgrind.
 
 mod fill;
+mod names;
 mod ticks;
 
 use std::process::ExitCode;
@@ -33,9 +36,18 @@ fn main() -> ExitCode {
             };
             fill::run(number(0, 100), mix);
         }
+        Some("names") => {
+            let kind = Mix::kind(rest.get(1).map_or("C", String::as_str));
+            let mix = Mix {
+                kind,
+                ..Mix::STEADY
+            };
+            names::run(number(0, 1000), mix);
+        }
         Some("append") => fill::append(number(0, 4)),
         _ => {
-            say("window fill [NODES] [INTERVAL_S] [C|B|K] [CHURN] | window append [NODES]");
+            say("window fill [NODES] [INTERVAL_S] [C|B|K] [CHURN] | window names [NODES] [C|B|K]");
+            say("window append [NODES]");
             return ExitCode::from(64);
         }
     }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use cairn_proto::model::{EntityDef, EntityId, EntityKind};
 
+use super::spelled::Spelled;
+
 /// Identity of an entity on its node, whatever run it is in.
 ///
 /// Pods are known by UID: a pod created again under its name is another entity. Containers are
@@ -163,7 +165,7 @@ pub(super) struct Face<'a> {
     /// What it is.
     pub(super) kind: EntityKind,
     /// Its name within its parent.
-    pub(super) name: &'a str,
+    pub(super) name: Spelled<'a>,
     /// Namespace of a pod.
     pub(super) namespace: &'a str,
 }
@@ -172,7 +174,7 @@ impl<'a> From<&'a EntityDef> for Face<'a> {
     fn from(def: &'a EntityDef) -> Self {
         Self {
             kind: def.kind,
-            name: &def.name,
+            name: Spelled::whole(&def.name),
             namespace: &def.namespace,
         }
     }
@@ -240,7 +242,7 @@ impl Selector<'_> {
     /// True when the entity, of a kind that it can mean, is one of them.
     pub(super) fn admits(&self, thing: Face<'_>, within: Within<'_>) -> bool {
         let is_named = |pod: Face<'_>, namespace: &str, name: &str| {
-            pod.namespace == namespace && pod.name == name
+            pod.namespace == namespace && pod.name.is(name)
         };
         let is_part_of = |kind: EntityKind| within.parent.is_some_and(|p| p.kind == kind);
         let is_in = |namespace: &str| within.pod.is_some_and(|p| p.namespace == namespace);
@@ -260,7 +262,7 @@ impl Selector<'_> {
             Selector::Containers { namespace, pod } => is_in_pod(namespace, pod),
             Selector::NodeParts(_) => is_part_of(EntityKind::Node),
             Selector::SystemParts(_, name) => {
-                is_part_of(EntityKind::System) && within.parent.is_some_and(|p| p.name == name)
+                is_part_of(EntityKind::System) && within.parent.is_some_and(|p| p.name.is(name))
             }
             Selector::PodParts { namespace, pod } => {
                 is_part_of(EntityKind::Pod) && is_in_pod(namespace, pod)
@@ -272,7 +274,7 @@ impl Selector<'_> {
                 container,
             } => {
                 is_part_of(EntityKind::Container)
-                    && within.parent.is_some_and(|c| c.name == container)
+                    && within.parent.is_some_and(|c| c.name.is(container))
                     && is_in_pod(namespace, pod)
             }
             Selector::OfNode(_) => true,

@@ -11,7 +11,7 @@ use super::block::{Block, OpenRow, Rows};
 use super::node::Node;
 use super::reading;
 use super::run::RunRows;
-use crate::store::entity::Within;
+use crate::store::entity::{Face, Within};
 use crate::store::{Entity, EntityPath, Selector};
 
 /// First and last tick at which an entity was there.
@@ -49,9 +49,11 @@ impl Node {
                     continue;
                 };
                 // A later run may have been told more of it.
-                entity.labels = match run.names.labels(id) {
-                    [] => Arc::default(),
-                    labels => labels.into(),
+                let labels = run.names.labels(id);
+                entity.labels = if labels.is_empty() {
+                    Arc::default()
+                } else {
+                    labels.into()
                 };
                 entity.start_ms = entity.start_ms.max(start_ms.unwrap_or(first_ms));
                 entity.first_tick_ms = entity.first_tick_ms.min(first_ms);
@@ -231,32 +233,22 @@ fn named(
         EntityPath::Pod(uid) => Arc::clone(uid),
         _ => pod_id.map_or_else(Arc::default, |of| names.uid(of)),
     };
+    let text = |of: Option<Face<'_>>| -> Arc<str> {
+        of.map_or_else(Arc::default, |of| of.name.with(|name| name.into()))
+    };
     Entity {
         node: Arc::clone(node),
         path,
         kind,
-        namespace: same.map_or_else(|| text(namespace), |before| Arc::clone(&before.namespace)),
-        pod: text(pod.filter(|_| !is_pod).map_or("", |pod| pod.name)),
+        namespace: same.map_or_else(|| namespace.into(), |before| Arc::clone(&before.namespace)),
+        pod: text(pod.filter(|_| !is_pod)),
         pod_uid,
-        container: text(
-            container
-                .filter(|_| kind != EntityKind::Container)
-                .map_or("", |c| c.name),
-        ),
-        name: text(face.map_or("", |face| face.name)),
+        container: text(container.filter(|_| kind != EntityKind::Container)),
+        name: text(face),
         labels: Arc::default(),
         start_ms: 0,
         first_tick_ms: u64::MAX,
         last_tick_ms: 0,
         alive: false,
-    }
-}
-
-/// A text; of one without a letter there is nothing to keep.
-fn text(text: &str) -> Arc<str> {
-    if text.is_empty() {
-        Arc::default()
-    } else {
-        text.into()
     }
 }

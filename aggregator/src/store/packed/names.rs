@@ -7,6 +7,7 @@ mod table;
 mod tests;
 mod text;
 mod uid;
+mod words;
 
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeSet, HashSet};
@@ -18,7 +19,8 @@ use cairn_proto::model::{EntityDef, EntityId, EntityKind};
 use crate::store::Error;
 use crate::store::entity::{EntityPath, Face, same_identity};
 use paths::Paths;
-use table::{Name, Table};
+use table::{Put, Table};
+use text::Name;
 
 /// How deep parts of parts may lie: a file system of a container of a pod of a node.
 const MAX_DEPTH: usize = 4;
@@ -63,24 +65,23 @@ impl Names {
 
     /// See [`Door::define`](crate::store::Door::define). Returns the namespace that a pod had before, when
     /// that was another one.
-    pub(super) fn define(&mut self, def: EntityDef) -> Result<Option<String>, Error> {
+    pub(super) fn define(&mut self, def: &EntityDef) -> Result<Option<String>, Error> {
         let (id, entity) = (def.id, def.id.0);
         let is_pod = def.kind == EntityKind::Pod;
         if !self.knows(id) && self.len() >= limits::MAX_ENTITIES {
             return Err(Error::TooManyEntities { entity });
         }
         let old = self.def(id);
-        if old.as_ref().is_some_and(|old| !same_identity(old, &def)) {
+        if old.as_ref().is_some_and(|old| !same_identity(old, def)) {
             return Err(Error::Redefined { entity });
         }
         let before = old.map(|old| old.namespace);
         let before = before.filter(|before| *before != def.namespace);
-        self.remove(id);
         self.refused.remove(&id);
         self.fresh.insert(id);
-        self.by_id.put(def);
-        match self.hash(id) {
-            Some(hash) => self.call(hash, id),
+        let name = Name::of(def);
+        match self.hash(&name) {
+            Some(hash) => self.call(hash, (id, &name), &def.labels),
             None => {
                 // A part of something unknown has no identity: its cells are skipped.
                 self.remove(id);
@@ -101,38 +102,51 @@ impl Names {
     }
 
     fn remove(&mut self, id: EntityId) {
-        if let Some(hash) = self.hash(id) {
-            self.by_path.remove(hash, id);
+        self.uncall(id);
+        if let Some(at) = self.by_id.remove(id) {
+            self.by_path.shift_down(at);
         }
-        self.by_id.remove(id);
     }
 
-    /// Lets a path of this hash lead to the id. Of two ids with one path it leads to the later.
-    fn call(&mut self, hash: u32, id: EntityId) {
-        let others: Vec<EntityId> = self.by_path.of(hash).collect();
+    /// Lets no path lead to the id.
+    fn uncall(&mut self, id: EntityId) {
+        let hash = self.by_id.get(id).and_then(|name| self.hash(&name));
+        if let Some((hash, at)) = hash.zip(self.by_id.place(id)) {
+            self.by_path.remove(hash, at);
+        }
+    }
+
+    /// Names a thing, and lets its path, of this hash, lead to it. Of two ids with one path it leads to
+    /// the later.
+    fn call(&mut self, hash: u64, (id, name): (EntityId, &Name<'_>), labels: &[(String, String)]) {
+        self.uncall(id);
+        let Put { at, moves } = self.by_id.put(id, name, labels);
+        if moves {
+            self.by_path.shift_up(at);
+        }
+        let others: Vec<u16> = self.by_path.of(hash).collect();
         if !others.is_empty()
             && let Some(path) = self.path(id)
         {
             for other in others {
-                if self.is_called(other, &path) {
+                if self.leads_to(other, &path).is_some() {
                     self.by_path.remove(hash, other);
                 }
             }
         }
-        self.by_path.put(hash, id);
+        self.by_path.put(hash, at);
     }
 
     fn def(&self, id: EntityId) -> Option<EntityDef> {
         let name = self.by_id.get(id)?;
-        let words = name.words;
         Some(EntityDef {
             id,
             kind: name.kind,
             parent: name.parent,
-            name: words.name.to_owned(),
-            namespace: words.namespace.to_owned(),
-            uid: words.uid.with(str::to_owned),
-            runtime_id: words.runtime_id.to_owned(),
+            name: name.name.with(str::to_owned),
+            namespace: name.namespace.to_owned(),
+            uid: name.uid.with(str::to_owned),
+            runtime_id: name.runtime_id.to_owned(),
             labels: Vec::new(),
         })
     }
@@ -150,18 +164,18 @@ impl Names {
         let name = self.by_id.get(id)?;
         Some(Face {
             kind: name.kind,
-            name: name.words.name,
-            namespace: name.words.namespace,
+            name: name.name,
+            namespace: name.namespace,
         })
     }
 
     /// The UID of a thing; empty when it has none.
     pub(super) fn uid<T: for<'a> From<&'a str>>(&self, id: EntityId) -> T {
         let name = self.by_id.get(id);
-        name.map_or_else(|| "".into(), |name| name.words.uid.with(|uid| uid.into()))
+        name.map_or_else(|| "".into(), |name| name.uid.with(|uid| uid.into()))
     }
 
-    pub(super) fn labels(&self, id: EntityId) -> &[(String, String)] {
+    pub(super) fn labels(&self, id: EntityId) -> Vec<(String, String)> {
         self.by_id.labels(id)
     }
 
@@ -193,12 +207,12 @@ impl Names {
         let above = |parent: EntityId| self.path_within(parent, depth.checked_sub(1)?);
         match name.kind {
             EntityKind::Node => Some(EntityPath::Node),
-            EntityKind::Pod => Some(EntityPath::Pod(name.words.uid.with(|uid| uid.into()))),
+            EntityKind::Pod => Some(EntityPath::Pod(name.uid.with(|uid| uid.into()))),
             EntityKind::Container => match name.parent.and_then(above)? {
                 EntityPath::Pod(pod) => Some(EntityPath::Container {
                     pod,
-                    name: name.words.name.into(),
-                    runtime_id: name.words.runtime_id.into(),
+                    name: name.name.with(|name| name.into()),
+                    runtime_id: name.runtime_id.into(),
                 }),
                 _ => None,
             },
@@ -207,7 +221,7 @@ impl Names {
                 Some(EntityPath::Part {
                     kind,
                     parent: Box::new(parent),
-                    name: name.words.name.into(),
+                    name: name.name.with(|name| name.into()),
                 })
             }
         }
@@ -217,70 +231,76 @@ impl Names {
     pub(super) fn find(&self, path: &EntityPath) -> Option<EntityId> {
         let mut hasher = self.state.build_hasher();
         hash_path(&mut hasher, path);
-        let mut found = self.by_path.of(short(hasher.finish()));
-        found.find(|id| self.is_called(*id, path))
+        let mut found = self.by_path.of(hasher.finish());
+        found.find_map(|at| self.leads_to(at, path))
     }
 
-    fn is_called(&self, id: EntityId, path: &EntityPath) -> bool {
-        let Some(name) = self.by_id.get(id) else {
-            return false;
-        };
+    /// The id at a place, if a path leads to it.
+    fn leads_to(&self, at: u16, path: &EntityPath) -> Option<EntityId> {
+        let (id, name) = self.by_id.at(at)?;
+        self.is_called(&name, path).then_some(id)
+    }
+
+    fn is_called(&self, name: &Name<'_>, path: &EntityPath) -> bool {
+        let above = || name.parent.and_then(|parent| self.by_id.get(parent));
         match path {
             EntityPath::Node => name.kind == EntityKind::Node,
-            EntityPath::Pod(uid) => name.kind == EntityKind::Pod && name.words.uid.is(uid),
+            EntityPath::Pod(uid) => name.kind == EntityKind::Pod && name.uid.is(uid),
             EntityPath::Container {
                 pod,
                 name: own,
                 runtime_id,
             } => {
-                let of = name.parent.and_then(|parent| self.by_id.get(parent));
                 name.kind == EntityKind::Container
-                    && name.words.name == &**own
-                    && name.words.runtime_id == &**runtime_id
-                    && of.is_some_and(|of| of.words.uid.is(pod))
+                    && name.name.is(own)
+                    && name.runtime_id == &**runtime_id
+                    && above().is_some_and(|above| above.uid.is(pod))
             }
             EntityPath::Part {
                 kind,
                 parent,
                 name: own,
             } => {
-                let is_in = match name.parent {
-                    Some(above) => self.is_called(above, parent),
+                let is_in = || match name.parent {
+                    Some(_) => above().is_some_and(|above| self.is_called(&above, parent)),
                     None => **parent == EntityPath::Node,
                 };
-                name.kind == *kind && name.words.name == &**own && is_in
+                name.kind == *kind && name.name.is(own) && is_in()
             }
         }
     }
 
-    /// The hash of an entity's path; `None` when it has none.
-    fn hash(&self, id: EntityId) -> Option<u32> {
+    /// The hash of the path of what is called so; `None` when it has none.
+    fn hash(&self, name: &Name<'_>) -> Option<u64> {
         let mut hasher = self.state.build_hasher();
-        self.hash_id(&mut hasher, id, MAX_DEPTH)?;
-        Some(short(hasher.finish()))
+        self.hash_name(&mut hasher, name, MAX_DEPTH)?;
+        Some(hasher.finish())
     }
 
-    fn hash_id(&self, hasher: &mut impl Hasher, id: EntityId, depth: usize) -> Option<()> {
-        let name = self.by_id.get(id)?;
+    fn hash_name(&self, hasher: &mut impl Hasher, name: &Name<'_>, depth: usize) -> Option<()> {
         match name.kind {
             EntityKind::Node => hash_words(hasher, EntityKind::Node, &[]),
-            EntityKind::Pod => {
-                let uid = name.words.uid;
-                uid.with(|uid| hash_words(hasher, EntityKind::Pod, &[uid]));
-            }
+            EntityKind::Pod => name
+                .uid
+                .with(|uid| hash_words(hasher, EntityKind::Pod, &[uid])),
             EntityKind::Container => {
                 let pod = self.by_id.get(name.parent?)?;
                 if pod.kind != EntityKind::Pod {
                     return None;
                 }
-                let (own, id) = (name.words.name, name.words.runtime_id);
-                let uid = pod.words.uid;
-                uid.with(|uid| hash_words(hasher, EntityKind::Container, &[uid, own, id]));
+                let words = |uid: &str, own: &str, hasher: &mut _| {
+                    hash_words(hasher, EntityKind::Container, &[uid, own, name.runtime_id]);
+                };
+                pod.uid
+                    .with(|uid| name.name.with(|own| words(uid, own, hasher)));
             }
             kind => {
-                hash_words(hasher, kind, &[name.words.name]);
+                name.name.with(|own| hash_words(hasher, kind, &[own]));
                 match name.parent {
-                    Some(above) => self.hash_id(hasher, above, depth.checked_sub(1)?)?,
+                    Some(above) => {
+                        let above = self.by_id.get(above)?;
+                        self.hash_name(hasher, &above, depth.checked_sub(1)?)?;
+                    }
                     None => hash_words(hasher, EntityKind::Node, &[]),
                 }
             }
@@ -334,10 +354,10 @@ impl Names {
         }
         let is_used = |id: EntityId| used.binary_search(&id).is_ok();
         let pods = self.by_id.all(EntityKind::Pod);
-        let went = namespaces(pods.filter(|pod| !is_used(pod.id)));
+        let went = namespaces(pods.filter(|(id, _)| !is_used(*id)));
         let went = went.into_iter().map(str::to_owned).collect();
-        self.by_id.retain(is_used);
-        self.by_path.retain(is_used);
+        let moved = self.by_id.retain(is_used);
+        self.by_path.moved(&moved);
         self.refused.retain(|id| is_used(*id));
         went
     }
@@ -363,8 +383,8 @@ impl Names {
     }
 }
 
-fn namespaces<'a>(pods: impl Iterator<Item = Name<'a>>) -> BTreeSet<&'a str> {
-    pods.map(|pod| pod.words.namespace).collect()
+fn namespaces<'a>(pods: impl Iterator<Item = (EntityId, Name<'a>)>) -> BTreeSet<&'a str> {
+    pods.map(|(_, pod)| pod.namespace).collect()
 }
 
 /// Puts one more into a list and gives it little more room than it needs: there is such a list for
@@ -376,9 +396,9 @@ fn push<T>(list: &mut Vec<T>, at: usize, one: T) {
     list.insert(at, one);
 }
 
-/// The half of a hash that is kept.
+/// The two bytes of a hash that are kept.
 fn short(hash: u64) -> u32 {
-    u32::try_from(hash >> 32).unwrap_or(0)
+    u32::try_from(hash >> 48).unwrap_or(0)
 }
 
 fn hash_path(hasher: &mut impl Hasher, path: &EntityPath) {

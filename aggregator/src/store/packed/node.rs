@@ -164,7 +164,7 @@ impl Window for Node {
     }
 
     fn define(&mut self, def: EntityDef) -> Result<(), Error> {
-        let before = self.current()?.names.define(def)?;
+        let before = self.current()?.names.define(&def)?;
         self.gone.extend(before);
         Ok(())
     }

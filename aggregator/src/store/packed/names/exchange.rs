@@ -31,7 +31,7 @@ impl Names {
     }
 
     fn told(&self, id: EntityId) -> Option<EntityDef> {
-        let labels = self.labels(id).to_vec();
+        let labels = self.labels(id);
         Some(EntityDef {
             labels,
             ..self.def(id)?
@@ -66,7 +66,7 @@ impl Names {
             match named {
                 named if self.knows(named.id()) => {}
                 // Of one that was not known there is none before.
-                Named::Def(def) => drop(self.define(def.clone())?),
+                Named::Def(def) => drop(self.define(def)?),
                 Named::Refused(id) => self.refuse(*id)?,
             }
         }

@@ -1,20 +1,10 @@
-//! Names by id: one list of records, and one piece of text for all of them.
+//! Names by id: one list of places, and one piece of text for all of them.
 
-use std::collections::BTreeMap;
-
-use cairn_proto::model::{EntityDef, EntityId, EntityKind};
+use cairn_proto::model::{EntityId, EntityKind};
 
 use super::push;
-use super::text::{Place, Text, Words};
-use super::uid::Uid;
-
-/// What a label is counted as beside its text.
-const LABEL_BYTES: usize = 48;
-
-/// What a list of labels is counted as beside them.
-const LABELS_BYTES: usize = 64;
-
-type Labels = Box<[(String, String)]>;
+use super::text::{Label, Name, Text};
+use crate::store::spelled::Spelled;
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -23,69 +13,26 @@ pub(super) struct Table {
     // What records refer to, and how much of it none refers to any more.
     text: Text,
     left: usize,
-    // Few things have any.
-    labels: BTreeMap<EntityId, Labels>,
-    label_bytes: usize,
 }
 
-// Flat, so that it has no holes: sixteen bytes.
+// Small, for a node has hundreds of them: all else that is known of a thing stands in the text.
 #[derive(Clone, Copy, Debug)]
 struct Record {
     id: EntityId,
-    // Means nothing without `PARENT`.
-    parent: EntityId,
     at: u32,
-    name_bytes: u16,
-    // As of its `Place`, and `PARENT`.
-    has: u8,
-    kind: EntityKind,
 }
 
-/// It is a part of something.
-const PARENT: u8 = 128;
-
-impl Record {
-    fn new(def: &EntityDef, place: Place) -> Self {
-        let parent = if def.parent.is_some() { PARENT } else { 0 };
-        Self {
-            id: def.id,
-            parent: def.parent.unwrap_or(def.id),
-            at: place.at,
-            name_bytes: place.name_bytes,
-            has: place.has | parent,
-            kind: def.kind,
-        }
-    }
-
-    fn place(&self) -> Place {
-        Place {
-            at: self.at,
-            name_bytes: self.name_bytes,
-            has: self.has & !PARENT,
-        }
-    }
-
-    fn set_place(&mut self, place: Place) {
-        self.at = place.at;
-        self.name_bytes = place.name_bytes;
-        self.has = place.has | self.has & PARENT;
-    }
-
-    fn parent(&self) -> Option<EntityId> {
-        (self.has & PARENT != 0).then_some(self.parent)
-    }
-}
-
-/// What an id is called.
+/// Where a name was put into the table.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Name<'a> {
-    pub(super) id: EntityId,
-    pub(super) kind: EntityKind,
-    pub(super) parent: Option<EntityId>,
-    pub(super) words: Words<'a>,
+pub(super) struct Put {
+    /// Its place.
+    pub(super) at: u16,
+    /// Those from this place on are one further than before.
+    pub(super) moves: bool,
 }
 
 impl Table {
+    /// The place of an id, or the one where it would be.
     fn position(&self, id: EntityId) -> Result<usize, usize> {
         // Nearly always ids rise.
         if self.records.last().is_none_or(|last| last.id < id) {
@@ -94,18 +41,27 @@ impl Table {
         self.records.binary_search_by_key(&id, |record| record.id)
     }
 
+    fn record(&self, id: EntityId) -> Option<&Record> {
+        self.records.get(self.position(id).ok()?)
+    }
+
     fn seen(&self, record: &Record) -> Name<'_> {
-        Name {
-            id: record.id,
-            kind: record.kind,
-            parent: record.parent(),
-            words: self.text.read(record.place()).0,
-        }
+        self.text.read(record.id, record.at)
     }
 
     pub(super) fn get(&self, id: EntityId) -> Option<Name<'_>> {
-        let record = self.records.get(self.position(id).ok()?)?;
-        Some(self.seen(record))
+        Some(self.seen(self.record(id)?))
+    }
+
+    /// What stands at a place.
+    pub(super) fn at(&self, place: u16) -> Option<(EntityId, Name<'_>)> {
+        let record = self.records.get(usize::from(place))?;
+        Some((record.id, self.seen(record)))
+    }
+
+    /// Where an id stands.
+    pub(super) fn place(&self, id: EntityId) -> Option<u16> {
+        self.position(id).ok().map(place)
     }
 
     pub(super) fn has(&self, id: EntityId) -> bool {
@@ -122,89 +78,121 @@ impl Table {
         is_one: impl Fn(EntityKind) -> bool,
     ) -> impl Iterator<Item = EntityId> {
         let all = self.records.iter();
-        all.filter(move |record| is_one(record.kind))
-            .map(|record| record.id)
+        let ones = all.filter(move |record| is_one(self.text.link(record.id, record.at).0));
+        ones.map(|record| record.id)
     }
 
-    /// What an id is and what it is a part of: no text is read for that.
+    /// What an id is and what it is a part of: no more is read for that.
     pub(super) fn link(&self, id: EntityId) -> Option<(EntityKind, Option<EntityId>)> {
-        let record = self.records.get(self.position(id).ok()?)?;
-        Some((record.kind, record.parent()))
+        Some(self.text.link(id, self.record(id)?.at))
     }
 
     /// All of a kind.
-    pub(super) fn all(&self, kind: EntityKind) -> impl Iterator<Item = Name<'_>> {
-        let of_kind = self.records.iter().filter(move |one| one.kind == kind);
-        of_kind.map(|record| self.seen(record))
+    pub(super) fn all(&self, kind: EntityKind) -> impl Iterator<Item = (EntityId, Name<'_>)> {
+        let all = self.records.iter();
+        let of_kind = all.filter(move |one| self.text.link(one.id, one.at).0 == kind);
+        of_kind.map(|record| (record.id, self.seen(record)))
     }
 
-    pub(super) fn labels(&self, id: EntityId) -> &[(String, String)] {
-        let labels = self.labels.get(&id);
-        labels.map(|labels| &**labels).unwrap_or_default()
+    pub(super) fn labels(&self, id: EntityId) -> Vec<(String, String)> {
+        let labels = self.record(id).map(|one| self.text.labels(id, one.at));
+        let labels = labels.unwrap_or_default().into_iter();
+        let owned = |(key, value): Label<'_>| (key.to_owned(), value.with(str::to_owned));
+        labels.map(owned).collect()
     }
 
     /// Names an id, which may have been called otherwise.
-    pub(super) fn put(&mut self, def: EntityDef) {
-        self.remove(def.id);
-        let words = Words {
-            name: &def.name,
-            namespace: &def.namespace,
-            uid: Uid::of(&def.uid),
-            runtime_id: &def.runtime_id,
+    pub(super) fn put(
+        &mut self,
+        id: EntityId,
+        name: &Name<'_>,
+        labels: &[(String, String)],
+    ) -> Put {
+        let labels = labels.iter();
+        let labels = labels.map(|(key, value)| (key.as_str(), Spelled::whole(value)));
+        let labels: Vec<Label<'_>> = labels.collect();
+        let position = self.position(id);
+        if let Some(record) = position.ok().and_then(|at| self.records.get(at)) {
+            self.left += self.text.length(record.id, record.at);
+        }
+        let record = Record {
+            id,
+            at: self.text.put(id, name, &labels),
         };
-        let record = Record::new(&def, self.text.put(&words));
-        let at = self.position(def.id).unwrap_or_else(|at| at);
-        push(&mut self.records, at, record);
-        if !def.labels.is_empty() {
-            let labels: Labels = def.labels.into();
-            self.label_bytes += bytes_of(&labels);
-            self.labels.insert(def.id, labels);
-        }
+        let put = match position {
+            Ok(at) => {
+                if let Some(slot) = self.records.get_mut(at) {
+                    *slot = record;
+                }
+                Put {
+                    at: place(at),
+                    moves: false,
+                }
+            }
+            Err(at) => {
+                push(&mut self.records, at, record);
+                Put {
+                    at: place(at),
+                    moves: at + 1 < self.records.len(),
+                }
+            }
+        };
+        self.tidy_much();
+        put
     }
 
-    pub(super) fn remove(&mut self, id: EntityId) {
-        if let Ok(at) = self.position(id) {
-            let record = self.records.remove(at);
-            self.left += self.text.read(record.place()).1;
-            if let Some(labels) = self.labels.remove(&id) {
-                self.label_bytes -= bytes_of(&labels);
-            }
-            if self.left > self.text.len() / 2 {
-                self.tidy();
-            }
-        }
+    /// Forgets an id; gives the place where it was. Those behind are one nearer than before.
+    pub(super) fn remove(&mut self, id: EntityId) -> Option<u16> {
+        let at = self.position(id).ok()?;
+        let record = self.records.remove(at);
+        self.left += self.text.length(record.id, record.at);
+        self.tidy_much();
+        Some(place(at))
     }
 
-    /// Keeps the names of these ids alone.
-    pub(super) fn retain(&mut self, is_kept: impl Fn(EntityId) -> bool) {
+    /// Keeps the names of these ids alone. Tells of each place where its name is now.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(EntityId) -> bool) -> Vec<Option<u16>> {
+        let mut count = 0;
+        let kept = self.records.iter().map(|record| {
+            is_kept(record.id).then(|| {
+                count += 1;
+                place(count - 1)
+            })
+        });
+        let moved = kept.collect();
         self.records.retain(|record| is_kept(record.id));
         self.records.shrink_to_fit();
-        self.labels.retain(|id, _| is_kept(*id));
-        self.label_bytes = self.labels.values().map(bytes_of).sum();
         self.tidy();
+        moved
+    }
+
+    /// Lets go of the text that no record refers to, when that is much.
+    fn tidy_much(&mut self) {
+        if self.left > self.text.len() / 2 {
+            self.tidy();
+        }
     }
 
     /// Lets go of the text that no record refers to.
     fn tidy(&mut self) {
-        let lengths = self.records.iter();
-        let lengths = lengths.map(|record| self.text.read(record.place()).1);
-        let mut text = Text::with_room(lengths.sum());
+        let mut text = Text::with_room(self.text.len());
         for record in &mut self.records {
-            let place = text.put(&self.text.read(record.place()).0);
-            record.set_place(place);
+            let labels = self.text.labels(record.id, record.at);
+            let name = self.text.read(record.id, record.at);
+            record.at = text.put(record.id, &name, &labels);
         }
+        text.shrink();
         self.text = text;
         self.left = 0;
     }
 
     /// Bytes that it takes.
     pub(super) fn bytes(&self) -> usize {
-        let records = self.records.capacity() * size_of::<Record>();
-        records + self.text.size() + self.label_bytes
+        self.records.capacity() * size_of::<Record>() + self.text.size()
     }
 }
 
-fn bytes_of(labels: &Labels) -> usize {
-    let text = |(key, value): &(String, String)| key.len() + value.len() + LABEL_BYTES;
-    LABELS_BYTES + labels.iter().map(text).sum::<usize>()
+/// A node has less than 65,536 names.
+fn place(at: usize) -> u16 {
+    u16::try_from(at).unwrap_or(u16::MAX)
 }

@@ -1,48 +1,76 @@
 //! What things are called, one after the other in one piece of text.
+//!
+//! Of each thing: a number with its kind and which of the rest follow, what it is a part of, its name, its
+//! namespace, its UID, its runtime id and its labels. A text is a number with its length and so many
+//! bytes; or it is, or begins as, another one that stands before it: then that one's number among the
+//! [`Words`] is told, how much they share, and the rest. The pods of one owner share its name and the
+//! hash of its template.
+
+use cairn_proto::model::{EntityDef, EntityId, EntityKind};
 
 use super::uid::{PACKED_BYTES, Uid};
+use super::words::Words;
+use crate::store::spelled::Spelled;
 
-/// What a shared namespace is counted as beside its text.
-const NAMESPACE_BYTES: usize = 32;
-
-/// The words of one thing.
+/// What is said of one thing, but its labels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Words<'a> {
-    pub(super) name: &'a str,
+pub(super) struct Name<'a> {
+    pub(super) kind: EntityKind,
+    pub(super) parent: Option<EntityId>,
+    pub(super) name: Spelled<'a>,
     pub(super) namespace: &'a str,
     pub(super) uid: Uid<'a>,
     pub(super) runtime_id: &'a str,
 }
 
-/// Where the words of one thing are.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) at: u32,
-    pub(super) name_bytes: u16,
-    /// What is behind the name, in the order of these bits; the highest one is free.
-    pub(super) has: u8,
+impl<'a> Name<'a> {
+    pub(super) fn of(def: &'a EntityDef) -> Self {
+        Self {
+            kind: def.kind,
+            parent: def.parent,
+            name: Spelled::whole(&def.name),
+            namespace: &def.namespace,
+            uid: Uid::of(&def.uid),
+            runtime_id: &def.runtime_id,
+        }
+    }
 }
 
-/// One byte: which of the shared namespaces.
-const SHARED_NAMESPACE: u8 = 1;
-/// Two bytes of length, and so many.
-const NAMESPACE: u8 = 2;
-/// The bytes of a UID.
-const PACKED_UID: u8 = 4;
-/// Two bytes of length, and so many.
-const UID: u8 = 8;
-/// Two bytes of length, and so many.
-const RUNTIME_ID: u8 = 16;
+/// A key and its value.
+pub(super) type Label<'a> = (&'a str, Spelled<'a>);
 
-/// Bytes of a length.
-const LENGTH: usize = 2;
+// The first number. The low bits are the kind; with these bits the most frequent things, containers, have
+// one byte of it.
+const KIND: u32 = 15;
+/// It is a part of what was named so many ids before it.
+const PARENT_BEHIND: u32 = 16;
+/// It is a part of the thing of this id.
+const PARENT: u32 = 32;
+const NAMESPACE: u32 = 64;
+/// The bytes of a UID.
+const PACKED_UID: u32 = 128;
+/// A UID that is any other text.
+const UID: u32 = 256;
+const RUNTIME_ID: u32 = 512;
+const LABELS: u32 = 1024;
+
+// The low bits of the number that a text begins with: what the other ones are.
+/// The length of a text that follows.
+const ALONE: u32 = 0;
+/// The number of the word that it is.
+const WORD: u32 = 1;
+/// The number of a word; how many bytes of it the text begins with, and the rest follow.
+const BEGINNING: u32 = 2;
+const HOW: u32 = 3;
+const HOW_BITS: u32 = 2;
+
+/// It grows by so many bytes at least: a few names.
+const LEAST: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Text {
     bytes: Vec<u8>,
-    // Told once for all pods; those beyond the first 256 stand in `bytes`.
-    namespaces: Vec<Box<str>>,
-    namespace_bytes: usize,
+    words: Words,
 }
 
 impl Text {
@@ -60,92 +88,168 @@ impl Text {
 
     /// Bytes that it takes.
     pub(super) fn size(&self) -> usize {
-        self.bytes.capacity() + self.namespace_bytes
+        self.bytes.capacity() + self.words.bytes()
     }
 
-    /// Appends the words of a thing.
-    pub(super) fn put(&mut self, words: &Words<'_>) -> Place {
-        let shared = self.shared(words.namespace);
-        let long = |text: &str| {
-            if text.is_empty() {
-                0
-            } else {
-                LENGTH + text.len()
-            }
+    /// Lets go of room for more.
+    pub(super) fn shrink(&mut self) {
+        // Anew, since what is cut off would be a hole that nothing fits into.
+        self.bytes = self.bytes.as_slice().to_vec();
+        self.words.shrink();
+    }
+
+    /// Appends what is said of a thing; gives its place.
+    pub(super) fn put(&mut self, id: EntityId, name: &Name<'_>, labels: &[Label<'_>]) -> u32 {
+        let at = self.here();
+        let has = |bit: u32, is_there: bool| if is_there { bit } else { 0 };
+        let uid_bit = match name.uid {
+            Uid::Packed(_) => PACKED_UID,
+            Uid::Text(text) => has(UID, !text.is_empty()),
         };
-        let need = words.name.len()
-            + shared.map_or(long(words.namespace), |_| 1)
-            + match words.uid {
-                Uid::Packed(_) => PACKED_BYTES,
-                Uid::Text(text) => long(text),
-            }
-            + long(words.runtime_id);
-        let at = self.bytes.len();
-        if self.bytes.capacity() - at < need {
-            self.bytes.reserve_exact(need + at / 8);
+        let (parent_bit, parent) = parent_of(id, name.parent);
+        let flags = name.kind as u32
+            | parent_bit
+            | has(NAMESPACE, !name.namespace.is_empty())
+            | uid_bit
+            | has(RUNTIME_ID, !name.runtime_id.is_empty())
+            | has(LABELS, !labels.is_empty());
+        self.put_number(flags);
+        if parent_bit != 0 {
+            self.put_number(parent);
         }
-        self.bytes.extend_from_slice(words.name.as_bytes());
-        let mut has = match shared {
-            Some(byte) => {
-                self.bytes.push(byte);
-                SHARED_NAMESPACE
+        name.name.with(|text| self.put_text(text));
+        if !name.namespace.is_empty() {
+            self.put_whole(name.namespace);
+        }
+        match name.uid {
+            Uid::Packed(packed) => self.put_bytes(&packed),
+            Uid::Text("") => {}
+            Uid::Text(text) => self.put_alone(text),
+        }
+        if !name.runtime_id.is_empty() {
+            self.put_alone(name.runtime_id);
+        }
+        if !labels.is_empty() {
+            self.put_number(number(labels.len()));
+            for (key, value) in labels {
+                self.put_whole(key);
+                value.with(|text| self.put_text(text));
             }
-            None => self.put_long(NAMESPACE, words.namespace),
-        };
-        has |= match words.uid {
-            Uid::Packed(packed) => {
-                self.bytes.extend(packed);
-                PACKED_UID
-            }
-            Uid::Text(text) => self.put_long(UID, text),
-        };
-        has |= self.put_long(RUNTIME_ID, words.runtime_id);
-        Place {
-            at: u32::try_from(at).unwrap_or(u32::MAX),
-            name_bytes: u16::try_from(words.name.len()).unwrap_or(u16::MAX),
-            has,
+        }
+        at
+    }
+
+    fn here(&self) -> u32 {
+        number(self.bytes.len())
+    }
+
+    /// Appends bytes; gives the list little more room than it needs.
+    fn put_bytes(&mut self, bytes: &[u8]) {
+        self.make_room(bytes.len());
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn make_room(&mut self, bytes: usize) {
+        if self.bytes.capacity() - self.bytes.len() < bytes {
+            self.bytes
+                .reserve_exact(bytes + self.bytes.len() / 8 + LEAST);
         }
     }
 
-    /// Appends a text, if there is any, behind its length; gives the bit that says so.
-    fn put_long(&mut self, bit: u8, text: &str) -> u8 {
-        if text.is_empty() {
-            return 0;
+    /// Seven bits a byte, the lowest first; all but the last byte have the highest bit.
+    #[inline]
+    fn put_number(&mut self, mut number: u32) {
+        self.make_room(5);
+        while number > 0x7f {
+            self.bytes
+                .push(u8::try_from(number & 0x7f).unwrap_or(0) | 0x80);
+            number >>= 7;
         }
-        let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
-        self.bytes.extend(length.to_le_bytes());
-        self.bytes.extend_from_slice(text.as_bytes());
-        bit
+        self.bytes.push(u8::try_from(number).unwrap_or(0));
     }
 
-    /// Which of the shared namespaces it is, as one of them from now on; `None` of none, or when there
-    /// are too many.
-    fn shared(&mut self, namespace: &str) -> Option<u8> {
-        if namespace.is_empty() {
-            return None;
-        }
-        let known = self.namespaces.iter().position(|one| **one == *namespace);
-        let at = u8::try_from(known.unwrap_or(self.namespaces.len())).ok()?;
-        if known.is_none() {
-            self.namespace_bytes += namespace.len() + NAMESPACE_BYTES;
-            self.namespaces.reserve_exact(1);
-            self.namespaces.push(namespace.into());
-        }
-        Some(at)
+    /// A text that is told in full, and no other refers to.
+    fn put_alone(&mut self, text: &str) {
+        self.put_number(number(text.len()));
+        self.put_bytes(text.as_bytes());
     }
 
-    /// The words at a place, and how many bytes of the text they take.
-    pub(super) fn read(&self, place: Place) -> (Words<'_>, usize) {
-        let from = self.bytes.get(place.at as usize..).unwrap_or_default();
-        let mut rest = Rest(from);
-        let has = |part: u8| place.has & part != 0;
-        let name = rest.text(place.name_bytes.into());
-        let namespace = if has(SHARED_NAMESPACE) {
-            let at = rest.bytes(1).first().copied().unwrap_or(0);
-            let shared = self.namespaces.get(usize::from(at));
-            shared.map_or("", |shared| &**shared)
-        } else if has(NAMESPACE) {
-            rest.long()
+    /// A text that is read in one piece: it is another one, or stands alone.
+    fn put_whole(&mut self, text: &str) {
+        match self.words.find(text, |place| self.word(place)) {
+            Some((nth, shared)) if shared == text.len() => self.put_known(nth),
+            _ => self.put_new(text),
+        }
+    }
+
+    fn put_text(&mut self, text: &str) {
+        match self.words.find(text, |place| self.word(place)) {
+            Some((nth, shared)) if shared == text.len() => self.put_known(nth),
+            // Otherwise too little is shared: those to come may have more in common with this one.
+            Some((nth, shared)) if shared >= text.len() / 2 => {
+                self.put_number(nth << HOW_BITS | BEGINNING);
+                self.put_number(number(shared));
+                self.put_alone(text.get(shared..).unwrap_or_default());
+            }
+            _ => self.put_new(text),
+        }
+    }
+
+    fn put_known(&mut self, nth: u32) {
+        self.put_number(nth << HOW_BITS | WORD);
+    }
+
+    fn put_new(&mut self, text: &str) {
+        let at = self.here();
+        self.words.add(text, at);
+        self.put_number(number(text.len()) << HOW_BITS | ALONE);
+        self.put_bytes(text.as_bytes());
+    }
+
+    /// The word that stands at a place.
+    fn word(&self, place: u32) -> &str {
+        let mut rest = self.rest(place);
+        let length = rest.number() >> HOW_BITS;
+        rest.text(length)
+    }
+
+    fn rest(&self, place: u32) -> Rest<'_> {
+        Rest(self.bytes.get(place as usize..).unwrap_or_default())
+    }
+
+    /// What is said at a place of the thing with this id.
+    pub(super) fn read(&self, id: EntityId, place: u32) -> Name<'_> {
+        self.read_all(id, place).0
+    }
+
+    /// What a thing is, and what it is a part of.
+    pub(super) fn link(&self, id: EntityId, place: u32) -> (EntityKind, Option<EntityId>) {
+        let mut rest = self.rest(place);
+        let flags = rest.number();
+        (kind(flags), rest.parent(id, flags))
+    }
+
+    pub(super) fn labels(&self, id: EntityId, place: u32) -> Vec<Label<'_>> {
+        let (_, flags, rest) = self.read_all(id, place);
+        self.read_labels(flags, rest).0
+    }
+
+    /// How many bytes are said of a thing.
+    pub(super) fn length(&self, id: EntityId, place: u32) -> usize {
+        let (_, flags, rest) = self.read_all(id, place);
+        let (_, rest) = self.read_labels(flags, rest);
+        self.rest(place).0.len() - rest.0.len()
+    }
+
+    fn read_all(&self, id: EntityId, place: u32) -> (Name<'_>, u32, Rest<'_>) {
+        let mut rest = self.rest(place);
+        let flags = rest.number();
+        let has = |bit: u32| flags & bit != 0;
+        let parent = rest.parent(id, flags);
+        let name = self.spelled(&mut rest);
+        let namespace = if has(NAMESPACE) {
+            self.spelled(&mut rest).head
         } else {
             ""
         };
@@ -153,18 +257,49 @@ impl Text {
             let packed = rest.bytes(PACKED_BYTES).first_chunk();
             packed.map_or(Uid::Text(""), |packed| Uid::Packed(*packed))
         } else if has(UID) {
-            Uid::Text(rest.long())
+            Uid::Text(rest.alone())
         } else {
             Uid::Text("")
         };
-        let runtime_id = if has(RUNTIME_ID) { rest.long() } else { "" };
-        let words = Words {
+        let runtime_id = if has(RUNTIME_ID) { rest.alone() } else { "" };
+        let name = Name {
+            kind: kind(flags),
+            parent,
             name,
             namespace,
             uid,
             runtime_id,
         };
-        (words, from.len() - rest.0.len())
+        (name, flags, rest)
+    }
+
+    fn read_labels<'a>(&'a self, flags: u32, mut rest: Rest<'a>) -> (Vec<Label<'a>>, Rest<'a>) {
+        let mut labels = Vec::new();
+        if flags & LABELS != 0 {
+            for _ in 0..rest.number() {
+                let key = self.spelled(&mut rest).head;
+                labels.push((key, self.spelled(&mut rest)));
+            }
+        }
+        (labels, rest)
+    }
+
+    fn spelled<'a>(&'a self, rest: &mut Rest<'a>) -> Spelled<'a> {
+        let first = rest.number();
+        let number = first >> HOW_BITS;
+        if first & HOW == ALONE {
+            return Spelled::whole(rest.text(number));
+        }
+        let place = self.words.place(number as usize);
+        let word = place.map_or("", |place| self.word(place));
+        if first & HOW == WORD {
+            return Spelled::whole(word);
+        }
+        let shared = rest.number() as usize;
+        Spelled {
+            head: word.get(..shared).unwrap_or_default(),
+            tail: rest.alone(),
+        }
     }
 }
 
@@ -178,14 +313,60 @@ impl<'a> Rest<'a> {
         bytes
     }
 
-    fn text(&mut self, count: usize) -> &'a str {
-        str::from_utf8(self.bytes(count)).unwrap_or_default()
+    fn number(&mut self) -> u32 {
+        let (mut number, mut shift) = (0, 0);
+        while let Some((byte, rest)) = self.0.split_first() {
+            self.0 = rest;
+            number |= u32::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+            shift += 7;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        number
+    }
+
+    fn text(&mut self, length: u32) -> &'a str {
+        str::from_utf8(self.bytes(length as usize)).unwrap_or_default()
     }
 
     /// A text behind its length.
-    fn long(&mut self) -> &'a str {
-        let length = self.bytes(LENGTH).first_chunk();
-        let length = length.copied().map_or(0, u16::from_le_bytes);
-        self.text(length.into())
+    fn alone(&mut self) -> &'a str {
+        let length = self.number();
+        self.text(length)
     }
+
+    fn parent(&mut self, id: EntityId, flags: u32) -> Option<EntityId> {
+        if flags & PARENT_BEHIND != 0 {
+            Some(EntityId(id.0.wrapping_sub(self.number())))
+        } else if flags & PARENT != 0 {
+            Some(EntityId(self.number()))
+        } else {
+            None
+        }
+    }
+}
+
+/// How a parent is told in fewer digits: by itself, or by how long before it was named.
+fn parent_of(id: EntityId, parent: Option<EntityId>) -> (u32, u32) {
+    let Some(parent) = parent else {
+        return (0, 0);
+    };
+    match id.0.checked_sub(parent.0) {
+        Some(behind) if behind < parent.0 => (PARENT_BEHIND, behind),
+        _ => (PARENT, parent.0),
+    }
+}
+
+fn kind(flags: u32) -> EntityKind {
+    let number = flags & KIND;
+    let nth = number
+        .checked_sub(1)
+        .and_then(|nth| usize::try_from(nth).ok());
+    let kind = nth.and_then(|nth| EntityKind::ALL.get(nth));
+    kind.copied().unwrap_or(EntityKind::Node)
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

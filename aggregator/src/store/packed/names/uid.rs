@@ -7,6 +7,9 @@ pub(super) const PACKED_BYTES: usize = 16;
 const TEXT_BYTES: usize = 36;
 const DASHES: [usize; 4] = [8, 13, 18, 23];
 
+/// Where the two digits of each byte are.
+const PAIRS: [usize; PACKED_BYTES] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// A UID as it is kept.
@@ -37,40 +40,36 @@ impl<'a> Uid<'a> {
 
     /// True when this is its text.
     pub(super) fn is(&self, text: &str) -> bool {
-        self.with(|own| own == text)
+        match self {
+            Uid::Text(own) => *own == text,
+            Uid::Packed(own) => pack(text) == Some(*own),
+        }
     }
 }
 
 fn pack(text: &str) -> Option<[u8; PACKED_BYTES]> {
     let text: &[u8; TEXT_BYTES] = text.as_bytes().try_into().ok()?;
+    if DASHES.iter().any(|at| text.get(*at) != Some(&b'-')) {
+        return None;
+    }
+    let digit = |at: usize| match text.get(at)? {
+        byte @ b'0'..=b'9' => Some(byte - b'0'),
+        byte @ b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
     let mut packed = [0; PACKED_BYTES];
-    let mut nth = 0;
-    for (at, byte) in text.iter().enumerate() {
-        if DASHES.contains(&at) {
-            if *byte != b'-' {
-                return None;
-            }
-            continue;
-        }
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            _ => return None,
-        };
-        let slot = packed.get_mut(nth / 2)?;
-        *slot = *slot << 4 | digit;
-        nth += 1;
+    for (slot, at) in packed.iter_mut().zip(PAIRS) {
+        *slot = digit(at)? << 4 | digit(at + 1)?;
     }
     Some(packed)
 }
 
 fn unpack(packed: [u8; PACKED_BYTES]) -> [u8; TEXT_BYTES] {
     let digit = |four: u8| DIGITS.get(usize::from(four)).copied().unwrap_or(b'0');
-    let mut digits = packed.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     let mut text = [b'-'; TEXT_BYTES];
-    for (at, slot) in text.iter_mut().enumerate() {
-        if !DASHES.contains(&at) {
-            *slot = digit(digits.next().unwrap_or(0));
+    for (byte, at) in packed.into_iter().zip(PAIRS) {
+        if let Some([high, low]) = text.get_mut(at..at + 2) {
+            (*high, *low) = (digit(byte >> 4), digit(byte & 15));
         }
     }
     text

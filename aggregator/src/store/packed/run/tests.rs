@@ -53,8 +53,8 @@ fn blocks_with_too_many_cells_together_are_never_tried() {
     let joined = |stamps| {
         let (mut run, row) = (run(), row(MANY, stamps));
         (0..6).for_each(|n| run.adopt(block(n, n, &row)));
-        let group = run.group();
-        run.join(LONG_ROWS);
+        let group = run.group(4);
+        run.join(VERY_LONG_ROWS);
         (group, run.blocks.len())
     };
     assert_eq!(joined(15), (Some(0), 3));
@@ -67,9 +67,9 @@ fn a_group_that_cannot_be_put_together_is_tried_once() {
     for (number, of) in [(0, 0), (1, 2), (2, 1), (3, 3), (4, 4), (5, 5)] {
         run.adopt(block(number, of, &row));
     }
-    assert_eq!(run.group(), Some(0));
-    run.join(LONG_ROWS);
-    assert_eq!((run.group(), run.blocks.len()), (None, 6));
+    assert_eq!(run.group(4), Some(0));
+    run.join(VERY_LONG_ROWS);
+    assert_eq!((run.group(4), run.blocks.len()), (None, 6));
 }
 
 /// Rows 0 to 63 but the sixth, in one block, with nearly as many cells as it may have.
@@ -78,7 +78,7 @@ fn nearly_full() -> RunRows {
     let rows = (0..BLOCK_ROWS).filter(|offset| *offset != 5);
     run.adopt(Block::adopt(0, sealed(rows, 0, &row)).unwrap());
     (1..6).for_each(|n| run.adopt(block(n, n, &row)));
-    run.join(LONG_ROWS);
+    run.join(VERY_LONG_ROWS);
     assert_eq!(run.blocks[0].times.count(), 63);
     run
 }
