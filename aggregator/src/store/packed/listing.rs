@@ -63,6 +63,7 @@ impl Node {
             if let Some(own) = out.get_mut(from..) {
                 own.sort_by(|a, b| a.path.cmp(&b.path));
             }
+            one_an_identity(out, from);
         }
     }
 
@@ -204,6 +205,24 @@ fn admits(run: &RunRows, id: EntityId, selector: &Selector<'_>) -> bool {
     let pod = names.enclosing(id, EntityKind::Pod);
     let pod = pod.and_then(|pod| names.face(pod));
     selector.admits(face, Within { parent, pod })
+}
+
+/// Puts those of one path behind `from`, which stand together, into one: a run may have named a thing by a
+/// second id. The later says what it is like.
+fn one_an_identity(out: &mut Vec<Entity>, from: usize) {
+    let mut own = out.split_off(from);
+    own.dedup_by(|later, entity| {
+        let is_one = later.path == entity.path;
+        if is_one {
+            entity.labels = Arc::clone(&later.labels);
+            entity.start_ms = entity.start_ms.max(later.start_ms);
+            entity.first_tick_ms = entity.first_tick_ms.min(later.first_tick_ms);
+            entity.last_tick_ms = entity.last_tick_ms.max(later.last_tick_ms);
+            entity.alive |= later.alive;
+        }
+        is_one
+    });
+    out.append(&mut own);
 }
 
 /// An entity of which only the names are known. What it has in common with the one before it is told once.

@@ -203,3 +203,31 @@ fn a_namespace_whose_pods_are_forgotten_leads_to_no_node() {
     assert_eq!(store.entities(&Selector::Namespace("old")), []);
     assert_eq!(store.entities(&Selector::Namespace("new")).len(), 1);
 }
+
+/// Scenario: a pod goes, and comes back under another id of the same run, as an agent names what it has
+/// forgotten; a container is in it.
+/// Guarantees: it is one thing, which was there from the first row to the last.
+#[test]
+fn what_a_run_names_by_two_ids_is_one_thing() {
+    for store in stores(900_000) {
+        let session = open(&*store, 1);
+        let mut known = Vec::new();
+        for (seq, id) in [(0, 2), (1, 3), (2, 9), (3, 4)] {
+            let name = if id == 2 || id == 9 { "back" } else { "other" };
+            let uid = format!("uid-{name}-{}", if name == "back" { 0 } else { id });
+            let named = EntityDef {
+                uid,
+                ..def(id, EntityKind::Pod, Some(1), name)
+            };
+            store.define(&session, named).unwrap();
+            let tick_ms = T0 + seq * 10_000;
+            append(&*store, &session, seq, tick_ms, &[(1, 1), (id, 7)]).unwrap();
+            known.push(tick_ms);
+        }
+        let pods = store.entities(&Selector::Namespace("shop"));
+        let back: Vec<_> = pods.iter().filter(|pod| &*pod.name == "back").collect();
+        assert_eq!(back.len(), 1, "{pods:?}");
+        assert_eq!(back[0].last_tick_ms, known[2]);
+        assert_eq!(pods.len(), 3);
+    }
+}
