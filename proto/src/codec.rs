@@ -2,7 +2,8 @@
 //!
 //! [`row`] turns a [`Snapshot`](crate::model::Snapshot) into the payload of a `Row`, as
 //! differences to an earlier row or as a keyframe; [`chunk`] does the same for a whole block. Both
-//! are pure and hold no state: the caller keeps the row that the next one refers to.
+//! are pure and hold no state: the caller keeps the row that the next one refers to, who takes many
+//! rows in as a [`slim`] one.
 //!
 //! Each payload begins with the number of its codec. Each column is preceded by its number and its
 //! length in bytes, so a reader skips the columns of fields that it does not know.

@@ -15,10 +15,9 @@ use std::sync::Arc;
 use super::Error;
 use super::bits::word;
 use super::row::{self, Timed};
-use crate::catalogue::{FIRST_FIELD, FieldId, Group, Source};
+use crate::catalogue::FIRST_FIELD;
 use crate::limits;
-use crate::model::{self, ColumnId, EntityId, Snapshot, Stamp};
-use crate::rate::Point;
+use crate::model::{self, ColumnId, EntityId, Snapshot};
 use draft::Draft;
 
 /// What it is counted as beside its lists.
@@ -67,7 +66,7 @@ pub struct Counts {
     pub cells: usize,
     /// Cells of fields.
     pub samples: usize,
-    /// Bytes of the row as a [`Snapshot`].
+    /// Bytes of the row as the [`Snapshot`] that [`Slim::row`] gives, in which columns share their places.
     pub bytes: usize,
 }
 
@@ -301,19 +300,6 @@ impl Slim {
             None => Some(place).filter(|place| *place < self.entities.len())?,
         };
         Some(self.value(column, nth))
-    }
-
-    /// A field of an entity, with its stamp.
-    #[must_use]
-    pub fn point(&self, place: usize, field: FieldId, group: Group) -> Option<Point> {
-        let value = self.cell(place, ColumnId::field(field))?;
-        let source = self.cell(place, ColumnId::source(group))?;
-        let stamp = Stamp {
-            time_ms: self.cell(place, ColumnId::time(group))?,
-            start_ms: self.cell(place, ColumnId::start(group)),
-            source: Source::from_number(source)?,
-        };
-        Some(Point { value, stamp })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The newest measurements of each entity, without reading the window.
 
-use cairn_proto::catalogue::{Group, Source, table};
+use cairn_proto::catalogue::{FieldId, Group, Source, table};
 use cairn_proto::codec::slim::Slim;
 use cairn_proto::model::{ColumnId, EntityId, Stamp};
 use cairn_proto::rate::Point;
@@ -82,7 +82,7 @@ impl Befores {
     ) -> Option<Current> {
         let (tick_ms, row) = newest;
         let place = row.position(id)?;
-        let cpu = row.point(place, table::CPU, Group::Cpu);
+        let cpu = point(row, place, table::CPU, Group::Cpu);
         let at = self.known.binary_search_by_key(&id, |known| known.id);
         let before = at.ok().and_then(|at| self.known.get(at));
         let reached_ms = oldest_ms.max(tick_ms.saturating_sub(REACH_MS));
@@ -98,9 +98,21 @@ impl Befores {
             tick_ms,
             cpu,
             cpu_before,
-            memory: row.point(place, table::MEMORY_WORKING_SET, Group::Memory),
+            memory: point(row, place, table::MEMORY_WORKING_SET, Group::Memory),
         })
     }
+}
+
+/// A field of an entity of a row, with its stamp.
+fn point(row: &Slim, place: usize, field: FieldId, group: Group) -> Option<Point> {
+    let value = row.cell(place, ColumnId::field(field))?;
+    let source = row.cell(place, ColumnId::source(group))?;
+    let stamp = Stamp {
+        time_ms: row.cell(place, ColumnId::time(group))?,
+        start_ms: row.cell(place, ColumnId::start(group)),
+        source: Source::from_number(source)?,
+    };
+    Some(Point { value, stamp })
 }
 
 /// The CPU of one entity in a row, as far as it is told.

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::{ALL, Column, SETS, Slim, WORD, ones};
+use super::{ALL, Column, SETS, Slim, ones};
 use crate::catalogue::FIRST_FIELD;
 use crate::model::{self, ColumnId, EntityId};
 
@@ -12,12 +12,18 @@ use crate::model::{self, ColumnId, EntityId};
 /// and again, while those of any size were filled by something smaller, and the rest stayed empty.
 const VALUES_STEP: usize = 512;
 
-/// A thread keeps no larger lists than these, in bytes: a node of some hundred pods.
+/// A thread keeps no larger lists than these, in bytes, for the next row: a node of some hundred pods.
 const KEPT_BYTES: usize = 256 << 10;
 
 thread_local! {
     /// Rows come by the thousand, and each would take and leave four pieces of memory.
     static LAST: Cell<Draft> = Cell::default();
+}
+
+fn let_go_of_large<T>(list: &mut Vec<T>) {
+    if list.capacity() * size_of::<T>() > KEPT_BYTES {
+        *list = Vec::new();
+    }
 }
 
 /// The parts of a row, as far as they have come.
@@ -40,10 +46,15 @@ impl Draft {
         draft.columns.clear();
         draft.values.clear();
         let made = make(&mut draft);
-        if draft.values.capacity() + draft.sets.capacity() * WORD <= KEPT_BYTES {
-            LAST.set(draft);
-        }
+        let_go_of_large(&mut draft.values);
+        let_go_of_large(&mut draft.sets);
+        LAST.set(draft);
         made
+    }
+
+    /// Makes room for values of so many bytes in all.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.values.reserve(bytes);
     }
 
     /// The row. Each list is a copy of the right size, as cutting off what is too much would leave a

@@ -24,6 +24,7 @@ pub(super) fn decode(
         return None;
     };
     Some(Draft::with(base.entities.len(), |draft| {
+        draft.reserve(base.values.len());
         let mut next = Next {
             base,
             left: &base.columns,

@@ -105,6 +105,22 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
+/// The same without every so-manyth entity.
+fn without(row: &Snapshot, nth: usize) -> Snapshot {
+    let goes = |place: usize| place % nth == nth - 1;
+    let all = row.entities().iter().enumerate();
+    let entities = all.filter(|(place, _)| !goes(*place)).map(|(_, id)| *id);
+    let columns = row.columns().iter().map(|column| {
+        let left = column.cells().filter(|(place, _)| !goes(*place as usize));
+        let (places, values): (Vec<u32>, Vec<u64>) = left
+            .map(|(place, value)| (place - place / u32::try_from(nth).unwrap(), value))
+            .unzip();
+        Column::from_parts(column.id(), places, values).unwrap()
+    });
+    let columns = columns.filter(|column| !column.is_empty());
+    Snapshot::from_parts(entities.collect(), columns.collect()).unwrap()
+}
+
 /// The row after one, of the same entities.
 fn after(row: &Snapshot, changes: &[(u16, Change)]) -> Snapshot {
     let mut columns: Vec<Column> = row.columns().to_vec();
@@ -150,15 +166,16 @@ proptest! {
     #[test]
     fn the_next_row_is_read_in_the_place_of_the_one_before(
         first in row(),
-        rows in vec(vec((0_u16..100, change()), 0..12), 1..6),
+        rows in vec((vec((0_u16..100, change()), 0..12), prop::option::weighted(0.3, 2_usize..9)), 1..6),
         codec in PLAIN..=DENSE,
         flipped in any::<prop::sample::Index>(),
         passed_ms in prop_oneof![Just(10_000_u64), any::<u64>()],
     ) {
         let mut before = (1_795_332_330_000_u64, first);
         let mut slim = Slim::of(&before.1, None);
-        for changes in rows {
+        for (changes, goes) in rows {
             let (tick_ms, row) = (before.0.wrapping_add(passed_ms), after(&before.1, &changes));
+            let row = goes.map_or_else(|| row.clone(), |nth| without(&row, nth));
             let base = Timed { tick_ms: before.0, snapshot: &before.1 };
             let mut payload = row::encode(codec, Some(base), Timed { tick_ms, snapshot: &row });
             let next = Slim::decode(Some((before.0, &slim)), tick_ms, &payload).unwrap();

@@ -79,7 +79,11 @@ pub(super) fn write(rows: &[WireRow<'_>]) -> Option<Written> {
             continue;
         }
         let is_stamp = id.0 < FIRST_FIELD;
-        let twin = columns.stamps.twin(&columns.cells).filter(|_| is_stamp);
+        let twin = if is_stamp {
+            columns.stamps.twin(&columns.cells)
+        } else {
+            None
+        };
         if let Some((of, count)) = twin.map(|twin| (twin.id(), twin.count())) {
             columns.stamps.add_copy(id, of);
             bodies.copy(id, of, count);
