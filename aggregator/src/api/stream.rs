@@ -60,7 +60,10 @@ pub(super) async fn overview(State(api): State<Api>, Query(wanted): Query<Wanted
             let frame = iter([frame, Bytes::from_static(b"\n")]).map(Ok::<_, Infallible>);
             answer::build(StatusCode::OK, answer::JSON, Body::from_stream(frame))
         }
-        Err(Cut::Busy) => answer::busy(),
+        Err(Cut::Busy) => {
+            api.metrics.busy.inc();
+            answer::busy()
+        }
         Err(_) => answer::failed(),
     }
 }
@@ -93,6 +96,8 @@ struct Follower {
     changes: tokio::sync::watch::Receiver<u64>,
     look: tokio::time::Interval,
     looked_at: Instant,
+    // The last look found no turn or no room.
+    is_put_off: bool,
     _seat: Seat,
 }
 
@@ -110,6 +115,7 @@ fn follow(api: Api, scope: Scope, seat: Seat) -> impl Stream<Item = Bytes> {
         changes,
         look,
         looked_at: Instant::now(),
+        is_put_off: false,
         _seat: seat,
     };
     let events = unfold(Box::pin(follower.next()), |mut next| async move {
@@ -146,10 +152,18 @@ impl Follower {
                 () = token.cancelled() => return None,
                 event = self.event() => event,
             };
+            let is_put_off = matches!(event, Err(Cut::Busy));
+            let was_put_off = std::mem::replace(&mut self.is_put_off, is_put_off);
             match event {
                 Ok(Some(event)) => return Some((event, self)),
-                // Too many look at once: the next look finds what this one did not.
-                Ok(None) | Err(Cut::Busy) => {}
+                Ok(None) => {}
+                // Too many look at once, or there is no room: the next look finds what this one did not.
+                // However often it is tried, it is one client that waits.
+                Err(Cut::Busy) => {
+                    if !was_put_off {
+                        self.api.metrics.busy.inc();
+                    }
+                }
                 Err(_) => return None,
             }
             tokio::select! {

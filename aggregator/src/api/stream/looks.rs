@@ -42,6 +42,9 @@ const TASKS: usize = 8;
 /// a client that reads slowly keeps its own. With 5,000 nodes a window has half of it, a tick a hundredth.
 const ROOM_BYTES: usize = 64 << 20;
 
+/// Spans of refused frames that are remembered: the window, the newest tick, and some that were corrected.
+const SPANS: usize = 8;
+
 /// Looks at all nodes. A clone shares them.
 #[derive(Clone, Debug)]
 pub struct Looks {
@@ -64,7 +67,8 @@ struct Line {
     // A task is there that looks.
     is_served: bool,
     kept: Kept,
-    refused: Option<Refused>,
+    // At most one of a span.
+    refused: Vec<Refused>,
 }
 
 /// A frame for which there was no room.
@@ -131,7 +135,6 @@ impl Looks {
         }
         // Without a look, which would be in vain.
         if is_full {
-            api.metrics.busy.inc();
             return Err(Cut::Busy);
         }
         let joined = self.join(api, scope, range, age);
@@ -144,11 +147,7 @@ impl Looks {
             let found = found.ok().and_then(|found| found.clone());
             found.unwrap_or(Err(gone))
         };
-        let answer = timeout(WITHIN, waited).await.unwrap_or(Err(Cut::Busy));
-        if answer == Err(Cut::Busy) {
-            api.metrics.busy.inc();
-        }
-        answer
+        timeout(WITHIN, waited).await.unwrap_or(Err(Cut::Busy))
     }
 
     /// Joins the line, and sees to it that somebody serves it.
@@ -212,9 +211,16 @@ impl Line {
 
     /// True while there is no room for a frame of as many ticks as one that was refused.
     fn is_full(&mut self, range: &RangeInclusive<u64>, room: &Room) -> bool {
-        self.refused.take_if(|refused| refused.bytes <= room.left());
-        let refused = self.refused;
-        refused.is_some_and(|refused| refused.span_ms <= span_ms(range))
+        self.refused.retain(|refused| refused.bytes > room.left());
+        let mut refused = self.refused.iter();
+        refused.any(|refused| refused.span_ms <= span_ms(range))
+    }
+
+    /// Takes note of a frame for which there was no room.
+    fn refuse(&mut self, refused: Refused) {
+        self.refused.retain(|one| one.span_ms != refused.span_ms);
+        self.refused.truncate(SPANS - 1);
+        self.refused.push(refused);
     }
 
     /// What is to be done next.
@@ -386,7 +392,7 @@ async fn write(
     let json = written.map_err(|_| Cut::Failed)?;
     let mut line = shared.lock();
     let Some(share) = shared.room.share(json.len()) else {
-        line.refused = Some(Refused {
+        line.refuse(Refused {
             span_ms: span_ms(&of.range),
             bytes: json.len().min(shared.room.all()),
         });
