@@ -120,3 +120,15 @@ fn the_tail_of_a_block_that_stays_open_is_counted() {
     let last = run.blocks[1].bytes();
     assert_eq!(run.size().bytes, open + tail + last);
 }
+
+/// The longer the window, the more blocks are put together.
+#[test]
+fn as_many_blocks_are_put_together_as_the_window_is_long() {
+    for (window_rows, rows) in [(63, 16), (64, 32), (90, 32), (255, 32), (256, 64)] {
+        let (mut run, row) = (run(), row(3, 1));
+        (0..6).for_each(|n| run.adopt(block(n, n, &row)));
+        (0..6).for_each(|_| run.join(window_rows));
+        assert_eq!(run.blocks[0].times.count(), rows, "{window_rows}");
+        assert_eq!(run.size().rows, 6 * BLOCK_ROWS);
+    }
+}
