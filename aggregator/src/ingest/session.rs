@@ -32,8 +32,12 @@ const SEND_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A row is acknowledged so long after it was applied, with those that came meanwhile; `Bye` is answered
 /// at once. Nobody waits for an ack, and the rows of all nodes come together at a tick: the answers are
-/// written when these have been read.
-const ACK_AFTER: Duration = Duration::from_secs(1);
+/// written when these have been read, and before those of the next tick come, a second later at the
+/// soonest.
+const ACK_AFTER: Duration = Duration::from_millis(500);
+
+/// Acks are at most this frequent.
+const ACK_EVERY: Duration = Duration::from_secs(1);
 
 /// When a session that is sent away for want of memory may come back, ms, and how much later at most:
 /// long enough for a window to be shortened, and spread so that they do not come back together.
@@ -225,6 +229,7 @@ struct Served {
     looked_at_seq: Option<u64>,
     // When the first row that is not acknowledged was applied.
     unacked_at: Option<Instant>,
+    acked_at: Option<Instant>,
 }
 
 impl Served {
@@ -288,6 +293,7 @@ impl Served {
             applied_seq: None,
             looked_at_seq: None,
             unacked_at: None,
+            acked_at: None,
         }
     }
 
@@ -334,11 +340,14 @@ impl Served {
 
     /// When the next ack must go out; `None` when nothing is unacknowledged.
     fn ack_due(&self) -> Option<Instant> {
-        self.unacked_at.map(|first| first + ACK_AFTER)
+        let first = self.unacked_at?;
+        let again = self.acked_at.map(|before| before + ACK_EVERY);
+        again.max(Some(first + ACK_AFTER))
     }
 
     async fn ack(&mut self) -> Result<(), End> {
         self.unacked_at = None;
+        self.acked_at = Some(Instant::now());
         match self.applied_seq {
             Some(seq) => {
                 let run = Some(v1::Run::from(&self.run));

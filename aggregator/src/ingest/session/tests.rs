@@ -1,8 +1,11 @@
-//! When a stream counts as silent.
+//! When a stream counts as silent, and when its rows are acknowledged.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 
 use bytes::Bytes;
+use cairn_proto::codec::row;
+use cairn_proto::model::Snapshot;
 use cairn_runtime::clock::Clock;
 use cairn_runtime::shutdown::Token;
 use futures_util::StreamExt as _;
@@ -17,39 +20,42 @@ use super::*;
 use crate::pressure::Pressure;
 use crate::store::PackedStore;
 
-/// Makes a `Hello` of each message, whatever its bytes.
-struct Hellos;
+/// Makes a frame of each message, whatever its bytes: the next one of these.
+struct Told(VecDeque<v1::AgentFrame>);
 
-impl Decoder for Hellos {
+impl Decoder for Told {
     type Item = v1::AgentFrame;
     type Error = Status;
 
     fn decode(&mut self, _: &mut DecodeBuf<'_>) -> Result<Option<v1::AgentFrame>, Status> {
-        let hello = v1::Hello {
-            node: "n".to_owned(),
-            row_codecs: codec::SUPPORTED.to_vec(),
-            chunk_codecs: codec::SUPPORTED.to_vec(),
-            interval_ms: 1_000,
-            run: Some(v1::Run {
-                boot_id: vec![7; 16],
-                epoch_ms: 1,
-                clock_stepped: false,
-            }),
-            next_seq: 32,
-            ..v1::Hello::default()
-        };
-        Ok(Some(v1::AgentFrame {
-            unix_ms: 0,
-            kind: Some(Kind::Hello(hello)),
-        }))
+        Ok(self.0.pop_front())
     }
 }
 
-/// Scenario: an agent says `Hello`, has history, and then nothing more of it comes; its connection stands.
-/// Guarantees: it is silent however often it is asked for its history.
-#[tokio::test(start_paused = true)]
-async fn who_is_asked_again_and_again_and_says_nothing_is_silent() {
-    let ingest = Ingest::new(Parts {
+fn frame(unix_ms: u64, kind: Kind) -> v1::AgentFrame {
+    let kind = Some(kind);
+    v1::AgentFrame { unix_ms, kind }
+}
+
+fn hello(next_seq: u64) -> v1::AgentFrame {
+    let hello = v1::Hello {
+        node: "n".to_owned(),
+        row_codecs: codec::SUPPORTED.to_vec(),
+        chunk_codecs: codec::SUPPORTED.to_vec(),
+        interval_ms: 1_000,
+        run: Some(v1::Run {
+            boot_id: vec![7; 16],
+            epoch_ms: 1,
+            clock_stepped: false,
+        }),
+        next_seq,
+        ..v1::Hello::default()
+    };
+    frame(0, Kind::Hello(hello))
+}
+
+fn ingest() -> Ingest {
+    Ingest::new(Parts {
         store: Arc::new(PackedStore::new(900_000, 0)),
         clock: Clock::system(),
         auth: Arc::new(Authenticator::None),
@@ -58,11 +64,18 @@ async fn who_is_asked_again_and_again_and_says_nothing_is_silent() {
         instance: String::new(),
         wishes: None,
         token: Token::new(),
-    });
+    })
+}
+
+/// Scenario: an agent says `Hello`, has history, and then nothing more of it comes; its connection stands.
+/// Guarantees: it is silent however often it is asked for its history.
+#[tokio::test(start_paused = true)]
+async fn who_is_asked_again_and_again_and_says_nothing_is_silent() {
+    let ingest = ingest();
     // One message without a byte, and no end.
     let message = Frame::data(Bytes::from_static(&[0; 5]));
     let body = StreamBody::new(iter([Ok::<_, Infallible>(message)]).chain(pending()));
-    let frames = Streaming::new_request(Hellos, body, None, None);
+    let frames = Streaming::new_request(Told([hello(32)].into()), body, None, None);
     let waiting = ingest.inner.unheard.enter(&Identity::Anyone).unwrap();
     let (answers, mut told) = mpsc::channel(8);
     let serving = run(
@@ -86,4 +99,52 @@ async fn who_is_asked_again_and_again_and_says_nothing_is_silent() {
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     assert!(status.message().contains("no frame"), "{status:?}");
     assert_eq!(wants, 2, "at once, and when the first was not answered");
+}
+
+/// Scenario: rows come every 90 ms; then `Bye`.
+/// Guarantees: the first ack comes half a second after the first row and is about all that came until
+/// then; the next ones a second apart; `Bye` is answered at once.
+#[tokio::test(start_paused = true)]
+async fn rows_are_acknowledged_later_and_together() {
+    const ROWS: u64 = 30;
+    let ingest = ingest();
+    let clock = Clock::system();
+    let first_ms = clock.unix_ms() / 1_000 * 1_000;
+    let rows = (0..ROWS).map(|seq| {
+        let tick = first_ms + seq * 1_000;
+        let row = v1::Row {
+            seq,
+            tick,
+            payload: row::keyframe(codec::DENSE, tick, &Snapshot::default()).into(),
+            ..v1::Row::default()
+        };
+        frame(tick, Kind::Row(row))
+    });
+    let bye = frame(0, Kind::Bye(v1::Bye::default()));
+    let told = [hello(0)].into_iter().chain(rows).chain([bye]).collect();
+    let began = Instant::now();
+    // `Hello` and the first row at once.
+    let messages = iter(0..ROWS + 2).then(move |nth| async move {
+        let after = Duration::from_millis(90) * u32::try_from(nth.saturating_sub(1)).unwrap();
+        tokio::time::sleep_until(began + after).await;
+        Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[0; 5])))
+    });
+    let body = StreamBody::new(Box::pin(messages));
+    let frames = Streaming::new_request(Told(told), body, None, None);
+    let waiting = ingest.inner.unheard.enter(&Identity::Anyone).unwrap();
+    let (answers, mut told) = mpsc::channel(8);
+    let (inner, identity) = (Arc::clone(&ingest.inner), Identity::Anyone);
+    let serving = run(inner, frames, (identity, waiting), answers);
+    let reading = async {
+        let mut acks = Vec::new();
+        while let Some(Ok(frame)) = told.recv().await {
+            if let Some(Answer::Ack(ack)) = frame.kind {
+                acks.push((began.elapsed().as_millis(), ack.seq));
+            }
+        }
+        acks
+    };
+    let both = async { tokio::join!(serving, reading) };
+    let ((), acks) = timeout(Duration::from_secs(600), both).await.unwrap();
+    assert_eq!(acks, [(500, 5), (1_500, 16), (2_500, 27), (2_700, 29)]);
 }
