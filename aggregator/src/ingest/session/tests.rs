@@ -115,7 +115,7 @@ async fn rows_are_acknowledged_later_and_together() {
         let row = v1::Row {
             seq,
             tick,
-            payload: row::keyframe(codec::DENSE, tick, &Snapshot::default()).into(),
+            payload: row::keyframe(codec::DENSE, tick, &Snapshot::default()),
             ..v1::Row::default()
         };
         frame(tick, Kind::Row(row))
