@@ -14,10 +14,9 @@ use tonic::Status;
 use super::{End, Paced, Served, fault};
 use crate::store::{Applied, Defined, Door, Error, Session, SourceState, WireRow};
 
-/// Payloads from this size on are decoded on a thread of their own: a third of a millisecond of work, and
-/// the rows of a node of 400 pods are smaller, all but the first. Streams that have a frame ready take turns, so who waits
-/// for a hundred others waits a hundred times as long as one of these takes.
-const LARGE_PAYLOAD: usize = 24 << 10;
+/// Payloads from this size on are decoded on a thread of their own: about a millisecond of work, and
+/// the keyframe of a node of 100 pods is smaller.
+const LARGE_PAYLOAD: usize = 64 << 10;
 
 /// Chunks of so many cells are, too, however short they are: a column that stands still is two bits an
 /// entity and sixteen cells. A block of 100 pods with every field of the catalogue has somewhat more;
@@ -25,8 +24,8 @@ const LARGE_PAYLOAD: usize = 24 << 10;
 const LARGE_CHUNK: usize = 256 << 10;
 
 /// Rows whose predecessor has so many bytes, decoded, are too, however short they are: who repeats a
-/// large row says so in a few bytes. A node of 100 pods has a third of it.
-const LARGE_ROW: u64 = 256 << 10;
+/// large row says so in a few bytes.
+const LARGE_ROW: u64 = 1 << 20;
 
 /// Rows one after the other whose ticks are not kept, before the stream ends. A clock that is
 /// corrected costs a few.
