@@ -192,3 +192,33 @@ fn one_that_shares_little_with_a_word_that_is_gone_costs_the_others_nothing() {
     let (len, anew) = (table.text.len(), fresh(&all));
     assert!(len * 10 <= anew * 11, "{len} of {anew}");
 }
+
+#[test]
+fn what_had_too_many_words_is_tidied_and_says_the_same() {
+    let text = |id: u32| match id % 3 {
+        0 => format!("alike-{:03}-\u{fc}{id}", id / 9 % 400),
+        1 => format!("alike-{:03}-\u{fd}{}", id / 9 % 400, id / 6),
+        _ => format!("{}-alike-and-long", id / 6 % 2_000),
+    };
+    let mut table = Table::default();
+    let mut all = BTreeMap::new();
+    // Those that are named first have the words, and most of them go.
+    for id in (1..=12_000).rev() {
+        let labels = vec![(text(id + 1), text(id + 2)), (text(id + 7), text(id))];
+        let def = EntityDef {
+            id: EntityId(id),
+            name: text(id),
+            namespace: text(id + 3),
+            labels,
+            ..def(0, (id, 0))
+        };
+        put(&mut table, &def);
+        all.insert(def.id, def);
+    }
+    for round in [2, 3, 5] {
+        let is_kept = |id: EntityId| id.0 < 9_000 && !id.0.is_multiple_of(round);
+        all.retain(|id, _| is_kept(*id));
+        table.retain(is_kept);
+        check(&table, &all);
+    }
+}
