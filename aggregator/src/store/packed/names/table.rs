@@ -1,9 +1,12 @@
 //! Names by id: one list of places, and one piece of text for all of them.
 
+#[cfg(test)]
+mod tests;
+
 use cairn_proto::model::{EntityId, EntityKind};
 
 use super::push;
-use super::text::{Label, Name, Text};
+use super::text::{Label, Moved, Name, Text};
 use crate::store::spelled::Spelled;
 
 #[derive(Debug, Default)]
@@ -173,16 +176,17 @@ impl Table {
         }
     }
 
-    /// Lets go of the text that no record refers to.
+    /// Lets go of the text that no record refers to. The node is locked meanwhile, so nothing is looked
+    /// for: it takes as long as to copy what is left.
     fn tidy(&mut self) {
-        let mut text = Text::with_room(self.text.len());
+        let mut text = Text::with_room(self.text.len().saturating_sub(self.left));
+        let mut moved = Moved::of(&self.text);
         for record in &mut self.records {
-            let labels = self.text.labels(record.id, record.at);
-            let name = self.text.read(record.id, record.at);
-            record.at = text.put(record.id, &name, &labels);
+            record.at = text.carry(&self.text, record.at, &mut moved);
         }
-        text.shrink();
+        // The old text goes before the new one is copied to where it fits.
         self.text = text;
+        self.text.shrink();
         self.left = 0;
     }
 

@@ -6,11 +6,14 @@
 //! [`Words`] is told, how much they share, and the rest. The pods of one owner share its name and the
 //! hash of its template.
 
+mod carry;
+
 use cairn_proto::model::{EntityDef, EntityId, EntityKind};
 
 use super::uid::{PACKED_BYTES, Uid};
 use super::words::Words;
 use crate::store::spelled::Spelled;
+pub(super) use carry::Moved;
 
 /// What is said of one thing, but its labels.
 #[derive(Clone, Copy, Debug)]
@@ -179,7 +182,9 @@ impl Text {
     fn put_whole(&mut self, text: &str) {
         match self.words.find(text, |place| self.word(place)) {
             Some((nth, shared)) if shared == text.len() => self.put_known(nth),
-            _ => self.put_new(text),
+            _ => {
+                self.put_new(text);
+            }
         }
     }
 
@@ -188,11 +193,12 @@ impl Text {
             Some((nth, shared)) if shared == text.len() => self.put_known(nth),
             // Otherwise too little is shared: those to come may have more in common with this one.
             Some((nth, shared)) if shared >= text.len() / 2 => {
-                self.put_number(nth << HOW_BITS | BEGINNING);
-                self.put_number(number(shared));
+                self.put_beginning(nth, shared);
                 self.put_alone(text.get(shared..).unwrap_or_default());
             }
-            _ => self.put_new(text),
+            _ => {
+                self.put_new(text);
+            }
         }
     }
 
@@ -200,9 +206,20 @@ impl Text {
         self.put_number(nth << HOW_BITS | WORD);
     }
 
-    fn put_new(&mut self, text: &str) {
+    /// What a text shares with a word; the rest follows.
+    fn put_beginning(&mut self, nth: u32, shared: usize) {
+        self.put_number(nth << HOW_BITS | BEGINNING);
+        self.put_number(number(shared));
+    }
+
+    /// A text that others may refer to from now on; gives its number among the words, if it is one.
+    fn put_new(&mut self, text: &str) -> Option<u32> {
         let at = self.here();
-        self.words.add(text, at);
+        self.put_full(text);
+        self.words.add(text, at)
+    }
+
+    fn put_full(&mut self, text: &str) {
         self.put_number(number(text.len()) << HOW_BITS | ALONE);
         self.put_bytes(text.as_bytes());
     }
@@ -212,6 +229,12 @@ impl Text {
         let mut rest = self.rest(place);
         let length = rest.number() >> HOW_BITS;
         rest.text(length)
+    }
+
+    /// The word of this number.
+    fn nth(&self, nth: u32) -> &str {
+        let place = self.words.place(nth as usize);
+        place.map_or("", |place| self.word(place))
     }
 
     fn rest(&self, place: u32) -> Rest<'_> {
@@ -290,8 +313,7 @@ impl Text {
         if first & HOW == ALONE {
             return Spelled::whole(rest.text(number));
         }
-        let place = self.words.place(number as usize);
-        let word = place.map_or("", |place| self.word(place));
+        let word = self.nth(number);
         if first & HOW == WORD {
             return Spelled::whole(word);
         }

@@ -1,5 +1,8 @@
 //! Texts that others are, or begin as.
 
+#[cfg(test)]
+use std::cell::Cell;
+
 use super::push;
 
 /// Beyond so many no more are added. A node has some dozens; all are looked through for each text, by
@@ -13,6 +16,12 @@ const COMPARED: usize = 32;
 /// Beginnings are shared from so many bytes on. Of shorter ones too many would be alike, and little is
 /// won by them.
 const BEGINNING: usize = 8;
+
+#[cfg(test)]
+thread_local! {
+    /// How many texts this thread has looked for.
+    pub(super) static FINDS: Cell<usize> = const { Cell::new(0) };
+}
 
 /// Which texts can be referred to, and where they stand.
 #[derive(Debug, Default)]
@@ -29,6 +38,8 @@ impl Words {
         text: &str,
         word: impl Fn(u32) -> &'a str,
     ) -> Option<(u32, usize)> {
+        #[cfg(test)]
+        FINDS.set(FINDS.get() + 1);
         let own = mark(text);
         let marks = self.marks.iter().enumerate().rev();
         let alike = marks.filter(|(_, mark)| **mark == own).take(COMPARED);
@@ -51,18 +62,34 @@ impl Words {
     }
 
     /// Takes note of a text that stands at a place, unless it is shorter than what would refer to it, or
-    /// there are too many.
-    pub(super) fn add(&mut self, text: &str, place: u32) {
+    /// there are too many. Gives its number.
+    pub(super) fn add(&mut self, text: &str, place: u32) -> Option<u32> {
         let count = self.places.len();
-        if text.len() > 1 && count < MOST {
-            push(&mut self.marks, count, mark(text));
-            push(&mut self.places, count, place);
+        if text.len() <= 1 || self.is_full() {
+            return None;
         }
+        push(&mut self.marks, count, mark(text));
+        push(&mut self.places, count, place);
+        u32::try_from(count).ok()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// True when no more are added.
+    pub(super) fn is_full(&self) -> bool {
+        self.len() >= MOST
     }
 
     /// Where one of them stands.
     pub(super) fn place(&self, nth: usize) -> Option<u32> {
         self.places.get(nth).copied()
+    }
+
+    /// Which of them stands at a place. Each stands behind those before it.
+    pub(super) fn nth(&self, place: u32) -> Option<usize> {
+        self.places.binary_search(&place).ok()
     }
 
     /// Bytes that it takes.
