@@ -138,7 +138,12 @@ async fn flood(mut agent: RawAgent, seen: oneshot::Receiver<()>) -> tonic::Statu
     agent.hello("guest", 1).await.unwrap();
     agent.send(define(1, v1::EntityKind::Node, "guest")).await;
     for id in 2..=12_000 {
-        agent.send(define(id, v1::EntityKind::Pod, "web")).await;
+        // What names have in common is told once: these have nothing.
+        let name = format!(
+            "{:032x}",
+            u128::from(id).wrapping_mul(u128::MAX / 0x9e37_79b9)
+        );
+        agent.send(define(id, v1::EntityKind::Pod, &name)).await;
     }
     seen.await.unwrap();
     for seq in 0..64 {

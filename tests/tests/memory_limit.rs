@@ -24,7 +24,7 @@ const SOON: Duration = Duration::from_secs(15);
 
 /// Agents whose windows would take twice what there may be.
 const AGENTS: usize = 60;
-const LIMIT: &str = "3Mi";
+const LIMIT: &str = "2560Ki";
 
 /// Ticks before the aggregator is killed and after it: together less than a window, so that nothing
 /// goes for its age.
