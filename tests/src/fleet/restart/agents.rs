@@ -6,11 +6,11 @@
 
 use std::fmt;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
-use super::{Expected, Options, acknowledged, latest, step, whole};
+use super::{Expected, Options, PATIENCE, acknowledged, latest, step, whole};
 use crate::exact::Found;
-use crate::fleet::bed::Bed;
+use crate::fleet::bed::{Bed, wait};
 use crate::fleet::{Order, Totals, Truth, compare};
 
 /// What came of it.
@@ -74,11 +74,13 @@ pub fn run(options: &Options) -> Result<Report> {
     }
     whole(&bed, &truth, &all)?;
     acknowledged(&bed, nodes)?;
+    let before = bed.state()?.reconnects;
     bed.order(&Order {
         restart: options.restarted,
         ..Order::default()
     })?;
     truth.restart(options.restarted);
+    reconnected(&bed, before + options.restarted as u64)?;
     for _ in 0..options.ticks_after {
         step(&mut bed, &mut truth, 1)?;
         latest(&bed, &truth, nodes)?;
@@ -94,4 +96,17 @@ pub fn run(options: &Options) -> Result<Report> {
         gap_rows: bed.figure("ingest_gap_rows_total", "")?,
         found: compare::nodes(&bed.aggregator, &truth, 0..nodes, |_| 0)?,
     })
+}
+
+/// Waits until there were so many sessions beyond the first of each stream. An agent that says hello
+/// while the clocks are stepped, the aggregator's first, seems to be a tick behind, and its oldest row
+/// is kept for a tick longer.
+fn reconnected(bed: &Bed, sessions: u64) -> Result<()> {
+    let all = || {
+        let state = bed.state()?;
+        let is_there = state.reconnects >= sessions && state.is_connected();
+        Ok(is_there.then_some(()))
+    };
+    let found = wait(PATIENCE, all)?;
+    found.with_context(|| format!("not every new life is connected:\n{}", bed.stderr()))
 }
