@@ -29,8 +29,11 @@ use crate::proc::used::{Memory, cpu_seconds};
 /// The window that is served has so many ticks in any case.
 const TICKS: u64 = 90;
 
-/// A percentile of fewer ticks is one tick's, and its ratio says nothing.
-const LEAST_TICKS: usize = 50;
+/// A percentile of fewer ticks is one tick's or two, and its ratio says nothing.
+const LEAST_TICKS: usize = 200;
+
+/// From one tick to the next, at least. The honest rows of one take a tenth of it.
+const PACE: Duration = Duration::from_millis(250);
 
 /// How long it is waited for at most that honest rows arrive.
 const ARRIVED_WITHIN: Duration = Duration::from_secs(60);
@@ -94,9 +97,8 @@ impl Look<'_, '_> {
             ticking.bed.aggregator.id(),
             cpu_seconds(ticking.bed.aggregator.id())?,
         );
-        // A tick a second: as long as is needed for a 99th percentile to mean something.
         let duration = self.options.duration * 2;
-        let mut taken_us = marked.series(ticking, duration, |now_ms| {
+        let mut taken_us = marked.series(ticking, (PACE, duration), |now_ms| {
             if let Some(crowd) = &crowd {
                 crowd.set_clock(now_ms);
             }
