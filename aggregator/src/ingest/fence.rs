@@ -10,7 +10,7 @@ use std::time::Duration;
 use cairn_runtime::shutdown::Token;
 use tokio::time::Instant;
 
-use super::pace::{Elapsed, Pace};
+use super::pace::{Elapsed, Pace, Passed};
 
 /// Within which replacements are counted.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -68,7 +68,7 @@ struct Living {
 
 impl Nodes {
     /// Forgets nodes that went, whenever there are twice as many as were left the last time.
-    fn tidy(&mut self, now: Instant, elapsed: Duration) {
+    fn tidy(&mut self, now: Instant, elapsed: Passed) {
         if self.by_name.len() < MAX_NODES.min(MIN_NODES.max(2 * self.left)) {
             return;
         }
@@ -84,7 +84,7 @@ impl Nodes {
 
 impl Living {
     /// True while it may decide about the next stream.
-    fn matters(&self, now: Instant, elapsed: Duration) -> bool {
+    fn matters(&self, now: Instant, elapsed: Passed) -> bool {
         let recent = |at: &Instant| now.saturating_duration_since(*at) < WITHIN;
         !self.stream.is_cancelled()
             || self.refused_until.is_some_and(|until| until > now)
@@ -102,7 +102,7 @@ impl Fence {
     }
 
     /// Time since the start of the process.
-    pub(super) fn elapsed(&self) -> Duration {
+    pub(super) fn elapsed(&self) -> Passed {
         self.elapsed.now()
     }
 

@@ -1,17 +1,25 @@
 //! How fast one node's stream is read.
 //!
-//! Four buckets a node: entities that are new to the window, frames, their bytes, and rows. What is too much is
-//! not refused: it waits, because the next frame is not read before what was taken is paid for. The
-//! wait is the stream's alone, its frames wait in its own connection, and no lock is held meanwhile.
-//! The buckets belong to the node and not to the stream, so that a new stream does not fill them.
+//! Five buckets a node: streams, entities that are new to the window, frames, their bytes, and rows.
+//! What is too much is not refused: it waits, because the next frame is not read before what was taken
+//! is paid for. The wait is the stream's alone, its frames wait in its own connection, and no lock is
+//! held meanwhile. The buckets belong to the node and not to the stream, so that a new stream does not
+//! fill them.
 //!
-//! The time is the aggregator's elapsed time; steps of a driven clock count as well.
+//! The time is the aggregator's elapsed time; steps of a driven clock count as well, but for streams:
+//! nobody opens one because a tick has come.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use cairn_runtime::clock::{Clock, Line};
 use tokio::time::Instant;
+
+/// Time for one stream: a handshake costs as much as a hundred rows.
+const STREAM: Duration = Duration::from_secs(1);
+
+/// Streams at once: an agent on a bad network, which comes back after each cut.
+const STREAMS: u32 = 60;
 
 /// Time for one entity that is new to the window: 200 a second.
 const ENTITY: Duration = Duration::from_millis(5);
@@ -46,6 +54,7 @@ const ROWS_PER_INTERVAL: u32 = 2;
 /// What a stream waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    Streams,
     Entities,
     Frames,
     Bytes,
@@ -56,6 +65,7 @@ impl Kind {
     /// Its name in metrics and logs.
     pub(super) fn word(self) -> &'static str {
         match self {
+            Kind::Streams => "streams",
             Kind::Entities => "entities",
             Kind::Frames => "frames",
             Kind::Bytes => "bytes",
@@ -85,10 +95,32 @@ impl Elapsed {
         }
     }
 
-    pub(super) fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Passed {
         let stepped_ms = self.driven.as_ref();
         let stepped_ms = stepped_ms.map_or(0, |(line, began)| line.unix_ms() - began);
-        self.began.elapsed() + Duration::from_millis(stepped_ms)
+        let real = self.began.elapsed();
+        Passed {
+            real,
+            stepped: real + Duration::from_millis(stepped_ms),
+        }
+    }
+}
+
+/// How much time has passed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Passed {
+    /// Of this process.
+    real: Duration,
+    /// The same and what a driven clock was stepped by.
+    stepped: Duration,
+}
+
+impl Passed {
+    fn of(self, kind: Kind) -> Duration {
+        match kind {
+            Kind::Streams => self.real,
+            Kind::Entities | Kind::Frames | Kind::Bytes | Kind::Rows => self.stepped,
+        }
     }
 }
 
@@ -152,6 +184,7 @@ pub(super) struct Pace {
 
 #[derive(Debug)]
 struct Buckets {
+    streams: Bucket,
     entities: Bucket,
     frames: Bucket,
     bytes: Bucket,
@@ -160,13 +193,16 @@ struct Buckets {
 
 impl Pace {
     /// Of a node that nothing is known of.
-    pub(super) fn new(now: Duration) -> Self {
-        let mut entities = Bucket::new(ENTITY, ENTITIES, now);
+    pub(super) fn new(now: Passed) -> Self {
+        let bucket = |kind, price, at_once| Bucket::new(price, at_once, now.of(kind));
+        let streams = bucket(Kind::Streams, STREAM, STREAMS);
+        let mut entities = bucket(Kind::Entities, ENTITY, ENTITIES);
         entities.credit = ENTITY * FIRST_ENTITIES;
-        let frames = Bucket::new(FRAME, FRAMES, now);
-        let bytes = Bucket::new(BYTE, BYTES, now);
-        let rows = Bucket::new(Duration::ZERO, ROWS, now);
+        let frames = bucket(Kind::Frames, FRAME, FRAMES);
+        let bytes = bucket(Kind::Bytes, BYTE, BYTES);
+        let rows = bucket(Kind::Rows, Duration::ZERO, ROWS);
         let buckets = Buckets {
+            streams,
             entities,
             frames,
             bytes,
@@ -189,8 +225,10 @@ impl Pace {
     }
 
     /// Takes so many of a kind; how long the stream must rest.
-    pub(super) fn take(&self, kind: Kind, count: u32, now: Duration) -> Duration {
+    pub(super) fn take(&self, kind: Kind, count: u32, now: Passed) -> Duration {
+        let now = now.of(kind);
         self.with(|buckets| match kind {
+            Kind::Streams => buckets.streams.take(count, now),
             Kind::Entities => buckets.entities.take(count, now),
             Kind::Frames => buckets.frames.take(count, now),
             Kind::Bytes => buckets.bytes.take(count, now),
@@ -199,11 +237,13 @@ impl Pace {
     }
 
     /// True when a new one would give its node no more: then it may be forgotten.
-    pub(super) fn is_full(&self, now: Duration) -> bool {
+    pub(super) fn is_full(&self, now: Passed) -> bool {
         self.with(|buckets| {
             let first = ENTITY * FIRST_ENTITIES;
             let others = [&buckets.frames, &buckets.bytes, &buckets.rows];
-            buckets.entities.holds(first, now) && others.iter().all(|bucket| bucket.is_full(now))
+            buckets.streams.is_full(now.real)
+                && buckets.entities.holds(first, now.stepped)
+                && others.iter().all(|bucket| bucket.is_full(now.stepped))
         })
     }
 
@@ -220,11 +260,19 @@ mod tests {
 
     const S: Duration = Duration::from_secs(1);
 
+    /// So much time, and no clock was stepped.
+    fn at(time: Duration) -> Passed {
+        Passed {
+            real: time,
+            stepped: time,
+        }
+    }
+
     /// How many of a kind are taken within a time by who always waits.
     fn taken(pace: &Pace, kind: Kind, from: Duration, within: Duration) -> u64 {
         let (mut now, mut count) = (from, 0);
         while now <= from + within {
-            now += pace.take(kind, 1, now);
+            now += pace.take(kind, 1, at(now));
             count += 1;
         }
         count
@@ -232,14 +280,14 @@ mod tests {
 
     #[test]
     fn a_node_nothing_is_known_of_names_all_it_has_and_then_two_hundred_a_second() {
-        let pace = Pace::new(S);
+        let pace = Pace::new(at(S));
         assert_eq!(taken(&pace, Kind::Entities, S, Duration::ZERO), 8_193);
         let in_ten_seconds = taken(&pace, Kind::Entities, 2 * S, 10 * S);
         assert!(
             (2_000..=2_200).contains(&in_ten_seconds),
             "{in_ten_seconds}"
         );
-        assert!(!pace.is_full(12 * S));
+        assert!(!pace.is_full(at(12 * S)));
         // The burst comes back, and no more than that.
         assert_eq!(
             taken(&pace, Kind::Entities, 1_000 * S, Duration::ZERO),
@@ -249,48 +297,64 @@ mod tests {
 
     #[test]
     fn rows_at_their_interval_never_wait_and_more_of_them_do() {
-        let pace = Pace::new(Duration::ZERO);
+        let pace = Pace::new(at(Duration::ZERO));
         pace.begin(10 * S);
         for n in 0..100 {
-            assert_eq!(pace.take(Kind::Rows, 1, n * 10 * S), Duration::ZERO, "{n}");
+            assert_eq!(
+                pace.take(Kind::Rows, 1, at(n * 10 * S)),
+                Duration::ZERO,
+                "{n}"
+            );
         }
-        let waits: Vec<Duration> = (0..34).map(|_| pace.take(Kind::Rows, 1, 991 * S)).collect();
+        let waits: Vec<Duration> = (0..34)
+            .map(|_| pace.take(Kind::Rows, 1, at(991 * S)))
+            .collect();
         assert_eq!(waits.iter().filter(|wait| wait.is_zero()).count(), 31);
         assert_eq!(waits[33], 14 * S);
         pace.begin(S);
-        assert!(pace.take(Kind::Rows, 1, 1_020 * S) <= S);
+        assert!(pace.take(Kind::Rows, 1, at(1_020 * S)) <= S);
     }
 
     #[test]
     fn frames_that_are_as_large_as_may_be_are_read_at_a_megabyte_a_second() {
-        let pace = Pace::new(S);
+        let pace = Pace::new(at(S));
         let frame = 4_u32 << 20;
-        let at_once = (0..100).take_while(|_| pace.take(Kind::Bytes, frame, S).is_zero());
+        let at_once = (0..100).take_while(|_| pace.take(Kind::Bytes, frame, at(S)).is_zero());
         assert_eq!(at_once.count(), 8);
         // The ninth has to be paid for, and the tenth after it.
         let each = BYTE * frame;
-        assert_eq!(pace.take(Kind::Bytes, frame, S), 2 * each);
-        assert!(!pace.is_full(S + 2 * each));
-        assert_eq!(pace.take(Kind::Bytes, frame, S + 2 * each), each);
+        assert_eq!(pace.take(Kind::Bytes, frame, at(S)), 2 * each);
+        assert!(!pace.is_full(at(S + 2 * each)));
+        assert_eq!(pace.take(Kind::Bytes, frame, at(S + 2 * each)), each);
+    }
+
+    #[test]
+    fn who_opens_streams_in_a_loop_has_one_a_second() {
+        let pace = Pace::new(at(S));
+        assert_eq!(taken(&pace, Kind::Streams, S, Duration::ZERO), 61);
+        let in_ten_seconds = taken(&pace, Kind::Streams, 2 * S, 10 * S);
+        assert!((10..=11).contains(&in_ten_seconds), "{in_ten_seconds}");
+        assert!(!pace.is_full(at(60 * S)) && pace.is_full(at(80 * S)));
     }
 
     #[test]
     fn a_pace_is_forgotten_once_it_says_nothing() {
-        let pace = Pace::new(S);
+        let pace = Pace::new(at(S));
         pace.begin(10 * S);
-        assert!(pace.is_full(S));
+        assert!(pace.is_full(at(S)));
         taken(&pace, Kind::Rows, S, Duration::ZERO);
-        assert!(!pace.is_full(2 * S) && pace.is_full(200 * S));
+        assert!(!pace.is_full(at(2 * S)) && pace.is_full(at(200 * S)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn steps_of_a_driven_clock_count_as_time() {
+    async fn steps_of_a_driven_clock_count_as_time_but_not_for_streams() {
         let clock = Clock::driven(1_000);
         let elapsed = Elapsed::new(&clock);
         clock.step(11_000, S).await.unwrap();
         clock.step(1_000, S).await.unwrap();
         tokio::time::advance(S).await;
-        assert_eq!(elapsed.now(), 11 * S);
+        let now = elapsed.now();
+        assert_eq!((now.of(Kind::Rows), now.of(Kind::Streams)), (11 * S, S));
     }
 
     proptest! {
@@ -299,12 +363,12 @@ mod tests {
         fn nobody_gets_more_than_time_brings(
             rests_ms in prop::collection::vec(0..50_u64, 1..3_000),
         ) {
-            let pace = Pace::new(Duration::ZERO);
+            let pace = Pace::new(at(Duration::ZERO));
             let mut now = Duration::ZERO;
             let mut count = 0_u32;
             for rest_ms in rests_ms {
                 now += Duration::from_millis(rest_ms);
-                now += pace.take(Kind::Frames, 1, now);
+                now += pace.take(Kind::Frames, 1, at(now));
                 count += 1;
                 prop_assert!(FRAME * count <= FRAME * FRAMES + now);
             }

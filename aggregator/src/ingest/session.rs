@@ -14,7 +14,7 @@ use cairn_proto::v1::aggregator_frame::Kind as Answer;
 use cairn_proto::{catalogue, codec, limits, v1, wire};
 use cairn_runtime::logging;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::{Status, Streaming};
 
 use super::auth::Identity;
@@ -29,6 +29,10 @@ use waiting::{Event, Turn};
 
 /// How long an answer may wait for a peer that does not read.
 const SEND_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A stream that must not be opened is told so after this long: its handshake cost more than anything
+/// that an agent does in an hour.
+const REFUSED_AFTER: Duration = Duration::from_secs(1);
 
 /// A row is acknowledged so long after it was applied, with those that came meanwhile; `Bye` is answered
 /// at once. Nobody waits for an ack, and the rows of all nodes come together at a tick: the answers are
@@ -82,15 +86,21 @@ pub(super) async fn run(
             return refuse(&inner, &answers, "no_hello", status).await;
         }
     };
-    drop(waiting);
     let opened = match check(&hello, &identity) {
         Ok(opened) => opened,
         Err((reason, status)) => {
             let node = logging::escape(&wire::cut(hello.node));
             tracing::warn!(node, reason = status.message(), "agent refused");
+            // In its place among those that are not heard of yet, of which a node has a few.
+            tokio::select! {
+                () = inner.token.cancelled() => {}
+                () = sleep(REFUSED_AFTER) => {}
+            }
+            drop(waiting);
             return refuse(&inner, &answers, reason, status).await;
         }
     };
+    drop(waiting);
     if inner.pressure.level() == Level::Refuse {
         return send_away(&inner, &hello.node, &answers).await;
     }
@@ -300,6 +310,8 @@ impl Served {
     /// Welcome, then frame after frame. Cancel safe in the one way that matters: a frame is applied in
     /// one step of the store, which a newer session comes before or after.
     async fn serve(&mut self, frames: &mut Streaming<v1::AgentFrame>) -> End {
+        // Before it has its answer: then it has no reason to end and come again.
+        self.pay(Paced::Streams, 1).await;
         let welcome = self.welcome.clone();
         if let Err(end) = self.send(Answer::Welcome(welcome)).await {
             return end;

@@ -148,3 +148,37 @@ async fn rows_are_acknowledged_later_and_together() {
     let ((), acks) = timeout(Duration::from_secs(600), both).await.unwrap();
     assert_eq!(acks, [(500, 5), (1_500, 16), (2_500, 27), (2_700, 29)]);
 }
+
+/// Scenario: an agent opens 63 streams one after the other, and one with the token of another node.
+/// Guarantees: the first 60 are answered at once, each further one a second later; who may not report the
+/// node is told so after a second.
+#[tokio::test(start_paused = true)]
+async fn who_opens_streams_in_a_loop_waits_for_each() {
+    let ingest = ingest();
+    let opened = async |identity: Identity| {
+        let began = Instant::now();
+        let message = Frame::data(Bytes::from_static(&[0; 5]));
+        let body = StreamBody::new(iter([Ok::<_, Infallible>(message)]));
+        let frames = Streaming::new_request(Told([hello(0)].into()), body, None, None);
+        let waiting = ingest.inner.unheard.enter(&identity).unwrap();
+        let (answers, mut told) = mpsc::channel(8);
+        let inner = Arc::clone(&ingest.inner);
+        run(inner, frames, (identity, waiting), answers).await;
+        let first = told.recv().await.unwrap();
+        let is_welcome = first
+            .map(|frame| matches!(frame.kind, Some(Answer::Welcome(_))))
+            .map_err(|status| status.code());
+        (began.elapsed().as_millis(), is_welcome)
+    };
+    for nth in 0..63 {
+        let (took_ms, first) = opened(Identity::Anyone).await;
+        let expected_ms = if nth < 60 { 0 } else { 1_000 };
+        // A timer is no more exact than a millisecond or two.
+        assert!(took_ms.abs_diff(expected_ms) < 5, "{nth}: {took_ms}");
+        assert_eq!(first, Ok(true), "{nth}");
+    }
+    let other = Identity::Node("other".into(), [0; 32]);
+    let (took_ms, first) = opened(other).await;
+    assert!(took_ms.abs_diff(1_000) < 5, "{took_ms}");
+    assert_eq!(first, Err(Code::PermissionDenied));
+}

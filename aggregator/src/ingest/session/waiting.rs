@@ -95,7 +95,7 @@ impl Served {
         // A place that comes up meanwhile would be held for nothing.
         self.turn = None;
         let clock = &self.inner.clock;
-        if clock.is_driven() {
+        if kind != Paced::Streams && clock.is_driven() {
             let rest_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
             let until_ms = clock.unix_ms().saturating_add(rest_ms);
             let mut stepped = clock.waiter("slow stream");
