@@ -32,8 +32,8 @@ const TICKS: u64 = 90;
 /// A percentile of fewer ticks is one tick's or two, and its ratio says nothing.
 const LEAST_TICKS: usize = 200;
 
-/// From one tick to the next, at least. The honest rows of one take a tenth of it.
-const PACE: Duration = Duration::from_millis(250);
+/// From one tick to the next, at least. The honest rows of one take a twentieth of it.
+const PACE: Duration = Duration::from_millis(500);
 
 /// How long it is waited for at most that honest rows arrive.
 const ARRIVED_WITHIN: Duration = Duration::from_secs(60);
@@ -97,7 +97,7 @@ impl Look<'_, '_> {
             ticking.bed.aggregator.id(),
             cpu_seconds(ticking.bed.aggregator.id())?,
         );
-        let duration = self.options.duration * 2;
+        let duration = self.options.duration * 4;
         let mut taken_us = marked.series(ticking, (PACE, duration), |now_ms| {
             if let Some(crowd) = &crowd {
                 crowd.set_clock(now_ms);
