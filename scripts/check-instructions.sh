@@ -78,6 +78,7 @@ per_sample codec_row_encode encode_row
 per_sample codec_keyframe keyframe
 per_sample codec_row_decode decode_row
 per_sample codec_row_next next_row
+per_sample codec_row_of_block block_row
 per_sample codec_seal seal
 per_sample codec_check check
 per_sample codec_scan_column scan

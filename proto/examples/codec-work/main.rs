@@ -35,7 +35,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 fn usage() -> ExitCode {
     let usage = "usage: codec-work WORK FILE [TIMES]\n\
-        WORK: encode_row, keyframe, decode_row, next_row, seal, check, scan, seal_wire, cut,\n\
+        WORK: encode_row, keyframe, decode_row, block_row, next_row, seal, check, scan, seal_wire, cut,\n\
         join, follow, seek, one_of_few_columns, one_of_many_columns,\n\
         one_of_few_in_a_row, one_of_many_in_a_row\n";
     drop(io::stderr().write_all(usage.as_bytes()));

@@ -39,6 +39,14 @@ pub(super) fn run(work: &str, payload: &[u8], times: usize) -> Result<Option<usi
             measured(times, || keyframes(&rows));
             sealed.sample_count()
         }
+        "block_row" => {
+            let slim: Vec<Slim> = rows
+                .iter()
+                .map(|row| Slim::of(&row.snapshot, None))
+                .collect();
+            measured(times, || first_rows(&slim));
+            sealed.sample_count()
+        }
         "next_row" => {
             let payloads = encode_rows(&rows);
             let slim: Vec<Slim> = rows
@@ -180,6 +188,13 @@ fn decode_rows(rows: &[ChunkRow], payloads: &[Vec<u8>]) -> Result<(), Error> {
 fn keyframes(rows: &[ChunkRow]) {
     for row in rows {
         black_box(row::keyframe(DENSE, row.tick, &row.snapshot));
+    }
+}
+
+/// Each as the first of a block.
+fn first_rows(slim: &[Slim]) {
+    for row in slim {
+        black_box(row.keyframe());
     }
 }
 

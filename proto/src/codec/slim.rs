@@ -6,6 +6,7 @@
 //! are the same has none.
 
 mod draft;
+mod keyframe;
 mod next;
 #[cfg(test)]
 mod tests;
@@ -175,7 +176,7 @@ impl Slim {
             let values = self.values(column, places.len());
             model::Column::from_parts(column.id, places, values)
         });
-        // Each row is unpacked for the next one: a list that grows would be moved many times.
+        // A list that grows would be moved many times.
         let mut columns = Vec::with_capacity(self.columns.len());
         columns.extend(found);
         // Both were in order when it was made.

@@ -98,7 +98,7 @@ impl Block {
         // What it refers to is in another block, which may go before this one.
         let payload = match row.wire {
             Some((None, payload)) => payload,
-            _ => row::keyframe(DENSE, row.tick_ms, &row.slim.row()).into(),
+            _ => row.slim.keyframe().into(),
         };
         let first = OpenRow {
             tick_ms: row.tick_ms,

@@ -68,6 +68,57 @@ pub(super) fn has_the_same(body: &[u8]) -> bool {
     body.first().is_some_and(|flags| flags & SAME != 0)
 }
 
+/// Appends the body of a column that has the cells of an earlier one.
+pub(in crate::codec) fn put_copy(body: &mut Vec<u8>, of: ColumnId) {
+    body.push(COPY);
+    put(body, u64::from(of.0));
+}
+
+/// The least of some values and what they are told in, when all have so many low bits in common.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::codec) struct Scaled {
+    code: u8,
+    shift: u32,
+    least: u64,
+}
+
+impl Scaled {
+    /// Of values of which none has any of the low bits that the least has not.
+    pub(in crate::codec) fn of(least: u64, shift: u32) -> Self {
+        let common = shift.min(least.trailing_zeros());
+        let (code, shift) = match common {
+            12.. => (3, 12),
+            10.. => (2, 10),
+            _ => (0, 0),
+        };
+        Self {
+            code,
+            shift,
+            least: least >> shift,
+        }
+    }
+
+    /// By how many bits numbers are shifted.
+    pub(in crate::codec) fn shift(self) -> u32 {
+        self.shift
+    }
+}
+
+/// Appends the body of a column that refers to none, up to its numbers: which entities have a value, and
+/// that each is so much above the least and told in so many bits; `None` when all are 0.
+pub(in crate::codec) fn put_head(
+    body: &mut Vec<u8>,
+    present: impl FnOnce(&mut Vec<u8>),
+    numbers: Option<(Scaled, u32)>,
+) {
+    let flags = numbers.map_or(STEADY, |(scaled, _)| EACH | PACKED | scaled.code);
+    body.push(flags);
+    present(body);
+    if let Some((scaled, bits)) = numbers {
+        numbers::put_packed(body, scaled.least.cast_signed(), bits);
+    }
+}
+
 /// Writes the bodies of columns, one after the other, in lists that are used again.
 #[derive(Debug, Default)]
 pub(super) struct Teller {
@@ -91,8 +142,7 @@ impl Teller {
     /// Writes the body of a column that has the cells of an earlier one.
     pub(super) fn encode_copy(&mut self, of: ColumnId) {
         self.body.clear();
-        self.body.push(COPY);
-        put(&mut self.body, u64::from(of.0));
+        put_copy(&mut self.body, of);
     }
 
     /// Writes the body of a column of `count` entities. `before` is what the base row says of the same

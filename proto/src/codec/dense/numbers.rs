@@ -47,8 +47,7 @@ pub(super) fn encode(out: &mut Vec<u8>, told: &[i64]) -> bool {
             return false;
         }
         Way::Packed(width) => {
-            put(out, zigzag(least));
-            out.push(u8::try_from(width).unwrap_or(64));
+            put_packed(out, least, width);
             let mut writer = Writer::new(out);
             told.iter().for_each(|d| writer.put(above(d), width));
             writer.finish();
@@ -63,6 +62,12 @@ pub(super) fn encode(out: &mut Vec<u8>, told: &[i64]) -> bool {
         }
     }
     true
+}
+
+/// Appends what goes before numbers of one width above the least, at most 64 bits.
+pub(super) fn put_packed(out: &mut Vec<u8>, least: i64, width: u32) {
+    put(out, zigzag(least));
+    out.push(u8::try_from(width).unwrap_or(64));
 }
 
 fn shortest(told: &[i64], least: i64, above: impl Fn(&i64) -> u64) -> Way {

@@ -61,6 +61,12 @@ proptest! {
         }
         prop_assert!(only.columns().len() <= some.len());
     }
+
+    #[test]
+    fn a_keyframe_says_what_the_row_says(row in row()) {
+        let keyframe = Slim::of(&row, None).keyframe();
+        prop_assert_eq!(row::decode(None, 1_795_332_330_000, &keyframe), Ok(row));
+    }
 }
 
 /// Two columns of stamps with the same values take the bytes of one.
