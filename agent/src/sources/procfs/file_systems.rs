@@ -3,9 +3,10 @@
 //! All are asked at most every ten seconds, each in a thread of [`Lanes`], and waited for together for
 //! a moment. One that has not answered by then is not asked again and not waited for until it does;
 //! its last values stand under their old time until they mean nothing any more. It is told from the
-//! next round on, so that a disk that is only slow makes no noise.
+//! next round on, so that a disk that is only slow makes no noise. One that answers too late is asked
+//! and not waited for until it is fast again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use cairn_runtime::{files, logging};
 use tokio::time::Instant;
 
 use super::lanes::{Ask, Lanes, Question, Told};
-use super::mounts::{self, Mount};
+use super::mounts::{self, Device, Mount};
 use super::space;
 use super::troubles::Troubles;
 use crate::metrics::{ByKind, FileSystems as Metrics};
@@ -57,6 +58,8 @@ pub struct FileSystems {
     first_round: u64,
     mounts: Vec<Arc<Mount>>,
     dropped_count: u64,
+    // Those whose last answer took longer than a round waits: they are asked and not waited for.
+    slow: BTreeSet<Device>,
     troubles: Troubles,
     // The last values of each, by path.
     known: BTreeMap<String, Part>,
@@ -99,6 +102,7 @@ impl FileSystems {
             first_round: 0,
             mounts: Vec::new(),
             dropped_count: 0,
+            slow: BTreeSet::new(),
             troubles: Troubles::default(),
             known: BTreeMap::new(),
             parts: Arc::default(),
@@ -182,7 +186,8 @@ impl FileSystems {
                 let threads = self.lanes.len();
                 let given = self.lanes.give(question, may_open);
                 may_open &= self.lanes.len() == threads;
-                out += usize::from(given);
+                let awaited = given && !self.slow.contains(&question.mount.device);
+                out += usize::from(awaited);
                 !given
             });
             if out == 0 {
@@ -196,7 +201,9 @@ impl FileSystems {
             };
             match self.lanes.next(until) {
                 Some(told) => {
-                    out -= usize::from(told.question.round == self.round);
+                    let of_round = told.question.round == self.round;
+                    let awaited = of_round && !self.slow.contains(&told.question.mount.device);
+                    out = out.saturating_sub(usize::from(awaited));
                     may_open = false;
                     self.take(told);
                 }
@@ -228,6 +235,8 @@ impl FileSystems {
             let mounts = &self.mounts;
             self.known
                 .retain(|point, _| mounts.iter().any(|mount| mount.point == *point));
+            self.slow
+                .retain(|device| mounts.iter().any(|mount| mount.device == *device));
         }
     }
 
@@ -236,6 +245,11 @@ impl FileSystems {
         // It may have been unmounted meanwhile.
         if told.question.round < self.first_round || !self.mounts.contains(mount) {
             return;
+        }
+        if told.took > self.wait {
+            self.slow.insert(mount.device);
+        } else {
+            self.slow.remove(&mount.device);
         }
         match told.result {
             Ok(Some(space)) => {

@@ -47,6 +47,8 @@ pub(super) struct Told {
     pub(super) result: io::Result<Option<Space>>,
     /// When it was there, Unix ms.
     pub(super) time_ms: u64,
+    /// How long it took.
+    pub(super) took: Duration,
 }
 
 /// One thread, as its owner sees it.
@@ -129,12 +131,14 @@ impl Lanes {
         let (ask, answer) = (Arc::clone(&self.ask), self.answer.clone());
         let answering = move || {
             while let Ok(question) = asked.recv() {
+                let began = Instant::now();
                 let result = ask(&question.mount, &question.path);
                 let time_ms = question.line.unix_ms();
                 let told = Told {
                     question,
                     result,
                     time_ms,
+                    took: began.elapsed(),
                 };
                 if answer.send((at, told)).is_err() {
                     return;

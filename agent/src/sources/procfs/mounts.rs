@@ -217,7 +217,27 @@ fn is_volume(point: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_a_list_holds_what_is_taken_of_it_has_its_limits(
+            lines in prop::collection::vec(
+                "[0-9]{1,3} 1 [0-9]{1,2}:[0-9]{1,2} [/a]{1,3} [/a\\\\0-7 ]{0,9} rw ?-? (ext4|nfs|tmpfs) .{0,5}",
+                0..200,
+            ),
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let mut text = lines.join("\n").into_bytes();
+            text.extend(bytes);
+            let mounts = list(&text).mounts;
+            prop_assert!(mounts.len() <= MAX_MOUNTS);
+            prop_assert!(mounts.is_sorted_by(|a, b| a.point < b.point));
+            prop_assert!(mounts.iter().all(|mount| mount.point.starts_with('/')));
+        }
+    }
 
     fn points(text: &str) -> Vec<String> {
         let listed = list(text.as_bytes());

@@ -220,6 +220,29 @@ fn dead_servers_hold_no_more_than_half_of_the_threads() {
 }
 
 #[test]
+fn one_that_was_slow_is_asked_and_not_waited_for_until_it_is_fast() {
+    let mut bench = Bench::new(&["0:40 /dead nfs4 files:/export"]);
+    let mut file_systems = bench.file_systems();
+    bench.gate.open();
+    // Any time at all is too long now.
+    file_systems.wait = Duration::ZERO;
+    bench.until(&mut file_systems, &["/dead"]);
+    assert_eq!(file_systems.slow.len(), 1);
+    *bench.gate.open.lock().unwrap() = false;
+    file_systems.wait = PATIENT * 2;
+    bench.round(&mut file_systems);
+    assert_eq!(file_systems.lanes.waiting().count(), 1);
+    bench.gate.open();
+    let began = Instant::now();
+    while !file_systems.slow.is_empty() {
+        bench.names(&mut file_systems);
+        assert!(began.elapsed() < PATIENT);
+    }
+    assert_eq!(bench.round(&mut file_systems), ["/dead"]);
+    assert_eq!(file_systems.lanes.waiting().count(), 0);
+}
+
+#[test]
 fn what_hangs_has_its_last_values_until_they_are_too_old() {
     let mut bench = Bench::new(&["0:40 /dead nfs4 files:/export"]);
     let mut file_systems = bench.file_systems();
