@@ -1,14 +1,15 @@
-//! File systems of the host (`--host-root`) through the real binaries.
+//! File systems of the host (`--host-root`) through the real binaries, and all else that /proc has.
 
 #![expect(
     clippy::unwrap_used,
     reason = "helpers of tests: what cannot go on has failed"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use cairn_proto::catalogue::{FIELDS, Source};
 use rustix::fs::{major, minor, stat, statvfs};
 use serde_json::Value;
 use testkit::system::{HostFiles, Options, Recording, System};
@@ -169,4 +170,31 @@ fn the_machines_own_file_systems_are_read() {
     let root = statvfs("/").unwrap();
     let kubelets = found["/"]["filesystem_capacity_bytes"];
     assert_ne!(kubelets, root.f_blocks * root.f_frsize);
+}
+
+/// Scenario: an agent at the recorded /proc of a node, with a root directory.
+/// Guarantees: of every field that the catalogue says is measured from /proc there is a value.
+#[test]
+fn every_field_that_is_measured_from_proc_has_a_value() {
+    let (proc_root, host_root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let number = stat(host_root.path()).unwrap().st_dev;
+    let (major, minor) = (major(number), minor(number));
+    fs::create_dir(host_root.path().join("data")).unwrap();
+    let mountinfo = format!("23 1 {major}:{minor} / /data rw - ext4 /dev/disk rw\n");
+    show_proc(proc_root.path(), &mountinfo);
+    let system = start(proc_root.path(), host_root.path());
+    until_there(&system, "/data");
+    let answer = system.json("/api/cairn/v1/values?node=node3").unwrap();
+    let entities = answer["entities"].as_array().unwrap().iter();
+    let there: BTreeSet<String> = entities
+        .flat_map(|entity| entity["metrics"].as_object().unwrap().keys().cloned())
+        .collect();
+    let by_proc = FIELDS
+        .iter()
+        .filter(|field| field.sources.contains(&Source::Procfs));
+    let missing: Vec<&str> = by_proc
+        .map(|field| field.name)
+        .filter(|name| !there.contains(*name))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
