@@ -20,7 +20,8 @@ use crate::config::{Config, KubeletTrust};
 use crate::metrics::{self, Metrics};
 use crate::ring::Ring;
 use crate::sampler::{Feeds, Sampler, Setup, boot};
-use crate::sources::{Feed, kubelet, procfs};
+use crate::sources::procfs::{self, FileSystems, Host};
+use crate::sources::{Feed, kubelet};
 use crate::uplink;
 
 /// How often trusted certificates are re-read.
@@ -77,7 +78,8 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
         readiness: readiness.clone(),
         metrics: metrics.clone(),
     };
-    let feeds = start_sources(&config, &mut work, &token)?;
+    let host = start_host(&config, &readiness, &metrics)?;
+    let feeds = start_sources(&config, host, &mut work, &token)?;
     let sampler = Sampler::new(setup, feeds);
     let uplink = uplink::Setup {
         living: uplink::Living::default(),
@@ -203,9 +205,29 @@ async fn bind(config: &Config, readiness: &Readiness) -> Result<Option<listen::B
     }
 }
 
-fn start_sources(config: &Config, work: &mut Supervisor, token: &Token) -> Result<Feeds, Failure> {
+/// Starts the thread that reads /proc and, if wanted, those that ask file systems.
+fn start_host(
+    config: &Config,
+    readiness: &Readiness,
+    metrics: &Metrics,
+) -> Result<Feed<Host>, Failure> {
     let (host, worker) = Feed::new(Source::Procfs);
-    procfs::start(config.proc_root.clone(), worker).map_err(|error| Failure::other(&error))?;
+    let proc_root = &config.proc_root;
+    let file_systems = config.host_root.clone().map(|host_root| {
+        let metrics = metrics.file_systems.clone();
+        FileSystems::new(host_root, proc_root, readiness.clone(), metrics)
+    });
+    procfs::start(proc_root.clone(), file_systems, worker)
+        .map_err(|error| Failure::other(&error))?;
+    Ok(host)
+}
+
+fn start_sources(
+    config: &Config,
+    host: Feed<Host>,
+    work: &mut Supervisor,
+    token: &Token,
+) -> Result<Feeds, Failure> {
     let Some(kubelet) = config.kubelet.clone() else {
         return Ok(Feeds {
             summary: None,

@@ -116,6 +116,11 @@ pub struct Args {
     )]
     pub proc_root: PathBuf,
 
+    /// Where the node's root directory is: the file systems that are mounted below it are read, as
+    /// 1/mountinfo in --proc-root lists them [default: none are read]
+    #[arg(long, env = "CAIRN_HOST_ROOT", value_name = "DIR")]
+    pub host_root: Option<PathBuf>,
+
     /// Where /livez, /readyz and /metrics of the agent itself are served
     #[arg(
         long,

@@ -68,6 +68,8 @@ pub struct Config {
     pub kubelet: Option<Kubelet>,
     /// Where the node's /proc is.
     pub proc_root: PathBuf,
+    /// Where the node's root directory is; `None` reads no file systems.
+    pub host_root: Option<PathBuf>,
     /// Admin listener and clock.
     pub admin: Admin,
 }
@@ -99,6 +101,12 @@ impl TryFrom<Args> for Config {
                 readable(flag, path, &mut problems);
             }
         }
+        if let Some(path) = args.host_root.as_ref().filter(|path| !path.is_dir()) {
+            problems.push(format!(
+                "--host-root {} is no directory: mount the host's root there, or leave it out",
+                path.display()
+            ));
+        }
         if args.clock != Mode::System && !args.admin_listen.ip().is_loopback() {
             problems.push(format!(
                 "--clock {} needs an --admin-listen on loopback, not {}",
@@ -119,6 +127,7 @@ impl TryFrom<Args> for Config {
             ring_bytes: usize::try_from(args.ring_bytes).unwrap_or(usize::MAX),
             kubelet,
             proc_root: args.proc_root,
+            host_root: args.host_root,
             admin: Admin {
                 listen: args.admin_listen,
                 clock: args.clock,
@@ -146,6 +155,7 @@ impl Config {
             token_file = ?self.token_file,
             kubelet = self.kubelet.as_ref().map_or("off".to_owned(), ToString::to_string),
             proc_root = %self.proc_root.display(),
+            host_root = ?self.host_root,
             admin = %self.admin.listen,
             clock = %self.admin.clock,
             "agent starts"

@@ -1,5 +1,6 @@
 //! The agent's own metrics. Labels are words of closed sets, never a name or an address.
 
+mod file_systems;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+pub use self::file_systems::FileSystems;
 
 /// What every own metric's name begins with.
 pub const PREFIX: &str = "cairn_agent";
@@ -137,6 +140,8 @@ pub struct Uplink {
 pub struct Metrics {
     /// Of the scrapes.
     pub scrapes: Scrapes,
+    /// Of the host's file systems.
+    pub file_systems: FileSystems,
     /// Of the sampler.
     pub sampler: Sampler,
     /// Of the ring.
@@ -152,6 +157,7 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix(PREFIX);
         Self {
             scrapes: Scrapes::new(registry),
+            file_systems: FileSystems::new(registry),
             sampler: Sampler::new(registry),
             ring: Ring::new(registry),
             uplink: Uplink::new(registry),

@@ -23,6 +23,7 @@ fn config(listen: &str) -> Config {
         ring_bytes: 1 << 24,
         kubelet: None,
         proc_root: PathBuf::from("/proc"),
+        host_root: None,
         admin: Admin {
             listen: listen.parse().expect("an address"),
             clock: Mode::Driven {

@@ -29,6 +29,7 @@ fn all_problems_are_told_at_once() {
         "--window=5s",
         "--aggregator=http://x:1",
         "--token-file=/nonexistent/token",
+        "--host-root=/nonexistent/host",
         "--admin-listen=0.0.0.0:0",
         "--clock=driven",
     ]);
@@ -39,6 +40,7 @@ fn all_problems_are_told_at_once() {
         "--aggregator \"http://x:1\"",
         "--aggregator-ca",
         "--token-file /nonexistent/token: cannot open",
+        "--host-root /nonexistent/host is no directory",
         "--clock driven=0 needs",
     ] {
         assert!(text.contains(part), "{part} is not in: {text}");

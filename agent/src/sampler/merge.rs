@@ -13,6 +13,8 @@ mod measured;
 
 mod row;
 
+mod twice;
+
 #[cfg(test)]
 mod tests;
 
@@ -128,6 +130,13 @@ pub fn merge(inputs: &Inputs<'_>, registry: &mut Registry) -> Merged {
     };
     if let (Some(host), Some(said)) = (inputs.host, by_host) {
         row.add_parts(id, &host.values.parts, &said);
+        let listed = inputs.summary.map(|summary| &summary.values.node.parts[..]);
+        row.add_file_systems(
+            id,
+            &host.values.file_systems,
+            listed.unwrap_or_default(),
+            &said,
+        );
     }
     if let (Some(summary), Some(said)) = (inputs.summary, by_summary) {
         row.drop_more(summary.values.dropped_count);

@@ -173,8 +173,8 @@ impl Sampler {
         if dropped_count > 0 {
             let reason = format!(
                 "{dropped_count} pods, containers or parts are left out, more than 1024 pods, 64 \
-                 containers a pod, or 64 volumes, disks or interfaces each: check what runs on this \
-                 node"
+                 containers a pod, or 64 volumes, disks, interfaces or file systems each: check what \
+                 runs on this node"
             );
             if !self.crowded {
                 tracing::warn!(reason, "too much is listed");

@@ -4,11 +4,16 @@
 //! and must hold up nothing else. It ends when the sampler is gone.
 
 mod devices;
+mod file_systems;
 mod kernel;
+mod lanes;
+mod mounts;
 mod routes;
+mod space;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod troubles;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +24,7 @@ use cairn_runtime::logging;
 use procfs::ProcError;
 use tokio::time::Instant;
 
+pub use self::file_systems::FileSystems;
 pub use self::traffic::Traffic;
 use super::{Answer, Failure, FailureKind, Figures, Part, Reading, Worker};
 
@@ -29,24 +35,37 @@ pub struct Host {
     pub figures: Figures,
     /// Its disks and interfaces.
     pub parts: Vec<Part>,
-    /// Disks and interfaces beyond the most that are taken.
+    /// Its file systems, each measured at a time of its own; none without `--host-root`.
+    pub file_systems: Arc<[Part]>,
+    /// Disks, interfaces and file systems beyond the most that are taken.
     pub dropped_count: u64,
 }
 
-/// Starts the thread that reads `root` at each question.
+/// Starts the thread that reads `root`, and file systems if there are any, at each question.
 ///
 /// # Errors
 ///
 /// The operating system refused a thread.
-pub fn start(root: PathBuf, mut worker: Worker<Host>) -> io::Result<()> {
+pub fn start(
+    root: PathBuf,
+    mut file_systems: Option<FileSystems>,
+    mut worker: Worker<Host>,
+) -> io::Result<()> {
     let mut traffic = Traffic::default();
     let reading = move || {
         while let Some(trigger) = worker.blocking_next() {
             let began = Instant::now();
             let time_ms = trigger.line.unix_ms();
-            let result = read(&root, time_ms, &mut traffic).map(|host| Reading {
-                values: Arc::new(host),
-                taken_ms: time_ms,
+            let result = read(&root, time_ms, &mut traffic).map(|mut host| {
+                if let Some(file_systems) = &mut file_systems {
+                    let (parts, dropped_count) = file_systems.read(trigger.tick, &trigger.line);
+                    host.file_systems = parts;
+                    host.dropped_count += dropped_count;
+                }
+                Reading {
+                    values: Arc::new(host),
+                    taken_ms: time_ms,
+                }
             });
             worker.answer(Answer {
                 result,

@@ -180,6 +180,6 @@ pub(crate) fn host(n: u64, tick: u64) -> Host {
     Host {
         figures,
         parts: parts.collect(),
-        dropped_count: 0,
+        ..Host::default()
     }
 }

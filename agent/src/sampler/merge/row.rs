@@ -96,7 +96,7 @@ impl<'a> Row<'a> {
     }
 
     /// The same for a part of an entity that belongs, by the word of the source that lists it.
-    fn part_belongs(&self, part: &Part, source: Source) -> bool {
+    pub(super) fn part_belongs(&self, part: &Part, source: Source) -> bool {
         let is_fresh = match source {
             Source::Procfs => self.host_is_fresh,
             _ => self.summary_is_fresh,

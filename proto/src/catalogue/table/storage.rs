@@ -43,12 +43,15 @@ pub const EPHEMERAL_STORAGE_INODES_USED: FieldId = FieldId(125);
 const FIRST_FILESYSTEM: u16 = 112;
 const FIRST_VOLUME: u16 = 118;
 const SUMMARY: &[Source] = &[Source::Summary];
+/// Of a file system that both tell the summary's word counts (`agent/src/sampler/merge/twice.rs`).
+const SUMMARY_THEN_PROCFS: &[Source] = &[Source::Summary, Source::Procfs];
 
 /// The six rows of a kind of storage, from their names here and in the exposition.
 const fn six(
     first: u16,
     kind: &'static [EntityKind],
     group: Group,
+    sources: &'static [Source],
     names: [(&'static str, &'static str); 6],
 ) -> [Field; 6] {
     let says: [(Unit, &str, Option<&str>); 6] = [
@@ -74,7 +77,7 @@ const fn six(
         let ((name, prometheus), (unit, help, heapster)) = (names[at], says[at]);
         rows[at] = Field {
             heapster,
-            ..gauge(FieldId(id), name, unit, prometheus, help).of(kind, group, SUMMARY)
+            ..gauge(FieldId(id), name, unit, prometheus, help).of(kind, group, sources)
         };
         at += 1;
         id += 1;
@@ -86,6 +89,7 @@ const FILESYSTEMS: [Field; 6] = six(
     FIRST_FILESYSTEM,
     &[EntityKind::Filesystem],
     Group::Filesystem,
+    SUMMARY_THEN_PROCFS,
     [
         ("filesystem_usage_bytes", "container_fs_usage_bytes"),
         ("filesystem_capacity_bytes", "container_fs_limit_bytes"),
@@ -100,6 +104,7 @@ const VOLUMES: [Field; 6] = six(
     FIRST_VOLUME,
     &[EntityKind::Volume],
     Group::Volume,
+    SUMMARY,
     [
         ("volume_usage_bytes", "kubelet_volume_stats_used_bytes"),
         (

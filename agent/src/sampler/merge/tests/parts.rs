@@ -101,3 +101,58 @@ fn a_disk_is_there_as_long_as_proc_says_so_or_its_figures_mean_something() {
     assert!(!has_disk(max_age_ms + 1, true, false));
     assert!(has_disk(max_age_ms + 1, false, true));
 }
+
+/// A file system of the host, or of the kubelet, of this size.
+fn sized(name: &str, capacity: u64) -> Part {
+    let mut part = part(EntityKind::Filesystem, name, Group::Filesystem, 0);
+    let field = table::filesystem(Storage::Capacity);
+    part.figures.push(field, Some(capacity));
+    part
+}
+
+#[test]
+fn a_file_system_that_two_sources_tell_is_there_once_and_the_kubelets() {
+    let values = Host {
+        file_systems: vec![sized("/", 100), sized("/data", 900)].into(),
+        ..Host::default()
+    };
+    let host = Reading {
+        values: Arc::new(values),
+        taken_ms: TICK,
+    };
+    let of_node = |listed: Option<&Reading<Summary>>, tick| {
+        let inputs = Inputs {
+            tick,
+            made_ms: tick + 100,
+            summary_is_fresh: tick == TICK,
+            host: Some(&host),
+            host_is_fresh: true,
+            ..inputs(listed, None)
+        };
+        let merged = merge(&inputs, &mut Registry::default());
+        let places = (0..).zip(&merged.defs);
+        let own = places.filter(|(_, def)| def.kind == EntityKind::Filesystem);
+        let told = own.map(|(at, def)| {
+            let stamp = merged.snapshot.stamp(at, Group::Filesystem).unwrap();
+            (def.name.clone(), stamp.source)
+        });
+        told.collect::<Vec<(String, Source)>>()
+    };
+    let mut listed = summary(Vec::new());
+    let node = &mut Arc::get_mut(&mut listed.values).unwrap().node;
+    node.parts = vec![sized("/", 100), sized("imagefs", 100)];
+    let told = |name: &str, source| (name.to_owned(), source);
+    assert_eq!(
+        of_node(Some(&listed), TICK),
+        [
+            told("/data", Source::Procfs),
+            told("/", Source::Summary),
+            told("imagefs", Source::Summary)
+        ]
+    );
+    // Without a kubelet, and when its figures mean nothing any more, the host's are all there is.
+    let alone = [told("/", Source::Procfs), told("/data", Source::Procfs)];
+    assert_eq!(of_node(None, TICK), alone);
+    let late = TICK + Group::Filesystem.max_age_ms() + 1;
+    assert_eq!(of_node(Some(&listed), late), alone);
+}
