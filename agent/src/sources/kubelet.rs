@@ -6,17 +6,21 @@
 
 mod error;
 mod exchange;
+mod once;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
-use cairn_runtime::tls::{Connector, Hint};
+use cairn_runtime::tls::{ClientStream, Connector, Hint};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 pub use self::error::Error;
 use self::exchange::Exchange;
+pub use self::once::{Once, once};
 use super::{Answer, Reading, Worker, resource, scrape_deadline, summary};
 use crate::config::{Kubelet, KubeletTrust};
 
@@ -190,8 +194,16 @@ impl Client {
         Ok(body)
     }
 
-    /// Tries the addresses in order, the one that worked last first.
     async fn connect(&mut self, deadline: Duration) -> Result<Exchange, Error> {
+        let (_, stream) = self.dial(deadline).await?;
+        Exchange::open(stream).await
+    }
+
+    /// Tries the addresses in order, the one that worked last first.
+    async fn dial(
+        &mut self,
+        deadline: Duration,
+    ) -> Result<(SocketAddr, ClientStream<TcpStream>), Error> {
         let connector = self.connector.as_ref().ok_or(Error::NoTrust)?;
         let count = self.kubelet.addresses.len();
         let each = deadline / u32::try_from(count.max(1)).unwrap_or(1);
@@ -203,7 +215,7 @@ impl Client {
             match connector.connect(*address, each).await {
                 Ok(stream) => {
                     self.preferred = at;
-                    return Exchange::open(stream).await;
+                    return Ok((*address, stream));
                 }
                 Err(source) => failed = Error::Connect { source },
             }
