@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use cairn_runtime::tls::{By, Voucher};
 
-use super::{Finding, Identity, Report, Trouble, Values};
+use super::{Finding, Identity, PROBE_DEADLINE, Probe, Report, Trouble, Values};
 
 fn voucher(by: By, file: &str, expired: bool) -> Voucher {
     Voucher {
@@ -203,4 +203,17 @@ fn the_json_names_everything_and_null_is_what_there_is_not() {
 "#;
     let text = report.json();
     assert_eq!(text, expected, "\n{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_ends_is_told_after_its_deadline() {
+    let found = Probe::new("summary", "here", std::future::pending())
+        .run()
+        .await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].source, found[0].address.as_str(), found[0].took),
+        ("summary", "here", PROBE_DEADLINE)
+    );
+    assert_eq!(found[0].failure.as_ref().unwrap().kind, "timeout");
 }

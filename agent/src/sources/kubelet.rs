@@ -21,7 +21,7 @@ use tokio::time::Instant;
 pub use self::error::Error;
 use self::exchange::Exchange;
 pub use self::once::{Once, once};
-use super::{Answer, Reading, Worker, resource, scrape_deadline, summary};
+use super::{Answer, FailureKind, Reading, Worker, resource, scrape_deadline, summary};
 use crate::config::{Kubelet, KubeletTrust};
 
 /// The flags that mend a refused certificate.
@@ -207,7 +207,7 @@ impl Client {
         let connector = self.connector.as_ref().ok_or(Error::NoTrust)?;
         let count = self.kubelet.addresses.len();
         let each = deadline / u32::try_from(count.max(1)).unwrap_or(1);
-        let mut failed = Error::NoTrust;
+        let mut failed = None;
         for at in (0..count).map(|n| (self.preferred + n) % count) {
             let Some(address) = self.kubelet.addresses.get(at) else {
                 continue;
@@ -217,10 +217,11 @@ impl Client {
                     self.preferred = at;
                     return Ok((*address, stream));
                 }
-                Err(source) => failed = Error::Connect { source },
+                Err(source) => failed = Some(more_telling(failed, Error::Connect { source })),
             }
         }
-        Err(failed)
+        // There is an address at least.
+        Err(failed.unwrap_or(Error::NoTrust))
     }
 
     /// The token, read anew: it is replaced about every hour. None where none may be sent.
@@ -229,6 +230,16 @@ impl Client {
             (KubeletTrust::Verified(_), Some(path)) => exchange::bearer(path).map(Some),
             _ => Ok(None),
         }
+    }
+}
+
+/// Of two addresses that failed, what is told: that a server's certificate was refused, rather than that
+/// nobody was at the other; else the later.
+fn more_telling(known: Option<Error>, next: Error) -> Error {
+    let nobody = |error: &Error| error.kind() != FailureKind::Certificate;
+    match known {
+        Some(known) if !nobody(&known) && nobody(&next) => known,
+        _ => next,
     }
 }
 
