@@ -2,7 +2,7 @@
 //!
 //! Every configured source is read once, with the deadlines that the agent has, and every
 //! aggregator is asked whether it would take the stream, without opening one. All at the same time:
-//! what hangs delays nothing else, and the whole ends within thirty seconds. [`probes`] is the list
+//! what hangs delays nothing else, and the whole ends within thirty seconds. `probes` is the list
 //! of what is checked; a source that is added to the agent gets an entry there.
 
 mod aggregator;
