@@ -1,5 +1,7 @@
 //! The command line. Nothing else in the agent reads the environment.
 
+mod command;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +10,8 @@ use cairn_runtime::clock;
 use cairn_runtime::duration;
 use cairn_runtime::size;
 use clap::Parser;
+
+pub use self::command::{CheckArgs, Cli, Command, Output};
 
 /// Reads this node's statistics and streams them to the Cairn aggregator.
 #[derive(Clone, Debug, Parser)]

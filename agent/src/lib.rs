@@ -27,4 +27,6 @@ pub mod uplink;
 
 pub mod metrics;
 
+pub mod check;
+
 pub mod app;

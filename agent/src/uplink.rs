@@ -22,6 +22,8 @@ mod living;
 
 mod pace;
 
+mod probe;
+
 mod session;
 
 #[cfg(test)]
@@ -37,6 +39,7 @@ use cairn_runtime::readiness::Readiness;
 pub use self::end::{End, EndKind};
 pub use self::host::run;
 pub use self::living::Living;
+pub use self::probe::{Probe, Probed};
 use crate::metrics::Uplink as Metrics;
 use crate::ring::Ring;
 use crate::sources::status::Statuses;

@@ -1,6 +1,7 @@
 //! How a binary ends: one line on standard error and an exit code.
 //!
-//! 0 is a clean end, 64 a configuration that the operator must change, 1 anything else.
+//! 0 is a clean end, 64 a configuration that the operator must change, 2 a check that was made and
+//! found something failing, 1 anything else.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -12,6 +13,9 @@ const CODE_CONFIG: u8 = 64;
 
 /// The exit code of everything else.
 const CODE_OTHER: u8 = 1;
+
+/// The exit code of a check that was made and found something failing.
+pub const CODE_FOUND_FAILING: u8 = 2;
 
 /// Why the process ends without success. The text is one line that says what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,6 +26,36 @@ pub struct Host<'a> {
     pub most: usize,
 }
 
+impl Host<'_> {
+    fn shown(&self) -> String {
+        match self.host {
+            address if address.contains(':') => format!("[{address}]:{}", self.port),
+            name => format!("{name}:{}", self.port),
+        }
+    }
+}
+
+/// Looks a name up once: its addresses, sorted.
+///
+/// # Errors
+///
+/// One line for people: why there is no answer, and what to check.
+pub async fn once(host: Host<'_>) -> Result<Vec<SocketAddr>, String> {
+    let lookup = tokio::net::lookup_host((host.host, host.port));
+    let why = match timeout(DEADLINE, lookup).await {
+        Ok(Ok(found)) => {
+            let mut found: Vec<SocketAddr> = found.collect();
+            found.sort_unstable();
+            found.dedup();
+            found.truncate(host.most);
+            return Ok(found);
+        }
+        Ok(Err(error)) => logging::chain(&error),
+        Err(_) => format!("no answer within {DEADLINE:?}"),
+    };
+    Err(format!("{why}: check {} and the name service", host.flag))
+}
+
 /// The look-ups of one name, one after the other.
 #[derive(Debug, Default)]
 pub struct Lookups {
@@ -41,18 +71,9 @@ impl Lookups {
         host: Host<'_>,
         readiness: &Readiness,
     ) -> Option<Vec<SocketAddr>> {
-        let name = match host.host {
-            address if address.contains(':') => format!("[{address}]:{}", host.port),
-            name => format!("{name}:{}", host.port),
-        };
-        let note = format!("{} {name}", host.what);
-        let lookup = tokio::net::lookup_host((host.host, host.port));
-        let why = match timeout(DEADLINE, lookup).await {
-            Ok(Ok(found)) => {
-                let mut found: Vec<SocketAddr> = found.collect();
-                found.sort_unstable();
-                found.dedup();
-                found.truncate(host.most);
+        let note = format!("{} {}", host.what, host.shown());
+        let why = match once(host).await {
+            Ok(found) => {
                 if self.failing.take().is_some() {
                     self.repeat.reset();
                     readiness.clear(&note);
@@ -60,12 +81,11 @@ impl Lookups {
                 }
                 return Some(found);
             }
-            Ok(Err(error)) => logging::chain(&error),
-            Err(_) => format!("no answer within {DEADLINE:?}"),
+            Err(why) => why,
         };
         let changed = self.failing.as_ref() != Some(&why);
         if let Some(held_back) = self.repeat.should_log(Instant::now(), changed) {
-            let reason = format!("{why}: check {} and the name service", host.flag);
+            let reason = why.clone();
             tracing::warn!(of = note, reason, held_back, "name does not resolve");
             readiness.note(note, Note::Degraded(reason));
         }

@@ -23,6 +23,7 @@ mod server;
 mod tests;
 mod trust;
 mod verifier;
+mod vouch;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ pub use self::error::Error;
 pub use self::reload::{Reload, Reloadable, reload_loop};
 pub use self::server::{PeerCertificates, ServerTls};
 pub use self::trust::{Trust, TrustFiles};
+pub use self::vouch::{By, Voucher};
 
 /// Takes a host name or an address as the name to expect of a server.
 ///

@@ -6,6 +6,7 @@
 
 pub(crate) mod cores;
 mod error;
+mod finished;
 mod held;
 mod tail;
 pub(crate) mod used;
@@ -22,6 +23,7 @@ use crate::deadline::Deadline;
 use crate::http1;
 
 pub use error::Error;
+pub use finished::Finished;
 pub use held::Held;
 use tail::Tail;
 
@@ -78,6 +80,16 @@ impl Proc {
     ///
     /// `NotBuilt` or `Process`.
     pub fn launch(name: &str, args: &[&str], envs: &[(&str, &str)]) -> Result<Self, Error> {
+        Self::spawn(name, args, envs, |_| Ok(Stdio::null()))
+    }
+
+    /// Starts a binary; its standard output goes where `stdout` says, given its directory.
+    fn spawn(
+        name: &str,
+        args: &[&str],
+        envs: &[(&str, &str)],
+        stdout: impl FnOnce(&Path) -> std::io::Result<Stdio>,
+    ) -> Result<Self, Error> {
         let failed = |step| {
             let name = name.to_owned();
             move |source| Error::Process { name, step, source }
@@ -91,7 +103,7 @@ impl Proc {
             .env("CAIRN_BOUND_FILE", dir.path().join("bound"))
             .envs(envs.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(stdout(dir.path()).map_err(failed("make a file for"))?)
             .stderr(Stdio::piped())
             .spawn()
             .map_err(failed("start"))?;

@@ -6,18 +6,22 @@
 
 mod error;
 mod exchange;
+mod once;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
-use cairn_runtime::tls::{Connector, Hint};
+use cairn_runtime::tls::{ClientStream, Connector, Hint};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 pub use self::error::Error;
 use self::exchange::Exchange;
-use super::{Answer, Reading, Worker, resource, scrape_deadline, summary};
+pub use self::once::{Once, once};
+use super::{Answer, FailureKind, Reading, Worker, resource, scrape_deadline, summary};
 use crate::config::{Kubelet, KubeletTrust};
 
 /// The flags that mend a refused certificate.
@@ -190,12 +194,20 @@ impl Client {
         Ok(body)
     }
 
-    /// Tries the addresses in order, the one that worked last first.
     async fn connect(&mut self, deadline: Duration) -> Result<Exchange, Error> {
+        let (_, stream) = self.dial(deadline).await?;
+        Exchange::open(stream).await
+    }
+
+    /// Tries the addresses in order, the one that worked last first.
+    async fn dial(
+        &mut self,
+        deadline: Duration,
+    ) -> Result<(SocketAddr, ClientStream<TcpStream>), Error> {
         let connector = self.connector.as_ref().ok_or(Error::NoTrust)?;
         let count = self.kubelet.addresses.len();
         let each = deadline / u32::try_from(count.max(1)).unwrap_or(1);
-        let mut failed = Error::NoTrust;
+        let mut failed = None;
         for at in (0..count).map(|n| (self.preferred + n) % count) {
             let Some(address) = self.kubelet.addresses.get(at) else {
                 continue;
@@ -203,12 +215,13 @@ impl Client {
             match connector.connect(*address, each).await {
                 Ok(stream) => {
                     self.preferred = at;
-                    return Exchange::open(stream).await;
+                    return Ok((*address, stream));
                 }
-                Err(source) => failed = Error::Connect { source },
+                Err(source) => failed = Some(more_telling(failed, Error::Connect { source })),
             }
         }
-        Err(failed)
+        // There is an address at least.
+        Err(failed.unwrap_or(Error::NoTrust))
     }
 
     /// The token, read anew: it is replaced about every hour. None where none may be sent.
@@ -217,6 +230,16 @@ impl Client {
             (KubeletTrust::Verified(_), Some(path)) => exchange::bearer(path).map(Some),
             _ => Ok(None),
         }
+    }
+}
+
+/// Of two addresses that failed, what is told: that a server's certificate was refused, rather than that
+/// nobody was at the other; else the later.
+fn more_telling(known: Option<Error>, next: Error) -> Error {
+    let nobody = |error: &Error| error.kind() != FailureKind::Certificate;
+    match known {
+        Some(known) if !nobody(&known) && nobody(&next) => known,
+        _ => next,
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use cairn_proto::limits::MAX_TOKEN_BYTES;
 use cairn_runtime::{files, logging};
+use tonic::Request;
+use tonic::metadata::MetadataValue;
 
 use super::{End, EndKind};
 
@@ -30,6 +32,16 @@ impl Bearer {
             return Err(refused("it is empty or holds characters that no token has"));
         }
         Ok(Some(Self(String::from_utf8_lossy(token).into_owned())))
+    }
+
+    /// Shows the token in the head of a request.
+    pub(super) fn show<T>(&self, request: &mut Request<T>) -> Result<(), End> {
+        let value = format!("Bearer {}", self.expose());
+        let mut value = MetadataValue::try_from(value)
+            .map_err(|_| End::new(EndKind::Auth, "--token-file holds no token"))?;
+        value.set_sensitive(true);
+        request.metadata_mut().insert("authorization", value);
+        Ok(())
     }
 
     /// The token itself.

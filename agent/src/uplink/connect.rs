@@ -11,12 +11,13 @@ use cairn_proto::limits::MAX_FRAME_BYTES;
 use cairn_proto::v1::ingest_client::IngestClient;
 use cairn_runtime::logging;
 use cairn_runtime::tasks::{AbortOnDrop, Children};
-use cairn_runtime::tls::{Connector, Hint};
+use cairn_runtime::tls::{ClientStream, Connector, Hint};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper::rt::Executor as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tonic::body::Body;
 use tower_service::Service;
 
@@ -81,6 +82,15 @@ impl Link {
         connector: &Connector,
         address: SocketAddr,
     ) -> Result<Self, End> {
+        let stream = Self::dial(connector, address).await?;
+        Self::speak(target, stream).await
+    }
+
+    /// Makes a verified connection on which HTTP/2 can be spoken.
+    pub(super) async fn dial(
+        connector: &Connector,
+        address: SocketAddr,
+    ) -> Result<ClientStream<TcpStream>, End> {
         let stream = connector
             .connect(address, CONNECT_DEADLINE)
             .await
@@ -89,6 +99,14 @@ impl Link {
             let reason = format!("{address} does not speak HTTP/2: check --aggregator");
             return Err(End::new(EndKind::Protocol, reason));
         }
+        Ok(stream)
+    }
+
+    /// Speaks HTTP/2 over such a connection.
+    pub(super) async fn speak(
+        target: &Aggregator,
+        stream: ClientStream<TcpStream>,
+    ) -> Result<Self, End> {
         let host = if target.host.contains(':') {
             format!("[{}]", target.host)
         } else {

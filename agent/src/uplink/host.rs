@@ -122,7 +122,8 @@ pub async fn run(target: Aggregator, setup: Setup, token: Token) -> Result<(), T
     Ok(())
 }
 
-fn name(target: &Aggregator) -> Host<'_> {
+/// How the host is looked up.
+pub(super) fn name(target: &Aggregator) -> Host<'_> {
     Host {
         what: "aggregator",
         flag: "--aggregator",

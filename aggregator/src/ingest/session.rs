@@ -90,6 +90,13 @@ pub(super) async fn run(
         Ok(opened) => opened,
         Err((reason, status)) => {
             let node = logging::escape(&wire::cut(hello.node));
+            if reason == ASKED {
+                tracing::info!(
+                    node,
+                    "a check asked whether this node's stream would be taken"
+                );
+                return refuse(&inner, &answers, reason, status).await;
+            }
             tracing::warn!(node, reason = status.message(), "agent refused");
             // In its place among those that are not heard of yet, of which a node has a few.
             tokio::select! {
@@ -177,6 +184,10 @@ struct Opened {
 
 type Refusal = (&'static str, Status);
 
+/// The reason of a refusal that the peer is after: `cairn-agent check` offers no row codec, and so learns
+/// that everything else is well without taking the stream of the agent that runs.
+const ASKED: &str = "asked";
+
 fn check(hello: &v1::Hello, identity: &Identity) -> Result<Opened, Refusal> {
     let bad = |text: String| ("hello", Status::invalid_argument(text));
     check_name(EntityKind::Node, &hello.node).map_err(|e| bad(format!("node: {e}")))?;
@@ -191,6 +202,10 @@ fn check(hello: &v1::Hello, identity: &Identity) -> Result<Opened, Refusal> {
     if hello.next_seq > limits::MAX_SEQ {
         let (seq, most) = (hello.next_seq, limits::MAX_SEQ);
         return Err(bad(format!("next_seq: {seq} is beyond {most}")));
+    }
+    if hello.row_codecs.is_empty() {
+        let text = "token and node are good; no row codec is offered, so no stream is opened";
+        return Err((ASKED, Status::failed_precondition(text)));
     }
     let offered = hello
         .row_codecs

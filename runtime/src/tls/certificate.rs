@@ -1,10 +1,15 @@
 //! What the verifier must know of a certificate beyond whether it chains.
 
+use std::time::Duration;
+
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls_pki_types::{CertificateDer, IpAddr, ServerName, UnixTime};
 use webpki::{EndEntityCert, Error as PkiError, KeyUsage};
 
 use crate::logging;
+
+/// A moment after the end of every certificate: the year 10000.
+const AFTER_ALL: Duration = Duration::from_secs(253_402_300_800);
 
 /// The most names told of a certificate, and the most characters of each: the peer wrote them.
 const MAX_NAMES: usize = 16;
@@ -48,6 +53,22 @@ pub(super) fn is_expired(
         judge_alone(certificate, now, algorithms),
         Some(PkiError::CertExpired { .. })
     )
+}
+
+/// The last moment at which a certificate is valid; `None` when it is not understood.
+pub(super) fn not_after(
+    certificate: &CertificateDer<'_>,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Option<UnixTime> {
+    // The library tells the date only in its refusal of a certificate whose date is over.
+    match judge_alone(
+        certificate,
+        UnixTime::since_unix_epoch(AFTER_ALL),
+        algorithms,
+    ) {
+        Some(PkiError::CertExpired { not_after, .. }) => Some(not_after),
+        _ => None,
+    }
 }
 
 /// Lists the names a certificate is for, as text: host names and addresses, at most 16, escaped.

@@ -266,6 +266,29 @@ async fn a_ca_in_a_pin_file_counts_as_ca_and_a_foreign_leaf_is_refused() {
     );
 }
 
+#[test]
+fn what_vouches_for_a_server_is_told_with_its_file_and_its_last_day() {
+    let (files, ca, other) = (Files::new(), authority("ca"), authority("other"));
+    let chain = |pem: &str| material::certificates(Path::new("x"), pem.as_bytes()).unwrap();
+    let (good, old) = (ca.leaf(&["node1"], false), ca.leaf(&["node1"], true));
+    let (good, old) = (chain(&good.0), (chain(&old.0), old.0));
+    let by_ca = files.trust_ca(&ca).voucher(&good).unwrap();
+    assert_eq!((by_ca.by, by_ca.expired), (By::Ca, false));
+    assert_eq!(by_ca.file, Some(files.path("ca.crt")));
+    assert_eq!(files.trust_ca(&ca).voucher(&old.0), None);
+    let pin = files.trust_pin(&old.1).voucher(&old.0).unwrap();
+    assert_eq!((pin.by, pin.expired), (By::Pin, true));
+    assert_eq!(pin.file, Some(files.path("kubelet.crt")));
+    // 2001-01-01T00:00:00Z.
+    assert_eq!(pin.expires_unix_s, Some(978_307_200));
+    let in_pins = files.trust_pin(&ca.pem).voucher(&good).unwrap();
+    assert_eq!((in_pins.by, in_pins.file), (By::Ca, pin.file));
+    let nothing = Trust::insecure().voucher(&good).unwrap();
+    assert_eq!((nothing.by, nothing.file), (By::Nothing, None));
+    assert_eq!(files.trust_ca(&other).voucher(&good), None);
+    assert_eq!(files.trust_ca(&ca).voucher(&[]), None);
+}
+
 #[tokio::test]
 async fn an_insecure_trust_takes_any_server() {
     let (files, ca) = (Files::new(), authority("cluster"));

@@ -102,6 +102,10 @@ impl Trust {
         self.current.load().insecure
     }
 
+    pub(super) fn files(&self) -> &TrustFiles {
+        &self.files
+    }
+
     pub(super) fn anchors(&self) -> Guard<Arc<Anchors>> {
         self.current.load()
     }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use cairn_runtime::tls::ConnectError;
+
 use super::*;
-use crate::sources::FailureKind;
 
 #[test]
 fn a_missing_right_is_named() {
@@ -94,6 +95,45 @@ fn no_token_leaves_over_a_connection_that_is_not_verified() {
         token_file: Some(path),
     };
     assert_eq!(Client::new(kubelet).bearer().unwrap(), None);
+}
+
+#[test]
+fn a_refused_certificate_is_told_rather_than_an_address_without_a_server() {
+    let refused = |addr: &str| Error::Connect {
+        source: ConnectError::Names {
+            addr: addr.parse().unwrap(),
+            expected: "node1".to_owned(),
+            found: vec!["node9".to_owned()],
+            hint: HINT,
+        },
+    };
+    let nobody = |addr: &str| Error::Connect {
+        source: ConnectError::Dial {
+            addr: addr.parse().unwrap(),
+            source: std::io::ErrorKind::ConnectionRefused.into(),
+        },
+    };
+    let (loopback, host) = ("127.0.0.1:10250", "192.0.2.7:10250");
+    let told = |first, second| {
+        let error = more_telling(Some(more_telling(None, first)), second);
+        error.failure(SUMMARY).reason
+    };
+    for (first, second, expected) in [
+        (
+            refused(loopback),
+            nobody(host),
+            "of 127.0.0.1:10250 is for node9",
+        ),
+        (
+            nobody(loopback),
+            refused(host),
+            "of 192.0.2.7:10250 is for node9",
+        ),
+        (nobody(loopback), nobody(host), "connect to 192.0.2.7:10250"),
+    ] {
+        let reason = told(first, second);
+        assert!(reason.contains(expected), "{reason}");
+    }
 }
 
 #[tokio::test]

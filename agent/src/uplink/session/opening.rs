@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
-use tonic::metadata::MetadataValue;
 
 use super::{Session, Unacked, received};
 use crate::ring::Head;
@@ -52,11 +51,7 @@ impl Session {
         drop(frames.try_send(first));
         let mut request = Request::new(ReceiverStream::new(queue));
         if let Some(bearer) = &bearer {
-            let value = format!("Bearer {}", bearer.expose());
-            let mut value = MetadataValue::try_from(value)
-                .map_err(|_| End::new(EndKind::Auth, "--token-file holds no token"))?;
-            value.set_sensitive(true);
-            request.metadata_mut().insert("authorization", value);
+            bearer.show(&mut request)?;
         }
         let answered = link.client.report(request).await;
         let mut incoming = answered

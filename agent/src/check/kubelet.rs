@@ -1,0 +1,154 @@
+//! The kubelet's endpoints.
+
+use std::time::Duration;
+
+use cairn_runtime::logging;
+use tokio::time::Instant;
+
+use super::finding::{Finding, Identity, Trouble, Values};
+use crate::config::{Kubelet, KubeletTrust};
+use crate::sources::kubelet::{Body, once};
+use crate::sources::resource::{Resource, Usage};
+use crate::sources::summary::{Stats, Summary};
+
+/// What an answer says of itself.
+pub(super) trait Counted: Body {
+    /// How much is in it.
+    fn values(&self) -> Values;
+
+    /// Values that were not understood, and entities beyond the most that are taken.
+    fn oddities(&self) -> (u64, u64);
+
+    /// What it calls its node; empty when it does not say.
+    fn node_name(&self) -> &str {
+        ""
+    }
+}
+
+impl Counted for Summary {
+    fn values(&self) -> Values {
+        let of = |stats: &Stats| {
+            let parts = stats.parts.iter().map(|part| part.figures.values().len());
+            stats.figures.values().len() + parts.sum::<usize>()
+        };
+        let of_pods = self.pods.iter().map(|pod| {
+            let containers = pod.containers.iter().map(of);
+            of(&pod.stats) + containers.sum::<usize>()
+        });
+        let of_node = of(&self.node) + self.system.iter().map(of).sum::<usize>();
+        Values {
+            pods: Some(self.pods.len()),
+            containers: Some(self.pods.iter().map(|pod| pod.containers.len()).sum()),
+            values: Some(of_node + of_pods.sum::<usize>()),
+        }
+    }
+
+    fn oddities(&self) -> (u64, u64) {
+        (self.odd_count, self.dropped_count)
+    }
+
+    fn node_name(&self) -> &str {
+        &self.node_name
+    }
+}
+
+impl Counted for Resource {
+    fn values(&self) -> Values {
+        let of = |usage: &Usage| {
+            usize::from(usage.cpu.is_some())
+                + usize::from(usage.memory.is_some())
+                + usize::from(usage.swap.is_some())
+        };
+        let pods = || self.pods.values().flat_map(|named| named.values());
+        let of_pods = pods().map(|pod| {
+            let containers = pod.containers.values().map(|one| of(&one.usage));
+            of(&pod.usage) + containers.sum::<usize>()
+        });
+        Values {
+            pods: Some(pods().count()),
+            containers: Some(pods().map(|pod| pod.containers.len()).sum()),
+            values: Some(of(&self.node) + of_pods.sum::<usize>()),
+        }
+    }
+
+    fn oddities(&self) -> (u64, u64) {
+        (self.odd_count, self.dropped_count)
+    }
+}
+
+/// The addresses that are tried.
+pub(super) fn tried(kubelet: &Kubelet) -> String {
+    let addresses: Vec<String> = kubelet.addresses.iter().map(ToString::to_string).collect();
+    addresses.join(" or ")
+}
+
+/// Scrapes one endpoint.
+pub(super) async fn look<T: Counted>(
+    source: &'static str,
+    kubelet: &Kubelet,
+    deadline: Duration,
+) -> Vec<Finding> {
+    let began = Instant::now();
+    let met = once::<T>(kubelet, deadline).await;
+    let mut found = Finding {
+        reached: met.reached.is_some(),
+        identity: Identity::of(match kubelet.trust {
+            KubeletTrust::Insecure(_) => None,
+            _ => kubelet.token_file.as_deref(),
+        }),
+        server_name: match kubelet.trust {
+            KubeletTrust::Insecure(_) => None,
+            _ => Some(kubelet.server_name.to_str().into_owned()),
+        },
+        voucher: met.voucher,
+        took: began.elapsed(),
+        ..Finding::new(
+            source,
+            met.reached
+                .map_or_else(|| tried(kubelet), |address| address.to_string()),
+        )
+    };
+    match met.result {
+        Ok(answer) => {
+            found.values = answer.values();
+            found.node_name = Some(answer.node_name())
+                .filter(|name| !name.is_empty())
+                .map(|name| logging::escape(&cairn_proto::wire::cut(name.to_owned())));
+            let (odd, dropped) = answer.oddities();
+            if odd > 0 {
+                found.notes.push(format!(
+                    "{odd} values were not understood and are absent: compare the kubelet's \
+                     version with docs/metrics.md"
+                ));
+            }
+            if dropped > 0 {
+                found.notes.push(format!(
+                    "{dropped} entities are beyond the most that are taken of a node and are left \
+                     out"
+                ));
+            }
+        }
+        Err(failure) => {
+            let mut trouble = Trouble::from(failure);
+            // The row says which endpoint it is, so that one trouble of both is told once.
+            let path = format!("{}: ", T::ENDPOINT.path);
+            if let Some(rest) = trouble.reason.strip_prefix(&path) {
+                trouble.reason = rest.to_owned();
+            }
+            found.failure = Some(trouble);
+        }
+    }
+    vec![found]
+}
+
+/// Notes where the kubelet has another name for its node than the agent.
+pub(super) fn judge_name(findings: &mut [Finding], node: &str) {
+    for found in findings {
+        let Some(name) = found.node_name.take().filter(|name| name != node) else {
+            continue;
+        };
+        found.notes.push(format!(
+            "the kubelet calls this node {name}, the agent {node}: check --node-name"
+        ));
+    }
+}
