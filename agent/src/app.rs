@@ -210,6 +210,7 @@ fn start_sources(config: &Config, work: &mut Supervisor, token: &Token) -> Resul
         return Ok(Feeds {
             summary: None,
             resource: None,
+            cadvisor: None,
             host: Some(host),
         });
     };
@@ -218,11 +219,18 @@ fn start_sources(config: &Config, work: &mut Supervisor, token: &Token) -> Resul
     let task = kubelet::run(kubelet.clone(), interval_ms, worker, token.clone());
     work.spawn("source-summary", task);
     let (resource, worker) = Feed::new(Source::Resource);
-    let task = kubelet::run(kubelet, interval_ms, worker, token.clone());
+    let task = kubelet::run(kubelet.clone(), interval_ms, worker, token.clone());
     work.spawn("source-resource", task);
+    let cadvisor = config.cadvisor.then(|| {
+        let (cadvisor, worker) = Feed::new(Source::Cadvisor);
+        let task = kubelet::run(kubelet, interval_ms, worker, token.clone());
+        work.spawn("source-cadvisor", task);
+        cadvisor
+    });
     Ok(Feeds {
         summary: Some(summary),
         resource: Some(resource),
+        cadvisor,
         host: Some(host),
     })
 }

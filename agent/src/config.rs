@@ -66,6 +66,8 @@ pub struct Config {
     pub ring_bytes: usize,
     /// The kubelet; `None` reads none.
     pub kubelet: Option<Kubelet>,
+    /// Whether the kubelet's cAdvisor is read too.
+    pub cadvisor: bool,
     /// Where the node's /proc is.
     pub proc_root: PathBuf,
     /// Admin listener and clock.
@@ -107,6 +109,9 @@ impl TryFrom<Args> for Config {
         }
         let aggregators = aggregators(&args, &mut problems);
         let kubelet = kubelet::check(&args, &node, &mut problems);
+        if !matches!(args.cadvisor.as_str(), "auto" | "off") {
+            problems.push(format!("--cadvisor {:?} is not auto or off", args.cadvisor));
+        }
         if !problems.is_empty() {
             return Err(Error { problems });
         }
@@ -118,6 +123,7 @@ impl TryFrom<Args> for Config {
             window_ms: whole_ms(args.window),
             ring_bytes: usize::try_from(args.ring_bytes).unwrap_or(usize::MAX),
             kubelet,
+            cadvisor: args.cadvisor == "auto",
             proc_root: args.proc_root,
             admin: Admin {
                 listen: args.admin_listen,
@@ -145,6 +151,7 @@ impl Config {
             ?aggregators,
             token_file = ?self.token_file,
             kubelet = self.kubelet.as_ref().map_or("off".to_owned(), ToString::to_string),
+            cadvisor = self.cadvisor && self.kubelet.is_some(),
             proc_root = %self.proc_root.display(),
             admin = %self.admin.listen,
             clock = %self.admin.clock,

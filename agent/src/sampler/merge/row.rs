@@ -96,9 +96,11 @@ impl<'a> Row<'a> {
     }
 
     /// The same for a part of an entity that belongs, by the word of the source that lists it.
-    fn part_belongs(&self, part: &Part, source: Source) -> bool {
-        let is_fresh = match source {
+    fn part_belongs(&self, part: &Part, of: &Statement<'_>) -> bool {
+        let is_fresh = match of.source {
             Source::Procfs => self.host_is_fresh,
+            // Read so seldom that its answer is never of this tick for long.
+            Source::Cadvisor => self.tick.saturating_sub(of.taken_ms) <= Group::Detail.max_age_ms(),
             _ => self.summary_is_fresh,
         };
         is_fresh
@@ -162,7 +164,7 @@ impl<'a> Row<'a> {
         for (at, part) in parts.iter().enumerate() {
             let is_same = |other: &Part| other.kind == part.kind && other.name == part.name;
             let again = parts.iter().take(at).any(is_same);
-            if again || !self.part_belongs(part, of.source) {
+            if again || !self.part_belongs(part, of) {
                 continue;
             }
             let what = Description {
