@@ -129,7 +129,7 @@ fuzz:
 		echo 'fuzz: cargo-fuzz is missing: cargo install cargo-fuzz --locked'; exit 1; }
 	@command -v c++ >/dev/null 2>&1 || { \
 		echo 'fuzz: a C++ compiler is missing: apt-get install g++'; exit 1; }
-	for target in summary resource; do \
+	for target in summary resource cadvisor; do \
 		mkdir -p agent/fuzz/target/found/$$target && \
 		(cd agent && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target fuzz/target/found/$$target fuzz/corpus/$$target -- \
 			-dict=fuzz/$$target.dict -max_total_time=$(FUZZ_SECONDS)) || exit 1; \

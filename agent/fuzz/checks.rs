@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 
-use cairn_agent::sources::{resource, summary};
+use cairn_agent::sources::{cadvisor, resource, summary};
 use cairn_proto::limits::{MAX_ENTITIES, MAX_NAME_BYTES};
 use serde_json::Value;
 
@@ -185,4 +185,48 @@ fn twice(body: &[u8], once: &resource::Resource) {
         twice.pods == once.pods && twice.node == once.node,
         "the last line of a kind counts"
     );
+}
+
+/// Checks one body of `/metrics/cadvisor`.
+///
+/// # Panics
+///
+/// The parser broke one of its promises.
+pub(crate) fn cadvisor(body: &[u8]) {
+    let parsed = cadvisor::parse(body);
+    same(&parsed, &cadvisor::parse(body), "a second time");
+    let commented = [b"# HELP x y\nunknown_metric{a=\"b\"} 1\n\r\n", body].concat();
+    same(&parsed, &cadvisor::parse(&commented), "behind a comment");
+    let Ok(parsed) = parsed else {
+        return;
+    };
+    compared(&parsed);
+    let mut values = 0;
+    let mut look_at = |cgroup: &cadvisor::Cgroup| {
+        values += cgroup.figures.values().len();
+        assert!(cgroup.parts.len() <= 128, "too many parts");
+        for part in &cgroup.parts {
+            a_name(&part.name);
+            let count = part.figures.values().len();
+            assert!(count > 0, "a part of which nothing is known");
+            values += count;
+        }
+    };
+    parsed.node.iter().for_each(&mut look_at);
+    for (namespace, pods) in &parsed.pods {
+        a_name(namespace);
+        for (name, of) in pods {
+            a_name(name);
+            for pod in of {
+                pod.own.iter().for_each(&mut look_at);
+                pod.containers.keys().for_each(|name| {
+                    a_name(name);
+                });
+                pod.containers.values().for_each(&mut look_at);
+            }
+        }
+    }
+    let lines = body.split(|byte| *byte == b'\n').count() as u64;
+    let told = values as u64 + parsed.odd_count;
+    assert!(told <= lines, "more values and odd lines than lines");
 }

@@ -232,6 +232,7 @@ fn start_sources(
         return Ok(Feeds {
             summary: None,
             resource: None,
+            cadvisor: None,
             host: Some(host),
         });
     };
@@ -240,11 +241,18 @@ fn start_sources(
     let task = kubelet::run(kubelet.clone(), interval_ms, worker, token.clone());
     work.spawn("source-summary", task);
     let (resource, worker) = Feed::new(Source::Resource);
-    let task = kubelet::run(kubelet, interval_ms, worker, token.clone());
+    let task = kubelet::run(kubelet.clone(), interval_ms, worker, token.clone());
     work.spawn("source-resource", task);
+    let cadvisor = config.cadvisor.then(|| {
+        let (cadvisor, worker) = Feed::new(Source::Cadvisor);
+        let task = kubelet::run(kubelet, interval_ms, worker, token.clone());
+        work.spawn("source-cadvisor", task);
+        cadvisor
+    });
     Ok(Feeds {
         summary: Some(summary),
         resource: Some(resource),
+        cadvisor,
         host: Some(host),
     })
 }

@@ -107,6 +107,16 @@ pub struct Args {
     #[arg(long, env = "CAIRN_KUBELET_INSECURE_SKIP_TLS_VERIFY")]
     pub kubelet_insecure_skip_tls_verify: bool,
 
+    /// Whether the kubelet's /metrics/cadvisor is read, for throttling, block I/O and what else no
+    /// other source has: auto (once a minute, where a kubelet is read) or off
+    #[arg(
+        long,
+        env = "CAIRN_CADVISOR",
+        value_name = "auto|off",
+        default_value = "auto"
+    )]
+    pub cadvisor: String,
+
     /// The node's address, the second that --kubelet auto tries
     #[arg(long, env = "HOST_IP", value_name = "ADDRESS", hide = true)]
     pub host_ip: Option<String>,

@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::Config;
 use crate::sources::scrape_deadline;
-use crate::sources::{resource::Resource, summary::Summary};
+use crate::sources::{cadvisor::Cadvisor, resource::Resource, summary::Summary};
 
 pub use self::finding::{Finding, Identity, Report, Trouble, Values};
 
@@ -75,10 +75,14 @@ fn probes(config: &Config) -> Vec<Probe<'_>> {
         let summary = kubelet::look::<Summary>("summary", kubelet, deadline);
         probes.push(Probe::new("summary", address.clone(), summary));
         let resource = kubelet::look::<Resource>("resource", kubelet, deadline);
-        probes.push(Probe::new("resource", address, resource));
+        probes.push(Probe::new("resource", address.clone(), resource));
+        if config.cadvisor {
+            let cadvisor = kubelet::look::<Cadvisor>("cadvisor", kubelet, deadline);
+            probes.push(Probe::new("cadvisor", address, cadvisor));
+        }
     }
     let root = config.proc_root.display().to_string();
-    let host = host::look(&config.proc_root, clock.line(), deadline);
+    let host = host::look(config, clock.line(), deadline);
     probes.push(Probe::new("procfs", root, host));
     for target in &config.aggregators {
         let address = aggregator::named(target);

@@ -66,6 +66,8 @@ pub struct Config {
     pub ring_bytes: usize,
     /// The kubelet; `None` reads none.
     pub kubelet: Option<Kubelet>,
+    /// Whether the kubelet's cAdvisor is read too.
+    pub cadvisor: bool,
     /// Where the node's /proc is.
     pub proc_root: PathBuf,
     /// Where the node's root directory is; `None` reads no file systems.
@@ -115,6 +117,9 @@ impl TryFrom<Args> for Config {
         }
         let aggregators = aggregators(&args, &mut problems);
         let kubelet = kubelet::check(&args, &node, &mut problems);
+        if !matches!(args.cadvisor.as_str(), "auto" | "off") {
+            problems.push(format!("--cadvisor {:?} is not auto or off", args.cadvisor));
+        }
         if !problems.is_empty() {
             return Err(Error { problems });
         }
@@ -126,6 +131,7 @@ impl TryFrom<Args> for Config {
             window_ms: whole_ms(args.window),
             ring_bytes: usize::try_from(args.ring_bytes).unwrap_or(usize::MAX),
             kubelet,
+            cadvisor: args.cadvisor == "auto",
             proc_root: args.proc_root,
             host_root: args.host_root,
             admin: Admin {
@@ -154,6 +160,7 @@ impl Config {
             ?aggregators,
             token_file = ?self.token_file,
             kubelet = self.kubelet.as_ref().map_or("off".to_owned(), ToString::to_string),
+            cadvisor = self.cadvisor && self.kubelet.is_some(),
             proc_root = %self.proc_root.display(),
             host_root = ?self.host_root,
             admin = %self.admin.listen,

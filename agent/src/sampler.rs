@@ -43,6 +43,7 @@ use self::shortage::Shortage;
 use crate::metrics::Metrics;
 use crate::ring::{Ring, Stock};
 use crate::sources::Feed;
+use crate::sources::cadvisor::Cadvisor;
 use crate::sources::procfs::Host;
 use crate::sources::resource::Resource;
 use crate::sources::status::{Board, Statuses};
@@ -59,6 +60,8 @@ pub struct Feeds {
     pub summary: Option<Feed<Summary>>,
     /// The kubelet's resource endpoint.
     pub resource: Option<Feed<Resource>>,
+    /// The kubelet's cAdvisor.
+    pub cadvisor: Option<Feed<Cadvisor>>,
     /// The node's /proc.
     pub host: Option<Feed<Host>>,
 }
@@ -104,6 +107,8 @@ pub struct Sampler {
     // The kubelet's name for the node, when it is another one and was told.
     misnamed: Option<String>,
     kubelet_clock: KubeletClock,
+    // The tick at which cAdvisor was asked last in this run.
+    cadvisor_tick: Option<u64>,
     // More was listed than is taken, and it was told.
     crowded: bool,
 }
@@ -116,6 +121,7 @@ impl Sampler {
         let sources: Vec<Source> = [
             feeds.summary.as_ref().map(Feed::source),
             feeds.resource.as_ref().map(Feed::source),
+            feeds.cadvisor.as_ref().map(Feed::source),
             feeds.host.as_ref().map(Feed::source),
         ]
         .into_iter()
@@ -145,6 +151,7 @@ impl Sampler {
             shortage: Shortage::default(),
             misnamed: None,
             kubelet_clock: KubeletClock::default(),
+            cadvisor_tick: None,
             crowded: false,
             setup,
             feeds,
@@ -235,8 +242,11 @@ impl Sampler {
         let Feeds {
             summary,
             resource,
+            cadvisor,
             host,
         } = &mut self.feeds;
+        self.cadvisor_tick = None;
+        cadvisor.iter_mut().for_each(Feed::forget);
         summary.iter_mut().for_each(Feed::forget);
         resource.iter_mut().for_each(Feed::forget);
         host.iter_mut().for_each(Feed::forget);

@@ -7,11 +7,15 @@
 
 pub mod decimal;
 
+pub mod exposition;
+
 mod figures;
 
 pub mod summary;
 
 pub mod resource;
+
+pub mod cadvisor;
 
 pub mod kubelet;
 

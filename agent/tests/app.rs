@@ -22,6 +22,7 @@ fn config(listen: &str) -> Config {
         window_ms: 900_000,
         ring_bytes: 1 << 24,
         kubelet: None,
+        cadvisor: false,
         proc_root: PathBuf::from("/proc"),
         host_root: None,
         admin: Admin {

@@ -111,6 +111,7 @@ impl Agent {
             summary: self.summary.as_ref(),
             summary_is_fresh: heard(Source::Summary),
             resource: self.resource.as_ref(),
+            cadvisor: None,
             host: self.host.as_ref(),
             host_is_fresh: n % 31 > 1,
             chosen: Chosen {

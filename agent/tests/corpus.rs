@@ -17,6 +17,10 @@ mod summary;
 #[path = "../fuzz/fuzz_targets/resource.rs"]
 mod resource;
 
+#[expect(unused_attributes, reason = "a target is a whole program")]
+#[path = "../fuzz/fuzz_targets/cadvisor.rs"]
+mod cadvisor;
+
 /// What the engine calls, as a function.
 macro_rules! fuzz_target {
     (|$body:ident: &[u8]| $check:expr) => {
@@ -53,6 +57,11 @@ fn every_resource_answer_of_the_corpus_keeps_the_parsers_promises() {
     assert!(replay("resource", resource::run) > 30);
 }
 
+#[test]
+fn every_answer_of_cadvisor_in_the_corpus_keeps_the_parsers_promises() {
+    assert!(replay("cadvisor", cadvisor::run) > 15);
+}
+
 /// Scenario: a body that is cut off after each of its bytes, as a broken connection leaves it.
 /// Guarantees: the same promises.
 #[test]
@@ -64,5 +73,9 @@ fn every_beginning_of_a_recorded_answer_keeps_them_too() {
     let resource = include_bytes!("../fuzz/corpus/resource/recorded-two-pods.txt");
     for end in 0..resource.len() {
         resource::run(&resource[..end]);
+    }
+    let cadvisor = include_bytes!("../fuzz/corpus/cadvisor/recorded-one-pod.txt");
+    for end in 0..cadvisor.len() {
+        cadvisor::run(&cadvisor[..end]);
     }
 }

@@ -1,21 +1,32 @@
-//! /proc.
+//! /proc, and the host's file systems.
 
-use std::path::Path;
 use std::time::Duration;
 
 use cairn_proto::catalogue::Source;
 use cairn_runtime::clock::Line;
+use cairn_runtime::readiness::Readiness;
 use tokio::time::Instant;
 
 use super::finding::{Finding, Trouble, Values};
+use crate::config::Config;
+use crate::metrics;
+use crate::sources::procfs::FileSystems;
 use crate::sources::{Feed, Outcome, Trigger, procfs};
 
+/// What stands before a note of something that is not as it should be.
+const DEGRADED: &str = "[!]";
+
 /// Reads the host's figures once, in the thread that such a read needs.
-pub(super) async fn look(root: &Path, line: Line, deadline: Duration) -> Vec<Finding> {
+pub(super) async fn look(config: &Config, line: Line, deadline: Duration) -> Vec<Finding> {
     let began = Instant::now();
+    let (root, readiness) = (&config.proc_root, Readiness::new());
+    let file_systems = config.host_root.clone().map(|host_root| {
+        let uncounted = metrics::FileSystems::default();
+        FileSystems::new(host_root, root, readiness.clone(), uncounted)
+    });
     let (mut feed, worker) = Feed::new(Source::Procfs);
     let mut found = Finding::new("procfs", root.display().to_string());
-    if let Err(error) = procfs::start(root.to_owned(), worker) {
+    if let Err(error) = procfs::start(root.clone(), file_systems, worker) {
         let reason = format!("no thread to read it in: {error}: check this user's limits");
         found.failure = Some(Trouble::new("read", reason));
         return vec![found];
@@ -28,12 +39,17 @@ pub(super) async fn look(root: &Path, line: Line, deadline: Duration) -> Vec<Fin
             found.reached = true;
             found.values = Values {
                 values: feed.last().map(|reading| {
-                    let parts = reading.values.parts.iter();
+                    let of_host = &reading.values;
+                    let parts = of_host.parts.iter().chain(&*of_host.file_systems);
                     let of_parts = parts.map(|part| part.figures.values().len());
-                    reading.values.figures.values().len() + of_parts.sum::<usize>()
+                    of_host.figures.values().len() + of_parts.sum::<usize>()
                 }),
                 ..Values::default()
             };
+            // What `/readyz?verbose` of an agent would say.
+            let (_, told) = readiness.render(true);
+            let degraded = told.lines().filter_map(|line| line.strip_prefix(DEGRADED));
+            found.notes.extend(degraded.map(str::to_owned));
         }
         Outcome::Answered(Err(failure)) => found.failure = Some(failure.into()),
         Outcome::Pending | Outcome::Busy | Outcome::Gone => {

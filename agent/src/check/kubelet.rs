@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::finding::{Finding, Identity, Trouble, Values};
 use crate::config::{Kubelet, KubeletTrust};
+use crate::sources::cadvisor::{Cadvisor, Cgroup};
 use crate::sources::kubelet::{Body, once};
 use crate::sources::resource::{Resource, Usage};
 use crate::sources::summary::{Stats, Summary};
@@ -68,6 +69,32 @@ impl Counted for Resource {
             pods: Some(pods().count()),
             containers: Some(pods().map(|pod| pod.containers.len()).sum()),
             values: Some(of(&self.node) + of_pods.sum::<usize>()),
+        }
+    }
+
+    fn oddities(&self) -> (u64, u64) {
+        (self.odd_count, self.dropped_count)
+    }
+}
+
+impl Counted for Cadvisor {
+    fn values(&self) -> Values {
+        let of = |cgroup: &Cgroup| {
+            let parts = cgroup.parts.iter().map(|part| part.figures.values().len());
+            cgroup.figures.values().len() + parts.sum::<usize>()
+        };
+        let pods = || {
+            self.pods
+                .values()
+                .flat_map(|named| named.values())
+                .flatten()
+        };
+        let cgroups = pods().flat_map(|pod| pod.own.iter().chain(pod.containers.values()));
+        let of_pods: usize = cgroups.map(of).sum();
+        Values {
+            pods: Some(pods().count()),
+            containers: Some(pods().map(|pod| pod.containers.len()).sum()),
+            values: Some(self.node.as_ref().map_or(0, of) + of_pods),
         }
     }
 

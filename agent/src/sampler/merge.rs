@@ -3,11 +3,13 @@
 //! Pure but for the [`Registry`], which gives out ids. What exists is what the newest good summary
 //! lists. While the summary is silent its last answer goes on, value by value, until each is too
 //! old to mean anything. Figures of the resource endpoint are put to the summary's entities by
-//! namespace, pod and container name, with their own measurement times; they keep nothing in the
-//! row that the summary does not name any more. A measurement from the future is not taken: after
+//! namespace, pod and container name, with their own measurement times, and cAdvisor's by the pod's
+//! UID; they keep nothing in the row that the summary does not name any more. A measurement from the future is not taken: after
 //! the clock is set right, every later one would seem to be late.
 
 mod crowd;
+
+mod detail;
 
 mod measured;
 
@@ -24,11 +26,13 @@ use std::sync::Arc;
 use cairn_proto::catalogue::{Group, Source};
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Snapshot};
 
+use self::detail::{Detail, Named, OfPod};
 use self::measured::{Measured, statement};
 pub(super) use self::row::FUTURE_TOLERANCE_MS;
 use self::row::{Held, Row, Statement};
 use super::registry::{Description, Registry};
 use crate::sources::Reading;
+use crate::sources::cadvisor::Cadvisor;
 use crate::sources::procfs::Host;
 use crate::sources::resource::Resource;
 use crate::sources::summary::{Pod, Stats, Summary};
@@ -48,6 +52,8 @@ pub struct Inputs<'a> {
     pub summary_is_fresh: bool,
     /// The newest good resource answer.
     pub resource: Option<&'a Reading<Resource>>,
+    /// The newest good answer of cAdvisor.
+    pub cadvisor: Option<&'a Reading<Cadvisor>>,
     /// The newest host figures.
     pub host: Option<&'a Reading<Host>>,
     /// Whether they came at this tick, so that a disk that they do not list is gone.
@@ -124,10 +130,15 @@ pub fn merge(inputs: &Inputs<'_>, registry: &mut Registry) -> Merged {
     });
     row.drop_more(inputs.resource.map_or(0, |r| r.values.dropped_count));
     row.drop_more(inputs.host.map_or(0, |r| r.values.dropped_count));
-    let said = [by_summary.clone(), by_resource, by_host.clone()];
+    let detail = inputs.cadvisor.map(Detail::new);
+    row.drop_more(detail.map_or(0, Detail::dropped_count));
+    let by_cadvisor = detail.and_then(Detail::node);
+    let own = by_cadvisor.map(Named::statement);
+    let said = [by_summary.clone(), by_resource, own, by_host.clone()];
     let Some(id) = row.add(what, inputs.chosen, said.into_iter().flatten()) else {
         return row.finish();
     };
+    add_details(&mut row, id, by_cadvisor);
     if let (Some(host), Some(said)) = (inputs.host, by_host) {
         row.add_parts(id, &host.values.parts, &said);
         let listed = inputs.summary.map(|summary| &summary.values.node.parts[..]);
@@ -194,6 +205,9 @@ fn add_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, summary: &Re
             chosen: inputs.chosen,
             taken_ms: summary.taken_ms,
             measured,
+            detail: inputs
+                .cadvisor
+                .and_then(|reading| Detail::new(reading).pod(pod, is_newest)),
         };
         add_pod(row, pod, told);
     }
@@ -207,6 +221,7 @@ struct Told<'a> {
     // When the summary was read.
     taken_ms: u64,
     measured: Option<Measured<'a>>,
+    detail: Option<OfPod<'a>>,
 }
 
 fn add_pod(row: &mut Row<'_>, pod: &Pod, told: Told<'_>) {
@@ -229,12 +244,15 @@ fn add_pod(row: &mut Row<'_>, pod: &Pod, told: Told<'_>) {
     };
     let own = by_summary(&pod.stats, told.taken_ms);
     let measured = told.measured.map(|measured| measured.own());
-    let said = [Some(own.clone()), measured].into_iter().flatten();
+    let detail = told.detail.and_then(OfPod::own);
+    let said = [Some(own.clone()), measured, detail.map(Named::statement)];
+    let said = said.into_iter().flatten();
     let Some(id) = row.add(what, told.chosen, said) else {
         row.refuse(containers.len());
         return;
     };
     row.add_parts(id, &pod.stats.parts, &own);
+    add_details(row, id, detail);
     for stats in containers {
         let what = Description {
             kind: EntityKind::Container,
@@ -248,10 +266,20 @@ fn add_pod(row: &mut Row<'_>, pod: &Pod, told: Told<'_>) {
         let measured = told
             .measured
             .and_then(|measured| measured.container(&stats.name));
-        let said = [Some(own.clone()), measured].into_iter().flatten();
+        let detail = told.detail.and_then(|detail| detail.container(&stats.name));
+        let said = [Some(own.clone()), measured, detail.map(Named::statement)];
+        let said = said.into_iter().flatten();
         if let Some(id) = row.add(what, told.chosen, said) {
             row.add_parts(id, &stats.parts, &own);
+            add_details(row, id, detail);
         }
+    }
+}
+
+/// Adds the devices and interfaces that cAdvisor tells of.
+fn add_details(row: &mut Row<'_>, id: EntityId, of: Option<Named<'_>>) {
+    if let Some(of) = of {
+        row.add_parts(id, of.parts(), &of.statement());
     }
 }
 

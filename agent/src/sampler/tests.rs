@@ -49,6 +49,7 @@ fn bench() -> Bench {
         Feeds {
             summary: None,
             resource: None,
+            cadvisor: None,
             host: Some(host),
         },
     );

@@ -20,6 +20,10 @@ use crate::sources::{Failure, FailureKind, Feed, Outcome, Trigger};
 /// would make every row late for the sake of one that is not.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
+/// How often cAdvisor is asked, ms: an answer costs the kubelet five times what a summary does, and
+/// what is taken of it changes slowly.
+const CADVISOR_EVERY_MS: u64 = 60_000;
+
 /// Under this name `/readyz?verbose` says that the kubelet knows the node by another one.
 const NAME_NOTE: &str = "node name";
 
@@ -37,20 +41,30 @@ impl Sampler {
             tick,
             line: self.line.clone(),
         };
+        let cadvisor_is_due = self
+            .cadvisor_tick
+            .is_none_or(|last| tick.saturating_sub(last) >= CADVISOR_EVERY_MS);
+        if cadvisor_is_due {
+            self.cadvisor_tick = Some(tick);
+        }
         let Feeds {
             summary,
             resource,
+            cadvisor,
             host,
         } = &mut self.feeds;
-        let (by_summary, by_resource, by_host) = tokio::join!(
-            ask(summary, &trigger, wait),
-            ask(resource, &trigger, wait),
-            ask(host, &trigger, wait),
+        let cadvisor = cadvisor.as_mut().filter(|_| cadvisor_is_due);
+        let (by_summary, by_resource, by_cadvisor, by_host) = tokio::join!(
+            ask(summary.as_mut(), &trigger, wait),
+            ask(resource.as_mut(), &trigger, wait),
+            ask(cadvisor, &trigger, wait),
+            ask(host.as_mut(), &trigger, wait),
         );
         let mut fresh = Vec::new();
         for (source, outcome) in [
             (Source::Summary, by_summary),
             (Source::Resource, by_resource),
+            (Source::Cadvisor, by_cadvisor),
             (Source::Procfs, by_host),
         ] {
             let Some((outcome, durations)) = outcome else {
@@ -73,6 +87,7 @@ impl Sampler {
             summary: self.feeds.summary.as_ref().and_then(Feed::last),
             summary_is_fresh: fresh.contains(&Source::Summary),
             resource: self.feeds.resource.as_ref().and_then(Feed::last),
+            cadvisor: self.feeds.cadvisor.as_ref().and_then(Feed::last),
             host: self.feeds.host.as_ref().and_then(Feed::last),
             host_is_fresh: fresh.contains(&Source::Procfs),
             chosen,
@@ -202,6 +217,12 @@ impl Sampler {
                 .as_ref()
                 .and_then(Feed::last)
                 .map(|r| r.values.odd_count),
+            Source::Cadvisor => self
+                .feeds
+                .cadvisor
+                .as_ref()
+                .and_then(Feed::last)
+                .map(|r| r.values.odd_count),
             _ => None,
         };
         for source in fresh {
@@ -325,11 +346,11 @@ fn choose(
 }
 
 async fn ask<T>(
-    feed: &mut Option<Feed<T>>,
+    feed: Option<&mut Feed<T>>,
     trigger: &Trigger,
     wait: Duration,
 ) -> Option<(Outcome, Vec<Duration>)> {
-    let feed = feed.as_mut()?;
+    let feed = feed?;
     let outcome = feed.scrape(trigger.clone(), wait).await;
     Some((outcome, feed.take_durations()))
 }

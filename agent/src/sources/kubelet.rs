@@ -21,7 +21,7 @@ use tokio::time::Instant;
 pub use self::error::Error;
 use self::exchange::Exchange;
 pub use self::once::{Once, once};
-use super::{Answer, FailureKind, Reading, Worker, resource, scrape_deadline, summary};
+use super::{Answer, FailureKind, Reading, Worker, cadvisor, resource, scrape_deadline, summary};
 use crate::config::{Kubelet, KubeletTrust};
 
 /// The flags that mend a refused certificate.
@@ -55,6 +55,13 @@ pub const RESOURCE: Endpoint = Endpoint {
     content_type: "text/plain",
 };
 
+/// What cAdvisor tells and nobody else.
+pub const CADVISOR: Endpoint = Endpoint {
+    path: "/metrics/cadvisor",
+    right: "get nodes/metrics",
+    content_type: "text/plain",
+};
+
 /// What an endpoint's answer becomes.
 pub trait Body: Sized + Send + Sync + 'static {
     /// Where it comes from.
@@ -81,6 +88,14 @@ impl Body for resource::Resource {
 
     fn parse(body: &[u8]) -> Result<Self, Error> {
         resource::parse(body).map_err(|source| Error::Resource { source })
+    }
+}
+
+impl Body for cadvisor::Cadvisor {
+    const ENDPOINT: Endpoint = CADVISOR;
+
+    fn parse(body: &[u8]) -> Result<Self, Error> {
+        cadvisor::parse(body).map_err(|source| Error::Cadvisor { source })
     }
 }
 

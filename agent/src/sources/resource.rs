@@ -4,7 +4,6 @@
 //! Pure, line by line: a line that is not understood is counted and the rest survives. Of pods and
 //! containers no more are kept than a node can have, so a body costs a small multiple of its size.
 
-mod line;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +12,7 @@ use std::collections::HashMap;
 
 use cairn_proto::limits::{MAX_ENTITIES, MAX_NAME_BYTES};
 
-use self::line::Line;
+use super::exposition::{self, Sample};
 
 /// Why a body is no answer of that endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,6 +116,37 @@ pub fn parse(body: &[u8]) -> Result<Resource, Error> {
     }
 }
 
+/// The parts of a line that are used.
+#[derive(Clone, Debug)]
+struct Line<'a> {
+    namespace: Option<Cow<'a, str>>,
+    pod: Option<Cow<'a, str>>,
+    container: Option<Cow<'a, str>>,
+    sample: Sample<'a>,
+}
+
+impl<'a> Line<'a> {
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (mut namespace, mut pod, mut container) = (None, None, None);
+        let sample = exposition::parse(bytes, |label, value| {
+            let value = value.text()?;
+            match label {
+                b"namespace" => namespace = Some(value),
+                b"pod" => pod = Some(value),
+                b"container" => container = Some(value),
+                _ => {}
+            }
+            Some(())
+        })?;
+        Some(Self {
+            namespace,
+            pod,
+            container,
+            sample,
+        })
+    }
+}
+
 /// What a line is about.
 #[derive(Clone, Copy, Debug)]
 enum What {
@@ -176,10 +206,10 @@ impl Reader {
         if bytes.is_empty() || bytes.starts_with(b"#") {
             return;
         }
-        let Some((what, of)) = known(line::name(bytes)) else {
+        let Some((what, of)) = known(exposition::name(bytes)) else {
             return;
         };
-        let line = line::parse(bytes).ok_or(Refused::Odd);
+        let line = Line::parse(bytes).ok_or(Refused::Odd);
         match line.and_then(|line| self.take(what, of, &line)) {
             Ok(()) => self.known_count += 1,
             Err(Refused::Odd) => self.resource.odd_count += 1,
@@ -193,7 +223,10 @@ impl Reader {
             What::Start => 3,
             What::Memory | What::Swap | What::Error => 0,
         };
-        let (value, time_ms) = (line.scaled(scale).ok_or(Refused::Odd)?, line.time_ms());
+        let (value, time_ms) = (
+            line.sample.scaled(scale).ok_or(Refused::Odd)?,
+            line.sample.time_ms(),
+        );
         let usage = match (what, of) {
             (What::Error, _) => {
                 self.scrape_error |= value != 0;

@@ -89,19 +89,13 @@ pub(super) async fn run(
     let opened = match check(&hello, &identity) {
         Ok(opened) => opened,
         Err((reason, status)) => {
-            let node = logging::escape(&wire::cut(hello.node));
-            if reason == ASKED {
-                tracing::info!(
-                    node,
-                    "a check asked whether this node's stream would be taken"
-                );
-                return refuse(&inner, &answers, reason, status).await;
-            }
-            tracing::warn!(node, reason = status.message(), "agent refused");
-            // In its place among those that are not heard of yet, of which a node has a few.
-            tokio::select! {
-                () = inner.token.cancelled() => {}
-                () = sleep(REFUSED_AFTER) => {}
+            say_refused(hello.node, reason, &status);
+            if reason != ASKED {
+                // In its place among those that are not heard of yet, of which a node has a few.
+                tokio::select! {
+                    () = inner.token.cancelled() => {}
+                    () = sleep(REFUSED_AFTER) => {}
+                }
             }
             drop(waiting);
             return refuse(&inner, &answers, reason, status).await;
@@ -151,6 +145,18 @@ pub(super) async fn run(
     };
     Fence::leave(&stream);
     served.close(end).await;
+}
+
+fn say_refused(node: String, reason: &str, status: &Status) {
+    let node = logging::escape(&wire::cut(node));
+    if reason == ASKED {
+        tracing::info!(
+            node,
+            "a check asked whether this node's stream would be taken"
+        );
+    } else {
+        tracing::warn!(node, reason = status.message(), "agent refused");
+    }
 }
 
 async fn refuse(inner: &Inner, answers: &Answers, reason: &'static str, status: Status) {

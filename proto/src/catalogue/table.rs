@@ -4,6 +4,7 @@
 //! Numbers are never used again.
 
 mod cgroup;
+mod detail;
 mod device;
 mod host;
 mod network;
@@ -12,6 +13,7 @@ mod row;
 mod storage;
 
 pub use cgroup::*;
+pub use detail::*;
 pub use device::*;
 pub use host::*;
 pub use network::*;
@@ -21,7 +23,7 @@ pub use storage::*;
 use super::{Field, FieldId};
 
 /// The rows of each area with what they are about, in order of their numbers.
-pub(super) const AREAS: [(&str, &[Field]); 12] = [
+pub(super) const AREAS: [(&str, &[Field]); 13] = [
     (CGROUPS_TITLE, FIRST_CGROUP_ROWS),
     ("Network", NETWORK_ROWS),
     (HOST_TITLE, FIRST_HOST_ROWS),
@@ -34,6 +36,10 @@ pub(super) const AREAS: [(&str, &[Field]); 12] = [
     (HOST_TITLE, HOST_PRESSURE_TOTAL_ROWS),
     (HOST_TITLE, HOST_PRESSURE_AVERAGE_ROWS),
     ("Disks and interfaces of the host", DEVICE_ROWS),
+    (
+        "Throttling, block I/O and other details of cgroups",
+        DETAIL_ROWS,
+    ),
 ];
 
 const CGROUPS_TITLE: &str = "CPU, memory and processes";

@@ -97,6 +97,7 @@ fn metrics(control: &Control) -> String {
         for (label, endpoint) in [
             ("summary", Endpoint::Summary),
             ("resource", Endpoint::Resource),
+            ("cadvisor", Endpoint::Cadvisor),
             ("other", Endpoint::Other),
         ] {
             let value = count(control, endpoint);

@@ -14,6 +14,11 @@ use crate::trace::{Position, Replay};
 /// Marked answers that are remembered: more than a benchmark run makes; the oldest go first.
 const SERVED_LIMIT: usize = 100_000;
 
+/// The recordings have no answer of cAdvisor: what a kubelet without a single cgroup would say. A test
+/// that wants another orders it as a fault's body.
+const CADVISOR: &[u8] = b"# HELP container_scrape_error 1 if there was an error while getting \
+container metrics, 0 otherwise\n# TYPE container_scrape_error gauge\ncontainer_scrape_error 0\n";
+
 /// A step of the clock has nothing to wait for here.
 const STEP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -47,12 +52,13 @@ struct State {
     token: Option<String>,
     summary: Mutex<Slot>,
     resource: Mutex<Slot>,
+    cadvisor: Mutex<Slot>,
     marker: Mutex<Option<u64>>,
     served: Mutex<VecDeque<Served>>,
     /// The last bodies: a frame is shown for as many ticks as it lasts.
     shown: [Mutex<Option<Shown>>; 2],
     /// Requests in all and those with an Authorization header; by [`index`].
-    requests: [[AtomicU64; 2]; 3],
+    requests: [[AtomicU64; 2]; 4],
 }
 
 impl Control {
@@ -64,6 +70,7 @@ impl Control {
                 token,
                 summary: Mutex::default(),
                 resource: Mutex::default(),
+                cadvisor: Mutex::default(),
                 marker: Mutex::default(),
                 served: Mutex::default(),
                 shown: Default::default(),
@@ -72,13 +79,16 @@ impl Control {
         }
     }
 
-    /// Breaks or mends one endpoint or both, from the next request on.
+    /// Breaks or mends one endpoint or all, from the next request on.
     pub fn fault(&self, order: &Order) {
-        if order.endpoint != Reach::Resource {
-            lock(&self.state.summary).set(order);
-        }
-        if order.endpoint != Reach::Summary {
-            lock(&self.state.resource).set(order);
+        for (of, slot) in [
+            (Reach::Summary, &self.state.summary),
+            (Reach::Resource, &self.state.resource),
+            (Reach::Cadvisor, &self.state.cadvisor),
+        ] {
+            if order.endpoint == of || order.endpoint == Reach::All {
+                lock(slot).set(order);
+            }
         }
     }
 
@@ -124,6 +134,9 @@ impl Control {
 
     /// The body of this moment, and the marker that is in it.
     pub(super) fn body(&self, of: Endpoint) -> (Bytes, Option<u64>) {
+        if of == Endpoint::Cadvisor {
+            return (Bytes::from_static(CADVISOR), None);
+        }
         let (replay, now_ms) = (&self.state.replay, self.unix_ms());
         let (position, marker) = (replay.position(now_ms), *lock(&self.state.marker));
         let Some(shown) = self.state.shown.get(index(of)) else {
@@ -167,6 +180,7 @@ impl Control {
         match endpoint {
             Endpoint::Summary => lock(&self.state.summary).take(),
             Endpoint::Resource => lock(&self.state.resource).take(),
+            Endpoint::Cadvisor => lock(&self.state.cadvisor).take(),
             Endpoint::Other => Fault::None,
         }
     }
@@ -199,6 +213,7 @@ fn index(endpoint: Endpoint) -> usize {
         Endpoint::Summary => 0,
         Endpoint::Resource => 1,
         Endpoint::Other => 2,
+        Endpoint::Cadvisor => 3,
     }
 }
 

@@ -9,6 +9,8 @@ pub enum Endpoint {
     Summary,
     /// `/metrics/resource`.
     Resource,
+    /// `/metrics/cadvisor`.
+    Cadvisor,
     /// Any other path.
     Other,
 }
@@ -21,7 +23,9 @@ pub enum Reach {
     Summary,
     /// `/metrics/resource` alone.
     Resource,
-    /// Both.
+    /// `/metrics/cadvisor` alone.
+    Cadvisor,
+    /// All of them.
     All,
 }
 
@@ -74,7 +78,7 @@ pub enum Fault {
     },
 }
 
-/// An order to break one endpoint or both. As JSON:
+/// An order to break one endpoint or all. As JSON:
 /// `{"endpoint":"summary","fault":{"kind":"hang"},"for_requests":3}`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]

@@ -29,6 +29,7 @@ pub(super) async fn answer(
     let endpoint = match path {
         "/stats/summary" => Endpoint::Summary,
         "/metrics/resource" => Endpoint::Resource,
+        "/metrics/cadvisor" => Endpoint::Cadvisor,
         _ => Endpoint::Other,
     };
     let authorization = request.headers().get(AUTHORIZATION);
@@ -122,7 +123,9 @@ fn body(control: &Control, endpoint: Endpoint) -> Bytes {
 fn content_type(endpoint: Endpoint) -> &'static str {
     match endpoint {
         Endpoint::Summary => "application/json",
-        Endpoint::Resource => "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+        Endpoint::Resource | Endpoint::Cadvisor => {
+            "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
+        }
         Endpoint::Other => TEXT,
     }
 }
@@ -131,7 +134,7 @@ fn content_type(endpoint: Endpoint) -> &'static str {
 fn refusal(status: StatusCode, endpoint: Endpoint) -> Response<Delivery> {
     let right = match endpoint {
         Endpoint::Summary => "stats",
-        Endpoint::Resource => "metrics",
+        Endpoint::Resource | Endpoint::Cadvisor => "metrics",
         Endpoint::Other => "proxy",
     };
     match status {

@@ -96,15 +96,24 @@ impl<'a> Row<'a> {
     }
 
     /// The same for a part of an entity that belongs, by the word of the source that lists it.
-    pub(super) fn part_belongs(&self, part: &Part, source: Source) -> bool {
-        let is_fresh = match source {
+    fn part_belongs(&self, part: &Part, of: &Statement<'_>) -> bool {
+        let is_fresh = match of.source {
             Source::Procfs => self.host_is_fresh,
+            // Read so seldom that its answer is never of this tick for long.
+            Source::Cadvisor => self.tick.saturating_sub(of.taken_ms) <= Group::Detail.max_age_ms(),
             _ => self.summary_is_fresh,
         };
-        is_fresh
-            || Group::ALL
-                .into_iter()
-                .any(|group| self.is_young(&part.figures, group))
+        is_fresh || self.has_young(part)
+    }
+
+    /// The same of a part that the summary lists.
+    pub(super) fn summary_has(&self, part: &Part) -> bool {
+        self.summary_is_fresh || self.has_young(part)
+    }
+
+    fn has_young(&self, part: &Part) -> bool {
+        let mut groups = Group::ALL.into_iter();
+        groups.any(|group| self.is_young(&part.figures, group))
     }
 
     /// True when a measurement still means something.
@@ -162,7 +171,7 @@ impl<'a> Row<'a> {
         for (at, part) in parts.iter().enumerate() {
             let is_same = |other: &Part| other.kind == part.kind && other.name == part.name;
             let again = parts.iter().take(at).any(is_same);
-            if again || !self.part_belongs(part, of.source) {
+            if again || !self.part_belongs(part, of) {
                 continue;
             }
             let what = Description {

@@ -112,6 +112,7 @@ fn inputs<'a>(
         summary,
         summary_is_fresh: true,
         resource,
+        cadvisor: None,
         host: None,
         host_is_fresh: true,
         chosen: Chosen {
@@ -374,6 +375,7 @@ fn the_node_is_there_with_nothing_but_its_own_figures() {
         taken_ms: TICK,
     };
     let inputs = Inputs {
+        cadvisor: None,
         host: Some(&host),
         ..inputs(None, None)
     };

@@ -9,7 +9,6 @@
 
 use std::borrow::Cow;
 
-use cairn_proto::catalogue::Source;
 use cairn_proto::catalogue::table::{self, Storage};
 use cairn_proto::model::{EntityId, EntityKind};
 
@@ -31,7 +30,7 @@ impl Row<'_> {
         let told: Vec<&Part> = listed
             .iter()
             .filter(|part| part.kind == EntityKind::Filesystem)
-            .filter(|part| self.part_belongs(part, Source::Summary))
+            .filter(|part| self.summary_has(part))
             .collect();
         for part in others(of_host, &told) {
             self.add_parts(node, std::slice::from_ref(part.as_ref()), said);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cairn_runtime::{body, files, logging, tls};
 
 use super::Endpoint;
-use crate::sources::{Failure, FailureKind, resource, summary};
+use crate::sources::{Failure, FailureKind, cadvisor, resource, summary};
 
 /// Why a scrape brought nothing.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +80,12 @@ pub enum Error {
         /// Why.
         source: resource::Error,
     },
+    /// The body is none of cAdvisor's.
+    #[error("kubelet's answer could not be understood")]
+    Cadvisor {
+        /// Why.
+        source: cadvisor::Error,
+    },
 }
 
 impl Error {
@@ -105,7 +111,9 @@ impl Error {
                 body::Error::Deadline { .. } => FailureKind::Timeout,
                 body::Error::Read { .. } => FailureKind::Connect,
             },
-            Self::Summary { .. } | Self::Resource { .. } => FailureKind::Parse,
+            Self::Summary { .. } | Self::Resource { .. } | Self::Cadvisor { .. } => {
+                FailureKind::Parse
+            }
         }
     }
 

@@ -129,6 +129,7 @@ fn what_is_listed_beyond_the_caps_is_counted() {
         taken_ms: TICK,
     };
     let inputs = Inputs {
+        cadvisor: None,
         host: Some(&host),
         ..inputs(Some(&listed), Some(&measured))
     };

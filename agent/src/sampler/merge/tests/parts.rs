@@ -88,6 +88,7 @@ fn a_disk_is_there_as_long_as_proc_says_so_or_its_figures_mean_something() {
             tick: TICK + ago_ms,
             made_ms: TICK + ago_ms + 100,
             summary_is_fresh,
+            cadvisor: None,
             host: Some(&host),
             host_is_fresh,
             ..inputs(Some(&listed), None)

@@ -1,65 +1,86 @@
-//! One line of the text exposition format.
+//! One line of Prometheus' text exposition format, without a copy.
 
 use std::borrow::Cow;
 
 use crate::sources::decimal;
 
-/// The parts of a line that are used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line<'a> {
-    pub(super) namespace: Option<Cow<'a, str>>,
-    pub(super) pod: Option<Cow<'a, str>>,
-    pub(super) container: Option<Cow<'a, str>>,
+/// What stands behind the labels of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample<'a> {
     value: &'a [u8],
     time_ms: Option<u64>,
 }
 
-impl Line<'_> {
-    /// The value times ten to the power of `scale`, rounded down.
-    pub(super) fn scaled(&self, scale: i32) -> Option<u64> {
+impl Sample<'_> {
+    /// The value times ten to the power of `scale`, rounded down; `None` for one that is negative, no
+    /// number, or does not fit.
+    #[must_use]
+    pub fn scaled(&self, scale: i32) -> Option<u64> {
         decimal::parse_scaled(self.value, scale)
     }
 
     /// When it was measured, Unix ms, when the line says so.
-    pub(super) fn time_ms(&self) -> Option<u64> {
+    #[must_use]
+    pub fn time_ms(&self) -> Option<u64> {
         self.time_ms
     }
 }
 
+/// A label's value as it stands between its quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoted<'a> {
+    bytes: &'a [u8],
+    escaped: bool,
+}
+
+impl<'a> Quoted<'a> {
+    /// The text that is meant, a copy only where there is an escape; `None` when it is no UTF-8.
+    #[must_use]
+    pub fn text(self) -> Option<Cow<'a, str>> {
+        let text = std::str::from_utf8(self.bytes).ok()?;
+        Some(if self.escaped {
+            Cow::Owned(unescape(text))
+        } else {
+            Cow::Borrowed(text)
+        })
+    }
+}
+
 /// The metric's name: what stands before the labels or the value.
-pub(super) fn name(bytes: &[u8]) -> &[u8] {
+#[must_use]
+pub fn name(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().position(|b| matches!(b, b'{' | b' ' | b'\t'));
     bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default()
 }
 
-/// Parses a line; `None` when it is not one.
-pub(super) fn parse(bytes: &[u8]) -> Option<Line<'_>> {
-    let mut line = Line {
-        namespace: None,
-        pod: None,
-        container: None,
-        value: b"",
-        time_ms: None,
-    };
+/// Parses a line, telling `label` each label in turn; `None` when it is not one, or when `label` has
+/// no use for it.
+pub fn parse<'a>(
+    bytes: &'a [u8],
+    label: impl FnMut(&'a [u8], Quoted<'a>) -> Option<()>,
+) -> Option<Sample<'a>> {
     let mut rest = bytes.get(name(bytes).len()..)?.trim_ascii_start();
     if let Some(labels) = rest.strip_prefix(b"{") {
-        rest = parse_labels(labels, &mut line)?;
+        rest = parse_labels(labels, label)?;
     }
     let mut parts = rest
         .split(|b| matches!(b, b' ' | b'\t'))
         .filter(|part| !part.is_empty());
-    line.value = parts.next()?;
-    if let Some(time) = parts.next() {
-        if !time.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        line.time_ms = Some(decimal::parse_scaled(time, 0)?);
-    }
-    parts.next().is_none().then_some(line)
+    let value = parts.next()?;
+    let time_ms = match parts.next() {
+        None => None,
+        Some(time) if time.iter().all(u8::is_ascii_digit) => Some(decimal::parse_scaled(time, 0)?),
+        Some(_) => return None,
+    };
+    let sample = Sample { value, time_ms };
+    parts.next().is_none().then_some(sample)
 }
 
 /// Parses labels up to and with the closing brace; returns what follows.
-fn parse_labels<'a>(mut rest: &'a [u8], line: &mut Line<'a>) -> Option<&'a [u8]> {
+fn parse_labels<'a>(
+    mut rest: &'a [u8],
+    mut tell: impl FnMut(&'a [u8], Quoted<'a>) -> Option<()>,
+) -> Option<&'a [u8]> {
     loop {
         rest = rest.trim_ascii_start();
         if let Some(behind) = rest.strip_prefix(b"}") {
@@ -72,12 +93,7 @@ fn parse_labels<'a>(mut rest: &'a [u8], line: &mut Line<'a>) -> Option<&'a [u8]>
             .trim_ascii_start()
             .strip_prefix(b"\"")?;
         let (value, behind) = parse_quoted(quoted)?;
-        match label {
-            b"namespace" => line.namespace = Some(value),
-            b"pod" => line.pod = Some(value),
-            b"container" => line.container = Some(value),
-            _ => {}
-        }
+        tell(label, value)?;
         rest = behind.trim_ascii_start();
         match rest.strip_prefix(b",") {
             Some(behind) => rest = behind,
@@ -88,7 +104,7 @@ fn parse_labels<'a>(mut rest: &'a [u8], line: &mut Line<'a>) -> Option<&'a [u8]>
 }
 
 /// Reads a label value up to and with its closing quote; returns it and what follows.
-fn parse_quoted(bytes: &[u8]) -> Option<(Cow<'_, str>, &[u8])> {
+fn parse_quoted(bytes: &[u8]) -> Option<(Quoted<'_>, &[u8])> {
     let mut escaped = false;
     let mut end = 0;
     loop {
@@ -101,16 +117,11 @@ fn parse_quoted(bytes: &[u8]) -> Option<(Cow<'_, str>, &[u8])> {
             _ => end += 1,
         }
     }
-    let (value, behind) = (bytes.get(..end)?, bytes.get(end + 1..)?);
-    let value = std::str::from_utf8(value).ok()?;
-    Some((
-        if escaped {
-            Cow::Owned(unescape(value))
-        } else {
-            Cow::Borrowed(value)
-        },
-        behind,
-    ))
+    let value = Quoted {
+        bytes: bytes.get(..end)?,
+        escaped,
+    };
+    Some((value, bytes.get(end + 1..)?))
 }
 
 /// The format knows three escapes; a backslash before anything else stands for itself.

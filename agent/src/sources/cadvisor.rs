@@ -1,0 +1,381 @@
+//! The kubelet's `/metrics/cadvisor`, parsed: what no other of its endpoints tells of cgroups.
+//!
+//! Pure, line by line: a line that is not understood is counted and the rest survives, and of lines
+//! of other families no more than the name is read. What a line is about is told by its labels. Pods
+//! and containers are kept by cgroup first, since two lives of a container share their names; then
+//! each is put to its pod, the later life of two. Slices and what belongs to no pod is left out, and
+//! of a sandbox only its network is taken, which is the pod's.
+
+mod family;
+
+mod identity;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use cairn_proto::catalogue::{EntityKind, Group};
+use cairn_proto::limits::{MAX_ENTITIES, MAX_NAME_BYTES};
+
+use self::family::{Family, What};
+use self::identity::Of;
+use super::exposition::{self, Sample};
+use super::{Figures, Part};
+
+/// Devices and interfaces that are kept of one cgroup; more are none that anybody looks at.
+const MAX_PARTS: usize = 64;
+
+/// Pods of one name that are kept: an old one that still goes, and the one in its place.
+const MAX_NAMESAKES: usize = 8;
+
+/// The longest path of a cgroup that is kept, bytes: several times what any runtime makes.
+const MAX_PATH_BYTES: usize = 1_024;
+
+/// Why a body is no answer of that endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The kubelet says that it could not read its containers.
+    #[error("kubelet says container_scrape_error 1: look into its log for what it could not read")]
+    ScrapeError,
+    /// No line of the endpoint in it.
+    #[error("answer has none of the metrics of cAdvisor: check what answers there")]
+    Nothing,
+}
+
+/// What is said of one cgroup.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cgroup {
+    /// Its values, with one measurement time.
+    pub figures: Figures,
+    /// When this life of it began, Unix ms.
+    pub start_ms: Option<u64>,
+    /// Its devices and interfaces.
+    pub parts: Vec<Part>,
+}
+
+/// What is said of one pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    /// Its UID, when its cgroup's path has one.
+    pub uid: Option<Box<str>>,
+    /// Its own cgroup, with the network of its sandbox.
+    pub own: Option<Cgroup>,
+    /// Its containers by name.
+    pub containers: HashMap<Box<str>, Cgroup>,
+}
+
+/// One answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cadvisor {
+    /// The root cgroup.
+    pub node: Option<Cgroup>,
+    /// Pods by namespace, then by name; more than one of a name while one takes another's place.
+    pub pods: HashMap<Box<str>, HashMap<Box<str>, Vec<Pod>>>,
+    /// Lines that were not understood.
+    pub odd_count: u64,
+    /// Lines about cgroups, devices and interfaces beyond the most that are kept.
+    pub dropped_count: u64,
+}
+
+impl Cadvisor {
+    /// What is said of a pod: of the one with this UID; else of one of that name whose UID nobody
+    /// told.
+    #[must_use]
+    pub fn pod(&self, namespace: &str, name: &str, uid: &str) -> Option<&Pod> {
+        let named = self.pods.get(namespace)?.get(name)?;
+        let told = |pod: &&Pod| pod.uid.as_deref() == Some(uid);
+        let untold = || named.iter().find(|pod| pod.uid.is_none());
+        named.iter().find(told).or_else(untold)
+    }
+}
+
+/// Parses one answer.
+///
+/// # Errors
+///
+/// [`Error::ScrapeError`], [`Error::Nothing`].
+pub fn parse(body: &[u8]) -> Result<Cadvisor, Error> {
+    let mut reader = Reader::default();
+    let mut rest = body;
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        reader.line(rest.get(..end).unwrap_or_default());
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    // A last line without its end may be half a line: a shorter number is still a number.
+    reader.odd_count += u64::from(!rest.is_empty());
+    match reader {
+        Reader {
+            scrape_error: true, ..
+        } => Err(Error::ScrapeError),
+        Reader { known_count: 0, .. } => Err(Error::Nothing),
+        reader => Ok(reader.finish()),
+    }
+}
+
+/// Why a line says nothing.
+#[derive(Clone, Copy, Debug)]
+enum Refused {
+    Odd,
+    Dropped,
+}
+
+/// The labels that are looked at.
+#[derive(Debug, Default)]
+struct Labels<'a> {
+    id: Cow<'a, str>,
+    namespace: Cow<'a, str>,
+    pod: Cow<'a, str>,
+    container: Cow<'a, str>,
+    name: Cow<'a, str>,
+    // Of a device or an interface.
+    part: Cow<'a, str>,
+}
+
+impl<'a> Labels<'a> {
+    fn parse(bytes: &'a [u8], family: Family) -> Option<(Self, Sample<'a>)> {
+        let mut labels = Self::default();
+        let part = family.part_label();
+        let sample = exposition::parse(bytes, |label, value| {
+            let slot = match label {
+                b"id" => &mut labels.id,
+                b"namespace" => &mut labels.namespace,
+                b"pod" => &mut labels.pod,
+                b"container" => &mut labels.container,
+                b"name" => &mut labels.name,
+                label if part == Some(label) => &mut labels.part,
+                _ => return Some(()),
+            };
+            *slot = value.text()?;
+            Some(())
+        })?;
+        Some((labels, sample))
+    }
+
+    fn fits(&self) -> bool {
+        let names = [&self.namespace, &self.pod, &self.container, &self.part];
+        self.id.len() <= MAX_PATH_BYTES && names.iter().all(|name| name.len() <= MAX_NAME_BYTES)
+    }
+}
+
+/// One cgroup in the making.
+#[derive(Debug)]
+struct Draft {
+    of: Of,
+    time_ms: Option<u64>,
+    cgroup: Cgroup,
+}
+
+#[derive(Debug, Default)]
+struct Reader {
+    drafts: HashMap<Box<str>, Draft>,
+    odd_count: u64,
+    dropped_count: u64,
+    scrape_error: bool,
+    known_count: u64,
+}
+
+impl Reader {
+    fn line(&mut self, bytes: &[u8]) {
+        let bytes = bytes.trim_ascii();
+        let Some(family) = Family::of(exposition::name(bytes)) else {
+            return;
+        };
+        let parsed = Labels::parse(bytes, family).ok_or(Refused::Odd);
+        match parsed.and_then(|(labels, sample)| self.take(family, &labels, sample)) {
+            Ok(()) => self.known_count += 1,
+            Err(Refused::Odd) => self.odd_count += 1,
+            Err(Refused::Dropped) => self.dropped_count += 1,
+        }
+    }
+
+    fn take(
+        &mut self,
+        family: Family,
+        labels: &Labels<'_>,
+        sample: Sample<'_>,
+    ) -> Result<(), Refused> {
+        let value = sample.scaled(family.scale).ok_or(Refused::Odd)?;
+        if matches!(family.what, What::Error) {
+            self.scrape_error |= value != 0;
+            return Ok(());
+        }
+        if !labels.fits() {
+            return Err(Refused::Odd);
+        }
+        let Some(draft) = self.draft(labels)? else {
+            return Ok(());
+        };
+        if let What::Start = family.what {
+            draft.cgroup.start_ms = Some(value);
+            return Ok(());
+        }
+        if !draft.of.takes(family.what) {
+            return Ok(());
+        }
+        // cAdvisor reads all of a cgroup at one time, and a group has one.
+        match draft.time_ms {
+            None => draft.time_ms = sample.time_ms(),
+            before if before == sample.time_ms() => {}
+            Some(_) => return Err(Refused::Odd),
+        }
+        let figures = match family.what {
+            What::Device => draft.cgroup.part(EntityKind::BlockDevice, &labels.part)?,
+            What::Interface => draft.cgroup.part(EntityKind::Interface, &labels.part)?,
+            What::Own | What::Start | What::Error => &mut draft.cgroup.figures,
+        };
+        if figures.value(family.field).is_some() {
+            return Err(Refused::Odd);
+        }
+        figures.push(family.field, Some(value));
+        Ok(())
+    }
+
+    /// The cgroup that a line is about; `None` for one that is not kept.
+    fn draft(&mut self, labels: &Labels<'_>) -> Result<Option<&mut Draft>, Refused> {
+        // Looked up twice, because the borrow of a found one would last.
+        if !self.drafts.contains_key(&*labels.id) {
+            let Some(of) = Of::told_by(labels)? else {
+                return Ok(None);
+            };
+            if self.drafts.len() >= MAX_ENTITIES {
+                return Err(Refused::Dropped);
+            }
+            let draft = Draft {
+                of,
+                time_ms: None,
+                cgroup: Cgroup::default(),
+            };
+            self.drafts.insert(labels.id.as_ref().into(), draft);
+        }
+        Ok(self.drafts.get_mut(&*labels.id))
+    }
+
+    fn finish(self) -> Cadvisor {
+        let mut all = Cadvisor {
+            odd_count: self.odd_count,
+            dropped_count: self.dropped_count,
+            ..Cadvisor::default()
+        };
+        // In the order of their paths, so that of two that are equal always the same one is taken.
+        let mut drafts: Vec<(Box<str>, Draft)> = self.drafts.into_iter().collect();
+        drafts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        for (path, draft) in drafts {
+            all.put(&path, draft);
+        }
+        all
+    }
+}
+
+impl Cgroup {
+    /// The figures of a device or an interface.
+    fn part(&mut self, kind: EntityKind, name: &str) -> Result<&mut Figures, Refused> {
+        let name = name.strip_prefix("/dev/").unwrap_or(name);
+        if name.is_empty() {
+            return Err(Refused::Odd);
+        }
+        let is_same = |part: &Part| part.kind == kind && part.name == name;
+        let at = match self.parts.iter().position(is_same) {
+            Some(at) => at,
+            None if self.parts.len() >= MAX_PARTS => return Err(Refused::Dropped),
+            None => {
+                self.parts.push(Part {
+                    kind,
+                    name: name.to_owned(),
+                    labels: Vec::new(),
+                    figures: Figures::default(),
+                });
+                self.parts.len() - 1
+            }
+        };
+        let part = self.parts.get_mut(at).ok_or(Refused::Dropped)?;
+        Ok(&mut part.figures)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.figures.values().is_empty() && self.parts.is_empty()
+    }
+
+    /// Takes the place of another of the same name when it began later, or as the first.
+    fn replace(self, slot: &mut Option<Self>) {
+        if slot
+            .as_ref()
+            .is_none_or(|old| old.start_ms <= self.start_ms)
+        {
+            *slot = Some(self);
+        }
+    }
+}
+
+impl Cadvisor {
+    fn put(&mut self, path: &str, draft: Draft) {
+        let Draft {
+            of,
+            time_ms,
+            mut cgroup,
+        } = draft;
+        if cgroup.is_empty() {
+            return;
+        }
+        if let Some(time_ms) = time_ms {
+            let parts = cgroup.parts.iter_mut().map(|part| &mut part.figures);
+            for figures in parts.chain([&mut cgroup.figures]) {
+                figures.measured(Group::Detail, time_ms);
+            }
+        }
+        let (namespace, name, container) = match of {
+            Of::Node => {
+                self.node = Some(cgroup);
+                return;
+            }
+            Of::Pod(namespace, name) => (namespace, name, None),
+            Of::Container(namespace, name, container) => (namespace, name, Some(container)),
+            Of::Sandbox(namespace, name) => {
+                let Some(pod) = self.kept(path, namespace, name) else {
+                    return;
+                };
+                let own = pod.own.get_or_insert_with(Cgroup::default);
+                own.parts.append(&mut cgroup.parts);
+                let dropped = own.parts.len().saturating_sub(2 * MAX_PARTS);
+                own.parts.truncate(2 * MAX_PARTS);
+                self.dropped_count += dropped as u64;
+                return;
+            }
+        };
+        let Some(pod) = self.kept(path, namespace, name) else {
+            return;
+        };
+        match container {
+            None => cgroup.replace(&mut pod.own),
+            Some(container) => {
+                let mut slot = pod.containers.remove(&container);
+                cgroup.replace(&mut slot);
+                pod.containers
+                    .extend(slot.map(|cgroup| (container, cgroup)));
+            }
+        }
+    }
+
+    /// The pod in whose cgroup a path lies; `None` when there are too many of its name.
+    fn kept(&mut self, path: &str, namespace: Box<str>, name: Box<str>) -> Option<&mut Pod> {
+        let uid = identity::pod_uid(path);
+        let named = self.pods.entry(namespace).or_default();
+        let pods = named.entry(name).or_default();
+        let at = match pods.iter().position(|pod| pod.uid == uid) {
+            Some(at) => at,
+            None if pods.len() >= MAX_NAMESAKES => {
+                self.dropped_count += 1;
+                return None;
+            }
+            None => {
+                pods.push(Pod {
+                    uid,
+                    ..Pod::default()
+                });
+                pods.len() - 1
+            }
+        };
+        pods.get_mut(at)
+    }
+}
