@@ -40,19 +40,13 @@ pub(super) fn run(work: &str, payload: &[u8], times: usize) -> Result<Option<usi
             sealed.sample_count()
         }
         "block_row" => {
-            let slim: Vec<Slim> = rows
-                .iter()
-                .map(|row| Slim::of(&row.snapshot, None))
-                .collect();
+            let slim = slim(&rows);
             measured(times, || first_rows(&slim));
             sealed.sample_count()
         }
         "next_row" => {
             let payloads = encode_rows(&rows);
-            let slim: Vec<Slim> = rows
-                .iter()
-                .map(|row| Slim::of(&row.snapshot, None))
-                .collect();
+            let slim = slim(&rows);
             measured(times, || next_rows(&rows, &slim, &payloads))?;
             after_the_first
         }
@@ -183,6 +177,11 @@ fn decode_rows(rows: &[ChunkRow], payloads: &[Vec<u8>]) -> Result<(), Error> {
         black_box(row::decode(Some(timed(base)), row.tick, payload)?);
     }
     Ok(())
+}
+
+fn slim(rows: &[ChunkRow]) -> Vec<Slim> {
+    let rows = rows.iter();
+    rows.map(|row| Slim::of(&row.snapshot, None)).collect()
 }
 
 fn keyframes(rows: &[ChunkRow]) {
