@@ -30,8 +30,8 @@ use waiting::{Event, Turn};
 /// How long an answer may wait for a peer that does not read.
 const SEND_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A stream that must not be opened is told so after this long: its handshake cost more than anything
-/// that an agent does in an hour.
+/// A stream whose `Hello` is refused is told so after this long: its handshake cost more than anything that
+/// an agent does in an hour.
 const REFUSED_AFTER: Duration = Duration::from_secs(1);
 
 /// A row is acknowledged so long after it was applied, with those that came meanwhile; `Bye` is answered

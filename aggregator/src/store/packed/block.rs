@@ -6,6 +6,7 @@ use cairn_proto::codec::DENSE;
 use cairn_proto::codec::chunk::{ChunkRow, RowOf, Sealed, WireRow};
 use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::codec::slim::Slim;
+use cairn_proto::limits::MAX_ROW_BYTES;
 use cairn_proto::model::{EntityId, Snapshot};
 
 use super::times::{Moment, Times};
@@ -91,6 +92,16 @@ impl Incoming {
     }
 }
 
+/// A row as one that refers to none. Copied as it is kept, unless that is more than a row may have: then
+/// in the shortest way, as a row that came fits.
+fn alone(row: &Incoming) -> Vec<u8> {
+    let copied = row.slim.keyframe();
+    if copied.len() <= MAX_ROW_BYTES {
+        return copied;
+    }
+    row::keyframe(DENSE, row.tick_ms, &row.slim.row())
+}
+
 impl Block {
     /// An open block of one row.
     pub(super) fn begin(first_seq: u64, row: Incoming) -> Option<Self> {
@@ -98,7 +109,7 @@ impl Block {
         // What it refers to is in another block, which may go before this one.
         let payload = match row.wire {
             Some((None, payload)) => payload,
-            _ => row.slim.keyframe().into(),
+            _ => alone(&row).into(),
         };
         let first = OpenRow {
             tick_ms: row.tick_ms,
@@ -353,5 +364,37 @@ impl Open {
             before = Some(&row.entities);
         }
         rows + lists
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_proto::limits::MAX_ROW_BYTES;
+    use cairn_proto::model::{Column, ColumnId, EntityId, Snapshot};
+
+    use super::{Block, Incoming};
+
+    /// Scenario: a row of 60,000 things whose fields are small but for one thing's, so that it is small on
+    /// its way and large as it is kept.
+    /// Guarantees: a block that begins with it has it.
+    #[test]
+    fn a_row_that_is_large_as_it_is_kept_begins_a_block_all_the_same() {
+        let entities: Vec<EntityId> = (0..60_000).map(EntityId).collect();
+        let column = |id: u16| {
+            let values = (0..60_000).map(|nth| if nth == 0 { u64::MAX >> 1 } else { 7 });
+            Column::from_parts(
+                ColumnId(id),
+                (0..60_000).collect::<Vec<u32>>(),
+                values.collect(),
+            )
+        };
+        let columns = (100..112).map(|id| column(id).unwrap()).collect();
+        let row = Snapshot::from_parts(entities, columns).unwrap();
+        let incoming = Incoming::of(0, 10_000, &row);
+        assert!(incoming.slim.keyframe().len() > MAX_ROW_BYTES);
+        let block = Block::begin(0, incoming).unwrap();
+        let rows = block.decode();
+        assert_eq!(rows.len(), 1);
+        assert!(rows[0].snapshot == row);
     }
 }
