@@ -4,8 +4,8 @@
 //! lists. While the summary is silent its last answer goes on, value by value, until each is too
 //! old to mean anything. Figures of the resource endpoint are put to the summary's entities by
 //! namespace, pod and container name, with their own measurement times, and cAdvisor's by the pod's
-//! UID; they keep nothing in the row that the summary does not name any more. A measurement from the future is not taken: after
-//! the clock is set right, every later one would seem to be late.
+//! UID; they keep nothing in the row that the summary does not name any more. A measurement from the
+//! future is not taken: after the clock is set right, every later one would seem to be late.
 
 mod crowd;
 

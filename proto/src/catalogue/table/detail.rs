@@ -146,7 +146,7 @@ pub(super) const DETAIL_ROWS: &[Field] = &[
         "network_rx_packets",
         Unit::Count,
         "container_network_receive_packets_total",
-        "packets that the pod's interface received",
+        "packets that the interface received",
     )),
     of_interfaces(counter(
         NETWORK_RX_DROPPED,
@@ -160,7 +160,7 @@ pub(super) const DETAIL_ROWS: &[Field] = &[
         "network_tx_packets",
         Unit::Count,
         "container_network_transmit_packets_total",
-        "packets that the pod's interface sent",
+        "packets that the interface sent",
     )),
     of_interfaces(counter(
         NETWORK_TX_DROPPED,
