@@ -115,6 +115,18 @@ impl Readiness {
         !state.shutting_down && state.blockers.is_empty()
     }
 
+    /// What works less well than it should, by name, and why.
+    #[must_use]
+    pub fn degraded(&self) -> Vec<(String, String)> {
+        let state = self.lock();
+        let notes = state.notes.iter();
+        let degraded = notes.filter_map(|(name, note)| match note {
+            Note::Degraded(text) => Some((name.clone(), text.clone())),
+            Note::Good(_) => None,
+        });
+        degraded.collect()
+    }
+
     /// Renders the answer of `/readyz`: whether ready, and the text.
     ///
     /// Ready and not verbose is `ok`. Otherwise one line a check (`[+]name ok` or `[-]name reason`),

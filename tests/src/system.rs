@@ -5,6 +5,7 @@
 
 mod figures;
 mod host;
+mod kubelet;
 mod network;
 mod recording;
 
@@ -224,35 +225,6 @@ impl System {
         let more = self.options.extra_aggregator_args.iter();
         let own = own.into_iter().map(str::to_owned);
         own.chain(more.cloned()).collect()
-    }
-
-    fn start_kubelet(&self, name: &str) -> Result<Proc> {
-        let dir = self.text(&format!("kubelet-{name}"));
-        std::fs::create_dir_all(&dir)?;
-        let clock = if self.options.driven {
-            let start_ms = self.options.recording.start_ms;
-            let ahead_ms = self.options.kubelet_ahead_ms;
-            format!("driven={}", start_ms.saturating_add_signed(ahead_ms))
-        } else {
-            "system".to_owned()
-        };
-        let mut args = vec![
-            "--node",
-            name,
-            "--make-pki",
-            &dir,
-            "--token",
-            "kubelet-token",
-            "--clock",
-            &clock,
-        ];
-        let archive = self.options.recording.archive.as_ref();
-        let archive = archive.map(|path| path.display().to_string());
-        if let Some(archive) = &archive {
-            args.extend(["--trace", archive]);
-        }
-        args.extend(self.options.sim_args.iter().map(String::as_str));
-        Ok(Proc::start("kubelet-sim", &args, &[])?)
     }
 
     /// The arguments of a node's agent, without its clock.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use testkit::pki::{Pki, Validity};
 use testkit::proc::{Finished, Proc};
-use testkit::system::{FIRST_TICK_MS, Options, System, TRACE_START_MS};
+use testkit::system::{FIRST_TICK_MS, Options, System};
 
 /// A check ends within 30 s whatever happens; a busy machine gets some more.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -200,22 +200,8 @@ fn an_expired_pin_is_believed_and_told() {
     let mut system = system();
     let pki = Pki::new(&system.path("pinned")).unwrap();
     let leaf = pki.kubelet_default("node1", Validity::Expired).unwrap();
-    let (cert, key) = (leaf.cert_pem.display(), leaf.key_pem.display());
-    let (cert, key) = (cert.to_string(), key.to_string());
-    let clock = format!("driven={TRACE_START_MS}");
-    let sim = [
-        "--node",
-        "node1",
-        "--cert",
-        &cert,
-        "--key",
-        &key,
-        "--token",
-        "kubelet-token",
-        "--clock",
-        &clock,
-    ];
-    system.nodes[0].kubelet = Proc::start("kubelet-sim", &sim, &[]).unwrap();
+    system.replace_kubelet(0, &leaf).unwrap();
+    let cert = leaf.cert_pem.display().to_string();
     let mut args = system.agent_args(0).unwrap();
     let at = args.iter().position(|a| a == "--kubelet-ca").unwrap();
     "--kubelet-cert".clone_into(&mut args[at]);

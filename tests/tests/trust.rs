@@ -14,24 +14,9 @@ use testkit::system::{FIRST_TICK_MS, Options, System, TRACE_START_MS};
 fn seen(pki: &Pki, validity: Validity, trust: &dyn Fn(&str) -> Vec<String>) -> (bool, String, f64) {
     let mut system = System::start(Options::one_node()).unwrap();
     let leaf = pki.kubelet_default("node1", validity).unwrap();
+    system.replace_kubelet(0, &leaf).unwrap();
+    let cert = leaf.cert_pem.display().to_string();
     let clock = format!("driven={TRACE_START_MS}");
-    let (cert, key) = (leaf.cert_pem.display(), leaf.key_pem.display());
-    let (cert, key) = (cert.to_string(), key.to_string());
-    let args = [
-        "--node",
-        "node1",
-        "--cert",
-        &cert,
-        "--key",
-        &key,
-        "--token",
-        "kubelet-token",
-    ];
-    let args: Vec<&str> = args
-        .into_iter()
-        .chain(["--clock", clock.as_str()])
-        .collect();
-    system.nodes[0].kubelet = Proc::start("kubelet-sim", &args, &[]).unwrap();
     let mut args = system.agent_args(0).unwrap();
     let ca = args.iter().position(|a| a == "--kubelet-ca").unwrap();
     args.drain(ca..ca + 2);

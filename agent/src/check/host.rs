@@ -13,9 +13,6 @@ use crate::metrics;
 use crate::sources::procfs::FileSystems;
 use crate::sources::{Feed, Outcome, Trigger, procfs};
 
-/// What stands before a note of something that is not as it should be.
-const DEGRADED: &str = "[!]";
-
 /// Reads the host's figures once, in the thread that such a read needs.
 pub(super) async fn look(config: &Config, line: Line, deadline: Duration) -> Vec<Finding> {
     let began = Instant::now();
@@ -47,9 +44,9 @@ pub(super) async fn look(config: &Config, line: Line, deadline: Duration) -> Vec
                 ..Values::default()
             };
             // What `/readyz?verbose` of an agent would say.
-            let (_, told) = readiness.render(true);
-            let degraded = told.lines().filter_map(|line| line.strip_prefix(DEGRADED));
-            found.notes.extend(degraded.map(str::to_owned));
+            let degraded = readiness.degraded().into_iter();
+            let notes = degraded.map(|(name, reason)| format!("{name}: {reason}"));
+            found.notes.extend(notes);
         }
         Outcome::Answered(Err(failure)) => found.failure = Some(failure.into()),
         Outcome::Pending | Outcome::Busy | Outcome::Gone => {

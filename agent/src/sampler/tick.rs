@@ -14,7 +14,7 @@ use super::shortage::Word;
 use super::{Feeds, Sampler};
 use crate::metrics::{ByKind, BySource, BySourceKind};
 use crate::ring::Stock;
-use crate::sources::{Failure, FailureKind, Feed, Outcome, Trigger};
+use crate::sources::{Failure, FailureKind, Feed, Outcome, Reading, Trigger};
 
 /// The most that a row waits for its sources. A healthy one answers in a tenth of a second; longer
 /// would make every row late for the sake of one that is not.
@@ -84,11 +84,11 @@ impl Sampler {
             tick,
             made_ms: self.line.unix_ms(),
             node: &self.setup.node,
-            summary: self.feeds.summary.as_ref().and_then(Feed::last),
+            summary: last(&self.feeds.summary),
             summary_is_fresh: fresh.contains(&Source::Summary),
-            resource: self.feeds.resource.as_ref().and_then(Feed::last),
-            cadvisor: self.feeds.cadvisor.as_ref().and_then(Feed::last),
-            host: self.feeds.host.as_ref().and_then(Feed::last),
+            resource: last(&self.feeds.resource),
+            cadvisor: last(&self.feeds.cadvisor),
+            host: last(&self.feeds.host),
             host_is_fresh: fresh.contains(&Source::Procfs),
             chosen,
         };
@@ -155,7 +155,7 @@ impl Sampler {
     /// Says when the kubelet knows this node by another name: then it is another node's kubelet, or
     /// the agent was started with another node's name.
     fn compare_names(&mut self) {
-        let summary = self.feeds.summary.as_ref().and_then(Feed::last);
+        let summary = last(&self.feeds.summary);
         let name = summary.map(|reading| wire::cut(reading.values.node_name.clone()));
         let other = name.filter(|name| !name.is_empty() && *name != self.setup.node);
         if self.misnamed == other {
@@ -177,7 +177,7 @@ impl Sampler {
         if source != Source::Summary {
             return Ok(());
         }
-        let summary = self.feeds.summary.as_ref().and_then(Feed::last);
+        let summary = last(&self.feeds.summary);
         let node = summary.map(|reading| &reading.values.node.figures);
         let time_ms = node.and_then(|figures| figures.time_ms(Group::Memory));
         self.kubelet_clock.check(time_ms, self.line.unix_ms())
@@ -204,25 +204,11 @@ impl Sampler {
     }
 
     fn count_odd(&self, fresh: &[Source]) {
+        let feeds = &self.feeds;
         let odd = |source| match source {
-            Source::Summary => self
-                .feeds
-                .summary
-                .as_ref()
-                .and_then(Feed::last)
-                .map(|r| r.values.odd_count),
-            Source::Resource => self
-                .feeds
-                .resource
-                .as_ref()
-                .and_then(Feed::last)
-                .map(|r| r.values.odd_count),
-            Source::Cadvisor => self
-                .feeds
-                .cadvisor
-                .as_ref()
-                .and_then(Feed::last)
-                .map(|r| r.values.odd_count),
+            Source::Summary => last(&feeds.summary).map(|r| r.values.odd_count),
+            Source::Resource => last(&feeds.resource).map(|r| r.values.odd_count),
+            Source::Cadvisor => last(&feeds.cadvisor).map(|r| r.values.odd_count),
             _ => None,
         };
         for source in fresh {
@@ -343,6 +329,11 @@ fn choose(
         tracing::info!(what, from, to, "source switches");
     }
     now
+}
+
+/// The newest good reading of a source that there is.
+fn last<T>(feed: &Option<Feed<T>>) -> Option<&Reading<T>> {
+    feed.as_ref().and_then(Feed::last)
 }
 
 async fn ask<T>(

@@ -21,7 +21,7 @@ use cairn_proto::limits::{MAX_ENTITIES, MAX_NAME_BYTES};
 
 use self::family::{Family, What};
 use self::identity::Of;
-use super::exposition::{self, Sample};
+use super::exposition::{self, Refused, Sample};
 use super::{Figures, Part};
 
 /// Devices and interfaces that are kept of one cgroup; more are none that anybody looks at.
@@ -98,13 +98,9 @@ impl Cadvisor {
 /// [`Error::ScrapeError`], [`Error::Nothing`].
 pub fn parse(body: &[u8]) -> Result<Cadvisor, Error> {
     let mut reader = Reader::default();
-    let mut rest = body;
-    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-        reader.line(rest.get(..end).unwrap_or_default());
-        rest = rest.get(end + 1..).unwrap_or_default();
-    }
-    // A last line without its end may be half a line: a shorter number is still a number.
-    reader.odd_count += u64::from(!rest.is_empty());
+    let (lines, is_cut) = exposition::lines(body);
+    lines.for_each(|line| reader.line(line));
+    reader.odd_count += u64::from(is_cut);
     match reader {
         Reader {
             scrape_error: true, ..
@@ -112,13 +108,6 @@ pub fn parse(body: &[u8]) -> Result<Cadvisor, Error> {
         Reader { known_count: 0, .. } => Err(Error::Nothing),
         reader => Ok(reader.finish()),
     }
-}
-
-/// Why a line says nothing.
-#[derive(Clone, Copy, Debug)]
-enum Refused {
-    Odd,
-    Dropped,
 }
 
 /// The labels that are looked at.
@@ -178,7 +167,6 @@ struct Reader {
 
 impl Reader {
     fn line(&mut self, bytes: &[u8]) {
-        let bytes = bytes.trim_ascii();
         let Some(family) = Family::of(exposition::name(bytes)) else {
             return;
         };

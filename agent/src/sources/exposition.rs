@@ -1,4 +1,4 @@
-//! One line of Prometheus' text exposition format, without a copy.
+//! The lines of Prometheus' text exposition format, without a copy.
 
 use std::borrow::Cow;
 
@@ -44,6 +44,30 @@ impl<'a> Quoted<'a> {
             Cow::Borrowed(text)
         })
     }
+}
+
+/// Why a line that is known says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It is not understood.
+    Odd,
+    /// It is about more than is kept.
+    Dropped,
+}
+
+/// The lines of an answer, each without the white space around it, and whether something follows the
+/// last end of a line: that may be half a line, and a shorter number is still a number.
+pub fn lines(body: &[u8]) -> (impl Iterator<Item = &[u8]>, bool) {
+    let end = body.iter().rposition(|byte| *byte == b'\n');
+    let (whole, rest) = match end {
+        Some(end) => (body.get(..end), body.get(end + 1..)),
+        None => (None, Some(body)),
+    };
+    let lines = whole
+        .into_iter()
+        .flat_map(|whole| whole.split(|byte| *byte == b'\n'));
+    let is_cut = rest.is_some_and(|rest| !rest.is_empty());
+    (lines.map(<[u8]>::trim_ascii), is_cut)
 }
 
 /// The metric's name: what stands before the labels or the value.

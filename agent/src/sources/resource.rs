@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use cairn_proto::limits::{MAX_ENTITIES, MAX_NAME_BYTES};
 
-use super::exposition::{self, Sample};
+use super::exposition::{self, Refused, Sample};
 
 /// Why a body is no answer of that endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,13 +100,9 @@ impl Resource {
 /// [`Error::ScrapeError`], [`Error::Nothing`].
 pub fn parse(body: &[u8]) -> Result<Resource, Error> {
     let mut reader = Reader::default();
-    let mut rest = body;
-    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-        reader.line(rest.get(..end).unwrap_or_default());
-        rest = rest.get(end + 1..).unwrap_or_default();
-    }
-    // A last line without its end may be half a line: a shorter number is still a number.
-    reader.resource.odd_count += u64::from(!rest.is_empty());
+    let (lines, is_cut) = exposition::lines(body);
+    lines.for_each(|line| reader.line(line));
+    reader.resource.odd_count += u64::from(is_cut);
     match reader {
         Reader {
             scrape_error: true, ..
@@ -184,13 +180,6 @@ fn known(name: &[u8]) -> Option<(What, Of)> {
     Some((what, of))
 }
 
-/// Why a line says nothing.
-#[derive(Clone, Copy, Debug)]
-enum Refused {
-    Odd,
-    Dropped,
-}
-
 #[derive(Debug, Default)]
 struct Reader {
     resource: Resource,
@@ -202,7 +191,6 @@ struct Reader {
 
 impl Reader {
     fn line(&mut self, bytes: &[u8]) {
-        let bytes = bytes.trim_ascii();
         if bytes.is_empty() || bytes.starts_with(b"#") {
             return;
         }

@@ -1,7 +1,8 @@
 //! Whose cgroup it is, by the labels that the kubelet puts on it and by its place in the tree.
 
+use super::Labels;
 use super::family::What;
-use super::{Labels, Refused};
+use crate::sources::exposition::Refused;
 
 /// The name that dockershim gave to sandboxes; containerd and CRI-O give none.
 const SANDBOX: &str = "POD";
