@@ -136,6 +136,15 @@ pub struct Args {
     #[arg(long, env = "HOST_IP", value_name = "ADDRESS", hide = true)]
     pub host_ip: Option<String>,
 
+    /// Set in every pod: in a cluster the agent refuses to run where it can read the kubelet's keys
+    #[arg(
+        long,
+        env = "KUBERNETES_SERVICE_HOST",
+        value_name = "ADDRESS",
+        hide = true
+    )]
+    pub kubernetes_service_host: Option<String>,
+
     /// Where the node's /proc is
     #[arg(
         long,

@@ -194,3 +194,30 @@ fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
+
+/// Scenario: an agent in a cluster can read a private key beside the kubelet's certificate.
+/// Guarantees: it ends with 64 and the remedy; outside of a cluster it runs.
+#[test]
+fn who_can_read_the_kubelets_key_in_a_cluster_does_not_start() {
+    let system = system();
+    let dir = system.path("kubelet-node1");
+    let pin = dir.join("node1-kubelet.pem").display().to_string();
+    let key = dir.join("node1-kubelet.key").display().to_string();
+    let mut args = system.agent_args(0).unwrap();
+    args.extend(["--kubelet-cert".to_owned(), pin]);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let in_cluster = [("KUBERNETES_SERVICE_HOST", "10.96.0.1")];
+    let mut agent = Proc::launch("cairn-agent", &args, &in_cluster).unwrap();
+    let code = agent.wait(SOON).unwrap().code();
+    let said = agent.stderr();
+    assert_eq!(code, Some(64), "{said}");
+    let errors: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
+    assert_eq!(errors.len(), 1, "{said}");
+    for part in [key.as_str(), "runAsUser: 65532", "0600"] {
+        assert!(errors[0].contains(part), "{part:?} is not in {said}");
+    }
+    drop(Proc::start("cairn-agent", &args, &[]).unwrap());
+}

@@ -1,5 +1,7 @@
 //! The part of the configuration that is about the kubelet.
 
+mod keys;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -98,6 +100,9 @@ pub(super) fn check(args: &Args, node: &str, problems: &mut Vec<String>) -> Opti
     };
     let read_only = read_only(args, &addresses, problems);
     let trust = trust(args, &addresses, problems);
+    if args.kubernetes_service_host.is_some() {
+        keys::refuse(&pins(args), problems);
+    }
     let trust = trust?;
     let token_file = args.kubelet_token_file.clone();
     Some(Kubelet {
