@@ -200,3 +200,27 @@ fn a_token_that_is_replaced_is_used_at_the_next_scrape() {
     shows(&system, "summary", "");
     shows(&system, "resource", "");
 }
+
+/// Scenario: the kubelet's clock jumps back by an hour, and forward again.
+/// Guarantees: the host goes on; that the kubelet is of another time is told, and no longer when it is right.
+#[test]
+fn a_kubelet_whose_clock_jumps_back_leaves_the_host() {
+    let mut system = one_node();
+    in_its_place(&mut system);
+    // Then all times that it tells lie there too, and not its clock alone.
+    let set_clock = |system: &mut System, ahead_ms| {
+        system.options.kubelet_ahead_ms = ahead_ms;
+        system.restart_kubelet(0).unwrap();
+        system.nodes[0].ahead_ms = ahead_ms;
+    };
+    set_clock(&mut system, -3_600_000);
+    for k in 2..5 {
+        tick(&system, k);
+    }
+    shows(&system, "summary", "behind this node's clock");
+    set_clock(&mut system, 0);
+    for k in 5..7 {
+        tick(&system, k);
+    }
+    shows(&system, "summary", "");
+}

@@ -81,3 +81,29 @@ async fn another_expired_pin_is_warned_of_again() {
     assert_eq!(trust.reload().unwrap(), Reload::Changed);
     assert!(!warned());
 }
+
+/// Where the recordings of a real kubelet are.
+fn recorded() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
+    tests.join("fixtures/kubelet-1.36/node1-kubelet.crt")
+}
+
+#[test]
+fn the_certificate_of_a_real_kubelet_is_a_pin_and_its_ca() {
+    let files = |ca: &[PathBuf], pins: &[PathBuf]| TrustFiles {
+        ca: ca.to_vec(),
+        pins: pins.to_vec(),
+        optional: false,
+    };
+    let bytes = std::fs::read(recorded()).unwrap();
+    let chain = material::certificates(&recorded(), &bytes).unwrap();
+    assert_eq!(chain.len(), 2);
+    assert_eq!(certificate::names(&chain[0]), ["node1"], "and no address");
+    let trust = Trust::load(files(&[], &[recorded()])).unwrap();
+    // The second block is a CA, also when it stands in a file of pins.
+    assert_eq!(trust.anchors().roots.len(), 1);
+    let pinned = trust.voucher(&chain).unwrap();
+    assert_eq!((pinned.by, pinned.file), (By::Pin, Some(recorded())));
+    // 2027-11-22T06:18:26Z.
+    assert_eq!(pinned.expires_unix_s, Some(1_826_864_306));
+}
