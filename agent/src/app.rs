@@ -266,7 +266,7 @@ fn trusts(config: &Config) -> Vec<Reloadable> {
     }
     match config.kubelet.as_ref().map(|kubelet| &kubelet.trust) {
         Some(KubeletTrust::Verified(trust)) => found.push(Arc::clone(trust).into()),
-        Some(KubeletTrust::Insecure(_) | KubeletTrust::Missing) | None => {}
+        Some(KubeletTrust::Insecure(_)) | None => {}
     }
     found
 }

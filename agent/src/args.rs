@@ -64,8 +64,8 @@ pub struct Args {
           value_parser = size::parse)]
     pub ring_bytes: u64,
 
-    /// Where the kubelet answers: auto (port 10250 of 127.0.0.1, then of `HOST_IP`), https://ADDRESS:PORT,
-    /// or off
+    /// Where the kubelet answers: auto (--kubelet-port of 127.0.0.1, then of `HOST_IP`, then, only if
+    /// that is given, --kubelet-read-only-port), https://ADDRESS:PORT, or off
     #[arg(
         long,
         env = "CAIRN_KUBELET",
@@ -73,6 +73,21 @@ pub struct Args {
         default_value = "auto"
     )]
     pub kubelet: String,
+
+    /// The port that --kubelet auto tries
+    #[arg(long, env = "CAIRN_KUBELET_PORT", value_name = "PORT", default_value_t = 10250,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub kubelet_port: u16,
+
+    /// The kubelet's port without TLS, which --kubelet auto tries last: 10255 where a kubelet has one.
+    /// Nothing is encrypted or verified there, and no token is sent; 0 never tries it
+    #[arg(
+        long,
+        env = "CAIRN_KUBELET_READ_ONLY_PORT",
+        value_name = "PORT",
+        default_value_t = 0
+    )]
+    pub kubelet_read_only_port: u16,
 
     /// Name that the kubelet's certificate must have [default: the node name]
     #[arg(long, env = "CAIRN_KUBELET_SERVER_NAME", value_name = "NAME")]
@@ -103,7 +118,7 @@ pub struct Args {
     #[arg(long, env = "CAIRN_KUBELET_TOKEN_FILE", value_name = "FILE")]
     pub kubelet_token_file: Option<PathBuf>,
 
-    /// Take any certificate of a kubelet on loopback. No token is ever sent then
+    /// Take any certificate of a kubelet on loopback. The token is sent only to a process of uid 0 then
     #[arg(long, env = "CAIRN_KUBELET_INSECURE_SKIP_TLS_VERIFY")]
     pub kubelet_insecure_skip_tls_verify: bool,
 
@@ -120,6 +135,15 @@ pub struct Args {
     /// The node's address, the second that --kubelet auto tries
     #[arg(long, env = "HOST_IP", value_name = "ADDRESS", hide = true)]
     pub host_ip: Option<String>,
+
+    /// Set in every pod: in a cluster the agent refuses to run where it can read the kubelet's keys
+    #[arg(
+        long,
+        env = "KUBERNETES_SERVICE_HOST",
+        value_name = "ADDRESS",
+        hide = true
+    )]
+    pub kubernetes_service_host: Option<String>,
 
     /// Where the node's /proc is
     #[arg(

@@ -171,7 +171,7 @@ impl Config {
         if matches!(trust, Some(KubeletTrust::Insecure(_))) {
             tracing::warn!(
                 "--kubelet-insecure-skip-tls-verify: whoever listens on the kubelet's port is \
-                 believed, and no token is sent"
+                 believed, and gets the token when it is a process of uid 0"
             );
         }
         if self.aggregators.is_empty() {
@@ -219,7 +219,7 @@ fn aggregators(args: &Args, problems: &mut Vec<String>) -> Vec<Aggregator> {
         }
         let files = TrustFiles {
             ca: args.aggregator_ca.clone(),
-            pins: Vec::new(),
+            ..TrustFiles::default()
         };
         (problems.len() == before)
             .then(|| load("--aggregator-ca", files, problems))

@@ -58,6 +58,10 @@ const ANSWERS: usize = 8;
 /// Ends a stream's wait for its `Hello`.
 const HELLO_DEADLINE: Duration = Duration::from_secs(10);
 
+/// A stream that is not taken is told so after this long: its handshake cost more than anything that an
+/// agent does in an hour.
+const REFUSED_AFTER: Duration = Duration::from_secs(1);
+
 /// What every stream needs.
 #[derive(Clone, Debug)]
 pub struct Ingest {

@@ -36,7 +36,7 @@ impl Channel {
     pub(crate) async fn tls(addr: SocketAddr, ca: &Path) -> Result<(Self, AbortOnDrop)> {
         let trust = Trust::load(TrustFiles {
             ca: vec![ca.to_owned()],
-            pins: Vec::new(),
+            ..TrustFiles::default()
         })?;
         let connector = Connector::new(trust, server_name("localhost")?, &["h2"]);
         Self::over(connector.connect(addr, SOON).await?).await

@@ -177,7 +177,7 @@ pub async fn bind(config: Config) -> Result<Bound, Error> {
     let (naming, grid) = (options.naming(), options.grid(clock.unix_ms()));
     let files = TrustFiles {
         ca: vec![config.ca.clone()],
-        pins: Vec::new(),
+        ..TrustFiles::default()
     };
     let trust = Trust::load(files).map_err(Error::Trust)?;
     let name = server_name(&config.server_name).map_err(Error::Trust)?;

@@ -142,7 +142,7 @@ impl Pki {
     }
 
     /// Makes what a kubelet makes for itself when nobody configured a certificate: common name
-    /// `NODE@unixtime`, the node's name as the only name, signed by a throw-away authority of its
+    /// `NODE@unixtime`, the node's name as the only name (an address where the node is called by one), signed by a throw-away authority of its
     /// own. `NODE-kubelet.pem` holds the leaf and then that authority, `NODE-kubelet-ca.pem` the
     /// authority alone.
     ///
@@ -154,7 +154,11 @@ impl Pki {
         let ca = self.named_ca(&format!("{file}-ca"), &format!("{node}-ca@1795331906"))?;
         let mut request = ca.leaf(&file).common_name(&format!("{node}@1795331907"));
         request.with_ca = true;
-        request.dns(&[node]).validity(validity).write()
+        let request = match node.parse::<IpAddr>() {
+            Ok(ip) => request.ips(&[ip]),
+            Err(_) => request.dns(&[node]),
+        };
+        request.validity(validity).write()
     }
 }
 
@@ -187,6 +191,19 @@ impl Ca {
             .organization("system:nodes")
             .dns(&[node])
             .ips(&[ip])
+            .write()
+    }
+
+    /// Makes what an administrator gives a kubelet as `tlsCertFile`: names of the administrator's choice,
+    /// none of which need be the node's, and nothing of Kubernetes in the subject.
+    ///
+    /// # Errors
+    ///
+    /// `Make` or `Write`.
+    pub fn kubelet_given(&self, node: &str, names: &[&str]) -> Result<Leaf, Error> {
+        self.leaf(&format!("{node}-kubelet"))
+            .common_name("kubelet")
+            .dns(names)
             .write()
     }
 }

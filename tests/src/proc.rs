@@ -7,6 +7,7 @@
 pub(crate) mod cores;
 mod error;
 mod finished;
+mod foreign;
 mod held;
 mod tail;
 pub(crate) mod used;
@@ -47,30 +48,34 @@ impl Proc {
     ///
     /// `NotBuilt`, `Process`, or `NotUp` with its stderr when it ended or published nothing.
     pub fn start(name: &str, args: &[&str], envs: &[(&str, &str)]) -> Result<Self, Error> {
-        let mut started = Self::launch(name, args, envs)?;
-        let file = started.dir.path().join("bound");
+        Self::launch(name, args, envs)?.up()
+    }
+
+    /// Waits (10 s) until it has published its addresses.
+    fn up(mut self) -> Result<Self, Error> {
+        let file = self.dir.path().join("bound");
         let found = Deadline::after(START_DEADLINE).poll(|| {
             if let Ok(text) = std::fs::read_to_string(&file) {
                 return Some(Some(addresses(&text)));
             }
-            let ended = started.child.try_wait().ok().flatten();
+            let ended = self.child.try_wait().ok().flatten();
             ended.map(|_| None)
         });
         if let Some(Some(addrs)) = found {
-            started.addrs = addrs;
-            return Ok(started);
+            self.addrs = addrs;
+            return Ok(self);
         }
-        let state = match started.child.try_wait() {
+        let state = match self.child.try_wait() {
             Ok(Some(status)) => {
-                started.stderr.finish();
+                self.stderr.finish();
                 status.to_string()
             }
             _ => "still running".to_owned(),
         };
         Err(Error::NotUp {
-            name: name.to_owned(),
+            name: self.name.clone(),
             state,
-            stderr: started.stderr(),
+            stderr: self.stderr(),
         })
     }
 
@@ -80,14 +85,16 @@ impl Proc {
     ///
     /// `NotBuilt` or `Process`.
     pub fn launch(name: &str, args: &[&str], envs: &[(&str, &str)]) -> Result<Self, Error> {
-        Self::spawn(name, args, envs, |_| Ok(Stdio::null()))
+        Self::spawn(name, args, envs, None, |_| Ok(Stdio::null()))
     }
 
-    /// Starts a binary; its standard output goes where `stdout` says, given its directory.
+    /// Starts a binary, as another user where that is said; its standard output goes where `stdout` says,
+    /// given its directory.
     fn spawn(
         name: &str,
         args: &[&str],
         envs: &[(&str, &str)],
+        user: Option<u32>,
         stdout: impl FnOnce(&Path) -> std::io::Result<Stdio>,
     ) -> Result<Self, Error> {
         let failed = |step| {
@@ -96,7 +103,13 @@ impl Proc {
         };
         let binary = find(name)?;
         let dir = tempfile::tempdir().map_err(failed("make a directory for"))?;
-        let mut child = Command::new(binary)
+        let mut command = match user {
+            Some(user) => {
+                foreign::command(&binary, dir.path(), user).map_err(failed("make room for"))?
+            }
+            None => Command::new(binary),
+        };
+        let mut child = command
             .args(args)
             .env_clear()
             .env("RUST_BACKTRACE", "1")

@@ -24,6 +24,7 @@ use crate::trace::Replay;
 
 pub use control::{Control, Served};
 pub use fault::{Endpoint, Fault, Order, Reach};
+use kubelet::Door;
 
 /// Connections may finish what they are sending within this time after the stop; a hanging or
 /// endless answer is cut off then.
@@ -59,6 +60,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the admin port is; `None` opens none.
     pub admin_listen: Option<SocketAddr>,
+    /// Where the port without TLS and without a token is; `None` opens none.
+    pub read_only_listen: Option<SocketAddr>,
     /// PEM file with the certificate chain.
     pub cert: PathBuf,
     /// PEM file with its private key.
@@ -75,6 +78,7 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Bound {
     kubelet: listen::Bound,
+    read_only: Option<listen::Bound>,
     admin: Option<listen::Bound>,
     tls: Arc<tls::ServerTls>,
     control: Control,
@@ -98,9 +102,14 @@ pub async fn bind(config: Config) -> Result<Bound, Error> {
         Some(addr) => Some(open("admin", addr).await?),
         None => None,
     };
+    let read_only = match config.read_only_listen {
+        Some(addr) => Some(open("read-only", addr).await?),
+        None => None,
+    };
     let clock = Clock::new(config.clock);
     Ok(Bound {
         kubelet,
+        read_only,
         admin,
         tls,
         control: Control::new(config.replay, clock, config.token),
@@ -112,6 +121,12 @@ impl Bound {
     #[must_use]
     pub fn kubelet_addr(&self) -> SocketAddr {
         self.kubelet.local_addr()
+    }
+
+    /// The address of the port without TLS, when one was asked for.
+    #[must_use]
+    pub fn read_only_addr(&self) -> Option<SocketAddr> {
+        self.read_only.as_ref().map(listen::Bound::local_addr)
     }
 
     /// The address of the admin port, when one was asked for.
@@ -132,13 +147,24 @@ impl Bound {
         let kubelet = {
             let control = control.clone();
             let service = hyper::service::service_fn(move |request| {
-                kubelet::answer(control.clone(), request)
+                kubelet::answer(control.clone(), request, Door::Kubelet)
             });
             let config = listen_config("kubelet", Some(self.tls));
             listen::serve(self.kubelet, config, service, token.clone(), DRAIN)
         };
+        let read_only = async {
+            if let Some(bound) = self.read_only {
+                let control = control.clone();
+                let service = hyper::service::service_fn(move |request| {
+                    kubelet::answer(control.clone(), request, Door::ReadOnly)
+                });
+                let config = listen_config("read-only", None);
+                listen::serve(bound, config, service, token.clone(), DRAIN).await;
+            }
+        };
         let admin = async {
             if let Some(bound) = self.admin {
+                let control = control.clone();
                 let service = hyper::service::service_fn(move |request| {
                     admin::answer(control.clone(), request)
                 });
@@ -146,7 +172,7 @@ impl Bound {
                 listen::serve(bound, config, service, token.clone(), DRAIN).await;
             }
         };
-        tokio::join!(kubelet, admin);
+        tokio::join!(kubelet, read_only, admin);
     }
 }
 

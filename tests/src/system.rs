@@ -8,6 +8,7 @@ mod host;
 mod kubelet;
 mod network;
 mod recording;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -24,6 +25,7 @@ use crate::pki::Pki;
 use crate::proc::Proc;
 
 pub use host::HostFiles;
+pub use kubelet::take_flag;
 pub use recording::{FIRST_TICK_MS, Recording, TRACE_START_MS, TRACE_TICKS, at, ticks};
 
 /// How far past a tick the clocks are stepped: later than any node's phase.
@@ -47,6 +49,8 @@ pub struct Options {
     pub kubelet_ahead_ms: i64,
     /// True: every clock stands at the recording's start until it is stepped.
     pub driven: bool,
+    /// The token that kubelets take from now on; the agents' file begins with it.
+    pub kubelet_token: String,
     /// Further arguments of each kubelet simulator.
     pub sim_args: Vec<String>,
     /// Further arguments of each agent.
@@ -76,6 +80,7 @@ impl Options {
             agent_intervals: BTreeMap::new(),
             kubelet_ahead_ms: 0,
             driven: true,
+            kubelet_token: "kubelet-token".to_owned(),
             sim_args: Vec::new(),
             extra_agent_args: Vec::new(),
             extra_aggregator_args: Vec::new(),
@@ -181,7 +186,7 @@ impl System {
         lines.push_str(&format!("@peer {}\n", sha256_hex(b"peer-token")));
         std::fs::write(self.path("peer.token"), "peer-token")?;
         std::fs::write(self.path("tokens"), lines)?;
-        std::fs::write(self.path("kubelet.token"), "kubelet-token")?;
+        std::fs::write(self.path("kubelet.token"), &self.options.kubelet_token)?;
         Ok(())
     }
 

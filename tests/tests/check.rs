@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use testkit::pki::{Pki, Validity};
 use testkit::proc::{Finished, Proc};
+use testkit::raw::RawAgent;
 use testkit::system::{FIRST_TICK_MS, Options, System};
 
 /// A check ends within 30 s whatever happens; a busy machine gets some more.
@@ -246,17 +247,75 @@ fn a_token_that_the_aggregator_refuses_is_told() {
     );
 }
 
+/// Scenario: agents with the node's name replace each other, so that the next stream would be refused.
+/// Guarantees: the check fails with the words that an agent would be told, though token and node are good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn that_the_agent_would_be_sent_away_is_told() {
+    let system = system();
+    let addr = system.aggregator().unwrap().addr("grpc").unwrap();
+    let ca = system.path("ingest-ca.pem");
+    let token = "agent-token-of-node1";
+    let mut agents = Vec::new();
+    for run in 1..=4 {
+        let mut agent = RawAgent::connect(addr, &ca, token, FIRST_TICK_MS)
+            .await
+            .unwrap();
+        agent.hello("node1", run).await.unwrap();
+        agents.push(agent);
+    }
+    let said = check(&system.agent_args(0).unwrap());
+    assert_eq!(said.code, Some(2), "{said:?}");
+    let parts = [
+        "aggregator failed: ",
+        "replaced 3 times",
+        "do two agents run",
+    ];
+    holds(&said.stdout, &parts);
+}
+
+/// Scenario: verification is switched off; then the kubelet is read on its port without TLS.
+/// Guarantees: the check says that nothing is verified, and as whom the kubelet was asked.
+#[test]
+fn what_is_not_verified_is_said() {
+    let mut system = system();
+    let mut args = system.agent_args(0).unwrap();
+    let ca = args.iter().position(|arg| arg == "--kubelet-ca").unwrap();
+    args.drain(ca..ca + 2);
+    args.push("--kubelet-insecure-skip-tls-verify".to_owned());
+    let (_, value) = json(&args);
+    let summary = of(&value, "summary");
+    let is_root = rustix::process::geteuid().is_root();
+    let identity = if is_root { "token" } else { "anonymous" };
+    assert_eq!(summary["identity"], identity, "{value}");
+    assert_eq!(summary["verified"]["by"], "nothing", "{value}");
+
+    system.options.sim_args = ["--read-only-listen", "127.0.0.1:0"]
+        .map(str::to_owned)
+        .into();
+    system.restart_kubelet(0).unwrap();
+    let port = system.nodes[0].kubelet.addr("read-only").unwrap().port();
+    let mut args = system.agent_args(0).unwrap();
+    set(&mut args, "--kubelet", "auto");
+    // Nobody has the lowest port.
+    args.extend(["--kubelet-port", "1", "--kubelet-read-only-port"].map(str::to_owned));
+    args.push(port.to_string());
+    let (said, value) = json(&args);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let summary = of(&value, "summary");
+    assert_eq!(summary["address"], format!("127.0.0.1:{port}"), "{value}");
+    assert_eq!(summary["identity"], "anonymous", "{value}");
+    assert!(summary["verified"].is_null(), "{value}");
+    holds(&summary["notes"].to_string(), &["read without TLS"]);
+}
+
 /// Scenario: the kubelet never answers one endpoint.
 /// Guarantees: the check ends with the deadline of a scrape, and the others are told.
 #[test]
 fn a_kubelet_that_hangs_ends_the_check_in_time() {
     let system = system();
-    let order = r#"{"endpoint":"summary","fault":{"kind":"hang"}}"#;
-    let kubelet = &system.nodes[0].kubelet;
-    assert_eq!(
-        kubelet.post("admin", "/debug/fault", order).unwrap().status,
-        200
-    );
+    system
+        .break_kubelet("summary", r#"{"kind":"hang"}"#)
+        .unwrap();
     let mut args = system.agent_args(0).unwrap();
     set(&mut args, "--interval", "5s");
     let (said, value) = json(&args);

@@ -6,14 +6,10 @@
 )]
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use serde_json::Value;
-use testkit::deadline::Deadline;
 use testkit::rfc3339;
 use testkit::system::{Options, System, at};
-
-const SOON: Duration = Duration::from_secs(10);
 
 fn one_node() -> System {
     let options = Options::one_node();
@@ -24,37 +20,15 @@ fn one_node() -> System {
 }
 
 fn order(system: &System, endpoint: &str, fault: &str) {
-    let order = format!(r#"{{"endpoint":"{endpoint}","fault":{fault}}}"#);
-    let answer = system.nodes[0]
-        .kubelet
-        .post("admin", "/debug/fault", &order)
-        .unwrap();
-    assert_eq!(answer.status, 200, "{}", answer.text());
+    system.break_kubelet(endpoint, fault).unwrap();
 }
 
 fn node(system: &System) -> Value {
-    system.overview().unwrap()["nodes"][0].clone()
+    system.first_node().unwrap()
 }
 
-/// The reason that the aggregator shows for a source; empty while it is fine.
-fn reason(system: &System, source: &str) -> String {
-    let node = node(system);
-    let sources = node["sources"].as_array().unwrap();
-    let found = sources.iter().find(|s| s["name"] == source);
-    found
-        .map(|s| s["reason"].as_str().unwrap().to_owned())
-        .unwrap_or_default()
-}
-
-/// Waits until the aggregator shows a reason with this in it.
 fn shows(system: &System, source: &str, part: &str) {
-    let shown = Deadline::after(SOON).poll(|| reason(system, source).contains(part).then_some(()));
-    assert!(
-        shown.is_some(),
-        "{:?} lacks {part:?}\n{}",
-        reason(system, source),
-        system.stderr()
-    );
+    system.shows(source, part).unwrap();
 }
 
 /// The line of `/readyz?verbose` about the summary, when it is degraded.
@@ -105,8 +79,7 @@ fn a_broken_summary_stops_neither_the_host_nor_the_other_endpoint() {
     assert!((failures - 8.0).abs() < 0.5, "{failures}");
     order(&system, "summary", r#"{"kind":"none"}"#);
     system.tick(at(10)).unwrap();
-    let well = Deadline::after(SOON).poll(|| reason(&system, "summary").is_empty().then_some(()));
-    assert!(well.is_some(), "{}", reason(&system, "summary"));
+    shows(&system, "summary", "");
     assert_eq!(degraded(&system), None);
 }
 

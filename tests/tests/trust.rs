@@ -1,70 +1,194 @@
-//! Which kubelet an agent believes, and that its token goes nowhere else.
+//! Which kubelet an agent believes: the three kinds of certificate that one may have.
 
 #![expect(
     clippy::unwrap_used,
     reason = "helpers of tests: what cannot go on has failed"
 )]
 
-use testkit::pki::{Pki, Validity};
-use testkit::proc::Proc;
-use testkit::system::{FIRST_TICK_MS, Options, System, TRACE_START_MS};
+use std::net::IpAddr;
 
-/// A kubelet with its own certificate, and what an agent that reads it shows after one tick:
-/// memory of the node, or why there is none.
-fn seen(pki: &Pki, validity: Validity, trust: &dyn Fn(&str) -> Vec<String>) -> (bool, String, f64) {
+use testkit::pki::{Leaf, Pki, Validity};
+use testkit::system::{FIRST_TICK_MS, Options, System, take_flag};
+
+/// What an agent shows after one tick.
+struct Seen {
+    /// Whether the node's memory is known, which only the kubelet tells.
+    known: bool,
+    /// What the aggregator says of the sources.
+    sources: String,
+    /// How many requests with a token the kubelet had.
+    tokens: f64,
+    /// What the agent wrote.
+    log: String,
+}
+
+/// Starts a kubelet with this certificate and an agent with these flags about it.
+fn seen(leaf: &Leaf, flags: &[&str]) -> Seen {
     let mut system = System::start(Options::one_node()).unwrap();
-    let leaf = pki.kubelet_default("node1", validity).unwrap();
-    system.replace_kubelet(0, &leaf).unwrap();
-    let cert = leaf.cert_pem.display().to_string();
-    let clock = format!("driven={TRACE_START_MS}");
-    let mut args = system.agent_args(0).unwrap();
-    let ca = args.iter().position(|a| a == "--kubelet-ca").unwrap();
-    args.drain(ca..ca + 2);
-    args.extend(trust(&cert));
-    args.extend(["--clock".to_owned(), clock.clone()]);
-    let strs: Vec<&str> = args.iter().map(String::as_str).collect();
-    system.nodes[0].agent = Some(Proc::start("cairn-agent", &strs, &[]).unwrap());
+    system.nodes[0].agent = None;
+    system.replace_kubelet(0, leaf).unwrap();
+    let but = |args: &mut Vec<String>| {
+        take_flag(args, "--kubelet-ca");
+        args.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    };
+    system.start_agent_but(0, but).unwrap();
     system.tick(FIRST_TICK_MS).unwrap();
     let node = system.overview().unwrap()["nodes"][0].clone();
     let authorized = "kubelet_sim_authorized_requests_total";
-    let tokens = System::metric(&system.nodes[0].kubelet, authorized, "").unwrap();
-    let known = node["series"]["memory"][0].is_number();
-    (known, node["sources"].to_string(), tokens)
-}
-
-fn flag(name: &str, value: &str) -> Vec<String> {
-    vec![name.to_owned(), value.to_owned()]
-}
-
-#[test]
-fn a_pinned_certificate_is_believed_even_when_it_has_expired() {
-    for validity in [Validity::Current, Validity::Expired] {
-        let dir = tempfile::tempdir().unwrap();
-        let pki = Pki::new(dir.path()).unwrap();
-        let (known, sources, tokens) = seen(&pki, validity, &|cert| flag("--kubelet-cert", cert));
-        assert!(known && tokens >= 2.0, "{sources}");
+    Seen {
+        known: node["series"]["memory"][0].is_number(),
+        sources: node["sources"].to_string(),
+        tokens: System::metric(&system.nodes[0].kubelet, authorized, "").unwrap(),
+        log: system.nodes[0].agent.as_ref().unwrap().stderr(),
     }
 }
 
-#[test]
-fn a_certificate_of_nobody_known_is_refused_and_gets_no_token() {
-    let dir = tempfile::tempdir().unwrap();
-    let pki = Pki::new(dir.path()).unwrap();
-    let other = pki.ca("other").unwrap().cert_pem.display().to_string();
-    let (known, sources, tokens) = seen(&pki, Validity::Current, &|_| flag("--kubelet-ca", &other));
-    assert!(!known, "{sources}");
-    assert!(sources.contains("--kubelet-ca"), "{sources}");
-    assert!(tokens.abs() < 0.5, "{tokens} requests carried the token");
+#[track_caller]
+fn believed(leaf: &Leaf, flags: &[&str]) -> Seen {
+    let seen = seen(leaf, flags);
+    assert!(
+        seen.known && seen.tokens >= 2.0,
+        "{flags:?}: {}",
+        seen.sources
+    );
+    seen
 }
 
-#[test]
-fn without_verification_no_token_is_sent() {
+/// Not believed, with a reason that has all of these; and no token was sent.
+#[track_caller]
+fn refused(leaf: &Leaf, flags: &[&str], parts: &[&str]) {
+    let seen = seen(leaf, flags);
+    assert!(!seen.known, "{flags:?}: {}", seen.sources);
+    for part in parts {
+        assert!(
+            seen.sources.contains(part),
+            "{part:?} is not in {}",
+            seen.sources
+        );
+    }
+    assert!(
+        seen.tokens.abs() < 0.5,
+        "{} requests carried the token",
+        seen.tokens
+    );
+}
+
+fn pki() -> (tempfile::TempDir, Pki) {
     let dir = tempfile::tempdir().unwrap();
     let pki = Pki::new(dir.path()).unwrap();
-    let skip = |_: &str| vec!["--kubelet-insecure-skip-tls-verify".to_owned()];
-    let (_, sources, tokens) = seen(&pki, Validity::Current, &skip);
-    assert!(
-        tokens.abs() < 0.5,
-        "{tokens} requests carried the token: {sources}"
+    (dir, pki)
+}
+
+/// Scenario: the certificate that a kubelet makes for itself: the node's name and no address, signed by a
+/// CA that nobody knows, followed by it.
+/// Guarantees: pinned it is believed, from a file among others that a pattern names; its CA, the second
+/// block of the file, is enough; an agent that knows neither refuses it with the names and both flags.
+#[test]
+fn a_certificate_that_the_kubelet_made_is_believed_by_its_file() {
+    let (dir, pki) = pki();
+    let other = pki.ca("other").unwrap().cert_pem.display().to_string();
+    pki.kubelet_default("node9", Validity::Current).unwrap();
+    let leaf = pki.kubelet_default("node1", Validity::Current).unwrap();
+    let pattern = dir.path().join("*-kubelet.pem").display().to_string();
+    believed(&leaf, &["--kubelet-ca", &other, "--kubelet-cert", &pattern]);
+    let ca = dir
+        .path()
+        .join("node1-kubelet-ca.pem")
+        .display()
+        .to_string();
+    believed(&leaf, &["--kubelet-ca", &other, "--kubelet-ca", &ca]);
+    let said = [
+        "(for node1, expected node1)",
+        "--kubelet-ca",
+        "--kubelet-cert",
+    ];
+    refused(&leaf, &["--kubelet-ca", &other], &said);
+}
+
+/// Scenario: such a kubelet whose node is called by an address, so that its certificate has that.
+/// Guarantees: it is verified by the address as a name, though another one is dialled.
+#[test]
+fn a_node_that_is_called_by_an_address_is_verified_by_it() {
+    let (dir, pki) = pki();
+    let leaf = pki.kubelet_default("192.0.2.7", Validity::Current).unwrap();
+    let ca = dir
+        .path()
+        .join("192.0.2.7-kubelet-ca.pem")
+        .display()
+        .to_string();
+    let name = "--kubelet-server-name";
+    believed(&leaf, &["--kubelet-ca", &ca, name, "192.0.2.7"]);
+    let said = ["is for 192.0.2.7, not for 192.0.2.8", name];
+    refused(&leaf, &["--kubelet-ca", &ca, name, "192.0.2.8"], &said);
+}
+
+/// Scenario: that certificate has expired, for a kubelet never renews it.
+/// Guarantees: pinned it is believed all the same, and the agent says since when it has; by its CA alone it is
+/// refused.
+#[test]
+fn an_expired_certificate_that_is_pinned_is_believed_with_a_warning() {
+    let (dir, pki) = pki();
+    let leaf = pki.kubelet_default("node1", Validity::Expired).unwrap();
+    let cert = leaf.cert_pem.display().to_string();
+    let seen = believed(&leaf, &["--kubelet-cert", &cert]);
+    let warned: Vec<&str> = seen
+        .log
+        .lines()
+        .filter(|line| line.contains("has expired"))
+        .collect();
+    assert_eq!(warned.len(), 1, "{}", seen.log);
+    assert!(warned[0].contains("since=\"2022-01-01\""), "{}", warned[0]);
+    let ca = dir
+        .path()
+        .join("node1-kubelet-ca.pem")
+        .display()
+        .to_string();
+    refused(
+        &leaf,
+        &["--kubelet-ca", &ca],
+        &["has expired", "--kubelet-cert"],
     );
+}
+
+/// Scenario: the certificate that a cluster signs for a kubelet (`serverTLSBootstrap`): the node's name and
+/// its address, but not the one that is dialled.
+/// Guarantees: the cluster's CA and the node's name are enough; for a node of another name it is refused
+/// with the names that it has and the flag.
+#[test]
+fn a_certificate_that_the_cluster_signed_is_believed_by_the_nodes_name() {
+    let (_dir, pki) = pki();
+    let cluster = pki.ca("cluster").unwrap();
+    let address: IpAddr = "192.168.77.11".parse().unwrap();
+    let ca = cluster.cert_pem.display().to_string();
+    let leaf = cluster.kubelet_bootstrap("node1", address).unwrap();
+    believed(&leaf, &["--kubelet-ca", &ca]);
+    let leaf = cluster.kubelet_bootstrap("node2", address).unwrap();
+    let said = [
+        "is for node2, 192.168.77.11, not for node1",
+        "--kubelet-server-name",
+    ];
+    refused(&leaf, &["--kubelet-ca", &ca], &said);
+}
+
+/// Scenario: a certificate that an administrator gave the kubelet (`tlsCertFile`), with names of the
+/// administrator's.
+/// Guarantees: the CA alone is not enough, and the refusal tells the name and the flag that takes it; with
+/// the flag it is believed, and pinned without it.
+#[test]
+fn a_certificate_that_an_administrator_gave_is_believed_under_its_own_name() {
+    let (_dir, pki) = pki();
+    let own = pki.ca("company").unwrap();
+    let ca = own.cert_pem.display().to_string();
+    let leaf = own
+        .kubelet_given("node1", &["kubelet.node1.example"])
+        .unwrap();
+    let said = [
+        "is for kubelet.node1.example, not for node1",
+        "--kubelet-server-name",
+    ];
+    refused(&leaf, &["--kubelet-ca", &ca], &said);
+    let name = ["--kubelet-server-name", "kubelet.node1.example"];
+    believed(&leaf, &["--kubelet-ca", &ca, name[0], name[1]]);
+    let cert = leaf.cert_pem.display().to_string();
+    believed(&leaf, &["--kubelet-cert", &cert]);
 }

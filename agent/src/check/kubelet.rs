@@ -105,7 +105,8 @@ impl Counted for Cadvisor {
 
 /// The addresses that are tried.
 pub(super) fn tried(kubelet: &Kubelet) -> String {
-    let addresses: Vec<String> = kubelet.addresses.iter().map(ToString::to_string).collect();
+    let all = kubelet.addresses.iter().chain(&kubelet.read_only);
+    let addresses: Vec<String> = all.map(ToString::to_string).collect();
     addresses.join(" or ")
 }
 
@@ -119,13 +120,12 @@ pub(super) async fn look<T: Counted>(
     let met = once::<T>(kubelet, deadline).await;
     let mut found = Finding {
         reached: met.reached.is_some(),
-        identity: Identity::of(match kubelet.trust {
-            KubeletTrust::Insecure(_) => None,
-            _ => kubelet.token_file.as_deref(),
-        }),
+        identity: Identity::of(kubelet.token_file.as_deref().filter(|_| met.with_token)),
         server_name: match kubelet.trust {
-            KubeletTrust::Insecure(_) => None,
-            _ => Some(kubelet.server_name.to_str().into_owned()),
+            KubeletTrust::Verified(_) if !met.is_plain => {
+                Some(kubelet.server_name.to_str().into_owned())
+            }
+            _ => None,
         },
         voucher: met.voucher,
         took: began.elapsed(),
@@ -135,6 +135,12 @@ pub(super) async fn look<T: Counted>(
                 .map_or_else(|| tried(kubelet), |address| address.to_string()),
         )
     };
+    if met.is_plain {
+        found.notes.push(
+            "read without TLS (--kubelet-read-only-port): nobody is verified there, and no token is sent"
+                .to_owned(),
+        );
+    }
     match met.result {
         Ok(answer) => {
             found.values = answer.values();

@@ -1,5 +1,7 @@
 //! The part of the configuration that is about the kubelet.
 
+mod keys;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,9 +11,6 @@ use cairn_runtime::tls::{self, ServerName, Trust, TrustFiles};
 
 use super::{https_host, load, readable};
 use crate::args::Args;
-
-/// The port on which every kubelet serves.
-const PORT: u16 = 10250;
 
 /// Where distributions keep the CA that signs kubelet certificates.
 const DEFAULT_CAS: [&str; 6] = [
@@ -36,10 +35,18 @@ const DEFAULT_CERTS: [&str; 4] = [
 pub enum KubeletTrust {
     /// Against CAs and pinned certificates.
     Verified(Arc<Trust>),
-    /// Not at all; only on loopback, and no token is sent.
+    /// Not at all; only on loopback, and a token is sent only to a process of uid 0.
     Insecure(Arc<Trust>),
-    /// No file to verify with was given or found: nothing is scraped, and the reason is told.
-    Missing,
+}
+
+impl KubeletTrust {
+    /// What the connection is verified with.
+    #[must_use]
+    pub fn trust(&self) -> &Arc<Trust> {
+        match self {
+            KubeletTrust::Verified(trust) | KubeletTrust::Insecure(trust) => trust,
+        }
+    }
 }
 
 /// How the kubelet is reached.
@@ -47,6 +54,8 @@ pub enum KubeletTrust {
 pub struct Kubelet {
     /// Addresses to try, in order; never empty.
     pub addresses: Vec<SocketAddr>,
+    /// Addresses without TLS, to try when none of those answers; mostly empty.
+    pub read_only: Vec<SocketAddr>,
     /// The name that its certificate must have.
     pub server_name: ServerName<'static>,
     /// What its certificate is verified against.
@@ -58,13 +67,18 @@ pub struct Kubelet {
 impl fmt::Display for Kubelet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
-        let trust = match self.trust {
+        let trust = match &self.trust {
+            KubeletTrust::Verified(trust) if trust.is_empty() => {
+                "no certificate to verify with yet"
+            }
             KubeletTrust::Verified(_) => "verified",
             KubeletTrust::Insecure(_) => "not verified",
-            KubeletTrust::Missing => "no certificate to verify with",
         };
         let name = self.server_name.to_str();
-        write!(f, "{} as {name}, {trust}", addresses.join(" or "))
+        write!(f, "{} as {name}, {trust}", addresses.join(" or "))?;
+        self.read_only
+            .iter()
+            .try_for_each(|address| write!(f, ", else http://{address}"))
     }
 }
 
@@ -84,10 +98,16 @@ pub(super) fn check(args: &Args, node: &str, problems: &mut Vec<String>) -> Opti
             None
         }
     };
-    let trust = trust(args, &addresses, problems)?;
+    let read_only = read_only(args, &addresses, problems);
+    let trust = trust(args, &addresses, problems);
+    if args.kubernetes_service_host.is_some() {
+        keys::refuse(&pins(args), problems);
+    }
+    let trust = trust?;
     let token_file = args.kubelet_token_file.clone();
     Some(Kubelet {
         addresses,
+        read_only,
         server_name: server_name?,
         trust,
         token_file,
@@ -96,10 +116,11 @@ pub(super) fn check(args: &Args, node: &str, problems: &mut Vec<String>) -> Opti
 
 fn addresses(args: &Args, problems: &mut Vec<String>) -> Vec<SocketAddr> {
     if args.kubelet == "auto" {
-        let mut found = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))];
+        let port = args.kubelet_port;
+        let mut found = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))];
         match args.host_ip.as_deref().map(str::parse::<IpAddr>) {
             None => {}
-            Some(Ok(host)) => found.push(SocketAddr::new(host, PORT)),
+            Some(Ok(host)) => found.push(SocketAddr::new(host, port)),
             Some(Err(_)) => problems.push("HOST_IP is not an IP address".to_owned()),
         }
         found.dedup();
@@ -115,6 +136,29 @@ fn addresses(args: &Args, problems: &mut Vec<String>) -> Vec<SocketAddr> {
         ));
     }
     address.into_iter().collect()
+}
+
+/// The addresses of the port without TLS, where it is allowed.
+fn read_only(args: &Args, addresses: &[SocketAddr], problems: &mut Vec<String>) -> Vec<SocketAddr> {
+    let port = args.kubelet_read_only_port;
+    if port == 0 {
+        return Vec::new();
+    }
+    if args.kubelet != "auto" {
+        problems
+            .push("--kubelet-read-only-port is for --kubelet auto only: leave it out".to_owned());
+    }
+    let other = |address: &SocketAddr| SocketAddr::new(address.ip(), port);
+    addresses.iter().map(other).collect()
+}
+
+/// The files that pinned certificates are looked for in.
+fn pins(args: &Args) -> Vec<PathBuf> {
+    if args.kubelet_ca.is_empty() && args.kubelet_cert.is_empty() {
+        DEFAULT_CERTS.map(PathBuf::from).into()
+    } else {
+        args.kubelet_cert.clone()
+    }
 }
 
 fn trust(
@@ -149,24 +193,17 @@ fn trust(
         }
         TrustFiles {
             ca: args.kubelet_ca.clone(),
-            pins: args.kubelet_cert.clone(),
+            pins: pins(args),
+            optional: false,
         }
     } else {
-        let existing = |places: &[&str]| {
-            places
-                .iter()
-                .map(PathBuf::from)
-                .filter(|path| path.exists())
-                .collect()
-        };
+        // A kubelet may make its certificate after the agent has begun.
         TrustFiles {
-            ca: existing(&DEFAULT_CAS),
-            pins: existing(&DEFAULT_CERTS),
+            ca: DEFAULT_CAS.map(PathBuf::from).into(),
+            pins: pins(args),
+            optional: true,
         }
     };
-    if files.ca.is_empty() && files.pins.is_empty() {
-        return Some(KubeletTrust::Missing);
-    }
     let flag = if args.kubelet_ca.is_empty() {
         "--kubelet-cert"
     } else {

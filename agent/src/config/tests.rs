@@ -1,5 +1,7 @@
 //! Command lines and what becomes of them.
 
+use std::net::SocketAddr;
+
 use clap::Parser as _;
 
 use super::*;
@@ -88,6 +90,29 @@ fn skipping_verification_is_for_loopback_only() {
     );
     let auto = config(&["--node-name=n", skip, "--host-ip=192.0.2.1"]);
     assert!(auto.unwrap_err().to_string().contains("loopback only"));
+}
+
+#[test]
+fn auto_tries_loopback_the_hosts_address_and_only_where_allowed_the_port_without_tls() {
+    let auto = |more: &[&str]| {
+        let line = ["--node-name=n", "--host-ip=192.0.2.1"];
+        let kubelet = config(&[&line, more].concat()).unwrap().kubelet.unwrap();
+        let text = |all: Vec<SocketAddr>| all.iter().map(ToString::to_string).collect();
+        let texts: [Vec<String>; 2] = [text(kubelet.addresses), text(kubelet.read_only)];
+        texts
+    };
+    let [tls, plain] = auto(&[]);
+    assert_eq!(tls, ["127.0.0.1:10250", "192.0.2.1:10250"]);
+    assert_eq!(plain, [""; 0]);
+    let [tls, plain] = auto(&["--kubelet-port=7", "--kubelet-read-only-port=10255"]);
+    assert_eq!(tls, ["127.0.0.1:7", "192.0.2.1:7"]);
+    assert_eq!(plain, ["127.0.0.1:10255", "192.0.2.1:10255"]);
+    let given = ["--node-name=n", "--kubelet=https://127.0.0.1:10250"];
+    let text = problems(&[given[0], given[1], "--kubelet-read-only-port=10255"]);
+    assert!(
+        text.contains("--kubelet-read-only-port is for --kubelet auto"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -4,30 +4,31 @@
 //! for each other. A scrape has one deadline for everything, the body a cap, and no redirect is
 //! followed: the token must not travel elsewhere.
 
+mod dial;
 mod error;
 mod exchange;
 mod once;
+mod owner;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
-use cairn_runtime::tls::{ClientStream, Connector, Hint};
-use tokio::net::TcpStream;
+use cairn_runtime::tls::{Connector, Hint};
 use tokio::time::Instant;
 
 pub use self::error::Error;
 use self::exchange::Exchange;
 pub use self::once::{Once, once};
-use super::{Answer, FailureKind, Reading, Worker, cadvisor, resource, scrape_deadline, summary};
-use crate::config::{Kubelet, KubeletTrust};
+use super::{Answer, Reading, Worker, cadvisor, resource, scrape_deadline, summary};
+use crate::config::Kubelet;
 
 /// The flags that mend a refused certificate.
 const HINT: Hint = Hint {
     name_flag: "--kubelet-server-name",
     ca_flag: "--kubelet-ca",
+    pin_flag: Some("--kubelet-cert"),
 };
 
 /// One thing that a kubelet answers.
@@ -145,28 +146,24 @@ pub async fn run<T: Body>(
 #[derive(Debug)]
 struct Client {
     kubelet: Kubelet,
-    // None while there is nothing to verify with.
-    connector: Option<Connector>,
+    connector: Connector,
     // The address that worked last.
     preferred: usize,
     kept: Option<Exchange>,
+    // True after it was said that the port without TLS is read.
+    told_read_only: bool,
 }
 
 impl Client {
     fn new(kubelet: Kubelet) -> Self {
-        let trust = match &kubelet.trust {
-            KubeletTrust::Verified(trust) | KubeletTrust::Insecure(trust) => Some(trust),
-            KubeletTrust::Missing => None,
-        };
-        let connector = trust.map(|trust| {
-            let name = kubelet.server_name.clone();
-            Connector::new_with_hint(Arc::clone(trust), name, &["http/1.1"], HINT)
-        });
+        let trust = Arc::clone(kubelet.trust.trust());
+        let name = kubelet.server_name.clone();
         Self {
-            connector,
+            connector: Connector::new_with_hint(trust, name, &["http/1.1"], HINT),
             kubelet,
             preferred: 0,
             kept: None,
+            told_read_only: false,
         }
     }
 
@@ -187,8 +184,8 @@ impl Client {
         endpoint: Endpoint,
         deadline: Duration,
     ) -> Result<bytes::Bytes, Error> {
-        let bearer = self.bearer()?;
         if let Some(mut kept) = self.kept.take() {
+            let bearer = self.bearer(&kept)?;
             let result = kept
                 .get(&self.kubelet, endpoint, bearer.as_ref(), deadline)
                 .await;
@@ -201,60 +198,22 @@ impl Client {
                 }
             }
         }
-        let mut fresh = self.connect(deadline).await?;
+        let mut fresh = Exchange::open(self.dial(deadline).await?.line).await?;
+        let bearer = self.bearer(&fresh)?;
         let body = fresh
             .get(&self.kubelet, endpoint, bearer.as_ref(), deadline)
             .await?;
-        self.kept = Some(fresh);
+        // Where nothing is verified the better addresses are tried again at each scrape.
+        self.kept = Some(fresh).filter(|fresh| !fresh.is_plain);
         Ok(body)
     }
 
-    async fn connect(&mut self, deadline: Duration) -> Result<Exchange, Error> {
-        let (_, stream) = self.dial(deadline).await?;
-        Exchange::open(stream).await
-    }
-
-    /// Tries the addresses in order, the one that worked last first.
-    async fn dial(
-        &mut self,
-        deadline: Duration,
-    ) -> Result<(SocketAddr, ClientStream<TcpStream>), Error> {
-        let connector = self.connector.as_ref().ok_or(Error::NoTrust)?;
-        let count = self.kubelet.addresses.len();
-        let each = deadline / u32::try_from(count.max(1)).unwrap_or(1);
-        let mut failed = None;
-        for at in (0..count).map(|n| (self.preferred + n) % count) {
-            let Some(address) = self.kubelet.addresses.get(at) else {
-                continue;
-            };
-            match connector.connect(*address, each).await {
-                Ok(stream) => {
-                    self.preferred = at;
-                    return Ok((*address, stream));
-                }
-                Err(source) => failed = Some(more_telling(failed, Error::Connect { source })),
-            }
-        }
-        // There is an address at least.
-        Err(failed.unwrap_or(Error::NoTrust))
-    }
-
     /// The token, read anew: it is replaced about every hour. None where none may be sent.
-    fn bearer(&self) -> Result<Option<http::HeaderValue>, Error> {
-        match (&self.kubelet.trust, &self.kubelet.token_file) {
-            (KubeletTrust::Verified(_), Some(path)) => exchange::bearer(path).map(Some),
+    fn bearer(&self, exchange: &Exchange) -> Result<Option<http::HeaderValue>, Error> {
+        match &self.kubelet.token_file {
+            Some(path) if exchange.takes_token => exchange::bearer(path).map(Some),
             _ => Ok(None),
         }
-    }
-}
-
-/// Of two addresses that failed, what is told: that a server's certificate was refused, rather than that
-/// nobody was at the other; else the later.
-fn more_telling(known: Option<Error>, next: Error) -> Error {
-    let nobody = |error: &Error| error.kind() != FailureKind::Certificate;
-    match known {
-        Some(known) if !nobody(&known) && nobody(&next) => known,
-        _ => next,
     }
 }
 

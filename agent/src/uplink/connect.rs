@@ -28,6 +28,7 @@ use crate::config::Aggregator;
 const HINT: Hint = Hint {
     name_flag: "--aggregator-server-name",
     ca_flag: "--aggregator-ca",
+    pin_flag: None,
 };
 
 /// Time for TCP and both handshakes: a healthy aggregator answers in milliseconds, and one that

@@ -1,8 +1,8 @@
 //! Asks an aggregator whether it would take this node's stream, without opening one.
 //!
-//! An aggregator judges a stream's token, then its `Hello`: the node's name, whether the token is of
-//! that node, and last whether there is a row codec in common. So a `Hello` that offers none is
-//! refused for that alone when all else is well, and the stream of an agent that runs goes on.
+//! A `Hello` that offers no row codec is a question: an aggregator judges it by all that it judges a
+//! stream by and refuses it for the codec last, so one that is refused for that alone would be taken. The
+//! stream of an agent that runs goes on.
 
 use std::net::SocketAddr;
 use std::path::Path;

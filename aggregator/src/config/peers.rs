@@ -63,7 +63,7 @@ pub(super) fn check(args: PeerArgs, mut problem: impl FnMut(String)) -> Peers {
     }
     let files = TrustFiles {
         ca: args.peer_ca,
-        pins: Vec::new(),
+        ..TrustFiles::default()
     };
     let trust = match Trust::load(files) {
         Ok(trust) => trust,

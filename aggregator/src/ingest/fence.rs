@@ -4,9 +4,10 @@
 //! replacement in a minute the newcomer is refused for a while, so that one of them gets through.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cairn_runtime::logging::Repeat;
 use cairn_runtime::shutdown::Token;
 use tokio::time::Instant;
 
@@ -64,9 +65,37 @@ struct Living {
     pace: Arc<Pace>,
     replaced: Vec<Instant>,
     refused_until: Option<Instant>,
+    asked: Repeat,
+    slowed: Repeat,
+}
+
+/// What is said of a node at most once a minute.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Line {
+    /// That somebody asked whether its stream would be taken.
+    Asked,
+    /// That its streams are opened more slowly.
+    Slowed,
 }
 
 impl Nodes {
+    /// The node, which may be a new one.
+    fn living(&mut self, node: &str, now: Instant, elapsed: Passed) -> &mut Living {
+        self.tidy(now, elapsed);
+        self.by_name.entry(node.to_owned()).or_insert_with(|| {
+            let stream = Token::new();
+            stream.cancel();
+            Living {
+                stream,
+                pace: Arc::new(Pace::new(elapsed)),
+                replaced: Vec::new(),
+                refused_until: None,
+                asked: Repeat::new(),
+                slowed: Repeat::new(),
+            }
+        })
+    }
+
     /// Forgets nodes that went, whenever there are twice as many as were left the last time.
     fn tidy(&mut self, now: Instant, elapsed: Passed) {
         if self.by_name.len() < MAX_NODES.min(MIN_NODES.max(2 * self.left)) {
@@ -83,6 +112,17 @@ impl Nodes {
 }
 
 impl Living {
+    /// Why the next stream would be refused, if it would.
+    fn refused(&mut self, now: Instant) -> Option<Refused> {
+        if let Some(until) = self.refused_until.filter(|until| *until > now) {
+            return Some(Refused { wait: until - now });
+        }
+        self.replaced
+            .retain(|at| now.saturating_duration_since(*at) < WITHIN);
+        let is_full = !self.stream.is_cancelled() && self.replaced.len() >= REPLACEMENTS;
+        is_full.then_some(Refused { wait: WITHIN })
+    }
+
     /// True while it may decide about the next stream.
     fn matters(&self, now: Instant, elapsed: Passed) -> bool {
         let recent = |at: &Instant| now.saturating_duration_since(*at) < WITHIN;
@@ -115,31 +155,16 @@ impl Fence {
         shutdown: &Token,
         open: impl FnOnce() -> T,
     ) -> Result<Entered<T>, Refused> {
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        let elapsed = self.elapsed.now();
-        nodes.tidy(now, elapsed);
-        let living = nodes.by_name.entry(node.to_owned()).or_insert_with(|| {
-            let stream = Token::new();
-            stream.cancel();
-            Living {
-                stream,
-                pace: Arc::new(Pace::new(elapsed)),
-                replaced: Vec::new(),
-                refused_until: None,
-            }
-        });
-        if let Some(until) = living.refused_until.filter(|until| *until > now) {
-            return Err(Refused { wait: until - now });
-        }
-        living
-            .replaced
-            .retain(|at| now.saturating_duration_since(*at) < WITHIN);
-        if !living.stream.is_cancelled() {
-            if living.replaced.len() >= REPLACEMENTS {
+        let mut nodes = self.lock();
+        let living = nodes.living(node, now, self.elapsed.now());
+        if let Some(refused) = living.refused(now) {
+            if living.refused_until.is_none_or(|until| until <= now) {
                 living.replaced.clear();
                 living.refused_until = Some(now + WITHIN);
-                return Err(Refused { wait: WITHIN });
             }
+            return Err(refused);
+        }
+        if !living.stream.is_cancelled() {
             living.replaced.push(now);
             living.stream.cancel();
         }
@@ -149,6 +174,32 @@ impl Fence {
             pace: Arc::clone(&living.pace),
             opened: open(),
         })
+    }
+
+    /// How fast streams of the node may be opened, unless the next one would be refused. Nothing is changed
+    /// by it for those that are there.
+    pub(super) fn look(&self, node: &str, now: Instant) -> Result<Arc<Pace>, Refused> {
+        let mut nodes = self.lock();
+        let living = nodes.living(node, now, self.elapsed.now());
+        match living.refused(now) {
+            Some(refused) => Err(refused),
+            None => Ok(Arc::clone(&living.pace)),
+        }
+    }
+
+    /// Whether to write a line on the node now, and how many were held back (see [`Repeat`]).
+    pub(super) fn should_log(&self, node: &str, line: Line, now: Instant) -> Option<u64> {
+        let mut nodes = self.lock();
+        let living = nodes.by_name.get_mut(node)?;
+        let repeat = match line {
+            Line::Asked => &mut living.asked,
+            Line::Slowed => &mut living.slowed,
+        };
+        repeat.should_log(now, false)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Nodes> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says that a stream has ended by itself: its successor replaces nobody.

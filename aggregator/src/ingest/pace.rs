@@ -21,6 +21,10 @@ const STREAM: Duration = Duration::from_secs(1);
 /// Streams at once: an agent on a bad network, which comes back after each cut.
 const STREAMS: u32 = 60;
 
+/// A stream waits no longer than this: an agent hears nothing for ten seconds and gives up, and others that
+/// have its token must not bring that about. Of those that would owe more only a few wait at once.
+pub(super) const MOST_DEBT: Duration = Duration::from_secs(5);
+
 /// Time for one entity that is new to the window: 200 a second.
 const ENTITY: Duration = Duration::from_millis(5);
 
@@ -62,6 +66,34 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// All of them, in the order in which they are numbered.
+    const ALL: [Self; 5] = [
+        Kind::Streams,
+        Kind::Entities,
+        Kind::Frames,
+        Kind::Bytes,
+        Kind::Rows,
+    ];
+
+    /// The price of one, and how many may be taken at once. That of a row comes with its stream.
+    fn rule(self) -> (Duration, u32) {
+        match self {
+            Kind::Streams => (STREAM, STREAMS),
+            Kind::Entities => (ENTITY, ENTITIES),
+            Kind::Frames => (FRAME, FRAMES),
+            Kind::Bytes => (BYTE, BYTES),
+            Kind::Rows => (Duration::ZERO, ROWS),
+        }
+    }
+
+    /// The longest wait for one.
+    fn most_debt(self) -> Duration {
+        match self {
+            Kind::Streams => MOST_DEBT,
+            _ => Duration::MAX,
+        }
+    }
+
     /// Its name in metrics and logs.
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -129,6 +161,8 @@ impl Passed {
 struct Bucket {
     price: Duration,
     most: Duration,
+    // The longest wait.
+    most_debt: Duration,
     // Invariant: when this is not nothing, `at` is not in the future.
     credit: Duration,
     at: Duration,
@@ -140,6 +174,7 @@ impl Bucket {
         Self {
             price,
             most,
+            most_debt: Duration::MAX,
             credit: most,
             at: now,
         }
@@ -163,12 +198,8 @@ impl Bucket {
         let price = self.price * count;
         let owed = price.saturating_sub(self.credit);
         self.credit = self.credit.saturating_sub(price);
-        self.at += owed;
+        self.at = (self.at + owed).min(now.saturating_add(self.most_debt));
         self.at.saturating_sub(now)
-    }
-
-    fn is_full(&self, now: Duration) -> bool {
-        self.holds(self.most, now)
     }
 
     fn holds(&self, credit: Duration, now: Duration) -> bool {
@@ -179,35 +210,22 @@ impl Bucket {
 /// The buckets of one node.
 #[derive(Debug)]
 pub(super) struct Pace {
-    buckets: Mutex<Buckets>,
-}
-
-#[derive(Debug)]
-struct Buckets {
-    streams: Bucket,
-    entities: Bucket,
-    frames: Bucket,
-    bytes: Bucket,
-    rows: Bucket,
+    // One a kind, in their order.
+    buckets: Mutex<[Bucket; Kind::ALL.len()]>,
 }
 
 impl Pace {
     /// Of a node that nothing is known of.
     pub(super) fn new(now: Passed) -> Self {
-        let bucket = |kind, price, at_once| Bucket::new(price, at_once, now.of(kind));
-        let streams = bucket(Kind::Streams, STREAM, STREAMS);
-        let mut entities = bucket(Kind::Entities, ENTITY, ENTITIES);
-        entities.credit = ENTITY * FIRST_ENTITIES;
-        let frames = bucket(Kind::Frames, FRAME, FRAMES);
-        let bytes = bucket(Kind::Bytes, BYTE, BYTES);
-        let rows = bucket(Kind::Rows, Duration::ZERO, ROWS);
-        let buckets = Buckets {
-            streams,
-            entities,
-            frames,
-            bytes,
-            rows,
-        };
+        let buckets = Kind::ALL.map(|kind| {
+            let (price, at_once) = kind.rule();
+            let mut bucket = Bucket::new(price, at_once, now.of(kind));
+            bucket.most_debt = kind.most_debt();
+            if kind == Kind::Entities {
+                bucket.credit = ENTITY * FIRST_ENTITIES;
+            }
+            bucket
+        });
         Self {
             buckets: Mutex::new(buckets),
         }
@@ -216,39 +234,32 @@ impl Pace {
     /// Says how far apart the rows of the stream that begins are.
     pub(super) fn begin(&self, interval: Duration) {
         let price = interval / ROWS_PER_INTERVAL;
-        self.with(|buckets| {
-            if buckets.rows.price.is_zero() {
-                buckets.rows.credit = price * ROWS;
+        self.with(Kind::Rows, |rows| {
+            if rows.price.is_zero() {
+                rows.credit = price * ROWS;
             }
-            buckets.rows.set_price(price, ROWS);
+            rows.set_price(price, ROWS);
         });
     }
 
     /// Takes so many of a kind; how long the stream must rest.
     pub(super) fn take(&self, kind: Kind, count: u32, now: Passed) -> Duration {
-        let now = now.of(kind);
-        self.with(|buckets| match kind {
-            Kind::Streams => buckets.streams.take(count, now),
-            Kind::Entities => buckets.entities.take(count, now),
-            Kind::Frames => buckets.frames.take(count, now),
-            Kind::Bytes => buckets.bytes.take(count, now),
-            Kind::Rows => buckets.rows.take(count, now),
-        })
+        self.with(kind, |bucket| bucket.take(count, now.of(kind)))
     }
 
     /// True when a new one would give its node no more: then it may be forgotten.
     pub(super) fn is_full(&self, now: Passed) -> bool {
-        self.with(|buckets| {
-            let first = ENTITY * FIRST_ENTITIES;
-            let others = [&buckets.frames, &buckets.bytes, &buckets.rows];
-            buckets.streams.is_full(now.real)
-                && buckets.entities.holds(first, now.stepped)
-                && others.iter().all(|bucket| bucket.is_full(now.stepped))
+        Kind::ALL.into_iter().all(|kind| {
+            self.with(kind, |bucket| match kind {
+                Kind::Entities => bucket.holds(ENTITY * FIRST_ENTITIES, now.of(kind)),
+                _ => bucket.holds(bucket.most, now.of(kind)),
+            })
         })
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Buckets) -> T) -> T {
-        work(&mut self.buckets.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, kind: Kind, work: impl FnOnce(&mut Bucket) -> T) -> T {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut buckets[kind as usize])
     }
 }
 
@@ -335,6 +346,18 @@ mod tests {
         let in_ten_seconds = taken(&pace, Kind::Streams, 2 * S, 10 * S);
         assert!((10..=11).contains(&in_ten_seconds), "{in_ten_seconds}");
         assert!(!pace.is_full(at(60 * S)) && pace.is_full(at(80 * S)));
+    }
+
+    #[test]
+    fn a_stream_waits_no_longer_than_an_agent_waits_for_it() {
+        let pace = Pace::new(at(S));
+        let waits: Vec<Duration> = (0..100)
+            .map(|_| pace.take(Kind::Streams, 1, at(S)))
+            .collect();
+        assert_eq!(waits[59..66], [0, 1, 2, 3, 4, 5, 5].map(|n| n * S));
+        assert_eq!(waits[99], MOST_DEBT);
+        // What was not waited for is not owed either.
+        assert_eq!(pace.take(Kind::Streams, 1, at(5 * S)), 2 * S);
     }
 
     #[test]

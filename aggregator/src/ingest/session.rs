@@ -1,6 +1,7 @@
 //! One stream, from `Hello` to its end.
 
 mod apply;
+mod hello;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -8,31 +9,26 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_proto::model::{EntityKind, Run, check_name};
-use cairn_proto::v1::agent_frame::Kind;
+use cairn_proto::model::Run;
 use cairn_proto::v1::aggregator_frame::Kind as Answer;
 use cairn_proto::{catalogue, codec, limits, v1, wire};
 use cairn_runtime::logging;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tonic::{Status, Streaming};
 
+use super::Inner;
 use super::auth::Identity;
 use super::fence::{Entered, Fence};
 use super::history::History;
 use super::pace::{Kind as Paced, Pace};
 use super::unheard::Waiting;
-use super::{HELLO_DEADLINE, Inner};
-use crate::pressure::Level;
-use crate::store::{Error, Opening, Session};
+use crate::store::{Error, Session};
+use hello::{Opened, Taken};
 use waiting::{Event, Turn};
 
 /// How long an answer may wait for a peer that does not read.
 const SEND_DEADLINE: Duration = Duration::from_secs(5);
-
-/// A stream whose `Hello` is refused is told so after this long: its handshake cost more than anything that
-/// an agent does in an hour.
-const REFUSED_AFTER: Duration = Duration::from_secs(1);
 
 /// A row is acknowledged so long after it was applied, with those that came meanwhile; `Bye` is answered
 /// at once. Nobody waits for an ack, and the rows of all nodes come together at a tick: the answers are
@@ -42,11 +38,6 @@ const ACK_AFTER: Duration = Duration::from_millis(500);
 
 /// Acks are at most this frequent.
 const ACK_EVERY: Duration = Duration::from_secs(1);
-
-/// When a session that is sent away for want of memory may come back, ms, and how much later at most:
-/// long enough for a window to be shortened, and spread so that they do not come back together.
-const AWAY_MS: u64 = 10_000;
-const AWAY_SPREAD_MS: u64 = 20_000;
 
 /// A stream without a frame for three of its intervals and this much is not there any more.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -71,73 +62,14 @@ pub(super) async fn run(
     (identity, waiting): (Identity, Waiting),
     answers: Answers,
 ) {
-    let hello = match timeout(HELLO_DEADLINE, frames.message()).await {
-        Ok(Ok(Some(v1::AgentFrame {
-            kind: Some(Kind::Hello(hello)),
-            ..
-        }))) => hello,
-        Ok(Ok(_)) => {
-            let status = Status::invalid_argument("the first frame must be Hello");
-            return refuse(&inner, &answers, "no_hello", status).await;
-        }
-        Ok(Err(status)) => return refuse(&inner, &answers, "broken", status).await,
-        Err(_) => {
-            let status = Status::deadline_exceeded("no Hello came within 10 s");
-            return refuse(&inner, &answers, "no_hello", status).await;
-        }
-    };
-    let opened = match check(&hello, &identity) {
-        Ok(opened) => opened,
-        Err((reason, status)) => {
-            say_refused(hello.node, reason, &status);
-            if reason != ASKED {
-                // In its place among those that are not heard of yet, of which a node has a few.
-                tokio::select! {
-                    () = inner.token.cancelled() => {}
-                    () = sleep(REFUSED_AFTER) => {}
-                }
-            }
-            drop(waiting);
-            return refuse(&inner, &answers, reason, status).await;
-        }
+    let taken = match hello::open(&inner, &mut frames, &identity, &answers).await {
+        Ok(taken) => taken,
+        Err(refusal) => return refusal.tell(&inner, &answers, waiting).await,
     };
     drop(waiting);
-    if inner.pressure.level() == Level::Refuse {
-        return send_away(&inner, &hello.node, &answers).await;
-    }
-    let now_ms = inner.clock.unix_ms();
-    let open = || {
-        let Opened {
-            run, interval_ms, ..
-        } = opened;
-        let sent_ms = hello.unix_ms;
-        inner.store.open(
-            &hello.node,
-            Opening {
-                run,
-                interval_ms,
-                sent_ms,
-                now_ms,
-            },
-        )
-    };
-    let entered = inner
-        .fence
-        .enter(&hello.node, Instant::now(), &inner.token, open);
-    let Entered {
-        stream,
-        pace,
-        opened: session,
-    } = match entered {
-        Ok(entered) => entered,
-        Err(refused) => {
-            tracing::warn!(node = %hello.node, reason = %refused, "agent refused");
-            let status = Status::resource_exhausted(refused.to_string());
-            return refuse(&inner, &answers, "replaced_too_often", status).await;
-        }
-    };
+    let stream = taken.entered.stream.clone();
     inner.quota.opened();
-    let mut served = Served::new(&inner, &hello, (session, opened), pace, (identity, answers));
+    let mut served = Served::new(&inner, taken, (identity, answers));
     let end = tokio::select! {
         biased;
         () = stream.cancelled() => served.fenced(),
@@ -145,96 +77,6 @@ pub(super) async fn run(
     };
     Fence::leave(&stream);
     served.close(end).await;
-}
-
-fn say_refused(node: String, reason: &str, status: &Status) {
-    let node = logging::escape(&wire::cut(node));
-    if reason == ASKED {
-        tracing::info!(
-            node,
-            "a check asked whether this node's stream would be taken"
-        );
-    } else {
-        tracing::warn!(node, reason = status.message(), "agent refused");
-    }
-}
-
-async fn refuse(inner: &Inner, answers: &Answers, reason: &'static str, status: Status) {
-    inner.metrics.refused(reason);
-    // The peer may be gone already; then nobody needs to know.
-    drop(timeout(SEND_DEADLINE, answers.send(Err(status))).await);
-}
-
-/// Asks a session that has not begun to come back later: memory is short.
-async fn send_away(inner: &Inner, node: &str, answers: &Answers) {
-    tracing::info!(node, "agent sent away for a while: memory is short");
-    let text = "the aggregator is short of memory: come back later";
-    let drain = v1::Drain {
-        reconnect_after_ms: AWAY_MS + fastrand::u64(..AWAY_SPREAD_MS),
-        reason: text.to_owned(),
-    };
-    let kind = Some(Answer::Drain(drain));
-    let frame = v1::AggregatorFrame { kind };
-    drop(timeout(SEND_DEADLINE, answers.send(Ok(frame))).await);
-    let status = Status::resource_exhausted(text);
-    refuse(inner, answers, "memory", status).await;
-}
-
-/// What the agent said of itself, checked.
-#[derive(Clone, Copy)]
-struct Opened {
-    run: Run,
-    interval_ms: u64,
-    row_codec: u32,
-}
-
-type Refusal = (&'static str, Status);
-
-/// The reason of a refusal that the peer is after: `cairn-agent check` offers no row codec, and so learns
-/// that everything else is well without taking the stream of the agent that runs.
-const ASKED: &str = "asked";
-
-fn check(hello: &v1::Hello, identity: &Identity) -> Result<Opened, Refusal> {
-    let bad = |text: String| ("hello", Status::invalid_argument(text));
-    check_name(EntityKind::Node, &hello.node).map_err(|e| bad(format!("node: {e}")))?;
-    if !identity.may_report(&hello.node) {
-        let node = &hello.node;
-        let text = format!(
-            "this token does not belong to node {node}: check --node-name and the token file"
-        );
-        return Err(("wrong_node", Status::permission_denied(text)));
-    }
-    let run = wire::run(hello.run.as_ref()).map_err(|e| bad(format!("run: {e}")))?;
-    if hello.next_seq > limits::MAX_SEQ {
-        let (seq, most) = (hello.next_seq, limits::MAX_SEQ);
-        return Err(bad(format!("next_seq: {seq} is beyond {most}")));
-    }
-    if hello.row_codecs.is_empty() {
-        let text = "token and node are good; no row codec is offered, so no stream is opened";
-        return Err((ASKED, Status::failed_precondition(text)));
-    }
-    let offered = hello
-        .row_codecs
-        .get(..limits::MAX_CODECS.min(hello.row_codecs.len()));
-    let row_codec = codec::choose(offered.unwrap_or_default()).ok_or_else(|| {
-        let text = format!(
-            "no row codec in common: this aggregator reads {:?}",
-            codec::SUPPORTED
-        );
-        ("codec", Status::failed_precondition(text))
-    })?;
-    let on_grid = |s: &u64| hello.interval_ms == s * 1_000;
-    if !limits::INTERVALS_S.iter().any(on_grid) {
-        return Err(bad(format!(
-            "an interval of {} ms is not on the grid",
-            hello.interval_ms
-        )));
-    }
-    Ok(Opened {
-        run,
-        interval_ms: hello.interval_ms,
-        row_codec,
-    })
 }
 
 /// An open stream.
@@ -264,13 +106,17 @@ struct Served {
 }
 
 impl Served {
-    fn new(
-        inner: &Arc<Inner>,
-        hello: &v1::Hello,
-        (session, opened): (Session, Opened),
-        pace: Arc<Pace>,
-        (identity, answers): (Identity, Answers),
-    ) -> Self {
+    fn new(inner: &Arc<Inner>, taken: Taken, (identity, answers): (Identity, Answers)) -> Self {
+        let Taken {
+            hello,
+            opened,
+            entered,
+        } = taken;
+        let Entered {
+            pace,
+            opened: session,
+            ..
+        } = entered;
         pace.begin(Duration::from_millis(opened.interval_ms));
         let now_ms = inner.clock.unix_ms();
         let Opened {
@@ -291,7 +137,7 @@ impl Served {
         tell_dropped(inner, &session, hello.dropped_rows);
         inner.metrics.opened();
         tracing::info!(
-            node = %hello.node, version = %logging::escape(&wire::cut(hello.version.clone())),
+            node = %hello.node, version = %logging::escape(&wire::cut(hello.version)),
             epoch_ms = run.epoch_ms, next_seq = hello.next_seq, wanted_blocks = missing.len(),
             "agent connected"
         );
@@ -331,8 +177,6 @@ impl Served {
     /// Welcome, then frame after frame. Cancel safe in the one way that matters: a frame is applied in
     /// one step of the store, which a newer session comes before or after.
     async fn serve(&mut self, frames: &mut Streaming<v1::AgentFrame>) -> End {
-        // Before it has its answer: then it has no reason to end and come again.
-        self.pay(Paced::Streams, 1).await;
         let welcome = self.welcome.clone();
         if let Err(end) = self.send(Answer::Welcome(welcome)).await {
             return end;

@@ -1,5 +1,5 @@
-//! Streams that have not said `Hello`: a few of each node at once, so that one token cannot take the
-//! places of all.
+//! Streams that are not taken yet: a few of each node at once, so that one token cannot take the places of
+//! all. They have not said `Hello`, have not paid, or rest because they were refused.
 //!
 //! Bounds: one entry for each node that has such a stream, none for others.
 
@@ -7,17 +7,20 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Identity;
+use super::pace::MOST_DEBT;
+use super::{HELLO_DEADLINE, Identity, REFUSED_AFTER};
 
 /// Such streams of one node. An agent says `Hello` with the first bytes of its stream and has one; what
 /// it left behind when its connection broke may not be noticed yet.
 const MOST: u32 = 4;
 
-/// The node has too many streams that have not said `Hello`.
+/// The node has too many streams that are not taken yet. What they may wait for one after the other is
+/// `Hello`, and to be paid for or refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{MOST} streams with the token of node {node} are open that have not said Hello: is its token used \
-     by others? the next is taken when one of them says it or ends, after 10 s at most"
+    "{MOST} streams with the token of node {node} are open that have said no Hello, or one that was \
+     refused, or wait to be opened: is its token used by others, or its agent refused? there is a place \
+     again within {} s", (HELLO_DEADLINE + MOST_DEBT + REFUSED_AFTER).as_secs()
 )]
 pub(super) struct TooMany {
     node: Arc<str>,

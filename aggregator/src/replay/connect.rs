@@ -29,6 +29,7 @@ use crate::config::PeerHost;
 const HINT: Hint = Hint {
     name_flag: "--peer",
     ca_flag: "--peer-ca",
+    pin_flag: None,
 };
 
 /// Time for TCP and both handshakes.

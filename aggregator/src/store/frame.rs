@@ -140,23 +140,12 @@ pub trait Window: Default + Debug + Send + 'static {
     /// Takes references to the rows of a range of ticks.
     fn find(&self, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> Self::Found;
 
-    /// Reads a field in a range of ticks, within the one that was looked for, and shows the rows of each
-    /// of the entities that were asked for, in their order.
-    fn read(found: &Self::Found, field: Wanted, visit: &mut Visit<'_>);
+    /// Reads a field in a range of ticks, within the one that was looked for, of several nodes. Shows the rows
+    /// of each of the entities that were asked for, in their order, with the place of their node.
+    fn read_each(found: &[&Self::Found], field: Wanted, visit: &mut VisitEach<'_>);
 
-    /// The same of several nodes, the place of each shown with the rows.
-    fn read_each(found: &[&Self::Found], field: Wanted, visit: &mut VisitEach<'_>) {
-        for (which, found) in found.iter().enumerate() {
-            Self::read(found, field, &mut |nth, rows| visit(which, nth, rows));
-        }
-    }
-
-    /// The same of several fields, the place of each shown with the rows.
-    fn read_fields(found: &Self::Found, fields: &[Wanted], visit: &mut VisitFields<'_>) {
-        for (at, field) in fields.iter().enumerate() {
-            Self::read(found, *field, &mut |nth, rows| visit(at, nth, rows));
-        }
-    }
+    /// The same of one node and several fields, the place of each shown with the rows.
+    fn read_fields(found: &Self::Found, fields: &[Wanted], visit: &mut VisitFields<'_>);
 }
 
 /// A store that keeps each node's rows as `N` does.

@@ -29,7 +29,7 @@ pub(super) fn ids(reader: &mut Reader<'_>, count: usize) -> Result<Vec<EntityId>
 
 /// Shows so many ids one after the other.
 #[inline]
-pub(super) fn each_id(
+fn each_id(
     reader: &mut Reader<'_>,
     count: usize,
     mut see: impl FnMut(EntityId),

@@ -71,6 +71,25 @@ pub(super) fn not_after(
     }
 }
 
+/// The day of a time in Unix seconds, `2022-01-01`, UTC.
+pub(super) fn day(unix_s: u64) -> String {
+    // Counted from 0000-03-01, so that a leap day is the last of its year; 400 years have 146,097 days.
+    let days = unix_s / 86_400 + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    // March is 0.
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    let year = era * 400 + year + next_year;
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
 /// Lists the names a certificate is for, as text: host names and addresses, at most 16, escaped.
 pub(super) fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok(certificate) = EndEntityCert::try_from(certificate) else {
@@ -101,4 +120,24 @@ fn plain(presented: &str) -> String {
         .map_or(presented, |inner| inner.trim_matches('"'));
     let cut: String = inner.chars().take(MAX_NAME_CHARS).collect();
     logging::escape(&cut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::day;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for (unix_s, expected) in [
+            (0, "1970-01-01"),
+            (951_782_399, "2000-02-28"),
+            (951_782_400, "2000-02-29"),
+            (978_307_200, "2001-01-01"),
+            (1_640_995_199, "2021-12-31"),
+            (4_107_542_400, "2100-03-01"),
+            (253_402_300_799, "9999-12-31"),
+        ] {
+            assert_eq!(day(unix_s), expected);
+        }
+    }
 }

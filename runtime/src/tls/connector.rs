@@ -22,6 +22,8 @@ pub struct Hint {
     pub name_flag: &'static str,
     /// The flag that names the CA file, such as `--kubelet-ca`.
     pub ca_flag: &'static str,
+    /// The flag that pins the server's own certificate, such as `--kubelet-cert`; `None` where none does.
+    pub pin_flag: Option<&'static str>,
 }
 
 impl Default for Hint {
@@ -29,6 +31,7 @@ impl Default for Hint {
         Self {
             name_flag: "the server name flag",
             ca_flag: "the CA flag",
+            pin_flag: None,
         }
     }
 }
@@ -55,8 +58,8 @@ pub enum ConnectError {
     },
     /// The certificate is for other names.
     #[error(
-        "the certificate of {addr} is for {}, not for {expected}: set {} to a name it has, or renew it",
-        listed(.found), .hint.name_flag
+        "the certificate of {addr} is for {}, not for {expected}: set {} to a name it has{}, or renew it",
+        listed(.found), .hint.name_flag, or_pin(*.hint)
     )]
     Names {
         /// The address dialled.
@@ -71,8 +74,8 @@ pub enum ConnectError {
     /// No trusted CA signed the certificate, and it is not pinned.
     #[error(
         "the certificate of {addr} (for {}, expected {expected}) is signed by no trusted CA and is \
-         not pinned: set {} to the file of the CA that signed it",
-        listed(.found), .hint.ca_flag
+         not pinned: set {} to the file of the CA that signed it{}",
+        listed(.found), .hint.ca_flag, or_pin(*.hint)
     )]
     UnknownIssuer {
         /// The address dialled.
@@ -87,8 +90,8 @@ pub enum ConnectError {
     /// The certificate's dates are over or have not begun.
     #[error(
         "the certificate of {addr} (for {}, expected {expected}) {}: renew it, or check this \
-         machine's clock",
-        listed(.found), if *.not_yet_valid { "is not valid yet" } else { "has expired" }
+         machine's clock{}",
+        listed(.found), if *.not_yet_valid { "is not valid yet" } else { "has expired" }, or_pin(*.hint)
     )]
     Expired {
         /// The address dialled.
@@ -99,6 +102,8 @@ pub enum ConnectError {
         found: Vec<String>,
         /// True when its dates have not begun.
         not_yet_valid: bool,
+        /// The flags that help.
+        hint: Hint,
     },
     /// The handshake failed otherwise.
     #[error(
@@ -236,6 +241,7 @@ impl Connector {
                     expected,
                     found,
                     not_yet_valid,
+                    hint,
                 }
             }
             Why::Other => ConnectError::Handshake { addr, source },
@@ -255,6 +261,14 @@ fn client_config(trust: Arc<Trust>) -> ClientConfig {
     // A resumed session would skip the verifier, and so outlive a CA that is no longer trusted.
     config.resumption = Resumption::disabled();
     config
+}
+
+/// That a pin helps, too, where there is a flag for it.
+fn or_pin(hint: Hint) -> String {
+    let flag = hint.pin_flag;
+    flag.map_or_else(String::new, |flag| {
+        format!(", or {flag} to the certificate itself")
+    })
 }
 
 /// Writes the names of a certificate for a message.

@@ -1,3 +1,5 @@
+mod places;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const HINT: Hint = Hint {
     name_flag: "--kubelet-server-name",
     ca_flag: "--kubelet-ca",
+    pin_flag: Some("--kubelet-cert"),
 };
 
 struct Authority {
@@ -96,7 +99,7 @@ impl Files {
         let ca = vec![self.write("ca.crt", &authority.pem)];
         Trust::load(TrustFiles {
             ca,
-            pins: Vec::new(),
+            ..TrustFiles::default()
         })
         .unwrap()
     }
@@ -107,6 +110,7 @@ impl Files {
         Trust::load(TrustFiles {
             ca: vec![self.path("absent.crt")],
             pins,
+            optional: false,
         })
         .unwrap()
     }
@@ -212,6 +216,10 @@ async fn an_unknown_issuer_is_refused_with_the_names_and_the_flag() {
         let text = error.to_string();
         assert!(
             text.contains("for node1") && text.contains("--kubelet-ca"),
+            "{text}"
+        );
+        assert!(
+            text.contains("or --kubelet-cert to the certificate"),
             "{text}"
         );
     }
@@ -425,6 +433,7 @@ fn wrong_files_are_named() {
     let none = TrustFiles {
         ca: vec![files.path("no.crt")],
         pins: vec![files.path("*.pin")],
+        optional: false,
     };
     let text = Trust::load(none).unwrap_err().to_string();
     assert!(text.contains("no.crt") && text.contains("*.pin"), "{text}");

@@ -22,15 +22,20 @@ pub(super) struct Verifier {
 
 impl Verifier {
     fn warn_if_expired(&self, pinned: &CertificateDer<'_>, now: UnixTime) {
-        if certificate::is_expired(pinned, now, &self.algorithms)
-            && !self.trust.warned_expired.swap(true, Ordering::Relaxed)
+        if !certificate::is_expired(pinned, now, &self.algorithms)
+            || self.trust.warned_expired.swap(true, Ordering::Relaxed)
         {
-            let names = certificate::names(pinned).join(", ");
-            tracing::warn!(
-                names,
-                "pinned certificate has expired and is accepted, since it is pinned"
-            );
+            return;
         }
+        let names = certificate::names(pinned).join(", ");
+        let end = certificate::not_after(pinned, &self.algorithms);
+        let since = end.map_or_else(String::new, |end| certificate::day(end.as_secs()));
+        tracing::warn!(
+            names,
+            since,
+            "pinned certificate has expired and is accepted, since it is pinned: renew it when it is \
+             convenient"
+        );
     }
 }
 

@@ -162,6 +162,7 @@ impl Node {
         let config = sim::Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             admin_listen: None,
+            read_only_listen: None,
             cert: leaf.cert_pem,
             key: leaf.key_pem,
             token: Some(TOKEN.to_owned()),

@@ -23,6 +23,9 @@ struct Args {
     /// Where /livez, /metrics, /debug/clock and /debug/fault are.
     #[arg(long, default_value = "127.0.0.1:0")]
     admin_listen: SocketAddr,
+    /// Where the port without TLS and without a token is; without it there is none.
+    #[arg(long)]
+    read_only_listen: Option<SocketAddr>,
     /// Recorded node to replay.
     #[arg(long, default_value = "node1")]
     node: String,
@@ -82,6 +85,7 @@ fn start(args: Args) -> Result<(), Failure> {
             .map_err(|error| Failure::config(&error))?;
         let mut addrs = vec![("kubelet", sim.kubelet_addr())];
         addrs.extend(sim.admin_addr().map(|addr| ("admin", addr)));
+        addrs.extend(sim.read_only_addr().map(|addr| ("read-only", addr)));
         if let Some(path) = &bound_file {
             bound::publish(path, &addrs).map_err(|error| Failure::config(&error))?;
         }
@@ -128,6 +132,7 @@ fn configure(args: Args) -> Result<sim::Config, Failure> {
     Ok(sim::Config {
         listen: args.listen,
         admin_listen: Some(args.admin_listen),
+        read_only_listen: args.read_only_listen,
         cert: leaf.cert_pem,
         key: leaf.key_pem,
         token: args.token,

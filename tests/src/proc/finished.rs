@@ -29,7 +29,7 @@ impl Proc {
         deadline: Duration,
     ) -> Result<Finished, Error> {
         let to_file = |dir: &std::path::Path| File::create(dir.join("stdout")).map(Into::into);
-        let mut process = Self::spawn(name, args, envs, to_file)?;
+        let mut process = Self::spawn(name, args, envs, None, to_file)?;
         let code = process.wait(deadline)?.code();
         let stdout = std::fs::read(process.dir().join("stdout")).map_err(|source| {
             let name = name.to_owned();

@@ -37,6 +37,7 @@ impl Running {
         let config = Config {
             listen: loopback,
             admin_listen: Some(loopback),
+            read_only_listen: None,
             cert: leaf.cert_pem,
             key: leaf.key_pem,
             token: Some("s3cret".into()),

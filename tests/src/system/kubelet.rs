@@ -30,6 +30,25 @@ impl System {
         Ok(())
     }
 
+    /// Ends that of a node and starts it anew as the options say, with the same certificate.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such node, or the kubelet does not start.
+    pub fn restart_kubelet(&mut self, node: usize) -> Result<()> {
+        let name = self.nodes.get(node).context("no such node")?.name.clone();
+        let file = self.path(&format!("kubelet-{name}/{name}-kubelet"));
+        let leaf = Leaf {
+            cert_pem: file.with_extension("pem"),
+            key_pem: file.with_extension("key"),
+        };
+        // The address is free before the next one takes it.
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.kubelet.kill9()?;
+        }
+        self.replace_kubelet(node, &leaf)
+    }
+
     fn serve_kubelet(&self, name: &str, certificate: &[&str]) -> Result<Proc> {
         let clock = if self.options.driven {
             let start_ms = self.options.recording.start_ms;
@@ -42,7 +61,7 @@ impl System {
             "--node",
             name,
             "--token",
-            "kubelet-token",
+            &self.options.kubelet_token,
             "--clock",
             &clock,
         ];
@@ -54,5 +73,31 @@ impl System {
         }
         args.extend(self.options.sim_args.iter().map(String::as_str));
         Ok(Proc::start("kubelet-sim", &args, &[])?)
+    }
+
+    /// Starts a node's agent with other flags, its clock where the others stand.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such node, or the agent does not come up.
+    pub fn start_agent_but(
+        &mut self,
+        node: usize,
+        change: impl FnOnce(&mut Vec<String>),
+    ) -> Result<()> {
+        let mut args = self.agent_args(node)?;
+        change(&mut args);
+        args.extend(["--clock".to_owned(), self.clock()]);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let agent = Proc::start("cairn-agent", &args, &[])?;
+        self.nodes.get_mut(node).context("no such node")?.agent = Some(agent);
+        Ok(())
+    }
+}
+
+/// Takes a flag and its value out of a command line; nothing when it is not there.
+pub fn take_flag(args: &mut Vec<String>, flag: &str) {
+    if let Some(at) = args.iter().position(|arg| arg == flag) {
+        args.drain(at..args.len().min(at + 2));
     }
 }

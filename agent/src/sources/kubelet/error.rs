@@ -12,7 +12,8 @@ use crate::sources::{Failure, FailureKind, cadvisor, resource, summary};
 pub enum Error {
     /// No file to verify the kubelet's certificate with.
     #[error(
-        "no certificate to verify the kubelet with was found: give --kubelet-ca or --kubelet-cert"
+        "no certificate to verify the kubelet with was found in the usual places yet: give --kubelet-ca or \
+         --kubelet-cert"
     )]
     NoTrust,
     /// The token's file could not be read.
@@ -28,7 +29,7 @@ pub enum Error {
     #[error("no connection to the kubelet")]
     Connect {
         /// Why.
-        source: tls::ConnectError,
+        source: Box<tls::ConnectError>,
     },
     /// The connection broke before there was an answer.
     #[error("kubelet closed the connection without an answer: check that it runs")]
@@ -127,12 +128,15 @@ impl Error {
             } => (
                 format!(
                     "{chain} for {path} without a token: give --kubelet-token-file; it is sent \
-                     only where the certificate is verified"
+                     only where the certificate is verified, or else to a process of uid 0"
                 ),
                 "",
             ),
             Self::Refused { code: 401, .. } => (
-                format!("{chain} for {path}: is --kubelet-token-file a token of this cluster?"),
+                format!(
+                    "{chain} for {path}: is --kubelet-token-file a token of this cluster, for its \
+                     API server's audience? the right it then needs is {right}"
+                ),
                 "",
             ),
             Self::Refused { .. } => (

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cairn_proto::limits::MAX_TOKEN_BYTES;
-use cairn_runtime::tls::ClientStream;
 use cairn_runtime::{body, files, logging};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -18,8 +17,9 @@ use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::dial::Line;
 use super::{Endpoint, Error};
 use crate::config::Kubelet;
 
@@ -49,6 +49,10 @@ pub(super) struct Exchange {
     sender: SendRequest<Empty<Bytes>>,
     // None once it has ended.
     connection: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Whether a token may be sent.
+    pub(super) takes_token: bool,
+    /// True of one without TLS.
+    pub(super) is_plain: bool,
 }
 
 impl fmt::Debug for Exchange {
@@ -60,7 +64,21 @@ impl fmt::Debug for Exchange {
 }
 
 impl Exchange {
-    pub(super) async fn open(stream: ClientStream<TcpStream>) -> Result<Self, Error> {
+    pub(super) async fn open(line: Line) -> Result<Self, Error> {
+        match line {
+            Line::Tls {
+                stream,
+                takes_token,
+            } => Self::over(stream, takes_token, false).await,
+            Line::Plain(stream) => Self::over(stream, false, true).await,
+        }
+    }
+
+    async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        takes_token: bool,
+        is_plain: bool,
+    ) -> Result<Self, Error> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|source| Error::Exchange { source })?;
@@ -69,6 +87,8 @@ impl Exchange {
         Ok(Self {
             sender,
             connection: Some(Box::pin(connection)),
+            takes_token,
+            is_plain,
         })
     }
 
@@ -81,7 +101,9 @@ impl Exchange {
         deadline: Duration,
     ) -> Result<Bytes, Error> {
         let request = request(kubelet, endpoint, bearer);
-        let Self { sender, connection } = self;
+        let Self {
+            sender, connection, ..
+        } = self;
         let exchanged = async {
             let sent = async {
                 sender.ready().await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cairn_runtime::tls::Voucher;
 
+use super::dial::Line;
 use super::{Body, Client, Error, Exchange};
 use crate::config::{Kubelet, KubeletTrust};
 use crate::sources::Failure;
@@ -16,6 +17,10 @@ pub struct Once<T> {
     pub reached: Option<SocketAddr>,
     /// Why the kubelet's certificate is trusted; `None` without a connection.
     pub voucher: Option<Voucher>,
+    /// Whether a token was sent, or might have been.
+    pub with_token: bool,
+    /// True when it was read without TLS.
+    pub is_plain: bool,
     /// The values, or why there are none. The reason names the source no more than the chain of
     /// errors does.
     pub result: Result<T, Failure>,
@@ -26,6 +31,9 @@ pub async fn once<T: Body>(kubelet: &Kubelet, deadline: Duration) -> Once<T> {
     let mut met = Once {
         reached: None,
         voucher: None,
+        with_token: matches!(kubelet.trust, KubeletTrust::Verified(_))
+            && kubelet.token_file.is_some(),
+        is_plain: false,
         result: Err(Error::Deadline { deadline }.failure(T::ENDPOINT)),
     };
     let read = tokio::time::timeout(deadline, read::<T>(kubelet, deadline, &mut met)).await;
@@ -41,14 +49,16 @@ async fn read<T: Body>(
     met: &mut Once<T>,
 ) -> Result<T, Error> {
     let mut client = Client::new(kubelet.clone());
-    let bearer = client.bearer()?;
-    let (address, stream) = client.dial(deadline).await?;
-    met.reached = Some(address);
-    if let KubeletTrust::Verified(trust) | KubeletTrust::Insecure(trust) = &kubelet.trust {
+    let reached = client.dial(deadline).await?;
+    met.reached = Some(reached.address);
+    if let Line::Tls { stream, .. } = &reached.line {
         let chain = stream.get_ref().1.peer_certificates();
-        met.voucher = trust.voucher(chain.unwrap_or_default());
+        met.voucher = kubelet.trust.trust().voucher(chain.unwrap_or_default());
     }
-    let mut exchange = Exchange::open(stream).await?;
+    let mut exchange = Exchange::open(reached.line).await?;
+    met.is_plain = exchange.is_plain;
+    met.with_token = exchange.takes_token && kubelet.token_file.is_some();
+    let bearer = client.bearer(&exchange)?;
     let body = exchange
         .get(kubelet, T::ENDPOINT, bearer.as_ref(), deadline)
         .await?;

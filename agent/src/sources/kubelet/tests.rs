@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use cairn_runtime::tls::ConnectError;
+use cairn_runtime::tls::{ConnectError, Trust, TrustFiles};
 
+use super::dial::more_telling;
 use super::*;
+use crate::config::KubeletTrust;
+use crate::sources::FailureKind;
 
 #[test]
 fn a_missing_right_is_named() {
@@ -44,6 +47,7 @@ fn a_refused_token_is_no_missing_right() {
         "{}",
         failure.reason
     );
+    assert!(failure.reason.ends_with("get nodes/metrics"));
 }
 
 #[test]
@@ -84,34 +88,20 @@ fn a_token_goes_into_a_header_that_does_not_show_it() {
 }
 
 #[test]
-fn no_token_leaves_over_a_connection_that_is_not_verified() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("token");
-    std::fs::write(&path, "abc").unwrap();
-    let kubelet = Kubelet {
-        addresses: vec!["127.0.0.1:10250".parse().unwrap()],
-        server_name: cairn_runtime::tls::server_name("node1").unwrap(),
-        trust: KubeletTrust::Insecure(cairn_runtime::tls::Trust::insecure()),
-        token_file: Some(path),
-    };
-    assert_eq!(Client::new(kubelet).bearer().unwrap(), None);
-}
-
-#[test]
 fn a_refused_certificate_is_told_rather_than_an_address_without_a_server() {
     let refused = |addr: &str| Error::Connect {
-        source: ConnectError::Names {
+        source: Box::new(ConnectError::Names {
             addr: addr.parse().unwrap(),
             expected: "node1".to_owned(),
             found: vec!["node9".to_owned()],
             hint: HINT,
-        },
+        }),
     };
     let nobody = |addr: &str| Error::Connect {
-        source: ConnectError::Dial {
+        source: Box::new(ConnectError::Dial {
             addr: addr.parse().unwrap(),
             source: std::io::ErrorKind::ConnectionRefused.into(),
-        },
+        }),
     };
     let (loopback, host) = ("127.0.0.1:10250", "192.0.2.7:10250");
     let told = |first, second| {
@@ -138,10 +128,16 @@ fn a_refused_certificate_is_told_rather_than_an_address_without_a_server() {
 
 #[tokio::test]
 async fn without_anything_to_verify_with_nothing_is_dialled() {
+    let nowhere = TrustFiles {
+        ca: vec!["/nonexistent/ca.crt".into()],
+        optional: true,
+        ..TrustFiles::default()
+    };
     let kubelet = Kubelet {
         addresses: vec!["127.0.0.1:1".parse().unwrap()],
+        read_only: Vec::new(),
         server_name: cairn_runtime::tls::server_name("node1").unwrap(),
-        trust: KubeletTrust::Missing,
+        trust: KubeletTrust::Verified(Trust::load(nowhere).unwrap()),
         token_file: None,
     };
     let mut client = Client::new(kubelet);

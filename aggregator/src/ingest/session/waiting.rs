@@ -12,7 +12,7 @@ use super::{End, Paced, Served};
 use crate::ingest::quota::Claim;
 
 /// Shorter rests are put together: a timer is no more exact than a few milliseconds.
-const LEAST_REST: Duration = Duration::from_millis(20);
+pub(super) const LEAST_REST: Duration = Duration::from_millis(20);
 
 /// A place in the line of those who want history.
 pub(super) type Turn = Pin<Box<dyn Future<Output = Option<Claim>> + Send>>;
@@ -95,7 +95,7 @@ impl Served {
         // A place that comes up meanwhile would be held for nothing.
         self.turn = None;
         let clock = &self.inner.clock;
-        if kind != Paced::Streams && clock.is_driven() {
+        if clock.is_driven() {
             let rest_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
             let until_ms = clock.unix_ms().saturating_add(rest_ms);
             let mut stepped = clock.waiter("slow stream");

@@ -106,7 +106,8 @@ impl Held {
     }
 }
 
-type Named<N> = (Arc<str>, Arc<Mutex<N>>);
+/// A node with its name.
+pub(super) type Named<N> = (Arc<str>, Arc<Mutex<N>>);
 
 impl<N: Window> Store<N> {
     /// Runs `work` on the session's node, unless a newer session has taken it. A node that grows beyond

@@ -4,14 +4,12 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::super::NodeState;
+use super::room::Named;
 use super::{Store, Window, lock};
 
 /// Nodes that are looked at together. The map of all is not locked meanwhile, for one of them may be long
 /// at work.
 const LOOKED_AT: usize = 64;
-
-/// A node with its name.
-type Named<N> = (Arc<str>, Arc<Mutex<N>>);
 
 /// Names with which one is compared that is looked for among thousands.
 const COMPARED: usize = 16;

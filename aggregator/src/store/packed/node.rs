@@ -19,8 +19,8 @@ use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::gap;
 use crate::store::index::Gone;
 use crate::store::{
-    Applied, Current, Entity, EntityPath, Error, Opening, Selector, Size, Visit, VisitEach,
-    VisitFields, Wanted, WireRow,
+    Applied, Current, Entity, EntityPath, Error, Opening, Selector, Size, VisitEach, VisitFields,
+    Wanted, WireRow,
 };
 
 /// One node, its rows as chunks.
@@ -333,10 +333,6 @@ impl Window for Node {
 
     fn find(&self, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> Found {
         reading::find(self, paths, ticks_ms)
-    }
-
-    fn read(found: &Found, field: Wanted, visit: &mut Visit<'_>) {
-        reading::read(found, &[field], &mut |_, nth, rows| visit(nth, rows));
     }
 
     fn read_each(found: &[&Found], field: Wanted, visit: &mut VisitEach<'_>) {

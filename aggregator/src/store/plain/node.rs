@@ -14,8 +14,8 @@ use crate::store::attendance::Attendance;
 use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::index::Gone;
 use crate::store::{
-    Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, Visit, Wanted,
-    WireRow,
+    Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, VisitEach,
+    VisitFields, Wanted, WireRow,
 };
 
 /// What one name is counted as: its definition, its path and their places in three maps.
@@ -302,16 +302,33 @@ impl Window for Node {
         paths.iter().map(|path| self.rows(path, ticks_ms)).collect()
     }
 
-    fn read(found: &Self::Found, (field, (first, last)): Wanted, visit: &mut Visit<'_>) {
-        for (nth, rows) in found.iter().enumerate() {
-            let rows = rows.iter().map(|row| row.raw(field));
-            let rows = rows.filter(|row| (first..=last).contains(&row.tick_ms));
-            let mut rows: Vec<RawRow> = rows.collect();
-            // Nothing is before it.
-            if let Some(row) = rows.first_mut() {
-                row.interrupted = false;
-            }
-            visit(nth, &rows);
+    fn read_each(found: &[&Self::Found], field: Wanted, visit: &mut VisitEach<'_>) {
+        for (which, found) in found.iter().enumerate() {
+            read(found, field, |nth, rows| visit(which, nth, rows));
         }
+    }
+
+    fn read_fields(found: &Self::Found, fields: &[Wanted], visit: &mut VisitFields<'_>) {
+        for (at, field) in fields.iter().enumerate() {
+            read(found, *field, |nth, rows| visit(at, nth, rows));
+        }
+    }
+}
+
+/// Reads a field of one node.
+fn read(
+    found: &[Vec<EntityRow>],
+    (field, (first, last)): Wanted,
+    mut visit: impl FnMut(usize, &[RawRow]),
+) {
+    for (nth, rows) in found.iter().enumerate() {
+        let rows = rows.iter().map(|row| row.raw(field));
+        let rows = rows.filter(|row| (first..=last).contains(&row.tick_ms));
+        let mut rows: Vec<RawRow> = rows.collect();
+        // Nothing is before it.
+        if let Some(row) = rows.first_mut() {
+            row.interrupted = false;
+        }
+        visit(nth, &rows);
     }
 }

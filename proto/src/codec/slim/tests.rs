@@ -3,6 +3,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 use super::Slim;
+use crate::codec::chunk::{RowOf, Sealed, WireRow};
 use crate::codec::row::{self, Timed};
 use crate::codec::{DENSE, PLAIN};
 
@@ -18,7 +19,7 @@ fn value() -> impl Strategy<Value = u64> {
     ]
 }
 
-/// Rows of up to 150 entities, with columns of all of them, of some, and of the same as others.
+/// Rows of no entity and of up to 150, with columns of all of them, of some, and of the same as others.
 fn row() -> impl Strategy<Value = Snapshot> {
     let column = (
         0_u16..100,
@@ -27,7 +28,8 @@ fn row() -> impl Strategy<Value = Snapshot> {
         vec(any::<bool>(), 150),
     );
     let columns = btree_map(0_u16..100, column, 0..12);
-    (1_usize..150, columns).prop_map(|(entities, columns)| {
+    let entities = prop_oneof![1 => Just(0_usize), 9 => 1_usize..150];
+    (entities, columns).prop_map(|(entities, columns)| {
         let ids = (0..entities).map(|nth| EntityId(u32::try_from(nth * 3).unwrap()));
         let columns = columns
             .into_iter()
@@ -60,12 +62,6 @@ proptest! {
             prop_assert_eq!(only.column(id), row.column(id));
         }
         prop_assert!(only.columns().len() <= some.len());
-    }
-
-    #[test]
-    fn a_keyframe_says_what_the_row_says(row in row()) {
-        let keyframe = Slim::of(&row, None).keyframe();
-        prop_assert_eq!(row::decode(None, 1_795_332_330_000, &keyframe), Ok(row));
     }
 }
 
@@ -195,6 +191,51 @@ proptest! {
             let in_place = Slim::decode(Some((before.0, &slim)), tick_ms, &payload);
             prop_assert_eq!(in_place.as_ref().map(Slim::row).map_err(|error| *error), read);
             (before, slim) = ((tick_ms, row), next);
+        }
+    }
+}
+
+/// A row's keyframe, and the row after it as it came, as a block.
+fn block(keyframe: &[u8], payload: &[u8], ticks: [u64; 2]) -> Option<Sealed> {
+    let row = |offset: u64, tick, payload, is_keyframe| WireRow {
+        offset,
+        tick,
+        payload,
+        is_keyframe,
+    };
+    let [first, next] = ticks;
+    Sealed::of_wire(&[row(0, first, keyframe, true), row(1, next, payload, false)])
+}
+
+proptest! {
+    /// Of a row that was given, and of those that came as what differs from the one before.
+    #[test]
+    fn a_keyframe_says_what_the_row_says(
+        first in row(),
+        rows in vec((vec((0_u16..100, change()), 0..12), prop::option::weighted(0.3, 2_usize..9)), 0..4),
+    ) {
+        let (mut tick_ms, mut before) = (1_795_332_330_000_u64, first);
+        let mut slim = Slim::of(&before, None);
+        prop_assert_eq!(row::decode(None, tick_ms, &slim.keyframe()), Ok(before.clone()));
+        for (changes, goes) in rows {
+            let row = after(&before, &changes);
+            let row = goes.map_or_else(|| row.clone(), |nth| without(&row, nth));
+            let ticks = [tick_ms, tick_ms + 10_000];
+            let base = Timed { tick_ms, snapshot: &before };
+            let payload = row::encode(DENSE, Some(base), Timed { tick_ms: ticks[1], snapshot: &row });
+            let next = Slim::decode(Some((tick_ms, &slim)), ticks[1], &payload).unwrap();
+            prop_assert_eq!(row::decode(None, ticks[1], &next.keyframe()), Ok(row.clone()));
+            // A block that begins with it is the one that is made of the rows.
+            let sealed = block(&slim.keyframe(), &payload, ticks);
+            // A keyframe of nothing cannot be told from a row like the one before.
+            prop_assert_eq!(sealed.is_none(), before.entities().is_empty());
+            if let Some(sealed) = sealed {
+                let rows = [(0, ticks[0], &before), (1, ticks[1], &row)];
+                let rows = rows.map(|(offset, tick, snapshot)| RowOf { offset, tick, snapshot });
+                let at_once = Sealed::encode(&rows).unwrap();
+                prop_assert_eq!(sealed.bytes(), at_once.bytes());
+            }
+            (tick_ms, before, slim) = (ticks[1], row, next);
         }
     }
 }

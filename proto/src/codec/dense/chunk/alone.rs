@@ -30,14 +30,6 @@ pub struct Alone<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Body<'a>(&'a [u8]);
 
-impl Body<'_> {
-    /// True of columns that have the same cells, told once: those of one are a copy of the other's.
-    #[must_use]
-    pub fn is(&self, other: &Body<'_>) -> bool {
-        std::ptr::eq(self.0, other.0)
-    }
-}
-
 impl Sealed {
     /// Appends the ticks of the rows, and looks for an entity; `None` when it is in none of them.
     pub fn alone(&self, id: Option<EntityId>, ticks: &mut Vec<u64>) -> Option<Alone<'_>> {

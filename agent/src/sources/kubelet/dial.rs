@@ -1,0 +1,126 @@
+//! Reaching the kubelet: which address answers, and whether a token may be sent there.
+//!
+//! Addresses with TLS are tried in their order, the one that worked last first; the port without TLS,
+//! where it is allowed, only when none of them gave a connection. A token goes over connections that
+//! were verified, and else only to a process of uid 0 on this machine.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cairn_runtime::logging;
+use cairn_runtime::tls::{ClientStream, ConnectError, ConnectKind, Connector, Reload};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::owner;
+use super::{Client, Error};
+use crate::config::KubeletTrust;
+use crate::sources::FailureKind;
+
+/// A connection to the kubelet.
+pub(super) struct Reached {
+    /// Where it leads.
+    pub(super) address: SocketAddr,
+    /// What goes over it.
+    pub(super) line: Line,
+}
+
+/// What a connection goes over.
+pub(super) enum Line {
+    Tls {
+        stream: Box<ClientStream<TcpStream>>,
+        /// Whether a token may be sent.
+        takes_token: bool,
+    },
+    /// Nothing is encrypted, nobody verified.
+    Plain(TcpStream),
+}
+
+impl Client {
+    /// Tries the addresses in order.
+    pub(super) async fn dial(&mut self, deadline: Duration) -> Result<Reached, Error> {
+        let count = self.kubelet.addresses.len();
+        let all = count + self.kubelet.read_only.len();
+        let each = deadline / u32::try_from(all.max(1)).unwrap_or(1);
+        let mut failed = None;
+        for at in (0..count).map(|n| (self.preferred + n) % count) {
+            let Some(address) = self.kubelet.addresses.get(at) else {
+                continue;
+            };
+            let (connector, trust) = (&self.connector, &self.kubelet.trust);
+            match dial_tls(connector, trust, *address, each).await {
+                Ok(line) => {
+                    self.preferred = at;
+                    self.told_read_only = false;
+                    let address = *address;
+                    return Ok(Reached { address, line });
+                }
+                Err(next) => failed = Some(more_telling(failed, next)),
+            }
+        }
+        // There is an address at least.
+        let failed = failed.unwrap_or(Error::NoTrust);
+        self.dial_read_only(each, failed).await
+    }
+
+    /// The port without TLS, where it is allowed and somebody is there; else why nothing else was reached.
+    async fn dial_read_only(&mut self, each: Duration, failed: Error) -> Result<Reached, Error> {
+        for address in &self.kubelet.read_only {
+            if let Ok(Ok(stream)) = timeout(each, TcpStream::connect(address)).await {
+                if !self.told_read_only {
+                    self.told_read_only = true;
+                    tracing::warn!(
+                        %address,
+                        reason = logging::chain(&failed),
+                        "kubelet is read without TLS: nobody is verified there, and no token is sent"
+                    );
+                }
+                let address = *address;
+                let line = Line::Plain(stream);
+                return Ok(Reached { address, line });
+            }
+        }
+        Err(failed)
+    }
+}
+
+async fn dial_tls(
+    connector: &Connector,
+    trust: &KubeletTrust,
+    address: SocketAddr,
+    each: Duration,
+) -> Result<Line, Error> {
+    if trust.trust().is_empty() {
+        return Err(Error::NoTrust);
+    }
+    let mut stream = connector.connect(address, each).await;
+    let is_refused = |error: &ConnectError| error.kind() == ConnectKind::Certificate;
+    // A kubelet that was started anew may have another certificate, and the file of it is there before it
+    // serves: nobody waits until files are read again.
+    if stream.as_ref().is_err_and(is_refused)
+        && matches!(trust.trust().reload(), Ok(Reload::Changed))
+    {
+        stream = connector.connect(address, each).await;
+    }
+    let stream = stream.map_err(|refused| Error::Connect {
+        source: Box::new(refused),
+    })?;
+    let takes_token = match trust {
+        KubeletTrust::Verified(_) => true,
+        KubeletTrust::Insecure(_) => owner::is_root(stream.get_ref().0),
+    };
+    Ok(Line::Tls {
+        stream: Box::new(stream),
+        takes_token,
+    })
+}
+
+/// Of two addresses that failed, what is told: that a server's certificate was refused, rather than that
+/// nobody was at the other; else the later.
+pub(super) fn more_telling(known: Option<Error>, next: Error) -> Error {
+    let nobody = |error: &Error| error.kind() != FailureKind::Certificate;
+    match known {
+        Some(known) if !nobody(&known) && nobody(&next) => known,
+        _ => next,
+    }
+}

@@ -1,0 +1,226 @@
+//! A kubelet as a whole: slow, gone, stuck, started anew with another certificate or another token.
+//! Meanwhile the host's figures go on in every row.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what cannot go on has failed"
+)]
+
+use std::time::Duration;
+
+use testkit::pki::{Pki, Validity};
+use testkit::system::{Options, System, at, take_flag};
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn one_node() -> System {
+    let system = System::start(Options::one_node()).unwrap();
+    for k in 0..2 {
+        tick(&system, k);
+    }
+    system
+}
+
+/// Makes a tick, whose row has the host's figures whatever the kubelet does.
+#[track_caller]
+fn tick(system: &System, k: u64) {
+    system.tick(at(k)).unwrap();
+    has_host(system, k);
+}
+
+/// The same while the kubelet's clock cannot be stepped.
+#[track_caller]
+fn tick_without_kubelet(system: &System, k: u64) {
+    let now_ms = at(k) + 500;
+    system.aggregator().unwrap().step(now_ms).unwrap();
+    system.nodes[0]
+        .agent
+        .as_ref()
+        .unwrap()
+        .step(now_ms)
+        .unwrap();
+    system.arrived(at(k), SOON).unwrap();
+    has_host(system, k);
+}
+
+#[track_caller]
+fn has_host(system: &System, k: u64) {
+    let node = system.first_node().unwrap();
+    assert!(node["series"]["load1"][0].is_number(), "tick {k}: {node}");
+}
+
+#[track_caller]
+fn shows(system: &System, source: &str, part: &str) {
+    system.shows(source, part).unwrap();
+}
+
+/// How many requests with the right or a wrong token the kubelet has had.
+fn tokens(system: &System) -> f64 {
+    let name = "kubelet_sim_authorized_requests_total";
+    System::metric(&system.nodes[0].kubelet, name, "").unwrap()
+}
+
+/// Whichever kubelet is started from now on takes the place of the one that runs.
+fn in_its_place(system: &mut System) {
+    let address = system.nodes[0].kubelet.addr("kubelet").unwrap().to_string();
+    system.options.sim_args = vec!["--listen".to_owned(), address];
+}
+
+/// Scenario: all that the kubelet answers is broken, in one way after the other.
+/// Guarantees: the host goes on; both endpoints tell why, with the right that each lacks; after it both
+/// are well.
+#[test]
+fn a_kubelet_that_is_broken_altogether_leaves_the_host() {
+    let system = one_node();
+    let faults = [
+        (
+            r#"{"kind":"status","code":401}"#,
+            "get nodes/stats",
+            "get nodes/metrics",
+        ),
+        (
+            r#"{"kind":"status","code":403}"#,
+            "get nodes/stats",
+            "get nodes/metrics",
+        ),
+        (r#"{"kind":"status","code":500}"#, "500", "500"),
+        (r#"{"kind":"redirect"}"#, "redirect", "redirect"),
+        (r#"{"kind":"content_type"}"#, "text/html", "text/html"),
+        (
+            r#"{"kind":"truncate","at":100}"#,
+            "could not be read",
+            "could not be read",
+        ),
+        (r#"{"kind":"endless"}"#, "larger than", "larger than"),
+        (
+            r#"{"kind":"garbage"}"#,
+            "could not be understood",
+            "could not be understood",
+        ),
+    ];
+    for (k, (fault, summary, resource)) in (2..).zip(faults) {
+        system.break_kubelet("all", fault).unwrap();
+        tick(&system, k);
+        shows(&system, "summary", summary);
+        shows(&system, "resource", resource);
+    }
+    system.break_kubelet("all", r#"{"kind":"none"}"#).unwrap();
+    tick(&system, 10);
+    shows(&system, "summary", "");
+    shows(&system, "resource", "");
+}
+
+/// Scenario: each answer takes a moment, but less than a row waits for.
+/// Guarantees: nothing is missing, and nothing is counted as a failure.
+#[test]
+fn a_kubelet_that_is_slow_is_waited_for() {
+    let system = one_node();
+    system
+        .break_kubelet("all", r#"{"kind":"slow","ms":100}"#)
+        .unwrap();
+    for k in 2..5 {
+        tick(&system, k);
+    }
+    shows(&system, "summary", "");
+    let agent = system.nodes[0].agent.as_ref().unwrap();
+    let failures = System::metric(agent, "cairn_agent_scrape_failures_total", "").unwrap();
+    assert!(failures.abs() < 0.5, "{failures}");
+}
+
+/// Scenario: the kubelet stands still: connections to it are made and nothing comes of them; then it goes on.
+/// Guarantees: the host goes on meanwhile, and the kubelet's figures after it.
+#[test]
+fn a_kubelet_that_is_stuck_is_read_again_when_it_goes_on() {
+    let mut system = one_node();
+    system.nodes[0].kubelet.freeze().unwrap();
+    for k in 2..4 {
+        tick_without_kubelet(&system, k);
+    }
+    system.nodes[0].kubelet.thaw().unwrap();
+    let before = tokens(&system);
+    for k in 4..8 {
+        tick(&system, k);
+    }
+    shows(&system, "summary", "");
+    assert!(tokens(&system) > before);
+}
+
+/// Scenario: the kubelet is gone for two ticks, and comes back with a certificate that it made anew; the file
+/// that pins it has the new one.
+/// Guarantees: the refusal is told while it is gone; the first scrape after it is believed, without a
+/// restart of the agent and without waiting for the files to be read again.
+#[test]
+fn a_kubelet_with_a_new_certificate_is_believed_at_once() {
+    let mut system = System::start(Options::one_node()).unwrap();
+    let dir = system.path("pki");
+    let pki = Pki::new(&dir).unwrap();
+    let old = pki.kubelet_default("node1", Validity::Current).unwrap();
+    system.nodes[0].agent = None;
+    system.replace_kubelet(0, &old).unwrap();
+    let pins = dir.join("*-kubelet.pem").display().to_string();
+    let pinned = |args: &mut Vec<String>| {
+        take_flag(args, "--kubelet-ca");
+        args.extend(["--kubelet-cert".to_owned(), pins]);
+    };
+    system.start_agent_but(0, pinned).unwrap();
+    tick(&system, 0);
+    assert!(tokens(&system) >= 2.0);
+
+    in_its_place(&mut system);
+    system.nodes[0].kubelet.kill9().unwrap();
+    for k in 1..3 {
+        tick_without_kubelet(&system, k);
+    }
+    shows(&system, "summary", "cannot connect");
+
+    let new = pki.kubelet_default("node1", Validity::Current).unwrap();
+    system.replace_kubelet(0, &new).unwrap();
+    tick(&system, 3);
+    shows(&system, "summary", "");
+    assert!(tokens(&system) >= 2.0, "{}", system.stderr());
+}
+
+/// Scenario: the kubelet no longer takes the token, since it has expired; then its file has a new one.
+/// Guarantees: 401 is told; the scrape after the new token uses it, over the same connection.
+#[test]
+fn a_token_that_is_replaced_is_used_at_the_next_scrape() {
+    let mut system = one_node();
+    in_its_place(&mut system);
+    "newer".clone_into(&mut system.options.kubelet_token);
+    system.restart_kubelet(0).unwrap();
+    tick(&system, 2);
+    shows(&system, "summary", "401");
+    shows(
+        &system,
+        "summary",
+        "is --kubelet-token-file a token of this cluster",
+    );
+    std::fs::write(system.path("kubelet.token"), "newer").unwrap();
+    tick(&system, 3);
+    shows(&system, "summary", "");
+    shows(&system, "resource", "");
+}
+
+/// Scenario: the kubelet's clock jumps back by an hour, and forward again.
+/// Guarantees: the host goes on; that the kubelet is of another time is told, and no longer when it is right.
+#[test]
+fn a_kubelet_whose_clock_jumps_back_leaves_the_host() {
+    let mut system = one_node();
+    in_its_place(&mut system);
+    // Then all times that it tells lie there too, and not its clock alone.
+    let set_clock = |system: &mut System, ahead_ms| {
+        system.options.kubelet_ahead_ms = ahead_ms;
+        system.restart_kubelet(0).unwrap();
+        system.nodes[0].ahead_ms = ahead_ms;
+    };
+    set_clock(&mut system, -3_600_000);
+    for k in 2..5 {
+        tick(&system, k);
+    }
+    shows(&system, "summary", "behind this node's clock");
+    set_clock(&mut system, 0);
+    for k in 5..7 {
+        tick(&system, k);
+    }
+    shows(&system, "summary", "");
+}
