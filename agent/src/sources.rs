@@ -17,6 +17,8 @@ pub mod resource;
 
 pub mod cadvisor;
 
+pub mod place;
+
 pub mod kubelet;
 
 pub mod procfs;
