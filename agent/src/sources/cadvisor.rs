@@ -1,7 +1,8 @@
 //! The kubelet's `/metrics/cadvisor`, parsed: what no other of its endpoints tells of cgroups.
 //!
 //! Pure, line by line: a line that is not understood is counted and the rest survives, and of lines
-//! of other families no more than the name is read. What a line is about is told by its labels. Pods
+//! of other families no more than the name is read. What a line is about is told by its labels and by
+//! the place of its cgroup: what a container makes below its own is nobody's, whatever its name. Pods
 //! and containers are kept by cgroup first, since two lives of a container share their names; then
 //! each is put to its pod, the later life of two. Slices and what belongs to no pod is left out, and
 //! of a sandbox only its network is taken, which is the pod's.
@@ -20,7 +21,7 @@ use cairn_proto::catalogue::{EntityKind, Group};
 use cairn_proto::limits::{MAX_ENTITIES, MAX_NAME_BYTES};
 
 use self::family::{Family, What};
-use self::identity::Of;
+use self::identity::{Of, Owner};
 use super::exposition::{self, Refused, Sample};
 use super::{Figures, Part};
 
@@ -151,7 +152,7 @@ impl<'a> Labels<'a> {
 /// One cgroup in the making.
 #[derive(Debug)]
 struct Draft {
-    of: Of,
+    owner: Owner,
     time_ms: Option<u64>,
     cgroup: Cgroup,
 }
@@ -199,7 +200,7 @@ impl Reader {
             draft.cgroup.start_ms = Some(value);
             return Ok(());
         }
-        if !draft.of.takes(family.what) {
+        if !draft.owner.of.takes(family.what) {
             return Ok(());
         }
         // cAdvisor reads all of a cgroup at one time, and a group has one.
@@ -224,14 +225,14 @@ impl Reader {
     fn draft(&mut self, labels: &Labels<'_>) -> Result<Option<&mut Draft>, Refused> {
         // Looked up twice, because the borrow of a found one would last.
         if !self.drafts.contains_key(&*labels.id) {
-            let Some(of) = Of::told_by(labels)? else {
+            let Some(owner) = Of::told_by(labels)? else {
                 return Ok(None);
             };
             if self.drafts.len() >= MAX_ENTITIES {
                 return Err(Refused::Dropped);
             }
             let draft = Draft {
-                of,
+                owner,
                 time_ms: None,
                 cgroup: Cgroup::default(),
             };
@@ -249,8 +250,8 @@ impl Reader {
         // In the order of their paths, so that of two that are equal always the same one is taken.
         let mut drafts: Vec<(Box<str>, Draft)> = self.drafts.into_iter().collect();
         drafts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        for (path, draft) in drafts {
-            all.put(&path, draft);
+        for (_, draft) in drafts {
+            all.put(draft);
         }
         all
     }
@@ -297,9 +298,9 @@ impl Cgroup {
 }
 
 impl Cadvisor {
-    fn put(&mut self, path: &str, draft: Draft) {
+    fn put(&mut self, draft: Draft) {
         let Draft {
-            of,
+            owner: Owner { of, uid },
             time_ms,
             mut cgroup,
         } = draft;
@@ -320,7 +321,7 @@ impl Cadvisor {
             Of::Pod(namespace, name) => (namespace, name, None),
             Of::Container(namespace, name, container) => (namespace, name, Some(container)),
             Of::Sandbox(namespace, name) => {
-                let Some(pod) = self.kept(path, namespace, name) else {
+                let Some(pod) = self.kept(uid, namespace, name) else {
                     return;
                 };
                 let own = pod.own.get_or_insert_with(Cgroup::default);
@@ -331,7 +332,7 @@ impl Cadvisor {
                 return;
             }
         };
-        let Some(pod) = self.kept(path, namespace, name) else {
+        let Some(pod) = self.kept(uid, namespace, name) else {
             return;
         };
         match container {
@@ -345,9 +346,13 @@ impl Cadvisor {
         }
     }
 
-    /// The pod in whose cgroup a path lies; `None` when there are too many of its name.
-    fn kept(&mut self, path: &str, namespace: Box<str>, name: Box<str>) -> Option<&mut Pod> {
-        let uid = identity::pod_uid(path);
+    /// The pod of this UID and name; `None` when there are too many of its name.
+    fn kept(
+        &mut self,
+        uid: Option<Box<str>>,
+        namespace: Box<str>,
+        name: Box<str>,
+    ) -> Option<&mut Pod> {
         let named = self.pods.entry(namespace).or_default();
         let pods = named.entry(name).or_default();
         let at = match pods.iter().position(|pod| pod.uid == uid) {

@@ -2,6 +2,8 @@ use cairn_proto::catalogue::{FieldId, table};
 
 use super::*;
 
+mod place;
+
 const UID: &str = "1df17ad5-f176-4aad-a700-aface64000ef";
 const SYSTEMD: &str = "/kubepods.slice/kubepods-burstable.slice/\
                        kubepods-burstable-pod1df17ad5_f176_4aad_a700_aface64000ef.slice";
@@ -69,38 +71,6 @@ fn the_pod_its_sandbox_and_its_containers_are_told_apart() {
         Some(583_270_400)
     );
     assert_eq!(pod.containers.len(), 1);
-}
-
-#[test]
-fn paths_of_every_driver_and_runtime_tell_the_pod() {
-    for (path, uid) in [
-        (SYSTEMD, Some(UID)),
-        (
-            "/kubepods/burstable/pod1df17ad5-f176-4aad-a700-aface64000ef/6fa7",
-            Some(UID),
-        ),
-        (
-            "/kubepods/pod1df17ad5-f176-4aad-a700-aface64000ef",
-            Some(UID),
-        ),
-        (
-            "/kubepods.slice/kubepods-pod1df17ad5_f176_4aad_a700_aface64000ef.slice/crio-64a6.scope/container",
-            Some(UID),
-        ),
-        (
-            "/kubepods.slice/kubepods-pod0123456789abcdef0123456789abcdef.slice/docker-1.scope",
-            Some("0123456789abcdef0123456789abcdef"),
-        ),
-        (
-            "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod1df17ad5_f176_4aad_a700_aface64000ef.slice",
-            Some(UID),
-        ),
-        ("/kubepods.slice/kubepods-besteffort.slice", None),
-        ("/tripod1df17ad5-f176-4aad-a700-aface64000ef", None),
-        ("/", None),
-    ] {
-        assert_eq!(identity::pod_uid(path).as_deref(), uid, "{path}");
-    }
 }
 
 #[test]
@@ -198,9 +168,10 @@ fn what_a_body_can_make_be_kept_is_bounded() {
     // What it takes is not to be seen by those that measure memory.
     let _turn = crate::sources::peak::turn();
     let mut text = String::new();
+    let container = format!("{SYSTEMD}/aa");
     for n in 0..200 {
         let device = format!("container=\"c\",name=\"x\",device=\"d{n}\"");
-        text += &line("fs_reads_total", SYSTEMD, &device, "1 100");
+        text += &line("fs_reads_total", &container, &device, "1 100");
     }
     for n in 0..MAX_ENTITIES + 10 {
         writeln!(
