@@ -9,6 +9,8 @@
 
 pub mod boot;
 
+mod cadence;
+
 pub mod grid;
 
 mod kubelet_clock;
@@ -35,6 +37,7 @@ use cairn_runtime::readiness::{Blocker, Readiness};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
 
+use self::cadence::Cadence;
 use self::grid::Grid;
 use self::kubelet_clock::KubeletClock;
 use self::preference::Preference;
@@ -42,12 +45,12 @@ use self::registry::Registry;
 use self::shortage::Shortage;
 use crate::metrics::Metrics;
 use crate::ring::{Ring, Stock};
-use crate::sources::Feed;
 use crate::sources::cadvisor::Cadvisor;
 use crate::sources::procfs::Host;
 use crate::sources::resource::Resource;
 use crate::sources::status::{Board, Statuses};
 use crate::sources::summary::Summary;
+use crate::sources::{Feed, cadvisor_every_ms};
 
 /// How far wall time and the run's line may part before the run ends, ms. Below it a time daemon's
 /// slewing would end runs; above it rates would be wrong by more than a twentieth.
@@ -107,8 +110,7 @@ pub struct Sampler {
     // The kubelet's name for the node, when it is another one and was told.
     misnamed: Option<String>,
     kubelet_clock: KubeletClock,
-    // The tick at which cAdvisor was asked last in this run.
-    cadvisor_tick: Option<u64>,
+    cadvisor_cadence: Cadence,
     // More was listed than is taken, and it was told.
     crowded: bool,
 }
@@ -151,7 +153,7 @@ impl Sampler {
             shortage: Shortage::default(),
             misnamed: None,
             kubelet_clock: KubeletClock::default(),
-            cadvisor_tick: None,
+            cadvisor_cadence: Cadence::new(cadvisor_every_ms(setup.interval_ms)),
             crowded: false,
             setup,
             feeds,
@@ -245,7 +247,7 @@ impl Sampler {
             cadvisor,
             host,
         } = &mut self.feeds;
-        self.cadvisor_tick = None;
+        self.cadvisor_cadence.forget_times();
         cadvisor.iter_mut().for_each(Feed::forget);
         summary.iter_mut().for_each(Feed::forget);
         resource.iter_mut().for_each(Feed::forget);

@@ -1,5 +1,6 @@
 //! The loop on a driven clock, with sources that answer what the test says.
 
+mod seldom;
 mod steps;
 
 use std::sync::Arc;

@@ -20,10 +20,6 @@ use crate::sources::{Failure, FailureKind, Feed, Outcome, Reading, Trigger};
 /// would make every row late for the sake of one that is not.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// How often cAdvisor is asked, ms: an answer costs the kubelet five times what a summary does, and
-/// what is taken of it changes slowly.
-const CADVISOR_EVERY_MS: u64 = 60_000;
-
 /// Under this name `/readyz?verbose` says that the kubelet knows the node by another one.
 const NAME_NOTE: &str = "node name";
 
@@ -41,24 +37,18 @@ impl Sampler {
             tick,
             line: self.line.clone(),
         };
-        let cadvisor_is_due = self
-            .cadvisor_tick
-            .is_none_or(|last| tick.saturating_sub(last) >= CADVISOR_EVERY_MS);
-        if cadvisor_is_due {
-            self.cadvisor_tick = Some(tick);
-        }
+        let cadvisor_is_due = self.cadvisor_cadence.is_due(tick);
         let Feeds {
             summary,
             resource,
             cadvisor,
             host,
         } = &mut self.feeds;
-        let cadvisor = cadvisor.as_mut().filter(|_| cadvisor_is_due);
         let (by_summary, by_resource, by_cadvisor, by_host) = tokio::join!(
-            ask(summary.as_mut(), &trigger, wait),
-            ask(resource.as_mut(), &trigger, wait),
-            ask(cadvisor, &trigger, wait),
-            ask(host.as_mut(), &trigger, wait),
+            ask(summary.as_mut(), true, &trigger, wait),
+            ask(resource.as_mut(), true, &trigger, wait),
+            ask(cadvisor.as_mut(), cadvisor_is_due, &trigger, wait),
+            ask(host.as_mut(), true, &trigger, wait),
         );
         let mut fresh = Vec::new();
         for (source, outcome) in [
@@ -336,13 +326,19 @@ fn last<T>(feed: &Option<Feed<T>>) -> Option<&Reading<T>> {
     feed.as_ref().and_then(Feed::last)
 }
 
+/// Asks a source when it is due, and takes a late answer at any tick.
 async fn ask<T>(
     feed: Option<&mut Feed<T>>,
+    is_due: bool,
     trigger: &Trigger,
     wait: Duration,
 ) -> Option<(Outcome, Vec<Duration>)> {
     let feed = feed?;
-    let outcome = feed.scrape(trigger.clone(), wait).await;
+    let outcome = if is_due {
+        feed.scrape(trigger.clone(), wait).await
+    } else {
+        feed.collect(wait)?
+    };
     Some((outcome, feed.take_durations()))
 }
 

@@ -143,6 +143,19 @@ impl<T> Feed<T> {
         }
     }
 
+    /// Takes the answer to an earlier question, at a tick at which nothing is asked; `None` when
+    /// there is none yet. `wait` is what a row would wait for it.
+    pub fn collect(&mut self, wait: Duration) -> Option<Outcome> {
+        if !self.asked {
+            return None;
+        }
+        match self.answers.try_recv() {
+            Ok(answer) => self.accept(answer, wait).map(Outcome::Answered),
+            Err(mpsc::error::TryRecvError::Empty) => None,
+            Err(mpsc::error::TryRecvError::Disconnected) => Some(Outcome::Gone),
+        }
+    }
+
     /// Takes an answer; `None` when its question belongs to a run that ended.
     fn accept(&mut self, answer: Answer<T>, wait: Duration) -> Option<Result<u64, Failure>> {
         self.asked = false;
@@ -236,6 +249,30 @@ mod tests {
         ));
         assert_eq!(began.elapsed(), WAIT * 2);
         assert_eq!(feed.take_durations().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_answer_is_taken_without_another_question() {
+        let (mut feed, mut worker) = Feed::new(Source::Cadvisor);
+        assert!(feed.collect(WAIT).is_none());
+        let pending = feed.scrape(trigger(1), WAIT).await;
+        assert!(matches!(pending, Outcome::Pending), "{pending:?}");
+        worker.next().await.unwrap();
+        assert!(feed.collect(WAIT).is_none());
+        worker.answer(answer(1, 3_000));
+        let late = feed.collect(WAIT);
+        assert!(matches!(late, Some(Outcome::Answered(Ok(1)))), "{late:?}");
+        assert_eq!((value(&feed), feed.take_durations().len()), (Some(1), 1));
+        assert!(feed.collect(WAIT).is_none());
+        // Of a run that ended it only makes room for the next question.
+        feed.scrape(trigger(2), Duration::ZERO).await;
+        feed.forget();
+        worker.next().await.unwrap();
+        worker.answer(answer(2, 3_000));
+        assert!(feed.collect(WAIT).is_none() && feed.last().is_none());
+        feed.scrape(trigger(3), Duration::ZERO).await;
+        drop(worker);
+        assert!(matches!(feed.collect(WAIT), Some(Outcome::Gone)));
     }
 
     #[tokio::test(start_paused = true)]
