@@ -21,7 +21,7 @@ use crate::metrics::{self, Metrics};
 use crate::ring::Ring;
 use crate::sampler::{Feeds, Sampler, Setup, boot};
 use crate::sources::procfs::{self, FileSystems, Host};
-use crate::sources::{Feed, kubelet};
+use crate::sources::{Feed, cadvisor_every_ms, kubelet};
 use crate::uplink;
 
 /// How often trusted certificates are re-read.
@@ -245,7 +245,8 @@ fn start_sources(
     work.spawn("source-resource", task);
     let cadvisor = config.cadvisor.then(|| {
         let (cadvisor, worker) = Feed::new(Source::Cadvisor);
-        let task = kubelet::run(kubelet, interval_ms, worker, token.clone());
+        let every_ms = cadvisor_every_ms(interval_ms);
+        let task = kubelet::run(kubelet, every_ms, worker, token.clone());
         work.spawn("source-cadvisor", task);
         cadvisor
     });

@@ -99,18 +99,19 @@ impl Body for cadvisor::Cadvisor {
     }
 }
 
-/// Scrapes an endpoint at each question until the token is cancelled or the sampler is gone.
+/// Scrapes an endpoint at each question until the token is cancelled or the sampler is gone; the
+/// questions are `every_ms` apart.
 ///
 /// # Errors
 ///
 /// None: the result is what a supervised task returns.
 pub async fn run<T: Body>(
     kubelet: Kubelet,
-    interval_ms: u64,
+    every_ms: u64,
     mut worker: Worker<T>,
     token: Token,
 ) -> Result<(), TaskError> {
-    let deadline = scrape_deadline(interval_ms);
+    let deadline = scrape_deadline(every_ms);
     let mut client = Client::new(kubelet);
     loop {
         let trigger = tokio::select! {
