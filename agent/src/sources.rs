@@ -11,6 +11,8 @@ pub mod exposition;
 
 mod figures;
 
+mod interfaces;
+
 pub mod summary;
 
 pub mod resource;

@@ -200,7 +200,7 @@ impl Reader {
             draft.cgroup.start_ms = Some(value);
             return Ok(());
         }
-        if !draft.owner.of.takes(family.what) {
+        if !draft.owner.of.takes(family.what, &labels.part) {
             return Ok(());
         }
         // cAdvisor reads all of a cgroup at one time, and a group has one.

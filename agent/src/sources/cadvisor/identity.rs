@@ -3,6 +3,7 @@
 use super::Labels;
 use super::family::What;
 use crate::sources::exposition::Refused;
+use crate::sources::interfaces;
 use crate::sources::place::place;
 
 /// The name that dockershim gave to sandboxes; containerd and CRI-O give none.
@@ -73,13 +74,17 @@ impl Of {
         Ok(Some(Owner { of, uid }))
     }
 
-    /// Whether such a value is kept of it.
-    pub(super) fn takes(&self, what: What) -> bool {
-        match self {
+    /// Whether such a value is kept of it, of a device or an interface of this name.
+    pub(super) fn takes(&self, what: What, part: &str) -> bool {
+        match (self, what) {
+            // Of devices whose numbers it has no names for cAdvisor says the value and nothing more,
+            // and which of several it means is not to be known.
+            (_, What::Device) if part.is_empty() => false,
             // Its disks are the machine's: /proc tells them, and cAdvisor lists each mount too.
-            Of::Node => what != What::Device,
-            Of::Sandbox(..) => what == What::Interface,
-            Of::Pod(..) | Of::Container(..) => true,
+            (Of::Node, What::Device) => false,
+            (Of::Node, What::Interface) => interfaces::is_own(part),
+            (Of::Node | Of::Pod(..) | Of::Container(..), _) => true,
+            (Of::Sandbox(..), what) => what == What::Interface,
         }
     }
 }

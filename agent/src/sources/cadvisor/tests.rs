@@ -132,7 +132,11 @@ fn a_line_that_is_not_understood_is_counted_and_the_rest_survives() {
         (line("memory_cache", SYSTEMD, own, "1 101"), 1),
         (line("threads", SYSTEMD, own, "6 100"), 1),
         (line("memory_cache", "", own, "1 100"), 1),
-        (line("fs_reads_total", SYSTEMD, own, "1 100"), 1),
+        // A label that is not there is an empty one.
+        (
+            line("network_receive_packets_total", SYSTEMD, own, "1 100"),
+            1,
+        ),
         ("container_memory_cache{id=\"/kube\n".to_owned(), 1),
         ("container_memory_cache".to_owned(), 1),
         (
@@ -185,6 +189,58 @@ fn what_a_body_can_make_be_kept_is_bounded() {
     let pods: usize = all.pods.values().map(HashMap::len).sum();
     assert_eq!(pods, MAX_ENTITIES);
     assert_eq!(all.dropped_count, (200 - MAX_PARTS) as u64 + 11);
+}
+
+#[test]
+fn devices_that_have_no_name_are_passed_over() {
+    let container = format!("{SYSTEMD}/aa");
+    let of = |device| format!("container=\"c\",name=\"aa\",device=\"{device}\"");
+    let all = parsed(
+        &[
+            line("fs_reads_total", &container, &of(""), "1 100"),
+            line("fs_reads_total", &container, &of("/dev/vda"), "2 100"),
+            // Two of them look like one that is told twice.
+            line("fs_reads_total", &container, &of(""), "3 100"),
+        ]
+        .concat(),
+    );
+    assert_eq!((all.odd_count, all.dropped_count), (0, 0));
+    let parts = &pod(&all).containers["c"].parts;
+    let told: Vec<_> = parts
+        .iter()
+        .map(|part| (part.name.as_str(), part.figures.value(table::IO_READS)))
+        .collect();
+    assert_eq!(told, [("vda", Some(2))]);
+}
+
+#[test]
+fn of_the_interfaces_of_a_node_those_of_its_pods_are_left_out() {
+    let names = ["eth0", "cali0123", "veth1", "cni0", "lo", "lxc_health"];
+    let text: String = names
+        .iter()
+        .map(|name| {
+            let labels = format!("interface=\"{name}\"");
+            format!("container_network_receive_packets_total{{id=\"/\",{labels}}} 1 100\n")
+        })
+        .collect();
+    let all = parsed(&text);
+    let parts = all.node.unwrap().parts;
+    assert!(
+        parts
+            .iter()
+            .map(|part| part.name.as_str())
+            .eq(["eth0", "cni0"])
+    );
+    // Of a pod they are what it has.
+    let sandbox = "container=\"\",name=\"aa\",interface=\"tap0\"";
+    let path = format!("{SYSTEMD}/aa");
+    let all = parsed(&line(
+        "network_receive_packets_total",
+        &path,
+        sandbox,
+        "1 100",
+    ));
+    assert_eq!(pod(&all).own.as_ref().unwrap().parts[0].name, "tap0");
 }
 
 #[test]
