@@ -7,6 +7,8 @@
 //! each is put to its pod, the later life of two. Slices and what belongs to no pod is left out, and
 //! of a sandbox only its network is taken, which is the pod's.
 
+mod beyond;
+
 mod family;
 
 mod identity;
@@ -18,15 +20,24 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use cairn_proto::catalogue::{EntityKind, Group};
-use cairn_proto::limits::{MAX_ENTITIES, MAX_NAME_BYTES};
+use cairn_proto::limits::MAX_NAME_BYTES;
 
+use self::beyond::Beyond;
 use self::family::{Family, What};
 use self::identity::{Of, Owner};
 use super::exposition::{self, Refused, Sample};
 use super::{Figures, Part};
 
+/// Cgroups that are kept of one answer: as many pods as are taken of a node, each with its own, its
+/// sandbox and half a dozen containers. With twice as many a hostile text would take the memory that
+/// the agent has.
+const MAX_CGROUPS: usize = 8_192;
+
 /// Devices and interfaces that are kept of one cgroup; more are none that anybody looks at.
 const MAX_PARTS: usize = 64;
+
+/// The same of all cgroups together: two of each.
+const MAX_PARTS_IN_ALL: usize = 16_384;
 
 /// Pods of one name that are kept: an old one that still goes, and the one in its place.
 const MAX_NAMESAKES: usize = 8;
@@ -63,8 +74,8 @@ pub struct Pod {
     pub uid: Option<Box<str>>,
     /// Its own cgroup, with the network of its sandbox.
     pub own: Option<Cgroup>,
-    /// Its containers by name.
-    pub containers: HashMap<Box<str>, Cgroup>,
+    /// Its containers by name; boxed, because a map has room for three more than it holds.
+    pub containers: HashMap<Box<str>, Box<Cgroup>>,
 }
 
 /// One answer.
@@ -76,7 +87,7 @@ pub struct Cadvisor {
     pub pods: HashMap<Box<str>, HashMap<Box<str>, Vec<Pod>>>,
     /// Lines that were not understood.
     pub odd_count: u64,
-    /// Lines about cgroups, devices and interfaces beyond the most that are kept.
+    /// Cgroups, devices and interfaces beyond the most that are kept.
     pub dropped_count: u64,
 }
 
@@ -159,9 +170,11 @@ struct Draft {
 
 #[derive(Debug, Default)]
 struct Reader {
-    drafts: HashMap<Box<str>, Draft>,
+    drafts: HashMap<Box<str>, Box<Draft>>,
+    // Devices and interfaces of all drafts.
+    part_count: usize,
+    beyond: Beyond,
     odd_count: u64,
-    dropped_count: u64,
     scrape_error: bool,
     known_count: u64,
 }
@@ -171,11 +184,14 @@ impl Reader {
         let Some(family) = Family::of(exposition::name(bytes)) else {
             return;
         };
-        let parsed = Labels::parse(bytes, family).ok_or(Refused::Odd);
-        match parsed.and_then(|(labels, sample)| self.take(family, &labels, sample)) {
+        let Some((labels, sample)) = Labels::parse(bytes, family) else {
+            self.odd_count += 1;
+            return;
+        };
+        match self.take(family, &labels, sample) {
             Ok(()) => self.known_count += 1,
             Err(Refused::Odd) => self.odd_count += 1,
-            Err(Refused::Dropped) => self.dropped_count += 1,
+            Err(Refused::Dropped) => self.beyond.leave_out(&labels.id, &labels.part),
         }
     }
 
@@ -193,6 +209,7 @@ impl Reader {
         if !labels.fits() {
             return Err(Refused::Odd);
         }
+        let room = self.part_count < MAX_PARTS_IN_ALL;
         let Some(draft) = self.draft(labels)? else {
             return Ok(());
         };
@@ -209,15 +226,22 @@ impl Reader {
             before if before == sample.time_ms() => {}
             Some(_) => return Err(Refused::Odd),
         }
-        let figures = match family.what {
-            What::Device => draft.cgroup.part(EntityKind::BlockDevice, &labels.part)?,
-            What::Interface => draft.cgroup.part(EntityKind::Interface, &labels.part)?,
-            What::Own | What::Start | What::Error => &mut draft.cgroup.figures,
+        let kind = match family.what {
+            What::Device => Some(EntityKind::BlockDevice),
+            What::Interface => Some(EntityKind::Interface),
+            What::Own | What::Start | What::Error => None,
+        };
+        let before = draft.cgroup.parts.len();
+        let figures = match kind {
+            Some(kind) => draft.cgroup.part(kind, &labels.part, room)?,
+            None => &mut draft.cgroup.figures,
         };
         if figures.value(family.field).is_some() {
             return Err(Refused::Odd);
         }
         figures.push(family.field, Some(value));
+        let more = draft.cgroup.parts.len() - before;
+        self.part_count += more;
         Ok(())
     }
 
@@ -228,7 +252,7 @@ impl Reader {
             let Some(owner) = Of::told_by(labels)? else {
                 return Ok(None);
             };
-            if self.drafts.len() >= MAX_ENTITIES {
+            if self.drafts.len() >= MAX_CGROUPS {
                 return Err(Refused::Dropped);
             }
             let draft = Draft {
@@ -236,30 +260,31 @@ impl Reader {
                 time_ms: None,
                 cgroup: Cgroup::default(),
             };
-            self.drafts.insert(labels.id.as_ref().into(), draft);
+            let path = labels.id.as_ref().into();
+            self.drafts.insert(path, Box::new(draft));
         }
-        Ok(self.drafts.get_mut(&*labels.id))
+        Ok(self.drafts.get_mut(&*labels.id).map(Box::as_mut))
     }
 
     fn finish(self) -> Cadvisor {
         let mut all = Cadvisor {
             odd_count: self.odd_count,
-            dropped_count: self.dropped_count,
+            dropped_count: self.beyond.count(),
             ..Cadvisor::default()
         };
         // In the order of their paths, so that of two that are equal always the same one is taken.
-        let mut drafts: Vec<(Box<str>, Draft)> = self.drafts.into_iter().collect();
+        let mut drafts: Vec<(Box<str>, Box<Draft>)> = self.drafts.into_iter().collect();
         drafts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (_, draft) in drafts {
-            all.put(draft);
+            all.put(*draft);
         }
         all
     }
 }
 
 impl Cgroup {
-    /// The figures of a device or an interface.
-    fn part(&mut self, kind: EntityKind, name: &str) -> Result<&mut Figures, Refused> {
+    /// The figures of a device or an interface; of a new one if there is `room`.
+    fn part(&mut self, kind: EntityKind, name: &str, room: bool) -> Result<&mut Figures, Refused> {
         let name = name.strip_prefix("/dev/").unwrap_or(name);
         if name.is_empty() {
             return Err(Refused::Odd);
@@ -267,8 +292,10 @@ impl Cgroup {
         let is_same = |part: &Part| part.kind == kind && part.name == name;
         let at = match self.parts.iter().position(is_same) {
             Some(at) => at,
-            None if self.parts.len() >= MAX_PARTS => return Err(Refused::Dropped),
+            None if !room || self.parts.len() >= MAX_PARTS => return Err(Refused::Dropped),
             None => {
+                // Most have one, and a list that grows by itself begins with room for four.
+                self.parts.reserve_exact(usize::from(self.parts.is_empty()));
                 self.parts.push(Part {
                     kind,
                     name: name.to_owned(),
@@ -338,10 +365,10 @@ impl Cadvisor {
         match container {
             None => cgroup.replace(&mut pod.own),
             Some(container) => {
-                let mut slot = pod.containers.remove(&container);
+                let mut slot = pod.containers.remove(&container).map(|boxed| *boxed);
                 cgroup.replace(&mut slot);
-                pod.containers
-                    .extend(slot.map(|cgroup| (container, cgroup)));
+                let kept = slot.map(|cgroup| (container, Box::new(cgroup)));
+                pod.containers.extend(kept);
             }
         }
     }
@@ -362,6 +389,7 @@ impl Cadvisor {
                 return None;
             }
             None => {
+                pods.reserve_exact(1);
                 pods.push(Pod {
                     uid,
                     ..Pod::default()

@@ -2,6 +2,7 @@ use cairn_proto::catalogue::{FieldId, table};
 
 use super::*;
 
+mod bounds;
 mod place;
 
 const UID: &str = "1df17ad5-f176-4aad-a700-aface64000ef";
@@ -164,31 +165,6 @@ fn a_line_that_is_not_understood_is_counted_and_the_rest_survives() {
             "{odd}"
         );
     }
-}
-
-#[test]
-fn what_a_body_can_make_be_kept_is_bounded() {
-    use std::fmt::Write as _;
-    // What it takes is not to be seen by those that measure memory.
-    let _turn = crate::sources::peak::turn();
-    let mut text = String::new();
-    let container = format!("{SYSTEMD}/aa");
-    for n in 0..200 {
-        let device = format!("container=\"c\",name=\"x\",device=\"d{n}\"");
-        text += &line("fs_reads_total", &container, &device, "1 100");
-    }
-    for n in 0..MAX_ENTITIES + 10 {
-        writeln!(
-            text,
-            "container_threads{{id=\"/p/{n}\",namespace=\"a\",pod=\"{n}\"}} 1"
-        )
-        .unwrap();
-    }
-    let all = parsed(&text);
-    assert_eq!(pod(&all).containers["c"].parts.len(), MAX_PARTS);
-    let pods: usize = all.pods.values().map(HashMap::len).sum();
-    assert_eq!(pods, MAX_ENTITIES);
-    assert_eq!(all.dropped_count, (200 - MAX_PARTS) as u64 + 11);
 }
 
 #[test]
