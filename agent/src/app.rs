@@ -80,7 +80,7 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
     };
     let host = start_host(&config, &readiness, &metrics)?;
     let feeds = start_sources(&config, host, &mut work, &token)?;
-    let sampler = Sampler::new(setup, feeds);
+    let sampler = Sampler::new(setup, feeds).with_source_cpu(config.source_cpu_millis);
     let uplink = uplink::Setup {
         living: uplink::Living::default(),
         node: config.node.clone(),

@@ -117,6 +117,17 @@ pub struct Args {
     )]
     pub cadvisor: String,
 
+    /// CPU that the agent may use for one source, thousandths of a core. One that takes more is scraped
+    /// less often until it takes less, but at least once a minute (cAdvisor: once in two). 0 sets no
+    /// limit
+    #[arg(
+        long,
+        env = "CAIRN_SOURCE_CPU_MILLIS",
+        value_name = "MILLICORES",
+        default_value = "10"
+    )]
+    pub source_cpu_millis: u64,
+
     /// The node's address, the second that --kubelet auto tries
     #[arg(long, env = "HOST_IP", value_name = "ADDRESS", hide = true)]
     pub host_ip: Option<String>,

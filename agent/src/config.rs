@@ -68,6 +68,8 @@ pub struct Config {
     pub kubelet: Option<Kubelet>,
     /// Whether the kubelet's cAdvisor is read too.
     pub cadvisor: bool,
+    /// CPU that the agent may use for one source, thousandths of a core; 0 sets no limit.
+    pub source_cpu_millis: u64,
     /// Where the node's /proc is.
     pub proc_root: PathBuf,
     /// Where the node's root directory is; `None` reads no file systems.
@@ -132,6 +134,7 @@ impl TryFrom<Args> for Config {
             ring_bytes: usize::try_from(args.ring_bytes).unwrap_or(usize::MAX),
             kubelet,
             cadvisor: args.cadvisor == "auto",
+            source_cpu_millis: args.source_cpu_millis,
             proc_root: args.proc_root,
             host_root: args.host_root,
             admin: Admin {
@@ -161,6 +164,7 @@ impl Config {
             token_file = ?self.token_file,
             kubelet = self.kubelet.as_ref().map_or("off".to_owned(), ToString::to_string),
             cadvisor = self.cadvisor && self.kubelet.is_some(),
+            source_cpu_millis = self.source_cpu_millis,
             proc_root = %self.proc_root.display(),
             host_root = ?self.host_root,
             admin = %self.admin.listen,

@@ -9,6 +9,8 @@
 
 pub mod boot;
 
+mod budget;
+
 mod cadence;
 
 pub mod grid;
@@ -22,6 +24,10 @@ pub mod preference;
 pub mod registry;
 
 mod shortage;
+
+mod spending;
+
+mod tally;
 
 mod tick;
 
@@ -37,7 +43,7 @@ use cairn_runtime::readiness::{Blocker, Readiness};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
 
-use self::cadence::Cadence;
+use self::cadence::Cadences;
 use self::grid::Grid;
 use self::kubelet_clock::KubeletClock;
 use self::preference::Preference;
@@ -45,12 +51,12 @@ use self::registry::Registry;
 use self::shortage::Shortage;
 use crate::metrics::Metrics;
 use crate::ring::{Ring, Stock};
+use crate::sources::Feed;
 use crate::sources::cadvisor::Cadvisor;
 use crate::sources::procfs::Host;
 use crate::sources::resource::Resource;
 use crate::sources::status::{Board, Statuses};
 use crate::sources::summary::Summary;
-use crate::sources::{Feed, cadvisor_every_ms};
 
 /// How far wall time and the run's line may part before the run ends, ms. Below it a time daemon's
 /// slewing would end runs; above it rates would be wrong by more than a twentieth.
@@ -110,7 +116,9 @@ pub struct Sampler {
     // The kubelet's name for the node, when it is another one and was told.
     misnamed: Option<String>,
     kubelet_clock: KubeletClock,
-    cadvisor_cadence: Cadence,
+    cadences: Cadences,
+    // What each source may use, thousandths of a core; 0 is no limit.
+    source_cpu_millis: u64,
     // More was listed than is taken, and it was told.
     crowded: bool,
 }
@@ -153,7 +161,8 @@ impl Sampler {
             shortage: Shortage::default(),
             misnamed: None,
             kubelet_clock: KubeletClock::default(),
-            cadvisor_cadence: Cadence::new(cadvisor_every_ms(setup.interval_ms)),
+            cadences: Cadences::new(&sources, setup.interval_ms),
+            source_cpu_millis: 0,
             crowded: false,
             setup,
             feeds,
@@ -247,7 +256,7 @@ impl Sampler {
             cadvisor,
             host,
         } = &mut self.feeds;
-        self.cadvisor_cadence.forget_times();
+        self.cadences.forget_times();
         cadvisor.iter_mut().for_each(Feed::forget);
         summary.iter_mut().for_each(Feed::forget);
         resource.iter_mut().for_each(Feed::forget);

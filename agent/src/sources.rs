@@ -25,6 +25,8 @@ pub mod kubelet;
 
 pub mod procfs;
 
+mod cost;
+
 mod feed;
 
 pub mod status;
@@ -37,6 +39,7 @@ use std::time::Duration;
 
 use cairn_runtime::clock::Line;
 
+pub use self::cost::{Cost, metered, thread_cpu};
 pub use self::feed::{Answer, Feed, Outcome, Worker};
 pub use self::figures::{Figures, Part};
 

@@ -8,13 +8,14 @@ use cairn_runtime::logging;
 use cairn_runtime::readiness::Note;
 use cairn_runtime::tasks::TaskError;
 
+use super::cadence::Cadences;
 use super::merge::{self, Chosen, Inputs, Merged};
 use super::preference::Preference;
 use super::shortage::Word;
 use super::{Feeds, Sampler};
 use crate::metrics::{ByKind, BySource, BySourceKind};
 use crate::ring::Stock;
-use crate::sources::{Failure, FailureKind, Feed, Outcome, Reading, Trigger};
+use crate::sources::{Cost, Failure, FailureKind, Feed, Outcome, Reading, Trigger};
 
 /// The most that a row waits for its sources. A healthy one answers in a tenth of a second; longer
 /// would make every row late for the sake of one that is not.
@@ -37,7 +38,9 @@ impl Sampler {
             tick,
             line: self.line.clone(),
         };
-        let cadvisor_is_due = self.cadvisor_cadence.is_due(tick);
+        let mut due = |source| self.cadences.is_due(source, tick);
+        let (summary_is_due, resource_is_due) = (due(Source::Summary), due(Source::Resource));
+        let (cadvisor_is_due, host_is_due) = (due(Source::Cadvisor), due(Source::Procfs));
         let Feeds {
             summary,
             resource,
@@ -45,41 +48,38 @@ impl Sampler {
             host,
         } = &mut self.feeds;
         let (by_summary, by_resource, by_cadvisor, by_host) = tokio::join!(
-            ask(summary.as_mut(), true, &trigger, wait),
-            ask(resource.as_mut(), true, &trigger, wait),
+            ask(summary.as_mut(), summary_is_due, &trigger, wait),
+            ask(resource.as_mut(), resource_is_due, &trigger, wait),
             ask(cadvisor.as_mut(), cadvisor_is_due, &trigger, wait),
-            ask(host.as_mut(), true, &trigger, wait),
+            ask(host.as_mut(), host_is_due, &trigger, wait),
         );
-        let mut fresh = Vec::new();
         for (source, outcome) in [
             (Source::Summary, by_summary),
             (Source::Resource, by_resource),
             (Source::Cadvisor, by_cadvisor),
             (Source::Procfs, by_host),
         ] {
-            let Some((outcome, durations)) = outcome else {
-                continue;
-            };
-            if self.hear(source, tick, outcome, &durations)? {
-                fresh.push(source);
+            if let Some((outcome, costs)) = outcome {
+                self.spend(source, &costs);
+                self.hear(source, tick, outcome)?;
             }
         }
-        self.count_odd(&fresh);
+        self.count_odd();
         self.compare_names();
         let chosen = Chosen {
-            cpu: choose(&mut self.cpu, "CPU", tick, &fresh),
-            memory: choose(&mut self.memory, "memory", tick, &fresh),
+            cpu: choose(&mut self.cpu, "CPU", tick, &self.cadences),
+            memory: choose(&mut self.memory, "memory", tick, &self.cadences),
         };
         let inputs = Inputs {
             tick,
             made_ms: self.line.unix_ms(),
             node: &self.setup.node,
             summary: last(&self.feeds.summary),
-            summary_is_fresh: fresh.contains(&Source::Summary),
+            summary_is_fresh: self.cadences.stands(Source::Summary),
             resource: last(&self.feeds.resource),
             cadvisor: last(&self.feeds.cadvisor),
             host: last(&self.feeds.host),
-            host_is_fresh: fresh.contains(&Source::Procfs),
+            host_is_fresh: self.cadences.stands(Source::Procfs),
             chosen,
         };
         let merged = merge::merge(&inputs, &mut self.registry);
@@ -93,32 +93,20 @@ impl Sampler {
         Ok(())
     }
 
-    /// Takes what a source did at a tick; true when it brought a good reading.
-    fn hear(
-        &mut self,
-        source: Source,
-        tick: u64,
-        outcome: Outcome,
-        durations: &[Duration],
-    ) -> Result<bool, TaskError> {
-        let metrics = &self.setup.metrics.scrapes;
-        let by_source = BySource {
-            source: source.as_str(),
-        };
-        for took in durations {
-            metrics
-                .duration
-                .get_or_create(&by_source)
-                .observe(took.as_secs_f64());
-        }
+    /// Takes what a source did at a tick.
+    fn hear(&mut self, source: Source, tick: u64, outcome: Outcome) -> Result<(), TaskError> {
         let result = match outcome {
-            Outcome::Pending => return Ok(false),
+            Outcome::Pending => return Ok(()),
             Outcome::Gone => {
                 let name = source.as_str();
                 return Err(TaskError::message(format!("the source {name} has ended")));
             }
             Outcome::Busy => {
-                metrics.busy.get_or_create(&by_source).inc();
+                let by_source = BySource {
+                    source: source.as_str(),
+                };
+                let busy = &self.setup.metrics.scrapes.busy;
+                busy.get_or_create(&by_source).inc();
                 Err(Failure::new(
                     FailureKind::Busy,
                     "still at the scrape of an earlier tick",
@@ -126,7 +114,12 @@ impl Sampler {
             }
             Outcome::Answered(result) => result,
         };
-        let good = result.is_ok();
+        if let Some(cadence) = self.cadences.of_mut(source) {
+            cadence.hear(result.is_ok());
+        }
+        if let Ok(taken_ms) = result {
+            self.count_lag(source, taken_ms);
+        }
         // It is taken all the same: its values are judged one by one.
         let result = result.and_then(|at| self.compare_clocks(source).map(|()| at));
         if let Err(failure) = &result {
@@ -139,7 +132,7 @@ impl Sampler {
             failures.get_or_create(&label).inc();
         }
         self.board.tell(source, tick, result);
-        Ok(good)
+        Ok(())
     }
 
     /// Says when the kubelet knows this node by another name: then it is another node's kubelet, or
@@ -193,7 +186,7 @@ impl Sampler {
         self.crowded = dropped_count > 0;
     }
 
-    fn count_odd(&self, fresh: &[Source]) {
+    fn count_odd(&self) {
         let feeds = &self.feeds;
         let odd = |source| match source {
             Source::Summary => last(&feeds.summary).map(|r| r.values.odd_count),
@@ -201,8 +194,8 @@ impl Sampler {
             Source::Cadvisor => last(&feeds.cadvisor).map(|r| r.values.odd_count),
             _ => None,
         };
-        for source in fresh {
-            if let Some(count) = odd(*source).filter(|count| *count > 0) {
+        for source in self.cadences.fresh() {
+            if let Some(count) = odd(source).filter(|count| *count > 0) {
                 let label = BySource {
                     source: source.as_str(),
                 };
@@ -226,6 +219,7 @@ impl Sampler {
             dropped_count,
         } = merged;
         self.tell_crowd(dropped_count);
+        self.count_values(&snapshot, tick);
         let (entities, samples) = (snapshot.entities().len(), snapshot.sample_count());
         let seq = self.setup.ring.push(tick, snapshot, defs);
         let metrics = &self.setup.metrics.sampler;
@@ -302,18 +296,18 @@ impl Sampler {
     }
 }
 
-/// Which source to take at this tick, given those that brought something new.
+/// Which source to take at this tick, given what it says of each.
 fn choose(
     preference: &mut Option<Preference>,
     what: &'static str,
     tick: u64,
-    fresh: &[Source],
+    cadences: &Cadences,
 ) -> Source {
     let Some(preference) = preference else {
         return Source::Summary;
     };
     let before = preference.current();
-    let now = preference.tick(tick, |source| fresh.contains(&source));
+    let now = preference.tick(tick, |source| cadences.heard(source));
     if now != before {
         let (from, to) = (before.as_str(), now.as_str());
         tracing::info!(what, from, to, "source switches");
@@ -332,16 +326,16 @@ async fn ask<T>(
     is_due: bool,
     trigger: &Trigger,
     wait: Duration,
-) -> Option<(Outcome, Vec<Duration>)> {
+) -> Option<(Outcome, Vec<Cost>)> {
     let feed = feed?;
     let outcome = if is_due {
         feed.scrape(trigger.clone(), wait).await
     } else {
         feed.collect(wait)?
     };
-    Some((outcome, feed.take_durations()))
+    Some((outcome, feed.take_costs()))
 }
 
-fn gauge(value: u64) -> i64 {
+pub(super) fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -21,7 +21,9 @@ use tokio::time::Instant;
 pub use self::error::Error;
 use self::exchange::Exchange;
 pub use self::once::{Once, once};
-use super::{Answer, FailureKind, Reading, Worker, cadvisor, resource, scrape_deadline, summary};
+use super::{
+    Answer, FailureKind, Reading, Worker, cadvisor, metered, resource, scrape_deadline, summary,
+};
 use crate::config::{Kubelet, KubeletTrust};
 
 /// The flags that mend a refused certificate.
@@ -124,10 +126,10 @@ pub async fn run<T: Body>(
         };
         let began = Instant::now();
         let taken_ms = trigger.line.unix_ms();
-        let scraped = tokio::select! {
+        let (scraped, cpu) = tokio::select! {
             biased;
             () = token.cancelled() => return Ok(()),
-            scraped = client.scrape::<T>(deadline) => scraped,
+            scraped = metered(client.scrape::<T>(deadline)) => scraped,
         };
         let result = scraped
             .map(|values| Reading {
@@ -135,10 +137,8 @@ pub async fn run<T: Body>(
                 taken_ms,
             })
             .map_err(|error| error.failure(T::ENDPOINT));
-        worker.answer(Answer {
-            result,
-            took: began.elapsed(),
-        });
+        let took = began.elapsed();
+        worker.answer_at(Answer { result, took }, cpu);
     }
 }
 

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 pub use self::file_systems::FileSystems;
 pub use self::traffic::Traffic;
-use super::{Answer, Failure, FailureKind, Figures, Part, Reading, Worker};
+use super::{Answer, Failure, FailureKind, Figures, Part, Reading, Worker, thread_cpu};
 
 /// The machine as a whole. What could not be read is not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub fn start(
     let mut traffic = Traffic::default();
     let reading = move || {
         while let Some(trigger) = worker.blocking_next() {
-            let began = Instant::now();
+            let (began, cpu_began) = (Instant::now(), thread_cpu());
             let time_ms = trigger.line.unix_ms();
             let result = read(&root, time_ms, &mut traffic).map(|mut host| {
                 if let Some(file_systems) = &mut file_systems {
@@ -67,10 +67,9 @@ pub fn start(
                     taken_ms: time_ms,
                 }
             });
-            worker.answer(Answer {
-                result,
-                took: began.elapsed(),
-            });
+            let took = began.elapsed();
+            let cpu = thread_cpu().saturating_sub(cpu_began);
+            worker.answer_at(Answer { result, took }, cpu);
         }
     };
     // The handle is let go: the thread ends with its queue, or with the process if it hangs.
