@@ -20,7 +20,7 @@ use crate::config::{Config, KubeletTrust};
 use crate::metrics::{self, Metrics};
 use crate::ring::Ring;
 use crate::sampler::{Feeds, Sampler, Setup, boot};
-use crate::sources::procfs::{self, FileSystems, Host};
+use crate::sources::procfs::{self, FileSystems, Host, ProcRoot};
 use crate::sources::{Feed, cadvisor_every_ms, kubelet};
 use crate::uplink;
 
@@ -217,8 +217,11 @@ fn start_host(
         let metrics = metrics.file_systems.clone();
         FileSystems::new(host_root, proc_root, readiness.clone(), metrics)
     });
-    procfs::start(proc_root.clone(), file_systems, worker)
-        .map_err(|error| Failure::other(&error))?;
+    let root = ProcRoot {
+        path: proc_root.clone(),
+        per_cpu: config.per_cpu,
+    };
+    procfs::start(root, file_systems, worker).map_err(|error| Failure::other(&error))?;
     Ok(host)
 }
 

@@ -141,6 +141,11 @@ pub struct Args {
     )]
     pub proc_root: PathBuf,
 
+    /// Tell CPU time by mode of each processor of the node too, 512 of them at most: ten values a
+    /// processor and row
+    #[arg(long, env = "CAIRN_PER_CPU")]
+    pub per_cpu: bool,
+
     /// Where the node's root directory is: the file systems that are mounted below it are read, as
     /// 1/mountinfo in --proc-root lists them [default: none are read]
     #[arg(long, env = "CAIRN_HOST_ROOT", value_name = "DIR")]

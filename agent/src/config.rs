@@ -72,6 +72,8 @@ pub struct Config {
     pub source_cpu_millis: u64,
     /// Where the node's /proc is.
     pub proc_root: PathBuf,
+    /// Whether each processor of the node is told by itself.
+    pub per_cpu: bool,
     /// Where the node's root directory is; `None` reads no file systems.
     pub host_root: Option<PathBuf>,
     /// Admin listener and clock.
@@ -136,6 +138,7 @@ impl TryFrom<Args> for Config {
             cadvisor: args.cadvisor == "auto",
             source_cpu_millis: args.source_cpu_millis,
             proc_root: args.proc_root,
+            per_cpu: args.per_cpu,
             host_root: args.host_root,
             admin: Admin {
                 listen: args.admin_listen,
@@ -166,6 +169,7 @@ impl Config {
             cadvisor = self.cadvisor && self.kubelet.is_some(),
             source_cpu_millis = self.source_cpu_millis,
             proc_root = %self.proc_root.display(),
+            per_cpu = self.per_cpu,
             host_root = ?self.host_root,
             admin = %self.admin.listen,
             clock = %self.admin.clock,

@@ -24,6 +24,7 @@ fn config(listen: &str) -> Config {
         kubelet: None,
         cadvisor: false,
         source_cpu_millis: 0,
+        per_cpu: false,
         proc_root: PathBuf::from("/proc"),
         host_root: None,
         admin: Admin {

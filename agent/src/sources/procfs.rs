@@ -8,6 +8,7 @@ mod file_systems;
 mod kernel;
 mod lanes;
 mod mounts;
+mod processors;
 mod routes;
 mod space;
 #[cfg(test)]
@@ -41,13 +42,22 @@ pub struct Host {
     pub dropped_count: u64,
 }
 
+/// Which /proc is read, and how much of it.
+#[derive(Clone, Debug)]
+pub struct ProcRoot {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether each processor is told by itself.
+    pub per_cpu: bool,
+}
+
 /// Starts the thread that reads `root`, and file systems if there are any, at each question.
 ///
 /// # Errors
 ///
 /// The operating system refused a thread.
 pub fn start(
-    root: PathBuf,
+    root: ProcRoot,
     mut file_systems: Option<FileSystems>,
     mut worker: Worker<Host>,
 ) -> io::Result<()> {
@@ -82,6 +92,7 @@ pub fn start(
 /// What is read of one /proc, and what could not be.
 struct Reader<'a> {
     root: &'a Path,
+    per_cpu: bool,
     time_ms: u64,
     traffic: &'a mut Traffic,
     host: Host,
@@ -94,9 +105,10 @@ struct Reader<'a> {
 /// # Errors
 ///
 /// Nothing could be read.
-pub fn read(root: &Path, time_ms: u64, traffic: &mut Traffic) -> Result<Host, Failure> {
+pub fn read(root: &ProcRoot, time_ms: u64, traffic: &mut Traffic) -> Result<Host, Failure> {
     let mut reader = Reader {
-        root,
+        root: &root.path,
+        per_cpu: root.per_cpu,
         time_ms,
         traffic,
         host: Host::default(),

@@ -74,7 +74,7 @@ impl Reader<'_> {
         self.host.dropped_count += listed.saturating_sub(MAX_DEVICES) as u64;
     }
 
-    fn part(&mut self, kind: EntityKind, name: &str, values: &[(FieldId, u64)]) {
+    pub(super) fn part(&mut self, kind: EntityKind, name: &str, values: &[(FieldId, u64)]) {
         let mut figures = Figures::default();
         figures.measured(Group::Host, self.time_ms);
         for (field, value) in values {

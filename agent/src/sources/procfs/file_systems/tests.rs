@@ -380,7 +380,10 @@ async fn a_dead_mount_holds_up_neither_the_host_nor_the_other_mounts() {
     )
     .unwrap();
     let (mut feed, worker) = Feed::new(Source::Procfs);
-    let root = bench.proc_root.path().to_owned();
+    let root = super::super::ProcRoot {
+        path: bench.proc_root.path().to_owned(),
+        per_cpu: false,
+    };
     super::super::start(root, Some(bench.file_systems()), worker).unwrap();
     let mut names = Vec::new();
     for tick in (1..=500).map(|n| START + n * EVERY_MS) {
