@@ -11,7 +11,7 @@ pub mod boot;
 
 mod budget;
 
-mod cadence;
+mod pace;
 
 pub mod grid;
 
@@ -43,9 +43,9 @@ use cairn_runtime::readiness::{Blocker, Readiness};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
 
-use self::cadence::Cadences;
 use self::grid::Grid;
 use self::kubelet_clock::KubeletClock;
+use self::pace::Paces;
 use self::preference::Preference;
 use self::registry::Registry;
 use self::shortage::Shortage;
@@ -116,7 +116,7 @@ pub struct Sampler {
     // The kubelet's name for the node, when it is another one and was told.
     misnamed: Option<String>,
     kubelet_clock: KubeletClock,
-    cadences: Cadences,
+    paces: Paces,
     // What each source may use, thousandths of a core; 0 is no limit.
     source_cpu_millis: u64,
     // More was listed than is taken, and it was told.
@@ -161,7 +161,7 @@ impl Sampler {
             shortage: Shortage::default(),
             misnamed: None,
             kubelet_clock: KubeletClock::default(),
-            cadences: Cadences::new(&sources, setup.interval_ms),
+            paces: Paces::new(&sources, setup.interval_ms),
             source_cpu_millis: 0,
             crowded: false,
             setup,
@@ -256,7 +256,7 @@ impl Sampler {
             cadvisor,
             host,
         } = &mut self.feeds;
-        self.cadences.forget_times();
+        self.paces.forget_times();
         cadvisor.iter_mut().for_each(Feed::forget);
         summary.iter_mut().for_each(Feed::forget);
         resource.iter_mut().for_each(Feed::forget);

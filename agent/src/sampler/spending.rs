@@ -15,7 +15,7 @@ impl Sampler {
     #[must_use]
     pub fn with_source_cpu(mut self, millicores: u64) -> Self {
         self.source_cpu_millis = millicores;
-        self.cadences.limit(Share::new(millicores));
+        self.paces.limit(Share::new(millicores));
         self
     }
 
@@ -31,18 +31,18 @@ impl Sampler {
             duration.observe(cost.took.as_secs_f64());
         }
         let cpu = metrics.sources.cpu.get_or_create(&by_source);
-        let Some(cadence) = self.cadences.of_mut(source) else {
+        let Some(pace) = self.paces.of_mut(source) else {
             return;
         };
         let mut changed = None;
         for cost in costs {
             cpu.inc_by(cost.cpu.as_secs_f64());
-            changed = cadence
+            changed = pace
                 .spend(cost.cpu)
                 .map(|change| (change, cost.cpu))
                 .or(changed);
         }
-        let (every_ms, base_ms) = cadence.distances_ms();
+        let (every_ms, base_ms) = pace.distances_ms();
         let every = metrics.sources.cadence.get_or_create(&by_source);
         every.set(Duration::from_millis(every_ms).as_secs_f64());
         if let Some((change, cpu)) = changed {
@@ -86,7 +86,7 @@ impl Sampler {
         let by_source = BySource {
             source: source.as_str(),
         };
-        let asked = self.cadences.of(source).and_then(|cadence| cadence.asked());
+        let asked = self.paces.of(source).and_then(|pace| pace.asked());
         if let Some(asked) = asked {
             let lag = Duration::from_millis(taken_ms.saturating_sub(asked));
             let metric = self.setup.metrics.sources.lag.get_or_create(&by_source);
@@ -98,7 +98,7 @@ impl Sampler {
     pub(super) fn count_values(&self, row: &cairn_proto::model::Snapshot, tick: u64) {
         let metrics = &self.setup.metrics.sources;
         let mut counts = tally::tally(row, tick, self.setup.interval_ms);
-        for source in self.cadences.sources() {
+        for source in self.paces.sources() {
             let at = counts.iter().position(|(of, _)| *of == source);
             let count = at.map_or_else(tally::Count::default, |at| counts.swap_remove(at).1);
             let by_source = BySource {

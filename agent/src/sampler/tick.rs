@@ -8,8 +8,8 @@ use cairn_runtime::logging;
 use cairn_runtime::readiness::Note;
 use cairn_runtime::tasks::TaskError;
 
-use super::cadence::Cadences;
 use super::merge::{self, Chosen, Inputs, Merged};
+use super::pace::Paces;
 use super::preference::Preference;
 use super::shortage::Word;
 use super::{Feeds, Sampler};
@@ -38,7 +38,8 @@ impl Sampler {
             tick,
             line: self.line.clone(),
         };
-        let mut due = |source| self.cadences.is_due(source, tick);
+        self.paces.begin_tick();
+        let mut due = |source| self.paces.is_due(source, tick);
         let (summary_is_due, resource_is_due) = (due(Source::Summary), due(Source::Resource));
         let (cadvisor_is_due, host_is_due) = (due(Source::Cadvisor), due(Source::Procfs));
         let Feeds {
@@ -67,19 +68,19 @@ impl Sampler {
         self.count_odd();
         self.compare_names();
         let chosen = Chosen {
-            cpu: choose(&mut self.cpu, "CPU", tick, &self.cadences),
-            memory: choose(&mut self.memory, "memory", tick, &self.cadences),
+            cpu: choose(&mut self.cpu, "CPU", tick, &self.paces),
+            memory: choose(&mut self.memory, "memory", tick, &self.paces),
         };
         let inputs = Inputs {
             tick,
             made_ms: self.line.unix_ms(),
             node: &self.setup.node,
             summary: last(&self.feeds.summary),
-            summary_is_fresh: self.cadences.stands(Source::Summary),
+            summary_is_fresh: self.paces.stands(Source::Summary),
             resource: last(&self.feeds.resource),
             cadvisor: last(&self.feeds.cadvisor),
             host: last(&self.feeds.host),
-            host_is_fresh: self.cadences.stands(Source::Procfs),
+            host_is_fresh: self.paces.stands(Source::Procfs),
             chosen,
         };
         let merged = merge::merge(&inputs, &mut self.registry);
@@ -114,8 +115,8 @@ impl Sampler {
             }
             Outcome::Answered(result) => result,
         };
-        if let Some(cadence) = self.cadences.of_mut(source) {
-            cadence.hear(result.is_ok());
+        if let Some(pace) = self.paces.of_mut(source) {
+            pace.hear(result.is_ok());
         }
         if let Ok(taken_ms) = result {
             self.count_lag(source, taken_ms);
@@ -194,7 +195,7 @@ impl Sampler {
             Source::Cadvisor => last(&feeds.cadvisor).map(|r| r.values.odd_count),
             _ => None,
         };
-        for source in self.cadences.fresh() {
+        for source in self.paces.fresh() {
             if let Some(count) = odd(source).filter(|count| *count > 0) {
                 let label = BySource {
                     source: source.as_str(),
@@ -301,13 +302,13 @@ fn choose(
     preference: &mut Option<Preference>,
     what: &'static str,
     tick: u64,
-    cadences: &Cadences,
+    paces: &Paces,
 ) -> Source {
     let Some(preference) = preference else {
         return Source::Summary;
     };
     let before = preference.current();
-    let now = preference.tick(tick, |source| cadences.heard(source));
+    let now = preference.tick(tick, |source| paces.heard(source));
     if now != before {
         let (from, to) = (before.as_str(), now.as_str());
         tracing::info!(what, from, to, "source switches");

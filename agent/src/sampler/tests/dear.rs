@@ -47,7 +47,7 @@ async fn it_is_asked_less_often_until_it_costs_less_and_what_it_said_stands() {
     let (feed, listing) = Feed::new(Source::Summary);
     sampler.setup.metrics = metrics;
     let sources = [Source::Summary, Source::Procfs];
-    sampler.cadences = Cadences::new(&sources, 10_000);
+    sampler.paces = Paces::new(&sources, 10_000);
     sampler.feeds.summary = Some(feed);
     // 100 ms in ten seconds.
     let sampler = sampler.with_source_cpu(10);

@@ -37,7 +37,7 @@ async fn a_late_answer_is_in_the_next_row_and_not_in_that_of_the_next_question()
     } = bench();
     let (feed, mut asked) = Feed::new(Source::Cadvisor);
     sampler.feeds.cadvisor = Some(feed);
-    sampler.cadences = Cadences::new(&[Source::Cadvisor, Source::Procfs], 10_000);
+    sampler.paces = Paces::new(&[Source::Cadvisor, Source::Procfs], 10_000);
     let steps = async {
         let step = async |k: u64| {
             let due_ms = START + k * 10_000 + 250;

@@ -68,7 +68,7 @@ async fn a_new_run_has_nothing_that_the_old_one_was_told() {
     let (resource, mut measuring) = Feed::new(Source::Resource);
     (sampler.feeds.summary, sampler.feeds.resource) = (Some(summary), Some(resource));
     let sources = [Source::Summary, Source::Resource, Source::Procfs];
-    sampler.cadences = Cadences::new(&sources, 10_000);
+    sampler.paces = Paces::new(&sources, 10_000);
     sampler.cpu = Preference::new(&[Source::Resource]);
     let steps = async {
         let answers = async {

@@ -1,4 +1,4 @@
-//! At which ticks each source is asked.
+//! How fast each source is asked.
 //!
 //! Pure. A source whose answers are dear, for the kubelet or for the agent itself, is asked less often
 //! than there are rows. What it said stands until it is asked again: what it listed is there, and
@@ -17,7 +17,7 @@ const KUBELET_AGE_MS: u64 = 30_000;
 
 /// The ticks of one source.
 #[derive(Clone, Debug)]
-pub(super) struct Cadence {
+pub(super) struct Pace {
     budget: Budget,
     // The tick at which it was asked last in this run.
     asked: Option<u64>,
@@ -29,7 +29,7 @@ pub(super) struct Cadence {
     is_fresh: bool,
 }
 
-impl Cadence {
+impl Pace {
     fn new(budget: Budget) -> Self {
         Self {
             budget,
@@ -40,6 +40,11 @@ impl Cadence {
         }
     }
 
+    /// A tick begins, at which it was neither asked nor heard.
+    fn begin_tick(&mut self) {
+        (self.is_new, self.is_fresh) = (false, false);
+    }
+
     /// Whether it is asked at a tick, Unix ms; then the tick counts as the one at which it was.
     pub(super) fn is_due(&mut self, tick: u64) -> bool {
         let every_ms = self.budget.every_ms();
@@ -48,9 +53,8 @@ impl Cadence {
             .is_none_or(|asked| tick.saturating_sub(asked) >= every_ms);
         if is_due {
             self.asked = Some(tick);
-            self.stands = false;
+            (self.is_new, self.stands) = (true, false);
         }
-        (self.is_new, self.is_fresh) = (is_due, false);
         is_due
     }
 
@@ -94,28 +98,28 @@ impl Cadence {
     }
 }
 
-/// The cadences of all sources.
+/// The paces of all sources.
 #[derive(Clone, Debug)]
-pub(super) struct Cadences(Vec<(Source, Cadence)>);
+pub(super) struct Paces(Vec<(Source, Pace)>);
 
-impl Cadences {
+impl Paces {
     /// Of the sources of an agent of this interval.
     pub(super) fn new(sources: &[Source], interval_ms: u64) -> Self {
-        let cadence = |source: &Source| {
+        let pace = |source: &Source| {
             let base_ms = match source {
                 Source::Cadvisor => cadvisor_every_ms(interval_ms),
                 _ => interval_ms,
             };
             let budget = Budget::new(base_ms, longest_ms(*source, interval_ms));
-            (*source, Cadence::new(budget))
+            (*source, Pace::new(budget))
         };
-        Self(sources.iter().map(cadence).collect())
+        Self(sources.iter().map(pace).collect())
     }
 
     /// Says what each source may use; `None` is no limit.
     pub(super) fn limit(&mut self, share: Option<Share>) {
-        for (_, cadence) in &mut self.0 {
-            cadence.budget.limit(share);
+        for (_, pace) in &mut self.0 {
+            pace.budget.limit(share);
         }
     }
 
@@ -124,42 +128,50 @@ impl Cadences {
         self.0.iter().map(|(source, _)| *source)
     }
 
-    pub(super) fn of(&self, source: Source) -> Option<&Cadence> {
+    pub(super) fn of(&self, source: Source) -> Option<&Pace> {
         let found = self.0.iter().find(|(of, _)| *of == source);
-        found.map(|(_, cadence)| cadence)
+        found.map(|(_, pace)| pace)
     }
 
-    pub(super) fn of_mut(&mut self, source: Source) -> Option<&mut Cadence> {
+    pub(super) fn of_mut(&mut self, source: Source) -> Option<&mut Pace> {
         let found = self.0.iter_mut().find(|(of, _)| *of == source);
-        found.map(|(_, cadence)| cadence)
+        found.map(|(_, pace)| pace)
     }
 
-    /// Whether a source is asked at a tick, Unix ms.
+    /// A tick begins, at which none was asked yet.
+    pub(super) fn begin_tick(&mut self) {
+        for (_, pace) in &mut self.0 {
+            pace.begin_tick();
+        }
+    }
+
+    /// Whether a source is asked at a tick, Unix ms. Who does not ask because something else speaks
+    /// against it need not come here.
     pub(super) fn is_due(&mut self, source: Source, tick: u64) -> bool {
         self.of_mut(source).is_some_and(|of| of.is_due(tick))
     }
 
     /// Whether what a source said last is its newest word.
     pub(super) fn stands(&self, source: Source) -> bool {
-        self.of(source).is_some_and(Cadence::stands)
+        self.of(source).is_some_and(Pace::stands)
     }
 
     /// Those that brought a good reading at the newest tick.
     pub(super) fn fresh(&self) -> impl Iterator<Item = Source> + '_ {
-        let fresh = self.0.iter().filter(|(_, cadence)| cadence.is_fresh());
+        let fresh = self.0.iter().filter(|(_, pace)| pace.is_fresh());
         fresh.map(|(source, _)| *source)
     }
 
     /// What the newest tick says of a source.
     pub(super) fn heard(&self, source: Source) -> Heard {
-        self.of(source).map_or(Heard::Silent, Cadence::heard)
+        self.of(source).map_or(Heard::Silent, Pace::heard)
     }
 
     /// Forgets when they were asked: the ticks of another run say nothing about this one's.
     pub(super) fn forget_times(&mut self) {
-        for (_, cadence) in &mut self.0 {
-            cadence.asked = None;
-            cadence.stands = false;
+        for (_, pace) in &mut self.0 {
+            pace.asked = None;
+            pace.stands = false;
         }
     }
 }
@@ -181,38 +193,39 @@ mod tests {
 
     const MINUTE_MS: u64 = 60_000;
 
-    fn cadence(base_ms: u64) -> Cadence {
-        Cadence::new(Budget::new(base_ms, base_ms))
+    fn pace(base_ms: u64) -> Pace {
+        Pace::new(Budget::new(base_ms, base_ms))
     }
 
-    fn asked(cadence: &mut Cadence, ticks: impl IntoIterator<Item = u64>) -> Vec<u64> {
+    fn asked(pace: &mut Pace, ticks: impl IntoIterator<Item = u64>) -> Vec<u64> {
         let ticks = ticks.into_iter();
-        ticks.filter(|tick| cadence.is_due(*tick)).collect()
+        ticks.filter(|tick| pace.is_due(*tick)).collect()
     }
 
     #[test]
     fn questions_are_as_far_apart_as_said_and_a_missed_tick_delays_the_next_ones() {
-        let mut seldom = cadence(60);
+        let mut seldom = pace(60);
         let ticks = (0..20).map(|n| 5 + n * 10);
         assert_eq!(asked(&mut seldom, ticks), [5, 65, 125, 185]);
         assert_eq!(asked(&mut seldom, [300, 310, 350, 360]), [300, 360]);
-        assert_eq!(asked(&mut cadence(10), [10, 20, 30]), [10, 20, 30]);
+        assert_eq!(asked(&mut pace(10), [10, 20, 30]), [10, 20, 30]);
     }
 
     #[test]
     fn another_run_asks_at_once() {
-        let mut cadences = Cadences::new(&[Source::Cadvisor], 10_000);
-        let mut due = |tick| cadences.is_due(Source::Cadvisor, tick);
+        let mut paces = Paces::new(&[Source::Cadvisor], 10_000);
+        let mut due = |tick| paces.is_due(Source::Cadvisor, tick);
         assert!(due(1_000_000) && !due(1_010_000));
-        cadences.forget_times();
-        assert!(cadences.is_due(Source::Cadvisor, 500_000));
-        assert!(!cadences.is_due(Source::Cadvisor, 510_000));
+        paces.forget_times();
+        assert!(paces.is_due(Source::Cadvisor, 500_000));
+        assert!(!paces.is_due(Source::Cadvisor, 510_000));
     }
 
     #[test]
     fn what_was_said_stands_until_the_next_question() {
-        let mut seldom = cadence(20);
+        let mut seldom = pace(20);
         let mut tick = |tick, heard: Option<bool>| {
+            seldom.begin_tick();
             seldom.is_due(tick);
             heard.into_iter().for_each(|good| seldom.hear(good));
             (seldom.stands(), seldom.heard())
