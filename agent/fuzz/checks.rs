@@ -222,7 +222,8 @@ pub(crate) fn cadvisor(body: &[u8]) {
                 pod.containers.keys().for_each(|name| {
                     a_name(name);
                 });
-                pod.containers.values().for_each(&mut look_at);
+                let containers = pod.containers.values().map(Box::as_ref);
+                containers.for_each(&mut look_at);
             }
         }
     }

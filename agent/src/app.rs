@@ -20,8 +20,8 @@ use crate::config::{Config, KubeletTrust};
 use crate::metrics::{self, Metrics};
 use crate::ring::Ring;
 use crate::sampler::{Feeds, Sampler, Setup, boot};
-use crate::sources::procfs::{self, FileSystems, Host};
-use crate::sources::{Feed, kubelet};
+use crate::sources::procfs::{self, FileSystems, Host, ProcRoot};
+use crate::sources::{Feed, cadvisor_every_ms, kubelet};
 use crate::uplink;
 
 /// How often trusted certificates are re-read.
@@ -80,7 +80,7 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
     };
     let host = start_host(&config, &readiness, &metrics)?;
     let feeds = start_sources(&config, host, &mut work, &token)?;
-    let sampler = Sampler::new(setup, feeds);
+    let sampler = Sampler::new(setup, feeds).with_source_cpu(config.source_cpu_millis);
     let uplink = uplink::Setup {
         living: uplink::Living::default(),
         node: config.node.clone(),
@@ -217,8 +217,11 @@ fn start_host(
         let metrics = metrics.file_systems.clone();
         FileSystems::new(host_root, proc_root, readiness.clone(), metrics)
     });
-    procfs::start(proc_root.clone(), file_systems, worker)
-        .map_err(|error| Failure::other(&error))?;
+    let root = ProcRoot {
+        path: proc_root.clone(),
+        per_cpu: config.per_cpu,
+    };
+    procfs::start(root, file_systems, worker).map_err(|error| Failure::other(&error))?;
     Ok(host)
 }
 
@@ -245,7 +248,8 @@ fn start_sources(
     work.spawn("source-resource", task);
     let cadvisor = config.cadvisor.then(|| {
         let (cadvisor, worker) = Feed::new(Source::Cadvisor);
-        let task = kubelet::run(kubelet, interval_ms, worker, token.clone());
+        let every_ms = cadvisor_every_ms(interval_ms);
+        let task = kubelet::run(kubelet, every_ms, worker, token.clone());
         work.spawn("source-cadvisor", task);
         cadvisor
     });

@@ -132,6 +132,17 @@ pub struct Args {
     )]
     pub cadvisor: String,
 
+    /// CPU that the agent may use for one source, thousandths of a core. One that takes more is scraped
+    /// less often until it takes less, but at least once a minute (cAdvisor: once in two). 0 sets no
+    /// limit
+    #[arg(
+        long,
+        env = "CAIRN_SOURCE_CPU_MILLIS",
+        value_name = "MILLICORES",
+        default_value = "10"
+    )]
+    pub source_cpu_millis: u64,
+
     /// The node's address, the second that --kubelet auto tries
     #[arg(long, env = "HOST_IP", value_name = "ADDRESS", hide = true)]
     pub host_ip: Option<String>,
@@ -153,6 +164,11 @@ pub struct Args {
         default_value = "/proc"
     )]
     pub proc_root: PathBuf,
+
+    /// Tell CPU time by mode of each processor of the node too, 512 of them at most: ten values a
+    /// processor and row
+    #[arg(long, env = "CAIRN_PER_CPU")]
+    pub per_cpu: bool,
 
     /// Where the node's root directory is: the file systems that are mounted below it are read, as
     /// 1/mountinfo in --proc-root lists them [default: none are read]

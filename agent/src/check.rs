@@ -22,8 +22,8 @@ use cairn_runtime::clock::{Clock, Mode};
 use tokio::time::{Instant, timeout};
 
 use crate::config::Config;
-use crate::sources::scrape_deadline;
 use crate::sources::{cadvisor::Cadvisor, resource::Resource, summary::Summary};
+use crate::sources::{cadvisor_every_ms, scrape_deadline};
 
 pub use self::finding::{Finding, Identity, Report, Trouble, Values};
 
@@ -77,6 +77,7 @@ fn probes(config: &Config) -> Vec<Probe<'_>> {
         let resource = kubelet::look::<Resource>("resource", kubelet, deadline);
         probes.push(Probe::new("resource", address.clone(), resource));
         if config.cadvisor {
+            let deadline = scrape_deadline(cadvisor_every_ms(config.interval_ms));
             let cadvisor = kubelet::look::<Cadvisor>("cadvisor", kubelet, deadline);
             probes.push(Probe::new("cadvisor", address, cadvisor));
         }

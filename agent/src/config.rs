@@ -68,8 +68,12 @@ pub struct Config {
     pub kubelet: Option<Kubelet>,
     /// Whether the kubelet's cAdvisor is read too.
     pub cadvisor: bool,
+    /// CPU that the agent may use for one source, thousandths of a core; 0 sets no limit.
+    pub source_cpu_millis: u64,
     /// Where the node's /proc is.
     pub proc_root: PathBuf,
+    /// Whether each processor of the node is told by itself.
+    pub per_cpu: bool,
     /// Where the node's root directory is; `None` reads no file systems.
     pub host_root: Option<PathBuf>,
     /// Admin listener and clock.
@@ -132,7 +136,9 @@ impl TryFrom<Args> for Config {
             ring_bytes: usize::try_from(args.ring_bytes).unwrap_or(usize::MAX),
             kubelet,
             cadvisor: args.cadvisor == "auto",
+            source_cpu_millis: args.source_cpu_millis,
             proc_root: args.proc_root,
+            per_cpu: args.per_cpu,
             host_root: args.host_root,
             admin: Admin {
                 listen: args.admin_listen,
@@ -161,7 +167,9 @@ impl Config {
             token_file = ?self.token_file,
             kubelet = self.kubelet.as_ref().map_or("off".to_owned(), ToString::to_string),
             cadvisor = self.cadvisor && self.kubelet.is_some(),
+            source_cpu_millis = self.source_cpu_millis,
             proc_root = %self.proc_root.display(),
+            per_cpu = self.per_cpu,
             host_root = ?self.host_root,
             admin = %self.admin.listen,
             clock = %self.admin.clock,

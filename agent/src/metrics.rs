@@ -1,6 +1,7 @@
 //! The agent's own metrics. Labels are words of closed sets, never a name or an address.
 
 mod file_systems;
+mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 pub use self::file_systems::FileSystems;
+pub use self::sources::Sources;
 
 /// What every own metric's name begins with.
 pub const PREFIX: &str = "cairn_agent";
@@ -140,6 +142,8 @@ pub struct Uplink {
 pub struct Metrics {
     /// Of the scrapes.
     pub scrapes: Scrapes,
+    /// Of each source.
+    pub sources: Sources,
     /// Of the host's file systems.
     pub file_systems: FileSystems,
     /// Of the sampler.
@@ -157,6 +161,7 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix(PREFIX);
         Self {
             scrapes: Scrapes::new(registry),
+            sources: Sources::new(registry),
             file_systems: FileSystems::new(registry),
             sampler: Sampler::new(registry),
             ring: Ring::new(registry),

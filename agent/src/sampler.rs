@@ -9,6 +9,10 @@
 
 pub mod boot;
 
+mod budget;
+
+mod pace;
+
 pub mod grid;
 
 mod kubelet_clock;
@@ -20,6 +24,10 @@ pub mod preference;
 pub mod registry;
 
 mod shortage;
+
+mod spending;
+
+mod tally;
 
 mod tick;
 
@@ -37,6 +45,7 @@ use cairn_runtime::tasks::TaskError;
 
 use self::grid::Grid;
 use self::kubelet_clock::KubeletClock;
+use self::pace::Paces;
 use self::preference::Preference;
 use self::registry::Registry;
 use self::shortage::Shortage;
@@ -107,8 +116,9 @@ pub struct Sampler {
     // The kubelet's name for the node, when it is another one and was told.
     misnamed: Option<String>,
     kubelet_clock: KubeletClock,
-    // The tick at which cAdvisor was asked last in this run.
-    cadvisor_tick: Option<u64>,
+    paces: Paces,
+    // What each source may use, thousandths of a core; 0 is no limit.
+    source_cpu_millis: u64,
     // More was listed than is taken, and it was told.
     crowded: bool,
 }
@@ -151,7 +161,8 @@ impl Sampler {
             shortage: Shortage::default(),
             misnamed: None,
             kubelet_clock: KubeletClock::default(),
-            cadvisor_tick: None,
+            paces: Paces::new(&sources, setup.interval_ms),
+            source_cpu_millis: 0,
             crowded: false,
             setup,
             feeds,
@@ -245,7 +256,7 @@ impl Sampler {
             cadvisor,
             host,
         } = &mut self.feeds;
-        self.cadvisor_tick = None;
+        self.paces.forget_times();
         cadvisor.iter_mut().for_each(Feed::forget);
         summary.iter_mut().for_each(Feed::forget);
         resource.iter_mut().for_each(Feed::forget);

@@ -11,15 +11,21 @@ pub mod exposition;
 
 mod figures;
 
+mod interfaces;
+
 pub mod summary;
 
 pub mod resource;
 
 pub mod cadvisor;
 
+pub mod place;
+
 pub mod kubelet;
 
 pub mod procfs;
+
+mod cost;
 
 mod feed;
 
@@ -33,6 +39,7 @@ use std::time::Duration;
 
 use cairn_runtime::clock::Line;
 
+pub use self::cost::{Cost, metered, thread_cpu};
 pub use self::feed::{Answer, Feed, Outcome, Worker};
 pub use self::figures::{Figures, Part};
 
@@ -130,9 +137,17 @@ impl Failure {
     }
 }
 
-/// The longest that a scrape may take: over before the next tick, so that a source that hangs is
-/// asked again at each, and never longer than a kubelet that still works could need.
+/// How far apart questions to cAdvisor are in an agent of this interval, ms: an answer costs the
+/// kubelet five times what a summary does, and what is taken of it changes slowly.
 #[must_use]
-pub fn scrape_deadline(interval_ms: u64) -> Duration {
-    Duration::from_millis((interval_ms / 10 * 9).min(10_000))
+pub fn cadvisor_every_ms(interval_ms: u64) -> u64 {
+    interval_ms.max(60_000)
+}
+
+/// The longest that a scrape may take of a source that is asked so often: over before the next
+/// question, so that one that hangs is asked again at each, and never longer than a kubelet that still
+/// works could need.
+#[must_use]
+pub fn scrape_deadline(every_ms: u64) -> Duration {
+    Duration::from_millis((every_ms / 10 * 9).min(10_000))
 }

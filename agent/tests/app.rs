@@ -23,6 +23,8 @@ fn config(listen: &str) -> Config {
         ring_bytes: 1 << 24,
         kubelet: None,
         cadvisor: false,
+        source_cpu_millis: 0,
+        per_cpu: false,
         proc_root: PathBuf::from("/proc"),
         host_root: None,
         admin: Admin {

@@ -11,9 +11,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::deadline::Deadline;
-use testkit::system::{Options, Recording, System};
+use testkit::proc::Proc;
+use testkit::system::{FIRST_TICK_MS, Options, Recording, System};
 
 const SOON: Duration = Duration::from_secs(10);
+
+/// A check ends within 30 s whatever happens; a busy machine gets some more.
+const CHECKED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The first tick at which cAdvisor is asked after everything in the recorded text was measured.
 const ASKED: u64 = 24;
@@ -177,6 +181,45 @@ fn what_cadvisor_says_is_in_the_api() {
     );
     let held = shown(&system, "container", "cpu", "cpu_cfs_periods");
     assert!(held.is_some(), "not held");
+}
+
+/// Scenario: rows are a second apart, and cAdvisor takes one and a half for its answer.
+/// Guarantees: it is waited for, by the agent and by `cairn-agent check`; the answer is taken at one
+/// of the next rows, long before it is asked again.
+#[test]
+fn a_slow_answer_is_taken_when_it_comes_however_near_the_rows_are() {
+    let mut options = Options::one_node();
+    options.interval = "1s".to_owned();
+    options.extra_agent_args = ["--cadvisor", "auto"].map(str::to_owned).to_vec();
+    let system = System::start(options).unwrap();
+    order(&system, &json!({"kind": "slow", "ms": 1_500}));
+    let agent = system.nodes[0].agent.as_ref().unwrap();
+    let count = |name: &str| System::metric(agent, name, "cadvisor").unwrap();
+    let answered = (0..55).any(|k| {
+        system.tick(FIRST_TICK_MS + k * 1_000).unwrap();
+        let answered = || near(count("cairn_agent_scrape_duration_seconds_count"), 1.0);
+        let look = || answered().then_some(());
+        Deadline::after(Duration::from_millis(200))
+            .poll(look)
+            .is_some()
+    });
+    assert!(answered, "{}", system.stderr());
+    assert!(near(count("cairn_agent_scrape_failures_total"), 0.0));
+    let args = system.agent_args(0).unwrap();
+    let args = ["check", "--output", "json"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(args);
+    let args: Vec<String> = args.collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let said = Proc::finish("cairn-agent", &args, &[], CHECKED_WITHIN).unwrap();
+    let said: Value = serde_json::from_str(&said.stdout).unwrap();
+    let checks = said["checks"].as_array().unwrap();
+    let cadvisor = checks
+        .iter()
+        .find(|one| one["source"] == "cadvisor")
+        .unwrap();
+    assert_eq!(cadvisor["ok"], true, "{cadvisor}");
 }
 
 /// Scenario: the agent is told to leave cAdvisor.

@@ -35,6 +35,7 @@ fn start(proc_root: &Path, host_root: &Path) -> System {
         text(proc_root),
         "--host-root".to_owned(),
         text(host_root),
+        "--per-cpu".to_owned(),
     ];
     System::start(options).unwrap()
 }
@@ -172,8 +173,10 @@ fn the_machines_own_file_systems_are_read() {
     assert_ne!(kubelets, root.f_blocks * root.f_frsize);
 }
 
-/// Scenario: an agent at the recorded /proc of a node, with a root directory.
-/// Guarantees: of every field that the catalogue says is measured from /proc there is a value.
+/// Scenario: an agent at the recorded /proc of a node, with a root directory, that is to tell each
+/// processor.
+/// Guarantees: of every field that the catalogue says is measured from /proc there is a value; the
+/// processors are those of the recording, and their idle time together is the host's.
 #[test]
 fn every_field_that_is_measured_from_proc_has_a_value() {
     let (proc_root, host_root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -186,6 +189,26 @@ fn every_field_that_is_measured_from_proc_has_a_value() {
     until_there(&system, "/data");
     let answer = system.json("/api/cairn/v1/values?node=node3").unwrap();
     let entities = answer["entities"].as_array().unwrap().iter();
+    let idle = |kind: &str, metric: &str| -> Vec<u64> {
+        let of_kind = entities.clone().filter(|entity| entity["kind"] == kind);
+        let newest = |entity: &Value| {
+            entity["metrics"][metric]["values"]
+                .as_array()?
+                .last()?
+                .as_u64()
+        };
+        of_kind.filter_map(newest).collect()
+    };
+    // The kernel adds up its processors.
+    let processors = idle("processor", "processor_idle_nanos");
+    let stat = fs::read_to_string(proc_root.path().join("stat")).unwrap();
+    let is_one = |line: &&str| line.starts_with("cpu") && !line.starts_with("cpu ");
+    assert_eq!(processors.len(), stat.lines().filter(is_one).count());
+    assert!(!processors.is_empty());
+    assert_eq!(
+        idle("node", "host_cpu_idle_nanos"),
+        [processors.iter().sum::<u64>()]
+    );
     let there: BTreeSet<String> = entities
         .flat_map(|entity| entity["metrics"].as_object().unwrap().keys().cloned())
         .collect();

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::finding::{Finding, Trouble, Values};
 use crate::config::Config;
 use crate::metrics;
-use crate::sources::procfs::FileSystems;
+use crate::sources::procfs::{FileSystems, ProcRoot};
 use crate::sources::{Feed, Outcome, Trigger, procfs};
 
 /// Reads the host's figures once, in the thread that such a read needs.
@@ -23,7 +23,11 @@ pub(super) async fn look(config: &Config, line: Line, deadline: Duration) -> Vec
     });
     let (mut feed, worker) = Feed::new(Source::Procfs);
     let mut found = Finding::new("procfs", root.display().to_string());
-    if let Err(error) = procfs::start(root.clone(), file_systems, worker) {
+    let proc_root = ProcRoot {
+        path: root.clone(),
+        per_cpu: config.per_cpu,
+    };
+    if let Err(error) = procfs::start(proc_root, file_systems, worker) {
         let reason = format!("no thread to read it in: {error}: check this user's limits");
         found.failure = Some(Trouble::new("read", reason));
         return vec![found];

@@ -89,7 +89,11 @@ impl Counted for Cadvisor {
                 .flat_map(|named| named.values())
                 .flatten()
         };
-        let cgroups = pods().flat_map(|pod| pod.own.iter().chain(pod.containers.values()));
+        let cgroups = pods().flat_map(|pod| {
+            pod.own
+                .iter()
+                .chain(pod.containers.values().map(Box::as_ref))
+        });
         let of_pods: usize = cgroups.map(of).sum();
         Values {
             pods: Some(pods().count()),

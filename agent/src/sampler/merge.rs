@@ -48,7 +48,7 @@ pub struct Inputs<'a> {
     pub node: &'a str,
     /// The newest good summary.
     pub summary: Option<&'a Reading<Summary>>,
-    /// Whether it came at this tick, so that what it does not list is gone.
+    /// Whether it is the newest word of the source, so that what it does not list is gone.
     pub summary_is_fresh: bool,
     /// The newest good resource answer.
     pub resource: Option<&'a Reading<Resource>>,
@@ -56,7 +56,7 @@ pub struct Inputs<'a> {
     pub cadvisor: Option<&'a Reading<Cadvisor>>,
     /// The newest host figures.
     pub host: Option<&'a Reading<Host>>,
-    /// Whether they came at this tick, so that a disk that they do not list is gone.
+    /// Whether they are the newest word, so that a disk that they do not list is gone.
     pub host_is_fresh: bool,
     /// Which of the kubelet's endpoints is taken where both could.
     pub chosen: Chosen,

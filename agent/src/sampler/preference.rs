@@ -14,6 +14,23 @@ const SILENT_TICKS: u32 = 3;
 /// Good readings in a row after which it is taken back.
 const GOOD_READINGS: u32 = 3;
 
+/// What one tick says of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It brought a good reading.
+    Good,
+    /// It was asked and did not.
+    Silent,
+    /// It was not asked.
+    Unasked,
+}
+
+impl From<bool> for Heard {
+    fn from(good: bool) -> Self {
+        if good { Heard::Good } else { Heard::Silent }
+    }
+}
+
 /// The choice among the sources of one group of fields.
 #[derive(Clone, Debug)]
 pub struct Preference {
@@ -63,17 +80,18 @@ impl Preference {
     }
 
     /// Takes one tick (Unix ms): `heard` says which sources brought a good reading. Returns the
-    /// source to take.
-    pub fn tick(&mut self, tick: u64, heard: impl Fn(Source) -> bool) -> Source {
+    /// source to take. A tick at which a source was not asked counts neither for it nor against it.
+    pub fn tick<H: Into<Heard>>(&mut self, tick: u64, heard: impl Fn(Source) -> H) -> Source {
         for rank in &mut self.ranks {
-            let good = heard(rank.source);
+            let heard = heard(rank.source).into();
+            let good = heard == Heard::Good;
             let good_tick = rank.good_tick.filter(|_| !good).unwrap_or(tick);
             rank.good_tick = Some(good_tick);
             let too_old = tick.saturating_sub(good_tick) > Group::Cpu.max_age_ms();
-            rank.against = if good == rank.given_up {
-                rank.against + 1
-            } else {
-                0
+            rank.against = match heard {
+                Heard::Unasked => rank.against,
+                _ if good == rank.given_up => rank.against + 1,
+                _ => 0,
             };
             let enough = if rank.given_up {
                 GOOD_READINGS
@@ -135,6 +153,31 @@ mod tests {
         check_at(60_000, "rs s s s rs rs rs", "rrssssr");
         check_at(60_000, "rs s rs s rs", "rrrrr");
         check_at(30_000, "rs s s s s", "rrrss");
+    }
+
+    #[test]
+    fn a_source_that_is_asked_seldom_has_as_many_tries() {
+        let tries = |said: &str| {
+            let mut preference = Preference::new(&[Source::Resource, Source::Summary]).unwrap();
+            let ticks = said.chars().zip(1..).map(|(said, n)| {
+                let heard = |source| match (source, said) {
+                    (Source::Resource, '+') => Heard::Good,
+                    (Source::Resource, '-') => Heard::Silent,
+                    (Source::Resource, _) => Heard::Unasked,
+                    _ => Heard::Good,
+                };
+                match preference.tick(n * 5_000, heard) {
+                    Source::Resource => 'r',
+                    _ => 's',
+                }
+            });
+            ticks.collect::<String>()
+        };
+        assert_eq!(tries("+  -  -  + "), "rrrrrrrrrrr");
+        assert_eq!(tries("+  -  -  -  +  + + "), "rrrrrrrrrssssssssrr");
+        // Its figures are too old, however seldom it is asked.
+        let given_up = tries(&format!("+{}", " ".repeat(20)));
+        assert_eq!(given_up.find('s'), Some(19));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The loop on a driven clock, with sources that answer what the test says.
 
+mod dear;
+mod seldom;
 mod steps;
 
 use std::sync::Arc;
@@ -276,6 +278,7 @@ async fn a_kubelet_that_knows_the_node_by_another_name_is_told() {
     } = bench();
     let (feed, mut asked) = Feed::new(Source::Summary);
     sampler.feeds.summary = Some(feed);
+    sampler.paces = Paces::new(&[Source::Summary, Source::Procfs], 10_000);
     let answers = async move {
         for name in ["node2", "node1"] {
             let trigger = asked.next().await.unwrap();

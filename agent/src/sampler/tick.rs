@@ -9,20 +9,17 @@ use cairn_runtime::readiness::Note;
 use cairn_runtime::tasks::TaskError;
 
 use super::merge::{self, Chosen, Inputs, Merged};
+use super::pace::Paces;
 use super::preference::Preference;
 use super::shortage::Word;
 use super::{Feeds, Sampler};
 use crate::metrics::{ByKind, BySource, BySourceKind};
 use crate::ring::Stock;
-use crate::sources::{Failure, FailureKind, Feed, Outcome, Reading, Trigger};
+use crate::sources::{Cost, Failure, FailureKind, Feed, Outcome, Reading, Trigger};
 
 /// The most that a row waits for its sources. A healthy one answers in a tenth of a second; longer
 /// would make every row late for the sake of one that is not.
 const MAX_WAIT: Duration = Duration::from_secs(2);
-
-/// How often cAdvisor is asked, ms: an answer costs the kubelet five times what a summary does, and
-/// what is taken of it changes slowly.
-const CADVISOR_EVERY_MS: u64 = 60_000;
 
 /// Under this name `/readyz?verbose` says that the kubelet knows the node by another one.
 const NAME_NOTE: &str = "node name";
@@ -41,55 +38,49 @@ impl Sampler {
             tick,
             line: self.line.clone(),
         };
-        let cadvisor_is_due = self
-            .cadvisor_tick
-            .is_none_or(|last| tick.saturating_sub(last) >= CADVISOR_EVERY_MS);
-        if cadvisor_is_due {
-            self.cadvisor_tick = Some(tick);
-        }
+        self.paces.begin_tick();
+        let mut due = |source| self.paces.is_due(source, tick);
+        let (summary_is_due, resource_is_due) = (due(Source::Summary), due(Source::Resource));
+        let (cadvisor_is_due, host_is_due) = (due(Source::Cadvisor), due(Source::Procfs));
         let Feeds {
             summary,
             resource,
             cadvisor,
             host,
         } = &mut self.feeds;
-        let cadvisor = cadvisor.as_mut().filter(|_| cadvisor_is_due);
         let (by_summary, by_resource, by_cadvisor, by_host) = tokio::join!(
-            ask(summary.as_mut(), &trigger, wait),
-            ask(resource.as_mut(), &trigger, wait),
-            ask(cadvisor, &trigger, wait),
-            ask(host.as_mut(), &trigger, wait),
+            ask(summary.as_mut(), summary_is_due, &trigger, wait),
+            ask(resource.as_mut(), resource_is_due, &trigger, wait),
+            ask(cadvisor.as_mut(), cadvisor_is_due, &trigger, wait),
+            ask(host.as_mut(), host_is_due, &trigger, wait),
         );
-        let mut fresh = Vec::new();
         for (source, outcome) in [
             (Source::Summary, by_summary),
             (Source::Resource, by_resource),
             (Source::Cadvisor, by_cadvisor),
             (Source::Procfs, by_host),
         ] {
-            let Some((outcome, durations)) = outcome else {
-                continue;
-            };
-            if self.hear(source, tick, outcome, &durations)? {
-                fresh.push(source);
+            if let Some((outcome, costs)) = outcome {
+                self.spend(source, &costs);
+                self.hear(source, tick, outcome)?;
             }
         }
-        self.count_odd(&fresh);
+        self.count_odd();
         self.compare_names();
         let chosen = Chosen {
-            cpu: choose(&mut self.cpu, "CPU", tick, &fresh),
-            memory: choose(&mut self.memory, "memory", tick, &fresh),
+            cpu: choose(&mut self.cpu, "CPU", tick, &self.paces),
+            memory: choose(&mut self.memory, "memory", tick, &self.paces),
         };
         let inputs = Inputs {
             tick,
             made_ms: self.line.unix_ms(),
             node: &self.setup.node,
             summary: last(&self.feeds.summary),
-            summary_is_fresh: fresh.contains(&Source::Summary),
+            summary_is_fresh: self.paces.stands(Source::Summary),
             resource: last(&self.feeds.resource),
             cadvisor: last(&self.feeds.cadvisor),
             host: last(&self.feeds.host),
-            host_is_fresh: fresh.contains(&Source::Procfs),
+            host_is_fresh: self.paces.stands(Source::Procfs),
             chosen,
         };
         let merged = merge::merge(&inputs, &mut self.registry);
@@ -103,32 +94,20 @@ impl Sampler {
         Ok(())
     }
 
-    /// Takes what a source did at a tick; true when it brought a good reading.
-    fn hear(
-        &mut self,
-        source: Source,
-        tick: u64,
-        outcome: Outcome,
-        durations: &[Duration],
-    ) -> Result<bool, TaskError> {
-        let metrics = &self.setup.metrics.scrapes;
-        let by_source = BySource {
-            source: source.as_str(),
-        };
-        for took in durations {
-            metrics
-                .duration
-                .get_or_create(&by_source)
-                .observe(took.as_secs_f64());
-        }
+    /// Takes what a source did at a tick.
+    fn hear(&mut self, source: Source, tick: u64, outcome: Outcome) -> Result<(), TaskError> {
         let result = match outcome {
-            Outcome::Pending => return Ok(false),
+            Outcome::Pending => return Ok(()),
             Outcome::Gone => {
                 let name = source.as_str();
                 return Err(TaskError::message(format!("the source {name} has ended")));
             }
             Outcome::Busy => {
-                metrics.busy.get_or_create(&by_source).inc();
+                let by_source = BySource {
+                    source: source.as_str(),
+                };
+                let busy = &self.setup.metrics.scrapes.busy;
+                busy.get_or_create(&by_source).inc();
                 Err(Failure::new(
                     FailureKind::Busy,
                     "still at the scrape of an earlier tick",
@@ -136,7 +115,12 @@ impl Sampler {
             }
             Outcome::Answered(result) => result,
         };
-        let good = result.is_ok();
+        if let Some(pace) = self.paces.of_mut(source) {
+            pace.hear(result.is_ok());
+        }
+        if let Ok(taken_ms) = result {
+            self.count_lag(source, taken_ms);
+        }
         // It is taken all the same: its values are judged one by one.
         let result = result.and_then(|at| self.compare_clocks(source).map(|()| at));
         if let Err(failure) = &result {
@@ -149,7 +133,7 @@ impl Sampler {
             failures.get_or_create(&label).inc();
         }
         self.board.tell(source, tick, result);
-        Ok(good)
+        Ok(())
     }
 
     /// Says when the kubelet knows this node by another name: then it is another node's kubelet, or
@@ -203,7 +187,7 @@ impl Sampler {
         self.crowded = dropped_count > 0;
     }
 
-    fn count_odd(&self, fresh: &[Source]) {
+    fn count_odd(&self) {
         let feeds = &self.feeds;
         let odd = |source| match source {
             Source::Summary => last(&feeds.summary).map(|r| r.values.odd_count),
@@ -211,8 +195,8 @@ impl Sampler {
             Source::Cadvisor => last(&feeds.cadvisor).map(|r| r.values.odd_count),
             _ => None,
         };
-        for source in fresh {
-            if let Some(count) = odd(*source).filter(|count| *count > 0) {
+        for source in self.paces.fresh() {
+            if let Some(count) = odd(source).filter(|count| *count > 0) {
                 let label = BySource {
                     source: source.as_str(),
                 };
@@ -236,6 +220,7 @@ impl Sampler {
             dropped_count,
         } = merged;
         self.tell_crowd(dropped_count);
+        self.count_values(&snapshot, tick);
         let (entities, samples) = (snapshot.entities().len(), snapshot.sample_count());
         let seq = self.setup.ring.push(tick, snapshot, defs);
         let metrics = &self.setup.metrics.sampler;
@@ -312,18 +297,18 @@ impl Sampler {
     }
 }
 
-/// Which source to take at this tick, given those that brought something new.
+/// Which source to take at this tick, given what it says of each.
 fn choose(
     preference: &mut Option<Preference>,
     what: &'static str,
     tick: u64,
-    fresh: &[Source],
+    paces: &Paces,
 ) -> Source {
     let Some(preference) = preference else {
         return Source::Summary;
     };
     let before = preference.current();
-    let now = preference.tick(tick, |source| fresh.contains(&source));
+    let now = preference.tick(tick, |source| paces.heard(source));
     if now != before {
         let (from, to) = (before.as_str(), now.as_str());
         tracing::info!(what, from, to, "source switches");
@@ -336,16 +321,22 @@ fn last<T>(feed: &Option<Feed<T>>) -> Option<&Reading<T>> {
     feed.as_ref().and_then(Feed::last)
 }
 
+/// Asks a source when it is due, and takes a late answer at any tick.
 async fn ask<T>(
     feed: Option<&mut Feed<T>>,
+    is_due: bool,
     trigger: &Trigger,
     wait: Duration,
-) -> Option<(Outcome, Vec<Duration>)> {
+) -> Option<(Outcome, Vec<Cost>)> {
     let feed = feed?;
-    let outcome = feed.scrape(trigger.clone(), wait).await;
-    Some((outcome, feed.take_durations()))
+    let outcome = if is_due {
+        feed.scrape(trigger.clone(), wait).await
+    } else {
+        feed.collect(wait)?
+    };
+    Some((outcome, feed.take_costs()))
 }
 
-fn gauge(value: u64) -> i64 {
+pub(super) fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,10 +1,13 @@
 //! The kubelet's `/metrics/cadvisor`, parsed: what no other of its endpoints tells of cgroups.
 //!
 //! Pure, line by line: a line that is not understood is counted and the rest survives, and of lines
-//! of other families no more than the name is read. What a line is about is told by its labels. Pods
+//! of other families no more than the name is read. What a line is about is told by its labels and by
+//! the place of its cgroup: what a container makes below its own is nobody's, whatever its name. Pods
 //! and containers are kept by cgroup first, since two lives of a container share their names; then
 //! each is put to its pod, the later life of two. Slices and what belongs to no pod is left out, and
 //! of a sandbox only its network is taken, which is the pod's.
+
+mod beyond;
 
 mod family;
 
@@ -17,15 +20,24 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use cairn_proto::catalogue::{EntityKind, Group};
-use cairn_proto::limits::{MAX_ENTITIES, MAX_NAME_BYTES};
+use cairn_proto::limits::MAX_NAME_BYTES;
 
+use self::beyond::Beyond;
 use self::family::{Family, What};
-use self::identity::Of;
+use self::identity::{Of, Owner};
 use super::exposition::{self, Refused, Sample};
 use super::{Figures, Part};
 
+/// Cgroups that are kept of one answer: as many pods as are taken of a node, each with its own, its
+/// sandbox and half a dozen containers. With twice as many a hostile text would take the memory that
+/// the agent has.
+const MAX_CGROUPS: usize = 8_192;
+
 /// Devices and interfaces that are kept of one cgroup; more are none that anybody looks at.
 const MAX_PARTS: usize = 64;
+
+/// The same of all cgroups together: two of each.
+const MAX_PARTS_IN_ALL: usize = 16_384;
 
 /// Pods of one name that are kept: an old one that still goes, and the one in its place.
 const MAX_NAMESAKES: usize = 8;
@@ -62,8 +74,8 @@ pub struct Pod {
     pub uid: Option<Box<str>>,
     /// Its own cgroup, with the network of its sandbox.
     pub own: Option<Cgroup>,
-    /// Its containers by name.
-    pub containers: HashMap<Box<str>, Cgroup>,
+    /// Its containers by name; boxed, because a map has room for three more than it holds.
+    pub containers: HashMap<Box<str>, Box<Cgroup>>,
 }
 
 /// One answer.
@@ -75,7 +87,7 @@ pub struct Cadvisor {
     pub pods: HashMap<Box<str>, HashMap<Box<str>, Vec<Pod>>>,
     /// Lines that were not understood.
     pub odd_count: u64,
-    /// Lines about cgroups, devices and interfaces beyond the most that are kept.
+    /// Cgroups, devices and interfaces beyond the most that are kept.
     pub dropped_count: u64,
 }
 
@@ -151,16 +163,18 @@ impl<'a> Labels<'a> {
 /// One cgroup in the making.
 #[derive(Debug)]
 struct Draft {
-    of: Of,
+    owner: Owner,
     time_ms: Option<u64>,
     cgroup: Cgroup,
 }
 
 #[derive(Debug, Default)]
 struct Reader {
-    drafts: HashMap<Box<str>, Draft>,
+    drafts: HashMap<Box<str>, Box<Draft>>,
+    // Devices and interfaces of all drafts.
+    part_count: usize,
+    beyond: Beyond,
     odd_count: u64,
-    dropped_count: u64,
     scrape_error: bool,
     known_count: u64,
 }
@@ -170,11 +184,14 @@ impl Reader {
         let Some(family) = Family::of(exposition::name(bytes)) else {
             return;
         };
-        let parsed = Labels::parse(bytes, family).ok_or(Refused::Odd);
-        match parsed.and_then(|(labels, sample)| self.take(family, &labels, sample)) {
+        let Some((labels, sample)) = Labels::parse(bytes, family) else {
+            self.odd_count += 1;
+            return;
+        };
+        match self.take(family, &labels, sample) {
             Ok(()) => self.known_count += 1,
             Err(Refused::Odd) => self.odd_count += 1,
-            Err(Refused::Dropped) => self.dropped_count += 1,
+            Err(Refused::Dropped) => self.beyond.leave_out(&labels.id, &labels.part),
         }
     }
 
@@ -192,6 +209,7 @@ impl Reader {
         if !labels.fits() {
             return Err(Refused::Odd);
         }
+        let room = self.part_count < MAX_PARTS_IN_ALL;
         let Some(draft) = self.draft(labels)? else {
             return Ok(());
         };
@@ -199,7 +217,7 @@ impl Reader {
             draft.cgroup.start_ms = Some(value);
             return Ok(());
         }
-        if !draft.of.takes(family.what) {
+        if !draft.owner.of.takes(family.what, &labels.part) {
             return Ok(());
         }
         // cAdvisor reads all of a cgroup at one time, and a group has one.
@@ -208,15 +226,22 @@ impl Reader {
             before if before == sample.time_ms() => {}
             Some(_) => return Err(Refused::Odd),
         }
-        let figures = match family.what {
-            What::Device => draft.cgroup.part(EntityKind::BlockDevice, &labels.part)?,
-            What::Interface => draft.cgroup.part(EntityKind::Interface, &labels.part)?,
-            What::Own | What::Start | What::Error => &mut draft.cgroup.figures,
+        let kind = match family.what {
+            What::Device => Some(EntityKind::BlockDevice),
+            What::Interface => Some(EntityKind::Interface),
+            What::Own | What::Start | What::Error => None,
+        };
+        let before = draft.cgroup.parts.len();
+        let figures = match kind {
+            Some(kind) => draft.cgroup.part(kind, &labels.part, room)?,
+            None => &mut draft.cgroup.figures,
         };
         if figures.value(family.field).is_some() {
             return Err(Refused::Odd);
         }
         figures.push(family.field, Some(value));
+        let more = draft.cgroup.parts.len() - before;
+        self.part_count += more;
         Ok(())
     }
 
@@ -224,41 +249,42 @@ impl Reader {
     fn draft(&mut self, labels: &Labels<'_>) -> Result<Option<&mut Draft>, Refused> {
         // Looked up twice, because the borrow of a found one would last.
         if !self.drafts.contains_key(&*labels.id) {
-            let Some(of) = Of::told_by(labels)? else {
+            let Some(owner) = Of::told_by(labels)? else {
                 return Ok(None);
             };
-            if self.drafts.len() >= MAX_ENTITIES {
+            if self.drafts.len() >= MAX_CGROUPS {
                 return Err(Refused::Dropped);
             }
             let draft = Draft {
-                of,
+                owner,
                 time_ms: None,
                 cgroup: Cgroup::default(),
             };
-            self.drafts.insert(labels.id.as_ref().into(), draft);
+            let path = labels.id.as_ref().into();
+            self.drafts.insert(path, Box::new(draft));
         }
-        Ok(self.drafts.get_mut(&*labels.id))
+        Ok(self.drafts.get_mut(&*labels.id).map(Box::as_mut))
     }
 
     fn finish(self) -> Cadvisor {
         let mut all = Cadvisor {
             odd_count: self.odd_count,
-            dropped_count: self.dropped_count,
+            dropped_count: self.beyond.count(),
             ..Cadvisor::default()
         };
         // In the order of their paths, so that of two that are equal always the same one is taken.
-        let mut drafts: Vec<(Box<str>, Draft)> = self.drafts.into_iter().collect();
+        let mut drafts: Vec<(Box<str>, Box<Draft>)> = self.drafts.into_iter().collect();
         drafts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        for (path, draft) in drafts {
-            all.put(&path, draft);
+        for (_, draft) in drafts {
+            all.put(*draft);
         }
         all
     }
 }
 
 impl Cgroup {
-    /// The figures of a device or an interface.
-    fn part(&mut self, kind: EntityKind, name: &str) -> Result<&mut Figures, Refused> {
+    /// The figures of a device or an interface; of a new one if there is `room`.
+    fn part(&mut self, kind: EntityKind, name: &str, room: bool) -> Result<&mut Figures, Refused> {
         let name = name.strip_prefix("/dev/").unwrap_or(name);
         if name.is_empty() {
             return Err(Refused::Odd);
@@ -266,8 +292,10 @@ impl Cgroup {
         let is_same = |part: &Part| part.kind == kind && part.name == name;
         let at = match self.parts.iter().position(is_same) {
             Some(at) => at,
-            None if self.parts.len() >= MAX_PARTS => return Err(Refused::Dropped),
+            None if !room || self.parts.len() >= MAX_PARTS => return Err(Refused::Dropped),
             None => {
+                // Most have one, and a list that grows by itself begins with room for four.
+                self.parts.reserve_exact(usize::from(self.parts.is_empty()));
                 self.parts.push(Part {
                     kind,
                     name: name.to_owned(),
@@ -297,9 +325,9 @@ impl Cgroup {
 }
 
 impl Cadvisor {
-    fn put(&mut self, path: &str, draft: Draft) {
+    fn put(&mut self, draft: Draft) {
         let Draft {
-            of,
+            owner: Owner { of, uid },
             time_ms,
             mut cgroup,
         } = draft;
@@ -320,7 +348,7 @@ impl Cadvisor {
             Of::Pod(namespace, name) => (namespace, name, None),
             Of::Container(namespace, name, container) => (namespace, name, Some(container)),
             Of::Sandbox(namespace, name) => {
-                let Some(pod) = self.kept(path, namespace, name) else {
+                let Some(pod) = self.kept(uid, namespace, name) else {
                     return;
                 };
                 let own = pod.own.get_or_insert_with(Cgroup::default);
@@ -331,23 +359,27 @@ impl Cadvisor {
                 return;
             }
         };
-        let Some(pod) = self.kept(path, namespace, name) else {
+        let Some(pod) = self.kept(uid, namespace, name) else {
             return;
         };
         match container {
             None => cgroup.replace(&mut pod.own),
             Some(container) => {
-                let mut slot = pod.containers.remove(&container);
+                let mut slot = pod.containers.remove(&container).map(|boxed| *boxed);
                 cgroup.replace(&mut slot);
-                pod.containers
-                    .extend(slot.map(|cgroup| (container, cgroup)));
+                let kept = slot.map(|cgroup| (container, Box::new(cgroup)));
+                pod.containers.extend(kept);
             }
         }
     }
 
-    /// The pod in whose cgroup a path lies; `None` when there are too many of its name.
-    fn kept(&mut self, path: &str, namespace: Box<str>, name: Box<str>) -> Option<&mut Pod> {
-        let uid = identity::pod_uid(path);
+    /// The pod of this UID and name; `None` when there are too many of its name.
+    fn kept(
+        &mut self,
+        uid: Option<Box<str>>,
+        namespace: Box<str>,
+        name: Box<str>,
+    ) -> Option<&mut Pod> {
         let named = self.pods.entry(namespace).or_default();
         let pods = named.entry(name).or_default();
         let at = match pods.iter().position(|pod| pod.uid == uid) {
@@ -357,6 +389,7 @@ impl Cadvisor {
                 return None;
             }
             None => {
+                pods.reserve_exact(1);
                 pods.push(Pod {
                     uid,
                     ..Pod::default()

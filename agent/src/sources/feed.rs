@@ -9,7 +9,7 @@ use cairn_proto::catalogue::Source;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Failure, Reading, Trigger};
+use super::{Cost, Failure, Reading, Trigger};
 
 /// One question and one answer at a time: see the module's text.
 const QUEUE: usize = 1;
@@ -42,7 +42,8 @@ pub enum Outcome {
 pub struct Feed<T> {
     source: Source,
     triggers: mpsc::Sender<Trigger>,
-    answers: mpsc::Receiver<Answer<T>>,
+    // With the CPU time of each.
+    answers: mpsc::Receiver<(Answer<T>, Duration)>,
     // A question is out and not answered yet.
     asked: bool,
     // That question belongs to a run that ended: its answer counts as none.
@@ -50,14 +51,14 @@ pub struct Feed<T> {
     // The last answer came within the wait, so the next one is waited for.
     trusted: bool,
     last: Option<Reading<T>>,
-    durations: Vec<Duration>,
+    costs: Vec<Cost>,
 }
 
 /// The source's end.
 #[derive(Debug)]
 pub struct Worker<T> {
     triggers: mpsc::Receiver<Trigger>,
-    answers: mpsc::Sender<Answer<T>>,
+    answers: mpsc::Sender<(Answer<T>, Duration)>,
 }
 
 impl<T> Feed<T> {
@@ -74,7 +75,7 @@ impl<T> Feed<T> {
             outdated: false,
             trusted: true,
             last: None,
-            durations: Vec::new(),
+            costs: Vec::new(),
         };
         (
             feed,
@@ -104,9 +105,9 @@ impl<T> Feed<T> {
         self.outdated = self.asked;
     }
 
-    /// How long the scrapes took whose answers came since the last call; at most two.
-    pub fn take_durations(&mut self) -> Vec<Duration> {
-        std::mem::take(&mut self.durations)
+    /// What the scrapes cost whose answers came since the last call; at most two.
+    pub fn take_costs(&mut self) -> Vec<Cost> {
+        std::mem::take(&mut self.costs)
     }
 
     /// Asks for a scrape and waits for it at most for `wait`.
@@ -143,11 +144,29 @@ impl<T> Feed<T> {
         }
     }
 
+    /// Takes the answer to an earlier question, at a tick at which nothing is asked; `None` when
+    /// there is none yet. `wait` is what a row would wait for it.
+    pub fn collect(&mut self, wait: Duration) -> Option<Outcome> {
+        if !self.asked {
+            return None;
+        }
+        match self.answers.try_recv() {
+            Ok(answer) => self.accept(answer, wait).map(Outcome::Answered),
+            Err(mpsc::error::TryRecvError::Empty) => None,
+            Err(mpsc::error::TryRecvError::Disconnected) => Some(Outcome::Gone),
+        }
+    }
+
     /// Takes an answer; `None` when its question belongs to a run that ended.
-    fn accept(&mut self, answer: Answer<T>, wait: Duration) -> Option<Result<u64, Failure>> {
+    fn accept(
+        &mut self,
+        (answer, cpu): (Answer<T>, Duration),
+        wait: Duration,
+    ) -> Option<Result<u64, Failure>> {
+        let took = answer.took;
         self.asked = false;
-        self.trusted = answer.took <= wait;
-        self.durations.push(answer.took);
+        self.trusted = took <= wait;
+        self.costs.push(Cost { took, cpu });
         if std::mem::take(&mut self.outdated) {
             return None;
         }
@@ -170,10 +189,16 @@ impl<T> Worker<T> {
         self.triggers.blocking_recv()
     }
 
-    /// Answers the last question. Does not wait: there is room for one answer to one question.
+    /// Answers the last question, without the CPU time that it took. Does not wait: there is room for
+    /// one answer to one question.
     pub fn answer(&self, answer: Answer<T>) {
+        self.answer_at(answer, Duration::ZERO);
+    }
+
+    /// The same, with the CPU time that it took.
+    pub fn answer_at(&self, answer: Answer<T>, cpu: Duration) {
         // Without a sampler nobody wants the answer, and the next question will say so.
-        drop(self.answers.try_send(answer));
+        drop(self.answers.try_send((answer, cpu)));
     }
 }
 
@@ -235,7 +260,35 @@ mod tests {
             Outcome::Answered(Ok(3))
         ));
         assert_eq!(began.elapsed(), WAIT * 2);
-        assert_eq!(feed.take_durations().len(), 2);
+        assert_eq!(feed.take_costs().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_answer_is_taken_without_another_question() {
+        let (mut feed, mut worker) = Feed::new(Source::Cadvisor);
+        assert!(feed.collect(WAIT).is_none());
+        let pending = feed.scrape(trigger(1), WAIT).await;
+        assert!(matches!(pending, Outcome::Pending), "{pending:?}");
+        worker.next().await.unwrap();
+        assert!(feed.collect(WAIT).is_none());
+        worker.answer_at(answer(1, 3_000), Duration::from_millis(8));
+        let late = feed.collect(WAIT);
+        assert!(matches!(late, Some(Outcome::Answered(Ok(1)))), "{late:?}");
+        let cost = Cost {
+            took: Duration::from_secs(3),
+            cpu: Duration::from_millis(8),
+        };
+        assert_eq!((value(&feed), feed.take_costs()), (Some(1), vec![cost]));
+        assert!(feed.collect(WAIT).is_none());
+        // Of a run that ended it only makes room for the next question.
+        feed.scrape(trigger(2), Duration::ZERO).await;
+        feed.forget();
+        worker.next().await.unwrap();
+        worker.answer(answer(2, 3_000));
+        assert!(feed.collect(WAIT).is_none() && feed.last().is_none());
+        feed.scrape(trigger(3), Duration::ZERO).await;
+        drop(worker);
+        assert!(matches!(feed.collect(WAIT), Some(Outcome::Gone)));
     }
 
     #[tokio::test(start_paused = true)]

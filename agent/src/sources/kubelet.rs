@@ -21,7 +21,7 @@ use tokio::time::Instant;
 pub use self::error::Error;
 use self::exchange::Exchange;
 pub use self::once::{Once, once};
-use super::{Answer, Reading, Worker, cadvisor, resource, scrape_deadline, summary};
+use super::{Answer, Reading, Worker, cadvisor, metered, resource, scrape_deadline, summary};
 use crate::config::Kubelet;
 
 /// The flags that mend a refused certificate.
@@ -100,18 +100,19 @@ impl Body for cadvisor::Cadvisor {
     }
 }
 
-/// Scrapes an endpoint at each question until the token is cancelled or the sampler is gone.
+/// Scrapes an endpoint at each question until the token is cancelled or the sampler is gone; the
+/// questions are `every_ms` apart.
 ///
 /// # Errors
 ///
 /// None: the result is what a supervised task returns.
 pub async fn run<T: Body>(
     kubelet: Kubelet,
-    interval_ms: u64,
+    every_ms: u64,
     mut worker: Worker<T>,
     token: Token,
 ) -> Result<(), TaskError> {
-    let deadline = scrape_deadline(interval_ms);
+    let deadline = scrape_deadline(every_ms);
     let mut client = Client::new(kubelet);
     loop {
         let trigger = tokio::select! {
@@ -124,10 +125,10 @@ pub async fn run<T: Body>(
         };
         let began = Instant::now();
         let taken_ms = trigger.line.unix_ms();
-        let scraped = tokio::select! {
+        let (scraped, cpu) = tokio::select! {
             biased;
             () = token.cancelled() => return Ok(()),
-            scraped = client.scrape::<T>(deadline) => scraped,
+            scraped = metered(client.scrape::<T>(deadline)) => scraped,
         };
         let result = scraped
             .map(|values| Reading {
@@ -135,10 +136,8 @@ pub async fn run<T: Body>(
                 taken_ms,
             })
             .map_err(|error| error.failure(T::ENDPOINT));
-        worker.answer(Answer {
-            result,
-            took: began.elapsed(),
-        });
+        let took = began.elapsed();
+        worker.answer_at(Answer { result, took }, cpu);
     }
 }
 

@@ -8,6 +8,7 @@ mod file_systems;
 mod kernel;
 mod lanes;
 mod mounts;
+mod processors;
 mod routes;
 mod space;
 #[cfg(test)]
@@ -26,7 +27,7 @@ use tokio::time::Instant;
 
 pub use self::file_systems::FileSystems;
 pub use self::traffic::Traffic;
-use super::{Answer, Failure, FailureKind, Figures, Part, Reading, Worker};
+use super::{Answer, Failure, FailureKind, Figures, Part, Reading, Worker, thread_cpu};
 
 /// The machine as a whole. What could not be read is not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,20 +42,29 @@ pub struct Host {
     pub dropped_count: u64,
 }
 
+/// Which /proc is read, and how much of it.
+#[derive(Clone, Debug)]
+pub struct ProcRoot {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether each processor is told by itself.
+    pub per_cpu: bool,
+}
+
 /// Starts the thread that reads `root`, and file systems if there are any, at each question.
 ///
 /// # Errors
 ///
 /// The operating system refused a thread.
 pub fn start(
-    root: PathBuf,
+    root: ProcRoot,
     mut file_systems: Option<FileSystems>,
     mut worker: Worker<Host>,
 ) -> io::Result<()> {
     let mut traffic = Traffic::default();
     let reading = move || {
         while let Some(trigger) = worker.blocking_next() {
-            let began = Instant::now();
+            let (began, cpu_began) = (Instant::now(), thread_cpu());
             let time_ms = trigger.line.unix_ms();
             let result = read(&root, time_ms, &mut traffic).map(|mut host| {
                 if let Some(file_systems) = &mut file_systems {
@@ -67,10 +77,9 @@ pub fn start(
                     taken_ms: time_ms,
                 }
             });
-            worker.answer(Answer {
-                result,
-                took: began.elapsed(),
-            });
+            let took = began.elapsed();
+            let cpu = thread_cpu().saturating_sub(cpu_began);
+            worker.answer_at(Answer { result, took }, cpu);
         }
     };
     // The handle is let go: the thread ends with its queue, or with the process if it hangs.
@@ -83,6 +92,7 @@ pub fn start(
 /// What is read of one /proc, and what could not be.
 struct Reader<'a> {
     root: &'a Path,
+    per_cpu: bool,
     time_ms: u64,
     traffic: &'a mut Traffic,
     host: Host,
@@ -95,9 +105,10 @@ struct Reader<'a> {
 /// # Errors
 ///
 /// Nothing could be read.
-pub fn read(root: &Path, time_ms: u64, traffic: &mut Traffic) -> Result<Host, Failure> {
+pub fn read(root: &ProcRoot, time_ms: u64, traffic: &mut Traffic) -> Result<Host, Failure> {
     let mut reader = Reader {
-        root,
+        root: &root.path,
+        per_cpu: root.per_cpu,
         time_ms,
         traffic,
         host: Host::default(),

@@ -26,11 +26,13 @@ pub enum EntityKind {
     Volume = 10,
     /// An accelerator of a container.
     Accelerator = 11,
+    /// A processor of the node.
+    Processor = 12,
 }
 
 impl EntityKind {
     /// Every kind, in wire order.
-    pub const ALL: [EntityKind; 11] = [
+    pub const ALL: [EntityKind; 12] = [
         EntityKind::Node,
         EntityKind::System,
         EntityKind::Pod,
@@ -42,6 +44,7 @@ impl EntityKind {
         EntityKind::Resource,
         EntityKind::Volume,
         EntityKind::Accelerator,
+        EntityKind::Processor,
     ];
 
     /// The word for it in documents and answers.
@@ -59,6 +62,7 @@ impl EntityKind {
             EntityKind::Resource => "resource",
             EntityKind::Volume => "volume",
             EntityKind::Accelerator => "accelerator",
+            EntityKind::Processor => "processor",
         }
     }
 

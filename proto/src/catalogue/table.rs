@@ -9,6 +9,7 @@ mod device;
 mod host;
 mod network;
 mod pressure;
+mod processor;
 mod row;
 mod storage;
 
@@ -18,12 +19,13 @@ pub use device::*;
 pub use host::*;
 pub use network::*;
 pub use pressure::*;
+pub use processor::*;
 pub use storage::*;
 
 use super::{Field, FieldId};
 
 /// The rows of each area with what they are about, in order of their numbers.
-pub(super) const AREAS: [(&str, &[Field]); 13] = [
+pub(super) const AREAS: [(&str, &[Field]); 14] = [
     (CGROUPS_TITLE, FIRST_CGROUP_ROWS),
     ("Network", NETWORK_ROWS),
     (HOST_TITLE, FIRST_HOST_ROWS),
@@ -40,6 +42,7 @@ pub(super) const AREAS: [(&str, &[Field]); 13] = [
         "Throttling, block I/O and other details of cgroups",
         DETAIL_ROWS,
     ),
+    ("Processors of the host", PROCESSOR_ROWS),
 ];
 
 const CGROUPS_TITLE: &str = "CPU, memory and processes";

@@ -57,7 +57,8 @@ impl<'a> OfPod<'a> {
     }
 
     pub(super) fn container(self, name: &str) -> Option<Named<'a>> {
-        self.detail.named(self.pod.containers.get(name))
+        let container = self.pod.containers.get(name);
+        self.detail.named(container.map(Box::as_ref))
     }
 }
 

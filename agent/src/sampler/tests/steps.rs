@@ -67,6 +67,8 @@ async fn a_new_run_has_nothing_that_the_old_one_was_told() {
     let (summary, mut listing) = Feed::new(Source::Summary);
     let (resource, mut measuring) = Feed::new(Source::Resource);
     (sampler.feeds.summary, sampler.feeds.resource) = (Some(summary), Some(resource));
+    let sources = [Source::Summary, Source::Resource, Source::Procfs];
+    sampler.paces = Paces::new(&sources, 10_000);
     sampler.cpu = Preference::new(&[Source::Resource]);
     let steps = async {
         let answers = async {

@@ -3,9 +3,14 @@
 use super::Labels;
 use super::family::What;
 use crate::sources::exposition::Refused;
+use crate::sources::interfaces;
+use crate::sources::place::place;
 
 /// The name that dockershim gave to sandboxes; containerd and CRI-O give none.
 const SANDBOX: &str = "POD";
+
+/// What the kubelet's parent of all pods is called, among other things.
+const KUBEPODS: &str = "kubepods";
 
 /// Whose cgroup it is.
 #[derive(Debug)]
@@ -20,47 +25,66 @@ pub(super) enum Of {
     Container(Box<str>, Box<str>, Box<str>),
 }
 
+/// Whose cgroup it is, and which pod's.
+#[derive(Debug)]
+pub(super) struct Owner {
+    pub(super) of: Of,
+    /// The UID of the pod, when its path tells it.
+    pub(super) uid: Option<Box<str>>,
+}
+
 impl Of {
-    /// `None` for what belongs to no pod and is not the root.
-    pub(super) fn told_by(labels: &Labels<'_>) -> Result<Option<Self>, Refused> {
+    /// Whose it is, and the UID of its pod where the path has one; `None` for what belongs to no pod
+    /// and is not the root.
+    ///
+    /// Labels go by the last part of a path: whatever a container calls a victim below its own
+    /// cgroup has the victim's labels. So the place counts, and labels alone only where pods are not
+    /// below the kubelet's parents at all.
+    pub(super) fn told_by(labels: &Labels<'_>) -> Result<Option<Owner>, Refused> {
         if labels.id.is_empty() {
             return Err(Refused::Odd);
         }
         if labels.id == "/" {
-            return Ok(Some(Of::Node));
+            return Ok(Some(Owner {
+                of: Of::Node,
+                uid: None,
+            }));
         }
         let (namespace, pod) = (labels.namespace.as_ref(), labels.pod.as_ref());
         if namespace.is_empty() || pod.is_empty() {
             return Ok(None);
         }
+        let place = place(&labels.id);
+        if place.is_none() && labels.id.contains(KUBEPODS) {
+            return Ok(None);
+        }
+        let is_pod = match &place {
+            Some((_, container)) => container.is_none(),
+            None => labels.name.is_empty() && labels.container.is_empty(),
+        };
         let (namespace, pod) = (namespace.into(), pod.into());
-        Ok(Some(match labels.container.as_ref() {
-            "" if labels.name.is_empty() => Of::Pod(namespace, pod),
+        let of = match labels.container.as_ref() {
+            "" if is_pod => Of::Pod(namespace, pod),
+            // A name of a container on a pod's own cgroup is nothing that a kubelet says.
+            _ if is_pod => return Ok(None),
             "" | SANDBOX => Of::Sandbox(namespace, pod),
             container => Of::Container(namespace, pod, container.into()),
-        }))
+        };
+        let uid = place.map(|(uid, _)| uid.into());
+        Ok(Some(Owner { of, uid }))
     }
 
-    /// Whether such a value is kept of it.
-    pub(super) fn takes(&self, what: What) -> bool {
-        match self {
+    /// Whether such a value is kept of it, of a device or an interface of this name.
+    pub(super) fn takes(&self, what: What, part: &str) -> bool {
+        match (self, what) {
+            // Of devices whose numbers it has no names for cAdvisor says the value and nothing more,
+            // and which of several it means is not to be known.
+            (_, What::Device) if part.is_empty() => false,
             // Its disks are the machine's: /proc tells them, and cAdvisor lists each mount too.
-            Of::Node => what != What::Device,
-            Of::Sandbox(..) => what == What::Interface,
-            Of::Pod(..) | Of::Container(..) => true,
+            (Of::Node, What::Device) => false,
+            (Of::Node, What::Interface) => interfaces::is_own(part),
+            (Of::Node | Of::Pod(..) | Of::Container(..), _) => true,
+            (Of::Sandbox(..), what) => what == What::Interface,
         }
     }
-}
-
-/// The UID of the pod in whose cgroup a path lies, with the cgroupfs and the systemd driver.
-pub(super) fn pod_uid(path: &str) -> Option<Box<str>> {
-    path.split('/').find_map(|part| {
-        let part = part.strip_suffix(".slice").unwrap_or(part);
-        let (front, uid) = part.rsplit_once("pod")?;
-        let is_front = front.is_empty() || front.ends_with('-');
-        let is_uid = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b'-' | b'_');
-        // A static pod has a hash of its file, without dashes.
-        let fits = matches!(uid.len(), 32 | 36) && uid.bytes().all(is_uid);
-        (is_front && fits).then(|| uid.replace('_', "-").into_boxed_str())
-    })
 }

@@ -2,6 +2,9 @@ use cairn_proto::catalogue::{FieldId, table};
 
 use super::*;
 
+mod bounds;
+mod place;
+
 const UID: &str = "1df17ad5-f176-4aad-a700-aface64000ef";
 const SYSTEMD: &str = "/kubepods.slice/kubepods-burstable.slice/\
                        kubepods-burstable-pod1df17ad5_f176_4aad_a700_aface64000ef.slice";
@@ -72,38 +75,6 @@ fn the_pod_its_sandbox_and_its_containers_are_told_apart() {
 }
 
 #[test]
-fn paths_of_every_driver_and_runtime_tell_the_pod() {
-    for (path, uid) in [
-        (SYSTEMD, Some(UID)),
-        (
-            "/kubepods/burstable/pod1df17ad5-f176-4aad-a700-aface64000ef/6fa7",
-            Some(UID),
-        ),
-        (
-            "/kubepods/pod1df17ad5-f176-4aad-a700-aface64000ef",
-            Some(UID),
-        ),
-        (
-            "/kubepods.slice/kubepods-pod1df17ad5_f176_4aad_a700_aface64000ef.slice/crio-64a6.scope/container",
-            Some(UID),
-        ),
-        (
-            "/kubepods.slice/kubepods-pod0123456789abcdef0123456789abcdef.slice/docker-1.scope",
-            Some("0123456789abcdef0123456789abcdef"),
-        ),
-        (
-            "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod1df17ad5_f176_4aad_a700_aface64000ef.slice",
-            Some(UID),
-        ),
-        ("/kubepods.slice/kubepods-besteffort.slice", None),
-        ("/tripod1df17ad5-f176-4aad-a700-aface64000ef", None),
-        ("/", None),
-    ] {
-        assert_eq!(identity::pod_uid(path).as_deref(), uid, "{path}");
-    }
-}
-
-#[test]
 fn of_two_lives_of_a_container_the_later_is_kept() {
     let (old, new) = (format!("{SYSTEMD}/b"), format!("{SYSTEMD}/a"));
     let named = "container=\"cpu\",name=\"x\"";
@@ -162,7 +133,11 @@ fn a_line_that_is_not_understood_is_counted_and_the_rest_survives() {
         (line("memory_cache", SYSTEMD, own, "1 101"), 1),
         (line("threads", SYSTEMD, own, "6 100"), 1),
         (line("memory_cache", "", own, "1 100"), 1),
-        (line("fs_reads_total", SYSTEMD, own, "1 100"), 1),
+        // A label that is not there is an empty one.
+        (
+            line("network_receive_packets_total", SYSTEMD, own, "1 100"),
+            1,
+        ),
         ("container_memory_cache{id=\"/kube\n".to_owned(), 1),
         ("container_memory_cache".to_owned(), 1),
         (
@@ -193,27 +168,55 @@ fn a_line_that_is_not_understood_is_counted_and_the_rest_survives() {
 }
 
 #[test]
-fn what_a_body_can_make_be_kept_is_bounded() {
-    use std::fmt::Write as _;
-    // What it takes is not to be seen by those that measure memory.
-    let _turn = crate::sources::peak::turn();
-    let mut text = String::new();
-    for n in 0..200 {
-        let device = format!("container=\"c\",name=\"x\",device=\"d{n}\"");
-        text += &line("fs_reads_total", SYSTEMD, &device, "1 100");
-    }
-    for n in 0..MAX_ENTITIES + 10 {
-        writeln!(
-            text,
-            "container_threads{{id=\"/p/{n}\",namespace=\"a\",pod=\"{n}\"}} 1"
-        )
-        .unwrap();
-    }
+fn devices_that_have_no_name_are_passed_over() {
+    let container = format!("{SYSTEMD}/aa");
+    let of = |device| format!("container=\"c\",name=\"aa\",device=\"{device}\"");
+    let all = parsed(
+        &[
+            line("fs_reads_total", &container, &of(""), "1 100"),
+            line("fs_reads_total", &container, &of("/dev/vda"), "2 100"),
+            // Two of them look like one that is told twice.
+            line("fs_reads_total", &container, &of(""), "3 100"),
+        ]
+        .concat(),
+    );
+    assert_eq!((all.odd_count, all.dropped_count), (0, 0));
+    let parts = &pod(&all).containers["c"].parts;
+    let told: Vec<_> = parts
+        .iter()
+        .map(|part| (part.name.as_str(), part.figures.value(table::IO_READS)))
+        .collect();
+    assert_eq!(told, [("vda", Some(2))]);
+}
+
+#[test]
+fn of_the_interfaces_of_a_node_those_of_its_pods_are_left_out() {
+    let names = ["eth0", "cali0123", "veth1", "cni0", "lo", "lxc_health"];
+    let text: String = names
+        .iter()
+        .map(|name| {
+            let labels = format!("interface=\"{name}\"");
+            format!("container_network_receive_packets_total{{id=\"/\",{labels}}} 1 100\n")
+        })
+        .collect();
     let all = parsed(&text);
-    assert_eq!(pod(&all).containers["c"].parts.len(), MAX_PARTS);
-    let pods: usize = all.pods.values().map(HashMap::len).sum();
-    assert_eq!(pods, MAX_ENTITIES);
-    assert_eq!(all.dropped_count, (200 - MAX_PARTS) as u64 + 11);
+    let parts = all.node.unwrap().parts;
+    assert!(
+        parts
+            .iter()
+            .map(|part| part.name.as_str())
+            .eq(["eth0", "cni0"])
+    );
+    // Of a pod they are what it has.
+    let sandbox = "container=\"\",name=\"aa\",interface=\"tap0\"";
+    let path = format!("{SYSTEMD}/aa");
+    let all = parsed(&line(
+        "network_receive_packets_total",
+        &path,
+        sandbox,
+        "1 100",
+    ));
+    assert_eq!(pod(&all).own.as_ref().unwrap().parts[0].name, "tap0");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use procfs::prelude::FromRead as _;
 use procfs::{DiskStat, DiskStats};
 
 use super::{Reader, routes};
-use crate::sources::{Figures, Part};
+use crate::sources::{Figures, Part, interfaces};
 
 /// Disks and interfaces taken of a machine: more than any has, and few enough that one with
 /// thousands of virtual ones costs nobody their window.
@@ -16,12 +16,6 @@ const MAX_DEVICES: usize = 64;
 
 /// The kernel counts sectors of this size, whatever the disk's are.
 const SECTOR_BYTES: u64 = 512;
-
-/// Beginnings of the names of interfaces that belong to one pod or virtual machine each: they come
-/// and go with it, and its own statistics have the same counters.
-const OF_PODS: [&str; 9] = [
-    "veth", "cali", "lxc", "cilium", "tap", "vnet", "eni", "gke", "azv",
-];
 
 impl Reader<'_> {
     pub(super) fn interfaces(&mut self) {
@@ -44,7 +38,7 @@ impl Reader<'_> {
         figures.push(table::HOST_NETWORK_TX, Some(sent));
         let mut own: Vec<&DeviceStatus> = devices
             .values()
-            .filter(|device| is_own_interface(&device.name))
+            .filter(|device| interfaces::is_own(&device.name))
             .collect();
         own.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         self.drop_beyond(own.len());
@@ -80,7 +74,7 @@ impl Reader<'_> {
         self.host.dropped_count += listed.saturating_sub(MAX_DEVICES) as u64;
     }
 
-    fn part(&mut self, kind: EntityKind, name: &str, values: &[(FieldId, u64)]) {
+    pub(super) fn part(&mut self, kind: EntityKind, name: &str, values: &[(FieldId, u64)]) {
         let mut figures = Figures::default();
         figures.measured(Group::Host, self.time_ms);
         for (field, value) in values {
@@ -108,10 +102,6 @@ fn disk_values(disk: &DiskStat) -> [(FieldId, u64); 9] {
         (table::DISK_WEIGHTED_IO_TIME, disk.weighted_time_in_progress),
         (table::DISK_IO_IN_PROGRESS, disk.in_progress),
     ]
-}
-
-fn is_own_interface(name: &str) -> bool {
-    name != "lo" && !OF_PODS.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// True for disks; false for partitions, whose figures are in their disk's, and for devices that
@@ -172,19 +162,5 @@ mod tests {
         ] {
             assert!(!is_whole_disk(other), "{other}");
         }
-    }
-
-    #[test]
-    fn interfaces_of_pods_are_left_out() {
-        assert!(
-            ["eth0", "ens5", "bond0", "cni0", "wg0"]
-                .into_iter()
-                .all(is_own_interface)
-        );
-        assert!(
-            !["lo", "veth12ab", "cali0", "lxc1"]
-                .into_iter()
-                .any(is_own_interface)
-        );
     }
 }

@@ -118,9 +118,6 @@ impl FileSystems {
             self.asked_tick = None;
         }
         let due = self.asked_tick.is_none_or(|asked| tick - asked >= EVERY_MS);
-        if due {
-            self.troubles.begin();
-        }
         let mut news = false;
         while let Some(told) = self.lanes.next(Instant::now()) {
             self.take(told);
@@ -250,6 +247,9 @@ impl FileSystems {
             self.slow.insert(mount.device);
         } else {
             self.slow.remove(&mount.device);
+        }
+        if told.result.is_ok() {
+            self.troubles.answers(&told.question.path);
         }
         match told.result {
             Ok(Some(space)) => {

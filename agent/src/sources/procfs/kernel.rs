@@ -1,10 +1,14 @@
 //! Load, memory, CPU time, paging and pressure of the machine.
 
+use std::fs;
+
 use cairn_proto::catalogue::FieldId;
 use cairn_proto::catalogue::table::{self, PressureOf};
 use cairn_runtime::files;
 use procfs::prelude::{FromRead as _, FromReadSI as _};
-use procfs::{CpuTime, KernelStats, LoadAverage, LocalSystemInfo, Meminfo, Uptime, VmStat};
+use procfs::{
+    CpuTime, KernelStats, LoadAverage, LocalSystemInfo, Meminfo, ProcError, Uptime, VmStat,
+};
 
 use super::Reader;
 
@@ -58,8 +62,15 @@ impl Reader<'_> {
     }
 
     pub(super) fn stat(&mut self) {
-        let read = KernelStats::from_file(self.root.join("stat"), &LocalSystemInfo);
+        let bytes = fs::read(self.root.join("stat")).map_err(ProcError::from);
+        let Some(bytes) = self.keep(bytes) else {
+            return;
+        };
+        let read = KernelStats::from_read(bytes.as_slice(), &LocalSystemInfo);
         let Some(stat) = self.keep(read) else { return };
+        if self.per_cpu {
+            self.processors(&bytes, &stat);
+        }
         let per_second = procfs::ticks_per_second();
         self.push(table::HOST_CPU_BUSY, nanos(busy(&stat.total), per_second));
         for (field, ticks) in (table::HOST_CPU_MODES.0..)
@@ -157,7 +168,7 @@ fn busy(cpu: &CpuTime) -> u64 {
 }
 
 /// The modes in the order of their fields.
-fn modes(cpu: &CpuTime) -> [Option<u64>; table::HOST_CPU_MODE_COUNT] {
+pub(super) fn modes(cpu: &CpuTime) -> [Option<u64>; table::HOST_CPU_MODE_COUNT] {
     [
         Some(cpu.user),
         Some(cpu.nice),
@@ -172,7 +183,7 @@ fn modes(cpu: &CpuTime) -> [Option<u64>; table::HOST_CPU_MODE_COUNT] {
     ]
 }
 
-fn nanos(ticks: u64, per_second: u64) -> Option<u64> {
+pub(super) fn nanos(ticks: u64, per_second: u64) -> Option<u64> {
     let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(per_second.max(1));
     u64::try_from(nanos).ok()
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use cairn_proto::catalogue::Group;
 use cairn_proto::catalogue::table::{self, Storage};
 use cairn_proto::model::EntityKind;
-use rustix::fs;
+use rustix::fs::{self, AtFlags, StatxAttributes, StatxFlags};
 
 use super::mounts::{Device, Mount};
 use crate::sources::{Figures, Part};
@@ -44,7 +44,13 @@ pub(super) fn ask(mount: &Mount, path: &Path) -> io::Result<Option<Space>> {
         major: fs::major(number),
         minor: fs::minor(number),
     };
-    if mount.has_one_number() && device != mount.device {
+    let is_there = if mount.has_one_number() {
+        device == mount.device
+    } else {
+        // Of the root nothing is above that could be taken for it.
+        mount.point == "/" || is_mounted(path)
+    };
+    if !is_there {
         return Err(io::Error::other(
             "another file system is there: mount the host's root with all that is mounted below it \
              (mountPropagation: HostToContainer)",
@@ -60,6 +66,18 @@ pub(super) fn ask(mount: &Mount, path: &Path) -> io::Result<Option<Space>> {
         inodes_free: said.f_ffree,
     };
     Ok((space.capacity > 0).then_some(space))
+}
+
+/// Whether something is mounted at a path. A kernel that does not tell (before 5.8) is believed to
+/// have it.
+fn is_mounted(path: &Path) -> bool {
+    let told = fs::statx(fs::CWD, path, AtFlags::empty(), StatxFlags::empty());
+    told.map_or(true, |told| {
+        let is_told = told
+            .stx_attributes_mask
+            .contains(StatxAttributes::MOUNT_ROOT);
+        !is_told || told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)
+    })
 }
 
 /// The file system as a part of the node; measured at `time_ms`, Unix ms. The values are computed as
@@ -145,6 +163,16 @@ mod tests {
         };
         let error = ask(&mount(other), &path).unwrap_err().to_string();
         assert!(error.contains("HostToContainer"), "{error}");
+        // Subvolumes have numbers of their own: there it counts whether anything is mounted.
+        let btrfs = |point: &str| Mount {
+            fs_type: "btrfs".to_owned(),
+            point: point.to_owned(),
+            ..mount(other)
+        };
+        let error = ask(&btrfs("/data"), &path).unwrap_err().to_string();
+        assert!(error.contains("HostToContainer"), "{error}");
+        assert!(ask(&btrfs("/data"), Path::new("/")).unwrap().is_some());
+        assert!(ask(&btrfs("/"), &path).unwrap().is_some());
         let missing = ask(&mount(device), &path.join("absent")).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
     }

@@ -4,6 +4,7 @@ use std::fs;
 
 use cairn_proto::catalogue::table::{self, PressureOf};
 use cairn_proto::catalogue::{FieldId, Group};
+use cairn_proto::model::EntityKind;
 
 use super::*;
 
@@ -45,9 +46,17 @@ fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
     dir
 }
 
+/// All that there is of it but processors.
+fn all(root: &Path) -> ProcRoot {
+    ProcRoot {
+        path: root.to_owned(),
+        per_cpu: false,
+    }
+}
+
 /// The first reading of a process.
 fn read(root: &Path, time_ms: u64) -> Result<Host, Failure> {
-    super::read(root, time_ms, &mut Traffic::default())
+    super::read(&all(root), time_ms, &mut Traffic::default())
 }
 
 #[test]
@@ -72,7 +81,7 @@ fn a_default_route_that_moves_makes_no_traffic() {
     let dir = root(&[("net/dev", DEV), ("net/route", ROUTE)]);
     let mut traffic = Traffic::default();
     let mut sums = || {
-        let host = super::read(dir.path(), 7, &mut traffic).unwrap();
+        let host = super::read(&all(dir.path()), 7, &mut traffic).unwrap();
         [table::HOST_NETWORK_RX, table::HOST_NETWORK_TX].map(|field| value(&host, field))
     };
     assert_eq!(sums(), [Some(1_000), Some(2_000)]);
@@ -205,4 +214,47 @@ fn disks_and_interfaces_beyond_the_most_are_counted() {
     ]);
     let host = read(dir.path(), 7).unwrap();
     assert_eq!((host.parts.len(), host.dropped_count), (128, 2 + 3));
+}
+
+#[test]
+fn processors_are_told_where_asked_for_by_the_names_that_they_have() {
+    // The second of four is offline.
+    let text = "cpu  30 0 3 300 0 0 0 0 0 0\ncpu0 10 0 1 100 0 0 0 0 0 0\n\
+                cpu2 20 0 2 200 0 0 0 0 0 0\ncpu3 0 0 0 0 0 0 0 0 0 0\nintr 1 2\nctxt 3\n\
+                btime 4\nprocesses 5\nprocs_running 1\nprocs_blocked 0\n";
+    let dir = root(&[("stat", text)]);
+    assert!(read(dir.path(), 7).unwrap().parts.is_empty());
+    let asked = ProcRoot {
+        per_cpu: true,
+        ..all(dir.path())
+    };
+    let host = super::read(&asked, 7, &mut Traffic::default()).unwrap();
+    let tick_nanos = 1_000_000_000 / procfs::ticks_per_second();
+    let told: Vec<_> = host
+        .parts
+        .iter()
+        .map(|part| {
+            let user = part.figures.value(table::PROCESSOR_MODES).unwrap();
+            let modes = part.figures.values().len();
+            (part.kind, part.name.as_str(), user / tick_nanos, modes)
+        })
+        .collect();
+    let processor = |name, user| (EntityKind::Processor, name, user, 10);
+    let expected = [
+        processor("cpu0", 10),
+        processor("cpu2", 20),
+        processor("cpu3", 0),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(host.parts[0].figures.time_ms(Group::Host), Some(7));
+
+    let line = |n: usize| format!("cpu{n} 1 0 0 0 0 0 0 0 0 0\n");
+    let many: String = (0..600).map(line).collect();
+    fs::write(
+        dir.path().join("stat"),
+        text.replace("cpu0 10 0 1 100 0 0 0 0 0 0\n", &many),
+    )
+    .unwrap();
+    let host = super::read(&asked, 7, &mut Traffic::default()).unwrap();
+    assert_eq!((host.parts.len(), host.dropped_count), (512, 602 - 512));
 }

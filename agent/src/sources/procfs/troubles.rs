@@ -1,5 +1,6 @@
 //! Which file systems give no values, in words.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -9,14 +10,15 @@ use tokio::time::Instant;
 
 use super::mounts::Mount;
 
-/// What was found in one round.
+/// What was found in one round, and since the one before it.
 #[derive(Debug, Default)]
 pub(super) struct Troubles {
     hanging: Vec<String>,
     // How long the first of them has not answered.
     since: Duration,
     no_thread: Vec<String>,
-    failures: Vec<String>,
+    // By path.
+    failures: BTreeMap<String, String>,
     no_list: Option<String>,
     // What the log heard last, by what is in trouble.
     logged: Vec<String>,
@@ -24,14 +26,6 @@ pub(super) struct Troubles {
 }
 
 impl Troubles {
-    /// A round begins.
-    pub(super) fn begin(&mut self) {
-        self.hanging.clear();
-        self.no_thread.clear();
-        self.failures.clear();
-        self.no_list = None;
-    }
-
     pub(super) fn hangs(&mut self, mount: &Mount, since: Duration) {
         if self.hanging.is_empty() {
             self.since = since;
@@ -56,7 +50,16 @@ impl Troubles {
             }
             _ => ": check its disk or server, or unmount it",
         };
-        self.failures.push(format!("{path}: {error}{next}"));
+        let said = format!("{path}: {error}{next}");
+        self.failures.insert(path, said);
+    }
+
+    /// One answers: what was said of it before is over.
+    pub(super) fn answers(&mut self, path: &Path) {
+        if !self.failures.is_empty() {
+            let path = logging::escape(&path.display().to_string());
+            self.failures.remove(&path);
+        }
     }
 
     pub(super) fn has_no_list(&mut self, error: &str) {
@@ -67,30 +70,34 @@ impl Troubles {
     }
 
     /// One line on all of it, for people; `None` when there is nothing to say. The log hears it when
-    /// something else is in trouble, and once a minute.
+    /// something else is in trouble, and once a minute. What was told is over: the next round finds
+    /// it again, or an answer that comes before it.
     pub(super) fn tell(&mut self) -> Option<String> {
         let seconds = self.since.as_secs();
+        let failures: Vec<String> = std::mem::take(&mut self.failures).into_values().collect();
+        let hanging = std::mem::take(&mut self.hanging);
+        let no_thread = std::mem::take(&mut self.no_thread);
+        let no_list = self.no_list.take();
         let sentences: Vec<String> = [
-            self.no_list.clone(),
-            several(&self.hanging, |first| {
+            no_list.clone(),
+            several(&hanging, |first| {
                 format!(
                     "{first} has not answered for {seconds} s and is passed over until it does: \
                      check its server or disk, or unmount it"
                 )
             }),
-            several(&self.no_thread, |first| {
+            several(&no_thread, |first| {
                 format!("{first} is not asked, for others that hang hold all threads")
             }),
-            several(&self.failures, str::to_owned),
+            several(&failures, str::to_owned),
         ]
         .into_iter()
         .flatten()
         .collect();
-        let troubled: Vec<String> = [&self.hanging, &self.no_thread, &self.failures]
+        let troubled: Vec<String> = [hanging, no_thread, failures]
             .into_iter()
             .flatten()
-            .chain(&self.no_list)
-            .cloned()
+            .chain(no_list)
             .collect();
         let changed = troubled != self.logged;
         self.logged = troubled;

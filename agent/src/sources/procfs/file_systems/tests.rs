@@ -294,6 +294,45 @@ fn failures_are_counted_and_say_what_to_do() {
 }
 
 #[test]
+fn a_failure_between_two_rounds_is_told_at_the_next() {
+    let mut bench = Bench::new(&["8:1 / ext4 /dev/sda1", "8:2 /dead/odd ext4 /dev/sda2"]);
+    let mut file_systems = bench.file_systems();
+    bench.until(&mut file_systems, &["/"]);
+    bench.gate.open();
+    let began = Instant::now();
+    while file_systems.lanes.waiting().count() > 0 {
+        // No round is due.
+        assert_eq!(bench.names(&mut file_systems), ["/"]);
+        assert!(began.elapsed() < PATIENT);
+        std::thread::yield_now();
+    }
+    assert_eq!(bench.passed_over("failed"), 1);
+    // It hangs again, so that this round has nothing to tell but what came before it.
+    *bench.gate.open.lock().unwrap() = false;
+    assert_eq!(bench.round(&mut file_systems), ["/"]);
+    let note = bench.note();
+    assert!(note.contains("/host/dead/odd: permission denied"), "{note}");
+    bench.gate.open();
+}
+
+#[test]
+fn what_answers_before_it_is_told_is_no_trouble() {
+    let (path, other) = (Path::new("/host/data"), Path::new("/host/srv"));
+    let error = io::Error::from(io::ErrorKind::NotFound);
+    let mut troubles = Troubles::default();
+    for failing in [path, other, path] {
+        troubles.fails(failing, &error);
+    }
+    troubles.answers(other);
+    let told = troubles.tell().unwrap();
+    assert!(
+        told.starts_with("/host/data: ") && !told.contains("more"),
+        "{told}"
+    );
+    assert_eq!(troubles.tell(), None);
+}
+
+#[test]
 fn what_is_unmounted_is_gone_and_nothing_is_kept_of_it() {
     let mut bench = Bench::new(&[]);
     let mut file_systems = bench.file_systems();
@@ -341,7 +380,10 @@ async fn a_dead_mount_holds_up_neither_the_host_nor_the_other_mounts() {
     )
     .unwrap();
     let (mut feed, worker) = Feed::new(Source::Procfs);
-    let root = bench.proc_root.path().to_owned();
+    let root = super::super::ProcRoot {
+        path: bench.proc_root.path().to_owned(),
+        per_cpu: false,
+    };
     super::super::start(root, Some(bench.file_systems()), worker).unwrap();
     let mut names = Vec::new();
     for tick in (1..=500).map(|n| START + n * EVERY_MS) {

@@ -1,0 +1,258 @@
+//! How fast each source is asked.
+//!
+//! Pure. A source whose answers are dear, for the kubelet or for the agent itself, is asked less often
+//! than there are rows. What it said stands until it is asked again: what it listed is there, and
+//! that it was not asked is no silence.
+
+use std::time::Duration;
+
+use cairn_proto::catalogue::{Group, Source};
+
+use super::budget::{Budget, Change, Share};
+use super::preference::Heard;
+use crate::sources::cadvisor_every_ms;
+
+/// How old what a kubelet says may already be when it is read, ms.
+const KUBELET_AGE_MS: u64 = 30_000;
+
+/// The ticks of one source.
+#[derive(Clone, Debug)]
+pub(super) struct Pace {
+    budget: Budget,
+    // The tick at which it was asked last in this run.
+    asked: Option<u64>,
+    // Whether that was the newest tick.
+    is_new: bool,
+    // The newest question was answered well.
+    stands: bool,
+    // It was so at the newest tick.
+    is_fresh: bool,
+}
+
+impl Pace {
+    fn new(budget: Budget) -> Self {
+        Self {
+            budget,
+            asked: None,
+            is_new: false,
+            stands: false,
+            is_fresh: false,
+        }
+    }
+
+    /// A tick begins, at which it was neither asked nor heard.
+    fn begin_tick(&mut self) {
+        (self.is_new, self.is_fresh) = (false, false);
+    }
+
+    /// Whether it is asked at a tick, Unix ms; then the tick counts as the one at which it was.
+    pub(super) fn is_due(&mut self, tick: u64) -> bool {
+        let every_ms = self.budget.every_ms();
+        let is_due = self
+            .asked
+            .is_none_or(|asked| tick.saturating_sub(asked) >= every_ms);
+        if is_due {
+            self.asked = Some(tick);
+            (self.is_new, self.stands) = (true, false);
+        }
+        is_due
+    }
+
+    /// What came of it at the newest tick: a good reading or a failure.
+    pub(super) fn hear(&mut self, is_good: bool) {
+        (self.stands, self.is_fresh) = (is_good, is_good);
+    }
+
+    /// The tick at which it was asked last.
+    pub(super) fn asked(&self) -> Option<u64> {
+        self.asked
+    }
+
+    /// Whether what it said last is its newest word.
+    pub(super) fn stands(&self) -> bool {
+        self.stands
+    }
+
+    /// Whether a good reading came at the newest tick.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.is_fresh
+    }
+
+    /// What the newest tick says of it.
+    pub(super) fn heard(&self) -> Heard {
+        match (self.is_fresh, self.is_new) {
+            (true, _) => Heard::Good,
+            (false, true) => Heard::Silent,
+            (false, false) => Heard::Unasked,
+        }
+    }
+
+    /// Takes what a scrape cost.
+    pub(super) fn spend(&mut self, cpu: Duration) -> Option<Change> {
+        self.budget.spend(cpu)
+    }
+
+    /// How far apart its questions are, and would be if it cost nothing; ms.
+    pub(super) fn distances_ms(&self) -> (u64, u64) {
+        (self.budget.every_ms(), self.budget.base_ms())
+    }
+}
+
+/// The paces of all sources.
+#[derive(Clone, Debug)]
+pub(super) struct Paces(Vec<(Source, Pace)>);
+
+impl Paces {
+    /// Of the sources of an agent of this interval.
+    pub(super) fn new(sources: &[Source], interval_ms: u64) -> Self {
+        let pace = |source: &Source| {
+            let base_ms = match source {
+                Source::Cadvisor => cadvisor_every_ms(interval_ms),
+                _ => interval_ms,
+            };
+            let budget = Budget::new(base_ms, longest_ms(*source, interval_ms));
+            (*source, Pace::new(budget))
+        };
+        Self(sources.iter().map(pace).collect())
+    }
+
+    /// Says what each source may use; `None` is no limit.
+    pub(super) fn limit(&mut self, share: Option<Share>) {
+        for (_, pace) in &mut self.0 {
+            pace.budget.limit(share);
+        }
+    }
+
+    /// The sources, in the order of the rows' makers.
+    pub(super) fn sources(&self) -> impl Iterator<Item = Source> + '_ {
+        self.0.iter().map(|(source, _)| *source)
+    }
+
+    pub(super) fn of(&self, source: Source) -> Option<&Pace> {
+        let found = self.0.iter().find(|(of, _)| *of == source);
+        found.map(|(_, pace)| pace)
+    }
+
+    pub(super) fn of_mut(&mut self, source: Source) -> Option<&mut Pace> {
+        let found = self.0.iter_mut().find(|(of, _)| *of == source);
+        found.map(|(_, pace)| pace)
+    }
+
+    /// A tick begins, at which none was asked yet.
+    pub(super) fn begin_tick(&mut self) {
+        for (_, pace) in &mut self.0 {
+            pace.begin_tick();
+        }
+    }
+
+    /// Whether a source is asked at a tick, Unix ms. Who does not ask because something else speaks
+    /// against it need not come here.
+    pub(super) fn is_due(&mut self, source: Source, tick: u64) -> bool {
+        self.of_mut(source).is_some_and(|of| of.is_due(tick))
+    }
+
+    /// Whether what a source said last is its newest word.
+    pub(super) fn stands(&self, source: Source) -> bool {
+        self.of(source).is_some_and(Pace::stands)
+    }
+
+    /// Those that brought a good reading at the newest tick.
+    pub(super) fn fresh(&self) -> impl Iterator<Item = Source> + '_ {
+        let fresh = self.0.iter().filter(|(_, pace)| pace.is_fresh());
+        fresh.map(|(source, _)| *source)
+    }
+
+    /// What the newest tick says of a source.
+    pub(super) fn heard(&self, source: Source) -> Heard {
+        self.of(source).map_or(Heard::Silent, Pace::heard)
+    }
+
+    /// Forgets when they were asked: the ticks of another run say nothing about this one's.
+    pub(super) fn forget_times(&mut self) {
+        for (_, pace) in &mut self.0 {
+            pace.asked = None;
+            pace.stands = false;
+        }
+    }
+}
+
+/// How far apart a source's questions may be, ms: its values are still shown when the next ones come.
+/// A multiple of every interval.
+fn longest_ms(source: Source, interval_ms: u64) -> u64 {
+    let max_age_ms = match source {
+        Source::Cadvisor => Group::Detail.max_age_ms(),
+        _ => Group::Cpu.max_age_ms(),
+    };
+    let longest_ms = max_age_ms - KUBELET_AGE_MS;
+    longest_ms - longest_ms % cadvisor_every_ms(interval_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE_MS: u64 = 60_000;
+
+    fn pace(base_ms: u64) -> Pace {
+        Pace::new(Budget::new(base_ms, base_ms))
+    }
+
+    fn asked(pace: &mut Pace, ticks: impl IntoIterator<Item = u64>) -> Vec<u64> {
+        let ticks = ticks.into_iter();
+        ticks.filter(|tick| pace.is_due(*tick)).collect()
+    }
+
+    #[test]
+    fn questions_are_as_far_apart_as_said_and_a_missed_tick_delays_the_next_ones() {
+        let mut seldom = pace(60);
+        let ticks = (0..20).map(|n| 5 + n * 10);
+        assert_eq!(asked(&mut seldom, ticks), [5, 65, 125, 185]);
+        assert_eq!(asked(&mut seldom, [300, 310, 350, 360]), [300, 360]);
+        assert_eq!(asked(&mut pace(10), [10, 20, 30]), [10, 20, 30]);
+    }
+
+    #[test]
+    fn another_run_asks_at_once() {
+        let mut paces = Paces::new(&[Source::Cadvisor], 10_000);
+        let mut due = |tick| paces.is_due(Source::Cadvisor, tick);
+        assert!(due(1_000_000) && !due(1_010_000));
+        paces.forget_times();
+        assert!(paces.is_due(Source::Cadvisor, 500_000));
+        assert!(!paces.is_due(Source::Cadvisor, 510_000));
+    }
+
+    #[test]
+    fn what_was_said_stands_until_the_next_question() {
+        let mut seldom = pace(20);
+        let mut tick = |tick, heard: Option<bool>| {
+            seldom.begin_tick();
+            seldom.is_due(tick);
+            heard.into_iter().for_each(|good| seldom.hear(good));
+            (seldom.stands(), seldom.heard())
+        };
+        assert_eq!(tick(0, Some(true)), (true, Heard::Good));
+        assert_eq!(tick(10, None), (true, Heard::Unasked));
+        // It works on the answer, which comes between two questions.
+        assert_eq!(tick(20, None), (false, Heard::Silent));
+        assert_eq!(tick(30, Some(true)), (true, Heard::Good));
+        assert_eq!(tick(40, Some(false)), (false, Heard::Silent));
+        assert_eq!(tick(50, None), (false, Heard::Unasked));
+    }
+
+    #[test]
+    fn the_longest_distance_is_a_multiple_of_the_interval_and_shorter_than_values_live() {
+        for interval_ms in cairn_proto::limits::INTERVALS_S.map(|s| s * 1_000) {
+            for (source, group) in [
+                (Source::Summary, Group::Memory),
+                (Source::Procfs, Group::Host),
+                (Source::Cadvisor, Group::Detail),
+            ] {
+                let longest_ms = longest_ms(source, interval_ms);
+                assert!(longest_ms >= interval_ms && longest_ms.is_multiple_of(interval_ms));
+                assert!(longest_ms + KUBELET_AGE_MS <= group.max_age_ms());
+            }
+        }
+        assert_eq!(longest_ms(Source::Cadvisor, 1_000), 2 * MINUTE_MS);
+        assert_eq!(longest_ms(Source::Resource, 10_000), MINUTE_MS);
+    }
+}
