@@ -1,5 +1,5 @@
 #!/bin/sh
-# Counts what the codec costs in instructions, which hardly differ from machine to machine, and
+# Counts what the codec and the agent cost in instructions, which hardly differ from machine to machine, and
 # holds them against tests/bench/instructions.txt. Needs valgrind; says so and ends well when it is not there.
 #
 # Shows besides that who reads one field touches nothing of the others: ten times as many other fields,
@@ -23,6 +23,8 @@ trap 'rm -rf "$scratch"' EXIT
 ${CARGO:-cargo} build ${CARGO_ARGS:-} --quiet --release -p cairn-proto --example codec-work
 # shellcheck disable=SC2086 # a list of arguments
 ${CARGO:-cargo} build ${CARGO_ARGS:-} --quiet --release -p cairn-aggregator --example reads
+# shellcheck disable=SC2086 # a list of arguments
+${CARGO:-cargo} build ${CARGO_ARGS:-} --quiet --release -p cairn-tests --example row-work
 examples=${CARGO_TARGET_DIR:-target}/release/examples
 
 # count WORK [CHUNK]: sets `instructions` within the work and `pieces`, what it was about.
@@ -74,6 +76,15 @@ per_entry() {
         'BEGIN { printf "%s %.1f\n", name, more / entries }' >>"$scratch/measured"
 }
 
+# per_tick NAME WORK: millions of instructions a tick of what the agent makes of a kubelet's answers.
+per_tick() {
+    counted '*row_work::measured*' "$examples/row-work" "$2"
+    awk -v name="$1" -v all="$instructions" -v ticks="$pieces" \
+        'BEGIN { printf "%s %.2f\n", name, all / ticks / 1000000 }' >>"$scratch/measured"
+}
+
+per_tick agent_summary_to_row row
+per_tick agent_resource resource
 per_sample codec_row_encode encode_row
 per_sample codec_keyframe keyframe
 per_sample codec_row_decode decode_row
@@ -102,7 +113,7 @@ awk -v file="$budgets" '
             printf "%s: %s is not measured\n", file, $1; bad = 1; next
         }
         value = measured[$1]
-        printf "check-instructions: %-20s %7.1f of %s\n", $1, value, $2
+        printf "check-instructions: %-20s %7.2f of %s\n", $1, value, $2
         if (value > $2) {
             printf "%s is over its limit: undo what made it grow, or raise the limit in %s and say there why\n", $1, file
             bad = 1

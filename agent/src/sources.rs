@@ -7,6 +7,8 @@
 
 pub mod decimal;
 
+pub mod json;
+
 pub mod exposition;
 
 mod figures;

@@ -23,6 +23,9 @@ pub use replay::{Frame, Options, Position, Replay};
 /// The recording that the repository carries, in the binary so that the simulator needs no file.
 const RECORDED: &[u8] = include_bytes!("../fixtures/kubelet-1.36/trace.tar.gz");
 
+/// The same with more pods.
+const RECORDED_51_PODS: &[u8] = include_bytes!("../fixtures/kubelet-1.36/pods-51.tar.gz");
+
 /// More than forty times the carried recording; a wrong file is refused before it fills memory.
 const UNPACKED_LIMIT_BYTES: u64 = 64 << 20;
 
@@ -116,6 +119,16 @@ impl Trace {
     /// As [`Trace::load`]; a test holds that it does not happen.
     pub fn carried() -> Result<Self, Error> {
         Self::unpack(RECORDED)
+    }
+
+    /// The carried recording of `node1` with 51 pods, none of which comes or goes: 6 frames. What is measured of a
+    /// number of pods is measured on it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trace::load`]; a test holds that it does not happen.
+    pub fn of_51_pods() -> Result<Self, Error> {
+        Self::unpack(RECORDED_51_PODS)
     }
 
     /// The names of the recorded nodes, sorted.

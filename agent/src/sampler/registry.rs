@@ -4,11 +4,12 @@
 //! for longer than the window is forgotten; when it comes back it gets a new id.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
 use std::sync::Arc;
 
 use cairn_proto::catalogue::{Group, Source};
 use cairn_proto::limits::MAX_ENTITIES;
-use cairn_proto::model::{EntityDef, EntityId, EntityKind};
+use cairn_proto::model::{Builder, EntityDef, EntityId, EntityKind};
 use cairn_proto::{v1, wire};
 
 /// What an entity is, beside its id.
@@ -46,8 +47,14 @@ impl<'a> Description<'a> {
 pub struct Entry {
     def: Arc<EntityDef>,
     seen_tick: u64,
-    // The newest measurement time of each group, with its source.
-    measured: [Option<(Source, u64)>; Group::ALL.len()],
+    // The newest measurement time of each group, and its source; in two lists, which take little more
+    // than half of what one would.
+    times_ms: [u64; Group::ALL.len()],
+    sources: [Option<Source>; Group::ALL.len()],
+    // Of what tells it apart.
+    hash: u64,
+    // Another entry of the same hash.
+    next: Option<u32>,
 }
 
 impl Entry {
@@ -59,26 +66,42 @@ impl Entry {
 
     /// Takes note of a measurement; true when it is earlier than the one before of the same source.
     pub fn is_late(&mut self, group: Group, source: Source, time_ms: u64) -> bool {
-        let Some(slot) = self.measured.get_mut(group as usize) else {
+        let at = group as usize;
+        let (Some(by), Some(before)) = (self.sources.get_mut(at), self.times_ms.get_mut(at)) else {
             return false;
         };
-        let late = slot.is_some_and(|(by, before)| by == source && time_ms < before);
-        *slot = Some((source, time_ms));
+        let late = *by == Some(source) && time_ms < *before;
+        (*by, *before) = (Some(source), time_ms);
         late
     }
 }
 
-/// Boxed, because nearly all of these maps hold one entry or two and have room for four.
-type Siblings = HashMap<Box<str>, Box<Entry>>;
-
 /// All entities of a run.
 #[derive(Debug)]
 pub struct Registry {
-    // In two steps, so that looking up allocates nothing.
-    entries: HashMap<(Option<EntityId>, EntityKind), Siblings>,
-    count: usize,
+    entries: Vec<Entry>,
+    // By the hash of what tells it apart, so that looking up makes nothing: the last entry of it.
+    index: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
+    keys: RandomState,
     next_id: u32,
     limit: usize,
+    builder: Builder,
+}
+
+/// Of a number that is a hash already.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Default for Registry {
@@ -92,74 +115,115 @@ impl Registry {
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         Self {
-            entries: HashMap::new(),
-            count: 0,
+            entries: Vec::new(),
+            index: HashMap::default(),
+            keys: RandomState::new(),
             next_id: 1,
             limit,
+            builder: Builder::default(),
         }
+    }
+
+    /// What rows of these entities are collected in; it is empty between two of them and keeps the room
+    /// that one takes.
+    pub fn builder(&mut self) -> &mut Builder {
+        &mut self.builder
     }
 
     /// Number of entities known.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.count
+        self.entries.len()
     }
 
     /// True when nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.entries.is_empty()
     }
 
     /// Sees an entity at a tick. `None` when it is refused: there are too many, the ids are used up,
     /// or its names are such that no aggregator would take them.
     pub fn see(&mut self, tick: u64, what: Description<'_>) -> Option<&mut Entry> {
-        let siblings = self.entries.entry((what.parent, what.kind)).or_default();
-        let known = siblings.get(what.key()).map(|entry| &entry.def);
-        let id = match known {
-            Some(def) => def.id,
-            None if self.count >= self.limit => return None,
-            None => EntityId(self.next_id),
-        };
-        if !known.is_some_and(|def| is_described(def, what)) {
-            let def = define(id, what);
-            wire::define(v1::Define::from(&def)).ok()?;
-            let def = Arc::new(def);
-            if let Some(entry) = siblings.get_mut(what.key()) {
-                entry.def = def;
-            } else {
+        let hash = self.hash(what);
+        let at = match self.find(hash, what) {
+            Some(at) => {
+                let entry = self.entries.get_mut(at)?;
+                if !is_described(&entry.def, what) {
+                    entry.def = define(entry.def.id, what)?;
+                }
+                at
+            }
+            None if self.entries.len() >= self.limit => return None,
+            None => {
+                let def = define(EntityId(self.next_id), what)?;
                 self.next_id = self.next_id.checked_add(1)?;
-                self.count += 1;
-                let entry = Box::new(Entry {
+                let at = u32::try_from(self.entries.len()).ok()?;
+                self.entries.push(Entry {
                     def,
                     seen_tick: tick,
-                    measured: [None; Group::ALL.len()],
+                    times_ms: [0; Group::ALL.len()],
+                    sources: [None; Group::ALL.len()],
+                    hash,
+                    next: self.index.insert(hash, at),
                 });
-                return Some(siblings.entry(what.key().into()).or_insert(entry));
+                at as usize
             }
-        }
-        let entry = siblings.get_mut(what.key())?;
+        };
+        let entry = self.entries.get_mut(at)?;
         entry.seen_tick = tick;
         Some(entry)
     }
 
+    fn hash(&self, what: Description<'_>) -> u64 {
+        let parent = what.parent.map_or(0, |parent| u64::from(parent.0) + 1);
+        let mut hasher = self.keys.build_hasher();
+        hasher.write_u64(parent << 8 | what.kind as u64);
+        hasher.write(what.key().as_bytes());
+        hasher.finish()
+    }
+
+    fn find(&self, hash: u64, what: Description<'_>) -> Option<usize> {
+        let mut next = self.index.get(&hash).copied();
+        while let Some(at) = next {
+            let entry = self.entries.get(at as usize)?;
+            if is_it(&entry.def, what) {
+                return Some(at as usize);
+            }
+            next = entry.next;
+        }
+        None
+    }
+
     /// Forgets what was last seen before `tick`.
     pub fn forget_before(&mut self, tick: u64) {
-        let mut count = 0;
-        self.entries.retain(|_, siblings| {
-            siblings.retain(|_, entry| entry.seen_tick >= tick);
-            count += siblings.len();
-            !siblings.is_empty()
-        });
-        self.count = count;
+        let count = self.entries.len();
+        self.entries.retain(|entry| entry.seen_tick >= tick);
+        if self.entries.len() == count {
+            return;
+        }
+        self.index.clear();
+        for (entry, at) in self.entries.iter_mut().zip(0..) {
+            entry.next = self.index.insert(entry.hash, at);
+        }
     }
 
     /// Forgets everything but which ids were given: a new run begins. When the wall clock was set
     /// back, what was seen before would be newer than the window for as long as it was set back.
     pub fn begin_run(&mut self) {
-        self.entries = HashMap::new();
-        self.count = 0;
+        self.entries = Vec::new();
+        self.index = HashMap::default();
     }
+}
+
+/// True of the definition of what is described, whatever else has changed of it.
+fn is_it(def: &EntityDef, what: Description<'_>) -> bool {
+    let key = if def.kind == EntityKind::Pod {
+        &def.uid
+    } else {
+        &def.name
+    };
+    def.parent == what.parent && def.kind == what.kind && key == what.key()
 }
 
 fn is_described(def: &EntityDef, what: Description<'_>) -> bool {
@@ -171,8 +235,9 @@ fn is_described(def: &EntityDef, what: Description<'_>) -> bool {
         && def.labels == what.labels
 }
 
-fn define(id: EntityId, what: Description<'_>) -> EntityDef {
-    EntityDef {
+/// `None` when no aggregator would take its names.
+fn define(id: EntityId, what: Description<'_>) -> Option<Arc<EntityDef>> {
+    let def = EntityDef {
         id,
         kind: what.kind,
         parent: what.parent,
@@ -182,7 +247,9 @@ fn define(id: EntityId, what: Description<'_>) -> EntityDef {
         // Neither the summary nor the resource endpoint tells it.
         runtime_id: String::new(),
         labels: what.labels.to_vec(),
-    }
+    };
+    wire::define(v1::Define::from(&def)).ok()?;
+    Some(Arc::new(def))
 }
 
 #[cfg(test)]

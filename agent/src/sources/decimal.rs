@@ -12,6 +12,36 @@ const MAX_DIGITS: usize = 38;
 /// anything else: a negative number, `NaN`, `Inf`, or one that does not fit.
 #[must_use]
 pub fn parse_scaled(text: &[u8], scale: i32) -> Option<u64> {
+    plain(text, scale).or_else(|| general(text, scale))
+}
+
+/// Nearly all numbers: digits, of which few enough stand behind a point. `None` for any other, or for
+/// one that does not fit.
+fn plain(text: &[u8], scale: i32) -> Option<u64> {
+    // So many digits are always below 2^64.
+    const DIGITS: usize = 19;
+    if text.is_empty() || text.len() > DIGITS {
+        return None;
+    }
+    let (mut number, mut behind_point) = (0_u64, None);
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+            behind_point = behind_point.map(|count| count + 1);
+        } else if *byte == b'.' && behind_point.is_none() && text.len() > 1 {
+            behind_point = Some(0);
+        } else {
+            return None;
+        }
+    }
+    let power = u32::try_from(scale)
+        .ok()?
+        .checked_sub(behind_point.unwrap_or(0))?;
+    number.checked_mul(10_u64.checked_pow(power)?)
+}
+
+fn general(text: &[u8], scale: i32) -> Option<u64> {
     let text = text.strip_prefix(b"+").unwrap_or(text);
     let (mantissa, exponent) = match text.iter().position(|b| matches!(b, b'e' | b'E')) {
         Some(at) => (&text[..at], parse_exponent(&text[at + 1..])?),
@@ -124,6 +154,13 @@ mod tests {
         fn no_bytes_panic(text in proptest::collection::vec(any::<u8>(), 0..60), scale in -20..20) {
             let read = parse_scaled(&text, scale);
             prop_assert!(read.is_none() || text.iter().any(u8::is_ascii_digit));
+        }
+
+        #[test]
+        fn the_short_way_reads_what_the_general_one_does(text in "[0-9]{0,12}[.]?[0-9]{0,10}", scale in -2..12) {
+            let text = text.as_bytes();
+            let short = plain(text, scale);
+            prop_assert!(short.is_none() || short == general(text, scale));
         }
 
         #[test]

@@ -58,22 +58,29 @@ pub enum Refused {
 /// The lines of an answer, each without the white space around it, and whether something follows the
 /// last end of a line: that may be half a line, and a shorter number is still a number.
 pub fn lines(body: &[u8]) -> (impl Iterator<Item = &[u8]>, bool) {
-    let end = body.iter().rposition(|byte| *byte == b'\n');
+    let end = memchr::memrchr(b'\n', body);
     let (whole, rest) = match end {
         Some(end) => (body.get(..end), body.get(end + 1..)),
         None => (None, Some(body)),
     };
-    let lines = whole
-        .into_iter()
-        .flat_map(|whole| whole.split(|byte| *byte == b'\n'));
+    let lines = whole.into_iter().flat_map(split);
     let is_cut = rest.is_some_and(|rest| !rest.is_empty());
     (lines.map(<[u8]>::trim_ascii), is_cut)
+}
+
+/// What stands between the ends of lines, behind the last one too.
+fn split(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = memchr::memchr_iter(b'\n', text).chain([text.len()]);
+    ends.scan(0, |begin, end| {
+        let from = std::mem::replace(begin, end + 1);
+        text.get(from..end)
+    })
 }
 
 /// The metric's name: what stands before the labels or the value.
 #[must_use]
 pub fn name(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().position(|b| matches!(b, b'{' | b' ' | b'\t'));
+    let end = memchr::memchr3(b'{', b' ', b'\t', bytes);
     bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default()
 }
 
@@ -132,14 +139,13 @@ fn parse_quoted(bytes: &[u8]) -> Option<(Quoted<'_>, &[u8])> {
     let mut escaped = false;
     let mut end = 0;
     loop {
-        match bytes.get(end)? {
-            b'"' => break,
-            b'\\' => {
-                escaped = true;
-                end += 2;
-            }
-            _ => end += 1,
+        end += memchr::memchr2(b'"', b'\\', bytes.get(end..)?)?;
+        if bytes.get(end) == Some(&b'"') {
+            break;
         }
+        // The byte behind a backslash ends nothing.
+        escaped = true;
+        end += 2;
     }
     let value = Quoted {
         bytes: bytes.get(..end)?,

@@ -11,6 +11,20 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Room for so many values.
+    #[must_use]
+    pub fn with_capacity(values: usize) -> Self {
+        Self {
+            values: Vec::with_capacity(values),
+            ..Self::default()
+        }
+    }
+
+    /// Takes away all but the first values.
+    pub fn truncate(&mut self, len: usize) {
+        self.values.truncate(len);
+    }
+
     /// Says when a group was measured, Unix ms. Without it, it was when the answer was read.
     pub fn measured(&mut self, group: Group, time_ms: u64) {
         if let Some(slot) = self.times_ms.get_mut(group as usize) {

@@ -7,9 +7,7 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
-use serde::de::Error as _;
-
-use super::{Figures, Part};
+use super::{Figures, Part, json};
 
 /// Why a body is no summary.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +16,7 @@ pub enum Error {
     #[error("summary is not the JSON that a kubelet sends: check what answers on that address")]
     Json {
         /// What the parser said.
-        source: serde_json::Error,
+        source: json::Error,
     },
     /// JSON without a node.
     #[error("summary has no node: check what answers on that address")]
@@ -77,14 +75,7 @@ pub struct Summary {
 ///
 /// [`Error::Json`], [`Error::NoNode`].
 pub fn parse(body: &[u8]) -> Result<Summary, Error> {
-    // A list of the right values would pass for the object that it lacks the names of.
-    if !body.trim_ascii_start().starts_with(b"{") {
-        let source = serde_json::Error::custom("no object");
-        return Err(Error::Json { source });
-    }
-    let raw: raw::Summary<'_> =
-        serde_json::from_slice(body).map_err(|source| Error::Json { source })?;
-    raw::summary(raw)
+    raw::summary(body)
         .map_err(|source| Error::Json { source })?
         .ok_or(Error::NoNode)
 }

@@ -4,11 +4,14 @@
 //! cells of those that have a value in it. Most columns are about few entities (the host's figures
 //! about one), so a cell that is not there takes no memory.
 
-use std::collections::BTreeMap;
+mod builder;
+
 use std::sync::Arc;
 
 use super::{EntityId, Stamp};
 use crate::catalogue::{FIRST_FIELD, FieldId, Group, Source};
+
+pub use self::builder::Builder;
 
 /// Number of a column in an encoded row.
 ///
@@ -244,82 +247,5 @@ impl Snapshot {
             places = Some(&column.places);
         }
         bytes
-    }
-}
-
-/// Collects values in any order and builds a [`Snapshot`]. Of two values of one cell the later
-/// counts.
-#[derive(Clone, Debug, Default)]
-pub struct Builder {
-    entities: Vec<EntityId>,
-    // `None` takes an earlier value of the cell away.
-    columns: BTreeMap<ColumnId, Vec<(EntityId, Option<u64>)>>,
-}
-
-impl Builder {
-    /// Says that the entity is there, even without a value.
-    pub fn entity(&mut self, entity: EntityId) -> &mut Self {
-        if self.entities.last() != Some(&entity) {
-            self.entities.push(entity);
-        }
-        self
-    }
-
-    /// Sets a field's value.
-    pub fn value(&mut self, entity: EntityId, field: FieldId, value: u64) -> &mut Self {
-        self.set(entity, ColumnId::field(field), Some(value))
-    }
-
-    /// Sets when a group was measured.
-    pub fn stamp(&mut self, entity: EntityId, group: Group, stamp: Stamp) -> &mut Self {
-        self.set(entity, ColumnId::time(group), Some(stamp.time_ms))
-            .set(entity, ColumnId::source(group), Some(stamp.source as u64))
-            .set(entity, ColumnId::start(group), stamp.start_ms)
-    }
-
-    fn set(&mut self, entity: EntityId, column: ColumnId, value: Option<u64>) -> &mut Self {
-        self.entity(entity);
-        self.columns
-            .entry(column)
-            .or_default()
-            .push((entity, value));
-        self
-    }
-
-    /// Builds the snapshot.
-    #[must_use]
-    pub fn build(mut self) -> Snapshot {
-        self.entities.sort_unstable();
-        self.entities.dedup();
-        let entities = self.entities;
-        let mut columns = Vec::with_capacity(self.columns.len());
-        for (id, mut cells) in self.columns {
-            // Stable, so that of several values of one cell the later comes last.
-            cells.sort_by_key(|(entity, _)| *entity);
-            let mut places = Vec::with_capacity(cells.len());
-            let mut values = Vec::with_capacity(cells.len());
-            // Both lists rise, so the places are found in one walk.
-            let mut place = 0;
-            let mut cells = cells.into_iter().peekable();
-            while let Some((entity, value)) = cells.next() {
-                if cells.peek().is_some_and(|(next, _)| *next == entity) {
-                    continue;
-                }
-                while entities.get(place).is_some_and(|known| *known < entity) {
-                    place += 1;
-                }
-                if let (Some(value), Ok(place)) = (value, u32::try_from(place)) {
-                    places.push(place);
-                    values.push(value);
-                }
-            }
-            if !values.is_empty() {
-                let before = columns.last().map(|column: &Column| &column.places);
-                let shared = before.filter(|before| ***before == *places);
-                let places = shared.map_or_else(|| places.into(), Arc::clone);
-                columns.push(Column { id, places, values });
-            }
-        }
-        Snapshot { entities, columns }
     }
 }

@@ -28,6 +28,8 @@ const TOKEN: &str = "kubelet-token";
 /// Where a node is, and what it shows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
+    /// What was recorded.
+    pub(super) trace: &'a Trace,
     /// The recorded node that it replays.
     pub(super) recorded: &'a str,
     /// Its own name.
@@ -65,7 +67,7 @@ pub(super) struct Bed {
 
 impl Bed {
     /// Starts recorded nodes, scaled to so many pods each; `None` shows the recorded pods.
-    pub(super) fn start(names: &[&str], pods: Option<usize>) -> Result<Self> {
+    pub(super) fn start(trace: &Trace, names: &[&str], pods: Option<usize>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let pki = Pki::new(dir.path())?;
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -86,6 +88,7 @@ impl Bed {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let nodes = names.iter().map(|name| {
             Node::start(&Place {
+                trace,
                 recorded: name,
                 name,
                 pods,
@@ -169,7 +172,7 @@ impl Node {
             clock: Mode::Driven {
                 start_unix_ms: place.start_unix_ms,
             },
-            replay: Replay::new(&Trace::carried()?, place.recorded, options)?,
+            replay: Replay::new(place.trace, place.recorded, options)?,
         };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let bound = runtime.block_on(sim::bind(config))?;

@@ -12,6 +12,7 @@ use super::bed::Bed;
 use super::look::{FIRST_MARKER, MARKER_STEP, Question, between, served_us};
 use super::{Goal, Line, percentile};
 use crate::deadline::Deadline;
+use crate::trace::Trace;
 
 /// So many ticks at least, so that a 99th percentile means something.
 const TICKS: usize = 300;
@@ -35,7 +36,7 @@ enum What {
 }
 
 pub(super) fn run(duration: Duration) -> Result<Vec<Line>> {
-    let mut bed = Bed::start(&["node1", "node2"], None)?;
+    let mut bed = Bed::start(&Trace::carried()?, &["node1", "node2"], None)?;
     let mut marker = FIRST_MARKER;
     for _ in 0..WARM_TICKS {
         one(&mut bed, What::Node, marker)?;

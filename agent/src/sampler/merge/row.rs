@@ -1,6 +1,5 @@
 //! A row in the making.
 
-use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -59,7 +58,8 @@ pub(super) struct Row<'a> {
     host_is_fresh: bool,
     registry: &'a mut Registry,
     builder: Builder,
-    defs: BTreeMap<EntityId, Arc<EntityDef>>,
+    // As they came; an entity that came twice is there twice.
+    defs: Vec<Arc<EntityDef>>,
     late_count: u64,
     future_count: u64,
     refused_count: u64,
@@ -68,7 +68,8 @@ pub(super) struct Row<'a> {
 
 impl<'a> Row<'a> {
     pub(super) fn new(inputs: &Inputs<'_>, registry: &'a mut Registry) -> Self {
-        let (builder, defs) = (Builder::default(), BTreeMap::new());
+        let builder = std::mem::take(registry.builder());
+        let defs = Vec::with_capacity(registry.len());
         Self {
             tick: inputs.tick,
             made_ms: inputs.made_ms,
@@ -147,7 +148,7 @@ impl<'a> Row<'a> {
             return None;
         };
         let id = entry.def().id;
-        self.defs.insert(id, Arc::clone(entry.def()));
+        self.defs.push(Arc::clone(entry.def()));
         self.builder.entity(id);
         let mut cells = Cells {
             id,
@@ -190,10 +191,17 @@ impl<'a> Row<'a> {
         }
     }
 
-    pub(super) fn finish(self) -> Merged {
+    pub(super) fn finish(mut self) -> Merged {
+        let mut defs = self.defs;
+        let snapshot = self.builder.build();
+        *self.registry.builder() = self.builder;
+        // Of two the later one is the newer, and is kept; the sort is stable.
+        defs.reverse();
+        defs.sort_by_key(|def| def.id);
+        defs.dedup_by_key(|def| def.id);
         Merged {
-            snapshot: self.builder.build(),
-            defs: self.defs.into_values().collect(),
+            snapshot,
+            defs,
             late_count: self.late_count,
             future_count: self.future_count,
             dropped_count: self.dropped_count,

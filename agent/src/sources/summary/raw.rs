@@ -1,9 +1,8 @@
 //! The JSON of a summary, and its way into the inner types.
 //!
-//! Read in one go, element by element: what is not asked for is skipped where it stands, and no
+//! Read in one go, element by element: what is not asked for is passed over where it stands, and no
 //! body, whatever is in it, is held in another form than as the entities that are taken of it. A
-//! pod is cut out as text first, so that one which cannot be read loses itself alone; so are the
-//! node's own values.
+//! value that is another one than expected loses itself alone; a pod without its names, the pod.
 
 mod field;
 
@@ -13,18 +12,13 @@ mod shape;
 
 mod storage;
 
-use std::fmt;
-
 use cairn_proto::limits::MAX_ENTITIES;
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
-use self::field::{Field, Wanted};
+use self::field::Wanted;
 use self::reader::Reader;
-pub(super) use self::shape::Summary;
-use self::shape::{Container, Node, RawCgroup, Text};
+use self::shape::{Container, Node, RawCgroup, RawPod};
 use super::{Pod, Stats};
+use crate::sources::json::{Error, Inside, Lexer, Token};
 
 /// Containers kept of a pod, those of one name included: far more than are taken of it, and few
 /// enough that a body cannot grow to many times its size.
@@ -37,38 +31,26 @@ struct Pods {
     reader: Reader,
 }
 
-impl<'de> Deserialize<'de> for Pods {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Self::default())
-    }
-}
-
-impl<'de> Visitor<'de> for Pods {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of pods")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Self, A::Error> {
+impl Pods {
+    fn read(lexer: &mut Lexer<'_>, mut inside: Inside) -> Result<Self, Error> {
+        let mut this = Self::default();
         // Each pod and each container counts: no body makes more of them than a row can have.
         let mut entities = 0;
         while entities < MAX_ENTITIES {
-            let Some(raw) = seq.next_element::<&RawValue>()? else {
-                return Ok(self);
-            };
-            match self.reader.pod(raw) {
+            if !lexer.item(&mut inside)? {
+                return Ok(this);
+            }
+            let raw = RawPod::read(lexer)?;
+            match raw.known().and_then(|raw| this.reader.pod(raw)) {
                 Some(pod) => {
                     entities += entity_count(&pod);
-                    self.kept.push(pod);
+                    this.kept.push(pod);
                 }
-                None => self.reader.odd_count += 1,
+                None => this.reader.odd_count += 1,
             }
         }
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            self.reader.dropped_count += 1;
-        }
-        Ok(self)
+        this.reader.dropped_count += lexer.skip_list(inside)?;
+        Ok(this)
     }
 }
 
@@ -79,21 +61,19 @@ struct Containers {
     reader: Reader,
 }
 
-impl<'de> Wanted<'de> for Containers {
-    fn seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
+impl<'a> Wanted<'a> for Containers {
+    fn list(lexer: &mut Lexer<'a>, mut inside: Inside) -> Result<Option<Self>, Error> {
         let mut this = Self::default();
         while this.kept.len() < MAX_CONTAINERS {
-            let Some(raw) = seq.next_element::<Field<Container<'_>>>()? else {
+            if !lexer.item(&mut inside)? {
                 return Ok(Some(this));
-            };
-            match this.reader.container(raw) {
+            }
+            match this.reader.container(Container::read(lexer)?) {
                 Some(stats) => this.kept.push(stats),
                 None => this.reader.odd_count += 1,
             }
         }
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            this.reader.dropped_count += 1;
-        }
+        this.reader.dropped_count += lexer.skip_list(inside)?;
         Ok(Some(this))
     }
 }
@@ -109,48 +89,68 @@ fn entity_count(pod: &Pod) -> usize {
 /// # Errors
 ///
 /// The body is no JSON object, its node none, or its pods no list.
-pub(super) fn summary(raw: Summary<'_>) -> Result<Option<super::Summary>, serde_json::Error> {
-    let Some(node) = raw.node else {
-        return Ok(None);
+pub(super) fn summary(body: &[u8]) -> Result<Option<super::Summary>, Error> {
+    let mut lexer = Lexer::new(body);
+    let Token::Object(mut inside) = lexer.token()? else {
+        return Err(lexer.broken("no object"));
     };
-    if !node.get().starts_with('{') {
-        return Err(serde_json::Error::custom("node is no object"));
+    let (mut node, mut pods) = (None, None);
+    while let Some(key) = lexer.key(&mut inside)? {
+        match &*key {
+            "node" if node.is_none() => {
+                node = Some(match lexer.token()? {
+                    Token::Null => None,
+                    Token::Object(inside) => Node::object(&mut lexer, inside)?,
+                    _ => return Err(lexer.broken("node is no object")),
+                });
+            }
+            "pods" if pods.is_none() => {
+                pods = Some(match lexer.token()? {
+                    Token::Null => Pods::default(),
+                    Token::List(inside) => Pods::read(&mut lexer, inside)?,
+                    _ => return Err(lexer.broken("pods are no list")),
+                });
+            }
+            "node" | "pods" => return Err(lexer.broken("node or pods twice")),
+            _ => lexer.skip()?,
+        }
     }
-    let node: Node<'_> = serde_json::from_str(node.get())?;
+    lexer.end()?;
+    Ok(node
+        .flatten()
+        .map(|node| whole(node, pods.unwrap_or_default())))
+}
+
+fn whole(node: Node<'_>, pods: Pods) -> super::Summary {
     let Pods {
         kept: pods,
         mut reader,
-    } = raw.pods.unwrap_or_default();
+    } = pods;
     let mut stats = reader.cgroup(
         String::new(),
         RawCgroup {
-            start_time: cut_out(node.start_time),
-            cpu: cut_out(node.cpu),
-            memory: cut_out(node.memory),
-            io: cut_out(node.io),
-            swap: cut_out(node.swap),
+            start_time: node.start_time,
+            cpu: node.cpu,
+            memory: node.memory,
+            io: node.io,
+            swap: node.swap,
             averages: true,
         },
     );
-    reader.network(&mut stats, cut_out(node.network));
-    reader.node_storage(&mut stats, cut_out(node.fs), cut_out(node.runtime));
-    reader.rlimit(&mut stats, cut_out(node.rlimit));
-    let system = reader.containers(cut_out(node.system_containers));
-    let name: Text<'_> = cut_out(node.node_name);
-    let node_name = reader.value(name).unwrap_or_default().into_owned();
-    Ok(Some(super::Summary {
+    reader.network(&mut stats, node.network);
+    reader.node_storage(&mut stats, node.fs, node.runtime);
+    reader.rlimit(&mut stats, node.rlimit);
+    let system = reader.containers(node.system_containers);
+    let node_name = reader
+        .value(node.node_name)
+        .unwrap_or_default()
+        .into_owned();
+    super::Summary {
         node_name,
         node: stats,
         system,
         pods,
         odd_count: reader.odd_count,
         dropped_count: reader.dropped_count,
-    }))
-}
-
-/// Reads one value of the node, whose failure is its own.
-fn cut_out<'a, T: Wanted<'a>>(raw: Option<&'a RawValue>) -> Field<T> {
-    raw.map_or(Field::Absent, |raw| {
-        serde_json::from_str(raw.get()).unwrap_or(Field::Odd)
-    })
+    }
 }

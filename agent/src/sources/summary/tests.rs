@@ -111,7 +111,9 @@ fn odd_values_are_absent_and_counted() {
         "-1",
         "1.5",
         "1e30",
+        "1e999",
         "\"7\"",
+        r#""\ud800""#,
         "true",
         "[1]",
         "{\"a\":1}",
@@ -140,7 +142,6 @@ fn a_bad_pod_loses_itself_alone() {
         r#"{"podRef":{"name":"a","namespace":"b"}}"#,
         r#"{"podRef":{"name":"","namespace":"b","uid":"c"}}"#,
         r#"{"podRef":{"name":1,"namespace":"b","uid":"c"}}"#,
-        r#"{"podRef":{"name":"a","namespace":"b","uid":"c"},"cpu":{"time":1e999}}"#,
         "[]",
     ] {
         let summary = pods(&format!("[{bad},{good}]"));

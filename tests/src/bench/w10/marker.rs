@@ -19,6 +19,7 @@ use super::super::sheet::Sheet;
 use super::super::{Options, percentile};
 use crate::deadline::Deadline;
 use crate::fleet::Order;
+use crate::trace::Trace;
 
 /// The node's name, and what its agent proves it with.
 pub(in super::super) const GUEST: (&str, &str) = ("marked", "token-of-the-marked-node");
@@ -115,6 +116,7 @@ impl Marked {
     /// Starts it beside the fleet, and waits until it is warm.
     pub(in super::super) fn start(ticking: &mut Ticking) -> Result<Self> {
         let node = Node::start(&Place {
+            trace: &Trace::carried()?,
             recorded: "node1",
             name: GUEST.0,
             pods: None,

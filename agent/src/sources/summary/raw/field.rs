@@ -1,11 +1,10 @@
 //! A value in JSON that may be anything.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use cairn_proto::rfc3339;
+
+use crate::sources::json::{Error, Inside, Lexer, Token};
 
 /// What was wanted, or the fact that it is not there or something else is. Whatever else it is, it
 /// is passed over and takes no memory.
@@ -18,6 +17,14 @@ pub(super) enum Field<T> {
 }
 
 impl<T> Field<T> {
+    /// Takes a value; one that is said twice is odd, whatever is meant.
+    pub(super) fn set(&mut self, said: Self) {
+        *self = match self {
+            Field::Absent => said,
+            Field::Known(_) | Field::Odd => Field::Odd,
+        };
+    }
+
     pub(super) fn known(self) -> Option<T> {
         match self {
             Field::Known(value) => Some(value),
@@ -27,7 +34,7 @@ impl<T> Field<T> {
 }
 
 /// What can be read: of each shape of JSON the value it makes, `None` when it makes none.
-pub(super) trait Wanted<'de>: Sized {
+pub(super) trait Wanted<'a>: Sized {
     fn number(_: u64) -> Option<Self> {
         None
     }
@@ -36,24 +43,76 @@ pub(super) trait Wanted<'de>: Sized {
         None
     }
 
-    fn text(_: Cow<'de, str>) -> Option<Self> {
+    fn text(_: Cow<'a, str>) -> Option<Self> {
         None
     }
 
-    fn map<A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    fn object(lexer: &mut Lexer<'a>, inside: Inside) -> Result<Option<Self>, Error> {
+        lexer.skip_object(inside)?;
         Ok(None)
     }
 
-    fn seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
+    fn list(lexer: &mut Lexer<'a>, inside: Inside) -> Result<Option<Self>, Error> {
+        lexer.skip_list(inside)?;
         Ok(None)
+    }
+
+    /// Reads the next value.
+    fn read(lexer: &mut Lexer<'a>) -> Result<Field<Self>, Error> {
+        any(lexer)
     }
 }
 
-impl Wanted<'_> for u64 {
+fn any<'a, T: Wanted<'a>>(lexer: &mut Lexer<'a>) -> Result<Field<T>, Error> {
+    let known = match lexer.token()? {
+        Token::Null => return Ok(Field::Absent),
+        Token::Bool(_) => None,
+        Token::Whole(number) => T::number(number),
+        Token::Float(number) => T::float(number),
+        Token::Text(text) => text.and_then(T::text),
+        Token::Object(inside) => T::object(lexer, inside)?,
+        Token::List(inside) => T::list(lexer, inside)?,
+    };
+    Ok(field(known))
+}
+
+fn field<T>(known: Option<T>) -> Field<T> {
+    known.map_or(Field::Odd, Field::Known)
+}
+
+impl<'a> Wanted<'a> for u64 {
     fn number(value: u64) -> Option<Self> {
         Some(value)
+    }
+
+    // Most values are whole numbers.
+    #[inline]
+    fn read(lexer: &mut Lexer<'a>) -> Result<Field<Self>, Error> {
+        match lexer.whole() {
+            Some(number) => Ok(Field::Known(number)),
+            None => any(lexer),
+        }
+    }
+}
+
+/// What a kubelet writes there and nobody takes: it is passed over, whatever it is.
+pub(super) enum Passed {}
+
+impl<'a> Wanted<'a> for Passed {
+    fn read(lexer: &mut Lexer<'a>) -> Result<Field<Self>, Error> {
+        lexer.skip()?;
+        Ok(Field::Absent)
+    }
+}
+
+/// A time, Unix ms. Nothing that runs was measured before 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Time(pub(super) u64);
+
+impl<'a> Wanted<'a> for Time {
+    fn text(value: Cow<'a, str>) -> Option<Self> {
+        let ms = rfc3339::parse(&value)?;
+        u64::try_from(ms).ok().map(Self)
     }
 }
 
@@ -61,9 +120,17 @@ impl Wanted<'_> for u64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CentiPercent(pub(super) u64);
 
-impl Wanted<'_> for CentiPercent {
+impl<'a> Wanted<'a> for CentiPercent {
     fn number(value: u64) -> Option<Self> {
         value.checked_mul(100).map(Self)
+    }
+
+    #[inline]
+    fn read(lexer: &mut Lexer<'a>) -> Result<Field<Self>, Error> {
+        match lexer.whole() {
+            Some(number) => Ok(field(Self::number(number))),
+            None => any(lexer),
+        }
     }
 
     #[expect(
@@ -90,96 +157,81 @@ pub(super) struct List<T> {
     pub(super) dropped_count: u64,
 }
 
-impl<'de, T: Wanted<'de>> Wanted<'de> for List<T> {
-    fn seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
-        let mut list = Self {
-            items: Vec::new(),
-            dropped_count: 0,
+impl<'a, T: Wanted<'a>> Wanted<'a> for List<T> {
+    fn list(lexer: &mut Lexer<'a>, mut inside: Inside) -> Result<Option<Self>, Error> {
+        let mut items = Vec::new();
+        while items.len() < MAX_ITEMS && lexer.item(&mut inside)? {
+            items.push(T::read(lexer)?);
+        }
+        let dropped_count = if items.len() < MAX_ITEMS {
+            0
+        } else {
+            lexer.skip_list(inside)?
         };
-        while list.items.len() < MAX_ITEMS {
-            let Some(item) = seq.next_element()? else {
-                return Ok(Some(list));
-            };
-            list.items.push(item);
-        }
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            list.dropped_count += 1;
-        }
-        Ok(Some(list))
+        Ok(Some(Self {
+            items,
+            dropped_count,
+        }))
     }
 }
 
-impl<'de: 'a, 'a> Wanted<'de> for Cow<'a, str> {
-    fn text(value: Cow<'de, str>) -> Option<Self> {
+impl<'a> Wanted<'a> for Cow<'a, str> {
+    fn text(value: Cow<'a, str>) -> Option<Self> {
         Some(value)
     }
 }
 
-/// Makes objects readable whose own fields can all be anything.
+/// Declares objects with the keys that are read of them, in the order in which a kubelet writes them: so
+/// the next key is mostly the one that is looked for first. Their values can all be anything; a key
+/// that is not listed is passed over.
 macro_rules! objects {
-    ($($name:ident $(<$life:lifetime>)?),+) => {$(
-        impl<'de $(: $life, $life)?> Wanted<'de> for $name $(<$life>)? {
-            fn map<A: MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
-                Self::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Some)
-            }
+    ($(
+        $(#[$about:meta])*
+        $name:ident $(<$life:lifetime>)? {
+            $($key:literal => $field:ident: $type:ty,)+
         }
+    )+) => {$(
+        $(#[$about])*
+        #[derive(Default)]
+        pub(super) struct $name $(<$life>)? {
+            $(pub(super) $field: $crate::sources::summary::raw::field::Field<$type>,)+
+        }
+
+        $crate::sources::summary::raw::field::objects!(@read $name $(<$life>)? {
+            $($key => $field: $type,)+
+        });
     )+};
+    (@read $name:ident { $($key:literal => $field:ident: $type:ty,)+ }) => {
+        impl<'a> Wanted<'a> for $name {
+            $crate::sources::summary::raw::field::objects!(@object $($key => $field: $type,)+);
+        }
+    };
+    (@read $name:ident <$life:lifetime> { $($key:literal => $field:ident: $type:ty,)+ }) => {
+        impl<$life> Wanted<$life> for $name<$life> {
+            $crate::sources::summary::raw::field::objects!(@object $($key => $field: $type,)+);
+        }
+    };
+    (@object $($key:literal => $field:ident: $type:ty,)+) => {
+        fn object(lexer: &mut Lexer<'a>, mut inside: Inside) -> Result<Option<Self>, Error> {
+            let mut this = Self::default();
+            'values: while lexer.more_keys(&mut inside)? {
+                $(if lexer.passes(concat!("\"", $key, "\":")) {
+                    this.$field.set(<$type as Wanted<'a>>::read(lexer)?);
+                    // The keys that follow, as long as they come in their order.
+                    if !lexer.more_keys(&mut inside)? {
+                        break 'values;
+                    }
+                })+
+                match &*lexer.name()? {
+                    $($key => {
+                        this.$field.set(<$type as Wanted<'a>>::read(lexer)?);
+                    })+
+                    _ => lexer.skip()?,
+                }
+            }
+            Ok(Some(this))
+        }
+    };
 }
 
 pub(super) use objects;
-
-impl<'de, T: Wanted<'de>> Deserialize<'de> for Field<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Anything(PhantomData))
-    }
-}
-
-struct Anything<T>(PhantomData<T>);
-
-fn field<T>(value: Option<T>) -> Field<T> {
-    value.map_or(Field::Odd, Field::Known)
-}
-
-impl<'de, T: Wanted<'de>> Visitor<'de> for Anything<T> {
-    type Value = Field<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Field<T>, E> {
-        Ok(field(T::number(value)))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Field<T>, E> {
-        Ok(field(u64::try_from(value).ok().and_then(T::number)))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Field<T>, E> {
-        Ok(field(T::float(value)))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Field<T>, E> {
-        Ok(Field::Odd)
-    }
-
-    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Field<T>, E> {
-        Ok(field(T::text(Cow::Borrowed(value))))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Field<T>, E> {
-        Ok(field(T::text(Cow::Owned(value.to_owned()))))
-    }
-
-    fn visit_unit<E>(self) -> Result<Field<T>, E> {
-        Ok(Field::Absent)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Field<T>, A::Error> {
-        T::seq(seq).map(field)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Field<T>, A::Error> {
-        T::map(map).map(field)
-    }
-}

@@ -4,11 +4,9 @@ use std::borrow::Cow;
 
 use cairn_proto::catalogue::table::{self, PressureOf};
 use cairn_proto::catalogue::{FieldId, Group};
-use cairn_proto::rfc3339;
-use serde_json::value::RawValue;
 
 use super::Containers;
-use super::field::Field;
+use super::field::{Field, Time};
 use super::shape::{
     Container, RawCgroup, RawCpu, RawIo, RawMemory, RawPod, RawPsi, RawRlimit, RawSwap, Text,
 };
@@ -22,19 +20,17 @@ pub(super) struct Reader {
     pub(super) dropped_count: u64,
 }
 
+/// More values than a cgroup has without averages.
+const CGROUP_VALUES: usize = 24;
+
 /// The sections of a cgroup that are read in one pass, and so have one time.
-#[derive(Default)]
 struct Pass {
     time_ms: Option<u64>,
     figures: Figures,
 }
 
 impl Reader {
-    pub(super) fn pod(&mut self, raw: &RawValue) -> Option<Pod> {
-        let text = raw.get();
-        let raw: RawPod<'_> = text
-            .starts_with('{')
-            .then(|| serde_json::from_str(text).ok())??;
+    pub(super) fn pod(&mut self, raw: RawPod<'_>) -> Option<Pod> {
         let named = |text: Text<'_>| text.known().filter(|t| !t.is_empty()).map(Cow::into_owned);
         let pod_ref = raw.pod_ref.known()?;
         let (name, namespace) = (named(pod_ref.name)?, named(pod_ref.namespace)?);
@@ -90,9 +86,12 @@ impl Reader {
     }
 
     /// CPU time, and what is read in the same pass: memory, swap and pressure.
-    pub(super) fn cgroup(&mut self, name: String, raw: RawCgroup<'_>) -> Stats {
+    pub(super) fn cgroup(&mut self, name: String, raw: RawCgroup) -> Stats {
         let start_ms = self.time(raw.start_time);
-        let mut pass = Pass::default();
+        let mut pass = Pass {
+            time_ms: None,
+            figures: Figures::with_capacity(CGROUP_VALUES),
+        };
         self.memory(&mut pass, raw.memory, raw.averages);
         self.swap(&mut pass, raw.swap);
         let cpu = self.cpu(&mut pass, raw.cpu, raw.averages);
@@ -113,43 +112,40 @@ impl Reader {
         }
     }
 
-    fn memory(&mut self, pass: &mut Pass, raw: Field<RawMemory<'_>>, averages: bool) {
+    fn memory(&mut self, pass: &mut Pass, raw: Field<RawMemory>, averages: bool) {
         let Some(raw) = self.value(raw) else { return };
-        let mut figures = self.figures(raw.values());
-        self.pressure(&mut figures, raw.psi, PressureOf::Memory, averages);
-        self.section(pass, &figures, raw.time);
+        let mark = pass.figures.values().len();
+        self.add(&mut pass.figures, raw.values());
+        self.pressure(&mut pass.figures, raw.psi, PressureOf::Memory, averages);
+        self.section(pass, mark, raw.time);
     }
 
-    fn swap(&mut self, pass: &mut Pass, raw: Field<RawSwap<'_>>) {
+    fn swap(&mut self, pass: &mut Pass, raw: Field<RawSwap>) {
         let Some(raw) = self.value(raw) else { return };
-        let figures = self.figures(raw.values());
-        self.section(pass, &figures, raw.time);
+        let mark = pass.figures.values().len();
+        self.add(&mut pass.figures, raw.values());
+        self.section(pass, mark, raw.time);
     }
 
-    fn io(&mut self, pass: &mut Pass, raw: Field<RawIo<'_>>, averages: bool) {
+    fn io(&mut self, pass: &mut Pass, raw: Field<RawIo>, averages: bool) {
         let Some(raw) = self.value(raw) else { return };
-        let mut figures = Figures::default();
-        self.pressure(&mut figures, raw.psi, PressureOf::Io, averages);
-        self.section(pass, &figures, raw.time);
+        let mark = pass.figures.values().len();
+        self.pressure(&mut pass.figures, raw.psi, PressureOf::Io, averages);
+        self.section(pass, mark, raw.time);
     }
 
     /// The CPU time with its measurement time; pressure goes into the pass.
-    fn cpu(
-        &mut self,
-        pass: &mut Pass,
-        raw: Field<RawCpu<'_>>,
-        averages: bool,
-    ) -> Option<(u64, u64)> {
+    fn cpu(&mut self, pass: &mut Pass, raw: Field<RawCpu>, averages: bool) -> Option<(u64, u64)> {
         let raw = self.value(raw)?;
         let usage = self.value(raw.usage_core_nano_seconds);
-        let mut figures = Figures::default();
-        self.pressure(&mut figures, raw.psi, PressureOf::Cpu, averages);
-        if usage.is_none() && figures.values().is_empty() {
+        let mark = pass.figures.values().len();
+        self.pressure(&mut pass.figures, raw.psi, PressureOf::Cpu, averages);
+        if usage.is_none() && pass.figures.values().len() == mark {
             return None;
         }
-        let time_ms = self.time(raw.time)?;
-        self.add(pass, &figures, time_ms);
-        usage.map(|usage| (time_ms, usage))
+        let time_ms = self.time(raw.time);
+        self.passed(pass, mark, time_ms);
+        time_ms.zip(usage)
     }
 
     fn pressure(
@@ -175,7 +171,7 @@ impl Reader {
     }
 
     /// Process limits of the node, which have a time of their own.
-    pub(super) fn rlimit(&mut self, stats: &mut Stats, raw: Field<RawRlimit<'_>>) {
+    pub(super) fn rlimit(&mut self, stats: &mut Stats, raw: Field<RawRlimit>) {
         let Some(raw) = self.value(raw) else { return };
         let values = [
             (table::RLIMIT_MAX_PIDS, raw.maxpid),
@@ -190,55 +186,52 @@ impl Reader {
         figures: &mut Figures,
         group: Group,
         values: [(FieldId, Field<u64>); N],
-        time: Text<'_>,
+        time: Field<Time>,
     ) -> Option<u64> {
-        let read = self.figures(values);
-        if read.values().is_empty() {
+        let mark = figures.values().len();
+        self.add(figures, values);
+        if figures.values().len() == mark {
             return None;
         }
-        let time_ms = self.time(time)?;
-        figures.measured(group, time_ms);
-        for (field, value) in read.values() {
-            figures.push(*field, Some(*value));
+        let time_ms = self.time(time);
+        match time_ms {
+            Some(time_ms) => figures.measured(group, time_ms),
+            None => figures.truncate(mark),
         }
-        Some(time_ms)
+        time_ms
     }
 
-    /// Adds a section to the pass, unless it has no value or no time.
-    fn section(&mut self, pass: &mut Pass, figures: &Figures, time: Text<'_>) {
-        if figures.values().is_empty() {
-            return;
-        }
-        if let Some(time_ms) = self.time(time) {
-            self.add(pass, figures, time_ms);
-        }
-    }
-
-    /// A value and its time come from one reading: a section of another time than the first one's
-    /// is counted and not taken.
-    fn add(&mut self, pass: &mut Pass, figures: &Figures, time_ms: u64) {
-        if figures.values().is_empty() {
-            return;
-        }
-        if *pass.time_ms.get_or_insert(time_ms) != time_ms {
-            self.odd_count += 1;
-            return;
-        }
-        for (field, value) in figures.values() {
-            pass.figures.push(*field, Some(*value));
+    /// Ends a section of a pass, unless it has no value.
+    fn section(&mut self, pass: &mut Pass, mark: usize, time: Field<Time>) {
+        if pass.figures.values().len() > mark {
+            let time_ms = self.time(time);
+            self.passed(pass, mark, time_ms);
         }
     }
 
-    /// The values that are there and understood.
-    pub(super) fn figures<const N: usize>(
+    /// A value and its time come from one reading: a section without a time is not taken, nor is one of
+    /// another time than the first one's, which is counted.
+    fn passed(&mut self, pass: &mut Pass, mark: usize, time_ms: Option<u64>) {
+        if pass.figures.values().len() == mark {
+            return;
+        }
+        let is_first = |time_ms: u64| *pass.time_ms.get_or_insert(time_ms) == time_ms;
+        let taken = time_ms.map(is_first);
+        self.odd_count += u64::from(taken == Some(false));
+        if taken != Some(true) {
+            pass.figures.truncate(mark);
+        }
+    }
+
+    /// Adds the values that are there and understood.
+    pub(super) fn add<const N: usize>(
         &mut self,
+        figures: &mut Figures,
         values: [(FieldId, Field<u64>); N],
-    ) -> Figures {
-        let mut figures = Figures::default();
+    ) {
         for (field, value) in values {
             figures.push(field, self.value(value));
         }
-        figures
     }
 
     /// What was understood; what was not is counted.
@@ -247,11 +240,7 @@ impl Reader {
         field.known()
     }
 
-    pub(super) fn time(&mut self, text: Text<'_>) -> Option<u64> {
-        let text = self.value(text)?;
-        // Nothing that runs was measured before 1970.
-        let parsed = rfc3339::parse(&text).and_then(|ms| u64::try_from(ms).ok());
-        self.odd_count += u64::from(parsed.is_none());
-        parsed
+    pub(super) fn time(&mut self, time: Field<Time>) -> Option<u64> {
+        self.value(time).map(|time| time.0)
     }
 }

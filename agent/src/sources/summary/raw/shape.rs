@@ -4,272 +4,180 @@ use std::borrow::Cow;
 
 use cairn_proto::catalogue::FieldId;
 use cairn_proto::catalogue::table::{self, Storage};
-use serde::Deserialize;
-use serde::de::MapAccess;
-use serde_json::value::RawValue;
 
-use super::field::{self, CentiPercent, Field, List, Wanted};
-use super::{Containers, Pods};
+use super::Containers;
+use super::field::{self, CentiPercent, Field, List, Passed, Time, Wanted};
+use crate::sources::json::{Error, Inside, Lexer};
 
 pub(super) type Text<'a> = Field<Cow<'a, str>>;
 
-#[derive(Deserialize)]
-pub(in crate::sources::summary) struct Summary<'a> {
-    #[serde(borrow)]
-    pub(super) node: Option<&'a RawValue>,
-    pub(super) pods: Option<Pods>,
-}
+field::objects! {
+    Node<'a> {
+        "nodeName" => node_name: Cow<'a, str>,
+        "systemContainers" => system_containers: Containers,
+        "startTime" => start_time: Time,
+        "cpu" => cpu: RawCpu,
+        "memory" => memory: RawMemory,
+        "io" => io: RawIo,
+        "network" => network: RawNetwork<'a>,
+        "fs" => fs: RawFs,
+        "runtime" => runtime: RawRuntime,
+        "rlimit" => rlimit: RawRlimit,
+        "swap" => swap: RawSwap,
+    }
 
-/// The node's values are cut out as text, so that one which cannot be read loses itself alone.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Node<'a> {
-    #[serde(borrow)]
-    pub(super) node_name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) system_containers: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) start_time: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) cpu: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) memory: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) io: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) swap: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) network: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) fs: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) runtime: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) rlimit: Option<&'a RawValue>,
-}
+    RawPod<'a> {
+        "podRef" => pod_ref: PodRef<'a>,
+        "startTime" => start_time: Time,
+        "containers" => containers: Containers,
+        "cpu" => cpu: RawCpu,
+        "memory" => memory: RawMemory,
+        "io" => io: RawIo,
+        "network" => network: RawNetwork<'a>,
+        "volume" => volume: List<RawVolume<'a>>,
+        "ephemeral-storage" => ephemeral_storage: RawFs,
+        "process_stats" => process_stats: RawProcesses,
+        "swap" => swap: RawSwap,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RawPod<'a> {
-    #[serde(borrow)]
-    pub(super) pod_ref: Field<PodRef<'a>>,
-    pub(super) containers: Field<Containers>,
-    #[serde(borrow)]
-    pub(super) start_time: Text<'a>,
-    #[serde(borrow)]
-    pub(super) cpu: Field<RawCpu<'a>>,
-    #[serde(borrow)]
-    pub(super) memory: Field<RawMemory<'a>>,
-    #[serde(borrow)]
-    pub(super) io: Field<RawIo<'a>>,
-    #[serde(borrow)]
-    pub(super) swap: Field<RawSwap<'a>>,
-    #[serde(borrow)]
-    pub(super) network: Field<RawNetwork<'a>>,
-    #[serde(borrow)]
-    pub(super) volume: Field<List<RawVolume<'a>>>,
-    #[serde(borrow, rename = "ephemeral-storage")]
-    pub(super) ephemeral_storage: Field<RawFs<'a>>,
-    #[serde(rename = "process_stats")]
-    pub(super) process_stats: Field<RawProcesses>,
-}
+    PodRef<'a> {
+        "name" => name: Cow<'a, str>,
+        "namespace" => namespace: Cow<'a, str>,
+        "uid" => uid: Cow<'a, str>,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct PodRef<'a> {
-    #[serde(borrow)]
-    pub(super) name: Text<'a>,
-    #[serde(borrow)]
-    pub(super) namespace: Text<'a>,
-    #[serde(borrow)]
-    pub(super) uid: Text<'a>,
-}
+    Container<'a> {
+        "name" => name: Cow<'a, str>,
+        "startTime" => start_time: Time,
+        "cpu" => cpu: RawCpu,
+        "memory" => memory: RawMemory,
+        "io" => io: RawIo,
+        "rootfs" => rootfs: RawFs,
+        "logs" => logs: RawFs,
+        "accelerators" => accelerators: List<RawAccelerator<'a>>,
+        "swap" => swap: RawSwap,
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct Container<'a> {
-    #[serde(borrow)]
-    pub(super) name: Text<'a>,
-    #[serde(borrow)]
-    pub(super) start_time: Text<'a>,
-    #[serde(borrow)]
-    pub(super) cpu: Field<RawCpu<'a>>,
-    #[serde(borrow)]
-    pub(super) memory: Field<RawMemory<'a>>,
-    #[serde(borrow)]
-    pub(super) io: Field<RawIo<'a>>,
-    #[serde(borrow)]
-    pub(super) swap: Field<RawSwap<'a>>,
-    #[serde(borrow)]
-    pub(super) rootfs: Field<RawFs<'a>>,
-    #[serde(borrow)]
-    pub(super) logs: Field<RawFs<'a>>,
-    #[serde(borrow)]
-    pub(super) accelerators: Field<List<RawAccelerator<'a>>>,
+    RawCpu {
+        "time" => time: Time,
+        "usageNanoCores" => _usage_nano_cores: Passed,
+        "usageCoreNanoSeconds" => usage_core_nano_seconds: u64,
+        "psi" => psi: RawPsi,
+    }
+
+    RawMemory {
+        "time" => time: Time,
+        "availableBytes" => available_bytes: u64,
+        "usageBytes" => usage_bytes: u64,
+        "workingSetBytes" => working_set_bytes: u64,
+        "rssBytes" => rss_bytes: u64,
+        "pageFaults" => page_faults: u64,
+        "majorPageFaults" => major_page_faults: u64,
+        "psi" => psi: RawPsi,
+    }
+
+    RawIo {
+        "time" => time: Time,
+        "psi" => psi: RawPsi,
+    }
+
+    RawSwap {
+        "time" => time: Time,
+        "swapAvailableBytes" => swap_available_bytes: u64,
+        "swapUsageBytes" => swap_usage_bytes: u64,
+    }
+
+    RawPsi {
+        "full" => full: RawShare,
+        "some" => some: RawShare,
+    }
+
+    RawShare {
+        "total" => total: u64,
+        "avg10" => avg10: CentiPercent,
+        "avg60" => avg60: CentiPercent,
+        "avg300" => avg300: CentiPercent,
+    }
+
+    RawProcesses {
+        "process_count" => process_count: u64,
+    }
+
+    RawNetwork<'a> {
+        "time" => time: Time,
+        "name" => _name: Passed,
+        "rxBytes" => rx_bytes: u64,
+        "rxErrors" => rx_errors: u64,
+        "txBytes" => tx_bytes: u64,
+        "txErrors" => tx_errors: u64,
+        "interfaces" => interfaces: List<RawInterface<'a>>,
+    }
+
+    RawInterface<'a> {
+        "name" => name: Cow<'a, str>,
+        "rxBytes" => rx_bytes: u64,
+        "rxErrors" => rx_errors: u64,
+        "txBytes" => tx_bytes: u64,
+        "txErrors" => tx_errors: u64,
+    }
+
+    RawFs {
+        "time" => time: Time,
+        "availableBytes" => available_bytes: u64,
+        "capacityBytes" => capacity_bytes: u64,
+        "usedBytes" => used_bytes: u64,
+        "inodesFree" => inodes_free: u64,
+        "inodes" => inodes: u64,
+        "inodesUsed" => inodes_used: u64,
+    }
+
+    RawVolume<'a> {
+        "time" => time: Time,
+        "availableBytes" => available_bytes: u64,
+        "capacityBytes" => capacity_bytes: u64,
+        "usedBytes" => used_bytes: u64,
+        "inodesFree" => inodes_free: u64,
+        "inodes" => inodes: u64,
+        "inodesUsed" => inodes_used: u64,
+        "name" => name: Cow<'a, str>,
+        "pvcRef" => pvc_ref: PodRef<'a>,
+    }
+
+    RawRuntime {
+        "imageFs" => image_fs: RawFs,
+        "containerFs" => container_fs: RawFs,
+    }
+
+    RawRlimit {
+        "time" => time: Time,
+        "maxpid" => maxpid: u64,
+        "curproc" => curproc: u64,
+    }
+
+    RawAccelerator<'a> {
+        "make" => make: Cow<'a, str>,
+        "model" => model: Cow<'a, str>,
+        "id" => id: Cow<'a, str>,
+        "memoryTotal" => memory_total: u64,
+        "memoryUsed" => memory_used: u64,
+        "dutyCycle" => duty_cycle: u64,
+    }
 }
 
 /// What is read of a cgroup in one pass.
 #[derive(Default)]
-pub(super) struct RawCgroup<'a> {
-    pub(super) start_time: Text<'a>,
-    pub(super) cpu: Field<RawCpu<'a>>,
-    pub(super) memory: Field<RawMemory<'a>>,
-    pub(super) io: Field<RawIo<'a>>,
-    pub(super) swap: Field<RawSwap<'a>>,
+pub(super) struct RawCgroup {
+    pub(super) start_time: Field<Time>,
+    pub(super) cpu: Field<RawCpu>,
+    pub(super) memory: Field<RawMemory>,
+    pub(super) io: Field<RawIo>,
+    pub(super) swap: Field<RawSwap>,
     /// Whether the averages of its pressure are kept too. They are of the node; elsewhere they
     /// would be a third of all values, and totals say the same over any time.
     pub(super) averages: bool,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RawCpu<'a> {
-    #[serde(borrow)]
-    pub(super) time: Text<'a>,
-    pub(super) usage_core_nano_seconds: Field<u64>,
-    pub(super) psi: Field<RawPsi>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RawMemory<'a> {
-    #[serde(borrow)]
-    pub(super) time: Text<'a>,
-    pub(super) available_bytes: Field<u64>,
-    pub(super) usage_bytes: Field<u64>,
-    pub(super) working_set_bytes: Field<u64>,
-    pub(super) rss_bytes: Field<u64>,
-    pub(super) page_faults: Field<u64>,
-    pub(super) major_page_faults: Field<u64>,
-    pub(super) psi: Field<RawPsi>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct RawIo<'a> {
-    #[serde(borrow)]
-    pub(super) time: Text<'a>,
-    pub(super) psi: Field<RawPsi>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RawSwap<'a> {
-    #[serde(borrow)]
-    pub(super) time: Text<'a>,
-    pub(super) swap_available_bytes: Field<u64>,
-    pub(super) swap_usage_bytes: Field<u64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct RawPsi {
-    pub(super) full: Field<RawShare>,
-    pub(super) some: Field<RawShare>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct RawShare {
-    pub(super) total: Field<u64>,
-    pub(super) avg10: Field<CentiPercent>,
-    pub(super) avg60: Field<CentiPercent>,
-    pub(super) avg300: Field<CentiPercent>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct RawProcesses {
-    pub(super) process_count: Field<u64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RawNetwork<'a> {
-    #[serde(borrow)]
-    pub(super) time: Text<'a>,
-    pub(super) rx_bytes: Field<u64>,
-    pub(super) tx_bytes: Field<u64>,
-    pub(super) rx_errors: Field<u64>,
-    pub(super) tx_errors: Field<u64>,
-    #[serde(borrow)]
-    pub(super) interfaces: Field<List<RawInterface<'a>>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RawInterface<'a> {
-    #[serde(borrow)]
-    pub(super) name: Text<'a>,
-    pub(super) rx_bytes: Field<u64>,
-    pub(super) tx_bytes: Field<u64>,
-    pub(super) rx_errors: Field<u64>,
-    pub(super) tx_errors: Field<u64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RawFs<'a> {
-    #[serde(borrow)]
-    pub(super) time: Text<'a>,
-    pub(super) used_bytes: Field<u64>,
-    pub(super) capacity_bytes: Field<u64>,
-    pub(super) available_bytes: Field<u64>,
-    pub(super) inodes: Field<u64>,
-    pub(super) inodes_free: Field<u64>,
-    pub(super) inodes_used: Field<u64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RawVolume<'a> {
-    #[serde(borrow)]
-    pub(super) time: Text<'a>,
-    pub(super) used_bytes: Field<u64>,
-    pub(super) capacity_bytes: Field<u64>,
-    pub(super) available_bytes: Field<u64>,
-    pub(super) inodes: Field<u64>,
-    pub(super) inodes_free: Field<u64>,
-    pub(super) inodes_used: Field<u64>,
-    #[serde(borrow)]
-    pub(super) name: Text<'a>,
-    #[serde(borrow)]
-    pub(super) pvc_ref: Field<PodRef<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RawRuntime<'a> {
-    #[serde(borrow)]
-    pub(super) image_fs: Field<RawFs<'a>>,
-    #[serde(borrow)]
-    pub(super) container_fs: Field<RawFs<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct RawRlimit<'a> {
-    #[serde(borrow)]
-    pub(super) time: Text<'a>,
-    pub(super) maxpid: Field<u64>,
-    pub(super) curproc: Field<u64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RawAccelerator<'a> {
-    #[serde(borrow)]
-    pub(super) make: Text<'a>,
-    #[serde(borrow)]
-    pub(super) model: Text<'a>,
-    #[serde(borrow)]
-    pub(super) id: Text<'a>,
-    pub(super) memory_total: Field<u64>,
-    pub(super) memory_used: Field<u64>,
-    pub(super) duty_cycle: Field<u64>,
-}
-
-impl RawMemory<'_> {
+impl RawMemory {
     pub(super) fn values(&self) -> [(FieldId, Field<u64>); 6] {
         [
             (table::MEMORY_USAGE, self.usage_bytes),
@@ -282,7 +190,7 @@ impl RawMemory<'_> {
     }
 }
 
-impl RawSwap<'_> {
+impl RawSwap {
     pub(super) fn values(&self) -> [(FieldId, Field<u64>); 2] {
         [
             (table::SWAP_USAGE, self.swap_usage_bytes),
@@ -313,7 +221,7 @@ impl RawInterface<'_> {
     }
 }
 
-impl RawFs<'_> {
+impl RawFs {
     pub(super) fn values(&self) -> [(FieldId, Field<u64>); 6] {
         [
             (table::filesystem(Storage::Usage), self.used_bytes),
@@ -348,22 +256,3 @@ impl RawAccelerator<'_> {
         ]
     }
 }
-
-field::objects!(
-    PodRef<'a>,
-    Container<'a>,
-    RawCpu<'a>,
-    RawMemory<'a>,
-    RawIo<'a>,
-    RawSwap<'a>,
-    RawPsi,
-    RawShare,
-    RawProcesses,
-    RawNetwork<'a>,
-    RawInterface<'a>,
-    RawFs<'a>,
-    RawVolume<'a>,
-    RawRuntime<'a>,
-    RawRlimit<'a>,
-    RawAccelerator<'a>
-);

@@ -1,7 +1,7 @@
 //! File systems, volumes, interfaces and accelerators: parts with names of their own.
 
+use cairn_proto::catalogue::Group;
 use cairn_proto::catalogue::table::{self, Storage};
-use cairn_proto::catalogue::{FieldId, Group};
 use cairn_proto::model::EntityKind;
 
 use super::field::{Field, List};
@@ -21,8 +21,8 @@ impl Reader {
     pub(super) fn node_storage(
         &mut self,
         stats: &mut Stats,
-        fs: Field<RawFs<'_>>,
-        runtime: Field<RawRuntime<'_>>,
+        fs: Field<RawFs>,
+        runtime: Field<RawRuntime>,
     ) {
         let used = self.filesystem(stats, "/", Some("/"), fs);
         ephemeral(stats, used);
@@ -36,8 +36,8 @@ impl Reader {
     pub(super) fn container_storage(
         &mut self,
         stats: &mut Stats,
-        rootfs: Field<RawFs<'_>>,
-        logs: Field<RawFs<'_>>,
+        rootfs: Field<RawFs>,
+        logs: Field<RawFs>,
     ) {
         let rootfs = self.filesystem(stats, "/", Some("/"), rootfs);
         let logs = self.filesystem(stats, "logs", Some("logs"), logs);
@@ -52,7 +52,7 @@ impl Reader {
     pub(super) fn pod_storage(
         &mut self,
         stats: &mut Stats,
-        storage: Field<RawFs<'_>>,
+        storage: Field<RawFs>,
         volumes: Field<List<RawVolume<'_>>>,
     ) {
         if let Some(storage) = self.value(storage) {
@@ -80,7 +80,7 @@ impl Reader {
             }
         }
         labels.sort_unstable();
-        let mut figures = Figures::default();
+        let mut figures = Figures::with_capacity(values.len());
         if self
             .group(&mut figures, Group::Volume, values, raw.time)
             .is_some()
@@ -100,11 +100,11 @@ impl Reader {
         stats: &mut Stats,
         name: &str,
         resource_id: Option<&str>,
-        raw: Field<RawFs<'_>>,
+        raw: Field<RawFs>,
     ) -> Used {
         let raw = self.value(raw)?;
-        let mut figures = Figures::default();
         let values = raw.values();
+        let mut figures = Figures::with_capacity(values.len());
         let time_ms = self.group(&mut figures, Group::Filesystem, values, raw.time)?;
         let used = figures.value(table::filesystem(Storage::Usage));
         let labels = resource_id.map(|id| (RESOURCE_ID.to_owned(), id.to_owned()));
@@ -120,23 +120,30 @@ impl Reader {
     /// The default interface's counters, and each interface's.
     pub(super) fn network(&mut self, stats: &mut Stats, raw: Field<RawNetwork<'_>>) {
         let Some(raw) = self.value(raw) else { return };
-        let own = self.figures(raw.values());
+        let mark = stats.figures.values().len();
+        let own = raw.values();
+        self.add(&mut stats.figures, own);
         let interfaces = self.items(raw.interfaces);
-        if own.values().is_empty() && interfaces.is_empty() {
+        let has_own = stats.figures.values().len() > mark;
+        if !has_own && interfaces.is_empty() {
             return;
         }
         let Some(time_ms) = self.time(raw.time) else {
+            stats.figures.truncate(mark);
             return;
         };
-        add(&mut stats.figures, Group::Network, time_ms, own.values());
+        if has_own {
+            stats.figures.measured(Group::Network, time_ms);
+        }
         for interface in interfaces {
-            let values = self.figures(interface.values());
+            let values = interface.values();
+            let mut figures = Figures::with_capacity(values.len());
+            self.add(&mut figures, values);
             let name = self.name(interface.name);
-            let Some(name) = name.filter(|_| !values.values().is_empty()) else {
+            let Some(name) = name.filter(|_| !figures.values().is_empty()) else {
                 continue;
             };
-            let mut figures = Figures::default();
-            add(&mut figures, Group::Network, time_ms, values.values());
+            figures.measured(Group::Network, time_ms);
             stats.parts.push(Part {
                 kind: EntityKind::Interface,
                 name,
@@ -150,7 +157,8 @@ impl Reader {
     pub(super) fn accelerators(&mut self, stats: &mut Stats, raw: Field<List<RawAccelerator<'_>>>) {
         let time_ms = stats.figures.time_ms(Group::Memory);
         for raw in self.items(raw) {
-            let mut figures = self.figures(raw.values());
+            let mut figures = Figures::default();
+            self.add(&mut figures, raw.values());
             let Some(id) = self.name(raw.id).filter(|_| !figures.values().is_empty()) else {
                 continue;
             };
@@ -197,15 +205,5 @@ fn ephemeral(stats: &mut Stats, used: Used) {
         stats
             .figures
             .push(table::EPHEMERAL_STORAGE_USAGE, Some(bytes));
-    }
-}
-
-fn add(figures: &mut Figures, group: Group, time_ms: u64, values: &[(FieldId, u64)]) {
-    if values.is_empty() {
-        return;
-    }
-    figures.measured(group, time_ms);
-    for (field, value) in values {
-        figures.push(*field, Some(*value));
     }
 }
