@@ -21,6 +21,8 @@ pub mod kubelet;
 
 pub mod procfs;
 
+pub mod cgroup;
+
 mod feed;
 
 pub mod status;

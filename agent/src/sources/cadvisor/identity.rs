@@ -2,6 +2,7 @@
 
 use super::Labels;
 use super::family::What;
+use crate::sources::cgroup::place;
 use crate::sources::exposition::Refused;
 
 /// The name that dockershim gave to sandboxes; containerd and CRI-O give none.
@@ -58,9 +59,7 @@ pub(super) fn pod_uid(path: &str) -> Option<Box<str>> {
         let part = part.strip_suffix(".slice").unwrap_or(part);
         let (front, uid) = part.rsplit_once("pod")?;
         let is_front = front.is_empty() || front.ends_with('-');
-        let is_uid = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b'-' | b'_');
-        // A static pod has a hash of its file, without dashes.
-        let fits = matches!(uid.len(), 32 | 36) && uid.bytes().all(is_uid);
-        (is_front && fits).then(|| uid.replace('_', "-").into_boxed_str())
+        let uid = place::uid(uid).filter(|_| is_front)?;
+        Some(uid.into_boxed_str())
     })
 }
