@@ -23,6 +23,8 @@ fn config(listen: &str) -> Config {
         ring_bytes: 1 << 24,
         kubelet: None,
         cadvisor: false,
+        cgroup_root: None,
+        summary_every_ms: None,
         proc_root: PathBuf::from("/proc"),
         host_root: None,
         admin: Admin {

@@ -8,7 +8,8 @@ use cairn_runtime::logging;
 use cairn_runtime::readiness::Note;
 use cairn_runtime::tasks::TaskError;
 
-use super::merge::{self, Chosen, Inputs, Merged};
+use super::cadence::{Cadence, Seen};
+use super::merge::{self, Chosen, Grouped, Inputs, Merged};
 use super::preference::Preference;
 use super::shortage::Word;
 use super::{Feeds, Sampler};
@@ -19,10 +20,6 @@ use crate::sources::{Failure, FailureKind, Feed, Outcome, Reading, Trigger};
 /// The most that a row waits for its sources. A healthy one answers in a tenth of a second; longer
 /// would make every row late for the sake of one that is not.
 const MAX_WAIT: Duration = Duration::from_secs(2);
-
-/// How often cAdvisor is asked, ms: an answer costs the kubelet five times what a summary does, and
-/// what is taken of it changes slowly.
-const CADVISOR_EVERY_MS: u64 = 60_000;
 
 /// Under this name `/readyz?verbose` says that the kubelet knows the node by another one.
 const NAME_NOTE: &str = "node name";
@@ -41,45 +38,70 @@ impl Sampler {
             tick,
             line: self.line.clone(),
         };
-        let cadvisor_is_due = self
-            .cadvisor_tick
-            .is_none_or(|last| tick.saturating_sub(last) >= CADVISOR_EVERY_MS);
-        if cadvisor_is_due {
-            self.cadvisor_tick = Some(tick);
-        }
+        let mut fresh = Vec::new();
+        // First, for what is seen there says whom else to ask.
+        let by_cgroups = ask(self.feeds.cgroups.as_mut(), &trigger, wait).await;
+        self.take(Source::Cgroup, tick, by_cgroups, &mut fresh)?;
+        let seen = self.see(tick, &fresh);
+        let asked_summary = self.cadence.summary(tick, seen);
+        let asked_resource = Cadence::resource(seen);
+        let asked_cadvisor = self.feeds.cadvisor.is_some() && self.cadence.cadvisor(tick, seen);
         let Feeds {
             summary,
             resource,
             cadvisor,
             host,
+            ..
         } = &mut self.feeds;
-        let cadvisor = cadvisor.as_mut().filter(|_| cadvisor_is_due);
+        let summary = summary.as_mut().filter(|_| asked_summary);
+        let resource = resource.as_mut().filter(|_| asked_resource);
+        let cadvisor = cadvisor.as_mut().filter(|_| asked_cadvisor);
         let (by_summary, by_resource, by_cadvisor, by_host) = tokio::join!(
-            ask(summary.as_mut(), &trigger, wait),
-            ask(resource.as_mut(), &trigger, wait),
+            ask(summary, &trigger, wait),
+            ask(resource, &trigger, wait),
             ask(cadvisor, &trigger, wait),
             ask(host.as_mut(), &trigger, wait),
         );
-        let mut fresh = Vec::new();
         for (source, outcome) in [
             (Source::Summary, by_summary),
             (Source::Resource, by_resource),
             (Source::Cadvisor, by_cadvisor),
             (Source::Procfs, by_host),
         ] {
-            let Some((outcome, durations)) = outcome else {
-                continue;
-            };
-            if self.hear(source, tick, outcome, &durations)? {
-                fresh.push(source);
-            }
+            self.take(source, tick, outcome, &mut fresh)?;
         }
         self.count_odd(&fresh);
+        if asked_summary {
+            self.cadence.summary_was(fresh.contains(&Source::Summary));
+        } else if self.cadence.summary_stands() && last(&self.feeds.summary).is_some() {
+            // Not asked, it would have said the same.
+            fresh.push(Source::Summary);
+        }
         self.compare_names();
-        let chosen = Chosen {
-            cpu: choose(&mut self.cpu, "CPU", tick, &fresh),
-            memory: choose(&mut self.memory, "memory", tick, &fresh),
+        self.learn(tick, &fresh);
+        let merged = self.merge(tick, &fresh, seen);
+        self.append(tick, merged);
+        let oldest = tick.saturating_sub(self.setup.window_ms);
+        self.registry.forget_before(oldest);
+        self.roster.forget_before(oldest);
+        // The sessions, which run on this thread too, first: nobody waits for a chunk.
+        tokio::task::yield_now().await;
+        self.setup.ring.seal();
+        self.count_ring(tick);
+        Ok(())
+    }
+
+    fn merge(&mut self, tick: u64, fresh: &[Source], seen: Seen) -> Merged {
+        // Beside cgroups the resource endpoint is not asked, which is no silence of its.
+        let chosen = if seen.serves {
+            Chosen::SUMMARY
+        } else {
+            Chosen {
+                cpu: choose(&mut self.cpu, "CPU", tick, fresh),
+                memory: choose(&mut self.memory, "memory", tick, fresh),
+            }
         };
+        let cgroups = last(&self.feeds.cgroups).filter(|_| seen.serves);
         let inputs = Inputs {
             tick,
             made_ms: self.line.unix_ms(),
@@ -87,19 +109,32 @@ impl Sampler {
             summary: last(&self.feeds.summary),
             summary_is_fresh: fresh.contains(&Source::Summary),
             resource: last(&self.feeds.resource),
-            cadvisor: last(&self.feeds.cadvisor),
+            // Beside cgroups it is asked for names, now and then, and its figures would come and go.
+            cadvisor: last(&self.feeds.cadvisor).filter(|_| !seen.serves),
+            cgroups: cgroups.map(|reading| Grouped {
+                reading,
+                roster: &self.roster,
+            }),
             host: last(&self.feeds.host),
             host_is_fresh: fresh.contains(&Source::Procfs),
             chosen,
         };
-        let merged = merge::merge(&inputs, &mut self.registry);
-        self.append(tick, merged);
-        self.registry
-            .forget_before(tick.saturating_sub(self.setup.window_ms));
-        // The sessions, which run on this thread too, first: nobody waits for a chunk.
-        tokio::task::yield_now().await;
-        self.setup.ring.seal();
-        self.count_ring(tick);
+        merge::merge(&inputs, &mut self.registry)
+    }
+
+    /// Takes what came of a question, if there was one.
+    fn take(
+        &mut self,
+        source: Source,
+        tick: u64,
+        came: Option<(Outcome, Vec<Duration>)>,
+        fresh: &mut Vec<Source>,
+    ) -> Result<(), TaskError> {
+        if let Some((outcome, durations)) = came
+            && self.hear(source, tick, outcome, &durations)?
+        {
+            fresh.push(source);
+        }
         Ok(())
     }
 
@@ -313,7 +348,7 @@ impl Sampler {
 }
 
 /// Which source to take at this tick, given those that brought something new.
-fn choose(
+pub(super) fn choose(
     preference: &mut Option<Preference>,
     what: &'static str,
     tick: u64,
@@ -332,7 +367,7 @@ fn choose(
 }
 
 /// The newest good reading of a source that there is.
-fn last<T>(feed: &Option<Feed<T>>) -> Option<&Reading<T>> {
+pub(super) fn last<T>(feed: &Option<Feed<T>>) -> Option<&Reading<T>> {
     feed.as_ref().and_then(Feed::last)
 }
 

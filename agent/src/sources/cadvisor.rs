@@ -20,6 +20,7 @@ use cairn_proto::catalogue::{EntityKind, Group};
 use cairn_proto::limits::{MAX_ENTITIES, MAX_NAME_BYTES};
 
 use self::family::{Family, What};
+pub use self::identity::Identity;
 use self::identity::Of;
 use super::exposition::{self, Refused, Sample};
 use super::{Figures, Part};
@@ -73,6 +74,8 @@ pub struct Cadvisor {
     pub node: Option<Cgroup>,
     /// Pods by namespace, then by name; more than one of a name while one takes another's place.
     pub pods: HashMap<Box<str>, HashMap<Box<str>, Vec<Pod>>>,
+    /// Whose cgroup is called by which runtime id.
+    pub identities: HashMap<Box<str>, Identity>,
     /// Lines that were not understood.
     pub odd_count: u64,
     /// Lines about cgroups, devices and interfaces beyond the most that are kept.
@@ -250,6 +253,7 @@ impl Reader {
         let mut drafts: Vec<(Box<str>, Draft)> = self.drafts.into_iter().collect();
         drafts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (path, draft) in drafts {
+            all.identities.extend(draft.of.identity(&path));
             all.put(&path, draft);
         }
         all

@@ -21,7 +21,38 @@ pub(super) enum Of {
     Container(Box<str>, Box<str>, Box<str>),
 }
 
+/// Whose container a runtime's id is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The UID of its pod.
+    pub uid: Box<str>,
+    /// The pod's namespace.
+    pub namespace: Box<str>,
+    /// The pod's name.
+    pub pod: Box<str>,
+    /// The container's name; `None` of the sandbox.
+    pub container: Option<Box<str>>,
+}
+
 impl Of {
+    /// The runtime's id in a path, and whose it is; `None` of what is no container, and where a path
+    /// has no ids.
+    pub(super) fn identity(&self, path: &str) -> Option<(Box<str>, Identity)> {
+        let (namespace, pod, container) = match self {
+            Of::Node | Of::Pod(..) => return None,
+            Of::Sandbox(namespace, pod) => (namespace, pod, None),
+            Of::Container(namespace, pod, container) => (namespace, pod, Some(container)),
+        };
+        let id = place::runtime_id(path.rsplit('/').next()?)?;
+        let identity = Identity {
+            uid: pod_uid(path)?,
+            namespace: namespace.clone(),
+            pod: pod.clone(),
+            container: container.cloned(),
+        };
+        Some((id.into(), identity))
+    }
+
     /// `None` for what belongs to no pod and is not the root.
     pub(super) fn told_by(labels: &Labels<'_>) -> Result<Option<Self>, Refused> {
         if labels.id.is_empty() {

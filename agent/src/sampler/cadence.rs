@@ -1,0 +1,177 @@
+//! Which source is asked at which tick.
+//!
+//! Pure. An answer of the kubelet costs the node a hundred times what reading cgroups does. While
+//! cgroups say what pods use, the summary is asked for what they do not know, the resource endpoint
+//! for nothing, and cAdvisor for who is who.
+
+/// How often cAdvisor is asked, ms: an answer costs the kubelet five times what a summary does, and
+/// what is taken of it changes slowly.
+const CADVISOR_EVERY_MS: u64 = 60_000;
+
+/// Two summaries that are asked for out of turn are so far apart at least, ms.
+const HURRY_EVERY_MS: u64 = 2_000;
+
+/// What the cgroups of a tick say about whom to ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Cgroups say what pods use.
+    pub serves: bool,
+    /// A pod is there that nobody named.
+    pub unnamed_pod: bool,
+    /// A container is there that nobody named, and not only just.
+    pub unnamed_container: bool,
+}
+
+/// When sources were asked last.
+#[derive(Clone, Debug)]
+pub struct Cadence {
+    // Between two summaries; `None` is 30 s beside cgroups, and a tick without.
+    summary_every_ms: Option<u64>,
+    summary_tick: Option<u64>,
+    // The last summary that was asked for was good.
+    summary_is_good: bool,
+    cadvisor_tick: Option<u64>,
+}
+
+/// The default beside cgroups, ms: what the summary alone knows lives three minutes and longer, and its
+/// CPU and memory, where a pod has no cgroup, 90 s.
+const SUMMARY_EVERY_MS: u64 = 30_000;
+
+impl Cadence {
+    /// Begins with nobody asked.
+    #[must_use]
+    pub fn new(summary_every_ms: Option<u64>) -> Self {
+        Self {
+            summary_every_ms,
+            summary_tick: None,
+            summary_is_good: false,
+            cadvisor_tick: None,
+        }
+    }
+
+    /// Whether the summary is asked at a tick. One that failed is asked again at the next.
+    pub fn summary(&mut self, tick: u64, seen: Seen) -> bool {
+        let every_ms = match self.summary_every_ms {
+            Some(every_ms) => every_ms,
+            None if seen.serves => SUMMARY_EVERY_MS,
+            None => 0,
+        };
+        let is_due = self.summary_tick.is_none_or(|last| {
+            let since_ms = tick.saturating_sub(last);
+            let hurries = seen.unnamed_pod || !self.summary_is_good;
+            since_ms >= every_ms || (hurries && since_ms >= HURRY_EVERY_MS)
+        });
+        if is_due {
+            self.summary_tick = Some(tick);
+        }
+        is_due
+    }
+
+    /// Takes what came of a summary that was asked for.
+    pub fn summary_was(&mut self, good: bool) {
+        self.summary_is_good = good;
+    }
+
+    /// Whether the last summary is still what the kubelet would say: it came when it was asked for, and
+    /// it is not time to ask again.
+    #[must_use]
+    pub fn summary_stands(&self) -> bool {
+        self.summary_is_good
+    }
+
+    /// Whether the resource endpoint is asked.
+    #[must_use]
+    pub fn resource(seen: Seen) -> bool {
+        !seen.serves
+    }
+
+    /// Whether cAdvisor is asked at a tick.
+    pub fn cadvisor(&mut self, tick: u64, seen: Seen) -> bool {
+        let is_time = self
+            .cadvisor_tick
+            .is_none_or(|last| tick.saturating_sub(last) >= CADVISOR_EVERY_MS);
+        let is_due = is_time && (!seen.serves || seen.unnamed_container);
+        if is_due {
+            self.cadvisor_tick = Some(tick);
+        }
+        is_due
+    }
+
+    /// A new run begins: ticks of the one before say nothing about its own.
+    pub fn begin_run(&mut self) {
+        self.summary_tick = None;
+        self.summary_is_good = false;
+        self.cadvisor_tick = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BESIDE: Seen = Seen {
+        serves: true,
+        unnamed_pod: false,
+        unnamed_container: false,
+    };
+
+    /// Ticks of a minute at which the summary is asked, in seconds.
+    fn summaries(mut cadence: Cadence, good: bool, seen: impl Fn(u64) -> Seen) -> Vec<u64> {
+        let ticks = (0..=60).filter(|second| {
+            let due = cadence.summary(1_000_000 + second * 1_000, seen(*second));
+            if due {
+                cadence.summary_was(good);
+            }
+            due
+        });
+        ticks.collect()
+    }
+
+    #[test]
+    fn the_summary_is_asked_every_half_minute_beside_cgroups_and_always_without() {
+        let new = || Cadence::new(None);
+        assert_eq!(summaries(new(), true, |_| BESIDE), [0, 30, 60]);
+        assert_eq!(summaries(new(), true, |_| Seen::default()).len(), 61);
+        let every = Cadence::new(Some(20_000));
+        assert_eq!(summaries(every, true, |_| BESIDE), [0, 20, 40, 60]);
+    }
+
+    #[test]
+    fn a_new_pod_is_asked_for_at_once_and_not_more_often_than_every_other_second() {
+        let appears = |second| Seen {
+            unnamed_pod: second == 7,
+            ..BESIDE
+        };
+        assert_eq!(summaries(Cadence::new(None), true, appears), [0, 7, 37]);
+        let stays = |_| Seen {
+            unnamed_pod: true,
+            ..BESIDE
+        };
+        let asked = summaries(Cadence::new(None), true, stays);
+        assert!(
+            asked.iter().map(|second| second / 2).eq(0..=30),
+            "{asked:?}"
+        );
+    }
+
+    #[test]
+    fn a_kubelet_that_fails_is_asked_again_soon() {
+        assert_eq!(summaries(Cadence::new(None), false, |_| BESIDE).len(), 31);
+    }
+
+    #[test]
+    fn cadvisor_is_asked_once_a_minute_and_beside_cgroups_only_for_a_name() {
+        let asked = |seen: fn(u64) -> Seen| {
+            let mut cadence = Cadence::new(None);
+            let ticks = (0..=200_u64).filter(move |s| cadence.cadvisor(s * 1_000, seen(*s)));
+            ticks.collect::<Vec<u64>>()
+        };
+        assert_eq!(asked(|_| Seen::default()), [0, 60, 120, 180]);
+        assert!(asked(|_| BESIDE).is_empty());
+        let nameless = |second| Seen {
+            unnamed_container: (20..30).contains(&second) || second >= 100,
+            ..BESIDE
+        };
+        assert_eq!(asked(nameless), [20, 100, 160]);
+    }
+}

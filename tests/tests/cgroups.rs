@@ -1,0 +1,202 @@
+//! A node's cgroups, end to end: from recorded files to the API.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what cannot go on has failed"
+)]
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use testkit::system::{CgroupFiles, Options, Recording, System};
+
+/// A pod that is there all the time, and one of its containers.
+const POD: &str = "burner-6cb655c9bf-skbkr";
+const UID: &str = "1df17ad5_f176_4aad_a700_aface64000ef";
+const CONTAINER: &str = "cpu";
+const SCOPE: &str =
+    "cri-containerd-f42b221bc0b5c7eb5123ee26f9c3c0a7244d5f8f6db5878a4d2f36e785d0a2b7.scope";
+
+/// The tick, counted from the first, from which on the kubelet refuses everything: later than it named
+/// everybody.
+const DOWN: u64 = 12;
+
+/// An agent beside a recorded kubelet, with the cgroups of the same node.
+struct Bed {
+    files: CgroupFiles,
+    root: tempfile::TempDir,
+    system: System,
+    shown: Option<usize>,
+}
+
+/// The answer of cAdvisor that has everybody's runtime id.
+fn identities() -> String {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/kubelet-1.36/cadvisor/cgroup-v2.gz");
+    let file = std::fs::File::open(path).unwrap();
+    let mut text = String::new();
+    let mut plain = flate2::read::GzDecoder::new(file);
+    plain.read_to_string(&mut text).unwrap();
+    text
+}
+
+impl Bed {
+    fn new(cadvisor: &str) -> Self {
+        let files = CgroupFiles::recorded().unwrap();
+        let root = tempfile::tempdir().unwrap();
+        files.show(0, root.path()).unwrap();
+        let mut options = Options::replaying(Recording::named("cgroup-v2").unwrap());
+        let cgroup_root = root.path().display().to_string();
+        options.extra_agent_args = ["--cgroup-root", &cgroup_root, "--cadvisor", cadvisor]
+            .map(str::to_owned)
+            .into();
+        let bed = Self {
+            system: System::start(options).unwrap(),
+            files,
+            root,
+            shown: Some(0),
+        };
+        bed.order("cadvisor", &json!({"kind": "body", "text": identities()}));
+        bed
+    }
+
+    fn order(&self, endpoint: &str, fault: &Value) {
+        let order = json!({"endpoint": endpoint, "fault": fault}).to_string();
+        let kubelet = &self.system.nodes[0].kubelet;
+        let answer = kubelet.post("admin", "/debug/fault", &order).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    /// Steps to a tick with the cgroups of that time.
+    fn tick(&mut self, tick: u64) {
+        let frame = self.files.frame_at(tick);
+        if frame != self.shown {
+            let next = self.shown.map_or(0, |shown| shown + 1);
+            for frame in next..=frame.unwrap_or(0) {
+                self.files.show(frame, self.root.path()).unwrap();
+            }
+            self.shown = frame;
+        }
+        self.system.tick(tick).unwrap();
+    }
+
+    /// The text of a file of the pod's cgroup, or of one below, at the tick that was last.
+    fn text(&self, below: &str, file: &str) -> &str {
+        let pods = Path::new("kubepods.slice/kubepods-burstable.slice");
+        let mut path: PathBuf = pods.join(format!("kubepods-burstable-pod{UID}.slice"));
+        path.push(below);
+        path.push(file);
+        self.files.text(self.shown.unwrap(), &path).unwrap()
+    }
+
+    /// The newest value of a metric in the API, of the pod or of its container.
+    fn value(&self, kind: &str, metric: &str) -> Option<u64> {
+        let path = format!("/api/cairn/v1/values?node=node3&metric={metric}");
+        let answer = self.system.json(&path).unwrap();
+        let name = if kind == "pod" { POD } else { CONTAINER };
+        let mut found = answer["entities"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|entity| {
+                let pod = if kind == "pod" { "name" } else { "pod" };
+                entity["kind"] == kind && entity["name"] == name && entity[pod] == POD
+            });
+        let entity = found.next()?;
+        assert!(found.next().is_none(), "{metric}: {answer}");
+        entity["metrics"][metric]["values"]
+            .as_array()?
+            .last()?
+            .as_u64()
+    }
+
+    /// Requests that the kubelet had at an endpoint.
+    fn requests(&self, endpoint: &str) -> f64 {
+        let kubelet = &self.system.nodes[0].kubelet;
+        let labels = format!("endpoint=\"{endpoint}\"");
+        System::metric(kubelet, "kubelet_sim_requests_total", &labels).unwrap()
+    }
+}
+
+/// A number in lines of names and numbers.
+fn number(text: &str, name: &str) -> u64 {
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    let found = lines.find(|(other, _)| *other == name).unwrap();
+    found.1.parse().unwrap()
+}
+
+/// Scenario: an agent reads a node's cgroups beside its kubelet, which is down from the twelfth tick on.
+/// Guarantees: pods and containers that were named before go on, with what their cgroups say at each
+/// tick, for longer than anything that the kubelet said would be shown.
+#[test]
+fn pods_and_containers_go_on_while_the_kubelet_is_down() {
+    let mut bed = Bed::new("auto");
+    let ticks: Vec<u64> = bed.system.options.recording.ticks().collect();
+    let mut moved = 0;
+    let mut before = None;
+    for (n, tick) in (0..).zip(&ticks) {
+        if n == DOWN {
+            bed.order("all", &json!({"kind": "status", "code": 500}));
+        }
+        bed.tick(*tick);
+        if n + 1 < DOWN {
+            continue;
+        }
+        let expected = number(bed.text("", "cpu.stat"), "usage_usec") * 1_000;
+        let pod = bed.value("pod", "cpu_usage_core_nanos");
+        assert_eq!(pod, Some(expected), "tick {n}\n{}", bed.system.stderr());
+        let container = bed.value("container", "cpu_usage_core_nanos");
+        let expected = number(bed.text(SCOPE, "cpu.stat"), "usage_usec") * 1_000;
+        assert_eq!(container, Some(expected), "tick {n}");
+        let memory = bed.value("pod", "memory_usage_bytes").unwrap();
+        let current = bed.text("", "memory.current").trim();
+        assert_eq!(memory.to_string(), current, "tick {n}");
+        moved += u64::from(before != container);
+        before = container;
+    }
+    // Until longer than CPU and memory are held.
+    assert!(ticks.len() as u64 - DOWN > 10 && moved > 5, "{moved}");
+}
+
+/// Scenario: an agent reads a node's cgroups beside a kubelet that answers, for eight minutes in which a
+/// pod is replaced and another one comes and goes.
+/// Guarantees: the summary is asked for twice a minute and once for each change, the resource endpoint
+/// never, and cAdvisor a few times for names; throttling, pressure and block I/O come from cgroups, and
+/// what the summary alone knows is there at every tick.
+#[test]
+fn beside_cgroups_the_kubelet_is_asked_seldom_and_nothing_is_missing() {
+    let mut bed = Bed::new("auto");
+    let ticks: Vec<u64> = bed.system.options.recording.ticks().collect();
+    for (n, tick) in ticks.iter().enumerate() {
+        bed.tick(*tick);
+        if n < 10 {
+            continue;
+        }
+        for metric in [
+            "cpu_cfs_throttled_nanos",
+            "cpu_pressure_some_micros",
+            "thread_count",
+            "memory_cache_bytes",
+        ] {
+            let value = bed.value("container", metric);
+            assert!(value.is_some(), "{metric} at {n}\n{}", bed.system.stderr());
+        }
+        for metric in ["network_rx_bytes", "process_count", "memory_page_faults"] {
+            let value = bed.value("pod", metric);
+            assert!(value.is_some(), "{metric} at {n}\n{}", bed.system.stderr());
+        }
+    }
+    let slow = number(bed.text(SCOPE, "cpu.stat"), "throttled_usec") * 1_000;
+    let shown = bed.value("container", "cpu_cfs_throttled_nanos").unwrap();
+    // At most half a minute old.
+    assert!(shown <= slow && shown > slow / 2, "{shown} of {slow}");
+    let minutes = ticks.len() as f64 / 6.0;
+    let (summaries, resources) = (bed.requests("summary"), bed.requests("resource"));
+    assert!(resources < 1.0, "{resources}");
+    assert!(summaries >= minutes * 2.0 - 1.0, "{summaries}");
+    assert!(summaries < minutes * 3.0 + 10.0, "{summaries}");
+    let cadvisors = bed.requests("cadvisor");
+    assert!((1.0..=6.0).contains(&cadvisors), "{cadvisors}");
+    println!("{minutes:.1} min: {summaries} summaries, {cadvisors} of cAdvisor");
+}
