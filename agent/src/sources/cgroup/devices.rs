@@ -75,7 +75,7 @@ impl Io {
         self.dropped_count = 0;
     }
 
-    /// Takes what is said of a device; more of the same one adds to it.
+    /// Takes what is said of a device, of each figure what is said first.
     pub(super) fn add(&mut self, device: Device, io: text::Io) {
         let at = match self.told.iter().position(|(other, _)| *other == device) {
             Some(at) => at,

@@ -16,7 +16,7 @@ use super::Stat;
 use super::devices::{Devices, Io};
 use super::files::{Buffer, Files, Often};
 use super::hierarchy::{Controller, Version};
-use super::text;
+use super::text::{self, Blkio};
 use crate::sources::Figures;
 
 /// Distance of two slow readings, ms.
@@ -393,34 +393,18 @@ impl Member {
         let killed = control.and_then(|text| value_of(text, b"oom_kill"));
         self.detail.push(table::OOM_EVENTS, killed);
         self.io.begin();
-        for (name, is_bytes) in [
-            (c"blkio.throttle.io_service_bytes_recursive", true),
-            (c"blkio.throttle.io_serviced_recursive", false),
+        // A disk's scheduler counts, or else what holds reading and writing back; newer kernels begin
+        // to count only where either is in use.
+        for (name, of) in [
+            (c"blkio.bfq.io_service_bytes_recursive", Blkio::Bytes),
+            (c"blkio.bfq.io_serviced_recursive", Blkio::Count),
+            (c"blkio.throttle.io_service_bytes_recursive", Blkio::Bytes),
+            (c"blkio.throttle.io_serviced_recursive", Blkio::Count),
         ] {
-            let Some(text) = self.files.seldom(Controller::Blkio, name, moment.buffer) else {
-                continue;
-            };
-            for (device, writes, value) in text::blkio(text) {
-                let value = Some(value);
-                let told = match (is_bytes, writes) {
-                    (true, false) => text::Io {
-                        read_bytes: value,
-                        ..text::Io::default()
-                    },
-                    (true, true) => text::Io {
-                        write_bytes: value,
-                        ..text::Io::default()
-                    },
-                    (false, false) => text::Io {
-                        reads: value,
-                        ..text::Io::default()
-                    },
-                    (false, true) => text::Io {
-                        writes: value,
-                        ..text::Io::default()
-                    },
-                };
-                self.io.add(device, told);
+            if let Some(text) = self.files.seldom(Controller::Blkio, name, moment.buffer) {
+                for (device, told) in text::blkio(text, of) {
+                    self.io.add(device, told);
+                }
             }
         }
         self.io

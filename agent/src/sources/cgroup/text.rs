@@ -75,17 +75,30 @@ pub(super) fn io(text: &[u8]) -> impl Iterator<Item = (Device, Io)> {
     })
 }
 
-/// Lines of v1's `blkio.throttle` files about reading and writing: true for writing.
-pub(super) fn blkio(text: &[u8]) -> impl Iterator<Item = (Device, bool, u64)> {
-    text.split(|byte| *byte == b'\n').filter_map(|line| {
+/// What a `blkio` file of v1 counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blkio {
+    Bytes,
+    Count,
+}
+
+/// Lines of such a file about reading and writing.
+pub(super) fn blkio(text: &[u8], of: Blkio) -> impl Iterator<Item = (Device, Io)> {
+    text.split(|byte| *byte == b'\n').filter_map(move |line| {
         let mut words = words(line);
         let device = device(words.next()?)?;
-        let writes = match words.next()? {
-            b"Read" => false,
-            b"Write" => true,
+        let kind = words.next()?;
+        let value = Some(number(words.next()?)?);
+        let mut io = Io::default();
+        let slot = match (kind, of) {
+            (b"Read", Blkio::Bytes) => &mut io.read_bytes,
+            (b"Write", Blkio::Bytes) => &mut io.write_bytes,
+            (b"Read", Blkio::Count) => &mut io.reads,
+            (b"Write", Blkio::Count) => &mut io.writes,
             _ => return None,
         };
-        Some((device, writes, number(words.next()?)?))
+        *slot = value;
+        Some((device, io))
     })
 }
 
@@ -156,7 +169,14 @@ mod tests {
         };
         assert_eq!(read, [((254, 0), all)]);
         let v1 = b"254:0 Read 10\n254:0 Write 20\n254:0 Sync 5\nTotal 30\n";
-        let read: Vec<_> = blkio(v1).collect();
-        assert_eq!(read, [((254, 0), false, 10), ((254, 0), true, 20)]);
+        let read: Vec<_> = blkio(v1, Blkio::Bytes).map(|(_, io)| io).collect();
+        let of = |read_bytes, write_bytes| Io {
+            read_bytes,
+            write_bytes,
+            ..Io::default()
+        };
+        assert_eq!(read, [of(Some(10), None), of(None, Some(20))]);
+        let read: Vec<_> = blkio(v1, Blkio::Count).map(|(_, io)| io.writes).collect();
+        assert_eq!(read, [None, Some(20)]);
     }
 }
