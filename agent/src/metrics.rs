@@ -1,5 +1,6 @@
 //! The agent's own metrics. Labels are words of closed sets, never a name or an address.
 
+mod cgroups;
 mod file_systems;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use self::cgroups::Cgroups;
 pub use self::file_systems::FileSystems;
 
 /// What every own metric's name begins with.
@@ -140,6 +142,8 @@ pub struct Uplink {
 pub struct Metrics {
     /// Of the scrapes.
     pub scrapes: Scrapes,
+    /// Of the node's cgroups.
+    pub cgroups: Cgroups,
     /// Of the host's file systems.
     pub file_systems: FileSystems,
     /// Of the sampler.
@@ -157,6 +161,7 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix(PREFIX);
         Self {
             scrapes: Scrapes::new(registry),
+            cgroups: Cgroups::new(registry),
             file_systems: FileSystems::new(registry),
             sampler: Sampler::new(registry),
             ring: Ring::new(registry),

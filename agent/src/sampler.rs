@@ -129,6 +129,8 @@ pub struct Sampler {
     kubelet_clock: KubeletClock,
     // More was listed than is taken, and it was told.
     crowded: bool,
+    // What was told of cgroups that are left out.
+    shut_out: Option<String>,
 }
 
 impl Sampler {
@@ -183,6 +185,7 @@ impl Sampler {
             misnamed: None,
             kubelet_clock: KubeletClock::default(),
             crowded: false,
+            shut_out: None,
             setup,
             feeds,
         }

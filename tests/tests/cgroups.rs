@@ -7,8 +7,10 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::proc::Proc;
 use testkit::system::{CgroupFiles, Options, Recording, System};
 
 /// A pod that is there all the time, and one of its containers.
@@ -41,10 +43,16 @@ fn identities() -> String {
     text
 }
 
+/// A directory in memory where there is such a place: there are some hundred files in each frame.
+fn memory_dir() -> tempfile::TempDir {
+    let in_memory = tempfile::tempdir_in("/dev/shm");
+    in_memory.or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 impl Bed {
     fn new(cadvisor: &str) -> Self {
         let files = CgroupFiles::recorded().unwrap();
-        let root = tempfile::tempdir().unwrap();
+        let root = memory_dir();
         files.show(0, root.path()).unwrap();
         let mut options = Options::replaying(Recording::named("cgroup-v2").unwrap());
         let cgroup_root = root.path().display().to_string();
@@ -199,4 +207,63 @@ fn beside_cgroups_the_kubelet_is_asked_seldom_and_nothing_is_missing() {
     let cadvisors = bed.requests("cadvisor");
     assert!((1.0..=6.0).contains(&cadvisors), "{cadvisors}");
     println!("{minutes:.1} min: {summaries} summaries, {cadvisors} of cAdvisor");
+}
+
+/// Scenario: a check of a node's cgroups, and one of a directory without any.
+/// Guarantees: it says which version and driver, how many pods and containers, and what to do where there
+/// are none.
+#[test]
+fn a_check_tells_of_cgroups_and_what_to_do_without() {
+    let files = CgroupFiles::recorded().unwrap();
+    let root = memory_dir();
+    files.show(0, root.path()).unwrap();
+    let check = |root: &Path| {
+        let root = root.display().to_string();
+        let args = ["check", "--node-name", "node3", "--kubelet", "off"];
+        let args = [&args[..], &["--cgroup-root", &root]].concat();
+        Proc::finish("cairn-agent", &args, &[], Duration::from_secs(60)).unwrap()
+    };
+    let well = check(root.path());
+    assert_eq!(well.code, Some(0), "{}", well.stdout);
+    let row = well.stdout.lines().find(|line| line.starts_with("cgroup "));
+    let words: Vec<&str> = row.unwrap_or_default().split_whitespace().collect();
+    assert_eq!(
+        (words[1], words[5], words[6]),
+        ("ok", "9", "21"),
+        "{words:?}"
+    );
+    assert!(
+        well.stdout.contains("cgroups v2, systemd driver"),
+        "{}",
+        well.stdout
+    );
+    let empty = tempfile::tempdir().unwrap();
+    let failed = check(empty.path());
+    assert_eq!(failed.code, Some(2), "{}", failed.stdout);
+    let remedy = "mount the node's /sys/fs/cgroup there, read-only, or leave --cgroup-root out";
+    assert!(failed.stdout.contains(remedy), "{}", failed.stdout);
+}
+
+/// Scenario: an agent is told of cgroups that are not there.
+/// Guarantees: it says so and what to do, and reads the kubelet alone as if it had not been told.
+#[test]
+fn without_cgroups_the_kubelet_is_read_as_ever() {
+    let mut options = Options::one_node();
+    let nowhere = tempfile::tempdir().unwrap();
+    let nowhere = nowhere.path().display().to_string();
+    options.extra_agent_args = ["--cgroup-root", &nowhere].map(str::to_owned).into();
+    let system = System::start(options).unwrap();
+    for tick in system.options.recording.ticks().take(4) {
+        system.tick(tick).unwrap();
+    }
+    let kubelet = &system.nodes[0].kubelet;
+    for endpoint in ["summary", "resource"] {
+        let labels = format!("endpoint=\"{endpoint}\"");
+        let asked = System::metric(kubelet, "kubelet_sim_requests_total", &labels).unwrap();
+        assert!((3.5..4.5).contains(&asked), "{endpoint}: {asked}");
+    }
+    let agent = system.nodes[0].agent.as_ref().unwrap();
+    let ready = agent.get("admin", "/readyz?verbose").unwrap().text();
+    let remedy = "has no cgroups that can be read: mount the node's /sys/fs/cgroup there";
+    assert!(ready.contains(remedy), "{ready}");
 }

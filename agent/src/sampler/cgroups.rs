@@ -1,10 +1,15 @@
 //! What cgroups mean for the rest of a tick.
 
 use cairn_proto::catalogue::Source;
+use cairn_runtime::readiness::Note;
 
 use super::Sampler;
 use super::cadence::Seen;
-use super::tick::{choose, last};
+use super::tick::{choose, gauge, last};
+use crate::metrics::ByKind;
+
+/// Under this name `/readyz?verbose` says that cgroups are left out for want of descriptors.
+const SHORTAGE_NOTE: &str = "cgroups";
 
 impl Sampler {
     /// Looks at who is there, and says whom to ask for more.
@@ -44,5 +49,50 @@ impl Sampler {
             self.feeds.sandboxes.set(sandboxes);
         }
         self.roster.settle(&reading.values, summary);
+        if fresh.contains(&Source::Cgroup) {
+            self.count_cgroups();
+        }
+    }
+
+    fn count_cgroups(&mut self) {
+        let Some(reading) = last(&self.feeds.cgroups) else {
+            return;
+        };
+        let cgroups = &reading.values;
+        let metrics = &self.setup.metrics.cgroups;
+        let containers: usize = cgroups.pods.iter().map(|pod| pod.containers.len()).sum();
+        let [unnamed_pods, unnamed_containers] = self.roster.unnamed_counts();
+        for (kind, read, unnamed) in [
+            ("pod", cgroups.pods.len(), unnamed_pods),
+            ("container", containers, unnamed_containers),
+        ] {
+            let of = metrics.read.get_or_create(&ByKind { kind });
+            of.set(gauge(read as u64));
+            let of = metrics.unnamed.get_or_create(&ByKind { kind });
+            of.set(gauge(unnamed as u64));
+        }
+        metrics.descriptors.set(gauge(cgroups.descriptor_count));
+        for (kind, count) in [
+            ("too_many", cgroups.dropped_count),
+            ("no_descriptor", cgroups.shut_out_count),
+        ] {
+            let of = metrics.left_out.get_or_create(&ByKind { kind });
+            of.inc_by(count);
+        }
+        let shortage = cgroups.shortage();
+        if shortage == self.shut_out {
+            return;
+        }
+        match &shortage {
+            Some(reason) => {
+                if self.shut_out.is_none() {
+                    tracing::warn!(reason, "cgroups are left out");
+                }
+                let note = Note::Degraded(reason.clone());
+                self.setup.readiness.note(SHORTAGE_NOTE, note);
+            }
+            None => self.setup.readiness.clear(SHORTAGE_NOTE),
+        }
+        self.shut_out = shortage;
     }
 }

@@ -337,6 +337,9 @@ fn add_pod(row: &mut Row<'_>, pod: &Pod, told: Told<'_>) {
     row.add_parts(id, &pod.stats.parts, &own);
     add_details(row, id, detail);
     add_devices(row, id, cgroup);
+    for (name, member) in &grouped {
+        row.name_container(id, member.id(), name);
+    }
     add_containers(row, id, &containers, &grouped, told);
 }
 

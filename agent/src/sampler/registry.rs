@@ -143,6 +143,19 @@ impl Registry {
         Some(entry)
     }
 
+    /// Gives an entity that is known by one key another one; it keeps its id. Nothing happens when it is
+    /// not known, or the other key is.
+    pub fn rename(&mut self, parent: EntityId, kind: EntityKind, from: &str, to: &str) {
+        let Some(siblings) = self.entries.get_mut(&(Some(parent), kind)) else {
+            return;
+        };
+        if !siblings.contains_key(to)
+            && let Some(entry) = siblings.remove(from)
+        {
+            siblings.insert(to.into(), entry);
+        }
+    }
+
     /// Forgets what was last seen before `tick`.
     pub fn forget_before(&mut self, tick: u64) {
         let mut count = 0;
@@ -246,6 +259,31 @@ mod tests {
             (Some(entry.def().id), entry.def().name.as_str()),
             (old, "b")
         );
+    }
+
+    #[test]
+    fn what_gets_a_name_keeps_its_id_unless_the_name_is_taken() {
+        let of_kind = |name| Description {
+            kind: EntityKind::Container,
+            uid: "",
+            namespace: "",
+            ..pod(name, "")
+        };
+        let mut registry = Registry::default();
+        let id = |registry: &mut Registry, name| registry.see(10, of_kind(name)).unwrap().def().id;
+        let (first, other) = (id(&mut registry, "abc1"), id(&mut registry, "abc2"));
+        let rename = |registry: &mut Registry, from| {
+            registry.rename(EntityId(1), EntityKind::Container, from, "httpd");
+        };
+        rename(&mut registry, "unknown");
+        rename(&mut registry, "abc1");
+        assert_eq!(id(&mut registry, "httpd"), first);
+        rename(&mut registry, "abc2");
+        assert_eq!(
+            (id(&mut registry, "httpd"), id(&mut registry, "abc2")),
+            (first, other)
+        );
+        assert_eq!(registry.len(), 2);
     }
 
     #[test]

@@ -318,6 +318,17 @@ impl Roster {
         })
     }
 
+    /// How many pods and containers are there that nobody named.
+    #[must_use]
+    pub fn unnamed_counts(&self) -> [usize; 2] {
+        let pods = self.pods.values();
+        let pods = pods.filter(|of| of.named.is_none() && self.is_there(of.cgroup));
+        let containers = self.containers.values();
+        let containers =
+            containers.filter(|of| of.called == Called::Nothing && self.is_there(of.seen));
+        [pods.count(), containers.count()]
+    }
+
     fn sandboxes(&self) -> HashSet<Box<str>> {
         let all = self.containers.iter();
         all.filter(|(_, of)| of.called == Called::Sandbox)

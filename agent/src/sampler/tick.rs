@@ -381,6 +381,6 @@ async fn ask<T>(
     Some((outcome, feed.take_durations()))
 }
 
-fn gauge(value: u64) -> i64 {
+pub(super) fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

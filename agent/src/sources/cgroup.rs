@@ -114,6 +114,18 @@ impl Cgroups {
         at.ok().and_then(|at| self.pods.get(at))
     }
 
+    /// What to say of cgroups that are left out, if any are.
+    #[must_use]
+    pub fn shortage(&self) -> Option<String> {
+        let (left_out, limit) = (self.shut_out_count, self.descriptor_limit);
+        (left_out > 0).then(|| {
+            format!(
+                "{left_out} cgroups are not read, for only {limit} descriptors may be held: raise the \
+                 agent's limit of open files (RLIMIT_NOFILE)"
+            )
+        })
+    }
+
     /// Number of values.
     #[must_use]
     pub fn value_count(&self) -> usize {

@@ -18,8 +18,7 @@ pub struct Grouped<'a> {
 
 impl<'a> Grouped<'a> {
     pub(super) fn dropped_count(self) -> u64 {
-        let cgroups = &self.reading.values;
-        cgroups.dropped_count + cgroups.shut_out_count
+        self.reading.values.dropped_count
     }
 
     /// The machine; it began when the kubelet says.
@@ -35,6 +34,7 @@ impl<'a> Grouped<'a> {
     fn member(self, stat: &'a Stat, start_ms: Option<u64>) -> Option<Member<'a>> {
         let taken_ms = self.reading.taken_ms;
         Some(Member {
+            id: "",
             stat,
             start_ms,
             taken_ms,
@@ -94,6 +94,7 @@ impl<'a> OfPod<'a> {
             let Some(member) = self.all.member(stat, roster.start_ms(id)) else {
                 continue;
             };
+            let member = Member { id, ..member };
             match found.iter_mut().find(|(other, _)| *other == name) {
                 Some((_, other)) if other.start_ms <= member.start_ms => *other = member,
                 Some(_) => {}
@@ -114,6 +115,8 @@ impl<'a> OfPod<'a> {
 /// One cgroup whose owner is known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member<'a> {
+    // The runtime's id of a container, else empty.
+    id: &'a str,
     stat: &'a Stat,
     start_ms: Option<u64>,
     taken_ms: u64,
@@ -127,6 +130,11 @@ impl<'a> Member<'a> {
             taken_ms: self.taken_ms,
             figures: Held::Borrowed(&self.stat.figures),
         }
+    }
+
+    /// By what it was called before it had a name.
+    pub(super) fn id(self) -> &'a str {
+        self.id
     }
 
     pub(super) fn devices(self) -> &'a [Part] {

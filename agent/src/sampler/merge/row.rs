@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use cairn_proto::catalogue::{Group, Source, table};
-use cairn_proto::model::{Builder, EntityDef, EntityId, Stamp};
+use cairn_proto::model::{Builder, EntityDef, EntityId, EntityKind, Stamp};
 
 use super::{Chosen, Inputs, Merged};
 use crate::sampler::registry::{Description, Entry, Registry};
@@ -134,6 +134,13 @@ impl<'a> Row<'a> {
     /// Counts entities that cannot be there because what they belong to is refused.
     pub(super) fn refuse(&mut self, count: usize) {
         self.refused_count += count as u64;
+    }
+
+    /// Gives a container that was known by its runtime's id its name: it is the same entity.
+    pub(super) fn name_container(&mut self, pod: EntityId, id: &str, name: &str) {
+        if id != name {
+            self.registry.rename(pod, EntityKind::Container, id, name);
+        }
     }
 
     /// Adds an entity with what is said of it; `None` when it is refused. Of each group one source

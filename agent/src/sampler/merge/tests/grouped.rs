@@ -39,22 +39,26 @@ fn reading(uid: &str, ids: &[&str]) -> Reading<Cgroups> {
     }
 }
 
-/// Knows the pod `u1`, and that `id1` is its container `httpd`.
-fn roster(listed: &Reading<Summary>, seen: &Reading<Cgroups>) -> Roster {
+/// Says that an id is the pod's container `httpd`.
+fn names_of(id: &str) -> Cadvisor {
     let identity = Identity {
         uid: "u1".into(),
         namespace: "shop".into(),
         pod: "web".into(),
         container: Some("httpd".into()),
     };
-    let names = Cadvisor {
-        identities: [("id1".into(), identity)].into(),
+    Cadvisor {
+        identities: [(id.into(), identity)].into(),
         ..Cadvisor::default()
-    };
+    }
+}
+
+/// Knows the pod `u1`, and that `id1` is its container.
+fn roster(listed: &Reading<Summary>, seen: &Reading<Cgroups>) -> Roster {
     let mut roster = Roster::default();
     roster.see(TICK, &seen.values);
     roster.learn_pods(TICK, &listed.values);
-    roster.learn_identities(TICK, &names);
+    roster.learn_identities(TICK, &names_of("id1"));
     roster.settle(&seen.values, Some(listed));
     roster
 }
@@ -135,6 +139,7 @@ fn pods_go_on_without_a_summary_and_end_with_their_cgroup() {
 #[test]
 fn an_id_that_nobody_names_is_a_name_only_where_the_kubelet_is_silent() {
     let (listed, seen) = (listed(), reading("u1", &["id2"]));
+    let mut wiser = roster(&listed, &seen);
     let mut roster = roster(&listed, &seen);
     let later = TICK + 60_000;
     roster.see(later, &seen.values);
@@ -156,6 +161,20 @@ fn an_id_that_nobody_names_is_a_name_only_where_the_kubelet_is_silent() {
         summary_is_fresh: false,
         ..live
     };
-    let merged = merge(&silent, &mut Registry::default());
+    let mut registry = Registry::default();
+    let merged = merge(&silent, &mut registry);
     assert_eq!(names(&merged), ["node1", "pods", "web", "id2"]);
+    let id = merged.defs[3].id;
+    // When it gets one it is the same entity.
+    wiser.learn_identities(later, &names_of("id2"));
+    let named = Inputs {
+        cgroups: Some(Grouped {
+            reading: &seen,
+            roster: &wiser,
+        }),
+        ..silent
+    };
+    let merged = merge(&named, &mut registry);
+    assert_eq!(names(&merged), ["node1", "pods", "web", "httpd"]);
+    assert_eq!(merged.defs[3].id, id);
 }
