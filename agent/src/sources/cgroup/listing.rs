@@ -1,12 +1,13 @@
 //! When a directory is listed.
 //!
-//! When the number of directories in it has changed, when something below it has ended, and every
-//! half minute. In between it is asked for that number alone.
+//! When the number of directories in it has changed, when something below it has ended, and every five
+//! minutes: one may have come while another that is not read went. In between it is asked for that
+//! number alone.
 
 use std::path::Path;
 
 /// Every directory is listed at least so often, ms.
-const LIST_EVERY_MS: u64 = 30_000;
+const LIST_EVERY_MS: u64 = 300_000;
 
 /// What a directory listed, and when it has to be listed again.
 #[derive(Debug, Default)]

@@ -395,16 +395,29 @@ impl Member {
         self.io.begin();
         // A disk's scheduler counts, or else what holds reading and writing back; newer kernels begin
         // to count only where either is in use.
-        for (name, of) in [
-            (c"blkio.bfq.io_service_bytes_recursive", Blkio::Bytes),
-            (c"blkio.bfq.io_serviced_recursive", Blkio::Count),
-            (c"blkio.throttle.io_service_bytes_recursive", Blkio::Bytes),
-            (c"blkio.throttle.io_serviced_recursive", Blkio::Count),
+        for names in [
+            [
+                c"blkio.bfq.io_service_bytes_recursive",
+                c"blkio.bfq.io_serviced_recursive",
+            ],
+            [
+                c"blkio.throttle.io_service_bytes_recursive",
+                c"blkio.throttle.io_serviced_recursive",
+            ],
         ] {
-            if let Some(text) = self.files.seldom(Controller::Blkio, name, moment.buffer) {
-                for (device, told) in text::blkio(text, of) {
-                    self.io.add(device, told);
+            for (name, of) in names.into_iter().zip([Blkio::Bytes, Blkio::Count]) {
+                if let Some(text) = self.files.seldom(Controller::Blkio, name, moment.buffer) {
+                    for (device, told) in text::blkio(text, of) {
+                        self.io.add(device, told);
+                    }
                 }
+                // What no byte is counted of has no operations either.
+                if self.io.is_empty() {
+                    break;
+                }
+            }
+            if !self.io.is_empty() {
+                break;
             }
         }
         self.io
