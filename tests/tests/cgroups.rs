@@ -5,6 +5,7 @@
     reason = "helpers of tests: what cannot go on has failed"
 )]
 
+use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,7 +37,7 @@ struct Bed {
 fn identities() -> String {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/kubelet-1.36/cadvisor/cgroup-v2.gz");
-    let file = std::fs::File::open(path).unwrap();
+    let file = fs::File::open(path).unwrap();
     let mut text = String::new();
     let mut plain = flate2::read::GzDecoder::new(file);
     plain.read_to_string(&mut text).unwrap();
@@ -266,4 +267,52 @@ fn without_cgroups_the_kubelet_is_read_as_ever() {
     let ready = agent.get("admin", "/readyz?verbose").unwrap().text();
     let remedy = "has no cgroups that can be read: mount the node's /sys/fs/cgroup there";
     assert!(ready.contains(remedy), "{ready}");
+}
+
+/// Scenario: the node's cgroups are gone from one tick to the next, and come back.
+/// Guarantees: pods and containers stay; within a minute their figures are the kubelet's, which is asked
+/// at every tick then, and those of cgroups when they have been back for three ticks.
+#[test]
+fn the_kubelet_takes_over_while_there_are_no_cgroups() {
+    let mut bed = Bed::new("auto");
+    let ticks: Vec<u64> = bed.system.options.recording.ticks().collect();
+    let pods = bed.root.path().join("kubepods.slice");
+    let exactly = |bed: &Bed| {
+        let files = number(bed.text(SCOPE, "cpu.stat"), "usage_usec") * 1_000;
+        bed.value("container", "cpu_usage_core_nanos") == Some(files)
+    };
+    let mut before = 0.0;
+    for (n, tick) in ticks.iter().enumerate().take(34) {
+        if n == 12 {
+            // As of a kernel: what was open gives nothing any more.
+            fs::write(pods.join("cpu.stat"), "").unwrap();
+            fs::remove_dir_all(&pods).unwrap();
+        }
+        if (12..24).contains(&n) {
+            bed.system.tick(*tick).unwrap();
+        } else {
+            bed.tick(*tick);
+        }
+        if n < 4 {
+            continue;
+        }
+        for kind in ["pod", "container"] {
+            let value = bed.value(kind, "memory_working_set_bytes");
+            assert!(value.is_some(), "{kind} at {n}\n{}", bed.system.stderr());
+        }
+        match n {
+            11 => assert!(exactly(&bed)),
+            18 => {
+                assert!(!exactly(&bed));
+                before = bed.requests("summary");
+            }
+            22 => {
+                let asked = bed.requests("summary") - before;
+                assert!((3.5..4.5).contains(&asked), "{asked}");
+                assert!(bed.requests("resource") > 3.0);
+            }
+            33 => assert!(exactly(&bed), "{}", bed.system.stderr()),
+            _ => {}
+        }
+    }
 }

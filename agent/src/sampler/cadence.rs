@@ -18,6 +18,8 @@ pub struct Seen {
     pub serves: bool,
     /// A pod is there that nobody named.
     pub unnamed_pod: bool,
+    /// A container has just come.
+    pub newcomer: bool,
     /// A container is there that nobody named, and not only just.
     pub unnamed_container: bool,
 }
@@ -58,7 +60,7 @@ impl Cadence {
         };
         let is_due = self.summary_tick.is_none_or(|last| {
             let since_ms = tick.saturating_sub(last);
-            let hurries = seen.unnamed_pod || !self.summary_is_good;
+            let hurries = seen.unnamed_pod || seen.newcomer || !self.summary_is_good;
             since_ms >= every_ms || (hurries && since_ms >= HURRY_EVERY_MS)
         });
         if is_due {
@@ -112,6 +114,7 @@ mod tests {
     const BESIDE: Seen = Seen {
         serves: true,
         unnamed_pod: false,
+        newcomer: false,
         unnamed_container: false,
     };
 
@@ -143,6 +146,12 @@ mod tests {
             ..BESIDE
         };
         assert_eq!(summaries(Cadence::new(None), true, appears), [0, 7, 37]);
+        let restarts = |second| Seen {
+            newcomer: (10..=15).contains(&second),
+            ..BESIDE
+        };
+        let asked = summaries(Cadence::new(None), true, restarts);
+        assert_eq!(asked, [0, 10, 12, 14, 44]);
         let stays = |_| Seen {
             unnamed_pod: true,
             ..BESIDE

@@ -30,6 +30,7 @@ impl Sampler {
         Seen {
             serves: chosen == Source::Cgroup,
             unnamed_pod: self.roster.has_unnamed_pod(),
+            newcomer: self.roster.has_newcomer(tick),
             unnamed_container: self.roster.has_unnamed_container(tick),
         }
     }

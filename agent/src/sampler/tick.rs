@@ -71,6 +71,7 @@ impl Sampler {
             self.take(source, tick, outcome, &mut fresh)?;
         }
         self.count_odd(&fresh);
+        self.learn(tick, &fresh);
         if asked_summary {
             self.cadence.summary_was(fresh.contains(&Source::Summary));
         } else if self.cadence.summary_stands() && last(&self.feeds.summary).is_some() {
@@ -78,7 +79,6 @@ impl Sampler {
             fresh.push(Source::Summary);
         }
         self.compare_names();
-        self.learn(tick, &fresh);
         let merged = self.merge(tick, &fresh, seen);
         self.append(tick, merged);
         let oldest = tick.saturating_sub(self.setup.window_ms);

@@ -112,6 +112,40 @@ fn a_sandbox_has_no_name_and_is_told() {
 }
 
 #[test]
+fn who_comes_while_the_agent_looks_is_a_newcomer() {
+    let mut roster = Roster::default();
+    roster.see(10_000, &cgroups(&[("id1", 0)]));
+    assert!(!roster.has_newcomer(10_000));
+    let both = cgroups(&[("id1", 0), ("id2", 19_000)]);
+    for (tick, is_new) in [(20_000, true), (25_000, true), (26_000, false)] {
+        roster.see(tick, &both);
+        assert_eq!(roster.has_newcomer(tick), is_new, "{tick}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_ticks_of_churn_leave_nothing_behind() {
+    let mut roster = Roster::default();
+    for n in 0..100_000_u64 {
+        let tick = n * 10_000;
+        let (container, pause) = (format!("c{}", n / 3), format!("p{}", n / 3));
+        let mut there = cgroups(&[(container.as_str(), tick)]);
+        there.pods[0].uid = format!("u{}", n / 3).into();
+        roster.see(tick, &there);
+        if n % 3 == 1 {
+            let mut names = identities(&[(&container, Some("httpd")), (&pause, None)]);
+            for identity in names.identities.values_mut() {
+                identity.uid = format!("u{}", n / 3).into();
+            }
+            roster.learn_identities(tick, &names);
+        }
+        roster.settle(&there, None);
+        roster.forget_before(tick.saturating_sub(900_000));
+        assert!(roster.pods.len() <= 32 && roster.containers.len() <= 64);
+    }
+}
+
+#[test]
 fn nobody_is_asked_for_ever_for_what_has_no_name() {
     let mut roster = Roster::default();
     let mut asked = [0, 0];

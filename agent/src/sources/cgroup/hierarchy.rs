@@ -120,6 +120,13 @@ impl Hierarchy {
         directory
     }
 
+    /// That there is no cgroup of all pods.
+    pub(super) fn no_pods(&self) -> Error {
+        Error::NoPods {
+            root: self.root.clone(),
+        }
+    }
+
     /// Finds the cgroup of all pods. Looked for again until it is there: a kubelet makes it when it
     /// starts.
     ///
@@ -130,9 +137,7 @@ impl Hierarchy {
         let is_there =
             |path: &&&str| -> bool { self.directory(Controller::Cpuacct, path).is_dir() };
         let path = POD_ROOTS.iter().find(is_there);
-        let path = path.ok_or_else(|| Error::NoPods {
-            root: self.root.clone(),
-        })?;
+        let path = path.ok_or_else(|| self.no_pods())?;
         Ok(Pods {
             path,
             parents: Parent::all(path),

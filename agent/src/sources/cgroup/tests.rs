@@ -325,6 +325,12 @@ fn without_a_tree_or_without_pods_it_says_what_to_do() {
         "{failure:?}"
     );
     // The kubelet starts.
+    fake.pods_again();
     fake.pod("burstable", UID);
     assert_eq!(ids(reader.read()), [(UID, vec![])]);
+    // And all of it goes again: nobody says that there are no pods.
+    fake.remove("kubepods.slice");
+    let failed = reader.tree.read(START_MS, &line, &mut reader.room);
+    assert_eq!(failed.unwrap_err().kind, FailureKind::Read);
+    assert_eq!(ids(&reader.room), [(UID, vec![])]);
 }

@@ -99,13 +99,12 @@ impl Tree {
     ///
     /// There is no cgroup of a kubelet's pods.
     pub fn read(&mut self, tick: u64, line: &Line, room: &mut Cgroups) -> Result<(), Failure> {
-        if let Err(error) = self.find() {
-            return Err(Failure::new(FailureKind::Read, error.to_string()));
-        }
+        let told = |error: hierarchy::Error| Failure::new(FailureKind::Read, error.to_string());
+        self.find().map_err(told)?;
         self.devices.refresh();
         self.learn_sandboxes();
+        self.read_whole(tick, line).map_err(told)?;
         self.list_pods(tick, line.unix_ms());
-        self.read_whole(tick, line);
         self.read_pods(tick, line);
         self.put(room);
         Ok(())
@@ -198,9 +197,10 @@ impl Tree {
         }
     }
 
-    fn read_whole(&mut self, tick: u64, line: &Line) {
-        let Some(place) = &self.place else { return };
-        let path = place.path;
+    /// Reads the root and the cgroup of all pods. When that is gone, nothing is said of who is not there:
+    /// a kubelet begins anew, maybe in another place.
+    fn read_whole(&mut self, tick: u64, line: &Line) -> Result<(), hierarchy::Error> {
+        let path = self.place.as_ref().map_or("", |place| place.path);
         for (of, path) in [(Of::Node, ""), (Of::System, path)] {
             let known = match of {
                 Of::Node => self.node.take(),
@@ -210,9 +210,9 @@ impl Tree {
             let member = known.or_else(|| self.member(path, of, now_ms).ok());
             let Some(mut member) = member else {
                 if of == Of::System {
-                    // The kubelet's cgroup of all pods is gone, and may come back in another place.
                     self.place = None;
                     self.pods.clear();
+                    self.find()?;
                 }
                 continue;
             };
@@ -223,14 +223,14 @@ impl Tree {
                 buffer: &mut self.buffer,
                 devices: &mut self.devices,
             };
-            if member.read(&mut moment).is_err() {
-                continue;
-            }
+            let is_there = member.read(&mut moment).is_ok();
             match of {
-                Of::Node => self.node = Some(member),
-                _ => self.system = Some(member),
+                Of::Node => self.node = Some(member).filter(|_| is_there),
+                _ if is_there => self.system = Some(member),
+                _ => return Err(self.hierarchy.no_pods()),
             }
         }
+        Ok(())
     }
 
     fn read_pods(&mut self, tick: u64, line: &Line) {

@@ -144,6 +144,11 @@ impl Fake {
         self.directory.path().join("proc")
     }
 
+    /// The cgroup of all pods, once more.
+    pub(super) fn pods_again(&self) {
+        self.fill(self.pods());
+    }
+
     fn pods(&self) -> &'static str {
         match self.shape.driver {
             Driver::Systemd => "kubepods.slice",
