@@ -103,6 +103,7 @@ BENCH ?=
 bench: web
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent -p cairn-aggregator
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-aggregator --example store-append
+	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent --example cgroup-cost
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-tests --bin fleet-sim
 	$(CARGO) run $(CARGO_ARGS) --release -p cairn-tests --bin bench -- $(BENCH)
 

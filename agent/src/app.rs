@@ -20,6 +20,7 @@ use crate::config::{Config, KubeletTrust};
 use crate::metrics::{self, Metrics};
 use crate::ring::Ring;
 use crate::sampler::{Feeds, Sampler, Setup, boot};
+use crate::sources::cgroup::{self, Cgroups, Sandboxes, Tree};
 use crate::sources::procfs::{self, FileSystems, Host, ProcRoot};
 use crate::sources::{Feed, cadvisor_every_ms, kubelet};
 use crate::uplink;
@@ -73,13 +74,15 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
         node: config.node.clone(),
         interval_ms: config.interval_ms,
         window_ms: config.window_ms,
+        summary_every_ms: config.summary_every_ms,
         clock: clock.clone(),
         ring: ring.clone(),
         readiness: readiness.clone(),
         metrics: metrics.clone(),
     };
-    let host = start_host(&config, &readiness, &metrics)?;
-    let feeds = start_sources(&config, host, &mut work, &token)?;
+    let mut feeds = start_sources(&config, &mut work, &token);
+    feeds.host = Some(start_host(&config, &readiness, &metrics)?);
+    feeds.cgroups = start_cgroups(&config, &readiness, feeds.sandboxes.clone())?;
     let sampler = Sampler::new(setup, feeds).with_source_cpu(config.source_cpu_millis);
     let uplink = uplink::Setup {
         living: uplink::Living::default(),
@@ -225,19 +228,33 @@ fn start_host(
     Ok(host)
 }
 
-fn start_sources(
+/// Starts the thread that reads cgroups; `None` when it is not wanted, or there is nothing to read.
+fn start_cgroups(
     config: &Config,
-    host: Feed<Host>,
-    work: &mut Supervisor,
-    token: &Token,
-) -> Result<Feeds, Failure> {
+    readiness: &Readiness,
+    sandboxes: Sandboxes,
+) -> Result<Option<Feed<Cgroups>>, Failure> {
+    let Some(root) = &config.cgroup_root else {
+        return Ok(None);
+    };
+    let tree = match Tree::open(root, &config.proc_root, config.interval_ms, sandboxes) {
+        Ok(tree) => tree,
+        Err(error) => {
+            let reason = format!("--cgroup-root: {error}");
+            tracing::warn!(reason, "no cgroups, the kubelet alone is read");
+            readiness.note("cgroups", Note::Degraded(reason));
+            return Ok(None);
+        }
+    };
+    let (feed, worker) = Feed::new(Source::Cgroup);
+    cgroup::start(tree, worker).map_err(|error| Failure::other(&error))?;
+    Ok(Some(feed))
+}
+
+/// Starts the tasks that ask the kubelet.
+fn start_sources(config: &Config, work: &mut Supervisor, token: &Token) -> Feeds {
     let Some(kubelet) = config.kubelet.clone() else {
-        return Ok(Feeds {
-            summary: None,
-            resource: None,
-            cadvisor: None,
-            host: Some(host),
-        });
+        return Feeds::default();
     };
     let interval_ms = config.interval_ms;
     let (summary, worker) = Feed::new(Source::Summary);
@@ -253,12 +270,12 @@ fn start_sources(
         work.spawn("source-cadvisor", task);
         cadvisor
     });
-    Ok(Feeds {
+    Feeds {
         summary: Some(summary),
         resource: Some(resource),
         cadvisor,
-        host: Some(host),
-    })
+        ..Feeds::default()
+    }
 }
 
 /// Everything whose files may be replaced while the agent runs.

@@ -123,7 +123,8 @@ pub struct Args {
     pub kubelet_insecure_skip_tls_verify: bool,
 
     /// Whether the kubelet's /metrics/cadvisor is read, for throttling, block I/O and what else no
-    /// other source has: auto (once a minute, where a kubelet is read) or off
+    /// other source has: auto (once a minute, where a kubelet is read; where cgroups are read only for
+    /// the name of a new container) or off
     #[arg(
         long,
         env = "CAIRN_CADVISOR",
@@ -174,6 +175,18 @@ pub struct Args {
     /// 1/mountinfo in --proc-root lists them [default: none are read]
     #[arg(long, env = "CAIRN_HOST_ROOT", value_name = "DIR")]
     pub host_root: Option<PathBuf>,
+
+    /// Where the node's cgroups are, its /sys/fs/cgroup: CPU, memory, pressure, processes and block I/O
+    /// of pods and containers are read there, and the kubelet is asked less often [default: not read;
+    /// nor where there are none that can be read]
+    #[arg(long, env = "CAIRN_CGROUP_ROOT", value_name = "DIR")]
+    pub cgroup_root: Option<PathBuf>,
+
+    /// How often the kubelet's summary is asked for, up to 60s; 0s is at every row [default: 30s where
+    /// cgroups are read, and sooner for a new pod; else at every row]
+    #[arg(long, env = "CAIRN_SUMMARY_INTERVAL", value_name = "DURATION",
+          value_parser = duration::parse)]
+    pub summary_interval: Option<Duration>,
 
     /// Where /livez, /readyz and /metrics of the agent itself are served
     #[arg(

@@ -6,6 +6,7 @@
 //! of what is checked; a source that is added to the agent gets an entry there.
 
 mod aggregator;
+mod cgroups;
 mod finding;
 mod host;
 mod json;
@@ -85,6 +86,10 @@ fn probes(config: &Config) -> Vec<Probe<'_>> {
     let root = config.proc_root.display().to_string();
     let host = host::look(config, clock.line(), deadline);
     probes.push(Probe::new("procfs", root, host));
+    if let Some(root) = &config.cgroup_root {
+        let cgroups = cgroups::look(config, root, clock.line(), deadline);
+        probes.push(Probe::new("cgroup", root.display().to_string(), cgroups));
+    }
     for target in &config.aggregators {
         let address = aggregator::named(target);
         let findings = aggregator::look(config, target, clock.unix_ms());

@@ -25,6 +25,9 @@ use crate::args::Args;
 /// asking for, above a day the ring is no longer a buffer.
 const WINDOW: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(24 * 3600));
 
+/// The longest time between two summaries: what they alone tell of a pod without a cgroup lives 90 s.
+const MAX_SUMMARY: Duration = Duration::from_secs(60);
+
 /// One aggregator host.
 #[derive(Clone, Debug)]
 pub struct Aggregator {
@@ -76,6 +79,10 @@ pub struct Config {
     pub per_cpu: bool,
     /// Where the node's root directory is; `None` reads no file systems.
     pub host_root: Option<PathBuf>,
+    /// Where the node's cgroups are; `None` reads none.
+    pub cgroup_root: Option<PathBuf>,
+    /// How often the summary is asked for, ms; `None` leaves it to what else is read.
+    pub summary_every_ms: Option<u64>,
     /// Admin listener and clock.
     pub admin: Admin,
 }
@@ -119,6 +126,10 @@ impl TryFrom<Args> for Config {
                 args.clock, args.admin_listen
             ));
         }
+        if let Some(every) = args.summary_interval.filter(|every| *every > MAX_SUMMARY) {
+            let text = duration::display(every);
+            problems.push(format!("--summary-interval {text} is more than 60s"));
+        }
         let aggregators = aggregators(&args, &mut problems);
         let kubelet = kubelet::check(&args, &node, &mut problems);
         if !matches!(args.cadvisor.as_str(), "auto" | "off") {
@@ -140,6 +151,8 @@ impl TryFrom<Args> for Config {
             proc_root: args.proc_root,
             per_cpu: args.per_cpu,
             host_root: args.host_root,
+            cgroup_root: args.cgroup_root,
+            summary_every_ms: args.summary_interval.map(whole_ms),
             admin: Admin {
                 listen: args.admin_listen,
                 clock: args.clock,
@@ -171,6 +184,7 @@ impl Config {
             proc_root = %self.proc_root.display(),
             per_cpu = self.per_cpu,
             host_root = ?self.host_root,
+            cgroup_root = ?self.cgroup_root,
             admin = %self.admin.listen,
             clock = %self.admin.clock,
             "agent starts"

@@ -1,5 +1,6 @@
 //! The agent's own metrics. Labels are words of closed sets, never a name or an address.
 
+mod cgroups;
 mod file_systems;
 mod sources;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use self::cgroups::Cgroups;
 pub use self::file_systems::FileSystems;
 pub use self::sources::Sources;
 
@@ -144,6 +146,8 @@ pub struct Metrics {
     pub scrapes: Scrapes,
     /// Of each source.
     pub sources: Sources,
+    /// Of the node's cgroups.
+    pub cgroups: Cgroups,
     /// Of the host's file systems.
     pub file_systems: FileSystems,
     /// Of the sampler.
@@ -162,6 +166,7 @@ impl Metrics {
         Self {
             scrapes: Scrapes::new(registry),
             sources: Sources::new(registry),
+            cgroups: Cgroups::new(registry),
             file_systems: FileSystems::new(registry),
             sampler: Sampler::new(registry),
             ring: Ring::new(registry),

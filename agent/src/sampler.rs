@@ -13,6 +13,10 @@ mod budget;
 
 mod pace;
 
+pub mod cadence;
+
+mod cgroups;
+
 pub mod grid;
 
 mod kubelet_clock;
@@ -22,6 +26,8 @@ pub mod merge;
 pub mod preference;
 
 pub mod registry;
+
+pub mod roster;
 
 mod shortage;
 
@@ -43,16 +49,19 @@ use cairn_runtime::readiness::{Blocker, Readiness};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
 
+use self::cadence::Cadence;
 use self::grid::Grid;
 use self::kubelet_clock::KubeletClock;
 use self::pace::Paces;
 use self::preference::Preference;
 use self::registry::Registry;
+use self::roster::Roster;
 use self::shortage::Shortage;
 use crate::metrics::Metrics;
 use crate::ring::{Ring, Stock};
 use crate::sources::Feed;
 use crate::sources::cadvisor::Cadvisor;
+use crate::sources::cgroup::{Cgroups, Sandboxes};
 use crate::sources::procfs::Host;
 use crate::sources::resource::Resource;
 use crate::sources::status::{Board, Statuses};
@@ -63,7 +72,7 @@ use crate::sources::summary::Summary;
 const STEP_MS: u64 = 500;
 
 /// The sampler's ends of all sources; `None` is switched off.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Feeds {
     /// The kubelet's summary.
     pub summary: Option<Feed<Summary>>,
@@ -71,6 +80,10 @@ pub struct Feeds {
     pub resource: Option<Feed<Resource>>,
     /// The kubelet's cAdvisor.
     pub cadvisor: Option<Feed<Cadvisor>>,
+    /// The node's cgroups.
+    pub cgroups: Option<Feed<Cgroups>>,
+    /// What those who read cgroups are told of sandboxes.
+    pub sandboxes: Sandboxes,
     /// The node's /proc.
     pub host: Option<Feed<Host>>,
 }
@@ -84,6 +97,9 @@ pub struct Setup {
     pub interval_ms: u64,
     /// How long rows are kept and entities remembered, ms.
     pub window_ms: u64,
+    /// How often the summary is asked, ms; `None` is every half minute beside cgroups, and at every
+    /// tick without.
+    pub summary_every_ms: Option<u64>,
     /// Wall time.
     pub clock: Clock,
     /// Where rows go.
@@ -110,6 +126,10 @@ pub struct Sampler {
     registry: Registry,
     cpu: Option<Preference>,
     memory: Option<Preference>,
+    // Between cgroups and everybody else.
+    cgroups: Option<Preference>,
+    cadence: Cadence,
+    roster: Roster,
     first_row: Option<Blocker>,
     evicted: Stock,
     shortage: Shortage,
@@ -121,6 +141,8 @@ pub struct Sampler {
     source_cpu_millis: u64,
     // More was listed than is taken, and it was told.
     crowded: bool,
+    // What was told of cgroups that are left out.
+    shut_out: Option<String>,
 }
 
 impl Sampler {
@@ -132,6 +154,7 @@ impl Sampler {
             feeds.summary.as_ref().map(Feed::source),
             feeds.resource.as_ref().map(Feed::source),
             feeds.cadvisor.as_ref().map(Feed::source),
+            feeds.cgroups.as_ref().map(Feed::source),
             feeds.host.as_ref().map(Feed::source),
         ]
         .into_iter()
@@ -141,10 +164,19 @@ impl Sampler {
         let preference = |field| {
             let ranked = table::field(field).map_or(&[][..], |field| field.sources);
             let ranked = ranked.iter().copied().filter(|s| sources.contains(s));
-            Preference::new(&ranked.collect::<Vec<Source>>())
+            ranked.collect::<Vec<Source>>()
         };
-        let cpu = preference(table::CPU);
-        let memory = preference(table::MEMORY_WORKING_SET);
+        // Not everything has a cgroup, so the kubelet's endpoints are chosen among themselves.
+        let of_kubelet = |field| {
+            let mut ranked = preference(field);
+            ranked.retain(|source| *source != Source::Cgroup);
+            Preference::new(&ranked)
+        };
+        let cpu = of_kubelet(table::CPU);
+        let memory = of_kubelet(table::MEMORY_WORKING_SET);
+        let cgroups = Preference::new(&preference(table::CPU))
+            .filter(|preference| preference.current() == Source::Cgroup);
+        let cadence = Cadence::new(setup.summary_every_ms);
         let first_row = setup.readiness.block("first-row", "no row was sampled yet");
         Self {
             run: setup.ring.head().run,
@@ -156,6 +188,9 @@ impl Sampler {
             registry: Registry::default(),
             cpu,
             memory,
+            cgroups,
+            cadence,
+            roster: Roster::default(),
             first_row: Some(first_row),
             evicted: Stock::default(),
             shortage: Shortage::default(),
@@ -164,6 +199,7 @@ impl Sampler {
             paces: Paces::new(&sources, setup.interval_ms),
             source_cpu_millis: 0,
             crowded: false,
+            shut_out: None,
             setup,
             feeds,
         }
@@ -254,14 +290,20 @@ impl Sampler {
             summary,
             resource,
             cadvisor,
+            cgroups,
             host,
+            sandboxes: _,
         } = &mut self.feeds;
         self.paces.forget_times();
+        self.cadence.begin_run();
+        self.roster.begin_run(now_ms);
+        cgroups.iter_mut().for_each(Feed::forget);
         cadvisor.iter_mut().for_each(Feed::forget);
         summary.iter_mut().for_each(Feed::forget);
         resource.iter_mut().for_each(Feed::forget);
         host.iter_mut().for_each(Feed::forget);
-        for preference in [&mut self.cpu, &mut self.memory].into_iter().flatten() {
+        let preferences = [&mut self.cpu, &mut self.memory, &mut self.cgroups];
+        for preference in preferences.into_iter().flatten() {
             preference.forget_times();
         }
         self.registry.begin_run();

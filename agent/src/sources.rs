@@ -27,6 +27,8 @@ pub mod kubelet;
 
 pub mod procfs;
 
+pub mod cgroup;
+
 mod cost;
 
 mod feed;

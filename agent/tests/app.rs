@@ -25,6 +25,8 @@ fn config(listen: &str) -> Config {
         cadvisor: false,
         source_cpu_millis: 0,
         per_cpu: false,
+        cgroup_root: None,
+        summary_every_ms: None,
         proc_root: PathBuf::from("/proc"),
         host_root: None,
         admin: Admin {

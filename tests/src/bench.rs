@@ -7,6 +7,7 @@
 
 mod append;
 mod bed;
+mod cgroups;
 mod churn;
 mod codec;
 mod cost;
@@ -19,6 +20,7 @@ pub(crate) mod machine;
 pub(crate) mod moment;
 pub mod payload;
 pub(crate) mod percentile;
+mod program;
 mod restart;
 mod sheet;
 mod stream;
@@ -58,6 +60,8 @@ pub enum Part {
     Codec,
     /// What a sample costs the store.
     Append,
+    /// What reading cgroups costs.
+    Cgroups,
     /// From a kubelet's answer to the aggregator's.
     Freshness,
     /// CPU and memory of the processes.
@@ -76,11 +80,12 @@ pub enum Part {
 
 impl Part {
     /// Every part, in the order they are run.
-    pub const ALL: [Part; 11] = [
+    pub const ALL: [Part; 12] = [
         Part::Wire,
         Part::Stream,
         Part::Codec,
         Part::Append,
+        Part::Cgroups,
         Part::Freshness,
         Part::Cost,
         Part::W10,
@@ -98,6 +103,7 @@ impl Part {
             Part::Stream => "stream",
             Part::Codec => "codec",
             Part::Append => "append",
+            Part::Cgroups => "cgroups",
             Part::Freshness => "freshness",
             Part::Cost => "cost",
             Part::W10 => "w10",
@@ -170,6 +176,7 @@ fn measure(part: Part, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
         Part::Stream => return stream::run(sheet),
         Part::Codec => codec::run()?,
         Part::Append => append::run()?,
+        Part::Cgroups => cgroups::run()?,
         Part::Freshness => freshness::run(options.duration)?,
         Part::Cost => cost::run(options.duration)?,
         Part::W10 => return w10::run(options, sheet),

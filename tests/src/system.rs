@@ -3,6 +3,7 @@
 //! With the driven clock a test steps all of them tick by tick: [`System::tick`] returns when the
 //! tick has been sampled, sent, and is in the aggregator's window.
 
+mod cgroups;
 mod figures;
 mod host;
 mod kubelet;
@@ -24,6 +25,7 @@ use crate::http1::Answer;
 use crate::pki::Pki;
 use crate::proc::Proc;
 
+pub use cgroups::CgroupFiles;
 pub use host::HostFiles;
 pub use kubelet::take_flag;
 pub use recording::{FIRST_TICK_MS, Recording, TRACE_START_MS, TRACE_TICKS, at, ticks};

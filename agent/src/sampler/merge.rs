@@ -11,6 +11,8 @@ mod crowd;
 
 mod detail;
 
+mod grouped;
+
 mod measured;
 
 mod row;
@@ -20,13 +22,15 @@ mod twice;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use cairn_proto::catalogue::{Group, Source};
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Snapshot};
 
 use self::detail::{Detail, Named, OfPod};
+pub use self::grouped::Grouped;
+use self::grouped::Member;
 use self::measured::{Measured, statement};
 pub(super) use self::row::FUTURE_TOLERANCE_MS;
 use self::row::{Held, Row, Statement};
@@ -54,6 +58,8 @@ pub struct Inputs<'a> {
     pub resource: Option<&'a Reading<Resource>>,
     /// The newest good answer of cAdvisor.
     pub cadvisor: Option<&'a Reading<Cadvisor>>,
+    /// The newest reading of cgroups, while it is what says what pods use.
+    pub cgroups: Option<Grouped<'a>>,
     /// The newest host figures.
     pub host: Option<&'a Reading<Host>>,
     /// Whether they are the newest word, so that a disk that they do not list is gone.
@@ -134,7 +140,16 @@ pub fn merge(inputs: &Inputs<'_>, registry: &mut Registry) -> Merged {
     row.drop_more(detail.map_or(0, Detail::dropped_count));
     let by_cadvisor = detail.and_then(Detail::node);
     let own = by_cadvisor.map(Named::statement);
-    let said = [by_summary.clone(), by_resource, own, by_host.clone()];
+    let start_ms = by_summary.as_ref().and_then(|said| said.start_ms);
+    let by_cgroup = inputs.cgroups.and_then(|grouped| grouped.node(start_ms));
+    row.drop_more(inputs.cgroups.map_or(0, Grouped::dropped_count));
+    let said = [
+        by_cgroup.map(Member::statement),
+        by_summary.clone(),
+        by_resource,
+        own,
+        by_host.clone(),
+    ];
     let Some(id) = row.add(what, inputs.chosen, said.into_iter().flatten()) else {
         return row.finish();
     };
@@ -152,17 +167,23 @@ pub fn merge(inputs: &Inputs<'_>, registry: &mut Registry) -> Merged {
     if let (Some(summary), Some(said)) = (inputs.summary, by_summary) {
         row.drop_more(summary.values.dropped_count);
         row.add_parts(id, &summary.values.node.parts, &said);
-        add_system(&mut row, id, summary);
+        add_system(&mut row, id, inputs, summary);
         add_pods(&mut row, id, inputs, summary);
     }
+    add_unlisted_pods(&mut row, id, inputs);
     row.finish()
 }
 
-fn add_system(row: &mut Row<'_>, node: EntityId, summary: &Reading<Summary>) {
+/// What the kubelet calls the cgroup of all pods.
+const SYSTEM_PODS: &str = "pods";
+
+fn add_system(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, summary: &Reading<Summary>) {
     let (system, dropped) = crowd::containers(&summary.values.system);
     row.drop_more(dropped);
     for stats in system {
-        if !row.belongs(stats) {
+        let of_pods = inputs.cgroups.filter(|_| stats.name == SYSTEM_PODS);
+        let by_cgroup = of_pods.and_then(|grouped| grouped.system(stats.start_ms));
+        if by_cgroup.is_none() && !row.belongs(stats) {
             continue;
         }
         let what = Description {
@@ -174,7 +195,8 @@ fn add_system(row: &mut Row<'_>, node: EntityId, summary: &Reading<Summary>) {
             labels: &[],
         };
         let said = by_summary(stats, summary.taken_ms);
-        if let Some(id) = row.add(what, Chosen::SUMMARY, [said.clone()]) {
+        let all = [by_cgroup.map(Member::statement), Some(said.clone())];
+        if let Some(id) = row.add(what, Chosen::SUMMARY, all.into_iter().flatten()) {
             row.add_parts(id, &stats.parts, &said);
         }
     }
@@ -194,6 +216,11 @@ fn add_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, summary: &Re
     let (taken, dropped) = crowd::pods(pods);
     row.drop_more(dropped);
     for pod in taken {
+        let cgroup = inputs.cgroups.and_then(|grouped| grouped.pod(&pod.uid));
+        let is_gone = |grouped: Grouped<'_>| grouped.pod_is_gone(&pod.uid, summary.taken_ms);
+        if cgroup.is_none() && inputs.cgroups.is_some_and(is_gone) {
+            continue;
+        }
         let named = newest.get(&(pod.namespace.as_str(), pod.name.as_str()));
         let is_newest = named.is_some_and(|newest| std::ptr::eq(*newest, pod));
         let measured = inputs.resource.filter(|_| is_newest).and_then(|reading| {
@@ -208,8 +235,45 @@ fn add_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, summary: &Re
             detail: inputs
                 .cadvisor
                 .and_then(|reading| Detail::new(reading).pod(pod, is_newest)),
+            cgroup,
         };
         add_pod(row, pod, told);
+    }
+}
+
+/// Adds pods whose cgroups are there and that the last summary does not list: the kubelet has not
+/// answered for a while, or answers something else.
+fn add_unlisted_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>) {
+    let Some(grouped) = inputs.cgroups else {
+        return;
+    };
+    let listed = inputs
+        .summary
+        .map_or(&[][..], |reading| &reading.values.pods);
+    let listed: HashSet<&str> = listed.iter().map(|pod| pod.uid.as_str()).collect();
+    for (cgroup, named) in grouped.named_pods() {
+        if listed.contains(cgroup.uid()) {
+            continue;
+        }
+        let pod = Pod {
+            name: named.name.as_ref().to_owned(),
+            namespace: named.namespace.as_ref().to_owned(),
+            uid: cgroup.uid().to_owned(),
+            stats: Stats {
+                start_ms: named.start_ms,
+                ..Stats::default()
+            },
+            containers: Vec::new(),
+        };
+        let told = Told {
+            node,
+            chosen: inputs.chosen,
+            taken_ms: grouped.reading.taken_ms,
+            measured: None,
+            detail: None,
+            cgroup: Some(cgroup),
+        };
+        add_pod(row, &pod, told);
     }
 }
 
@@ -222,15 +286,28 @@ struct Told<'a> {
     taken_ms: u64,
     measured: Option<Measured<'a>>,
     detail: Option<OfPod<'a>>,
+    cgroup: Option<grouped::OfPod<'a>>,
 }
 
 fn add_pod(row: &mut Row<'_>, pod: &Pod, told: Told<'_>) {
     let (listed, dropped) = crowd::containers(&pod.containers);
-    let containers: Vec<&Stats> = listed
-        .into_iter()
-        .filter(|stats| row.belongs(stats))
-        .collect();
-    if containers.is_empty() && !row.belongs(&pod.stats) {
+    let mut grouped = told
+        .cgroup
+        .map_or_else(Vec::new, |of| of.containers(row.tick, false));
+    let has_cgroup = |stats: &Stats| grouped.iter().any(|(name, _)| *name == stats.name);
+    let is_gone = |stats: &Stats| {
+        let is_gone = |of: grouped::OfPod<'_>| of.container_is_gone(&stats.name, told.taken_ms);
+        told.cgroup.is_some_and(is_gone)
+    };
+    let belongs = |stats: &&Stats| has_cgroup(stats) || (row.belongs(stats) && !is_gone(stats));
+    let containers: Vec<&Stats> = listed.into_iter().filter(belongs).collect();
+    // A cgroup without a name may be that of a container which the summary names.
+    if containers.iter().all(|stats| has_cgroup(stats)) {
+        grouped = told
+            .cgroup
+            .map_or_else(Vec::new, |of| of.containers(row.tick, true));
+    }
+    if containers.is_empty() && told.cgroup.is_none() && !row.belongs(&pod.stats) {
         return;
     }
     row.drop_more(dropped);
@@ -245,7 +322,13 @@ fn add_pod(row: &mut Row<'_>, pod: &Pod, told: Told<'_>) {
     let own = by_summary(&pod.stats, told.taken_ms);
     let measured = told.measured.map(|measured| measured.own());
     let detail = told.detail.and_then(OfPod::own);
-    let said = [Some(own.clone()), measured, detail.map(Named::statement)];
+    let cgroup = told.cgroup.and_then(grouped::OfPod::own);
+    let said = [
+        cgroup.map(Member::statement),
+        Some(own.clone()),
+        measured,
+        detail.map(Named::statement),
+    ];
     let said = said.into_iter().flatten();
     let Some(id) = row.add(what, told.chosen, said) else {
         row.refuse(containers.len());
@@ -253,10 +336,24 @@ fn add_pod(row: &mut Row<'_>, pod: &Pod, told: Told<'_>) {
     };
     row.add_parts(id, &pod.stats.parts, &own);
     add_details(row, id, detail);
-    for stats in containers {
+    add_devices(row, id, cgroup);
+    for (name, member) in &grouped {
+        row.name_container(id, member.id(), name);
+    }
+    add_containers(row, id, &containers, &grouped, told);
+}
+
+fn add_containers(
+    row: &mut Row<'_>,
+    pod: EntityId,
+    listed: &[&Stats],
+    grouped: &[(&str, Member<'_>)],
+    told: Told<'_>,
+) {
+    for stats in listed {
         let what = Description {
             kind: EntityKind::Container,
-            parent: Some(id),
+            parent: Some(pod),
             name: &stats.name,
             namespace: "",
             uid: "",
@@ -267,12 +364,43 @@ fn add_pod(row: &mut Row<'_>, pod: &Pod, told: Told<'_>) {
             .measured
             .and_then(|measured| measured.container(&stats.name));
         let detail = told.detail.and_then(|detail| detail.container(&stats.name));
-        let said = [Some(own.clone()), measured, detail.map(Named::statement)];
+        let mut named = grouped.iter().filter(|(name, _)| *name == stats.name);
+        let cgroup = named.next().map(|(_, member)| *member);
+        let said = [
+            cgroup.map(Member::statement),
+            Some(own.clone()),
+            measured,
+            detail.map(Named::statement),
+        ];
         let said = said.into_iter().flatten();
         if let Some(id) = row.add(what, told.chosen, said) {
             row.add_parts(id, &stats.parts, &own);
             add_details(row, id, detail);
+            add_devices(row, id, cgroup);
         }
+    }
+    for (name, member) in grouped {
+        if listed.iter().any(|stats| stats.name == *name) {
+            continue;
+        }
+        let what = Description {
+            kind: EntityKind::Container,
+            parent: Some(pod),
+            name,
+            namespace: "",
+            uid: "",
+            labels: &[],
+        };
+        if let Some(id) = row.add(what, told.chosen, [member.statement()]) {
+            add_devices(row, id, Some(*member));
+        }
+    }
+}
+
+/// Adds the block devices that a cgroup tells of.
+fn add_devices(row: &mut Row<'_>, id: EntityId, of: Option<Member<'_>>) {
+    if let Some(of) = of {
+        row.add_parts(id, of.devices(), &of.statement());
     }
 }
 

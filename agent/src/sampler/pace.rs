@@ -45,12 +45,16 @@ impl Pace {
         (self.is_new, self.is_fresh) = (false, false);
     }
 
+    /// Whether it may be asked at a tick, Unix ms.
+    pub(super) fn is_time(&self, tick: u64) -> bool {
+        let every_ms = self.budget.every_ms();
+        self.asked
+            .is_none_or(|asked| tick.saturating_sub(asked) >= every_ms)
+    }
+
     /// Whether it is asked at a tick, Unix ms; then the tick counts as the one at which it was.
     pub(super) fn is_due(&mut self, tick: u64) -> bool {
-        let every_ms = self.budget.every_ms();
-        let is_due = self
-            .asked
-            .is_none_or(|asked| tick.saturating_sub(asked) >= every_ms);
+        let is_due = self.is_time(tick);
         if is_due {
             self.asked = Some(tick);
             (self.is_new, self.stands) = (true, false);
@@ -145,6 +149,11 @@ impl Paces {
         }
     }
 
+    /// Whether a source may be asked at a tick, Unix ms.
+    pub(super) fn is_time(&self, source: Source, tick: u64) -> bool {
+        self.of(source).is_some_and(|of| of.is_time(tick))
+    }
+
     /// Whether a source is asked at a tick, Unix ms. Who does not ask because something else speaks
     /// against it need not come here.
     pub(super) fn is_due(&mut self, source: Source, tick: u64) -> bool {
@@ -154,6 +163,11 @@ impl Paces {
     /// Whether what a source said last is its newest word.
     pub(super) fn stands(&self, source: Source) -> bool {
         self.of(source).is_some_and(Pace::stands)
+    }
+
+    /// Whether a source brought a good reading at the newest tick.
+    pub(super) fn is_fresh(&self, source: Source) -> bool {
+        self.of(source).is_some_and(Pace::is_fresh)
     }
 
     /// Those that brought a good reading at the newest tick.

@@ -175,6 +175,61 @@ impl Registry {
         Some(entry)
     }
 
+    /// Gives an entity that is known by one name another one; it keeps its id. Nothing happens when it is
+    /// not known, the other name is, or no aggregator would take it.
+    pub fn rename(&mut self, parent: EntityId, kind: EntityKind, from: &str, to: &str) {
+        let named = |name| Description {
+            kind,
+            parent: Some(parent),
+            name,
+            namespace: "",
+            uid: "",
+            labels: &[],
+        };
+        let hash = self.hash(named(to));
+        if self.find(hash, named(to)).is_some() {
+            return;
+        }
+        let Some(at) = self.find(self.hash(named(from)), named(from)) else {
+            return;
+        };
+        let def = self
+            .entries
+            .get(at)
+            .and_then(|entry| define(entry.def.id, named(to)));
+        let (Some(def), Ok(place)) = (def, u32::try_from(at)) else {
+            return;
+        };
+        self.unlink(place);
+        if let Some(entry) = self.entries.get_mut(at) {
+            entry.def = def;
+            entry.hash = hash;
+            entry.next = self.index.insert(hash, place);
+        }
+    }
+
+    /// Takes an entry out of those of its hash.
+    fn unlink(&mut self, at: u32) {
+        let Some((hash, next)) = self.entries.get(at as usize).map(|of| (of.hash, of.next)) else {
+            return;
+        };
+        let mut before = self.index.get(&hash).copied();
+        if before == Some(at) {
+            match next {
+                Some(next) => self.index.insert(hash, next),
+                None => self.index.remove(&hash),
+            };
+            return;
+        }
+        while let Some(entry) = before.and_then(|at| self.entries.get_mut(at as usize)) {
+            if entry.next == Some(at) {
+                entry.next = next;
+                return;
+            }
+            before = entry.next;
+        }
+    }
+
     fn hash(&self, what: Description<'_>) -> u64 {
         let parent = what.parent.map_or(0, |parent| u64::from(parent.0) + 1);
         let mut hasher = self.keys.build_hasher();
@@ -313,6 +368,31 @@ mod tests {
             (Some(entry.def().id), entry.def().name.as_str()),
             (old, "b")
         );
+    }
+
+    #[test]
+    fn what_gets_a_name_keeps_its_id_unless_the_name_is_taken() {
+        let of_kind = |name| Description {
+            kind: EntityKind::Container,
+            uid: "",
+            namespace: "",
+            ..pod(name, "")
+        };
+        let mut registry = Registry::default();
+        let id = |registry: &mut Registry, name| registry.see(10, of_kind(name)).unwrap().def().id;
+        let (first, other) = (id(&mut registry, "abc1"), id(&mut registry, "abc2"));
+        let rename = |registry: &mut Registry, from| {
+            registry.rename(EntityId(1), EntityKind::Container, from, "httpd");
+        };
+        rename(&mut registry, "unknown");
+        rename(&mut registry, "abc1");
+        assert_eq!(id(&mut registry, "httpd"), first);
+        rename(&mut registry, "abc2");
+        assert_eq!(
+            (id(&mut registry, "httpd"), id(&mut registry, "abc2")),
+            (first, other)
+        );
+        assert_eq!(registry.len(), 2);
     }
 
     #[test]

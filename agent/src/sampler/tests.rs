@@ -40,6 +40,7 @@ fn bench() -> Bench {
         node: "node1".into(),
         interval_ms: 10_000,
         window_ms: 900_000,
+        summary_every_ms: None,
         clock: clock.clone(),
         ring: ring.clone(),
         readiness: readiness.clone(),
@@ -49,10 +50,8 @@ fn bench() -> Bench {
     let sampler = Sampler::new(
         setup,
         Feeds {
-            summary: None,
-            resource: None,
-            cadvisor: None,
             host: Some(host),
+            ..Feeds::default()
         },
     );
     Bench {

@@ -8,9 +8,9 @@ use cairn_runtime::logging;
 use cairn_runtime::readiness::Note;
 use cairn_runtime::tasks::TaskError;
 
-use super::merge::{self, Chosen, Inputs, Merged};
-use super::pace::Paces;
-use super::preference::Preference;
+use super::cadence::{Cadence, Seen};
+use super::merge::{self, Chosen, Grouped, Inputs, Merged};
+use super::preference::{Heard, Preference};
 use super::shortage::Word;
 use super::{Feeds, Sampler};
 use crate::metrics::{ByKind, BySource, BySourceKind};
@@ -30,6 +30,15 @@ const CROWD_NOTE: &str = "pods";
 /// Under this name it says that the ring does not hold its window.
 const RING_NOTE: &str = "ring";
 
+/// Who is asked at a tick.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    summary: bool,
+    resource: bool,
+    cadvisor: bool,
+    host: bool,
+}
+
 impl Sampler {
     /// Makes the row of a tick.
     pub(super) async fn sample(&mut self, tick: u64) -> Result<(), TaskError> {
@@ -39,20 +48,24 @@ impl Sampler {
             line: self.line.clone(),
         };
         self.paces.begin_tick();
-        let mut due = |source| self.paces.is_due(source, tick);
-        let (summary_is_due, resource_is_due) = (due(Source::Summary), due(Source::Resource));
-        let (cadvisor_is_due, host_is_due) = (due(Source::Cadvisor), due(Source::Procfs));
+        // First, for what is seen there says whom else to ask.
+        let is_due = self.paces.is_due(Source::Cgroup, tick);
+        let by_cgroups = ask(self.feeds.cgroups.as_mut(), is_due, &trigger, wait).await;
+        self.take(Source::Cgroup, tick, by_cgroups)?;
+        let seen = self.see(tick);
+        let due = self.due(tick, seen);
         let Feeds {
             summary,
             resource,
             cadvisor,
             host,
+            ..
         } = &mut self.feeds;
         let (by_summary, by_resource, by_cadvisor, by_host) = tokio::join!(
-            ask(summary.as_mut(), summary_is_due, &trigger, wait),
-            ask(resource.as_mut(), resource_is_due, &trigger, wait),
-            ask(cadvisor.as_mut(), cadvisor_is_due, &trigger, wait),
-            ask(host.as_mut(), host_is_due, &trigger, wait),
+            ask(summary.as_mut(), due.summary, &trigger, wait),
+            ask(resource.as_mut(), due.resource, &trigger, wait),
+            ask(cadvisor.as_mut(), due.cadvisor, &trigger, wait),
+            ask(host.as_mut(), due.host, &trigger, wait),
         );
         for (source, outcome) in [
             (Source::Summary, by_summary),
@@ -60,17 +73,39 @@ impl Sampler {
             (Source::Cadvisor, by_cadvisor),
             (Source::Procfs, by_host),
         ] {
-            if let Some((outcome, costs)) = outcome {
-                self.spend(source, &costs);
-                self.hear(source, tick, outcome)?;
-            }
+            self.take(source, tick, outcome)?;
         }
         self.count_odd();
+        self.learn(tick);
+        self.cadence.summary_was(self.paces.stands(Source::Summary));
         self.compare_names();
-        let chosen = Chosen {
-            cpu: choose(&mut self.cpu, "CPU", tick, &self.paces),
-            memory: choose(&mut self.memory, "memory", tick, &self.paces),
+        let merged = self.merge(tick, seen);
+        self.append(tick, merged);
+        let oldest = tick.saturating_sub(self.setup.window_ms);
+        self.registry.forget_before(oldest);
+        self.roster.forget_before(oldest);
+        // The sessions, which run on this thread too, first: nobody waits for a chunk.
+        tokio::task::yield_now().await;
+        self.setup.ring.seal();
+        self.count_ring(tick);
+        Ok(())
+    }
+
+    fn merge(&mut self, tick: u64, seen: Seen) -> Merged {
+        // Beside cgroups the resource endpoint is not asked, which is no silence of its.
+        let chosen = if seen.serves {
+            Chosen::SUMMARY
+        } else {
+            Chosen {
+                cpu: choose(&mut self.cpu, "CPU", tick, |source| {
+                    self.paces.heard(source)
+                }),
+                memory: choose(&mut self.memory, "memory", tick, |source| {
+                    self.paces.heard(source)
+                }),
+            }
         };
+        let cgroups = last(&self.feeds.cgroups).filter(|_| seen.serves);
         let inputs = Inputs {
             tick,
             made_ms: self.line.unix_ms(),
@@ -78,19 +113,44 @@ impl Sampler {
             summary: last(&self.feeds.summary),
             summary_is_fresh: self.paces.stands(Source::Summary),
             resource: last(&self.feeds.resource),
-            cadvisor: last(&self.feeds.cadvisor),
+            // Beside cgroups it is asked for names, now and then, and its figures would come and go.
+            cadvisor: last(&self.feeds.cadvisor).filter(|_| !seen.serves),
+            cgroups: cgroups.map(|reading| Grouped {
+                reading,
+                roster: &self.roster,
+            }),
             host: last(&self.feeds.host),
             host_is_fresh: self.paces.stands(Source::Procfs),
             chosen,
         };
-        let merged = merge::merge(&inputs, &mut self.registry);
-        self.append(tick, merged);
-        self.registry
-            .forget_before(tick.saturating_sub(self.setup.window_ms));
-        // The sessions, which run on this thread too, first: nobody waits for a chunk.
-        tokio::task::yield_now().await;
-        self.setup.ring.seal();
-        self.count_ring(tick);
+        merge::merge(&inputs, &mut self.registry)
+    }
+
+    /// Who is asked at a tick, beside cgroups.
+    fn due(&mut self, tick: u64, seen: Seen) -> Due {
+        let paces = &mut self.paces;
+        let cadence = &mut self.cadence;
+        // What costs too much is not asked before its time, whoever is new.
+        let summary = paces.is_time(Source::Summary, tick) && cadence.summary(tick, seen);
+        Due {
+            summary: summary && paces.is_due(Source::Summary, tick),
+            resource: Cadence::resource(seen) && paces.is_due(Source::Resource, tick),
+            cadvisor: Cadence::cadvisor(seen) && paces.is_due(Source::Cadvisor, tick),
+            host: paces.is_due(Source::Procfs, tick),
+        }
+    }
+
+    /// Takes what came of a question, if there was one.
+    fn take(
+        &mut self,
+        source: Source,
+        tick: u64,
+        came: Option<(Outcome, Vec<Cost>)>,
+    ) -> Result<(), TaskError> {
+        if let Some((outcome, costs)) = came {
+            self.spend(source, &costs);
+            self.hear(source, tick, outcome)?;
+        }
         Ok(())
     }
 
@@ -298,17 +358,17 @@ impl Sampler {
 }
 
 /// Which source to take at this tick, given what it says of each.
-fn choose(
+pub(super) fn choose(
     preference: &mut Option<Preference>,
     what: &'static str,
     tick: u64,
-    paces: &Paces,
+    heard: impl Fn(Source) -> Heard,
 ) -> Source {
     let Some(preference) = preference else {
         return Source::Summary;
     };
     let before = preference.current();
-    let now = preference.tick(tick, |source| paces.heard(source));
+    let now = preference.tick(tick, heard);
     if now != before {
         let (from, to) = (before.as_str(), now.as_str());
         tracing::info!(what, from, to, "source switches");
@@ -317,7 +377,7 @@ fn choose(
 }
 
 /// The newest good reading of a source that there is.
-fn last<T>(feed: &Option<Feed<T>>) -> Option<&Reading<T>> {
+pub(super) fn last<T>(feed: &Option<Feed<T>>) -> Option<&Reading<T>> {
     feed.as_ref().and_then(Feed::last)
 }
 

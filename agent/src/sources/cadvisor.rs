@@ -24,6 +24,7 @@ use cairn_proto::limits::MAX_NAME_BYTES;
 
 use self::beyond::Beyond;
 use self::family::{Family, What};
+pub use self::identity::Identity;
 use self::identity::{Of, Owner};
 use super::exposition::{self, Refused, Sample};
 use super::{Figures, Part};
@@ -85,6 +86,8 @@ pub struct Cadvisor {
     pub node: Option<Cgroup>,
     /// Pods by namespace, then by name; more than one of a name while one takes another's place.
     pub pods: HashMap<Box<str>, HashMap<Box<str>, Vec<Pod>>>,
+    /// Whose cgroup is called by which runtime id.
+    pub identities: HashMap<Box<str>, Identity>,
     /// Lines that were not understood.
     pub odd_count: u64,
     /// Cgroups, devices and interfaces beyond the most that are kept.
@@ -275,7 +278,8 @@ impl Reader {
         // In the order of their paths, so that of two that are equal always the same one is taken.
         let mut drafts: Vec<(Box<str>, Box<Draft>)> = self.drafts.into_iter().collect();
         drafts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        for (_, draft) in drafts {
+        for (path, draft) in drafts {
+            all.identities.extend(draft.owner.identity(&path));
             all.put(*draft);
         }
         all

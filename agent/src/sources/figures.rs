@@ -4,13 +4,34 @@ use cairn_proto::catalogue::{FieldId, Group, table};
 use cairn_proto::model::EntityKind;
 
 /// Values of one thing, as one source read them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     values: Vec<(FieldId, u64)>,
     times_ms: [Option<u64>; Group::ALL.len()],
 }
 
+impl Clone for Figures {
+    fn clone(&self) -> Self {
+        Self {
+            values: self.values.clone(),
+            times_ms: self.times_ms,
+        }
+    }
+
+    // What is read at every tick is copied into the room of an earlier reading.
+    fn clone_from(&mut self, from: &Self) {
+        self.values.clone_from(&from.values);
+        self.times_ms = from.times_ms;
+    }
+}
+
 impl Figures {
+    /// Forgets everything but the room that it took.
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.times_ms = [None; Group::ALL.len()];
+    }
+
     /// Room for so many values.
     #[must_use]
     pub fn with_capacity(values: usize) -> Self {
@@ -67,7 +88,7 @@ impl Figures {
 }
 
 /// A part of a thing with values of its own: a file system, a volume, an interface, a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Part {
     /// What it is.
     pub kind: EntityKind,
@@ -77,4 +98,22 @@ pub struct Part {
     pub labels: Vec<(String, String)>,
     /// Its values.
     pub figures: Figures,
+}
+
+impl Clone for Part {
+    fn clone(&self) -> Self {
+        Self {
+            kind: self.kind,
+            name: self.name.clone(),
+            labels: self.labels.clone(),
+            figures: self.figures.clone(),
+        }
+    }
+
+    fn clone_from(&mut self, from: &Self) {
+        self.kind = from.kind;
+        self.name.clone_from(&from.name);
+        self.labels.clone_from(&from.labels);
+        self.figures.clone_from(&from.figures);
+    }
 }

@@ -2,16 +2,13 @@
 //!
 //! The program that appends is an example of the aggregator's crate, as no other crate sees its store.
 
-use std::io::Read as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
-use super::{Goal, Line};
-use crate::deadline::Deadline;
+use super::{Goal, Line, program};
 use crate::mix::Kind;
 use crate::proc;
 
@@ -71,33 +68,11 @@ pub(super) fn run() -> Result<Vec<Line>> {
 }
 
 fn append(program: &Path, kind: Kind) -> Result<Told> {
-    let child = Command::new(program)
-        .arg(kind.letter().to_string())
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut running = Running(child);
-    let ended = Deadline::after(WITHIN).poll(|| running.0.try_wait().transpose());
-    let status = ended.context("the store does not take the rows in time")??;
+    let letter = kind.letter().to_string();
+    let (status, said) = program::run(program, &[&letter], WITHIN)?;
     ensure!(
         status.success(),
         "the store does not take the rows: {status}"
     );
-    let mut said = String::new();
-    let out = running.0.stdout.take().context("it has no output")?;
-    // One line; what it wrote before it ended is in the pipe.
-    out.take(4096).read_to_string(&mut said)?;
     Ok(serde_json::from_str(&said)?)
-}
-
-/// A process that ends with us.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Both fail only when it has ended by itself, which is as good.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
 }

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use cairn_proto::catalogue::{Group, Source, table};
-use cairn_proto::model::{Builder, EntityDef, EntityId, Stamp};
+use cairn_proto::model::{Builder, EntityDef, EntityId, EntityKind, Stamp};
 
 use super::{Chosen, Inputs, Merged};
 use crate::sampler::registry::{Description, Entry, Registry};
@@ -52,7 +52,7 @@ pub(super) struct Statement<'a> {
 /// Collects the entities of one row.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
-    tick: u64,
+    pub(super) tick: u64,
     made_ms: u64,
     summary_is_fresh: bool,
     host_is_fresh: bool,
@@ -102,6 +102,8 @@ impl<'a> Row<'a> {
             Source::Procfs => self.host_is_fresh,
             // Read so seldom that its answer is never of this tick for long.
             Source::Cadvisor => self.tick.saturating_sub(of.taken_ms) <= Group::Detail.max_age_ms(),
+            // Whoever has a cgroup has these, too.
+            Source::Cgroup => true,
             _ => self.summary_is_fresh,
         };
         is_fresh || self.has_young(part)
@@ -135,8 +137,15 @@ impl<'a> Row<'a> {
         self.refused_count += count as u64;
     }
 
+    /// Gives a container that was known by its runtime's id its name: it is the same entity.
+    pub(super) fn name_container(&mut self, pod: EntityId, id: &str, name: &str) {
+        if id != name {
+            self.registry.rename(pod, EntityKind::Container, id, name);
+        }
+    }
+
     /// Adds an entity with what is said of it; `None` when it is refused. Of each group one source
-    /// is chosen.
+    /// is chosen: its cgroup, if there is one and it is said first, then by `chosen`.
     pub(super) fn add<'b>(
         &mut self,
         what: Description<'_>,
@@ -156,6 +165,7 @@ impl<'a> Row<'a> {
             chosen,
             entry,
             builder: &mut self.builder,
+            by_cgroup: [false; Group::ALL.len()],
             late_count: 0,
             future_count: 0,
         };
@@ -217,6 +227,8 @@ struct Cells<'a> {
     chosen: Chosen,
     entry: &'a mut Entry,
     builder: &'a mut Builder,
+    // Groups that its cgroup has told.
+    by_cgroup: [bool; Group::ALL.len()],
     late_count: u64,
     future_count: u64,
 }
@@ -240,13 +252,21 @@ impl Cells<'_> {
     /// Stamps a group; false when it is not taken: another source is chosen, or its time is still
     /// to come.
     fn stamp(&mut self, group: Group, said: &Statement<'_>) -> bool {
-        if !self.chosen.takes(group, said.source) {
+        let told = self.by_cgroup.get(group as usize) == Some(&true);
+        let is_chosen = match said.source {
+            Source::Cgroup => true,
+            source => !told && self.chosen.takes(group, source),
+        };
+        if !is_chosen {
             return false;
         }
         let time_ms = said.figures.time_ms(group).unwrap_or(said.taken_ms);
         if time_ms > self.newest_ms {
             self.future_count += 1;
             return false;
+        }
+        if let Some(told) = self.by_cgroup.get_mut(group as usize) {
+            *told |= said.source == Source::Cgroup;
         }
         let late = self.entry.is_late(group, said.source, time_ms);
         self.late_count += u64::from(late);

@@ -1,5 +1,6 @@
 //! Which entities a row has, and whose figures they carry.
 
+mod grouped;
 mod hostile;
 mod parts;
 
@@ -113,6 +114,7 @@ fn inputs<'a>(
         summary_is_fresh: true,
         resource,
         cadvisor: None,
+        cgroups: None,
         host: None,
         host_is_fresh: true,
         chosen: Chosen {

@@ -33,6 +33,39 @@ pub(super) struct Owner {
     pub(super) uid: Option<Box<str>>,
 }
 
+/// Whose container a runtime's id is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The UID of its pod.
+    pub uid: Box<str>,
+    /// The pod's namespace.
+    pub namespace: Box<str>,
+    /// The pod's name.
+    pub pod: Box<str>,
+    /// The container's name; `None` of the sandbox.
+    pub container: Option<Box<str>>,
+}
+
+impl Owner {
+    /// The runtime's id in its path, and whose it is; `None` of what is no container, and where a path
+    /// has no ids.
+    pub(super) fn identity(&self, path: &str) -> Option<(Box<str>, Identity)> {
+        let (namespace, pod, container) = match &self.of {
+            Of::Node | Of::Pod(..) => return None,
+            Of::Sandbox(namespace, pod) => (namespace, pod, None),
+            Of::Container(namespace, pod, container) => (namespace, pod, Some(container)),
+        };
+        let (_, id) = place(path)?;
+        let identity = Identity {
+            uid: self.uid.clone()?,
+            namespace: namespace.clone(),
+            pod: pod.clone(),
+            container: container.cloned(),
+        };
+        Some((id?.into(), identity))
+    }
+}
+
 impl Of {
     /// Whose it is, and the UID of its pod where the path has one; `None` for what belongs to no pod
     /// and is not the root.

@@ -37,6 +37,8 @@ pub const RLIMIT_MAX_PIDS: FieldId = FieldId(86);
 pub const RLIMIT_CURRENT_PIDS: FieldId = FieldId(87);
 
 const SUMMARY: &[Source] = &[Source::Summary];
+const CGROUP: &[Source] = &[Source::Cgroup, Source::Summary];
+const CGROUP_MEMORY: &[Source] = &[Source::Cgroup, Source::Summary, Source::Resource];
 
 const fn memory(
     id: FieldId,
@@ -44,7 +46,7 @@ const fn memory(
     prometheus: &'static str,
     help: &'static str,
 ) -> Field {
-    gauge(id, name, Unit::Bytes, prometheus, help).of(CGROUPS, Group::Memory, SUMMARY)
+    gauge(id, name, Unit::Bytes, prometheus, help).of(CGROUPS, Group::Memory, CGROUP)
 }
 
 const fn faults(
@@ -55,7 +57,7 @@ const fn faults(
     help: &'static str,
 ) -> Field {
     counter(id, name, Unit::Count, prometheus, help)
-        .of(CGROUPS, Group::Memory, SUMMARY)
+        .of(CGROUPS, Group::Memory, CGROUP)
         .heapster(heapster.0)
         .rated(heapster.1, RateUnit::PerSecond)
 }
@@ -67,7 +69,11 @@ pub(super) const CPU_ROW: Field = counter(
     "container_cpu_usage_seconds_total",
     "CPU time used since the start of the thing measured",
 )
-.of(CGROUPS, Group::Cpu, &[Source::Resource, Source::Summary])
+.of(
+    CGROUPS,
+    Group::Cpu,
+    &[Source::Cgroup, Source::Resource, Source::Summary],
+)
 .heapster("cpu/usage")
 .rated("cpu/usage_rate", RateUnit::Millicores)
 .summed();
@@ -88,7 +94,7 @@ pub(super) const FIRST_CGROUP_ROWS: &[Field] = &[
         "container_memory_working_set_bytes",
         "memory in use without inactive page cache: what eviction and autoscalers look at",
     )
-    .of(CGROUPS, Group::Memory, &[Source::Summary, Source::Resource])
+    .of(CGROUPS, Group::Memory, CGROUP_MEMORY)
     .heapster("memory/working_set"),
     memory(
         MEMORY_RSS,
@@ -126,7 +132,7 @@ pub(super) const CGROUP_ROWS: &[Field] = &[
         "container_swap_usage_bytes",
         "swap in use",
     )
-    .of(CGROUPS, Group::Memory, &[Source::Summary, Source::Resource]),
+    .of(CGROUPS, Group::Memory, CGROUP_MEMORY),
     memory(
         SWAP_AVAILABLE,
         "swap_available_bytes",
@@ -140,7 +146,7 @@ pub(super) const CGROUP_ROWS: &[Field] = &[
         "container_processes",
         "processes in the pod's cgroup",
     )
-    .of(&[EntityKind::Pod], Group::Memory, SUMMARY),
+    .of(&[EntityKind::Pod], Group::Memory, CGROUP),
     gauge(
         RLIMIT_MAX_PIDS,
         "rlimit_max_pids",

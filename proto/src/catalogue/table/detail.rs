@@ -41,14 +41,14 @@ pub const NETWORK_TX_DROPPED: FieldId = FieldId(237);
 const OWNERS: &[EntityKind] = &[EntityKind::Node, EntityKind::Pod, EntityKind::Container];
 
 const fn of_cgroups(field: Field) -> Field {
-    field.of(OWNERS, Group::Detail, &[Source::Cadvisor])
+    field.of(OWNERS, Group::Detail, &[Source::Cgroup, Source::Cadvisor])
 }
 
 const fn of_devices(field: Field) -> Field {
     field.of(
         &[EntityKind::BlockDevice],
         Group::Detail,
-        &[Source::Cadvisor],
+        &[Source::Cgroup, Source::Cadvisor],
     )
 }
 
@@ -105,7 +105,8 @@ pub(super) const DETAIL_ROWS: &[Field] = &[
         Unit::Count,
         "container_file_descriptors",
         "open file descriptors",
-    )),
+    ))
+    .of(OWNERS, Group::Detail, &[Source::Cadvisor]),
     of_cgroups(gauge(
         THREADS,
         "thread_count",

@@ -1,0 +1,412 @@
+//! Who is who among cgroups.
+//!
+//! Pure. Cgroups know pods by UID and containers by their runtime's id, and nothing else. A summary
+//! names pods, and cAdvisor's answer says which runtime id is which container of which pod. What was
+//! named once stays named for as long as it is there, whatever becomes of the kubelet; what is gone is
+//! forgotten after the window.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::sources::Reading;
+use crate::sources::cadvisor::{Cadvisor, Identity};
+use crate::sources::cgroup::Cgroups;
+use crate::sources::summary::Summary;
+
+/// For so long a container waits for its name; then it is called by its runtime id, ms. A kubelet that
+/// answers has named it long before.
+const NAMED_WITHIN_MS: u64 = 60_000;
+
+/// How old a container without a name has to be before anybody is asked for it, ms: a kubelet needs a
+/// moment to notice it.
+const ASKED_FOR_AFTER_MS: u64 = 2_000;
+
+/// How much earlier than its cgroup a container may have begun by the kubelet's word, ms. Half of the
+/// shortest time between two lives of one name.
+const START_TOLERANCE_MS: u64 = 5_000;
+
+/// Answers of cAdvisor without a container's name after which nobody is asked for it any more: a cgroup
+/// that was left behind has none.
+const CONTAINER_ASKS: u8 = 3;
+
+/// The same of summaries and a pod's name. A pod is not listed before its network is there.
+const POD_ASKS: u8 = 10;
+
+/// For so long a container is a newcomer, ms: a kubelet lists it a moment after it is there.
+const NEWCOMER_MS: u64 = 5_000;
+
+/// How much later than the cgroups of a tick its summary may be read, ms.
+const SUMMARY_AFTER_MS: u64 = 2_500;
+
+/// The most names that are remembered: those of pods and containers that can be there, twice.
+const MAX_NAMES: usize = 1 << 17;
+
+/// A pod's names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodName {
+    /// Its namespace.
+    pub namespace: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// When it began, by the kubelet's word, Unix ms.
+    pub start_ms: Option<u64>,
+}
+
+/// A pod that was heard of.
+#[derive(Debug, Default)]
+struct OfPod {
+    named: Option<PodName>,
+    // When its cgroup was seen first and last, and when anybody spoke of it last.
+    cgroup: Option<Seen>,
+    heard_tick: u64,
+    // Summaries that did not name it while it was there.
+    asks: u8,
+}
+
+/// Ticks at which something was there.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    first_tick: u64,
+    last_tick: u64,
+}
+
+/// What a cgroup below a pod is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Called {
+    Nothing,
+    Sandbox,
+    Container(Box<str>),
+}
+
+/// A cgroup below a pod that was heard of.
+#[derive(Debug)]
+struct OfContainer {
+    uid: Box<str>,
+    called: Called,
+    seen: Option<Seen>,
+    heard_tick: u64,
+    // Its directory's time.
+    made_ms: u64,
+    // When it began, told as long as it lives.
+    start_ms: Option<u64>,
+    // Answers of cAdvisor that did not name it while it was there.
+    asks: u8,
+}
+
+/// All that are known.
+#[derive(Debug, Default)]
+pub struct Roster {
+    pods: HashMap<Box<str>, OfPod>,
+    containers: HashMap<Box<str>, OfContainer>,
+    // The tick of the newest reading of cgroups, and of the first.
+    last_tick: Option<u64>,
+    first_tick: Option<u64>,
+}
+
+impl Roster {
+    /// Takes the names of an answer of cAdvisor. Returns the ids of all sandboxes that are known.
+    pub fn learn_identities(&mut self, tick: u64, cadvisor: &Cadvisor) -> HashSet<Box<str>> {
+        for (id, identity) in &cadvisor.identities {
+            let Identity {
+                uid,
+                namespace,
+                pod,
+                container,
+            } = identity;
+            if self.containers.len() < MAX_NAMES || self.containers.contains_key(id) {
+                let known = self.containers.entry(id.clone());
+                let known = known.or_insert_with(|| OfContainer::new(uid));
+                known.heard_tick = tick;
+                known.called = match container {
+                    Some(name) => Called::Container(name.clone()),
+                    None => Called::Sandbox,
+                };
+            }
+            if self.pods.len() < MAX_NAMES || self.pods.contains_key(uid) {
+                let known = self.pods.entry(uid.clone()).or_default();
+                known.heard_tick = tick;
+                known.named.get_or_insert_with(|| PodName {
+                    namespace: namespace.clone(),
+                    name: pod.clone(),
+                    start_ms: None,
+                });
+            }
+        }
+        let last_tick = self.last_tick;
+        for of in self.containers.values_mut() {
+            let is_there = of.seen.map(|seen| seen.last_tick) == last_tick;
+            if of.called == Called::Nothing && is_there {
+                of.asks = of.asks.saturating_add(1);
+            }
+        }
+        self.sandboxes()
+    }
+
+    /// Takes the names of a summary.
+    pub fn learn_pods(&mut self, tick: u64, summary: &Summary) {
+        for pod in &summary.pods {
+            if self.pods.len() >= MAX_NAMES && !self.pods.contains_key(pod.uid.as_str()) {
+                continue;
+            }
+            let known = self.pods.entry(pod.uid.as_str().into()).or_default();
+            known.heard_tick = tick;
+            let is_same = known.named.as_ref().is_some_and(|named| {
+                *named.name == *pod.name && *named.namespace == *pod.namespace
+            });
+            if !is_same {
+                known.named = Some(PodName {
+                    namespace: pod.namespace.as_str().into(),
+                    name: pod.name.as_str().into(),
+                    start_ms: None,
+                });
+            }
+            if let Some(named) = &mut known.named {
+                named.start_ms = named.start_ms.or(pod.stats.start_ms);
+            }
+        }
+        for of in self.pods.values_mut().filter(|of| of.named.is_none()) {
+            of.asks = of.asks.saturating_add(1);
+        }
+    }
+
+    /// Takes who is there at a tick.
+    pub fn see(&mut self, tick: u64, cgroups: &Cgroups) {
+        self.last_tick = Some(tick);
+        self.first_tick.get_or_insert(tick);
+        for pod in &cgroups.pods {
+            if let Some(known) = self.pods.get_mut(pod.uid.as_ref()) {
+                Seen::again(&mut known.cgroup, tick);
+            } else {
+                let mut known = OfPod::default();
+                Seen::again(&mut known.cgroup, tick);
+                self.pods.insert(pod.uid.as_ref().into(), known);
+            }
+            for container in &pod.containers {
+                if !self.containers.contains_key(container.id.as_ref()) {
+                    let known = OfContainer::new(&pod.uid);
+                    self.containers.insert(container.id.as_ref().into(), known);
+                }
+                if let Some(known) = self.containers.get_mut(container.id.as_ref()) {
+                    Seen::again(&mut known.seen, tick);
+                    known.made_ms = container.stat.start_ms;
+                }
+            }
+        }
+    }
+
+    /// Settles when those with a name began: by the word of the summary where it speaks of the same
+    /// life. What is settled is told as long as they live.
+    pub fn settle(&mut self, cgroups: &Cgroups, summary: Option<&Reading<Summary>>) {
+        let first_tick = self.first_tick;
+        for pod in &cgroups.pods {
+            let unsettled = |id: &Arc<str>| -> bool {
+                let known = self.containers.get(id.as_ref());
+                known.is_some_and(|of| of.start_ms.is_none() && of.called != Called::Nothing)
+            };
+            if !pod.containers.iter().any(|of| unsettled(&of.id)) {
+                continue;
+            }
+            let told = summary.and_then(|reading| {
+                let pods = &reading.values.pods;
+                let found = pods.iter().find(|other| *other.uid == *pod.uid)?;
+                Some((found, reading.taken_ms))
+            });
+            for container in &pod.containers {
+                let Some(known) = self.containers.get_mut(container.id.as_ref()) else {
+                    continue;
+                };
+                let Called::Container(name) = &known.called else {
+                    continue;
+                };
+                let by_kubelet = told.and_then(|(pod, taken_ms)| {
+                    let mut named = pod.containers.iter().filter(|of| *of.name == **name);
+                    let start_ms = named.find_map(|of| of.start_ms)?;
+                    // One that was there before the agent was may have been made long before its
+                    // directory's time, but what a later summary says is about it.
+                    let was_there = known.seen.map(|seen| seen.first_tick) == first_tick
+                        && first_tick.is_some_and(|first| first <= taken_ms);
+                    let is_near = start_ms.saturating_add(START_TOLERANCE_MS) >= known.made_ms;
+                    (was_there || is_near).then_some(start_ms)
+                });
+                known
+                    .start_ms
+                    .get_or_insert(by_kubelet.unwrap_or(known.made_ms));
+            }
+        }
+    }
+
+    /// The names of a pod; `None` until somebody named it.
+    #[must_use]
+    pub fn pod(&self, uid: &str) -> Option<&PodName> {
+        self.pods.get(uid)?.named.as_ref()
+    }
+
+    /// What a container whose cgroup is there is called at a tick. One that nobody named in time has
+    /// its runtime id for a name; `None` while it waits, and of a sandbox.
+    #[must_use]
+    pub fn container<'a>(&'a self, tick: u64, id: &'a str) -> Option<&'a str> {
+        let known = self.containers.get(id)?;
+        match &known.called {
+            Called::Container(name) => Some(name),
+            Called::Sandbox => None,
+            Called::Nothing => {
+                let seen = known.seen?;
+                let waited_ms = tick.saturating_sub(seen.first_tick);
+                (waited_ms >= NAMED_WITHIN_MS).then_some(id)
+            }
+        }
+    }
+
+    /// True when a name of it came from somebody who knows.
+    #[must_use]
+    pub fn is_named(&self, id: &str) -> bool {
+        let known = self.containers.get(id);
+        known.is_some_and(|of| matches!(of.called, Called::Container(_)))
+    }
+
+    /// When the container with this id began, Unix ms.
+    #[must_use]
+    pub fn start_ms(&self, id: &str) -> Option<u64> {
+        let known = self.containers.get(id)?;
+        Some(known.start_ms.unwrap_or(known.made_ms))
+    }
+
+    /// True when the pod still had a cgroup when a summary was read, and has none any more.
+    #[must_use]
+    pub fn pod_is_gone(&self, uid: &str, since_ms: u64) -> bool {
+        let seen = self.pods.get(uid).and_then(|of| of.cgroup);
+        self.is_gone(seen, since_ms)
+    }
+
+    /// The same of the container of this name.
+    #[must_use]
+    pub fn container_is_gone(&self, uid: &str, name: &str, since_ms: u64) -> bool {
+        let mut named = self.containers.values().filter(|of| {
+            *of.uid == *uid && matches!(&of.called, Called::Container(called) if **called == *name)
+        });
+        let mut any = false;
+        let all = named.all(|of| {
+            any |= self.is_gone(of.seen, since_ms);
+            !self.is_there(of.seen)
+        });
+        any && all
+    }
+
+    fn is_there(&self, seen: Option<Seen>) -> bool {
+        seen.is_some_and(|seen| Some(seen.last_tick) == self.last_tick)
+    }
+
+    fn is_gone(&self, seen: Option<Seen>, since_ms: u64) -> bool {
+        seen.is_some_and(|seen| {
+            let last = seen.last_tick;
+            Some(last) != self.last_tick && last.saturating_add(SUMMARY_AFTER_MS) >= since_ms
+        })
+    }
+
+    /// True when the cgroup of a pod is there that nobody named.
+    #[must_use]
+    pub fn has_unnamed_pod(&self) -> bool {
+        let mut pods = self.pods.values();
+        pods.any(|of| of.named.is_none() && of.asks < POD_ASKS && self.is_there(of.cgroup))
+    }
+
+    /// True when a container is there that was not before, and not for long: it may be a new life of one
+    /// whose figures the last summary does not have.
+    #[must_use]
+    pub fn has_newcomer(&self, tick: u64) -> bool {
+        self.containers.values().any(|of| {
+            of.called == Called::Nothing
+                && self.is_there(of.seen)
+                && of.seen.is_some_and(|seen| {
+                    Some(seen.first_tick) != self.first_tick
+                        && tick.saturating_sub(seen.first_tick) <= NEWCOMER_MS
+                })
+        })
+    }
+
+    /// True when a container is there that nobody named and that is old enough to be asked for.
+    #[must_use]
+    pub fn has_unnamed_container(&self, tick: u64) -> bool {
+        self.containers.values().any(|of| {
+            of.called == Called::Nothing
+                && of.asks < CONTAINER_ASKS
+                && self.is_there(of.seen)
+                && tick.saturating_sub(of.made_ms) >= ASKED_FOR_AFTER_MS
+        })
+    }
+
+    /// How many pods and containers are there that nobody named.
+    #[must_use]
+    pub fn unnamed_counts(&self) -> [usize; 2] {
+        let pods = self.pods.values();
+        let pods = pods.filter(|of| of.named.is_none() && self.is_there(of.cgroup));
+        let containers = self.containers.values();
+        let containers =
+            containers.filter(|of| of.called == Called::Nothing && self.is_there(of.seen));
+        [pods.count(), containers.count()]
+    }
+
+    fn sandboxes(&self) -> HashSet<Box<str>> {
+        let all = self.containers.iter();
+        all.filter(|(_, of)| of.called == Called::Sandbox)
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// Forgets who was not heard of since `tick`.
+    pub fn forget_before(&mut self, tick: u64) {
+        let is_kept = |seen: Option<Seen>, heard_tick: u64| {
+            heard_tick >= tick || seen.is_some_and(|seen| seen.last_tick >= tick)
+        };
+        let last_tick = self.last_tick;
+        let pods = &self.pods;
+        // A sandbox is not read and so never seen; it is there as long as its pod is.
+        self.containers.retain(|_, of| {
+            let is_pod_there = pods
+                .get(&of.uid)
+                .and_then(|pod| pod.cgroup)
+                .is_some_and(|seen| Some(seen.last_tick) == last_tick);
+            is_kept(of.seen, of.heard_tick) || (of.called == Called::Sandbox && is_pod_there)
+        });
+        self.pods.retain(|_, of| is_kept(of.cgroup, of.heard_tick));
+    }
+
+    /// Forgets when anything was seen: a new run begins, on another line of time. Names stay.
+    pub fn begin_run(&mut self, tick: u64) {
+        (self.first_tick, self.last_tick) = (None, None);
+        for of in self.pods.values_mut() {
+            of.cgroup = None;
+            of.heard_tick = tick;
+        }
+        for of in self.containers.values_mut() {
+            of.seen = None;
+            of.heard_tick = tick;
+        }
+    }
+}
+
+impl Seen {
+    fn again(seen: &mut Option<Self>, tick: u64) {
+        let first_tick = seen.map_or(tick, |seen| seen.first_tick);
+        *seen = Some(Self {
+            first_tick,
+            last_tick: tick,
+        });
+    }
+}
+
+impl OfContainer {
+    fn new(uid: &str) -> Self {
+        Self {
+            uid: uid.into(),
+            called: Called::Nothing,
+            seen: None,
+            heard_tick: 0,
+            made_ms: 0,
+            start_ms: None,
+            asks: 0,
+        }
+    }
+}
+#[cfg(test)]
+mod tests;
