@@ -16,7 +16,7 @@ pub mod hierarchy;
 mod limit;
 mod listing;
 mod member;
-pub mod place;
+pub mod parent;
 mod pod;
 mod sandboxes;
 #[cfg(test)]
@@ -31,9 +31,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use self::hierarchy::{Hierarchy, Version};
-use self::place::Driver;
 pub use self::sandboxes::Sandboxes;
 pub use self::tree::Tree;
+use super::place::Driver;
 use super::{Answer, Figures, Part, Reading, Worker, thread_cpu};
 
 /// What was read of one cgroup.

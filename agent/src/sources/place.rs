@@ -4,6 +4,9 @@
 //! classes of service, a container's directly below a pod's. What lies deeper was made by what runs
 //! there, under any name that it likes, so it is nobody's: a pattern would find a victim's name there
 //! too. The first `kubepods` in a path counts for the same reason.
+//!
+//! What single names mean is here too, for those who walk the tree: a name alone means nothing, so
+//! whoever asks knows where it is.
 
 use std::borrow::Cow;
 
@@ -11,7 +14,7 @@ use std::borrow::Cow;
 const MAX_ID_BYTES: usize = 64;
 
 /// The kubelet's parents of pods below `kubepods`; pods with guarantees have none.
-const CLASSES: [&str; 2] = ["burstable", "besteffort"];
+pub(super) const CLASSES: [&str; 2] = ["burstable", "besteffort"];
 
 /// The UID of the pod and, when it is a container's cgroup, the container's runtime id; `None` for
 /// what is neither a pod's nor a container's.
@@ -56,14 +59,26 @@ pub fn place(path: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
 }
 
 /// Who names the cgroups.
-#[derive(Clone, Copy, Debug)]
-enum Driver {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// The kubelet and the runtime make directories themselves.
     Cgroupfs,
+    /// systemd: each name has those of all its parents in it.
     Systemd,
 }
 
 impl Driver {
-    fn suffix(self) -> &'static str {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Driver::Cgroupfs => "cgroupfs",
+            Driver::Systemd => "systemd",
+        }
+    }
+
+    /// What the names of slices end with.
+    pub(super) fn suffix(self) -> &'static str {
         match self {
             Driver::Cgroupfs => "",
             Driver::Systemd => ".slice",
@@ -71,7 +86,7 @@ impl Driver {
     }
 
     /// How a cgroup below another is named, without the suffix: systemd wants the whole path in it.
-    fn child<'a>(self, parent: &str, name: &'a str) -> Cow<'a, str> {
+    pub(super) fn child<'a>(self, parent: &str, name: &'a str) -> Cow<'a, str> {
         match self {
             Driver::Cgroupfs => Cow::Borrowed(name),
             Driver::Systemd => Cow::Owned(format!("{parent}-{name}")),
@@ -103,8 +118,9 @@ fn mixed(part: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
     (is_root && parts.next().is_none()).then_some((pod_uid(uid)?, Some(id)))
 }
 
-/// A pod's UID as the kubelet knows it. A static pod has a hash of its file, without dashes.
-fn pod_uid(text: &str) -> Option<Cow<'_, str>> {
+/// A pod's UID as the kubelet knows it; systemd takes `-` for a step down, so there it is written `_`. A
+/// static pod has a hash of its file, without either.
+pub(super) fn pod_uid(text: &str) -> Option<Cow<'_, str>> {
     const DASHES: [usize; 4] = [8, 13, 18, 23];
     let is_uuid = |byte: (usize, u8)| match byte {
         (at, b'-' | b'_') => DASHES.contains(&at),
@@ -123,7 +139,7 @@ fn pod_uid(text: &str) -> Option<Cow<'_, str>> {
 
 /// A container's runtime id; `None` for what else lies below a pod: the processes that watch
 /// containers, and what a runtime makes inside of one.
-fn container_id(part: &str) -> Option<&str> {
+pub(super) fn container_id(part: &str) -> Option<&str> {
     let name = part.strip_suffix(".scope").unwrap_or(part);
     let (runtime, id) = match name.rsplit_once('-') {
         Some((runtime, id)) => (runtime, id),
@@ -253,6 +269,29 @@ mod tests {
                     "{inside}{made}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn three_runtimes_name_containers_with_both_drivers() {
+        for name in [
+            format!("cri-containerd-{ID}.scope"),
+            format!("crio-{ID}.scope"),
+            format!("docker-{ID}.scope"),
+            format!("crio-{ID}"),
+            ID.to_owned(),
+        ] {
+            assert_eq!(container_id(&name), Some(ID), "{name}");
+        }
+        for name in [
+            format!("crio-conmon-{ID}.scope"),
+            format!("crio-conmon-{ID}"),
+            "init.scope".to_owned(),
+            "container".to_owned(),
+            ID.to_uppercase(),
+            format!("{ID}0"),
+        ] {
+            assert_eq!(container_id(&name), None, "{name}");
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::place::{Driver, Parent};
+use super::parent::Parent;
+use crate::sources::place::Driver;
 
 /// Where kubelets put the cgroup of all pods: their own default with each driver, then below a
 /// `--cgroup-root` that is called `kubelet`, as nodes that are containers have it.

@@ -11,8 +11,8 @@ use super::files::Files;
 use super::hierarchy::{Controller, Hierarchy};
 use super::listing::{Listing, directories};
 use super::member::{Member, Moment, Of};
-use super::place;
 use super::{Container, Pod};
+use crate::sources::place;
 
 /// Containers of a pod, beside its sandbox.
 const MAX_CONTAINERS: usize = 64;
@@ -121,7 +121,7 @@ impl OfPod {
             .retain(|name, _| names.binary_search(name).is_ok());
         (self.dropped_count, self.shut_out_count) = (0, 0);
         for name in names {
-            let Some(id) = place::runtime_id(&name) else {
+            let Some(id) = place::container_id(&name) else {
                 continue;
             };
             let is_sandbox = limit.sandboxes.contains(id);

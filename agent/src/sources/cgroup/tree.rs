@@ -12,7 +12,7 @@ use super::files::{Buffer, Files};
 use super::hierarchy::{self, Controller, Hierarchy, Pods};
 use super::listing::{Listing, directories};
 use super::member::{Member, Moment, Of};
-use super::place::Parent;
+use super::parent::Parent;
 use super::pod::{Limit, OfPod, is_want_of_descriptors, seed};
 use super::{Cgroups, Sandboxes, limit};
 use crate::sources::{Failure, FailureKind};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::super::hierarchy::Version;
-use super::super::place::Driver;
+use crate::sources::place::Driver;
 
 pub(super) const UID: &str = "03a70c4b-ca1d-4b94-9704-26a125eae027";
 pub(super) const OTHER_UID: &str = "1630cfdb-0cc4-488e-8412-6dd8441a36ee";

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
 use super::*;
-use crate::sources::cgroup::place::Driver;
+use crate::sources::place::Driver;
 
 /// Makes below a container what would be another pod's container, were it elsewhere.
 fn masquerade(fake: &Fake, container: &str, shape: fake::Shape) {
