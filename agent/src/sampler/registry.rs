@@ -396,6 +396,27 @@ mod tests {
     }
 
     #[test]
+    fn one_is_taken_out_of_those_of_its_hash_and_the_others_stay() {
+        const ALL: [&str; 3] = ["a", "b", "c"];
+        for (gone, place) in (0..ALL.len()).zip(0..) {
+            let mut registry = Registry::default();
+            for uid in ALL {
+                see(&mut registry, 10, uid, uid);
+            }
+            registry.index.clear();
+            for (entry, at) in registry.entries.iter_mut().zip(0..) {
+                entry.hash = 7;
+                entry.next = registry.index.insert(7, at);
+            }
+            registry.unlink(place);
+            for (at, uid) in ALL.into_iter().enumerate() {
+                let found = registry.find(7, pod(uid, uid));
+                assert_eq!(found, (at != gone).then_some(at), "{uid} without {gone}");
+            }
+        }
+    }
+
+    #[test]
     fn beyond_the_limit_the_newcomer_is_refused_and_the_others_stay() {
         let mut registry = Registry::with_limit(2);
         assert!(see(&mut registry, 10, "a", "u1").is_some());
