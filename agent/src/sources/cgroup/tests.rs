@@ -1,6 +1,7 @@
 //! Trees of files in the shapes that kubelets and runtimes make.
 
 mod fake;
+mod held;
 mod place;
 
 use std::collections::HashSet;
