@@ -133,3 +133,23 @@ fn urls_are_host_and_port_and_nothing_more() {
         assert_eq!(https_host(text), expected, "{text}");
     }
 }
+
+#[test]
+fn the_summary_may_be_asked_for_once_a_minute_and_not_less() {
+    let line = ["--node-name=n", "--kubelet=off"];
+    let every = |every: &str| {
+        let flag = format!("--summary-interval={every}");
+        config(&[&line[..], &[&flag]].concat()).map(|config| config.summary_every_ms)
+    };
+    assert_eq!(every("60s").unwrap(), Some(60_000));
+    assert_eq!(every("0s").unwrap(), Some(0));
+    let problem = every("61s").unwrap_err().to_string();
+    assert!(problem.contains("--summary-interval"), "{problem}");
+    // A directory that is not there yet is no mistake: the agent says so and goes on.
+    let with_cgroups = [&line[..], &["--cgroup-root=/nonexistent"]].concat();
+    let config = config(&with_cgroups).unwrap();
+    assert_eq!(
+        (config.cgroup_root.is_some(), config.summary_every_ms),
+        (true, None)
+    );
+}

@@ -1,6 +1,7 @@
 //! Trees of files in the shapes that kubelets and runtimes make.
 
 mod fake;
+mod held;
 mod place;
 
 use std::collections::HashSet;
@@ -9,7 +10,8 @@ use cairn_proto::catalogue::table::{self, PressureOf};
 use cairn_proto::catalogue::{FieldId, Group};
 use cairn_runtime::clock::Clock;
 
-use self::fake::{Fake, ID, OTHER_ID, OTHER_UID, UID, V1_CGROUPFS, V2_CGROUPFS, V2_SYSTEMD};
+use self::fake::{Fake, ID, OTHER_ID, OTHER_UID, RUNTIMES, UID, V1_CGROUPFS, V1_SYSTEMD};
+use self::fake::{V2_CGROUPFS, V2_SYSTEMD};
 use super::*;
 use crate::sources::FailureKind;
 
@@ -56,6 +58,12 @@ impl Reader {
     }
 }
 
+/// Every shape with every runtime.
+fn shapes(shapes: [fake::Shape; 2]) -> impl Iterator<Item = (fake::Shape, &'static str)> {
+    let with_each = |shape| RUNTIMES.map(|runtime| (shape, runtime));
+    shapes.into_iter().flat_map(with_each)
+}
+
 fn value(stat: &Stat, field: FieldId) -> Option<u64> {
     stat.figures.value(field)
 }
@@ -71,10 +79,10 @@ fn ids(cgroups: &Cgroups) -> Vec<(&str, Vec<&str>)> {
 
 #[test]
 fn v2_tells_cpu_memory_and_details_of_pods_and_containers() {
-    for shape in [V2_SYSTEMD, V2_CGROUPFS] {
+    for (shape, runtime) in shapes([V2_SYSTEMD, V2_CGROUPFS]) {
         let fake = Fake::new(shape);
         let pod = fake.pod("burstable", UID);
-        fake.container(&pod, "cri-containerd", ID);
+        fake.container(&pod, runtime, ID);
         let mut reader = Reader::new(&fake);
         let read = reader.read();
         assert_eq!(ids(read), [(UID, vec![ID])], "{shape:?}");
@@ -117,38 +125,40 @@ fn v2_tells_cpu_memory_and_details_of_pods_and_containers() {
 
 #[test]
 fn v1_tells_the_same_from_its_own_files() {
-    let fake = Fake::new(V1_CGROUPFS);
-    let pod = fake.pod("", UID);
-    fake.container(&pod, "docker", ID);
-    let mut reader = Reader::new(&fake);
-    let read = reader.read();
-    assert_eq!(ids(read), [(UID, vec![ID])]);
-    assert!(read.pods[0].own.figures.has(Group::Cpu));
-    let stat = &read.pods[0].containers[0].stat;
-    for (field, expected) in [
-        (table::CPU, Some(7_654_321)),
-        (table::MEMORY_USAGE, Some(9_000_000)),
-        (table::MEMORY_WORKING_SET, Some(8_000_000)),
-        (table::MEMORY_RSS, Some(5_000_000)),
-        // Its limit is as large as can be: there is none.
-        (table::MEMORY_AVAILABLE, None),
-        (table::MEMORY_PAGE_FAULTS, Some(11)),
-        (table::MEMORY_MAJOR_PAGE_FAULTS, Some(12)),
-        (table::SWAP_USAGE, Some(13)),
-        (table::MEMORY_CACHE, Some(3_000_000)),
-        (table::MEMORY_MAPPED_FILE, Some(14)),
-        (table::CFS_PERIODS, Some(15)),
-        (table::CFS_THROTTLED_TIME, Some(17_000)),
-        (table::OOM_EVENTS, Some(18)),
-        (table::THREADS, Some(19)),
-        (table::pressure_total(PressureOf::Cpu, false), None),
-    ] {
-        assert_eq!(value(stat, field), expected, "{field:?}");
+    for (shape, runtime) in shapes([V1_CGROUPFS, V1_SYSTEMD]) {
+        let fake = Fake::new(shape);
+        let pod = fake.pod("", UID);
+        fake.container(&pod, runtime, ID);
+        let mut reader = Reader::new(&fake);
+        let read = reader.read();
+        assert_eq!(ids(read), [(UID, vec![ID])]);
+        assert!(read.pods[0].own.figures.has(Group::Cpu));
+        let stat = &read.pods[0].containers[0].stat;
+        for (field, expected) in [
+            (table::CPU, Some(7_654_321)),
+            (table::MEMORY_USAGE, Some(9_000_000)),
+            (table::MEMORY_WORKING_SET, Some(8_000_000)),
+            (table::MEMORY_RSS, Some(5_000_000)),
+            // Its limit is as large as can be: there is none.
+            (table::MEMORY_AVAILABLE, None),
+            (table::MEMORY_PAGE_FAULTS, Some(11)),
+            (table::MEMORY_MAJOR_PAGE_FAULTS, Some(12)),
+            (table::SWAP_USAGE, Some(13)),
+            (table::MEMORY_CACHE, Some(3_000_000)),
+            (table::MEMORY_MAPPED_FILE, Some(14)),
+            (table::CFS_PERIODS, Some(15)),
+            (table::CFS_THROTTLED_TIME, Some(17_000)),
+            (table::OOM_EVENTS, Some(18)),
+            (table::THREADS, Some(19)),
+            (table::pressure_total(PressureOf::Cpu, false), None),
+        ] {
+            assert_eq!(value(stat, field), expected, "{field:?}");
+        }
+        let disk = &stat.devices[0];
+        assert_eq!(disk.name, "vda");
+        assert_eq!(disk.figures.value(table::IO_READ_BYTES), Some(25));
+        assert_eq!(disk.figures.value(table::IO_WRITES), Some(28));
     }
-    let disk = &stat.devices[0];
-    assert_eq!(disk.name, "vda");
-    assert_eq!(disk.figures.value(table::IO_READ_BYTES), Some(25));
-    assert_eq!(disk.figures.value(table::IO_WRITES), Some(28));
 }
 
 #[test]

@@ -121,7 +121,28 @@ fn device(word: &[u8]) -> Option<Device> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Whatever stands in a file, nothing is said that does not stand in it.
+        #[test]
+        fn any_bytes_are_read(text in "[a-z0-9 :=.\n]{0,80}") {
+            let text = text.as_bytes();
+            let lines = usize::try_from(line_count(text)).unwrap() + 1;
+            prop_assert!(pairs(text).count() <= lines);
+            prop_assert!(io(text).count() <= lines);
+            prop_assert!(blkio(text, Blkio::Bytes).count() <= lines);
+            let [some, full] = pressure(text);
+            let has = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
+            prop_assert!(some.is_none() || has(b"some "));
+            prop_assert!(full.is_none() || has(b"full "));
+            prop_assert_eq!(number(text).is_some(), text.trim_ascii().iter().all(u8::is_ascii_digit)
+                && !text.trim_ascii().is_empty()
+                && std::str::from_utf8(text.trim_ascii()).unwrap().parse::<u64>().is_ok());
+        }
+    }
 
     #[test]
     fn numbers_are_digits_and_nothing_else() {

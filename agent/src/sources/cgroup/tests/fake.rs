@@ -14,6 +14,9 @@ pub(super) const ID: &str = "305f1c79670865583009fa5bbf7a2949978da6f8fe86c0ee961
 pub(super) const OTHER_ID: &str =
     "3fa805655d22db36f4eba61954feee327c3396c1e757882a869befe8f3726c6d";
 
+/// Before a container's id.
+pub(super) const RUNTIMES: [&str; 3] = ["cri-containerd", "crio", "docker"];
+
 /// A version and a driver.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
@@ -28,6 +31,10 @@ pub(super) const V2_SYSTEMD: Shape = Shape {
 pub(super) const V2_CGROUPFS: Shape = Shape {
     version: Version::V2,
     driver: Driver::Cgroupfs,
+};
+pub(super) const V1_SYSTEMD: Shape = Shape {
+    version: Version::V1,
+    driver: Driver::Systemd,
 };
 pub(super) const V1_CGROUPFS: Shape = Shape {
     version: Version::V1,
