@@ -316,3 +316,54 @@ fn the_kubelet_takes_over_while_there_are_no_cgroups() {
         }
     }
 }
+
+/// Scenario: the kubelet names the pods and is down before anybody asked for the containers' names; after
+/// four minutes it answers again.
+/// Guarantees: containers that nobody names go by their runtime's id, with what their cgroups say, once
+/// nothing that the kubelet said of them is shown any more; when they are named they are the same things
+/// under their own names, and no id is shown beside them.
+#[test]
+fn who_has_no_name_goes_by_its_id_until_there_is_one() {
+    let mut bed = Bed::new("auto");
+    let ticks: Vec<u64> = bed.system.options.recording.ticks().collect();
+    let id = SCOPE.trim_start_matches("cri-containerd-");
+    let id = id.trim_end_matches(".scope");
+    let names = |bed: &Bed| -> Vec<String> {
+        let path = "/api/cairn/v1/values?node=node3&metric=cpu_usage_core_nanos";
+        let answer = bed.system.json(path).unwrap();
+        let entities = answer["entities"].as_array().unwrap().iter();
+        let containers = entities.filter(|of| of["kind"] == "container" && of["pod"] == POD);
+        let alive = containers.filter(|of| {
+            let values = &of["metrics"]["cpu_usage_core_nanos"]["values"];
+            values
+                .as_array()
+                .unwrap()
+                .last()
+                .is_some_and(|last| !last.is_null())
+        });
+        alive
+            .map(|of| of["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    for (n, tick) in ticks.iter().enumerate() {
+        match n {
+            1 => bed.order("all", &json!({"kind": "status", "code": 500})),
+            24 => {
+                bed.order("all", &json!({"kind": "none"}));
+                bed.order("cadvisor", &json!({"kind": "body", "text": identities()}));
+            }
+            _ => {}
+        }
+        bed.tick(*tick);
+        match n {
+            5 => assert_eq!(names(&bed), ["cpu", "disk"]),
+            23 => assert!(names(&bed).contains(&id.to_owned()), "{:?}", names(&bed)),
+            34 => {
+                assert_eq!(names(&bed), ["cpu", "disk"], "{}", bed.system.stderr());
+                let files = number(bed.text(SCOPE, "cpu.stat"), "usage_usec") * 1_000;
+                assert_eq!(bed.value("container", "cpu_usage_core_nanos"), Some(files));
+            }
+            _ => {}
+        }
+    }
+}
