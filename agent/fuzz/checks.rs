@@ -48,6 +48,10 @@ pub(crate) fn summary(body: &[u8]) {
     same(&parsed, &summary::parse(body), "a second time");
     let padded = [b" \n", body, b"\r\n\t "].concat();
     same(&parsed, &summary::parse(&padded), "between spaces");
+    if let Ok(earlier) = &parsed {
+        let again = summary::parse_into(body, Some(earlier.clone()));
+        same(&parsed, &again, "in the room of itself");
+    }
     let text = std::str::from_utf8(body);
     let Ok(parsed) = parsed else {
         return;

@@ -207,7 +207,8 @@ fn add_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, summary: &Re
     // Of two pods of one name (an old one still going) the later start is the one that the resource
     // endpoint, which knows no UID, means.
     let mut newest: HashMap<(&str, &str), &Pod> = HashMap::new();
-    for pod in pods {
+    let told_by_name = inputs.resource.is_some() || inputs.cadvisor.is_some();
+    for pod in pods.iter().filter(|_| told_by_name) {
         let entry = newest.entry((&pod.namespace, &pod.name)).or_insert(pod);
         if entry.stats.start_ms <= pod.stats.start_ms {
             *entry = pod;

@@ -7,7 +7,8 @@ use cairn_proto::model::EntityKind;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     values: Vec<(FieldId, u64)>,
-    times_ms: [Option<u64>; Group::ALL.len()],
+    // 0 of a group without one: it is in every part, twice as large with options.
+    times_ms: [u64; Group::ALL.len()],
 }
 
 impl Clone for Figures {
@@ -26,19 +27,15 @@ impl Clone for Figures {
 }
 
 impl Figures {
+    /// Makes room for so many values more.
+    pub fn reserve(&mut self, values: usize) {
+        self.values.reserve(values);
+    }
+
     /// Forgets everything but the room that it took.
     pub fn clear(&mut self) {
         self.values.clear();
-        self.times_ms = [None; Group::ALL.len()];
-    }
-
-    /// Room for so many values.
-    #[must_use]
-    pub fn with_capacity(values: usize) -> Self {
-        Self {
-            values: Vec::with_capacity(values),
-            ..Self::default()
-        }
+        self.times_ms = [0; Group::ALL.len()];
     }
 
     /// Takes away all but the first values.
@@ -49,7 +46,8 @@ impl Figures {
     /// Says when a group was measured, Unix ms. Without it, it was when the answer was read.
     pub fn measured(&mut self, group: Group, time_ms: u64) {
         if let Some(slot) = self.times_ms.get_mut(group as usize) {
-            *slot = Some(time_ms);
+            // The first moment of 1970 is as long ago as the second one.
+            *slot = time_ms.max(1);
         }
     }
 
@@ -61,7 +59,8 @@ impl Figures {
     /// When a group was measured, when its source says so.
     #[must_use]
     pub fn time_ms(&self, group: Group) -> Option<u64> {
-        self.times_ms.get(group as usize).copied().flatten()
+        let time_ms = self.times_ms.get(group as usize).copied();
+        time_ms.filter(|time_ms| *time_ms > 0)
     }
 
     /// The values, in the order in which they were added.

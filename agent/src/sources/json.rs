@@ -209,6 +209,12 @@ impl<'a> Lexer<'a> {
     /// The next value when it is a whole number; otherwise it stays where it is.
     #[inline]
     pub fn whole(&mut self) -> Option<u64> {
+        // Half of all numbers.
+        let rest = self.bytes.get(self.at..)?;
+        if let Some([b' ', b'0', b',' | b'\n']) = rest.first_chunk() {
+            self.at += 2;
+            return Some(0);
+        }
         self.blank()?;
         let rest = self.bytes.get(self.at..)?;
         let mut number: u64 = 0;

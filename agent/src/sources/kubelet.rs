@@ -7,6 +7,7 @@
 mod dial;
 mod error;
 mod exchange;
+mod given;
 mod once;
 mod owner;
 
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 
 pub use self::error::Error;
 use self::exchange::Exchange;
+use self::given::Given;
 pub use self::once::{Once, once};
 use super::{Answer, Reading, Worker, cadvisor, metered, resource, scrape_deadline, summary};
 use crate::config::Kubelet;
@@ -68,26 +70,26 @@ pub trait Body: Sized + Send + Sync + 'static {
     /// Where it comes from.
     const ENDPOINT: Endpoint;
 
-    /// Parses an answer.
+    /// Parses an answer, in the room of an earlier one where that is worth it.
     ///
     /// # Errors
     ///
     /// It is not such an answer.
-    fn parse(body: &[u8]) -> Result<Self, Error>;
+    fn parse(body: &[u8], spare: Option<Self>) -> Result<Self, Error>;
 }
 
 impl Body for summary::Summary {
     const ENDPOINT: Endpoint = SUMMARY;
 
-    fn parse(body: &[u8]) -> Result<Self, Error> {
-        summary::parse(body).map_err(|source| Error::Summary { source })
+    fn parse(body: &[u8], spare: Option<Self>) -> Result<Self, Error> {
+        summary::parse_into(body, spare).map_err(|source| Error::Summary { source })
     }
 }
 
 impl Body for resource::Resource {
     const ENDPOINT: Endpoint = RESOURCE;
 
-    fn parse(body: &[u8]) -> Result<Self, Error> {
+    fn parse(body: &[u8], _spare: Option<Self>) -> Result<Self, Error> {
         resource::parse(body).map_err(|source| Error::Resource { source })
     }
 }
@@ -95,7 +97,7 @@ impl Body for resource::Resource {
 impl Body for cadvisor::Cadvisor {
     const ENDPOINT: Endpoint = CADVISOR;
 
-    fn parse(body: &[u8]) -> Result<Self, Error> {
+    fn parse(body: &[u8], _spare: Option<Self>) -> Result<Self, Error> {
         cadvisor::parse(body).map_err(|source| Error::Cadvisor { source })
     }
 }
@@ -114,6 +116,7 @@ pub async fn run<T: Body>(
 ) -> Result<(), TaskError> {
     let deadline = scrape_deadline(every_ms);
     let mut client = Client::new(kubelet);
+    let mut given = Given::default();
     loop {
         let trigger = tokio::select! {
             biased;
@@ -128,11 +131,11 @@ pub async fn run<T: Body>(
         let (scraped, cpu) = tokio::select! {
             biased;
             () = token.cancelled() => return Ok(()),
-            scraped = metered(client.scrape::<T>(deadline)) => scraped,
+            scraped = metered(client.scrape::<T>(deadline, &mut given)) => scraped,
         };
         let result = scraped
             .map(|values| Reading {
-                values: Arc::new(values),
+                values: given.keep(values),
                 taken_ms,
             })
             .map_err(|error| error.failure(T::ENDPOINT));
@@ -166,14 +169,18 @@ impl Client {
         }
     }
 
-    async fn scrape<T: Body>(&mut self, deadline: Duration) -> Result<T, Error> {
+    async fn scrape<T: Body>(
+        &mut self,
+        deadline: Duration,
+        given: &mut Given<T>,
+    ) -> Result<T, Error> {
         let body = tokio::time::timeout(deadline, self.read(T::ENDPOINT, deadline)).await;
         if !matches!(body, Ok(Ok(_))) {
             // Half an answer may still be on its way over a connection that failed.
             self.kept = None;
         }
         match body {
-            Ok(body) => T::parse(&body?),
+            Ok(body) => T::parse(&body?, given.spare()),
             Err(_) => Err(Error::Deadline { deadline }),
         }
     }

@@ -38,7 +38,7 @@ pub struct Stats {
 }
 
 /// One pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
     /// Its name; never empty.
     pub name: String,
@@ -75,7 +75,16 @@ pub struct Summary {
 ///
 /// [`Error::Json`], [`Error::NoNode`].
 pub fn parse(body: &[u8]) -> Result<Summary, Error> {
-    raw::summary(body)
+    parse_into(body, None)
+}
+
+/// Parses one answer in the room of an earlier one, of which nothing else is left in it.
+///
+/// # Errors
+///
+/// [`Error::Json`], [`Error::NoNode`].
+pub fn parse_into(body: &[u8], spare: Option<Summary>) -> Result<Summary, Error> {
+    raw::summary(body, spare)
         .map_err(|source| Error::Json { source })?
         .ok_or(Error::NoNode)
 }

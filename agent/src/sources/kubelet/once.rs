@@ -62,5 +62,5 @@ async fn read<T: Body>(
     let body = exchange
         .get(kubelet, T::ENDPOINT, bearer.as_ref(), deadline)
         .await?;
-    T::parse(&body)
+    T::parse(&body, None)
 }

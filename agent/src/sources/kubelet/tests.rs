@@ -142,7 +142,7 @@ async fn without_anything_to_verify_with_nothing_is_dialled() {
     };
     let mut client = Client::new(kubelet);
     let error = client
-        .scrape::<resource::Resource>(Duration::from_secs(5))
+        .scrape::<resource::Resource>(Duration::from_secs(5), &mut Given::default())
         .await
         .unwrap_err();
     assert!(matches!(error, Error::NoTrust));

@@ -6,75 +6,67 @@
 
 mod field;
 
+mod lists;
+
 mod reader;
 
 mod shape;
 
+mod spare;
+
 mod storage;
+
+mod time;
 
 use cairn_proto::limits::MAX_ENTITIES;
 
 use self::field::Wanted;
 use self::reader::Reader;
-use self::shape::{Container, Node, RawCgroup, RawPod};
-use super::{Pod, Stats};
+use self::shape::{Node, RawPod};
+use self::spare::Spare;
+use self::time::Minute;
+use super::{Pod, Stats, Summary};
 use crate::sources::json::{Error, Inside, Lexer, Token};
 
 /// Containers kept of a pod, those of one name included: far more than are taken of it, and few
 /// enough that a body cannot grow to many times its size.
 const MAX_CONTAINERS: usize = 1_024;
 
-/// The pods of a body, taken as they come.
-#[derive(Default)]
-struct Pods {
-    kept: Vec<Pod>,
+/// A body that is being read, and what becomes of it.
+struct Input<'a> {
+    lexer: Lexer<'a>,
     reader: Reader,
+    minute: Minute<'a>,
 }
 
-impl Pods {
-    fn read(lexer: &mut Lexer<'_>, mut inside: Inside) -> Result<Self, Error> {
-        let mut this = Self::default();
+impl<'a> Input<'a> {
+    /// The pods of a body, taken as they come.
+    fn pods(&mut self, mut inside: Inside) -> Result<Vec<Pod>, Error> {
+        let mut pods = Vec::with_capacity(self.reader.spare.pod_count());
         // Each pod and each container counts: no body makes more of them than a row can have.
         let mut entities = 0;
         while entities < MAX_ENTITIES {
-            if !lexer.item(&mut inside)? {
-                return Ok(this);
+            if !self.lexer.item(&mut inside)? {
+                return Ok(pods);
             }
-            let raw = RawPod::read(lexer)?;
-            match raw.known().and_then(|raw| this.reader.pod(raw)) {
+            let counts = self.reader.counts;
+            let raw: Option<RawPod<'a>> = field::object(self)?;
+            match raw.and_then(|raw| self.reader.pod(raw)) {
                 Some(pod) => {
                     entities += entity_count(&pod);
-                    this.kept.push(pod);
+                    pods.push(pod);
                 }
-                None => this.reader.odd_count += 1,
+                None => self.reader.counts = counts.and_one_odd(),
             }
         }
-        this.reader.dropped_count += lexer.skip_list(inside)?;
-        Ok(this)
+        self.reader.counts.dropped += self.lexer.skip_list(inside)?;
+        Ok(pods)
     }
-}
 
-/// The containers of one pod or of the system, taken as they come.
-#[derive(Default)]
-struct Containers {
-    kept: Vec<Stats>,
-    reader: Reader,
-}
-
-impl<'a> Wanted<'a> for Containers {
-    fn list(lexer: &mut Lexer<'a>, mut inside: Inside) -> Result<Option<Self>, Error> {
-        let mut this = Self::default();
-        while this.kept.len() < MAX_CONTAINERS {
-            if !lexer.item(&mut inside)? {
-                return Ok(Some(this));
-            }
-            match this.reader.container(Container::read(lexer)?) {
-                Some(stats) => this.kept.push(stats),
-                None => this.reader.odd_count += 1,
-            }
-        }
-        this.reader.dropped_count += lexer.skip_list(inside)?;
-        Ok(Some(this))
+    /// The node without its pods.
+    fn node(&mut self, inside: Inside) -> Result<Option<Summary>, Error> {
+        let node = Node::object(self, inside)?;
+        Ok(node.map(|node| self.reader.node(node)))
     }
 }
 
@@ -89,68 +81,45 @@ fn entity_count(pod: &Pod) -> usize {
 /// # Errors
 ///
 /// The body is no JSON object, its node none, or its pods no list.
-pub(super) fn summary(body: &[u8]) -> Result<Option<super::Summary>, Error> {
-    let mut lexer = Lexer::new(body);
-    let Token::Object(mut inside) = lexer.token()? else {
-        return Err(lexer.broken("no object"));
+pub(super) fn summary(body: &[u8], spare: Option<Summary>) -> Result<Option<Summary>, Error> {
+    let mut input = Input {
+        lexer: Lexer::new(body),
+        reader: Reader {
+            spare: spare.map(Spare::of).unwrap_or_default(),
+            ..Reader::default()
+        },
+        minute: Minute::default(),
+    };
+    let Token::Object(mut inside) = input.lexer.token()? else {
+        return Err(input.lexer.broken("no object"));
     };
     let (mut node, mut pods) = (None, None);
-    while let Some(key) = lexer.key(&mut inside)? {
+    while let Some(key) = input.lexer.key(&mut inside)? {
         match &*key {
             "node" if node.is_none() => {
-                node = Some(match lexer.token()? {
+                node = Some(match input.lexer.token()? {
                     Token::Null => None,
-                    Token::Object(inside) => Node::object(&mut lexer, inside)?,
-                    _ => return Err(lexer.broken("node is no object")),
+                    Token::Object(inside) => input.node(inside)?,
+                    _ => return Err(input.lexer.broken("node is no object")),
                 });
             }
             "pods" if pods.is_none() => {
-                pods = Some(match lexer.token()? {
-                    Token::Null => Pods::default(),
-                    Token::List(inside) => Pods::read(&mut lexer, inside)?,
-                    _ => return Err(lexer.broken("pods are no list")),
+                pods = Some(match input.lexer.token()? {
+                    Token::Null => Vec::new(),
+                    Token::List(inside) => input.pods(inside)?,
+                    _ => return Err(input.lexer.broken("pods are no list")),
                 });
             }
-            "node" | "pods" => return Err(lexer.broken("node or pods twice")),
-            _ => lexer.skip()?,
+            "node" | "pods" => return Err(input.lexer.broken("node or pods twice")),
+            _ => input.lexer.skip()?,
         }
     }
+    let Input { lexer, reader, .. } = input;
     lexer.end()?;
-    Ok(node
-        .flatten()
-        .map(|node| whole(node, pods.unwrap_or_default())))
-}
-
-fn whole(node: Node<'_>, pods: Pods) -> super::Summary {
-    let Pods {
-        kept: pods,
-        mut reader,
-    } = pods;
-    let mut stats = reader.cgroup(
-        String::new(),
-        RawCgroup {
-            start_time: node.start_time,
-            cpu: node.cpu,
-            memory: node.memory,
-            io: node.io,
-            swap: node.swap,
-            averages: true,
-        },
-    );
-    reader.network(&mut stats, node.network);
-    reader.node_storage(&mut stats, node.fs, node.runtime);
-    reader.rlimit(&mut stats, node.rlimit);
-    let system = reader.containers(node.system_containers);
-    let node_name = reader
-        .value(node.node_name)
-        .unwrap_or_default()
-        .into_owned();
-    super::Summary {
-        node_name,
-        node: stats,
-        system,
-        pods,
-        odd_count: reader.odd_count,
-        dropped_count: reader.dropped_count,
-    }
+    Ok(node.flatten().map(|node| Summary {
+        pods: pods.unwrap_or_default(),
+        odd_count: reader.counts.odd,
+        dropped_count: reader.counts.dropped,
+        ..node
+    }))
 }

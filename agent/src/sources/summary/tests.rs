@@ -1,5 +1,7 @@
 //! The recorded answer, and hostile ones.
 
+mod again;
+
 mod size;
 
 mod storage;

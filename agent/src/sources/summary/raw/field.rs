@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use cairn_proto::rfc3339;
-
-use crate::sources::json::{Error, Inside, Lexer, Token};
+use super::Input;
+use crate::sources::json::{Error, Inside, Token};
 
 /// What was wanted, or the fact that it is not there or something else is. Whatever else it is, it
 /// is passed over and takes no memory.
@@ -47,36 +46,47 @@ pub(super) trait Wanted<'a>: Sized {
         None
     }
 
-    fn object(lexer: &mut Lexer<'a>, inside: Inside) -> Result<Option<Self>, Error> {
-        lexer.skip_object(inside)?;
+    fn object(input: &mut Input<'a>, inside: Inside) -> Result<Option<Self>, Error> {
+        input.lexer.skip_object(inside)?;
         Ok(None)
     }
 
-    fn list(lexer: &mut Lexer<'a>, inside: Inside) -> Result<Option<Self>, Error> {
-        lexer.skip_list(inside)?;
+    fn list(input: &mut Input<'a>, inside: Inside) -> Result<Option<Self>, Error> {
+        input.lexer.skip_list(inside)?;
         Ok(None)
     }
 
     /// Reads the next value.
-    fn read(lexer: &mut Lexer<'a>) -> Result<Field<Self>, Error> {
-        any(lexer)
+    fn read(input: &mut Input<'a>) -> Result<Field<Self>, Error> {
+        any(input)
     }
 }
 
-fn any<'a, T: Wanted<'a>>(lexer: &mut Lexer<'a>) -> Result<Field<T>, Error> {
-    let known = match lexer.token()? {
+/// Reads the next value when it is such an object; whatever else it is, it is passed over. The large
+/// ones are read like this: a [`Field`] of them would be moved from place to place.
+#[inline]
+pub(super) fn object<'a, T: Wanted<'a>>(input: &mut Input<'a>) -> Result<Option<T>, Error> {
+    match input.lexer.token()? {
+        Token::Object(inside) => T::object(input, inside),
+        Token::List(inside) => input.lexer.skip_list(inside).map(|_| None),
+        _ => Ok(None),
+    }
+}
+
+fn any<'a, T: Wanted<'a>>(input: &mut Input<'a>) -> Result<Field<T>, Error> {
+    let known = match input.lexer.token()? {
         Token::Null => return Ok(Field::Absent),
         Token::Bool(_) => None,
         Token::Whole(number) => T::number(number),
         Token::Float(number) => T::float(number),
         Token::Text(text) => text.and_then(T::text),
-        Token::Object(inside) => T::object(lexer, inside)?,
-        Token::List(inside) => T::list(lexer, inside)?,
+        Token::Object(inside) => T::object(input, inside)?,
+        Token::List(inside) => T::list(input, inside)?,
     };
     Ok(field(known))
 }
 
-fn field<T>(known: Option<T>) -> Field<T> {
+pub(super) fn field<T>(known: Option<T>) -> Field<T> {
     known.map_or(Field::Odd, Field::Known)
 }
 
@@ -87,10 +97,10 @@ impl<'a> Wanted<'a> for u64 {
 
     // Most values are whole numbers.
     #[inline]
-    fn read(lexer: &mut Lexer<'a>) -> Result<Field<Self>, Error> {
-        match lexer.whole() {
+    fn read(input: &mut Input<'a>) -> Result<Field<Self>, Error> {
+        match input.lexer.whole() {
             Some(number) => Ok(Field::Known(number)),
-            None => any(lexer),
+            None => any(input),
         }
     }
 }
@@ -99,20 +109,9 @@ impl<'a> Wanted<'a> for u64 {
 pub(super) enum Passed {}
 
 impl<'a> Wanted<'a> for Passed {
-    fn read(lexer: &mut Lexer<'a>) -> Result<Field<Self>, Error> {
-        lexer.skip()?;
+    fn read(input: &mut Input<'a>) -> Result<Field<Self>, Error> {
+        input.lexer.skip()?;
         Ok(Field::Absent)
-    }
-}
-
-/// A time, Unix ms. Nothing that runs was measured before 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Time(pub(super) u64);
-
-impl<'a> Wanted<'a> for Time {
-    fn text(value: Cow<'a, str>) -> Option<Self> {
-        let ms = rfc3339::parse(&value)?;
-        u64::try_from(ms).ok().map(Self)
     }
 }
 
@@ -126,10 +125,10 @@ impl<'a> Wanted<'a> for CentiPercent {
     }
 
     #[inline]
-    fn read(lexer: &mut Lexer<'a>) -> Result<Field<Self>, Error> {
-        match lexer.whole() {
+    fn read(input: &mut Input<'a>) -> Result<Field<Self>, Error> {
+        match input.lexer.whole() {
             Some(number) => Ok(field(Self::number(number))),
-            None => any(lexer),
+            None => any(input),
         }
     }
 
@@ -143,35 +142,6 @@ impl<'a> Wanted<'a> for CentiPercent {
         (0.0..1e6)
             .contains(&value)
             .then(|| Self((value * 100.0).round() as u64))
-    }
-}
-
-/// Items kept of a list that is read as a whole: far more than anything has volumes, interfaces or
-/// accelerators.
-const MAX_ITEMS: usize = 64;
-
-/// A list whose items can each be anything.
-#[derive(Clone, Debug)]
-pub(super) struct List<T> {
-    pub(super) items: Vec<Field<T>>,
-    pub(super) dropped_count: u64,
-}
-
-impl<'a, T: Wanted<'a>> Wanted<'a> for List<T> {
-    fn list(lexer: &mut Lexer<'a>, mut inside: Inside) -> Result<Option<Self>, Error> {
-        let mut items = Vec::new();
-        while items.len() < MAX_ITEMS && lexer.item(&mut inside)? {
-            items.push(T::read(lexer)?);
-        }
-        let dropped_count = if items.len() < MAX_ITEMS {
-            0
-        } else {
-            lexer.skip_list(inside)?
-        };
-        Ok(Some(Self {
-            items,
-            dropped_count,
-        }))
     }
 }
 
@@ -212,21 +182,21 @@ macro_rules! objects {
         }
     };
     (@object $($key:literal => $field:ident: $type:ty,)+) => {
-        fn object(lexer: &mut Lexer<'a>, mut inside: Inside) -> Result<Option<Self>, Error> {
+        fn object(input: &mut Input<'a>, mut inside: Inside) -> Result<Option<Self>, Error> {
             let mut this = Self::default();
-            'values: while lexer.more_keys(&mut inside)? {
-                $(if lexer.passes(concat!("\"", $key, "\":")) {
-                    this.$field.set(<$type as Wanted<'a>>::read(lexer)?);
+            'values: while input.lexer.more_keys(&mut inside)? {
+                $(if input.lexer.passes(concat!("\"", $key, "\":")) {
+                    this.$field.set(<$type as Wanted<'a>>::read(input)?);
                     // The keys that follow, as long as they come in their order.
-                    if !lexer.more_keys(&mut inside)? {
+                    if !input.lexer.more_keys(&mut inside)? {
                         break 'values;
                     }
                 })+
-                match &*lexer.name()? {
+                match &*input.lexer.name()? {
                     $($key => {
-                        this.$field.set(<$type as Wanted<'a>>::read(lexer)?);
+                        this.$field.set(<$type as Wanted<'a>>::read(input)?);
                     })+
-                    _ => lexer.skip()?,
+                    _ => input.lexer.skip()?,
                 }
             }
             Ok(Some(this))

@@ -5,23 +5,46 @@ use std::borrow::Cow;
 use cairn_proto::catalogue::table::{self, PressureOf};
 use cairn_proto::catalogue::{FieldId, Group};
 
-use super::Containers;
-use super::field::{Field, Time};
+use super::field::Field;
+use super::lists::Containers;
 use super::shape::{
-    Container, RawCgroup, RawCpu, RawIo, RawMemory, RawPod, RawPsi, RawRlimit, RawSwap, Text,
+    Container, Node, RawCgroup, RawCpu, RawIo, RawMemory, RawPod, RawPsi, RawRlimit, RawSwap, Text,
 };
+use super::spare::Spare;
+use super::time::Time;
 use crate::sources::Figures;
-use crate::sources::summary::{Pod, Stats};
+use crate::sources::summary::{Pod, Stats, Summary};
+
+/// What was not taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    /// Not understood.
+    pub(super) odd: u64,
+    /// Not read.
+    pub(super) dropped: u64,
+}
+
+impl Counts {
+    /// These, and one thing that was not understood, whatever was in it.
+    pub(super) fn and_one_odd(self) -> Self {
+        Self {
+            odd: self.odd + 1,
+            ..self
+        }
+    }
+}
 
 /// Turns raw parts into inner ones and counts what was not understood.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    pub(super) odd_count: u64,
-    pub(super) dropped_count: u64,
+    pub(super) counts: Counts,
+    /// The room that it is made in.
+    pub(super) spare: Spare,
 }
 
-/// More values than a cgroup has without averages.
-const CGROUP_VALUES: usize = 24;
+/// Values of a container, and of a pod, which has a network and volumes too.
+const CONTAINER_VALUES: usize = 16;
+const POD_VALUES: usize = 24;
 
 /// The sections of a cgroup that are read in one pass, and so have one time.
 struct Pass {
@@ -31,8 +54,8 @@ struct Pass {
 
 impl Reader {
     pub(super) fn pod(&mut self, raw: RawPod<'_>) -> Option<Pod> {
-        let named = |text: Text<'_>| text.known().filter(|t| !t.is_empty()).map(Cow::into_owned);
         let pod_ref = raw.pod_ref.known()?;
+        let named = |text| known_name(text);
         let (name, namespace) = (named(pod_ref.name)?, named(pod_ref.namespace)?);
         let uid = named(pod_ref.uid)?;
         let cgroup = RawCgroup {
@@ -43,34 +66,48 @@ impl Reader {
             swap: raw.swap,
             averages: false,
         };
-        let mut stats = self.cgroup(String::new(), cgroup);
+        let mut stats = self.cgroup("", cgroup);
         if let Some(processes) = self.value(raw.process_stats) {
             let count = self.value(processes.process_count);
             stats.figures.push(table::PROCESS_COUNT, count);
         }
         self.network(&mut stats, raw.network);
         self.pod_storage(&mut stats, raw.ephemeral_storage, raw.volume);
-        Some(Pod {
-            name,
-            namespace,
-            uid,
-            stats,
-            containers: self.containers(raw.containers),
-        })
+        let containers = self.containers(raw.containers);
+        let mut pod = self.spare.pod([&namespace, &name, &uid]);
+        (pod.stats, pod.containers) = (stats, containers);
+        Some(pod)
     }
 
-    pub(super) fn containers(&mut self, raw: Field<Containers>) -> Vec<Stats> {
-        let Some(Containers { kept, reader }) = self.value(raw) else {
-            return Vec::new();
+    /// The node without its pods.
+    pub(super) fn node(&mut self, raw: Node<'_>) -> Summary {
+        let cgroup = RawCgroup {
+            start_time: raw.start_time,
+            cpu: raw.cpu,
+            memory: raw.memory,
+            io: raw.io,
+            swap: raw.swap,
+            averages: true,
         };
-        self.odd_count += reader.odd_count;
-        self.dropped_count += reader.dropped_count;
-        kept
+        let mut node = self.cgroup("", cgroup);
+        self.network(&mut node, raw.network);
+        self.node_storage(&mut node, raw.fs, raw.runtime);
+        self.rlimit(&mut node, raw.rlimit);
+        let node_name = self.value(raw.node_name).unwrap_or_default();
+        Summary {
+            node_name: node_name.into_owned(),
+            node,
+            system: self.containers(raw.system_containers),
+            ..Summary::default()
+        }
     }
 
-    pub(super) fn container(&mut self, raw: Field<Container<'_>>) -> Option<Stats> {
-        let raw = raw.known()?;
-        let name = raw.name.known().filter(|name| !name.is_empty())?;
+    fn containers(&mut self, raw: Field<Containers>) -> Vec<Stats> {
+        self.value(raw).map(|raw| raw.0).unwrap_or_default()
+    }
+
+    pub(super) fn container(&mut self, raw: Container<'_>) -> Option<Stats> {
+        let name = known_name(raw.name)?;
         let cgroup = RawCgroup {
             start_time: raw.start_time,
             cpu: raw.cpu,
@@ -79,19 +116,25 @@ impl Reader {
             swap: raw.swap,
             averages: false,
         };
-        let mut stats = self.cgroup(name.into_owned(), cgroup);
+        let mut stats = self.cgroup(&name, cgroup);
         self.container_storage(&mut stats, raw.rootfs, raw.logs);
         self.accelerators(&mut stats, raw.accelerators);
         Some(stats)
     }
 
     /// CPU time, and what is read in the same pass: memory, swap and pressure.
-    pub(super) fn cgroup(&mut self, name: String, raw: RawCgroup) -> Stats {
-        let start_ms = self.time(raw.start_time);
+    pub(super) fn cgroup(&mut self, name: &str, raw: RawCgroup) -> Stats {
+        let mut stats = self.spare.stats(name);
+        stats.start_ms = self.time(raw.start_time);
         let mut pass = Pass {
             time_ms: None,
-            figures: Figures::with_capacity(CGROUP_VALUES),
+            figures: std::mem::take(&mut stats.figures),
         };
+        pass.figures.reserve(if name.is_empty() {
+            POD_VALUES
+        } else {
+            CONTAINER_VALUES
+        });
         self.memory(&mut pass, raw.memory, raw.averages);
         self.swap(&mut pass, raw.swap);
         let cpu = self.cpu(&mut pass, raw.cpu, raw.averages);
@@ -104,12 +147,8 @@ impl Reader {
             figures.measured(Group::Cpu, time_ms);
             figures.push(table::CPU, Some(nanos));
         }
-        Stats {
-            name,
-            start_ms,
-            figures,
-            parts: Vec::new(),
-        }
+        stats.figures = figures;
+        stats
     }
 
     fn memory(&mut self, pass: &mut Pass, raw: Field<RawMemory>, averages: bool) {
@@ -217,7 +256,7 @@ impl Reader {
         }
         let is_first = |time_ms: u64| *pass.time_ms.get_or_insert(time_ms) == time_ms;
         let taken = time_ms.map(is_first);
-        self.odd_count += u64::from(taken == Some(false));
+        self.counts.odd += u64::from(taken == Some(false));
         if taken != Some(true) {
             pass.figures.truncate(mark);
         }
@@ -236,11 +275,16 @@ impl Reader {
 
     /// What was understood; what was not is counted.
     pub(super) fn value<T>(&mut self, field: Field<T>) -> Option<T> {
-        self.odd_count += u64::from(matches!(field, Field::Odd));
+        self.counts.odd += u64::from(matches!(field, Field::Odd));
         field.known()
     }
 
     pub(super) fn time(&mut self, time: Field<Time>) -> Option<u64> {
         self.value(time).map(|time| time.0)
     }
+}
+
+/// A name that something can have.
+pub(super) fn known_name(text: Text<'_>) -> Option<Cow<'_, str>> {
+    text.known().filter(|name| !name.is_empty())
 }

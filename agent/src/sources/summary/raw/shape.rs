@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use cairn_proto::catalogue::FieldId;
 use cairn_proto::catalogue::table::{self, Storage};
 
-use super::Containers;
-use super::field::{self, CentiPercent, Field, List, Passed, Time, Wanted};
-use crate::sources::json::{Error, Inside, Lexer};
+use super::Input;
+use super::field::{self, CentiPercent, Field, Passed, Wanted};
+use super::lists::{Containers, Parts};
+use super::time::Time;
+use crate::sources::json::{Error, Inside};
 
 pub(super) type Text<'a> = Field<Cow<'a, str>>;
 
@@ -34,7 +36,7 @@ field::objects! {
         "memory" => memory: RawMemory,
         "io" => io: RawIo,
         "network" => network: RawNetwork<'a>,
-        "volume" => volume: List<RawVolume<'a>>,
+        "volume" => volume: Parts<RawVolume<'a>>,
         "ephemeral-storage" => ephemeral_storage: RawFs,
         "process_stats" => process_stats: RawProcesses,
         "swap" => swap: RawSwap,
@@ -54,7 +56,7 @@ field::objects! {
         "io" => io: RawIo,
         "rootfs" => rootfs: RawFs,
         "logs" => logs: RawFs,
-        "accelerators" => accelerators: List<RawAccelerator<'a>>,
+        "accelerators" => accelerators: Parts<RawAccelerator<'a>>,
         "swap" => swap: RawSwap,
     }
 
@@ -110,7 +112,7 @@ field::objects! {
         "rxErrors" => rx_errors: u64,
         "txBytes" => tx_bytes: u64,
         "txErrors" => tx_errors: u64,
-        "interfaces" => interfaces: List<RawInterface<'a>>,
+        "interfaces" => interfaces: Parts<RawInterface<'a>>,
     }
 
     RawInterface<'a> {

@@ -1,14 +1,18 @@
 //! File systems, volumes, interfaces and accelerators: parts with names of their own.
 
+use std::borrow::Cow;
+
 use cairn_proto::catalogue::Group;
 use cairn_proto::catalogue::table::{self, Storage};
 use cairn_proto::model::EntityKind;
 
-use super::field::{Field, List};
-use super::reader::Reader;
-use super::shape::{RawAccelerator, RawFs, RawNetwork, RawRuntime, RawVolume, Text};
+use super::field::Field;
+use super::lists::{Listed, Parts};
+use super::reader::{Reader, known_name};
+use super::shape::{RawAccelerator, RawFs, RawInterface, RawNetwork, RawRuntime, RawVolume, Text};
+use super::spare::label;
+use crate::sources::Part;
 use crate::sources::summary::Stats;
-use crate::sources::{Figures, Part};
 
 /// The label by which the Heapster API tells file systems apart.
 const RESOURCE_ID: &str = "resource_id";
@@ -53,7 +57,7 @@ impl Reader {
         &mut self,
         stats: &mut Stats,
         storage: Field<RawFs>,
-        volumes: Field<List<RawVolume<'_>>>,
+        volumes: Field<Parts<RawVolume<'_>>>,
     ) {
         if let Some(storage) = self.value(storage) {
             let values = [
@@ -62,36 +66,8 @@ impl Reader {
             ];
             self.group(&mut stats.figures, Group::Filesystem, values, storage.time);
         }
-        for volume in self.items(volumes) {
-            self.volume(stats, volume);
-        }
-    }
-
-    fn volume(&mut self, stats: &mut Stats, raw: RawVolume<'_>) {
-        let values = raw.values();
-        let Some(name) = self.name(raw.name) else {
-            return;
-        };
-        let mut labels = vec![(RESOURCE_ID.to_owned(), format!("Volume:{name}"))];
-        if let Some(claim) = self.value(raw.pvc_ref) {
-            for (label, text) in [("pvc_name", claim.name), ("pvc_namespace", claim.namespace)] {
-                let text = self.value(text);
-                labels.extend(text.map(|text| (label.to_owned(), text.into_owned())));
-            }
-        }
-        labels.sort_unstable();
-        let mut figures = Figures::with_capacity(values.len());
-        if self
-            .group(&mut figures, Group::Volume, values, raw.time)
-            .is_some()
-        {
-            stats.parts.push(Part {
-                kind: EntityKind::Volume,
-                name,
-                labels,
-                figures,
-            });
-        }
+        let volumes = self.parts(volumes);
+        self.add_parts(stats, volumes);
     }
 
     /// Adds a file system with whatever is known of it.
@@ -104,16 +80,18 @@ impl Reader {
     ) -> Used {
         let raw = self.value(raw)?;
         let values = raw.values();
-        let mut figures = Figures::with_capacity(values.len());
-        let time_ms = self.group(&mut figures, Group::Filesystem, values, raw.time)?;
+        let mut part = self.part(EntityKind::Filesystem, name, values.len());
+        let figures = &mut part.figures;
+        let Some(time_ms) = self.group(figures, Group::Filesystem, values, raw.time) else {
+            self.spare.put_part(part);
+            return None;
+        };
         let used = figures.value(table::filesystem(Storage::Usage));
-        let labels = resource_id.map(|id| (RESOURCE_ID.to_owned(), id.to_owned()));
-        stats.parts.push(Part {
-            kind: EntityKind::Filesystem,
-            name: name.to_owned(),
-            labels: labels.into_iter().collect(),
-            figures,
-        });
+        if let Some(id) = resource_id {
+            label(&mut part, 0, RESOURCE_ID, &[id]);
+        }
+        part.labels.truncate(usize::from(resource_id.is_some()));
+        stats.parts.push(part);
         Some((used?, time_ms))
     }
 
@@ -123,7 +101,7 @@ impl Reader {
         let mark = stats.figures.values().len();
         let own = raw.values();
         self.add(&mut stats.figures, own);
-        let interfaces = self.items(raw.interfaces);
+        let mut interfaces = self.parts(raw.interfaces);
         let has_own = stats.figures.values().len() > mark;
         if !has_own && interfaces.is_empty() {
             return;
@@ -135,67 +113,98 @@ impl Reader {
         if has_own {
             stats.figures.measured(Group::Network, time_ms);
         }
-        for interface in interfaces {
-            let values = interface.values();
-            let mut figures = Figures::with_capacity(values.len());
-            self.add(&mut figures, values);
-            let name = self.name(interface.name);
-            let Some(name) = name.filter(|_| !figures.values().is_empty()) else {
-                continue;
-            };
-            figures.measured(Group::Network, time_ms);
-            stats.parts.push(Part {
-                kind: EntityKind::Interface,
-                name,
-                labels: Vec::new(),
-                figures,
-            });
+        for interface in &mut interfaces {
+            interface.figures.measured(Group::Network, time_ms);
         }
+        self.add_parts(stats, interfaces);
     }
 
     /// Accelerators, which have no time of their own: they are read with the container's memory.
-    pub(super) fn accelerators(&mut self, stats: &mut Stats, raw: Field<List<RawAccelerator<'_>>>) {
-        let time_ms = stats.figures.time_ms(Group::Memory);
-        for raw in self.items(raw) {
-            let mut figures = Figures::default();
-            self.add(&mut figures, raw.values());
-            let Some(id) = self.name(raw.id).filter(|_| !figures.values().is_empty()) else {
-                continue;
-            };
-            if let Some(time_ms) = time_ms {
-                figures.measured(Group::Memory, time_ms);
+    pub(super) fn accelerators(
+        &mut self,
+        stats: &mut Stats,
+        raw: Field<Parts<RawAccelerator<'_>>>,
+    ) {
+        let mut accelerators = self.parts(raw);
+        if let Some(time_ms) = stats.figures.time_ms(Group::Memory) {
+            for accelerator in &mut accelerators {
+                accelerator.figures.measured(Group::Memory, time_ms);
             }
-            let mut labels = vec![("accelerator_id".to_owned(), id.clone())];
-            for (label, text) in [("make", raw.make), ("model", raw.model)] {
-                let text = self.value(text).unwrap_or_default();
-                labels.push((label.to_owned(), text.into_owned()));
-            }
-            stats.parts.push(Part {
-                kind: EntityKind::Accelerator,
-                name: id,
-                labels,
-                figures,
-            });
         }
-    }
-
-    /// The items of a list that were understood.
-    fn items<T>(&mut self, raw: Field<List<T>>) -> Vec<T> {
-        let Some(list) = self.value(raw) else {
-            return Vec::new();
-        };
-        self.dropped_count += list.dropped_count;
-        list.items
-            .into_iter()
-            .filter_map(|item| self.value(item))
-            .collect()
+        self.add_parts(stats, accelerators);
     }
 
     /// A name; a part without one is none, and is counted.
-    fn name(&mut self, text: Text<'_>) -> Option<String> {
-        let name = text.known().filter(|name| !name.is_empty());
-        self.odd_count += u64::from(name.is_none());
-        name.map(std::borrow::Cow::into_owned)
+    fn name<'a>(&mut self, text: Text<'a>) -> Option<Cow<'a, str>> {
+        let name = known_name(text);
+        self.counts.odd += u64::from(name.is_none());
+        name
+    }
+
+    /// A part that has room for so many values.
+    fn part(&mut self, kind: EntityKind, name: &str, values: usize) -> Part {
+        let mut part = self.spare.part(kind, name);
+        part.figures.reserve(values);
+        part
+    }
+
+    /// What has no value is no part.
+    fn valued(&mut self, part: Part) -> Option<Part> {
+        if part.figures.values().is_empty() {
+            self.spare.put_part(part);
+            return None;
+        }
+        Some(part)
+    }
+}
+
+impl<'a> Listed<'a> for RawVolume<'a> {
+    fn part(self, reader: &mut Reader) -> Option<Part> {
+        let values = self.values();
+        let name = reader.name(self.name)?;
+        let mut part = reader.part(EntityKind::Volume, &name, values.len());
+        let mut labels = 0;
+        // In the order of their keys.
+        if let Some(claim) = reader.value(self.pvc_ref) {
+            for (key, text) in [("pvc_name", claim.name), ("pvc_namespace", claim.namespace)] {
+                if let Some(text) = reader.value(text) {
+                    label(&mut part, labels, key, &[&text]);
+                    labels += 1;
+                }
+            }
+        }
+        label(&mut part, labels, RESOURCE_ID, &["Volume:", &name]);
+        part.labels.truncate(labels + 1);
+        reader.group(&mut part.figures, Group::Volume, values, self.time);
+        reader.valued(part)
+    }
+}
+
+impl<'a> Listed<'a> for RawInterface<'a> {
+    fn part(self, reader: &mut Reader) -> Option<Part> {
+        let values = self.values();
+        let name = reader.name(self.name)?;
+        let mut part = reader.part(EntityKind::Interface, &name, values.len());
+        reader.add(&mut part.figures, values);
+        part.labels.clear();
+        reader.valued(part)
+    }
+}
+
+impl<'a> Listed<'a> for RawAccelerator<'a> {
+    fn part(self, reader: &mut Reader) -> Option<Part> {
+        let values = self.values();
+        let id = reader.name(self.id)?;
+        let mut part = reader.part(EntityKind::Accelerator, &id, values.len());
+        reader.add(&mut part.figures, values);
+        let make = reader.value(self.make).unwrap_or_default();
+        let model = reader.value(self.model).unwrap_or_default();
+        let labels = [("accelerator_id", id), ("make", make), ("model", model)];
+        part.labels.truncate(labels.len());
+        for (at, (key, text)) in labels.iter().enumerate() {
+            label(&mut part, at, key, &[text]);
+        }
+        reader.valued(part)
     }
 }
 
