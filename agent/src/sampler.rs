@@ -17,6 +17,8 @@ pub mod cadence;
 
 mod cgroups;
 
+mod due;
+
 pub mod grid;
 
 mod kubelet_clock;

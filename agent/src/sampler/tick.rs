@@ -8,7 +8,8 @@ use cairn_runtime::logging;
 use cairn_runtime::readiness::Note;
 use cairn_runtime::tasks::TaskError;
 
-use super::cadence::{Cadence, Seen};
+use super::cadence::Seen;
+use super::due::Due;
 use super::merge::{self, Chosen, Grouped, Inputs, Merged};
 use super::preference::{Heard, Preference};
 use super::shortage::Word;
@@ -30,15 +31,6 @@ const CROWD_NOTE: &str = "pods";
 /// Under this name it says that the ring does not hold its window.
 const RING_NOTE: &str = "ring";
 
-/// Who is asked at a tick.
-#[derive(Clone, Copy, Debug)]
-struct Due {
-    summary: bool,
-    resource: bool,
-    cadvisor: bool,
-    host: bool,
-}
-
 impl Sampler {
     /// Makes the row of a tick.
     pub(super) async fn sample(&mut self, tick: u64) -> Result<(), TaskError> {
@@ -53,7 +45,7 @@ impl Sampler {
         let by_cgroups = ask(self.feeds.cgroups.as_mut(), is_due, &trigger, wait).await;
         self.take(Source::Cgroup, tick, by_cgroups)?;
         let seen = self.see(tick);
-        let due = self.due(tick, seen);
+        let due = Due::at(&mut self.paces, &mut self.cadence, tick, seen);
         let Feeds {
             summary,
             resource,
@@ -124,20 +116,6 @@ impl Sampler {
             chosen,
         };
         merge::merge(&inputs, &mut self.registry)
-    }
-
-    /// Who is asked at a tick, beside cgroups.
-    fn due(&mut self, tick: u64, seen: Seen) -> Due {
-        let paces = &mut self.paces;
-        let cadence = &mut self.cadence;
-        // What costs too much is not asked before its time, whoever is new.
-        let summary = paces.is_time(Source::Summary, tick) && cadence.summary(tick, seen);
-        Due {
-            summary: summary && paces.is_due(Source::Summary, tick),
-            resource: Cadence::resource(seen) && paces.is_due(Source::Resource, tick),
-            cadvisor: Cadence::cadvisor(seen) && paces.is_due(Source::Cadvisor, tick),
-            host: paces.is_due(Source::Procfs, tick),
-        }
     }
 
     /// Takes what came of a question, if there was one.
