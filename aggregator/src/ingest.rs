@@ -2,8 +2,8 @@
 //!
 //! One task a stream: it authenticates, reads `Hello`, opens the node's session in the store
 //! (which fences the one before), answers `Welcome`, and then applies frame after frame. Bounds:
-//! streams, by [`MAX_STREAMS`], and those of a node that have not said `Hello`, by `unheard`; what a
-//! peer sends, by `proto::limits`, and how fast it is read, by `pace`; history that is under way, by
+//! streams, by [`MAX_STREAMS`], and those of a node that are not taken yet (no `Hello`, not paid for, or
+//! refused), by `unheard`; what a peer sends, by `proto::limits`, and how fast it is read, by `pace`; history that is under way, by
 //! `quota`; answers waiting for a stream, by `ANSWERS`; large payloads that are decoded at once, by the
 //! number of processors.
 //!

@@ -101,7 +101,7 @@ pub(super) fn check(args: &Args, node: &str, problems: &mut Vec<String>) -> Opti
     let read_only = read_only(args, &addresses, problems);
     let trust = trust(args, &addresses, problems);
     if args.kubernetes_service_host.is_some() {
-        keys::refuse(&pins(args), problems);
+        keys::refuse(&keys::places(args), problems);
     }
     let trust = trust?;
     let token_file = args.kubelet_token_file.clone();

@@ -14,6 +14,7 @@ mod owner;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cairn_runtime::logging::Repeat;
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
 use cairn_runtime::tls::{Connector, Hint};
@@ -152,8 +153,8 @@ struct Client {
     // The address that worked last.
     preferred: usize,
     kept: Option<Exchange>,
-    // True after it was said that the port without TLS is read.
-    told_read_only: bool,
+    // When it was last said that the port without TLS is read.
+    told_read_only: Repeat,
 }
 
 impl Client {
@@ -165,7 +166,7 @@ impl Client {
             kubelet,
             preferred: 0,
             kept: None,
-            told_read_only: false,
+            told_read_only: Repeat::new(),
         }
     }
 

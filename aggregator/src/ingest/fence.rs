@@ -1,7 +1,8 @@
 //! One stream writes a node: a newer one ends the older.
 //!
 //! Two agents that both believe to be the node would replace each other for ever; after the third
-//! replacement in a minute the newcomer is refused for a while, so that one of them gets through.
+//! replacement in a minute the newcomer is refused until the oldest of them is a minute ago, so that one
+//! of them gets through.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,7 +27,7 @@ const MAX_NODES: usize = 16_384;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this node's stream was replaced {REPLACEMENTS} times within a minute: do two agents run with \
-     its name? the next is taken in {} s", .wait.as_secs()
+     its name? the next is taken in {} s", .wait.as_millis().div_ceil(1_000)
 )]
 pub(super) struct Refused {
     wait: Duration,
@@ -63,8 +64,8 @@ struct Nodes {
 struct Living {
     stream: Token,
     pace: Arc<Pace>,
+    // The oldest first, and no more than are allowed.
     replaced: Vec<Instant>,
-    refused_until: Option<Instant>,
     asked: Repeat,
     slowed: Repeat,
 }
@@ -89,7 +90,6 @@ impl Nodes {
                 stream,
                 pace: Arc::new(Pace::new(elapsed)),
                 replaced: Vec::new(),
-                refused_until: None,
                 asked: Repeat::new(),
                 slowed: Repeat::new(),
             }
@@ -114,20 +114,18 @@ impl Nodes {
 impl Living {
     /// Why the next stream would be refused, if it would.
     fn refused(&mut self, now: Instant) -> Option<Refused> {
-        if let Some(until) = self.refused_until.filter(|until| *until > now) {
-            return Some(Refused { wait: until - now });
-        }
         self.replaced
             .retain(|at| now.saturating_duration_since(*at) < WITHIN);
         let is_full = !self.stream.is_cancelled() && self.replaced.len() >= REPLACEMENTS;
-        is_full.then_some(Refused { wait: WITHIN })
+        let oldest = self.replaced.first().filter(|_| is_full)?;
+        let wait = (*oldest + WITHIN).saturating_duration_since(now);
+        Some(Refused { wait })
     }
 
     /// True while it may decide about the next stream.
     fn matters(&self, now: Instant, elapsed: Passed) -> bool {
         let recent = |at: &Instant| now.saturating_duration_since(*at) < WITHIN;
         !self.stream.is_cancelled()
-            || self.refused_until.is_some_and(|until| until > now)
             || self.replaced.iter().any(recent)
             || !self.pace.is_full(elapsed)
     }
@@ -158,10 +156,6 @@ impl Fence {
         let mut nodes = self.lock();
         let living = nodes.living(node, now, self.elapsed.now());
         if let Some(refused) = living.refused(now) {
-            if living.refused_until.is_none_or(|until| until <= now) {
-                living.replaced.clear();
-                living.refused_until = Some(now + WITHIN);
-            }
             return Err(refused);
         }
         if !living.stream.is_cancelled() {
@@ -248,6 +242,37 @@ mod tests {
         assert!(enter(&fence, "n", &shutdown).is_err());
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(enter(&fence, "n", &shutdown).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_looks_is_told_when_the_oldest_replacement_is_a_minute_ago() {
+        let (fence, shutdown) = (fence(), Token::new());
+        let look = || fence.look("n", Instant::now()).map(drop);
+        let wait = |seconds| {
+            Err(Refused {
+                wait: Duration::from_secs(seconds),
+            })
+        };
+        let advance = |seconds| tokio::time::advance(Duration::from_secs(seconds));
+        let mut stream = enter(&fence, "n", &shutdown).unwrap();
+        for _ in 0..REPLACEMENTS {
+            assert_eq!(look(), Ok(()));
+            stream = enter(&fence, "n", &shutdown).unwrap();
+            advance(10).await;
+        }
+        assert_eq!(look(), wait(30));
+        assert_eq!(enter(&fence, "n", &shutdown).err(), wait(30).err());
+        advance(29).await;
+        // Being refused puts nothing off.
+        assert_eq!(look(), wait(1));
+        advance(1).await;
+        assert!(look().is_ok() && !stream.is_cancelled());
+        enter(&fence, "n", &shutdown).unwrap();
+        assert_eq!(look(), wait(10));
+        let half = Refused {
+            wait: Duration::from_millis(500),
+        };
+        assert!(half.to_string().ends_with("taken in 1 s"), "{half}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,7 +22,7 @@ const STREAM: Duration = Duration::from_secs(1);
 const STREAMS: u32 = 60;
 
 /// A stream waits no longer than this: an agent hears nothing for ten seconds and gives up, and others that
-/// have its token must not bring that about. Of those that would owe more only a few wait at once.
+/// have its token must not bring that about. Of those that would owe more only a few wait at once, by `unheard`.
 pub(super) const MOST_DEBT: Duration = Duration::from_secs(5);
 
 /// Time for one entity that is new to the window: 200 a second.

@@ -1,5 +1,6 @@
 //! Streams that are not taken yet: a few of each node at once, so that one token cannot take the places of
-//! all. They have not said `Hello`, have not paid, or rest because they were refused.
+//! all. They have not said `Hello`, have not paid, or rest because they were refused. Where nobody asks who
+//! it is, the node is known from `Hello` on, and so many of it at once wait to be paid for.
 //!
 //! Bounds: one entry for each node that has such a stream, none for others.
 
@@ -18,9 +19,9 @@ const MOST: u32 = 4;
 /// `Hello`, and to be paid for or refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{MOST} streams with the token of node {node} are open that have said no Hello, or one that was \
-     refused, or wait to be opened: is its token used by others, or its agent refused? there is a place \
-     again within {} s", (HELLO_DEADLINE + MOST_DEBT + REFUSED_AFTER).as_secs()
+    "{MOST} streams of node {node} are open that have said no Hello, or one that was \
+     refused, or wait to be opened: is its token or its name used by others, or its agent refused? there is \
+     a place again within {} s", (HELLO_DEADLINE + MOST_DEBT + REFUSED_AFTER).as_secs()
 )]
 pub(super) struct TooMany {
     node: Arc<str>,
@@ -36,7 +37,7 @@ pub(super) struct Unheard {
 #[derive(Debug)]
 pub(super) struct Waiting {
     of: Unheard,
-    // None when nobody asked who it is: such streams are from this machine, and all alike.
+    // None when it is not known, or counted already.
     node: Option<Arc<str>>,
 }
 
@@ -47,6 +48,17 @@ impl Unheard {
             Identity::Node(node, _) => Some(Arc::clone(node)),
             Identity::Peer(_) | Identity::Anyone => None,
         };
+        self.take(node)
+    }
+
+    /// Takes one more to wait until it is paid for, where its node was not known before: what is owed beyond
+    /// [`MOST_DEBT`] is forgiven, so that those who wait have to be few.
+    pub(super) fn pay(&self, identity: &Identity, node: &str) -> Result<Waiting, TooMany> {
+        let counted = matches!(identity, Identity::Node(..));
+        self.take((!counted).then(|| node.into()))
+    }
+
+    fn take(&self, node: Option<Arc<str>>) -> Result<Waiting, TooMany> {
         if let Some(node) = &node {
             let mut by_node = self.lock();
             let count = by_node.entry(Arc::clone(node)).or_default();
@@ -102,11 +114,20 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_asks_who_it_is_they_are_not_told_apart() {
+    fn where_nobody_asks_who_it_is_they_are_told_apart_when_they_pay() {
         let unheard = Unheard::default();
         let held: Vec<Waiting> = (0..=MOST)
             .map(|_| unheard.enter(&Identity::Anyone).unwrap())
             .collect();
         assert!(unheard.lock().is_empty() && held.len() == 5);
+        let paying: Vec<Waiting> = (0..MOST)
+            .map(|_| unheard.pay(&Identity::Anyone, "many").unwrap())
+            .collect();
+        unheard.pay(&Identity::Anyone, "many").unwrap_err();
+        assert!(unheard.pay(&Identity::Anyone, "other").is_ok());
+        drop(paying);
+        assert!(unheard.lock().is_empty());
+        // Whose token is known has its place already.
+        assert!(unheard.pay(&node("many"), "many").unwrap().node.is_none());
     }
 }

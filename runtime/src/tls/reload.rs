@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Error, ServerTls, Trust};
+use super::{ServerTls, Trust};
 use crate::shutdown::Token;
 use crate::tasks::TaskError;
 use crate::{clock, logging, tasks};
@@ -38,25 +38,11 @@ impl From<Arc<Trust>> for Reloadable {
     }
 }
 
-impl Reloadable {
-    fn reload(&self) -> Result<Reload, Error> {
-        match self {
-            Self::Server(server) => server.reload(),
-            Self::Trust(trust) => trust.reload(),
-        }
-    }
-
-    fn what(&self) -> &'static str {
-        match self {
-            Self::Server(_) => "serving certificate",
-            Self::Trust(_) => "trusted certificates",
-        }
-    }
-}
-
 /// Re-reads the files of each item every `period` until the token is cancelled.
 ///
-/// A broken file leaves in use what is in use; it is logged once, and once more when it is mended.
+/// A broken file leaves in use what was in use of it; it is logged once, and once more when it is mended. So
+/// is a file of a default place that had something and is gone; whoever else has a [`Trust`] read again
+/// shares what was said.
 /// The work is done on a blocking thread, one item after another.
 ///
 /// # Errors
@@ -67,10 +53,7 @@ pub async fn reload_loop(
     period: Duration,
     token: Token,
 ) -> Result<(), TaskError> {
-    let mut watched: Vec<Watched> = items
-        .into_iter()
-        .map(|item| Watched { item, broken: None })
-        .collect();
+    let mut watched: Vec<Watched> = items.into_iter().map(Watched::from).collect();
     let mut ticker = clock::ticker(period);
     loop {
         // Both branches are cancel safe: a tick not taken is taken by the next call.
@@ -87,36 +70,73 @@ pub async fn reload_loop(
     }
 }
 
-struct Watched {
-    item: Reloadable,
-    /// What was last logged as wrong.
-    broken: Option<String>,
+enum Watched {
+    Server(Arc<ServerTls>, Told),
+    // It says itself what it finds: others have it read again as well.
+    Trust(Arc<Trust>),
+}
+
+impl From<Reloadable> for Watched {
+    fn from(item: Reloadable) -> Self {
+        match item {
+            Reloadable::Server(server) => {
+                Self::Server(server, Told::new("serving certificate", None))
+            }
+            Reloadable::Trust(trust) => Self::Trust(trust),
+        }
+    }
 }
 
 impl Watched {
     fn check(&mut self) {
-        let what = self.item.what();
-        match self.item.reload() {
-            Ok(Reload::Changed) => {
-                self.broken = None;
-                tracing::info!(what, "certificate files changed and are in use");
-            }
-            Ok(Reload::Same) => {
-                if self.broken.take().is_some() {
-                    tracing::info!(what, "certificate files are valid again and unchanged");
-                }
-            }
-            Err(error) => {
-                let error = logging::chain(&error);
-                if self.broken.as_ref() != Some(&error) {
-                    tracing::warn!(
-                        what,
-                        error,
-                        "certificate files are broken, the old ones stay"
-                    );
-                    self.broken = Some(error);
-                }
-            }
+        match self {
+            Self::Server(server, told) => match server.reload() {
+                Ok(reload) => told.tell(reload, None),
+                Err(error) => told.tell(Reload::Same, Some(logging::chain(&error))),
+            },
+            Self::Trust(trust) => drop(trust.reload()),
         }
+    }
+}
+
+/// What was said of some files: each thing once.
+#[derive(Debug)]
+pub(super) struct Told {
+    what: &'static str,
+    // What was last said to be wrong.
+    broken: Option<String>,
+}
+
+impl Told {
+    /// Of files of which this was said already.
+    pub(super) fn new(what: &'static str, broken: Option<String>) -> Self {
+        Self { what, broken }
+    }
+
+    #[cfg(test)]
+    pub(super) fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// Says what a reading found, and what is broken, unless that was said.
+    pub(super) fn tell(&mut self, reload: Reload, broken: Option<String>) {
+        let what = self.what;
+        if reload == Reload::Changed {
+            tracing::info!(what, "certificate files changed and are in use");
+        }
+        match &broken {
+            Some(error) if self.broken.as_ref() != Some(error) => {
+                tracing::warn!(
+                    what,
+                    error,
+                    "certificate files are broken, the old ones stay"
+                );
+            }
+            None if self.broken.is_some() && reload == Reload::Same => {
+                tracing::info!(what, "certificate files are valid again and unchanged");
+            }
+            _ => {}
+        }
+        self.broken = broken;
     }
 }

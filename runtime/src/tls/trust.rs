@@ -1,8 +1,8 @@
 //! What a client trusts: CAs, and pinned certificates.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use rustls::RootCertStore;
@@ -11,6 +11,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::certificate;
 use super::material::{self, Fingerprint};
+use super::reload::Told;
 use super::{Error, Reload, glob, provider};
 use crate::logging;
 
@@ -24,7 +25,8 @@ pub struct TrustFiles {
     /// and dates. CA certificates in these files count as CAs too.
     pub pins: Vec<PathBuf>,
     /// True of places that are looked into by default: nothing has to be there, now or ever. What cannot
-    /// be read or understood is passed over, and until something is found no server is trusted.
+    /// be read or understood is passed over, and until something is found no server is trusted. A file
+    /// that had something and goes, or is broken, keeps what it had: it may be under way to a newer one.
     pub optional: bool,
 }
 
@@ -33,6 +35,10 @@ pub struct TrustFiles {
 pub struct Trust {
     files: TrustFiles,
     current: ArcSwap<Anchors>,
+    // How often the content was replaced.
+    version: AtomicU64,
+    // Held while files are read, compared and put into use: the later reading is the later everywhere.
+    held: Mutex<Held>,
     /// An expired pin is warned of once, not at each connection, and again when the files have changed.
     pub(super) warned_expired: AtomicBool,
 }
@@ -47,6 +53,31 @@ pub(super) struct Anchors {
     fingerprint: Fingerprint,
 }
 
+/// What the last reading found, and what was said of it.
+#[derive(Debug)]
+struct Held {
+    // Nothing of files that have to be there: one that is broken leaves all as it was.
+    pieces: Vec<Piece>,
+    told: Told,
+}
+
+impl Held {
+    fn new(pieces: Vec<Piece>, broken: Option<String>) -> Self {
+        Self {
+            pieces,
+            told: Told::new("trusted certificates", broken),
+        }
+    }
+}
+
+/// What one file had.
+#[derive(Clone, Debug)]
+struct Piece {
+    path: PathBuf,
+    is_pin: bool,
+    content: Content,
+}
+
 impl Trust {
     /// Reads all files of a trust.
     ///
@@ -55,8 +86,8 @@ impl Trust {
     /// [`Error::NoTrust`] when no file has a certificate; any file that is there but unreadable or
     /// broken is an error of its own. None when the files are optional.
     pub fn load(files: TrustFiles) -> Result<Arc<Self>, Error> {
-        let (anchors, passed_over) = read(&files)?;
-        for PassedOver { path, why } in passed_over {
+        let reading = read(&files, &[])?;
+        for PassedOver { path, why } in &reading.passed_over {
             let path = path.display();
             match why {
                 None if files.optional => {}
@@ -66,11 +97,27 @@ impl Trust {
                 }
             }
         }
-        Ok(Arc::new(Self {
+        let broken = reading.broken();
+        let pieces = if files.optional {
+            reading.pieces
+        } else {
+            Vec::new()
+        };
+        Ok(Arc::new(Self::of(
+            files,
+            reading.anchors,
+            Held::new(pieces, broken),
+        )))
+    }
+
+    fn of(files: TrustFiles, anchors: Anchors, held: Held) -> Self {
+        Self {
             files,
             current: ArcSwap::from_pointee(anchors),
+            version: AtomicU64::new(0),
+            held: Mutex::new(held),
             warned_expired: AtomicBool::new(false),
-        }))
+        }
     }
 
     /// Makes a trust that takes any certificate whose key the server holds. Whoever is between can
@@ -83,14 +130,14 @@ impl Trust {
             insecure: true,
             fingerprint: material::fingerprint([]),
         };
-        Arc::new(Self {
-            files: TrustFiles::default(),
-            current: ArcSwap::from_pointee(anchors),
-            warned_expired: AtomicBool::new(false),
-        })
+        let held = Held::new(Vec::new(), None);
+        Arc::new(Self::of(TrustFiles::default(), anchors, held))
     }
 
-    /// Re-reads all files; new content that is valid counts from the next connection on.
+    /// Re-reads all files; new content that is valid counts from the next connection on. What is found is
+    /// logged here, whoever asks: a change, and what is broken when it breaks and when it is mended.
+    ///
+    /// Blocks while files are read.
     ///
     /// # Errors
     ///
@@ -99,14 +146,39 @@ impl Trust {
         if self.is_insecure() {
             return Ok(Reload::Same);
         }
-        let (new, _) = read(&self.files)?;
-        // Optional files that are all gone are being replaced, or broken: the old ones stay.
-        if new.fingerprint == self.current.load().fingerprint || new.is_empty() {
-            return Ok(Reload::Same);
+        let mut held = self.held();
+        let reading = read(&self.files, &held.pieces)
+            .inspect_err(|error| held.told.tell(Reload::Same, Some(logging::chain(error))))?;
+        let broken = reading.broken();
+        let new = reading.anchors;
+        if self.files.optional {
+            held.pieces = reading.pieces;
         }
-        self.current.store(Arc::new(new));
-        self.warned_expired.store(false, Ordering::Relaxed);
-        Ok(Reload::Changed)
+        let reload = if new.fingerprint == self.current.load().fingerprint {
+            Reload::Same
+        } else {
+            self.current.store(Arc::new(new));
+            self.version.fetch_add(1, Ordering::Release);
+            self.warned_expired.store(false, Ordering::Relaxed);
+            Reload::Changed
+        };
+        held.told.tell(reload, broken);
+        Ok(reload)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number that is another one once something else is trusted.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    #[cfg(test)]
+    pub(super) fn broken(&self) -> Option<String> {
+        self.held().told.broken().map(str::to_owned)
     }
 
     /// Tells whether no server can be trusted, since no file was found yet.
@@ -136,64 +208,95 @@ impl Anchors {
     }
 }
 
-/// A file that has nothing for a trust.
+/// A file that has nothing for a trust, or no more than it had before.
 struct PassedOver {
     path: PathBuf,
-    /// `None` when it is simply not there.
+    /// `None` when it is simply not there, and never was.
     why: Option<String>,
 }
 
-/// Reads the files; also returns those that are passed over.
-fn read(files: &TrustFiles) -> Result<(Anchors, Vec<PassedOver>), Error> {
+/// What the files have.
+struct Reading {
+    anchors: Anchors,
+    pieces: Vec<Piece>,
+    passed_over: Vec<PassedOver>,
+}
+
+impl Reading {
+    /// Which files should be looked after, and why.
+    fn broken(&self) -> Option<String> {
+        let whys = self.passed_over.iter().filter_map(|file| file.why.clone());
+        let whys: Vec<String> = whys.collect();
+        (!whys.is_empty()).then(|| whys.join("; "))
+    }
+}
+
+/// Reads the files. Of optional ones a piece that was there before stays when its file is no longer whole.
+fn read(files: &TrustFiles, before: &[Piece]) -> Result<Reading, Error> {
     let mut passed_over = Vec::new();
-    let mut contents = Vec::new();
-    let mut roots = RootCertStore::empty();
-    let mut pins = Vec::new();
+    let mut pieces: Vec<Piece> = Vec::new();
     let ca = files.ca.iter().flat_map(|pattern| glob::expand(pattern));
     let pinned = files.pins.iter().flat_map(|pattern| glob::expand(pattern));
     let all = ca.map(|path| (path, false));
     for (path, is_pin) in all.chain(pinned.map(|path| (path, true))) {
-        let content = match read_one(&path, is_pin) {
-            Ok(content) => content,
-            Err(error) if is_missing(&error) => {
-                passed_over.push(PassedOver { path, why: None });
+        let error = match read_one(&path, is_pin) {
+            Ok(content) => {
+                pieces.push(Piece {
+                    path,
+                    is_pin,
+                    content,
+                });
                 continue;
             }
-            Err(error) if files.optional => {
-                let why = Some(logging::chain(&error));
-                passed_over.push(PassedOver { path, why });
-                continue;
-            }
+            Err(error) if files.optional || is_missing(&error) => error,
             Err(error) => return Err(error),
         };
-        roots.roots.extend(content.roots.roots);
-        if is_pin {
-            pins.extend(content.certificates);
-        }
-        contents.push(content.bytes);
+        let mut before = before.iter();
+        let kept = before.find(|piece| piece.path == path && piece.is_pin == is_pin);
+        let why = (kept.is_some() || !is_missing(&error)).then(|| logging::chain(&error));
+        pieces.extend(kept.cloned());
+        passed_over.push(PassedOver { path, why });
     }
-    if roots.is_empty() && pins.is_empty() && !files.optional {
+    let anchors = anchors(&pieces);
+    if anchors.is_empty() && !files.optional {
         let patterns = files.ca.iter().chain(&files.pins);
         let shown: Vec<_> = patterns.map(|path| path.display().to_string()).collect();
         return Err(Error::NoTrust {
             looked_in: shown.join(", "),
         });
     }
-    let fingerprint = material::fingerprint(contents.iter().map(Vec::as_slice));
-    Ok((
-        Anchors {
-            roots,
-            pins,
-            insecure: false,
-            fingerprint,
-        },
+    Ok(Reading {
+        anchors,
+        pieces,
         passed_over,
-    ))
+    })
+}
+
+fn anchors(pieces: &[Piece]) -> Anchors {
+    let mut roots = RootCertStore::empty();
+    let mut pins = Vec::new();
+    for Piece {
+        is_pin, content, ..
+    } in pieces
+    {
+        roots.roots.extend(content.roots.roots.iter().cloned());
+        if *is_pin {
+            pins.extend(content.certificates.iter().cloned());
+        }
+    }
+    let contents = pieces.iter().map(|piece| piece.content.fingerprint.bytes());
+    Anchors {
+        roots,
+        pins,
+        insecure: false,
+        fingerprint: material::fingerprint(contents),
+    }
 }
 
 /// What one file has.
+#[derive(Clone, Debug)]
 struct Content {
-    bytes: Vec<u8>,
+    fingerprint: Fingerprint,
     certificates: Vec<CertificateDer<'static>>,
     roots: RootCertStore,
 }
@@ -214,7 +317,7 @@ fn read_one(path: &Path, is_pin: bool) -> Result<Content, Error> {
         }
     }
     Ok(Content {
-        bytes,
+        fingerprint: material::fingerprint([bytes.as_slice()]),
         certificates,
         roots,
     })

@@ -1,16 +1,18 @@
 //! Reaching the kubelet: which address answers, and whether a token may be sent there.
 //!
 //! Addresses with TLS are tried in their order, the one that worked last first; the port without TLS,
-//! where it is allowed, only when none of them gave a connection. A token goes over connections that
+//! where it is allowed, only when none of them gave a connection, and not when a certificate was refused:
+//! then somebody is there who is not the kubelet, or the trust is to be mended. A token goes over connections that
 //! were verified, and else only to a process of uid 0 on this machine.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_runtime::logging;
-use cairn_runtime::tls::{ClientStream, ConnectError, ConnectKind, Connector, Reload};
+use cairn_runtime::tls::{ClientStream, ConnectError, ConnectKind, Connector, Trust};
+use cairn_runtime::{logging, tasks};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::owner;
 use super::{Client, Error};
@@ -40,8 +42,7 @@ impl Client {
     /// Tries the addresses in order.
     pub(super) async fn dial(&mut self, deadline: Duration) -> Result<Reached, Error> {
         let count = self.kubelet.addresses.len();
-        let all = count + self.kubelet.read_only.len();
-        let each = deadline / u32::try_from(all.max(1)).unwrap_or(1);
+        let (each, each_plain) = shares(deadline, count, self.kubelet.read_only.len());
         let mut failed = None;
         for at in (0..count).map(|n| (self.preferred + n) % count) {
             let Some(address) = self.kubelet.addresses.get(at) else {
@@ -51,7 +52,6 @@ impl Client {
             match dial_tls(connector, trust, *address, each).await {
                 Ok(line) => {
                     self.preferred = at;
-                    self.told_read_only = false;
                     let address = *address;
                     return Ok(Reached { address, line });
                 }
@@ -60,17 +60,19 @@ impl Client {
         }
         // There is an address at least.
         let failed = failed.unwrap_or(Error::NoTrust);
-        self.dial_read_only(each, failed).await
+        if is_refused(&failed) {
+            return Err(failed);
+        }
+        self.dial_read_only(each_plain, failed).await
     }
 
     /// The port without TLS, where it is allowed and somebody is there; else why nothing else was reached.
     async fn dial_read_only(&mut self, each: Duration, failed: Error) -> Result<Reached, Error> {
         for address in &self.kubelet.read_only {
             if let Ok(Ok(stream)) = timeout(each, TcpStream::connect(address)).await {
-                if !self.told_read_only {
-                    self.told_read_only = true;
+                if let Some(times) = self.told_read_only.should_log(Instant::now(), false) {
                     tracing::warn!(
-                        %address,
+                        %address, times,
                         reason = logging::chain(&failed),
                         "kubelet is read without TLS: nobody is verified there, and no token is sent"
                     );
@@ -84,6 +86,23 @@ impl Client {
     }
 }
 
+/// How long an address with TLS, and one without, may take: those with TLS come first and share most of the
+/// time, so that a slow one is not given up for one where nobody is verified.
+pub(super) fn shares(deadline: Duration, with_tls: usize, plain: usize) -> (Duration, Duration) {
+    let among = |time: Duration, count: usize| time / u32::try_from(count.max(1)).unwrap_or(1);
+    if plain == 0 {
+        return (among(deadline, with_tls), Duration::ZERO);
+    }
+    // A connection on this machine or its own address is there at once.
+    let rest = deadline / 5;
+    (among(deadline - rest, with_tls), among(rest, plain))
+}
+
+/// True when a server's certificate was seen and not believed.
+fn is_refused(error: &Error) -> bool {
+    matches!(error, Error::Connect { source } if source.kind() == ConnectKind::Certificate)
+}
+
 async fn dial_tls(
     connector: &Connector,
     trust: &KubeletTrust,
@@ -93,13 +112,12 @@ async fn dial_tls(
     if trust.trust().is_empty() {
         return Err(Error::NoTrust);
     }
+    let version = trust.trust().version();
     let mut stream = connector.connect(address, each).await;
     let is_refused = |error: &ConnectError| error.kind() == ConnectKind::Certificate;
     // A kubelet that was started anew may have another certificate, and the file of it is there before it
     // serves: nobody waits until files are read again.
-    if stream.as_ref().is_err_and(is_refused)
-        && matches!(trust.trust().reload(), Ok(Reload::Changed))
-    {
+    if stream.as_ref().is_err_and(is_refused) && is_newer(trust.trust(), version).await {
         stream = connector.connect(address, each).await;
     }
     let stream = stream.map_err(|refused| Error::Connect {
@@ -107,12 +125,25 @@ async fn dial_tls(
     })?;
     let takes_token = match trust {
         KubeletTrust::Verified(_) => true,
-        KubeletTrust::Insecure(_) => owner::is_root(stream.get_ref().0),
+        KubeletTrust::Insecure(_) => owner::is_root(stream.get_ref().0).await,
     };
     Ok(Line::Tls {
         stream: Box::new(stream),
         takes_token,
     })
+}
+
+/// Reads the trust's files; true when others than those of that version are in use after it, whoever has read
+/// them. What is found is logged where they are read.
+async fn is_newer(trust: &Arc<Trust>, version: u64) -> bool {
+    let reading = Arc::clone(trust);
+    let read = tasks::blocking("read trusted certificates", move || {
+        drop(reading.reload());
+    });
+    if let Err(error) = read.await {
+        tracing::error!(%error, "trusted certificates were not read again");
+    }
+    trust.version() != version
 }
 
 /// Of two addresses that failed, what is told: that a server's certificate was refused, rather than that

@@ -5,38 +5,48 @@
 //! agent's network namespace with their owners; what counts is the server's end of this very connection,
 //! which belongs to whoever accepted it.
 
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 
-use cairn_runtime::files;
+use cairn_runtime::tasks;
 use tokio::net::TcpStream;
 
 /// The kernel's lists. One of them has the server's end, whatever the client's is: a server that listens
 /// on all addresses has IPv4 clients in the second.
 const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
-/// Bytes of such a list: 50,000 sockets. Of a node with more nothing is said, and no token is sent.
-const MAX_BYTES: usize = 8 << 20;
+/// Bytes of such a list that are looked at: 50,000 sockets. Of those beyond nothing is said, and no token is
+/// sent. It is read line by line.
+const MAX_BYTES: u64 = 8 << 20;
 
 /// The state of a connection that stands.
 const ESTABLISHED: &str = "01";
 
 /// True when the server's end of a connection belongs to a process of uid 0. To be asked after a
 /// handshake: before it is accepted a connection belongs to nobody.
-pub(super) fn is_root(stream: &TcpStream) -> bool {
+pub(super) async fn is_root(stream: &TcpStream) -> bool {
     let (Ok(server), Ok(client)) = (stream.peer_addr(), stream.local_addr()) else {
         return false;
     };
-    let owner = TABLES.iter().find_map(|table| {
-        let table = files::read_small(Path::new(table), MAX_BYTES).ok()?;
-        owner(&String::from_utf8_lossy(&table), server, client)
-    });
-    owner == Some(0)
+    // The kernel makes the list while it is read, which takes it a while on a node with many sockets.
+    let look = move || {
+        TABLES.iter().find_map(|table| {
+            let table = File::open(table).ok()?.take(MAX_BYTES);
+            owner(BufReader::new(table), server, client)
+        })
+    };
+    matches!(
+        tasks::blocking("owner of a socket", look).await,
+        Ok(Some(0))
+    )
 }
 
 /// The user of the socket that has these as its own and its peer's address.
-fn owner(table: &str, server: SocketAddr, client: SocketAddr) -> Option<u32> {
-    table.lines().skip(1).find_map(|line| {
+fn owner(table: impl BufRead, server: SocketAddr, client: SocketAddr) -> Option<u32> {
+    // The kernel writes nothing but ASCII.
+    let mut lines = table.lines().skip(1).map_while(io::Result::ok);
+    lines.find_map(|line| {
         let mut words = line.split_ascii_whitespace().skip(1);
         let (own, peer) = (words.next()?, words.next()?);
         if address(own)? != plain(server) || address(peer)? != plain(client) {
@@ -92,7 +102,7 @@ mod tests {
     /// What a line of the kernel's list says of the connection from 127.0.0.1:5 to 127.0.0.1:10250.
     fn said(line: &str) -> Option<u32> {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        owner(&format!("{HEAD}\n{line}\n"), at(10250), at(5))
+        owner(format!("{HEAD}\n{line}\n").as_bytes(), at(10250), at(5))
     }
 
     #[cfg(target_endian = "little")]
@@ -138,7 +148,7 @@ mod tests {
                 .await
                 .unwrap();
             let accepted = listener.accept().await.unwrap();
-            assert_eq!(is_root(&client), own == 0, "{bind}");
+            assert_eq!(is_root(&client).await, own == 0, "{bind}");
             drop(accepted);
         }
     }

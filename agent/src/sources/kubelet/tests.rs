@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cairn_runtime::tls::{ConnectError, Trust, TrustFiles};
 
-use super::dial::more_telling;
+use super::dial::{more_telling, shares};
 use super::*;
 use crate::config::KubeletTrust;
 use crate::sources::FailureKind;
@@ -123,6 +123,21 @@ fn a_refused_certificate_is_told_rather_than_an_address_without_a_server() {
     ] {
         let reason = told(first, second);
         assert!(reason.contains(expected), "{reason}");
+    }
+}
+
+#[test]
+fn addresses_without_tls_take_little_of_the_time_of_those_with_it() {
+    let time = Duration::from_millis;
+    for (with_tls, plain, expected) in [
+        (1, 0, (1_000, 0)),
+        (2, 0, (500, 0)),
+        (1, 1, (800, 200)),
+        (2, 2, (400, 100)),
+    ] {
+        let (each, each_plain) = expected;
+        let expected = (time(each), time(each_plain));
+        assert_eq!(shares(time(1_000), with_tls, plain), expected);
     }
 }
 

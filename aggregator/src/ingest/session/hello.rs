@@ -3,7 +3,7 @@
 //! A stream is paid for before it is opened, in its place among those that are not heard of yet, and
 //! whoever is not taken rests there before being told so. A node has a few such places, so there is no
 //! way to open streams faster than another, also for who hangs up meanwhile. A question (see [`ASKED`])
-//! is judged by all that a stream is judged by, and costs the same.
+//! is judged by all that a stream is judged by but its row codec, of which it offers none, and costs the same.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use cairn_runtime::logging;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Status, Streaming};
 
-use super::waiting::LEAST_REST;
+use super::waiting::owed;
 use super::{Answers, SEND_DEADLINE};
 use crate::ingest::auth::Identity;
 use crate::ingest::fence::{Entered, Line, Refused};
@@ -101,14 +101,21 @@ pub(super) async fn open(
     answers: &Answers,
 ) -> Result<Taken, Refusal> {
     let hello = hear(frames).await?;
+    // Beside what the agent's clock said when it wrote that: what comes now may take seconds.
+    let now_ms = inner.clock.unix_ms();
     let opened = check(&hello, identity).inspect_err(|refusal| {
         let node = logging::escape(&wire::cut(hello.node.clone()));
         tracing::warn!(node, reason = refusal.status.message(), "agent refused");
     })?;
-    if inner.pressure.level() == Level::Refuse {
-        return Err(away(&hello.node));
-    }
+    has_memory(inner, &hello.node)?;
+    let place = inner.unheard.pay(identity, &hello.node);
+    let place = place.map_err(|many| {
+        tracing::warn!(reason = %many, "agent refused");
+        Refusal::new("unheard", Status::resource_exhausted(many.to_string()))
+    })?;
     pay(inner, &hello.node).await?;
+    drop(place);
+    has_memory(inner, &hello.node)?;
     if answers.is_closed() {
         let status = Status::cancelled("the agent hung up before its stream was opened");
         return Err(Refusal::at_once("gone", status));
@@ -116,7 +123,6 @@ pub(super) async fn open(
     let Some(opened) = opened else {
         return Err(answered(inner, &hello.node));
     };
-    let now_ms = inner.clock.unix_ms();
     let opening = Opening {
         run: opened.run,
         interval_ms: opened.interval_ms,
@@ -196,6 +202,13 @@ fn check(hello: &v1::Hello, identity: &Identity) -> Result<Option<Opened>, Refus
     }))
 }
 
+fn has_memory(inner: &Inner, node: &str) -> Result<(), Refusal> {
+    if inner.pressure.level() == Level::Refuse {
+        return Err(away(node));
+    }
+    Ok(())
+}
+
 /// Asks a session that has not begun to come back later: memory is short.
 fn away(node: &str) -> Refusal {
     tracing::info!(node, "agent sent away for a while: memory is short");
@@ -235,16 +248,13 @@ async fn pay(inner: &Inner, node: &str) -> Result<(), Refusal> {
     let now = Instant::now();
     let pace = inner.fence.look(node, now);
     let pace = pace.map_err(|refused| replaced(node, refused))?;
-    let owed = pace.take(Paced::Streams, 1, inner.fence.elapsed());
-    if owed < LEAST_REST {
+    let Some(owed) = owed(inner, &pace, Paced::Streams, 1) else {
         return Ok(());
-    }
-    let what = Paced::Streams.word();
-    inner.metrics.slowed(what);
+    };
     if let Some(times) = inner.fence.should_log(node, Line::Slowed, now) {
         tracing::warn!(
             node,
-            kind = what,
+            kind = Paced::Streams.word(),
             times,
             "agent opens more streams than it may: they are opened more slowly"
         );

@@ -9,10 +9,20 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tonic::{Status, Streaming};
 
 use super::{End, Paced, Served};
+use crate::ingest::Inner;
+use crate::ingest::pace::Pace;
 use crate::ingest::quota::Claim;
 
 /// Shorter rests are put together: a timer is no more exact than a few milliseconds.
-pub(super) const LEAST_REST: Duration = Duration::from_millis(20);
+const LEAST_REST: Duration = Duration::from_millis(20);
+
+/// Takes so many of a kind; how long to rest until they are paid for, where that is worth a timer.
+pub(super) fn owed(inner: &Inner, pace: &Pace, kind: Paced, count: u32) -> Option<Duration> {
+    let owed = pace.take(kind, count, inner.fence.elapsed());
+    let owed = Some(owed).filter(|owed| *owed >= LEAST_REST)?;
+    inner.metrics.slowed(kind.word());
+    Some(owed)
+}
 
 /// A place in the line of those who want history.
 pub(super) type Turn = Pin<Box<dyn Future<Output = Option<Claim>> + Send>>;
@@ -81,11 +91,9 @@ impl Served {
     /// Counts so many of a kind and rests for as long as that takes to be paid for: nothing is read of
     /// this stream meanwhile, and nobody else waits.
     pub(super) async fn pay(&mut self, kind: Paced, count: u32) {
-        let rest = self.pace.take(kind, count, self.inner.fence.elapsed());
-        if rest < LEAST_REST {
+        let Some(rest) = owed(&self.inner, &self.pace, kind, count) else {
             return;
-        }
-        self.inner.metrics.slowed(kind.word());
+        };
         if let Some(times) = self.slowed.should_log(Instant::now(), false) {
             tracing::warn!(
                 node = %self.session.node, kind = kind.word(), times,

@@ -40,6 +40,69 @@ async fn what_is_not_there_yet_is_found_when_it_comes_and_stays_when_it_goes() {
 }
 
 #[tokio::test]
+async fn a_pin_that_breaks_beside_a_good_ca_keeps_what_it_had_and_is_told_once() {
+    let (files, ca, foreign) = (Files::new(), authority("cluster"), authority("node1-ca@1"));
+    let pair = foreign.leaf(&["node1"], false);
+    let (address, _tasks) = echo(&files.serve(&pair)).await;
+    let of_cluster = ca.leaf(&["node1"], false);
+    let (other, _tasks) = echo(&files.serve(&of_cluster)).await;
+    files.write("ca.crt", &ca.pem);
+    files.write("kubelet.crt", &pair.0);
+    let trust = by_default(&files);
+    let taken = async || {
+        for address in [address, other] {
+            connect(Arc::clone(&trust), "node1", address).await.unwrap();
+        }
+    };
+    taken().await;
+    assert_eq!(trust.broken(), None, "what never was there is no news");
+    let half: String = pair.0.chars().take(pair.0.len() / 2).collect();
+    files.write("kubelet.crt", &half);
+    for _ in 0..2 {
+        assert_eq!(trust.reload().unwrap(), Reload::Same);
+        let broken = trust.broken().unwrap();
+        assert!(broken.contains("kubelet.crt"), "{broken}");
+        taken().await;
+    }
+    std::fs::remove_file(files.path("kubelet.crt")).unwrap();
+    assert_eq!(trust.reload().unwrap(), Reload::Same);
+    assert!(trust.broken().unwrap().contains("kubelet.crt"));
+    taken().await;
+    // The other file is replaced meanwhile: what is new counts, and the pin stays.
+    let version = trust.version();
+    files.write("ca.crt", &format!("{}{}", ca.pem, authority("next").pem));
+    assert_eq!(trust.reload().unwrap(), Reload::Changed);
+    assert_ne!(trust.version(), version);
+    taken().await;
+    // A newer pin takes the place of the older.
+    files.write("kubelet.crt", &foreign.leaf(&["node1"], false).0);
+    assert_eq!(trust.reload().unwrap(), Reload::Changed);
+    assert_eq!(trust.broken(), None);
+    connect(Arc::clone(&trust), "node1", other).await.unwrap();
+    let refused = connect(trust, "node1", address).await.unwrap_err();
+    assert_eq!(refused.kind(), ConnectKind::Certificate, "{refused:?}");
+}
+
+#[test]
+fn of_readings_at_once_the_later_is_the_later() {
+    let (files, ca) = (Files::new(), authority("cluster"));
+    files.write("ca.crt", &ca.pem);
+    let trust = by_default(&files);
+    for round in 0..50_u64 {
+        // Replaced as a whole, as kubelets and projected volumes do it.
+        let new = files.write("new", &authority(&format!("ca-{round}")).pem);
+        std::fs::rename(new, files.path("ca.crt")).unwrap();
+        let changed = std::thread::scope(|scope| {
+            let readers = [0; 4].map(|_| scope.spawn(|| trust.reload().unwrap()));
+            readers.map(|reader| reader.join().unwrap())
+        });
+        let changed = changed.into_iter().filter(|it| *it == Reload::Changed);
+        assert_eq!(changed.count(), 1, "{round}: one of them puts it into use");
+        assert_eq!(trust.version(), round + 1);
+    }
+}
+
+#[tokio::test]
 async fn every_pin_and_every_ca_is_tried_before_a_server_is_refused() {
     let (files, first, second) = (Files::new(), authority("first"), authority("second"));
     std::fs::create_dir(files.path("pins")).unwrap();

@@ -182,6 +182,62 @@ async fn a_question_is_told_what_a_stream_would_be_told() {
     assert_eq!(told, [const { Err(Code::InvalidArgument) }; 2]);
 }
 
+/// Uses up the streams that a node may open at once.
+async fn exhausted() -> Ingest {
+    let ingest = ingest();
+    for _ in 0..60 {
+        let (_, first) = opened(&ingest, Identity::Anyone, vec![question()]).await;
+        assert_eq!(first, Err(Code::FailedPrecondition));
+    }
+    ingest
+}
+
+/// Scenario: memory becomes short while a stream and a question wait to be paid for.
+/// Guarantees: both are sent away.
+#[tokio::test(start_paused = true)]
+async fn memory_that_becomes_short_meanwhile_counts() {
+    let ingest = exhausted().await;
+    let short = async {
+        tokio::time::sleep(SECOND / 2).await;
+        ingest.inner.pressure.set(Level::Refuse);
+    };
+    let stream = opened(&ingest, Identity::Anyone, vec![hello(0)]);
+    let asks = opened(&ingest, Identity::Anyone, vec![question()]);
+    let (stream, asks, ()) = tokio::join!(stream, asks, short);
+    for (_, told) in [stream, asks] {
+        let kind = told.unwrap().kind;
+        assert!(matches!(kind, Some(Answer::Drain(_))), "{kind:?}");
+    }
+}
+
+/// Scenario: where no token is asked for, ten streams of one node, and one of another, come at once; the node
+/// may open no more at once.
+/// Guarantees: four wait until they are paid for, the others are refused; the other node waits for nothing.
+#[tokio::test(start_paused = true)]
+async fn without_tokens_few_of_a_node_wait_to_be_paid_for() {
+    let ingest = exhausted().await;
+    let asks = futures_util::future::join_all(
+        (0..10).map(|_| opened(&ingest, Identity::Anyone, vec![question()])),
+    );
+    let other = hello_but(|hello| {
+        hello.node = "other".to_owned();
+        hello.row_codecs.clear();
+    });
+    let other = opened(&ingest, Identity::Anyone, vec![other]);
+    let (told, other) = tokio::join!(asks, other);
+    assert_took(other.0, 0, "other");
+    assert_eq!(other.1, Err(Code::FailedPrecondition));
+    let with = |code| {
+        let told = told.iter().filter(move |(_, first)| *first == Err(code));
+        told.map(|(took_ms, _)| *took_ms).collect::<Vec<_>>()
+    };
+    for (nth, took_ms) in (1..).zip(with(Code::FailedPrecondition)) {
+        assert_took(took_ms, nth * 1_000, "paid for");
+    }
+    assert_eq!(with(Code::FailedPrecondition).len(), 4);
+    assert_eq!(with(Code::ResourceExhausted).len(), 6);
+}
+
 /// Scenario: a stream has to be paid for, and its agent hangs up meanwhile.
 /// Guarantees: its place is held until it would have been paid for, and the stream that is there stays.
 #[tokio::test(start_paused = true)]
