@@ -96,6 +96,11 @@ impl Sampler {
 
     /// Takes what a source did at a tick.
     fn hear(&mut self, source: Source, tick: u64, outcome: Outcome) -> Result<(), TaskError> {
+        if !matches!(outcome, Outcome::Busy)
+            && let Some(pace) = self.paces.of_mut(source)
+        {
+            pace.sent();
+        }
         let result = match outcome {
             Outcome::Pending => return Ok(()),
             Outcome::Gone => {
