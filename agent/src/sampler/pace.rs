@@ -68,11 +68,6 @@ impl Pace {
         self.heard = if is_good { Heard::Good } else { Heard::Silent };
     }
 
-    /// The tick at which it was asked last.
-    pub(super) fn asked(&self) -> Option<u64> {
-        self.asked
-    }
-
     /// Whether what it said last is its newest word.
     pub(super) fn stands(&self) -> bool {
         self.stands
@@ -88,9 +83,9 @@ impl Pace {
         self.heard
     }
 
-    /// Takes what a scrape cost.
-    pub(super) fn spend(&mut self, cpu: Duration) -> Option<Change> {
-        self.budget.spend(cpu)
+    /// Takes what a scrape cost, and whether it brought a reading.
+    pub(super) fn spend(&mut self, cpu: Duration, is_good: bool) -> Option<Change> {
+        self.budget.spend(cpu, is_good)
     }
 
     /// How far apart its questions are, and would be if it cost nothing; ms.
@@ -231,12 +226,11 @@ mod tests {
     fn a_question_that_did_not_go_out_stays_due() {
         let mut seldom = pace(60);
         assert!(seldom.is_due(10) && seldom.is_due(20));
-        assert_eq!(seldom.asked(), None);
         assert_eq!(asked(&mut seldom, [30, 40, 80, 90]), [30, 90]);
         // A tick at which nothing was due sends nothing.
         assert!(!seldom.is_due(100));
         seldom.sent();
-        assert_eq!(seldom.asked(), Some(90));
+        assert_eq!(asked(&mut seldom, [140, 150]), [150]);
     }
 
     #[test]

@@ -123,9 +123,6 @@ impl Sampler {
         if let Some(pace) = self.paces.of_mut(source) {
             pace.hear(result.is_ok());
         }
-        if let Ok(taken_ms) = result {
-            self.count_lag(source, taken_ms);
-        }
         // It is taken all the same: its values are judged one by one.
         let result = result.and_then(|at| self.compare_clocks(source).map(|()| at));
         if let Err(failure) = &result {
