@@ -42,8 +42,8 @@ fn told(agent: &Proc) -> bool {
 
 /// Scenario: rows are a second apart, and a source may use five thousandths of a core. The summary
 /// becomes so large that reading it alone takes more, and then is as it was.
-/// Guarantees: what each source costs is measured. The dear one is scraped less often, at most once a
-/// minute, and the agent says so; the others are scraped as before, and rows go on. When it costs
+/// Guarantees: what each source costs is measured. The dear one is scraped less often, yet at least once
+/// a minute, and the agent says so; the others are scraped as before, and rows go on. When it costs
 /// less, it is scraped at each row again, and nothing is said any more.
 #[test]
 fn a_source_that_costs_too_much_is_scraped_less_often_until_it_costs_less() {

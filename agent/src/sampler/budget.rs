@@ -87,10 +87,14 @@ impl Budget {
             .min(self.longest_ms)
     }
 
-    /// Takes what a scrape cost.
-    pub(super) fn spend(&mut self, cpu: Duration) -> Option<Change> {
+    /// Takes what a scrape cost. One that failed may be dear; when it is not, it says nothing of what
+    /// an answer costs.
+    pub(super) fn spend(&mut self, cpu: Duration, is_good: bool) -> Option<Change> {
         let share = self.share?;
         let is_dear = cpu > share.of(self.every_ms());
+        if !is_good && !is_dear {
+            return None;
+        }
         let shorter = self.doublings.checked_sub(1);
         let is_cheap =
             shorter.is_some_and(|shorter| cpu <= share.of(self.after(shorter)) / 4 * QUARTERS);
@@ -126,7 +130,7 @@ mod tests {
     /// Scrapes of so many ms of CPU, and the distances in seconds after each.
     fn check(budget: &mut Budget, costs_ms: &[u64], expected_s: &[u64]) {
         let distances = costs_ms.iter().map(|ms| {
-            budget.spend(Duration::from_millis(*ms));
+            budget.spend(Duration::from_millis(*ms), true);
             budget.every_ms() / 1_000
         });
         assert_eq!(distances.collect::<Vec<u64>>(), expected_s, "{costs_ms:?}");
@@ -164,6 +168,20 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_may_be_dear_and_is_never_cheap() {
+        let mut budget = budget();
+        let mut spend = |ms, is_good| budget.spend(Duration::from_millis(ms), is_good);
+        // Neither does a cheap failure end the row of dear scrapes.
+        let said = [(900, true), (1, false), (900, false), (900, true)];
+        let said = said.map(|(ms, is_good)| spend(ms, is_good));
+        assert_eq!(said, [None, None, None, Some(Change::Longer)]);
+        assert!((0..9).all(|_| spend(1, false).is_none()));
+        let said = [(1, true), (1, true), (1, false), (1, true)];
+        let said = said.map(|(ms, is_good)| spend(ms, is_good));
+        assert_eq!(said, [None, None, None, Some(Change::Shorter)]);
+    }
+
+    #[test]
     fn a_cost_near_the_share_does_not_go_back_and_forth() {
         let mut budget = budget();
         check(&mut budget, &[110; 3], &[10, 10, 20]);
@@ -193,14 +211,14 @@ mod tests {
         ) {
             let mut budget = budget();
             for ms in before {
-                budget.spend(Duration::from_millis(ms));
+                budget.spend(Duration::from_millis(ms), true);
             }
             for _ in 0..20 {
-                budget.spend(Duration::from_millis(cost_ms));
+                budget.spend(Duration::from_millis(cost_ms), true);
             }
             let every_ms = budget.every_ms();
             for _ in 0..20 {
-                prop_assert_eq!(budget.spend(Duration::from_millis(cost_ms)), None);
+                prop_assert_eq!(budget.spend(Duration::from_millis(cost_ms), true), None);
             }
             // A hundredth of the distance is the share.
             prop_assert!(cost_ms <= every_ms / 100 || every_ms == 60_000);

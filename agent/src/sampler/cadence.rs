@@ -156,7 +156,11 @@ mod tests {
         let asked = |seen: fn(u64) -> Seen| {
             let mut paces = Paces::new(&[Source::Cadvisor], 1_000);
             let ticks = (0..=200_u64).filter(move |s| {
-                Cadence::cadvisor(seen(*s)) && paces.is_due(Source::Cadvisor, s * 1_000)
+                let due = Cadence::cadvisor(seen(*s)) && paces.is_due(Source::Cadvisor, s * 1_000);
+                if due {
+                    paces.of_mut(Source::Cadvisor).unwrap().sent();
+                }
+                due
             });
             ticks.collect::<Vec<u64>>()
         };

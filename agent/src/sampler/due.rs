@@ -18,7 +18,7 @@ pub(super) struct Due {
 }
 
 impl Due {
-    /// At a tick, Unix ms; who is due counts as asked.
+    /// At a tick, Unix ms; who is due counts as asked when the question goes out.
     pub(super) fn at(paces: &mut Paces, cadence: &mut Cadence, tick: u64, seen: Seen) -> Self {
         // What costs too much is not asked before its time, whoever is new, and that it was wanted is
         // no question that was asked.
@@ -53,12 +53,15 @@ mod tests {
         paces.limit(Share::new(10));
         let pace = paces.of_mut(Source::Summary).unwrap();
         for _ in 0..9 {
-            pace.spend(Duration::from_secs(1));
+            pace.spend(Duration::from_secs(1), true);
         }
         assert_eq!(pace.distances_ms(), (8_000, 1_000));
         let mut cadence = Cadence::new(None);
         let asked = (0..=60).filter(|second| {
             let due = Due::at(&mut paces, &mut cadence, second * 1_000, seen(*second));
+            if due.summary {
+                paces.of_mut(Source::Summary).unwrap().sent();
+            }
             cadence.summary_was(true);
             due.summary
         });

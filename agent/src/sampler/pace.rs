@@ -19,14 +19,14 @@ const KUBELET_AGE_MS: u64 = 30_000;
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
     budget: Budget,
-    // The tick at which it was asked last in this run.
+    // The tick of the last question that went out in this run.
     asked: Option<u64>,
-    // Whether that was the newest tick.
-    is_new: bool,
-    // The newest question was answered well.
+    // The newest tick, while a question is due at it that did not go out yet.
+    due: Option<u64>,
+    // What the newest tick says of it.
+    heard: Heard,
+    // The newest word of it was a good reading.
     stands: bool,
-    // It was so at the newest tick.
-    is_fresh: bool,
 }
 
 impl Pace {
@@ -34,15 +34,15 @@ impl Pace {
         Self {
             budget,
             asked: None,
-            is_new: false,
+            due: None,
+            heard: Heard::Unasked,
             stands: false,
-            is_fresh: false,
         }
     }
 
     /// A tick begins, at which it was neither asked nor heard.
     fn begin_tick(&mut self) {
-        (self.is_new, self.is_fresh) = (false, false);
+        (self.due, self.heard) = (None, Heard::Unasked);
     }
 
     /// Whether it may be asked at a tick, Unix ms.
@@ -52,24 +52,24 @@ impl Pace {
             .is_none_or(|asked| tick.saturating_sub(asked) >= every_ms)
     }
 
-    /// Whether it is asked at a tick, Unix ms; then the tick counts as the one at which it was.
+    /// Whether it is to be asked at a tick, Unix ms. It stays due until a question went out.
     pub(super) fn is_due(&mut self, tick: u64) -> bool {
         let is_due = self.is_time(tick);
-        if is_due {
-            self.asked = Some(tick);
-            (self.is_new, self.stands) = (true, false);
-        }
+        self.due = is_due.then_some(tick);
         is_due
     }
 
-    /// What came of it at the newest tick: a good reading or a failure.
-    pub(super) fn hear(&mut self, is_good: bool) {
-        (self.stands, self.is_fresh) = (is_good, is_good);
+    /// The question that was due at the newest tick, if one was, went out.
+    pub(super) fn sent(&mut self) {
+        self.asked = self.due.take().or(self.asked);
     }
 
-    /// The tick at which it was asked last.
-    pub(super) fn asked(&self) -> Option<u64> {
-        self.asked
+    /// What came of it at the newest tick: a good reading, or a failure. That it still worked on an
+    /// earlier question when the next one was due is a failure; that it works on the newest one is
+    /// nothing yet, and what it said before stands until then.
+    pub(super) fn hear(&mut self, is_good: bool) {
+        self.stands = is_good;
+        self.heard = if is_good { Heard::Good } else { Heard::Silent };
     }
 
     /// Whether what it said last is its newest word.
@@ -79,21 +79,17 @@ impl Pace {
 
     /// Whether a good reading came at the newest tick.
     pub(super) fn is_fresh(&self) -> bool {
-        self.is_fresh
+        self.heard == Heard::Good
     }
 
     /// What the newest tick says of it.
     pub(super) fn heard(&self) -> Heard {
-        match (self.is_fresh, self.is_new) {
-            (true, _) => Heard::Good,
-            (false, true) => Heard::Silent,
-            (false, false) => Heard::Unasked,
-        }
+        self.heard
     }
 
-    /// Takes what a scrape cost.
-    pub(super) fn spend(&mut self, cpu: Duration) -> Option<Change> {
-        self.budget.spend(cpu)
+    /// Takes what a scrape cost, and whether it brought a reading.
+    pub(super) fn spend(&mut self, cpu: Duration, is_good: bool) -> Option<Change> {
+        self.budget.spend(cpu, is_good)
     }
 
     /// How far apart its questions are, and would be if it cost nothing; ms.
@@ -154,8 +150,8 @@ impl Paces {
         self.of(source).is_some_and(|of| of.is_time(tick))
     }
 
-    /// Whether a source is asked at a tick, Unix ms. Who does not ask because something else speaks
-    /// against it need not come here.
+    /// Whether a source is to be asked at a tick, Unix ms. Who does not ask because something else
+    /// speaks against it need not come here.
     pub(super) fn is_due(&mut self, source: Source, tick: u64) -> bool {
         self.of_mut(source).is_some_and(|of| of.is_due(tick))
     }
@@ -213,7 +209,12 @@ mod tests {
 
     fn asked(pace: &mut Pace, ticks: impl IntoIterator<Item = u64>) -> Vec<u64> {
         let ticks = ticks.into_iter();
-        ticks.filter(|tick| pace.is_due(*tick)).collect()
+        let sent = ticks.filter(|tick| {
+            let is_due = pace.is_due(*tick);
+            pace.sent();
+            is_due
+        });
+        sent.collect()
     }
 
     #[test]
@@ -228,29 +229,44 @@ mod tests {
     #[test]
     fn another_run_asks_at_once() {
         let mut paces = Paces::new(&[Source::Cadvisor], 10_000);
-        let mut due = |tick| paces.is_due(Source::Cadvisor, tick);
-        assert!(due(1_000_000) && !due(1_010_000));
+        let pace = paces.of_mut(Source::Cadvisor).unwrap();
+        assert_eq!(asked(pace, [1_000_000, 1_010_000]), [1_000_000]);
         paces.forget_times();
-        assert!(paces.is_due(Source::Cadvisor, 500_000));
-        assert!(!paces.is_due(Source::Cadvisor, 510_000));
+        let pace = paces.of_mut(Source::Cadvisor).unwrap();
+        assert_eq!(asked(pace, [500_000, 510_000]), [500_000]);
     }
 
     #[test]
-    fn what_was_said_stands_until_the_next_question() {
+    fn a_question_that_did_not_go_out_stays_due() {
+        let mut seldom = pace(60);
+        assert!(seldom.is_due(10) && seldom.is_due(20));
+        assert_eq!(asked(&mut seldom, [30, 40, 80, 90]), [30, 90]);
+        // A tick at which nothing was due sends nothing.
+        assert!(!seldom.is_due(100));
+        seldom.sent();
+        assert_eq!(asked(&mut seldom, [140, 150]), [150]);
+    }
+
+    #[test]
+    fn what_was_said_stands_until_something_else_is_heard() {
         let mut seldom = pace(20);
         let mut tick = |tick, heard: Option<bool>| {
             seldom.begin_tick();
-            seldom.is_due(tick);
+            if seldom.is_due(tick) {
+                seldom.sent();
+            }
             heard.into_iter().for_each(|good| seldom.hear(good));
             (seldom.stands(), seldom.heard())
         };
         assert_eq!(tick(0, Some(true)), (true, Heard::Good));
         assert_eq!(tick(10, None), (true, Heard::Unasked));
         // It works on the answer, which comes between two questions.
-        assert_eq!(tick(20, None), (false, Heard::Silent));
+        assert_eq!(tick(20, None), (true, Heard::Unasked));
         assert_eq!(tick(30, Some(true)), (true, Heard::Good));
-        assert_eq!(tick(40, Some(false)), (false, Heard::Silent));
-        assert_eq!(tick(50, None), (false, Heard::Unasked));
+        assert_eq!(tick(40, None), (true, Heard::Unasked));
+        assert_eq!(tick(50, Some(false)), (false, Heard::Silent));
+        assert_eq!(tick(60, None), (false, Heard::Unasked));
+        assert_eq!(tick(70, Some(true)), (true, Heard::Good));
     }
 
     #[test]

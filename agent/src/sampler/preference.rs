@@ -19,9 +19,9 @@ const GOOD_READINGS: u32 = 3;
 pub enum Heard {
     /// It brought a good reading.
     Good,
-    /// It was asked and did not.
+    /// It failed, or was still at an earlier question when the next one was due.
     Silent,
-    /// It was not asked.
+    /// It was not asked, or works on the answer to the newest question.
     Unasked,
 }
 

@@ -27,8 +27,12 @@ impl Sampler {
         };
         let metrics = &self.setup.metrics;
         let duration = metrics.scrapes.duration.get_or_create(&by_source);
+        let lags = metrics.sources.lag.get_or_create(&by_source);
         for cost in costs {
             duration.observe(cost.took.as_secs_f64());
+            if let Some(lag) = cost.lag {
+                lags.observe(lag.as_secs_f64());
+            }
         }
         let cpu = metrics.sources.cpu.get_or_create(&by_source);
         let Some(pace) = self.paces.of_mut(source) else {
@@ -38,7 +42,7 @@ impl Sampler {
         for cost in costs {
             cpu.inc_by(cost.cpu.as_secs_f64());
             changed = pace
-                .spend(cost.cpu)
+                .spend(cost.cpu, cost.lag.is_some())
                 .map(|change| (change, cost.cpu))
                 .or(changed);
         }
@@ -79,19 +83,6 @@ impl Sampler {
             Change::Shorter => tracing::info!(source, reason, "source costs less"),
         }
         self.setup.readiness.note(note, Note::Degraded(reason));
-    }
-
-    /// Counts how late a reading of a source was begun, taken at `taken_ms` (Unix ms).
-    pub(super) fn count_lag(&self, source: Source, taken_ms: u64) {
-        let by_source = BySource {
-            source: source.as_str(),
-        };
-        let asked = self.paces.of(source).and_then(|pace| pace.asked());
-        if let Some(asked) = asked {
-            let lag = Duration::from_millis(taken_ms.saturating_sub(asked));
-            let metric = self.setup.metrics.sources.lag.get_or_create(&by_source);
-            metric.observe(lag.as_secs_f64());
-        }
     }
 
     /// Counts what the row of a tick has of each source.

@@ -134,6 +134,11 @@ impl Sampler {
 
     /// Takes what a source did at a tick.
     fn hear(&mut self, source: Source, tick: u64, outcome: Outcome) -> Result<(), TaskError> {
+        if !matches!(outcome, Outcome::Busy)
+            && let Some(pace) = self.paces.of_mut(source)
+        {
+            pace.sent();
+        }
         let result = match outcome {
             Outcome::Pending => return Ok(()),
             Outcome::Gone => {
@@ -155,9 +160,6 @@ impl Sampler {
         };
         if let Some(pace) = self.paces.of_mut(source) {
             pace.hear(result.is_ok());
-        }
-        if let Ok(taken_ms) = result {
-            self.count_lag(source, taken_ms);
         }
         // It is taken all the same: its values are judged one by one.
         let result = result.and_then(|at| self.compare_clocks(source).map(|()| at));
@@ -205,13 +207,15 @@ impl Sampler {
         self.kubelet_clock.check(time_ms, self.line.unix_ms())
     }
 
-    /// Says when some of what the kubelet lists is left out.
+    /// Says when some of what the sources list is left out. Which of the limits it was, the row does
+    /// not say.
     fn tell_crowd(&mut self, dropped_count: u64) {
         if dropped_count > 0 {
             let reason = format!(
-                "{dropped_count} pods, containers or parts are left out, more than 1024 pods, 64 \
-                 containers a pod, or 64 volumes, disks, interfaces or file systems each: check what \
-                 runs on this node"
+                "{dropped_count} pods, containers or parts are left out, of more than 1024 pods, 64 \
+                 containers a pod, 64 volumes, disks, interfaces or file systems each, 512 \
+                 processors, 65535 pods and containers of a resource answer, or 8192 cgroups and \
+                 16384 parts of cAdvisor's: check what runs on this node"
             );
             if !self.crowded {
                 tracing::warn!(reason, "too much is listed");

@@ -17,6 +17,8 @@ pub struct Cost {
     pub took: Duration,
     /// CPU time of the agent; zero where it is not measured.
     pub cpu: Duration,
+    /// How long after its tick the reading was begun; `None` when it brought none.
+    pub lag: Option<Duration>,
 }
 
 /// CPU time that this thread has used.

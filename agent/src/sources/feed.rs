@@ -44,8 +44,8 @@ pub struct Feed<T> {
     triggers: mpsc::Sender<Trigger>,
     // With the CPU time of each.
     answers: mpsc::Receiver<(Answer<T>, Duration)>,
-    // A question is out and not answered yet.
-    asked: bool,
+    // The tick of the question that is out and not answered yet.
+    asked: Option<u64>,
     // That question belongs to a run that ended: its answer counts as none.
     outdated: bool,
     // The last answer came within the wait, so the next one is waited for.
@@ -71,7 +71,7 @@ impl<T> Feed<T> {
             source,
             triggers,
             answers,
-            asked: false,
+            asked: None,
             outdated: false,
             trusted: true,
             last: None,
@@ -102,10 +102,11 @@ impl<T> Feed<T> {
     /// run.
     pub fn forget(&mut self) {
         self.last = None;
-        self.outdated = self.asked;
+        self.outdated = self.asked.is_some();
     }
 
-    /// What the scrapes cost whose answers came since the last call; at most two.
+    /// What the scrapes cost whose answers were taken since the last call: two after a question of
+    /// which the answer to the one before came first.
     pub fn take_costs(&mut self) -> Vec<Cost> {
         std::mem::take(&mut self.costs)
     }
@@ -117,17 +118,18 @@ impl<T> Feed<T> {
     /// comes later is taken by the next call.
     pub async fn scrape(&mut self, trigger: Trigger, wait: Duration) -> Outcome {
         let mut earlier = None;
-        if self.asked {
+        if self.asked.is_some() {
             match self.answers.try_recv() {
                 Ok(answer) => earlier = self.accept(answer, wait).map(Outcome::Answered),
                 Err(mpsc::error::TryRecvError::Empty) => return Outcome::Busy,
                 Err(mpsc::error::TryRecvError::Disconnected) => return Outcome::Gone,
             }
         }
+        let tick = trigger.tick;
         if self.triggers.try_send(trigger).is_err() {
             return Outcome::Gone;
         }
-        self.asked = true;
+        self.asked = Some(tick);
         if !self.trusted {
             return earlier.unwrap_or(Outcome::Pending);
         }
@@ -145,10 +147,10 @@ impl<T> Feed<T> {
     }
 
     /// Takes the answer to an earlier question, at a tick at which nothing is asked; `None` when
-    /// there is none yet. `wait` is what a row would wait for it.
+    /// there is none yet. A source that has ended is seen here too. `wait` is what a row would wait for it.
     pub fn collect(&mut self, wait: Duration) -> Option<Outcome> {
-        if !self.asked {
-            return None;
+        if self.asked.is_none() {
+            return self.triggers.is_closed().then_some(Outcome::Gone);
         }
         match self.answers.try_recv() {
             Ok(answer) => self.accept(answer, wait).map(Outcome::Answered),
@@ -164,9 +166,13 @@ impl<T> Feed<T> {
         wait: Duration,
     ) -> Option<Result<u64, Failure>> {
         let took = answer.took;
-        self.asked = false;
+        let tick = self.asked.take();
         self.trusted = took <= wait;
-        self.costs.push(Cost { took, cpu });
+        let taken_ms = answer.result.as_ref().ok().map(|reading| reading.taken_ms);
+        let lag = taken_ms
+            .zip(tick)
+            .map(|(taken_ms, tick)| Duration::from_millis(taken_ms.saturating_sub(tick)));
+        self.costs.push(Cost { took, cpu, lag });
         if std::mem::take(&mut self.outdated) {
             return None;
         }
@@ -189,13 +195,14 @@ impl<T> Worker<T> {
         self.triggers.blocking_recv()
     }
 
-    /// Answers the last question, without the CPU time that it took. Does not wait: there is room for
-    /// one answer to one question.
-    pub fn answer(&self, answer: Answer<T>) {
+    /// Answers the last question at no CPU time.
+    #[cfg(test)]
+    pub(crate) fn answer(&self, answer: Answer<T>) {
         self.answer_at(answer, Duration::ZERO);
     }
 
-    /// The same, with the CPU time that it took.
+    /// Answers the last question, with the CPU time that it took. Does not wait: there is room for one
+    /// answer to one question.
     pub fn answer_at(&self, answer: Answer<T>, cpu: Duration) {
         // Without a sampler nobody wants the answer, and the next question will say so.
         drop(self.answers.try_send((answer, cpu)));
@@ -277,6 +284,7 @@ mod tests {
         let cost = Cost {
             took: Duration::from_secs(3),
             cpu: Duration::from_millis(8),
+            lag: Some(Duration::ZERO),
         };
         assert_eq!((value(&feed), feed.take_costs()), (Some(1), vec![cost]));
         assert!(feed.collect(WAIT).is_none());
@@ -289,6 +297,39 @@ mod tests {
         feed.scrape(trigger(3), Duration::ZERO).await;
         drop(worker);
         assert!(matches!(feed.collect(WAIT), Some(Outcome::Gone)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_ends_is_seen_without_a_question() {
+        let (mut feed, mut worker) = Feed::new(Source::Cadvisor);
+        assert!(feed.collect(WAIT).is_none());
+        feed.scrape(trigger(1), Duration::ZERO).await;
+        worker.next().await.unwrap();
+        worker.answer(answer(1, 5));
+        drop(worker);
+        // What it said last is taken before.
+        let last = feed.collect(WAIT);
+        assert!(matches!(last, Some(Outcome::Answered(Ok(1)))), "{last:?}");
+        assert!(matches!(feed.collect(WAIT), Some(Outcome::Gone)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reading_lags_behind_the_tick_that_it_was_asked_at() {
+        let (mut feed, mut worker) = Feed::new(Source::Summary);
+        feed.scrape(trigger(10_000), Duration::ZERO).await;
+        worker.next().await.unwrap();
+        worker.answer(answer(10_700, 9_000));
+        // It comes when the next question is asked, whose tick is later than the reading.
+        feed.scrape(trigger(20_000), Duration::ZERO).await;
+        worker.next().await.unwrap();
+        worker.answer(Answer {
+            result: Err(Failure::new(FailureKind::Timeout, "not in time")),
+            took: WAIT,
+        });
+        drop(feed.collect(WAIT));
+        let lags = feed.take_costs().into_iter().map(|cost| cost.lag);
+        let expected = [Some(Duration::from_millis(700)), None];
+        assert_eq!(lags.collect::<Vec<_>>(), expected);
     }
 
     #[tokio::test(start_paused = true)]

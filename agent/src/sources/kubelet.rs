@@ -103,8 +103,9 @@ impl Body for cadvisor::Cadvisor {
     }
 }
 
-/// Scrapes an endpoint at each question until the token is cancelled or the sampler is gone; the
-/// questions are `every_ms` apart.
+/// Scrapes an endpoint at each question until the token is cancelled or the sampler is gone. The
+/// questions are `every_ms` apart, or farther while the endpoint costs too much; what a scrape may take
+/// goes by `every_ms`.
 ///
 /// # Errors
 ///

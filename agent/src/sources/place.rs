@@ -3,7 +3,8 @@
 //! Pure. A pod's cgroup lies directly below the kubelet's `kubepods` or one of its two parents for
 //! classes of service, a container's directly below a pod's. What lies deeper was made by what runs
 //! there, under any name that it likes, so it is nobody's: a pattern would find a victim's name there
-//! too. The first `kubepods` in a path counts for the same reason.
+//! too. For the same reason `kubepods` counts at the top or directly below a root that an administrator
+//! gave to the kubelet, and not below what users, services, machines and containers may fill.
 //!
 //! What single names mean is here too, for those who walk the tree: a name alone means nothing, so
 //! whoever asks knows where it is.
@@ -12,6 +13,15 @@ use std::borrow::Cow;
 
 /// The longest id of a container, as every runtime makes them.
 const MAX_ID_BYTES: usize = 64;
+
+/// The shortest id that a runtime gives to a container outside of pods: what is shorter is a name.
+const MIN_ID_BYTES: usize = 32;
+
+/// Cgroups at the top whose users make cgroups of any name below them: those of systemd, and how the
+/// parents of containers outside of pods begin.
+const FOREIGN: [&str; 3] = ["user.slice", "machine.slice", "system.slice"];
+const FOREIGN_SUFFIXES: [&str; 2] = [".scope", ".service"];
+const FOREIGN_PREFIXES: [&str; 2] = ["lxc", "docker"];
 
 /// The kubelet's parents of pods below `kubepods`; pods with guarantees have none.
 pub(super) const CLASSES: [&str; 2] = ["burstable", "besteffort"];
@@ -25,18 +35,17 @@ pub(super) const CLASSES: [&str; 2] = ["burstable", "besteffort"];
 /// (`<slice>:<runtime>:<id>`). The sandbox of a pod is a container here: nothing in a path tells it.
 #[must_use]
 pub fn place(path: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
-    let mut parts = path.strip_prefix('/')?.split('/');
-    let (parent, driver) = loop {
-        let part = parts.next()?;
-        if part.contains(':') {
-            return parts.next().is_none().then(|| mixed(part)).flatten();
-        }
-        match root(part) {
-            Some(found) => break found,
-            // What runs in a container may make cgroups of any name, outside of pods as well.
-            None if container_id(part).is_some() => return None,
-            None => {}
-        }
+    let path = path.strip_prefix('/')?;
+    let (above, last) = path.rsplit_once('/').unwrap_or(("", path));
+    if last.contains(':') {
+        return is_of_runtime(above).then(|| mixed(last)).flatten();
+    }
+    let mut parts = path.split('/');
+    let top = parts.next()?;
+    let (parent, driver) = match root(top) {
+        Some(found) => found,
+        None if is_foreign(top) => return None,
+        None => root(parts.next()?)?,
     };
     let mut pod = parts.next()?;
     let mut parent = Cow::Borrowed(parent);
@@ -56,6 +65,26 @@ pub fn place(path: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
         Some(part) => Some(container_id(part)?),
     };
     parts.next().is_none().then_some((uid, id))
+}
+
+/// Whether who runs below this cgroup at the top may make others of any name there.
+fn is_foreign(top: &str) -> bool {
+    let is_container = container_id(top).is_some_and(|id| id.len() >= MIN_ID_BYTES);
+    let is_begun = FOREIGN_PREFIXES.iter().any(|begin| top.starts_with(begin));
+    let is_ended = FOREIGN_SUFFIXES.iter().any(|end| top.ends_with(end));
+    is_container || is_begun || is_ended || top.contains(':') || FOREIGN.contains(&top)
+}
+
+/// Whether a runtime itself may run in this cgroup, below which it makes those of its containers when
+/// it takes a name of systemd's for a path: the root, one that is nobody else's, or a service of the
+/// machine.
+fn is_of_runtime(above: &str) -> bool {
+    match above.split_once('/') {
+        None => above.is_empty() || !is_foreign(above),
+        Some((top, service)) => {
+            top == "system.slice" && service.ends_with(".service") && !service.contains('/')
+        }
+    }
 }
 
 /// Who names the cgroups.
@@ -182,6 +211,11 @@ mod tests {
             ("/kubepods/burstable/podUID/crio-ID", UID, true),
             ("/kubepods/burstable/podSTATIC", STATIC, false),
             ("/kubelet/kubepods/burstable/podUID/ID", UID, true),
+            // What ends like an id of a container, and is too short for one.
+            ("/kube-1/kubepods/podUID/ID", UID, true),
+            ("/cafe/kubepods/podUID", UID, false),
+            ("/kubepods-podU_ID.slice:cri-containerd:ID", UID, true),
+            ("/runtime/kubepods-podU_ID.slice:crio:ID", UID, true),
             (slice, UID, false),
             (&format!("{slice}/cri-containerd-ID.scope"), UID, true),
             (&format!("{slice}/crio-ID.scope"), UID, true),
@@ -242,6 +276,45 @@ mod tests {
         ] {
             assert_eq!(place(&path(shape)), None, "{shape}");
         }
+    }
+
+    #[test]
+    fn kubepods_below_what_users_services_and_machines_fill_is_nobodys() {
+        for above in [
+            "/user.slice",
+            "/user.slice/user-1000.slice/user@1000.service",
+            "/user.slice/user-1000.slice/user@1000.service/app.slice",
+            "/machine.slice",
+            "/machine.slice/x.scope",
+            "/system.slice",
+            "/system.slice/containerd.service/x",
+            "/system.slice/x.scope",
+            "/init.scope",
+            "/x.service",
+            "/lxc/web",
+            "/lxc.payload.web",
+            "/docker",
+            "/docker/x",
+            "/ID",
+            "/crio-ID.scope",
+            "/STATIC",
+            "/kubelet/other",
+            "/kubepods-podOTHER.slice:cri-containerd:ID",
+            "/system.slice/kubepods-podU_ID.slice:cri-containerd:ID",
+        ] {
+            for made in [
+                "/kubepods/podUID",
+                "/kubepods/burstable/podUID/ID",
+                "/kubepods.slice/kubepods-podU_ID.slice/crio-ID.scope",
+                "/kubepods-burstable-podU_ID.slice:cri-containerd:ID",
+            ] {
+                let path = path(&format!("{above}{made}"));
+                assert_eq!(place(&path), None, "{path}");
+            }
+        }
+        // A service of the machine may be a runtime, and then its containers are named so there alone.
+        let path = path("/system.slice/containerd.service/kubepods/podUID");
+        assert_eq!(place(&path), None);
     }
 
     #[test]

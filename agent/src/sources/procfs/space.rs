@@ -17,6 +17,9 @@ const RESOURCE_ID: &str = "resource_id";
 /// The longest type that is told.
 const MAX_TYPE_BYTES: usize = 32;
 
+/// The numbers of the types whose mounts have no number that tells them apart.
+const TYPES: [(&str, u64); 2] = [("btrfs", 0x9123_683E), ("bcachefs", 0xCA45_1A4E)];
+
 /// What a file system says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Space {
@@ -46,9 +49,11 @@ pub(super) fn ask(mount: &Mount, path: &Path) -> io::Result<Option<Space>> {
     };
     let is_there = if mount.has_one_number() {
         device == mount.device
+    } else if mount.point == "/" {
+        // Something is mounted there whatever it is: the type has to tell.
+        is_of_type(&mount.fs_type, fs::statfs(path)?.f_type.cast_unsigned())
     } else {
-        // Of the root nothing is above that could be taken for it.
-        mount.point == "/" || is_mounted(path)
+        is_mounted(path)
     };
     if !is_there {
         return Err(io::Error::other(
@@ -66,6 +71,14 @@ pub(super) fn ask(mount: &Mount, path: &Path) -> io::Result<Option<Space>> {
         inodes_free: said.f_ffree,
     };
     Ok((space.capacity > 0).then_some(space))
+}
+
+/// Whether a file system that says this number of its type is of `fs_type`. Of a type whose number is
+/// not known here it is believed.
+fn is_of_type(fs_type: &str, said: u64) -> bool {
+    let known = TYPES.iter().find(|(name, _)| *name == fs_type);
+    // It has 32 bits, whatever the width and the sign of the field.
+    known.is_none_or(|(_, number)| said & 0xFFFF_FFFF == *number)
 }
 
 /// Whether something is mounted at a path. A kernel that does not tell (before 5.8) is believed to
@@ -147,6 +160,21 @@ mod tests {
     }
 
     #[test]
+    fn a_type_is_told_by_its_number() {
+        for (fs_type, said, expected) in [
+            ("btrfs", 0x9123_683E, true),
+            // As a field with a sign of 32 bits has it.
+            ("btrfs", 0xFFFF_FFFF_9123_683E, true),
+            ("btrfs", 0xEF53, false),
+            ("btrfs", 0xCA45_1A4E, false),
+            ("bcachefs", 0xCA45_1A4E, true),
+            ("ext4", 0x9123_683E, true),
+        ] {
+            assert_eq!(is_of_type(fs_type, said), expected, "{fs_type} {said:x}");
+        }
+    }
+
+    #[test]
     fn what_is_mounted_elsewhere_is_not_taken_for_what_is_there() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().to_owned();
@@ -172,7 +200,13 @@ mod tests {
         let error = ask(&btrfs("/data"), &path).unwrap_err().to_string();
         assert!(error.contains("HostToContainer"), "{error}");
         assert!(ask(&btrfs("/data"), Path::new("/")).unwrap().is_some());
-        assert!(ask(&btrfs("/"), &path).unwrap().is_some());
+        // At the root something is always mounted, so the type counts. Few have temporary files there.
+        let root = Mount {
+            fs_type: "bcachefs".to_owned(),
+            ..btrfs("/")
+        };
+        let error = ask(&root, &path).unwrap_err().to_string();
+        assert!(error.contains("HostToContainer"), "{error}");
         let missing = ask(&mount(device), &path.join("absent")).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
     }
