@@ -159,8 +159,8 @@ pub fn merge(inputs: &Inputs<'_>, registry: &mut Registry) -> Merged {
 }
 
 fn add_system(row: &mut Row<'_>, node: EntityId, summary: &Reading<Summary>) {
-    let (system, dropped) = crowd::containers(&summary.values.system);
-    row.drop_more(dropped);
+    let mut system = Vec::new();
+    row.drop_more(crowd::containers(&summary.values.system, &mut system));
     for stats in system {
         if !row.belongs(stats) {
             continue;
@@ -194,6 +194,7 @@ fn add_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, summary: &Re
     }
     let (taken, dropped) = crowd::pods(pods);
     row.drop_more(dropped);
+    let mut containers = Vec::new();
     for pod in taken {
         let named = newest.get(&(pod.namespace.as_str(), pod.name.as_str()));
         let is_newest = named.is_some_and(|newest| std::ptr::eq(*newest, pod));
@@ -210,7 +211,7 @@ fn add_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, summary: &Re
                 .cadvisor
                 .and_then(|reading| Detail::new(reading).pod(pod, is_newest)),
         };
-        add_pod(row, pod, told);
+        add_pod(row, pod, told, &mut containers);
     }
 }
 
@@ -225,12 +226,10 @@ struct Told<'a> {
     detail: Option<OfPod<'a>>,
 }
 
-fn add_pod(row: &mut Row<'_>, pod: &Pod, told: Told<'_>) {
-    let (listed, dropped) = crowd::containers(&pod.containers);
-    let containers: Vec<&Stats> = listed
-        .into_iter()
-        .filter(|stats| row.belongs(stats))
-        .collect();
+/// The list of containers is anything before and after: the next pod takes its room.
+fn add_pod<'a>(row: &mut Row<'_>, pod: &'a Pod, told: Told<'_>, containers: &mut Vec<&'a Stats>) {
+    let dropped = crowd::containers(&pod.containers, containers);
+    containers.retain(|stats| row.belongs(stats));
     if containers.is_empty() && !row.belongs(&pod.stats) {
         return;
     }
@@ -254,7 +253,7 @@ fn add_pod(row: &mut Row<'_>, pod: &Pod, told: Told<'_>) {
     };
     row.add_parts(id, &pod.stats.parts, &own);
     add_details(row, id, detail);
-    for stats in containers {
+    for stats in containers.iter().copied() {
         let what = Description {
             kind: EntityKind::Container,
             parent: Some(id),
