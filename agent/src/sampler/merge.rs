@@ -178,8 +178,8 @@ pub fn merge(inputs: &Inputs<'_>, registry: &mut Registry) -> Merged {
 const SYSTEM_PODS: &str = "pods";
 
 fn add_system(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, summary: &Reading<Summary>) {
-    let (system, dropped) = crowd::containers(&summary.values.system);
-    row.drop_more(dropped);
+    let mut system = Vec::new();
+    row.drop_more(crowd::containers(&summary.values.system, &mut system));
     for stats in system {
         let of_pods = inputs.cgroups.filter(|_| stats.name == SYSTEM_PODS);
         let by_cgroup = of_pods.and_then(|grouped| grouped.system(stats.start_ms));
@@ -216,6 +216,7 @@ fn add_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, summary: &Re
     }
     let (taken, dropped) = crowd::pods(pods);
     row.drop_more(dropped);
+    let mut containers = Vec::new();
     for pod in taken {
         let cgroup = inputs.cgroups.and_then(|grouped| grouped.pod(&pod.uid));
         let is_gone = |grouped: Grouped<'_>| grouped.pod_is_gone(&pod.uid, summary.taken_ms);
@@ -238,7 +239,7 @@ fn add_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, summary: &Re
                 .and_then(|reading| Detail::new(reading).pod(pod, is_newest)),
             cgroup,
         };
-        add_pod(row, pod, told);
+        add_pod(row, pod, told, &mut containers);
     }
 }
 
@@ -274,7 +275,7 @@ fn add_unlisted_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>) {
             detail: None,
             cgroup: Some(cgroup),
         };
-        add_pod(row, &pod, told);
+        add_pod(row, &pod, told, &mut Vec::new());
     }
 }
 
@@ -290,8 +291,9 @@ struct Told<'a> {
     cgroup: Option<grouped::OfPod<'a>>,
 }
 
-fn add_pod(row: &mut Row<'_>, pod: &Pod, told: Told<'_>) {
-    let (listed, dropped) = crowd::containers(&pod.containers);
+/// The list of containers is anything before and after: the next pod takes its room.
+fn add_pod<'a>(row: &mut Row<'_>, pod: &'a Pod, told: Told<'_>, containers: &mut Vec<&'a Stats>) {
+    let dropped = crowd::containers(&pod.containers, containers);
     let mut grouped = told
         .cgroup
         .map_or_else(Vec::new, |of| of.containers(row.tick, false));
@@ -300,8 +302,8 @@ fn add_pod(row: &mut Row<'_>, pod: &Pod, told: Told<'_>) {
         let is_gone = |of: grouped::OfPod<'_>| of.container_is_gone(&stats.name, told.taken_ms);
         told.cgroup.is_some_and(is_gone)
     };
-    let belongs = |stats: &&Stats| has_cgroup(stats) || (row.belongs(stats) && !is_gone(stats));
-    let containers: Vec<&Stats> = listed.into_iter().filter(belongs).collect();
+    let belongs = |stats: &Stats| has_cgroup(stats) || (row.belongs(stats) && !is_gone(stats));
+    containers.retain(|stats| belongs(stats));
     // A cgroup without a name may be that of a container which the summary names.
     if containers.iter().all(|stats| has_cgroup(stats)) {
         grouped = told
@@ -341,7 +343,7 @@ fn add_pod(row: &mut Row<'_>, pod: &Pod, told: Told<'_>) {
     for (name, member) in &grouped {
         row.name_container(id, member.id(), name);
     }
-    add_containers(row, id, &containers, &grouped, told);
+    add_containers(row, id, containers, &grouped, told);
 }
 
 fn add_containers(

@@ -25,12 +25,23 @@ pub(super) fn pods(listed: &[Pod]) -> (Vec<&Pod>, u64) {
     (taken, dropped as u64)
 }
 
-/// The containers to take, of two with one name the one that began later; and how many names are
-/// left out: the last in their order.
-pub(super) fn containers(listed: &[Stats]) -> (Vec<&Stats>, u64) {
-    // Most pods have one.
-    if listed.len() <= 1 {
-        return (listed.iter().collect(), 0);
+/// Up to so many containers each is compared with each, which takes no map.
+const FEW: usize = 8;
+
+/// Puts the containers to take into a list, of two with one name the one that began later; how many names
+/// are left out: the last in their order.
+pub(super) fn containers<'a>(listed: &'a [Stats], taken: &mut Vec<&'a Stats>) -> u64 {
+    taken.clear();
+    if listed.len() <= FEW {
+        let is_newest = |(at, stats): &(usize, &Stats)| {
+            let mut others = listed.iter().enumerate();
+            !others.any(|(other_at, other)| {
+                (other.start_ms, other_at) > (stats.start_ms, *at) && other.name == stats.name
+            })
+        };
+        let newest = listed.iter().enumerate().filter(is_newest);
+        taken.extend(newest.map(|(_, stats)| stats));
+        return 0;
     }
     let mut newest: HashMap<&str, &Stats> = HashMap::new();
     for stats in listed {
@@ -43,13 +54,13 @@ pub(super) fn containers(listed: &[Stats]) -> (Vec<&Stats>, u64) {
         let named = newest.get(stats.name.as_str());
         named.is_some_and(|newest| std::ptr::eq(*newest, *stats))
     };
-    let mut taken: Vec<&Stats> = listed.iter().filter(is_newest).collect();
+    taken.extend(listed.iter().filter(is_newest));
     let dropped = taken.len().saturating_sub(MAX_CONTAINERS);
     if dropped > 0 {
         taken.sort_by_key(|stats| &stats.name);
         taken.truncate(MAX_CONTAINERS);
     }
-    (taken, dropped as u64)
+    dropped as u64
 }
 
 #[cfg(test)]
@@ -79,6 +90,43 @@ mod tests {
             stats,
             containers: Vec::new(),
         }
+    }
+
+    fn containers(listed: &[Stats]) -> (Vec<&Stats>, u64) {
+        let mut taken = Vec::new();
+        let dropped = super::containers(listed, &mut taken);
+        (taken, dropped)
+    }
+
+    #[test]
+    fn of_few_containers_and_of_many_the_same_lives_are_taken() {
+        let life = |name: &str, start_ms| Stats {
+            start_ms,
+            ..container(name.to_owned())
+        };
+        let few = [
+            life("a", Some(5)),
+            life("b", None),
+            life("a", Some(7)),
+            life("a", Some(7)),
+            life("b", Some(1)),
+            life("c", None),
+            life("a", None),
+        ];
+        let taken = containers(&few).0;
+        let at = |at: usize| &few[at];
+        assert!(
+            taken
+                .iter()
+                .zip([3, 4, 5])
+                .all(|(stats, n)| std::ptr::eq(*stats, at(n)))
+        );
+        assert_eq!(taken.len(), 3);
+        let others = (0..9).map(|n| container(format!("x{n}")));
+        let many: Vec<Stats> = few.iter().cloned().chain(others).collect();
+        let of_many = containers(&many).0;
+        assert_eq!(of_many.len(), 12);
+        assert!(of_many.iter().zip(&taken).all(|(one, other)| one == other));
     }
 
     #[test]
