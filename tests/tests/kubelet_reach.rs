@@ -189,6 +189,26 @@ fn the_port_without_tls_is_read_only_where_it_is_allowed() {
     assert!(verified.is_some(), "{:?}", sources(&system));
 }
 
+/// Scenario: somebody else's process has the kubelet's port, and the port without TLS is allowed and served.
+/// Guarantees: the refusal is told, and nothing is asked without TLS.
+#[test]
+fn a_certificate_that_is_refused_is_no_reason_to_read_without_tls() {
+    let mut system = system();
+    let foreign = foreign();
+    let port = foreign.addr("kubelet").unwrap().port();
+    let elsewhere = SocketAddr::from(([127, 0, 0, 3], port));
+    let served = ["--read-only-listen", "127.0.0.1:0"];
+    move_kubelet(&mut system, elsewhere, &served);
+    let kubelet = &system.nodes[0].kubelet;
+    let read_only = kubelet.addr("read-only").unwrap().port().to_string();
+    let flags = ["--kubelet-read-only-port", read_only.as_str()];
+    start_auto(&mut system, port, &flags);
+    system.tick(at(0)).unwrap();
+    let (text, known) = sources(&system);
+    assert!(!known && text.contains("signed by no trusted CA"), "{text}");
+    assert!(metric(&system.nodes[0].kubelet, "requests").abs() < 0.5);
+}
+
 /// A port that nobody had a moment ago.
 fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
