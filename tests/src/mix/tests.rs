@@ -203,8 +203,9 @@ fn in_the_default_mode_half_of_the_containers_use_cpu_in_whole_microseconds() {
     }
 }
 
-/// Every field that the catalogue has for somebody: all but those of accelerators and those that
-/// cAdvisor alone tells, which is not read beside cgroups, in both modes.
+/// Every field that the catalogue has for somebody: all but those of accelerators, those of single
+/// processors, which are told only where asked for, and those that cAdvisor alone tells, which is not
+/// read beside cgroups, in both modes.
 #[test]
 fn the_generated_kinds_have_every_field_and_source_of_the_default_mode() {
     for kind in [Kind::C, Kind::B] {
@@ -213,6 +214,7 @@ fn the_generated_kinds_have_every_field_and_source_of_the_default_mode() {
         for field in FIELDS
             .iter()
             .filter(|field| !field.name.starts_with("accelerator"))
+            .filter(|field| field.entities != [EntityKind::Processor])
             .filter(|field| field.group != Group::Detail)
         {
             assert!(
