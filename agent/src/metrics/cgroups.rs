@@ -40,7 +40,7 @@ impl Cgroups {
         );
         registry.register(
             "cgroups_left_out",
-            "Times that a cgroup was not read, by kind",
+            "Times that a cgroup was not read, or the cgroups below one were not listed, by kind",
             new.left_out.clone(),
         );
         new

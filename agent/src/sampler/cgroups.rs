@@ -79,6 +79,7 @@ impl Sampler {
         for (kind, count) in [
             ("too_many", cgroups.dropped_count),
             ("no_descriptor", cgroups.shut_out_count),
+            ("not_listed", cgroups.unlisted_count),
         ] {
             let of = metrics.left_out.get_or_create(&ByKind { kind });
             of.inc_by(count);

@@ -100,6 +100,8 @@ pub struct Cgroups {
     pub dropped_count: u64,
     /// Cgroups that are left out for want of descriptors.
     pub shut_out_count: u64,
+    /// Directories of pods or containers that could not be listed: who is new there is not known.
+    pub unlisted_count: u64,
     /// Descriptors that are held.
     pub descriptor_count: u64,
     /// Descriptors that may be held.

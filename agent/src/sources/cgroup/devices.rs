@@ -75,11 +75,6 @@ impl Io {
         self.dropped_count = 0;
     }
 
-    /// True when nothing was told.
-    pub(super) fn is_empty(&self) -> bool {
-        self.told.is_empty()
-    }
-
     /// Takes what is said of a device, of each figure what is said first.
     pub(super) fn add(&mut self, device: Device, io: text::Io) {
         let at = match self.told.iter().position(|(other, _)| *other == device) {

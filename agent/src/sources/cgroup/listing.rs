@@ -4,6 +4,7 @@
 //! minutes: one may have come while another that is not read went. In between it is asked for that
 //! number alone.
 
+use std::io;
 use std::path::Path;
 
 /// Every directory is listed at least so often, ms.
@@ -14,7 +15,7 @@ const LIST_EVERY_MS: u64 = 300_000;
 pub(super) struct Listing {
     tick: Option<u64>,
     count: Option<u64>,
-    /// Something below it has ended, or was left out.
+    /// Something below it has ended or was left out, or it could not be listed.
     pub(super) stale: bool,
 }
 
@@ -36,16 +37,23 @@ impl Listing {
     }
 }
 
-/// The names of the directories in one; none when it cannot be listed.
-pub(super) fn directories(path: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(path) else {
-        return Vec::new();
+/// The names of the directories in one, in order; none when it is not there.
+///
+/// # Errors
+///
+/// It could not be listed to its end, so nothing is known of who is not there.
+pub(super) fn directories(path: &Path) -> io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
     };
-    let is_directory =
-        |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
-    entries
-        .filter_map(Result::ok)
-        .filter(is_directory)
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect()
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
 }

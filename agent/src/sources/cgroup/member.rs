@@ -394,7 +394,8 @@ impl Member {
         self.detail.push(table::OOM_EVENTS, killed);
         self.io.begin();
         // A disk's scheduler counts, or else what holds reading and writing back; newer kernels begin
-        // to count only where either is in use.
+        // to count only where either is in use. One disk may have that scheduler and others not, so
+        // both are read: of a disk that both tell of, the scheduler's word is taken.
         for names in [
             [
                 c"blkio.bfq.io_service_bytes_recursive",
@@ -406,18 +407,18 @@ impl Member {
             ],
         ] {
             for (name, of) in names.into_iter().zip([Blkio::Bytes, Blkio::Count]) {
-                if let Some(text) = self.files.seldom(Controller::Blkio, name, moment.buffer) {
-                    for (device, told) in text::blkio(text, of) {
-                        self.io.add(device, told);
-                    }
+                let Some(text) = self.files.seldom(Controller::Blkio, name, moment.buffer) else {
+                    break;
+                };
+                let mut any = false;
+                for (device, told) in text::blkio(text, of) {
+                    any = true;
+                    self.io.add(device, told);
                 }
                 // What no byte is counted of has no operations either.
-                if self.io.is_empty() {
+                if !any {
                     break;
                 }
-            }
-            if !self.io.is_empty() {
-                break;
             }
         }
         self.io

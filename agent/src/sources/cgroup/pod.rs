@@ -35,6 +35,8 @@ pub(super) struct OfPod {
     listing: Listing,
     dropped_count: u64,
     shut_out_count: u64,
+    // It could not be listed at the last tick.
+    is_unlisted: bool,
 }
 
 /// What a pod needs to list its containers.
@@ -55,6 +57,7 @@ impl OfPod {
             listing: Listing::default(),
             dropped_count: 0,
             shut_out_count: 0,
+            is_unlisted: false,
         }
     }
 
@@ -74,6 +77,11 @@ impl OfPod {
     /// Containers that are left out for want of descriptors.
     pub(super) fn shut_out_count(&self) -> u64 {
         self.shut_out_count
+    }
+
+    /// One when it could not be listed at the last tick.
+    pub(super) fn unlisted_count(&self) -> u64 {
+        u64::from(self.is_unlisted)
     }
 
     /// Takes note of which ids are sandboxes: those are not read any more.
@@ -98,6 +106,7 @@ impl OfPod {
         if self.own.read(moment).is_err() {
             return false;
         }
+        self.is_unlisted = false;
         let count = self.own.child_count();
         if self.listing.is_due(moment.tick, count) {
             self.listing.done(moment.tick, count);
@@ -115,8 +124,12 @@ impl OfPod {
 
     fn list(&mut self, limit: &Limit<'_>, held: &mut u64, now_ms: u64) {
         let path = limit.hierarchy.directory(Controller::Cpuacct, &self.path);
-        let mut names = directories(&path);
-        names.sort_unstable();
+        // Who is known stays: whoever is gone cannot be read.
+        let Ok(names) = directories(&path) else {
+            self.listing.stale = true;
+            self.is_unlisted = true;
+            return;
+        };
         self.containers
             .retain(|name, _| names.binary_search(name).is_ok());
         (self.dropped_count, self.shut_out_count) = (0, 0);

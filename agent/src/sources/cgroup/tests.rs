@@ -1,8 +1,10 @@
 //! Trees of files in the shapes that kubelets and runtimes make.
 
+mod disks;
 mod fake;
 mod held;
 mod place;
+mod unlisted;
 
 use std::collections::HashSet;
 

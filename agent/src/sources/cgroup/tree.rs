@@ -48,6 +48,8 @@ pub struct Tree {
     pods: BTreeMap<Arc<str>, OfPod>,
     dropped_count: u64,
     shut_out_count: u64,
+    // Parents that could not be listed at this tick.
+    unlisted_count: u64,
 }
 
 impl Tree {
@@ -78,6 +80,7 @@ impl Tree {
             pods: BTreeMap::new(),
             dropped_count: 0,
             shut_out_count: 0,
+            unlisted_count: 0,
         })
     }
 
@@ -136,6 +139,7 @@ impl Tree {
     }
 
     fn list_pods(&mut self, tick: u64, now_ms: u64) {
+        self.unlisted_count = 0;
         let mut parents = std::mem::take(&mut self.parents);
         let mut counts = None;
         for of in &mut parents {
@@ -144,12 +148,16 @@ impl Tree {
                 continue;
             }
             of.listing.done(tick, count);
-            let (dropped, shut_out) = counts.get_or_insert((0, 0));
             let path = self
                 .hierarchy
                 .directory(Controller::Cpuacct, &of.parent.path);
-            let mut names = directories(&path);
-            names.sort_unstable();
+            // Who is known stays: whoever is gone cannot be read.
+            let Ok(names) = directories(&path) else {
+                of.listing.stale = true;
+                self.unlisted_count += 1;
+                continue;
+            };
+            let (dropped, shut_out) = counts.get_or_insert((0, 0));
             let listed: HashSet<String> = names
                 .iter()
                 .map(|name| format!("{}/{name}", of.parent.path))
@@ -273,6 +281,7 @@ impl Tree {
         let of_pods = |count: fn(&OfPod) -> u64| self.pods.values().map(count).sum::<u64>();
         room.dropped_count = self.dropped_count + of_pods(OfPod::dropped_count);
         room.shut_out_count = self.shut_out_count + of_pods(OfPod::shut_out_count);
+        room.unlisted_count = self.unlisted_count + of_pods(OfPod::unlisted_count);
         let each = Files::descriptor_count(self.hierarchy.version());
         room.descriptor_count = of_pods(OfPod::open_count) * each;
         room.descriptor_limit = self.limit;
