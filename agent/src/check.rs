@@ -12,8 +12,10 @@ mod host;
 mod json;
 mod kubelet;
 mod table;
+
 #[cfg(test)]
 mod tests;
+mod thread;
 mod together;
 
 use std::pin::Pin;

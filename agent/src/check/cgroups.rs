@@ -8,9 +8,10 @@ use cairn_runtime::clock::Line;
 use tokio::time::Instant;
 
 use super::finding::{Finding, Trouble, Values};
+use super::thread;
 use crate::config::Config;
+use crate::sources::Feed;
 use crate::sources::cgroup::{self, Cgroups, Sandboxes, Tree};
-use crate::sources::{Feed, Outcome, Trigger};
 
 /// Reads all cgroups once, in the thread that such a read needs.
 pub(super) async fn look(
@@ -33,28 +34,14 @@ pub(super) async fn look(
     let version = tree.version().as_str();
     let (mut feed, worker) = Feed::new(Source::Cgroup);
     if let Err(error) = cgroup::start(tree, worker) {
-        let reason = format!("no thread to read it in: {error}: check this user's limits");
-        found.failure = Some(Trouble::new("read", reason));
+        found.failure = Some(thread::none(&error));
         return vec![found];
     }
-    let tick = line.unix_ms();
-    let outcome = feed.scrape(Trigger { tick, line }, deadline).await;
+    let late = "the load of this machine";
+    let reading = thread::ask(&mut feed, line, deadline, &mut found, late).await;
     found.took = began.elapsed();
-    match outcome {
-        Outcome::Answered(Ok(_)) => {
-            found.reached = true;
-            if let Some(reading) = feed.last() {
-                tell(&mut found, &reading.values, version);
-            }
-        }
-        Outcome::Answered(Err(failure)) => found.failure = Some(failure.into()),
-        Outcome::Pending | Outcome::Busy | Outcome::Gone => {
-            let reason = format!(
-                "{} was not read within {deadline:?}: check the load of this machine",
-                root.display()
-            );
-            found.failure = Some(Trouble::new("timeout", reason));
-        }
+    if let Some(reading) = reading {
+        tell(&mut found, &reading.values, version);
     }
     vec![found]
 }

@@ -7,11 +7,12 @@ use cairn_runtime::clock::Line;
 use cairn_runtime::readiness::Readiness;
 use tokio::time::Instant;
 
-use super::finding::{Finding, Trouble, Values};
+use super::finding::Finding;
+use super::thread;
 use crate::config::Config;
 use crate::metrics;
 use crate::sources::procfs::{FileSystems, ProcRoot};
-use crate::sources::{Feed, Outcome, Trigger, procfs};
+use crate::sources::{Feed, procfs};
 
 /// Reads the host's figures once, in the thread that such a read needs.
 pub(super) async fn look(config: &Config, line: Line, deadline: Duration) -> Vec<Finding> {
@@ -28,39 +29,21 @@ pub(super) async fn look(config: &Config, line: Line, deadline: Duration) -> Vec
         per_cpu: config.per_cpu,
     };
     if let Err(error) = procfs::start(proc_root, file_systems, worker) {
-        let reason = format!("no thread to read it in: {error}: check this user's limits");
-        found.failure = Some(Trouble::new("read", reason));
+        found.failure = Some(thread::none(&error));
         return vec![found];
     }
-    let tick = line.unix_ms();
-    let outcome = feed.scrape(Trigger { tick, line }, deadline).await;
+    let late = "--proc-root, and the disks and file systems of this machine";
+    let reading = thread::ask(&mut feed, line, deadline, &mut found, late).await;
     found.took = began.elapsed();
-    match outcome {
-        Outcome::Answered(Ok(_)) => {
-            found.reached = true;
-            found.values = Values {
-                values: feed.last().map(|reading| {
-                    let of_host = &reading.values;
-                    let parts = of_host.parts.iter().chain(&*of_host.file_systems);
-                    let of_parts = parts.map(|part| part.figures.values().len());
-                    of_host.figures.values().len() + of_parts.sum::<usize>()
-                }),
-                ..Values::default()
-            };
-            // What `/readyz?verbose` of an agent would say.
-            let degraded = readiness.degraded().into_iter();
-            let notes = degraded.map(|(name, reason)| format!("{name}: {reason}"));
-            found.notes.extend(notes);
-        }
-        Outcome::Answered(Err(failure)) => found.failure = Some(failure.into()),
-        Outcome::Pending | Outcome::Busy | Outcome::Gone => {
-            let reason = format!(
-                "{} was not read within {deadline:?}: check --proc-root, and the disks and file \
-                 systems of this machine",
-                root.display()
-            );
-            found.failure = Some(Trouble::new("timeout", reason));
-        }
+    if let Some(reading) = reading {
+        let of_host = &reading.values;
+        let parts = of_host.parts.iter().chain(&*of_host.file_systems);
+        let of_parts = parts.map(|part| part.figures.values().len());
+        found.values.values = Some(of_host.figures.values().len() + of_parts.sum::<usize>());
+        // What `/readyz?verbose` of an agent would say.
+        let degraded = readiness.degraded().into_iter();
+        let notes = degraded.map(|(name, reason)| format!("{name}: {reason}"));
+        found.notes.extend(notes);
     }
     vec![found]
 }
