@@ -20,14 +20,23 @@ pub struct Seen {
     pub unnamed_container: bool,
 }
 
+#[cfg(test)]
+impl Seen {
+    /// Cgroups that all have names.
+    pub(super) const BESIDE: Self = Self {
+        serves: true,
+        unnamed_pod: false,
+        newcomer: false,
+        unnamed_container: false,
+    };
+}
+
 /// When sources were asked last.
 #[derive(Clone, Debug)]
 pub struct Cadence {
     // Between two summaries; `None` is 30 s beside cgroups, and a tick without.
     summary_every_ms: Option<u64>,
     summary_tick: Option<u64>,
-    // The last summary that was asked for was good.
-    summary_is_good: bool,
 }
 
 /// The default beside cgroups, ms: what the summary alone knows lives three minutes and longer, and its
@@ -41,12 +50,12 @@ impl Cadence {
         Self {
             summary_every_ms,
             summary_tick: None,
-            summary_is_good: false,
         }
     }
 
-    /// Whether the summary is asked at a tick. One that failed is asked again at the next.
-    pub fn summary(&mut self, tick: u64, seen: Seen) -> bool {
+    /// Whether the summary is asked at a tick, whose last word stands or does not. One that failed is asked
+    /// again at the next.
+    pub fn summary(&mut self, tick: u64, seen: Seen, stands: bool) -> bool {
         let every_ms = match self.summary_every_ms {
             Some(every_ms) => every_ms,
             None if seen.serves => SUMMARY_EVERY_MS,
@@ -54,18 +63,13 @@ impl Cadence {
         };
         let is_due = self.summary_tick.is_none_or(|last| {
             let since_ms = tick.saturating_sub(last);
-            let hurries = seen.unnamed_pod || seen.newcomer || !self.summary_is_good;
+            let hurries = seen.unnamed_pod || seen.newcomer || !stands;
             since_ms >= every_ms || (hurries && since_ms >= HURRY_EVERY_MS)
         });
         if is_due {
             self.summary_tick = Some(tick);
         }
         is_due
-    }
-
-    /// Takes what came of the last summary that was asked for.
-    pub fn summary_was(&mut self, good: bool) {
-        self.summary_is_good = good;
     }
 
     /// Whether the resource endpoint is asked.
@@ -83,7 +87,6 @@ impl Cadence {
     /// A new run begins: ticks of the one before say nothing about its own.
     pub fn begin_run(&mut self) {
         self.summary_tick = None;
-        self.summary_is_good = false;
     }
 }
 
@@ -94,20 +97,14 @@ mod tests {
     use super::super::pace::Paces;
     use super::*;
 
-    const BESIDE: Seen = Seen {
-        serves: true,
-        unnamed_pod: false,
-        newcomer: false,
-        unnamed_container: false,
-    };
+    const BESIDE: Seen = Seen::BESIDE;
 
     /// Ticks of a minute at which the summary is asked, in seconds.
     fn summaries(mut cadence: Cadence, good: bool, seen: impl Fn(u64) -> Seen) -> Vec<u64> {
+        let mut stands = false;
         let ticks = (0..=60).filter(|second| {
-            let due = cadence.summary(1_000_000 + second * 1_000, seen(*second));
-            if due {
-                cadence.summary_was(good);
-            }
+            let due = cadence.summary(1_000_000 + second * 1_000, seen(*second), stands);
+            stands |= due && good;
             due
         });
         ticks.collect()

@@ -22,7 +22,8 @@ impl Due {
     pub(super) fn at(paces: &mut Paces, cadence: &mut Cadence, tick: u64, seen: Seen) -> Self {
         // What costs too much is not asked before its time, whoever is new, and that it was wanted is
         // no question that was asked.
-        let summary = paces.is_time(Source::Summary, tick) && cadence.summary(tick, seen);
+        let stands = paces.stands(Source::Summary);
+        let summary = paces.is_time(Source::Summary, tick) && cadence.summary(tick, seen, stands);
         Self {
             summary: summary && paces.is_due(Source::Summary, tick),
             resource: Cadence::resource(seen) && paces.is_due(Source::Resource, tick),
@@ -39,12 +40,7 @@ mod tests {
     use super::super::budget::Share;
     use super::*;
 
-    const BESIDE: Seen = Seen {
-        serves: true,
-        unnamed_pod: false,
-        newcomer: false,
-        unnamed_container: false,
-    };
+    const BESIDE: Seen = Seen::BESIDE;
 
     /// Seconds of a minute at which the summary is asked, which may be asked every eight for what it
     /// costs.
@@ -60,9 +56,10 @@ mod tests {
         let asked = (0..=60).filter(|second| {
             let due = Due::at(&mut paces, &mut cadence, second * 1_000, seen(*second));
             if due.summary {
-                paces.of_mut(Source::Summary).unwrap().sent();
+                let pace = paces.of_mut(Source::Summary).unwrap();
+                pace.sent();
+                pace.hear(true);
             }
-            cadence.summary_was(true);
             due.summary
         });
         asked.collect()

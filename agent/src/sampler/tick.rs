@@ -69,7 +69,6 @@ impl Sampler {
         }
         self.count_odd();
         self.learn(tick);
-        self.cadence.summary_was(self.paces.stands(Source::Summary));
         self.compare_names();
         let merged = self.merge(tick, seen);
         self.append(tick, merged);
