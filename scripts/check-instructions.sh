@@ -78,7 +78,7 @@ per_entry() {
 
 # per_tick NAME WORK: millions of instructions a tick of what the agent makes of a kubelet's answers.
 per_tick() {
-    counted '*row_work::measured*' "$examples/row-work" "$2"
+    counted '*row_work::node::measured*' "$examples/row-work" "$2"
     awk -v name="$1" -v all="$instructions" -v ticks="$pieces" \
         'BEGIN { printf "%s %.2f\n", name, all / ticks / 1000000 }' >>"$scratch/measured"
 }
