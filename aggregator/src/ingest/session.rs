@@ -99,7 +99,8 @@ struct Served {
     outside_rows: u32,
     welcome: v1::Welcome,
     applied_seq: Option<u64>,
-    looked_at_seq: Option<u64>,
+    // Up to where blocks were looked at for rows that were passed over.
+    looked_at_seq: u64,
     // When the first row that is not acknowledged was applied.
     unacked_at: Option<Instant>,
     acked_at: Option<Instant>,
@@ -168,7 +169,8 @@ impl Served {
             outside_rows: 0,
             welcome,
             applied_seq: None,
-            looked_at_seq: None,
+            // The first row of the stream may be one of a later block.
+            looked_at_seq: hello.next_seq,
             unacked_at: None,
             acked_at: None,
         }

@@ -174,7 +174,7 @@ impl Served {
     /// When a row begins another block than the last one looked at, the blocks between are sealed:
     /// what was passed over of them can be asked for now.
     fn look_back(&mut self, seq: u64) {
-        let before = self.looked_at_seq.replace(seq).unwrap_or(seq);
+        let before = std::mem::replace(&mut self.looked_at_seq, seq);
         let sealed = before / limits::BLOCK_ROWS..seq / limits::BLOCK_ROWS;
         if !sealed.is_empty() && !self.welcome.chunk_codecs.is_empty() {
             self.history

@@ -41,17 +41,22 @@ fn frame(unix_ms: u64, kind: Kind) -> v1::AgentFrame {
     v1::AgentFrame { unix_ms, kind }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as frames carry it")]
+fn run_of_agent() -> Option<v1::Run> {
+    Some(v1::Run {
+        boot_id: vec![7; 16],
+        epoch_ms: 1,
+        clock_stepped: false,
+    })
+}
+
 fn hello(next_seq: u64) -> v1::AgentFrame {
     let hello = v1::Hello {
         node: "n".to_owned(),
         row_codecs: codec::SUPPORTED.to_vec(),
         chunk_codecs: codec::SUPPORTED.to_vec(),
         interval_ms: 1_000,
-        run: Some(v1::Run {
-            boot_id: vec![7; 16],
-            epoch_ms: 1,
-            clock_stepped: false,
-        }),
+        run: run_of_agent(),
         next_seq,
         ..v1::Hello::default()
     };
@@ -166,4 +171,52 @@ async fn rows_are_acknowledged_later_and_together() {
     let both = async { tokio::join!(serving, reading) };
     let ((), acks) = timeout(Duration::from_secs(600), both).await.unwrap();
     assert_eq!(acks, [(500, 5), (1_500, 16), (2_500, 27), (2_700, 29)]);
+}
+
+/// Scenario: an agent says `Hello` within a block and, too slow for its rows, begins with one of a later block.
+/// Guarantees: what it passed over meanwhile is asked for, although no row of that block came.
+#[tokio::test(start_paused = true)]
+async fn what_is_passed_over_before_the_first_row_is_asked_for() {
+    let ingest = ingest();
+    let tick = Clock::system().unix_ms() / 1_000 * 1_000;
+    let row = v1::Row {
+        seq: 40,
+        tick,
+        payload: row::keyframe(codec::DENSE, tick, &Snapshot::default()),
+        ..v1::Row::default()
+    };
+    let open = |first_seq: u64| {
+        let gap = v1::Gap {
+            run: run_of_agent(),
+            first_seq,
+            last_seq: first_seq + 15,
+            reason: v1::GapReason::Open.into(),
+        };
+        frame(tick, Kind::Gap(gap))
+    };
+    let bye = frame(0, Kind::Bye(v1::Bye::default()));
+    let frames = [
+        hello(20),
+        open(16),
+        open(0),
+        frame(tick, Kind::Row(row)),
+        bye,
+    ];
+    let messages = iter(0..frames.len()).then(|_| async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        message()
+    });
+    let (serving, mut told) = stream(&ingest, Identity::Anyone, frames, messages);
+    let reading = async {
+        let mut wants = Vec::new();
+        while let Some(Ok(frame)) = told.recv().await {
+            if let Some(Answer::Want(want)) = frame.kind {
+                wants.push((want.first_block, want.last_block));
+            }
+        }
+        wants
+    };
+    let both = async { tokio::join!(serving, reading) };
+    let ((), wants) = timeout(Duration::from_secs(600), both).await.unwrap();
+    assert_eq!(wants, [(1, 1), (0, 0), (1, 1)]);
 }
