@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 60
 # Where scripts/deps.sh puts a newer Node.js when the machine's own is too old.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help run test test-python test-web test-rust check check-static check-tree check-page check-rust \
+.PHONY: help run test test-python test-web test-rust test-vm check check-static check-tree check-page check-rust \
 	check-deny check-instructions bench bench-rivals soak fuzz build web fmt clean deps-run deps-test
 
 # Targets share cargo's and npm's directories, and the order below is meant: also under -j one at a time.
@@ -20,7 +20,9 @@ help:
 	@echo 'make run      two simulated nodes, two agents and the aggregator on this machine; Ctrl-C ends all'
 	@echo '              CAIRN_KUBELET=real reads the kubelet on 127.0.0.1:10250 (see scripts/run.sh)'
 	@echo 'make test     every test: Python, page, Rust, end to end, browser'
-	@echo 'make check    everything the build server runs: check-static, then test'
+	@echo 'make test-vm  the tests of cgroups v2, on a kernel that has them: a virtual machine, emulated, under a minute;'
+	@echo '              ALLOW_NO_CGROUP2=1 leaves it out'
+	@echo 'make check    everything the build server runs: check-static, test-vm, then test'
 	@echo 'make bench    every figure that has a goal, some fifteen minutes (release build);'
 	@echo '              BENCH="--only PART --agents N --seconds N" (see BENCHMARKS.md)'
 	@echo 'make bench-rivals'
@@ -63,7 +65,11 @@ test-rust: deps-test web
 	$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast --doc
 	$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast --lib --bins --tests
 
-check: check-static test
+# Installs by itself what it needs, when it is not to be left out.
+test-vm:
+	@CARGO='$(CARGO)' CARGO_ARGS='$(CARGO_ARGS)' scripts/test-vm.sh
+
+check: check-static test-vm test
 
 check-static: deps-test check-tree check-page check-rust check-deny check-instructions
 

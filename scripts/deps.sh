@@ -4,6 +4,8 @@
 #   scripts/deps.sh run     to build and run: C compiler, Node.js with npm, curl; npm packages of the page
 #   scripts/deps.sh test    the same, and Python, Chromium and a font for the tests, valgrind for counting instructions;
 #                           npm packages of the browser test
+#   scripts/deps.sh vm      for scripts/test-vm.sh alone: C compiler, qemu; Debian's kernel and busybox, which are
+#                           unpacked into .tools/vm/ and not installed
 #
 # Missing Debian packages are installed when this runs as root; otherwise it prints what to install
 # and ends with 1. Where the Node.js found is too old (Debian 12), npm puts the one that
@@ -26,9 +28,9 @@ node_wanted='20.19 (or 22.12 of a later line)'
 
 mode=${1:-run}
 case $mode in
-run | test) ;;
+run | test | vm) ;;
 *)
-    echo "usage: scripts/deps.sh [run|test]" >&2
+    echo "usage: scripts/deps.sh [run|test|vm]" >&2
     exit 64
     ;;
 esac
@@ -80,6 +82,10 @@ deps: first in PATH, then run this again"
 
 missing_packages() {
     compiler_ok || printf 'gcc libc6-dev '
+    if [ "$mode" = vm ]; then
+        have qemu-system-x86_64 || printf 'qemu-system-x86 '
+        return 0
+    fi
     have curl || printf 'curl '
     # Node.js of Debian trusts the system's certificates only.
     [ -e "$certificates" ] || printf 'ca-certificates '
@@ -105,25 +111,38 @@ apt() {
     say "done in $(($(date +%s) - began)) s"
 }
 
+# The virtual machine needs no Node.js, so it is never missing there.
+node_there() { [ "$mode" = vm ] || have node; }
+npm_there() { [ "$mode" = vm ] || have npm; }
+
+are_lists_new=
 install_packages() {
     packages=$(missing_packages)
-    have node || packages="${packages}nodejs "
-    if [ -z "$packages" ] && have npm; then
+    node_there || packages="${packages}nodejs "
+    if [ -z "$packages" ] && npm_there; then
         return 0
     fi
     if ! have apt-get || [ "$(id -u)" -ne 0 ]; then
-        have npm || packages="${packages}npm "
+        npm_there || packages="${packages}npm "
         fail "missing on this machine. As root: apt-get update && apt-get install -y --no-install-recommends ${packages% }"
     fi
     apt "updating the package lists" update
+    are_lists_new=yes
     if [ -n "$packages" ]; then
         # shellcheck disable=SC2086 # a list of package names
         apt "installing ${packages% }" install -y --no-install-recommends $packages
     fi
     # Some builds of nodejs bring npm along and conflict with Debian's, so this one comes after.
-    have npm || apt "installing npm" install -y --no-install-recommends npm
+    npm_there || apt "installing npm" install -y --no-install-recommends npm
     left=$(missing_packages)
     [ -z "$left" ] || fail "still missing after the installation: ${left% }"
+}
+
+# tools_directory NAME: makes .tools/NAME.
+tools_directory() {
+    mkdir -p ".tools/$1"
+    # Ignores itself, in every checkout.
+    echo '*' >.tools/.gitignore
 }
 
 # A newer Node.js below .tools/ when the machine's own is too old. The npm packages used here are
@@ -132,10 +151,8 @@ newer_node() {
     ! node_ok || return 0
     say "Node.js is $(node --version 2>/dev/null || echo broken), and $node_wanted is needed: installing a newer one into .tools"
     began=$(date +%s)
-    rm -rf .tools
-    mkdir -p .tools/bin
-    # Ignores itself, in every checkout.
-    echo '*' >.tools/.gitignore
+    rm -rf .tools/bin .tools/node_modules
+    tools_directory bin
     cp scripts/node/package.json scripts/node/package-lock.json .tools/
     npm_ci .tools
     # Not left to npm's own links: Debian 12's npm makes none for these packages.
@@ -180,7 +197,49 @@ npm_packages() {
     say "done in $(($(date +%s) - began)) s"
 }
 
+# unpack PACKAGE DIRECTORY...: what a Debian package has below these, into the scratch directory.
+unpack() {
+    package=$1
+    shift
+    dpkg-deb --fsys-tarfile "$scratch/$package"_*.deb | tar -x -C "$scratch" --wildcards "$@" ||
+        fail "Debian's package $package has not what was expected: $*"
+}
+
+# The kernel and the programs of the virtual machine, once. Nothing of it becomes part of this machine.
+vm_files() {
+    if [ -x .tools/vm/busybox ] && [ -e .tools/vm/vmlinuz ]; then
+        return 0
+    fi
+    if ! have apt-get || ! have dpkg-deb; then
+        fail "the kernel of the virtual machine comes from Debian's archive, and apt-get or dpkg-deb is missing"
+    fi
+    # The archive keeps no kernel that was replaced, so old lists name one that is gone.
+    if [ "$(id -u)" -eq 0 ] && [ -z "$are_lists_new" ]; then
+        apt "updating the package lists" update
+    fi
+    kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+    [ -n "$kernel" ] || fail "the package lists have no linux-image-cloud-amd64: check that /etc/apt/sources.list is of Debian
+deps: for amd64. As root: apt-get update"
+    tools_directory vm
+    here=$PWD
+    cd "$scratch"
+    # Downloaded as whoever runs this: apt's own user may not write here.
+    apt "downloading $kernel and busybox-static" -o APT::Sandbox::User=root download "$kernel" busybox-static
+    cd "$here"
+    unpack "$kernel" './boot/vmlinuz-*'
+    unpack busybox-static '*/bin/busybox'
+    mv "$scratch"/boot/vmlinuz-* .tools/vm/vmlinuz
+    find "$scratch" -type f -path '*/bin/busybox' -exec mv {} .tools/vm/busybox ';'
+    [ -x .tools/vm/busybox ] || fail "Debian's package busybox-static has no busybox that can be run"
+}
+
 check_cargo
+if [ "$mode" = vm ]; then
+    [ "$(uname -m)" = x86_64 ] || fail "the virtual machine is one of x86_64, whose programs this $(uname -m) does not build"
+    install_packages
+    vm_files
+    exit 0
+fi
 install_packages
 newer_node
 npm_packages aggregator/web

@@ -1,0 +1,165 @@
+//! What holds of both versions.
+
+use std::fs;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+
+use cairn_agent::sources::cgroup::{Cgroups, Stat};
+use cairn_proto::catalogue::table;
+use rustix::fs::{major, minor};
+
+use crate::bed::{Bed, Container, INTERVAL_MS, UID, lacks, read, read_half_a_minute};
+use crate::worker::{Task, Told, Worker};
+
+const HELD_BYTES: u64 = 64 << 20;
+const WRITTEN_BYTES: u64 = 8 << 20;
+const SIGKILL: i32 = 9;
+
+/// The pod's and its container's figures.
+pub(crate) fn both(cgroups: &Cgroups) -> [&Stat; 2] {
+    let pod = cgroups.pod(UID).unwrap();
+    [&pod.own, &pod.containers[0].stat]
+}
+
+pub(crate) fn is_within(value: u64, of: u64, percent: u64) -> bool {
+    value.abs_diff(of) * 100 <= of * percent
+}
+
+/// CPU time of all that was read, against what the process in it said before, and says now: saying it takes
+/// time as well, on a slow machine a good deal.
+pub(crate) fn assert_cpu(cgroups: &Cgroups, before: &Told, worker: &mut Worker) {
+    let after = worker.told_again();
+    let (least, most) = (before.used_nanos, after.used_nanos + after.entering_nanos);
+    for stat in both(cgroups) {
+        let cpu = stat.figures.value(table::CPU).unwrap();
+        println!("CPU {cpu} ns, the process's own {least} ns, then {most} ns");
+        assert!(cpu * 100 >= least * 97, "{cpu} and {least}");
+        assert!(cpu * 100 <= most * 103, "{cpu} and {most}");
+    }
+}
+
+/// CPU time, memory, threads and block I/O.
+pub(crate) fn all_is_what_the_process_says(bed: &Bed, container: &Container) {
+    let counts_io = has_io_counted(bed, container);
+    let mut tree = bed.tree();
+    let before = read(&mut tree, 0);
+    assert_eq!(both(&before)[1].figures.value(table::CPU), Some(0));
+    let file = bed.dir.path().join("written");
+    let tasks = [
+        Task::Hold(HELD_BYTES),
+        Task::Write(WRITTEN_BYTES, &file),
+        Task::Threads(3),
+        Task::Burn(1_000),
+    ];
+    let mut worker = Worker::start(container, &tasks);
+    let told = worker.told().unwrap();
+    let after = read_half_a_minute(&mut tree, 0);
+    assert_cpu(&after, &told, &mut worker);
+    for stat in both(&after) {
+        let rss = stat.figures.value(table::MEMORY_RSS).unwrap();
+        let working_set = stat.figures.value(table::MEMORY_WORKING_SET).unwrap();
+        println!("rss {rss}, working set {working_set}, held {HELD_BYTES}");
+        let few = 16 << 20;
+        assert!((HELD_BYTES..HELD_BYTES + few).contains(&rss), "{rss}");
+        assert!(working_set >= rss);
+        assert_eq!(stat.figures.value(table::THREADS), Some(told.thread_count));
+        if !counts_io || told.written != WRITTEN_BYTES {
+            lacks("no writing past the page cache that the kernel counts here");
+            continue;
+        }
+        let of_devices = stat.devices.iter();
+        let bytes = of_devices.filter_map(|part| part.figures.value(table::IO_WRITE_BYTES));
+        let bytes: u64 = bytes.sum();
+        println!("written {bytes} of {WRITTEN_BYTES}: {:?}", stat.devices);
+        assert!(is_within(bytes, WRITTEN_BYTES, 3), "{bytes}");
+    }
+}
+
+/// Whether the kernel counts what is read and written: of a file system on a disk of its own it does. That of
+/// v1 does where a limit is set, here one that nobody comes near.
+fn has_io_counted(bed: &Bed, container: &Container) -> bool {
+    let disk = fs::metadata(bed.dir.path()).unwrap().dev();
+    let limit = format!("{}:{} 1099511627776", major(disk), minor(disk));
+    let mut directories = container.directories.iter();
+    let is_v2 = directories.any(|at| at.join("io.stat").is_file());
+    // Without a device: a file system in memory, or one over several disks.
+    major(disk) != 0 && (is_v2 || container.set("blkio.throttle.write_bps_device", &limit))
+}
+
+/// A process that may use 5 ms of every 500 ms waits for the rest: its own clocks say how long. Gives the
+/// least and the most that it waited until the tree was read, ns, and what was read.
+pub(crate) fn throttling_is_what_the_process_waited(
+    bed: &Bed,
+    container: &Container,
+) -> (Range<u64>, Cgroups) {
+    let is_limited = container.set("cpu.max", "5000 500000")
+        || container.set("cpu.cfs_period_us", "500000")
+            && container.set("cpu.cfs_quota_us", "5000");
+    assert!(is_limited, "no limit of CPU can be set");
+    let mut tree = bed.tree();
+    let mut worker = Worker::start(container, &[Task::Burn(25)]);
+    let before = worker.told().unwrap();
+    let read = read(&mut tree, INTERVAL_MS);
+    // It waits while it says so, too.
+    let after = worker.told_again();
+    let [least, most] = [&before, &after].map(|told| told.passed_nanos - told.used_nanos);
+    let figures = &both(&read)[1].figures;
+    let value = |field| figures.value(field).unwrap();
+    let [periods, throttled, nanos] = [
+        table::CFS_PERIODS,
+        table::CFS_THROTTLED_PERIODS,
+        table::CFS_THROTTLED_TIME,
+    ]
+    .map(value);
+    println!("{before:?}, {after:?}: {throttled} of {periods} periods, {nanos} ns");
+    // What waits may also wait for others, and every processor that it was on counts for itself.
+    let processors = std::thread::available_parallelism().unwrap().get() as u64;
+    let range = least / 2..most * 11 / 10;
+    assert!(
+        (range.start..range.end * processors).contains(&nanos),
+        "{nanos} and {range:?}"
+    );
+    // The first and the last period are not whole.
+    let most = after.passed_nanos / 500_000_000 + 2;
+    assert!((2..=most).contains(&periods), "{periods} and {most}");
+    assert!(
+        (2..=periods).contains(&throttled),
+        "{throttled} of {periods}"
+    );
+    (range, read)
+}
+
+/// A process that takes more memory than its container may have is killed by the kernel, and counted.
+pub(crate) fn a_kill_by_the_memory_limit_is_counted(bed: &Bed, container: &Container) -> Cgroups {
+    let limit = (HELD_BYTES / 2).to_string();
+    let is_limited =
+        container.set("memory.max", &limit) || container.set("memory.limit_in_bytes", &limit);
+    assert!(is_limited, "no limit of memory can be set");
+    // Where there is swap, what is too much would go there; where there is none, so is the file.
+    container.set("memory.swap.max", "0");
+    container.set("memory.swappiness", "0");
+    let mut tree = bed.tree();
+    let before = read(&mut tree, 0);
+    assert_eq!(both(&before)[1].figures.value(table::OOM_EVENTS), Some(0));
+    let mut worker = Worker::start(container, &[Task::Hold(HELD_BYTES)]);
+    assert!(worker.told().is_none(), "it was not killed");
+    assert_eq!(worker.end().signal(), Some(SIGKILL));
+    let after = read_half_a_minute(&mut tree, 0);
+    assert_eq!(both(&after)[1].figures.value(table::OOM_EVENTS), Some(1));
+    after
+}
+
+/// The same name in the same place is another cgroup: what was open gives nothing any more.
+pub(crate) fn what_comes_in_the_place_of_another_begins_anew(bed: &Bed, container: &Container) {
+    let mut tree = bed.tree();
+    let mut worker = Worker::start(container, &[Task::Burn(200)]);
+    let told = worker.told().unwrap();
+    let cpu = |cgroups: &Cgroups| both(cgroups)[1].figures.value(table::CPU).unwrap();
+    assert!(cpu(&read(&mut tree, 0)) >= told.used_nanos / 2);
+    drop(worker);
+    container.replace();
+    let gone = read(&mut tree, INTERVAL_MS);
+    assert!(gone.pod(UID).unwrap().containers.is_empty());
+    assert_eq!(cpu(&read(&mut tree, 2 * INTERVAL_MS)), 0);
+}
