@@ -1,6 +1,7 @@
 //! What holds for the parsers' answers, whatever the body: the fuzz targets and `tests/corpus.rs`
 //! make the same checks.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 
 use cairn_agent::sources::{cadvisor, resource, summary};
@@ -128,29 +129,39 @@ pub(crate) fn resource(body: &[u8]) {
     same(&parsed, &resource::parse(body), "a second time");
     let commented = [b"# HELP x y\nunknown_metric{a=\"b\"} 1\n\r\n", body].concat();
     same(&parsed, &resource::parse(&commented), "behind a comment");
+    let cut = body.get(..body.len() / 2).unwrap_or_default();
+    let spare = resource::parse(cut).ok();
+    let again = resource::parse_into(body, spare);
+    same(&parsed, &again, "in the room of another");
     let Ok(parsed) = parsed else {
         return;
     };
     compared(&parsed);
-    let pods = parsed.pods.values().flatten();
-    let (mut kept, mut entities, mut name_bytes) = (0, 0, 0);
-    for (name, pod) in pods {
+    let mut name_bytes = 0;
+    let mut of_containers = HashSet::new();
+    for ([namespace, pod, name], container) in parsed.containers() {
         assert!(
-            pod.usage != resource::Usage::default() || !pod.containers.is_empty(),
+            *container != resource::Container::default(),
+            "a container of which nothing is known"
+        );
+        of_containers.insert((namespace, pod));
+        name_bytes += a_name(name);
+    }
+    let mut entities = parsed.containers().count();
+    for (namespace, name, pod) in parsed.pods() {
+        a_name(namespace);
+        name_bytes += a_name(name);
+        if of_containers.remove(&(namespace, name)) {
+            continue;
+        }
+        entities += 1;
+        assert!(
+            pod.usage != resource::Usage::default(),
             "a pod of which nothing is known"
         );
-        kept += 1 + pod.containers.len();
-        entities += pod.containers.len().max(1);
-        name_bytes += a_name(name);
-        for (name, container) in &pod.containers {
-            assert!(
-                *container != resource::Container::default(),
-                "a container of which nothing is known"
-            );
-            name_bytes += a_name(name);
-        }
     }
-    assert!(parsed.pods.keys().all(|namespace| a_name(namespace) > 0));
+    assert!(of_containers.is_empty(), "a container without its pod");
+    let kept = parsed.containers().count() + parsed.pods().count();
     assert!(kept <= MAX_ENTITIES, "{kept} pods and containers");
     assert!(
         entities * LINE_BYTES <= body.len() + 1,
@@ -186,7 +197,9 @@ fn twice(body: &[u8], once: &resource::Resource) {
     assert_eq!(twice.odd_count, 2 * once.odd_count, "odd lines");
     assert_eq!(twice.dropped_count, 2 * once.dropped_count, "dropped lines");
     assert!(
-        twice.pods == once.pods && twice.node == once.node,
+        twice.pods().eq(once.pods())
+            && twice.containers().eq(once.containers())
+            && twice.node == once.node,
         "the last line of a kind counts"
     );
 }

@@ -1,8 +1,8 @@
 //! The last minutes of rows, kept for whoever was away.
 //!
 //! Written by the sampler alone and read by every session. The newest rows are held as they are:
-//! a session that lives takes them one by one. Once a block is full and the next one has begun, it
-//! is sealed into one chunk, a few hundredths of what its rows take up, and a session that is asked
+//! a session that lives takes them one by one. Those before them are held as they travel. Once a block is full and the next one has begun, it
+//! is sealed into one chunk, a part of what its rows take up even so, and a session that is asked
 //! for it sends those bytes. Beside them stand the definitions of its entities, so that every entity of
 //! any block can be named without a dictionary.
 //!
@@ -15,8 +15,10 @@ mod held;
 
 mod sealed;
 
+mod wire;
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +29,8 @@ use tokio::sync::watch;
 
 use self::held::Held;
 pub use self::sealed::Sealed;
+use self::wire::timed;
+pub use self::wire::{OfBlock, Wire, chunk, decode};
 
 /// The newest rows that can be had one by one, whether their block is sealed or not: as many as may
 /// wait before a session's encoder.
@@ -45,6 +49,8 @@ pub struct Row {
     pub tick: u64,
     /// Its values.
     pub snapshot: Arc<Snapshot>,
+    /// Its values as they travel: by themselves, or against the row before it.
+    pub wire: Wire,
     /// The definitions of its entities. An `Arc` is the same from row to row as long as the
     /// definition is.
     pub defs: Defs,
@@ -106,7 +112,7 @@ pub enum Block {
     /// All of its rows as a chunk.
     Sealed(Sealed),
     /// Its rows from the first one on, in order, never empty: it is not full, or not sealed yet.
-    Rows(Vec<Row>),
+    Rows(Vec<OfBlock>),
     /// It is still to come.
     Ahead,
     /// It is not held any more.
@@ -152,8 +158,18 @@ impl Ring {
     ///
     /// A block that it leaves full waits for [`Ring::seal`].
     pub fn push(&self, tick: u64, snapshot: Snapshot, defs: Vec<Arc<EntityDef>>) -> u64 {
-        let seq = self.head().next_seq;
-        self.lock().push(seq, tick, Arc::new(snapshot), defs);
+        let Head {
+            run, next_seq: seq, ..
+        } = self.head();
+        let before = seq
+            .checked_sub(1)
+            .filter(|_| !seq.is_multiple_of(BLOCK_ROWS));
+        let before = before.and_then(|before| self.row(&run, before));
+        let base = before.as_ref().map(|row| timed(row.tick, &row.snapshot));
+        let wire = Wire::of(base, timed(tick, &snapshot));
+        drop(before);
+        let row = (Arc::new(snapshot), wire);
+        self.lock().push(seq, tick, row, defs);
         self.head.send_modify(|head| head.next_seq = seq + 1);
         seq
     }
@@ -165,7 +181,10 @@ impl Ring {
         loop {
             let full = self.lock().full();
             let Some(full) = full else { return };
-            let sealed = full.seal();
+            let Some(sealed) = full.seal() else {
+                self.lock().give_up(&full);
+                continue;
+            };
             if !self.lock().swap(&full, sealed) {
                 return;
             }
@@ -211,7 +230,7 @@ impl Ring {
     /// [`RECENT_ROWS`] can, unless memory is so short that they are not held.
     #[must_use]
     pub fn row(&self, run: &Run, seq: u64) -> Option<Row> {
-        self.lock().row(run, seq).cloned()
+        self.lock().row(run, seq)
     }
 
     /// A run's block.

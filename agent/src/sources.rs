@@ -31,6 +31,8 @@ pub mod cgroup;
 
 mod cost;
 
+pub(crate) mod hashed;
+
 mod feed;
 
 pub mod status;

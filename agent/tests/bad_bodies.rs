@@ -242,7 +242,11 @@ fn a_resource_value_that_is_no_count_loses_its_line_alone() {
         "1 5 6",
     ] {
         let resource = resource::parse(lines(value).as_bytes()).unwrap();
-        assert_eq!((resource.pods.len(), resource.odd_count), (0, 1), "{value}");
+        assert_eq!(
+            (resource.pods().count(), resource.odd_count),
+            (0, 1),
+            "{value}"
+        );
         assert!(resource.node.cpu.is_some());
     }
     for value in [
@@ -253,7 +257,11 @@ fn a_resource_value_that_is_no_count_loses_its_line_alone() {
         "+0 18446744073709551615",
     ] {
         let resource = resource::parse(lines(value).as_bytes()).unwrap();
-        assert_eq!((resource.pods.len(), resource.odd_count), (1, 0), "{value}");
+        assert_eq!(
+            (resource.pods().count(), resource.odd_count),
+            (1, 0),
+            "{value}"
+        );
     }
 }
 
@@ -279,13 +287,13 @@ fn resource_names_are_what_was_sent_however_hostile() {
             "container_cpu_usage_seconds_total{{container=\"{text}\",namespace=\"{text}\",pod=\"{text}\"}} 1 5\n"
         );
         let resource = resource::parse(body.as_bytes()).unwrap();
-        let pod = resource.pod(name, name).unwrap();
-        assert!(pod.containers.contains_key(name), "{text}");
+        assert!(resource.pod(name, name).is_some(), "{text}");
+        assert!(resource.container(name, name, name).is_some(), "{text}");
         assert_eq!(resource.odd_count, 0, "{text}");
     }
     let broken = b"pod_cpu_usage_seconds_total{namespace=\"\xff\",pod=\"a\"} 1 5\nnode_cpu_usage_seconds_total 1 5\n";
     let resource = resource::parse(broken).unwrap();
-    assert_eq!((resource.pods.len(), resource.odd_count), (0, 1));
+    assert_eq!((resource.pods().count(), resource.odd_count), (0, 1));
 }
 
 #[test]
@@ -298,10 +306,8 @@ fn two_thousand_pods_of_a_resource_answer_are_read() {
     };
     let body: String = (0..2_000).map(pod).collect();
     let resource = resource::parse(body.as_bytes()).unwrap();
-    assert_eq!((resource.pods["b"].len(), resource.odd_count), (2_000, 0));
-    assert!(
-        resource.pods["b"]
-            .values()
-            .all(|pod| pod.containers.len() == 1)
-    );
+    assert_eq!((resource.pods().count(), resource.odd_count), (2_000, 0));
+    let is_there = |n: usize| resource.container("b", &format!("p{n}"), "x").is_some();
+    assert!((0..2_000).all(is_there));
+    assert_eq!(resource.containers().count(), 2_000);
 }

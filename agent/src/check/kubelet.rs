@@ -60,15 +60,13 @@ impl Counted for Resource {
                 + usize::from(usage.memory.is_some())
                 + usize::from(usage.swap.is_some())
         };
-        let pods = || self.pods.values().flat_map(|named| named.values());
-        let of_pods = pods().map(|pod| {
-            let containers = pod.containers.values().map(|one| of(&one.usage));
-            of(&pod.usage) + containers.sum::<usize>()
-        });
+        let of_pods = self.pods().map(|(_, _, pod)| of(&pod.usage));
+        let of_containers = self.containers().map(|(_, one)| of(&one.usage));
+        let values = of(&self.node) + of_pods.sum::<usize>() + of_containers.sum::<usize>();
         Values {
-            pods: Some(pods().count()),
-            containers: Some(pods().map(|pod| pod.containers.len()).sum()),
-            values: Some(of(&self.node) + of_pods.sum::<usize>()),
+            pods: Some(self.pods().count()),
+            containers: Some(self.containers().count()),
+            values: Some(values),
         }
     }
 

@@ -9,7 +9,7 @@ use cairn_proto::model::{EntityDef, Run, Snapshot};
 
 use super::heard::Heard;
 use super::sealed::{Full, are_same};
-use super::{Block, Defs, RECENT_ROWS, Row, Sealed, Stock};
+use super::{Block, Defs, OfBlock, RECENT_ROWS, Row, Sealed, Stock, Wire};
 
 /// ```text
 ///   blocks                      rows
@@ -24,7 +24,7 @@ pub(super) struct Held {
     // Invariant: they follow each other, and the last one ends before `open_seq`.
     blocks: VecDeque<Kept>,
     // Invariant: consecutive seqs up to the newest; those before `open_seq` are recent.
-    rows: VecDeque<Row>,
+    rows: VecDeque<Entry>,
     // The first row that is neither in a chunk nor gone. It begins a block, unless memory forced
     // the rows before it out of the open one.
     open_seq: u64,
@@ -33,6 +33,13 @@ pub(super) struct Held {
     window_ms: u64,
     max_bytes: usize,
     stock: Stock,
+}
+
+#[derive(Debug)]
+struct Entry {
+    row: OfBlock,
+    // Its cells at hand, of the newest rows.
+    snapshot: Option<Arc<Snapshot>>,
 }
 
 #[derive(Debug)]
@@ -58,7 +65,7 @@ impl Held {
     }
 
     pub(super) fn begin(&mut self, run: Run) {
-        let end = self.rows.back().map_or(0, |row| row.seq + 1);
+        let end = self.rows.back().map_or(0, |entry| entry.row.seq + 1);
         self.stock.stepped_rows += self.stock.rows as u64;
         let unsealed = self.open_seq;
         for kept in std::mem::take(&mut self.blocks) {
@@ -78,17 +85,21 @@ impl Held {
         &mut self,
         seq: u64,
         tick: u64,
-        snapshot: Arc<Snapshot>,
+        (snapshot, wire): (Arc<Snapshot>, Wire),
         defs: Vec<Arc<EntityDef>>,
     ) {
-        let before = self.rows.back().map(|row| &row.defs);
+        let before = self.rows.back().map(|entry| &entry.row.defs);
         let same = before.filter(|before| are_same(before, defs.iter()));
         let defs = same.map_or_else(|| defs.into(), Arc::clone);
-        self.rows.push_back(Row {
+        let row = OfBlock {
             seq,
             tick,
-            snapshot,
+            wire,
             defs,
+        };
+        self.rows.push_back(Entry {
+            row,
+            snapshot: Some(snapshot),
         });
         self.heard.push(seq);
         self.forget_recent();
@@ -110,7 +121,7 @@ impl Held {
         Some(Full {
             run: self.run,
             block: self.open_seq / BLOCK_ROWS,
-            rows: rows.take(count).cloned().collect(),
+            rows: rows.take(count).map(|entry| entry.row.clone()).collect(),
             before: self.blocks.back().map(|kept| Arc::clone(&kept.sealed.defs)),
         })
     }
@@ -137,9 +148,25 @@ impl Held {
         true
     }
 
-    pub(super) fn row(&self, run: &Run, seq: u64) -> Option<&Row> {
+    /// Counts a block as gone that no chunk can be made of.
+    pub(super) fn give_up(&mut self, full: &Full) {
+        let first_seq = full.block * BLOCK_ROWS;
+        if full.run == self.run && self.open_seq == first_seq {
+            self.stock.crowded_rows += self.pass(first_seq + BLOCK_ROWS);
+            self.account();
+        }
+    }
+
+    pub(super) fn row(&self, run: &Run, seq: u64) -> Option<Row> {
         let at = self.position(seq).filter(|_| self.run == *run)?;
-        self.rows.get(at)
+        let Entry { row, snapshot } = self.rows.get(at)?;
+        Some(Row {
+            seq,
+            tick: row.tick,
+            snapshot: Arc::clone(snapshot.as_ref()?),
+            wire: row.wire.clone(),
+            defs: Arc::clone(&row.defs),
+        })
     }
 
     /// A block that has begun.
@@ -158,7 +185,8 @@ impl Held {
         match self.position(first_seq) {
             Some(at) if first_seq >= self.open_seq => {
                 let count = usize::try_from(BLOCK_ROWS).unwrap_or(usize::MAX);
-                Block::Rows(self.rows.iter().skip(at).take(count).cloned().collect())
+                let rows = self.rows.iter().skip(at).take(count);
+                Block::Rows(rows.map(|entry| entry.row.clone()).collect())
             }
             _ => Block::Evicted,
         }
@@ -190,13 +218,13 @@ impl Held {
     }
 
     fn position(&self, seq: u64) -> Option<usize> {
-        let first = self.rows.front()?.seq;
+        let first = self.rows.front()?.row.seq;
         let at = usize::try_from(seq.checked_sub(first)?).ok()?;
         (at < self.rows.len()).then_some(at)
     }
 
     fn newest_seq(&self) -> u64 {
-        self.rows.back().map_or(0, |row| row.seq)
+        self.rows.back().map_or(0, |entry| entry.row.seq)
     }
 
     /// Where the block of `open_seq` ends, when the next one has begun.
@@ -206,16 +234,24 @@ impl Held {
     }
 
     fn tick_of(&self, seq: u64) -> Option<u64> {
-        self.rows.get(self.position(seq)?).map(|row| row.tick)
+        self.rows
+            .get(self.position(seq)?)
+            .map(|entry| entry.row.tick)
     }
 
     /// Lets go of rows that are in a chunk, or counted as gone, and that no session waits for.
     fn forget_recent(&mut self) {
         let recent = (self.newest_seq() + 1).saturating_sub(RECENT_ROWS);
         let end = recent.min(self.open_seq);
-        while self.rows.front().is_some_and(|row| row.seq < end) {
+        while self.rows.front().is_some_and(|entry| entry.row.seq < end) {
             self.rows.pop_front();
         }
+        let first = self.rows.front().map_or(recent, |entry| entry.row.seq);
+        let old = usize::try_from(recent.saturating_sub(first)).unwrap_or(usize::MAX);
+        // From the newest one that still has its cells: the others lost them before.
+        let entries = self.rows.iter_mut().take(old).rev();
+        let with_cells = entries.map_while(|entry| entry.snapshot.take());
+        with_cells.for_each(drop);
     }
 
     /// Drops whole blocks that are older than the window.
@@ -246,7 +282,8 @@ impl Held {
     /// Drops what is too much, oldest first.
     fn evict_much(&mut self) {
         while self.bytes() > self.max_bytes {
-            if self.rows.front().is_some_and(|row| row.seq < self.open_seq) {
+            let front = self.rows.front();
+            if front.is_some_and(|entry| entry.row.seq < self.open_seq) {
                 self.rows.pop_front();
             } else if let Some(kept) = self.blocks.pop_front() {
                 self.stock.crowded_rows += self.let_go(&kept);
@@ -281,17 +318,17 @@ impl Held {
         count
     }
 
-    /// Bytes of chunks and decoded rows, and of the lists of definitions, each once. The definitions
+    /// Bytes of chunks and rows, and of the lists of definitions, each once. The definitions
     /// themselves are shared with the sampler's registry, which remembers them for as long.
     fn bytes(&self) -> usize {
         let blocks = self.blocks.iter().map(|kept| {
             let Sealed { chunk, defs } = &kept.sealed;
             (chunk.len(), defs)
         });
-        let rows = self
-            .rows
-            .iter()
-            .map(|row| (row.snapshot.bytes(), &row.defs));
+        let rows = self.rows.iter().map(|Entry { row, snapshot }| {
+            let at_hand = snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes());
+            (row.wire.payload.len() + at_hand, &row.defs)
+        });
         let mut before: Option<&Defs> = None;
         let mut bytes = 0;
         for (values, defs) in blocks.chain(rows) {
@@ -305,13 +342,13 @@ impl Held {
     }
 
     fn account(&mut self) {
-        let next_seq = self.rows.back().map_or(0, |row| row.seq + 1);
+        let next_seq = self.rows.back().map_or(0, |entry| entry.row.seq + 1);
         let open = next_seq - self.open_seq;
         let oldest = self.blocks.front();
         let first_seq = oldest.map_or(self.open_seq, |kept| kept.block * BLOCK_ROWS);
         let first_tick = oldest.map(|kept| kept.first_tick);
         let first_tick = first_tick.or_else(|| self.tick_of(self.open_seq));
-        let last_tick = self.rows.back().map_or(0, |row| row.tick);
+        let last_tick = self.rows.back().map_or(0, |entry| entry.row.tick);
         let blocks = self.blocks.len() as u64;
         self.stock.rows = usize::try_from(blocks * BLOCK_ROWS + open).unwrap_or(usize::MAX);
         self.stock.bytes = self.bytes();

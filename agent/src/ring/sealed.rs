@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cairn_proto::codec;
-use cairn_proto::codec::chunk::RowOf;
-use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::model::{EntityDef, EntityId, Run};
 
-use super::{Defs, Row};
+use super::{Defs, OfBlock, wire};
 
 /// A sealed block. A clone shares everything.
 #[derive(Clone, Debug)]
@@ -28,19 +26,18 @@ pub(super) struct Full {
     /// Its number.
     pub(super) block: u64,
     /// Its rows, all of them.
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<OfBlock>,
     /// The definitions of the block before.
     pub(super) before: Option<Defs>,
 }
 
 impl Full {
-    /// Encodes it.
-    pub(super) fn seal(&self) -> Sealed {
-        let rows: Vec<RowOf<'_>> = self.rows.iter().map(Row::of_block).collect();
-        Sealed {
-            chunk: codec::chunk::encode(codec::DENSE, &rows).into(),
+    /// Makes a chunk of it; `None` when its rows cannot be read, which is a defect.
+    pub(super) fn seal(&self) -> Option<Sealed> {
+        Some(Sealed {
+            chunk: wire::chunk(codec::DENSE, &self.rows)?,
             defs: self.defs(),
-        }
+        })
     }
 
     /// The definitions of all rows, the later one of each entity; shared with the block before or
@@ -57,18 +54,6 @@ impl Full {
         match same {
             Some(same) => Arc::clone(same),
             None => newest.into_values().map(Arc::clone).collect(),
-        }
-    }
-}
-
-impl Row {
-    /// The row as a part of its block.
-    #[must_use]
-    pub fn of_block(&self) -> RowOf<'_> {
-        RowOf {
-            offset: self.seq % BLOCK_ROWS,
-            tick: self.tick,
-            snapshot: &self.snapshot,
         }
     }
 }

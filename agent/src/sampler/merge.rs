@@ -225,10 +225,8 @@ fn add_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, summary: &Re
         }
         let named = newest.get(&(pod.namespace.as_str(), pod.name.as_str()));
         let is_newest = named.is_some_and(|newest| std::ptr::eq(*newest, pod));
-        let measured = inputs.resource.filter(|_| is_newest).and_then(|reading| {
-            let measured = reading.values.pod(&pod.namespace, &pod.name)?;
-            Measured::new(measured, reading.taken_ms, summary.taken_ms)
-        });
+        let measured = inputs.resource.filter(|_| is_newest);
+        let measured = measured.and_then(|reading| Measured::new(reading, pod, summary.taken_ms));
         let told = Told {
             node,
             chosen: inputs.chosen,

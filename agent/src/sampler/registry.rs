@@ -3,14 +3,15 @@
 //! An id belongs to a key for the whole run and is never given to another. A key that was not seen
 //! for longer than the window is forgotten; when it comes back it gets a new id.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
 use cairn_proto::catalogue::{Group, Source};
 use cairn_proto::limits::MAX_ENTITIES;
 use cairn_proto::model::{Builder, EntityDef, EntityId, EntityKind};
 use cairn_proto::{v1, wire};
+
+use crate::sources::hashed::Index;
 
 /// What an entity is, beside its id.
 ///
@@ -81,27 +82,11 @@ impl Entry {
 pub struct Registry {
     entries: Vec<Entry>,
     // By the hash of what tells it apart, so that looking up makes nothing: the last entry of it.
-    index: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
+    index: Index,
     keys: RandomState,
     next_id: u32,
     limit: usize,
     builder: Builder,
-}
-
-/// Of a number that is a hash already.
-#[derive(Debug, Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 impl Default for Registry {
@@ -116,7 +101,7 @@ impl Registry {
     pub fn with_limit(limit: usize) -> Self {
         Self {
             entries: Vec::new(),
-            index: HashMap::default(),
+            index: Index::default(),
             keys: RandomState::new(),
             next_id: 1,
             limit,
@@ -267,7 +252,7 @@ impl Registry {
     /// back, what was seen before would be newer than the window for as long as it was set back.
     pub fn begin_run(&mut self) {
         self.entries = Vec::new();
-        self.index = HashMap::default();
+        self.index = Index::default();
     }
 }
 

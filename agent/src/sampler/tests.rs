@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry as Metered;
 use super::*;
 use crate::metrics::{ByKind, BySource};
 use crate::ring::Block;
+use crate::ring::tests::rows_of;
 use crate::sources::{Answer, Reading, Worker};
 
 const START: u64 = 1_795_332_330_000;
@@ -122,9 +123,8 @@ async fn with(
 }
 
 fn ticks(ring: &Ring) -> Vec<u64> {
-    let head = ring.head();
-    let rows = (0..head.next_seq).filter_map(|seq| ring.row(&head.run, seq));
-    rows.map(|row| (row.tick - START) / 1_000).collect()
+    let rows = rows_of(ring, 0).unwrap().into_iter();
+    rows.map(|(_, tick, _)| (tick - START) / 1_000).collect()
 }
 
 #[tokio::test]

@@ -90,8 +90,8 @@ impl Body for summary::Summary {
 impl Body for resource::Resource {
     const ENDPOINT: Endpoint = RESOURCE;
 
-    fn parse(body: &[u8], _spare: Option<Self>) -> Result<Self, Error> {
-        resource::parse(body).map_err(|source| Error::Resource { source })
+    fn parse(body: &[u8], spare: Option<Self>) -> Result<Self, Error> {
+        resource::parse_into(body, spare).map_err(|source| Error::Resource { source })
     }
 }
 

@@ -4,14 +4,16 @@
 //! Pure, line by line: a line that is not understood is counted and the rest survives. Of pods and
 //! containers no more are kept than a node can have, so a body costs a small multiple of its size.
 
+mod roll;
+
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use cairn_proto::limits::{MAX_ENTITIES, MAX_NAME_BYTES};
 
+use self::roll::{Key, Roll};
 use super::exposition::{self, Refused, Sample};
 
 /// Why a body is no answer of that endpoint.
@@ -64,12 +66,12 @@ pub struct Container {
 }
 
 /// What the endpoint says of one pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
     /// What the pod's cgroup uses.
     pub usage: Usage,
-    /// Its containers by name.
-    pub containers: HashMap<Box<str>, Container>,
+    /// When the first of its containers that tell it began, Unix ms.
+    pub first_start_ms: Option<u64>,
 }
 
 /// One answer.
@@ -77,8 +79,8 @@ pub struct Pod {
 pub struct Resource {
     /// What the node uses.
     pub node: Usage,
-    /// Pods by namespace, then by name.
-    pub pods: HashMap<Box<str>, HashMap<Box<str>, Pod>>,
+    pods: Roll<Pod>,
+    containers: Roll<Container>,
     /// Lines that were not understood.
     pub odd_count: u64,
     /// Lines about pods and containers beyond the most that are kept: those that came later.
@@ -89,7 +91,47 @@ impl Resource {
     /// What is said of a pod.
     #[must_use]
     pub fn pod(&self, namespace: &str, name: &str) -> Option<&Pod> {
-        self.pods.get(namespace)?.get(name)
+        self.pods.get([namespace, name, ""])
+    }
+
+    /// What is said of a container.
+    #[must_use]
+    pub fn container(&self, namespace: &str, pod: &str, name: &str) -> Option<&Container> {
+        self.containers.get([namespace, pod, name])
+    }
+
+    /// The pods: namespace, name, and what is said of each.
+    pub fn pods(&self) -> impl Iterator<Item = (&str, &str, &Pod)> {
+        self.pods
+            .iter()
+            .map(|([namespace, name, _], pod)| (namespace, name, pod))
+    }
+
+    /// The containers: namespace, pod and name, and what is said of each.
+    pub fn containers(&self) -> impl Iterator<Item = ([&str; 3], &Container)> {
+        self.containers.iter()
+    }
+
+    /// Makes it an answer of which nothing is read yet.
+    fn begin(&mut self) {
+        self.node = Usage::default();
+        self.pods.begin();
+        self.containers.begin();
+        (self.odd_count, self.dropped_count) = (0, 0);
+    }
+
+    /// Settles what only the whole answer tells.
+    fn finish(&mut self) {
+        self.containers.finish();
+        self.pods.finish();
+        for ([namespace, pod, _], container) in self.containers.iter() {
+            if container.start_ms.is_some()
+                && let Some(pod) = self.pods.named([namespace, pod, ""])
+            {
+                let starts = pod.first_start_ms.into_iter().chain(container.start_ms);
+                pod.first_start_ms = starts.min();
+            }
+        }
     }
 }
 
@@ -99,10 +141,24 @@ impl Resource {
 ///
 /// [`Error::ScrapeError`], [`Error::Nothing`].
 pub fn parse(body: &[u8]) -> Result<Resource, Error> {
-    let mut reader = Reader::default();
+    parse_into(body, None)
+}
+
+/// Parses one answer, in the room that an earlier one took.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_into(body: &[u8], spare: Option<Resource>) -> Result<Resource, Error> {
+    let mut reader = Reader {
+        resource: spare.unwrap_or_default(),
+        ..Reader::default()
+    };
+    reader.resource.begin();
     let (lines, is_cut) = exposition::lines(body);
     lines.for_each(|line| reader.line(line));
     reader.resource.odd_count += u64::from(is_cut);
+    reader.resource.finish();
     match reader {
         Reader {
             scrape_error: true, ..
@@ -246,23 +302,23 @@ impl Reader {
     }
 
     fn pod(&mut self, line: &Line<'_>) -> Result<&mut Pod, Refused> {
-        let (namespace, pod) = (name(line.namespace.as_ref())?, name(line.pod.as_ref())?);
-        self.make_room(usize::from(self.resource.pod(namespace, pod).is_none()))?;
-        let pods = &mut self.resource.pods;
-        Ok(kept(kept(pods, namespace), pod))
+        let key = [name(line.namespace.as_ref())?, name(line.pod.as_ref())?, ""];
+        let is_new = !self.resource.pods.has(key);
+        self.make_room(usize::from(is_new))?;
+        self.resource.pods.named(key).ok_or(Refused::Dropped)
     }
 
     fn container(&mut self, line: &Line<'_>) -> Result<&mut Container, Refused> {
-        let (namespace, pod) = (name(line.namespace.as_ref())?, name(line.pod.as_ref())?);
-        let container = name(line.container.as_ref())?;
-        // A pod of which nothing is said is not kept for the sake of a container that is not.
-        self.make_room(match self.resource.pod(namespace, pod) {
-            None => 2,
-            Some(pod) => usize::from(!pod.containers.contains_key(container)),
-        })?;
-        let pods = &mut self.resource.pods;
-        let pod = kept(kept(pods, namespace), pod);
-        Ok(kept(&mut pod.containers, container))
+        let [namespace, pod] = [name(line.namespace.as_ref())?, name(line.pod.as_ref())?];
+        let key: Key<'_> = [namespace, pod, name(line.container.as_ref())?];
+        if !self.resource.containers.has(key) {
+            // A pod of which nothing is said is not kept for the sake of a container that is not.
+            let of = [namespace, pod, ""];
+            let more = 1 + usize::from(!self.resource.pods.has(of));
+            self.make_room(more)?;
+            self.resource.pods.named(of).ok_or(Refused::Dropped)?;
+        }
+        self.resource.containers.named(key).ok_or(Refused::Dropped)
     }
 
     /// Counts pods and containers that are about to be kept.
@@ -279,9 +335,4 @@ impl Reader {
 fn name<'a>(label: Option<&'a Cow<'_, str>>) -> Result<&'a str, Refused> {
     let fits = |name: &&str| !name.is_empty() && name.len() <= MAX_NAME_BYTES;
     label.map(AsRef::as_ref).filter(fits).ok_or(Refused::Odd)
-}
-
-/// What is kept under a name, or the beginning of it.
-fn kept<'a, T: Default>(all: &'a mut HashMap<Box<str>, T>, name: &str) -> &'a mut T {
-    all.entry(name.into()).or_default()
 }

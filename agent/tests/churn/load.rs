@@ -1,7 +1,7 @@
 //! A small node on which everything comes and goes, a pure function of the tick's number.
 
 use cairn_agent::sources::procfs::Host;
-use cairn_agent::sources::resource::{self, Cpu, Level, Resource, Usage};
+use cairn_agent::sources::resource::{self, Resource};
 use cairn_agent::sources::summary::{Pod, Stats, Summary};
 use cairn_agent::sources::{Figures, Part};
 use cairn_proto::catalogue::table::{self, Storage};
@@ -144,31 +144,23 @@ fn part(kind: EntityKind, name: String, what: (Group, FieldId), (tick, n): (u64,
 
 /// What the kubelet's resource endpoint says.
 pub(crate) fn resource(n: u64, tick: u64) -> Resource {
-    let usage = Usage {
-        cpu: Some(Cpu {
-            usage_core_nanos: n * 4_097,
-            time_ms: Some(tick - 300),
-        }),
-        memory: Some(Level {
-            bytes: n * 4_096,
-            time_ms: Some(tick - 300),
-        }),
-        swap: None,
+    let (mut body, time_ms) = (String::new(), tick - 300);
+    let mut usage = |of: &str, labels: &str| {
+        let (nanos, bytes) = (n * 4_097, n * 4_096);
+        body += &format!("{of}_cpu_usage_seconds_total{labels} {nanos}e-9 {time_ms}\n");
+        body += &format!("{of}_memory_working_set_bytes{labels} {bytes} {time_ms}\n");
     };
-    let pods = lives(n).map(|life| {
-        let container = resource::Container {
-            usage,
-            start_ms: Some(life.start_ms(tick)),
-        };
-        let containers = [("app".into(), container)].into();
-        (life.name().into(), resource::Pod { usage, containers })
-    });
-    Resource {
-        node: usage,
-        pods: [(format!("shop-{}", n / 500).into(), pods.collect())].into(),
-        odd_count: 0,
-        dropped_count: 0,
+    usage("node", "");
+    let mut starts = String::new();
+    for life in lives(n) {
+        let of_pod = format!("namespace=\"shop-{}\",pod=\"{}\"", n / 500, life.name());
+        let of_app = format!("{{container=\"app\",{of_pod}}}");
+        usage("pod", &format!("{{{of_pod}}}"));
+        usage("container", &of_app);
+        let start_ms = life.start_ms(tick);
+        starts += &format!("container_start_time_seconds{of_app} {start_ms}e-3\n");
     }
+    resource::parse((body + &starts).as_bytes()).unwrap()
 }
 
 /// What /proc says: each interface of a pod is one of the host's too.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use cairn_agent::sampler::merge::{self, Chosen, Inputs, Merged};
 use cairn_agent::sampler::registry::Registry;
+use cairn_agent::sources::resource::Resource;
 use cairn_agent::sources::summary::Summary;
 use cairn_agent::sources::{Reading, resource, summary};
 use cairn_proto::catalogue::Source;
@@ -53,8 +54,30 @@ pub(super) fn replay(pods: usize) -> Result<(u64, Replay)> {
 pub(super) struct Node {
     registry: Registry,
     last: Option<(u64, Snapshot)>,
-    newest: Option<Reading<Summary>>,
-    before: Option<Summary>,
+    summaries: Given<Summary>,
+    resources: Given<Resource>,
+}
+
+/// The newest answer, and the one before, in whose room the next is read.
+struct Given<T> {
+    newest: Option<Reading<T>>,
+    before: Option<T>,
+}
+
+impl<T> Default for Given<T> {
+    fn default() -> Self {
+        Self {
+            newest: None,
+            before: None,
+        }
+    }
+}
+
+impl<T> Given<T> {
+    fn keep(&mut self, reading: Reading<T>) {
+        let before = self.newest.replace(reading);
+        self.before = before.and_then(|reading| Arc::into_inner(reading.values));
+    }
 }
 
 impl Node {
@@ -67,16 +90,19 @@ impl Node {
         counted: Option<Work>,
     ) -> Result<(usize, usize)> {
         // As the source does it: in the room of the answer before the last one.
-        let spare = self.before.take();
+        let spare = self.summaries.before.take();
         let summary = step(counted, Work::Parse, || {
             summary::parse_into(&frame.summary, spare)
         })?;
         let summary = reading(tick, summary);
         let resource = match counted {
             Some(Work::Row) => None,
-            counted => Some(step(counted, Work::Resource, || {
-                resource::parse(&frame.resource)
-            })?),
+            counted => {
+                let spare = self.resources.before.take();
+                Some(step(counted, Work::Resource, || {
+                    resource::parse_into(&frame.resource, spare)
+                })?)
+            }
         };
         let resource = resource.map(|resource| reading(tick, resource));
         let inputs = Inputs {
@@ -111,8 +137,10 @@ impl Node {
         let bytes = step(counted, Work::Encode, || row::encode(DENSE, base, row));
         let values = snapshot.sample_count();
         self.last = Some((tick, snapshot));
-        let before = self.newest.replace(summary);
-        self.before = before.and_then(|reading| Arc::into_inner(reading.values));
+        self.summaries.keep(summary);
+        resource
+            .into_iter()
+            .for_each(|reading| self.resources.keep(reading));
         Ok((bytes.len(), values))
     }
 }

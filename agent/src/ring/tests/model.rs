@@ -59,11 +59,19 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     )
 }
 
+/// A row that was pushed.
+struct Pushed {
+    seq: u64,
+    tick: u64,
+    snapshot: Arc<Snapshot>,
+    defs: Vec<Arc<EntityDef>>,
+}
+
 /// All rows of a run, and how the ring is to be.
 struct Model {
     ring: Ring,
     run: Run,
-    rows: Vec<Row>,
+    rows: Vec<Pushed>,
     names: [Arc<EntityDef>; 4],
     max_bytes: usize,
     tick: u64,
@@ -177,11 +185,11 @@ impl Model {
         }
         let snapshot = builder.build();
         let seq = self.rows.len() as u64;
-        self.rows.push(Row {
+        self.rows.push(Pushed {
             seq,
             tick: self.tick,
             snapshot: Arc::new(snapshot.clone()),
-            defs: defs.clone().into(),
+            defs: defs.clone(),
         });
         assert_eq!(self.ring.push(self.tick, snapshot, defs), seq);
     }

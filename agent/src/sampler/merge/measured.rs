@@ -3,8 +3,8 @@
 use cairn_proto::catalogue::{Group, Source, table};
 
 use super::row::Statement;
-use crate::sources::Figures;
-use crate::sources::resource::{Pod, Usage};
+use crate::sources::resource::{Pod, Resource, Usage};
+use crate::sources::{Figures, Reading, summary};
 
 /// How much later than a summary a container may have begun and still be the one that it names, ms:
 /// the two endpoints round and disagree on starts by up to this much.
@@ -13,25 +13,30 @@ const START_TOLERANCE_MS: u64 = 2_000;
 /// What the resource endpoint says of the pod that a summary names.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Measured<'a> {
+    reading: &'a Reading<Resource>,
+    named: &'a summary::Pod,
     pod: &'a Pod,
-    taken_ms: u64,
     // When the summary was read that names the pod.
     named_ms: u64,
 }
 
 impl<'a> Measured<'a> {
-    /// `None` when all that is measured began after the pod was named: then it is another pod of
-    /// that name.
-    pub(super) fn new(pod: &'a Pod, taken_ms: u64, named_ms: u64) -> Option<Self> {
+    /// `None` when it says nothing of that pod, or when all that is measured began after the pod was
+    /// named: then it is another pod of that name.
+    pub(super) fn new(
+        reading: &'a Reading<Resource>,
+        named: &'a summary::Pod,
+        named_ms: u64,
+    ) -> Option<Self> {
+        let pod = reading.values.pod(&named.namespace, &named.name)?;
         let this = Self {
+            reading,
+            named,
             pod,
-            taken_ms,
             named_ms,
         };
-        let mut starts = pod.containers.values().filter_map(|c| c.start_ms);
-        let same = starts.any(|start_ms| !this.is_another(start_ms));
-        let untold = pod.containers.values().all(|c| c.start_ms.is_none());
-        (same || untold).then_some(this)
+        let is_another = pod.first_start_ms.is_some_and(|ms| this.is_another(ms));
+        (!is_another).then_some(this)
     }
 
     fn is_another(&self, start_ms: u64) -> bool {
@@ -39,17 +44,22 @@ impl<'a> Measured<'a> {
     }
 
     pub(super) fn own(&self) -> Statement<'static> {
-        statement(&self.pod.usage, self.taken_ms, None)
+        statement(&self.pod.usage, self.reading.taken_ms, None)
     }
 
     pub(super) fn container(&self, name: &str) -> Option<Statement<'static>> {
-        let container = self.pod.containers.get(name)?;
+        let summary::Pod {
+            namespace,
+            name: pod,
+            ..
+        } = self.named;
+        let container = self.reading.values.container(namespace, pod, name)?;
         if container.start_ms.is_some_and(|ms| self.is_another(ms)) {
             return None;
         }
         Some(statement(
             &container.usage,
-            self.taken_ms,
+            self.reading.taken_ms,
             container.start_ms,
         ))
     }

@@ -9,7 +9,7 @@ use cairn_proto::model::Stamp;
 
 use super::*;
 use crate::sources::Figures;
-use crate::sources::resource::{self, Container, Cpu, Level, Usage};
+use crate::sources::resource;
 
 /// The tick of most rows; measurements are given as ms before it.
 const TICK: u64 = 1_000_000;
@@ -66,38 +66,29 @@ fn summary(pods: Vec<Pod>) -> Reading<Summary> {
     }
 }
 
-fn usage(cpu: Cpu) -> Usage {
-    Usage {
-        cpu: Some(cpu),
-        ..Usage::default()
-    }
-}
-
 /// The resource endpoint's view of one pod with one container.
 fn resource(name: &str, container: &str) -> Reading<Resource> {
-    let at = |nanos, ago| Cpu {
-        usage_core_nanos: nanos,
-        time_ms: Some(TICK - ago),
-    };
-    let figures = Container {
-        usage: usage(at(55, 10)),
-        start_ms: Some(501),
-    };
-    let pod = resource::Pod {
-        usage: usage(at(77, 20)),
-        containers: [(container.into(), figures)].into(),
-    };
-    let values = Resource {
-        node: usage(Cpu {
-            usage_core_nanos: 11,
-            time_ms: None,
-        }),
-        pods: [("shop".into(), [(name.into(), pod)].into())].into(),
-        odd_count: 0,
-        dropped_count: 0,
-    };
+    told(&text(name, container))
+}
+
+/// What the endpoint says of them.
+fn text(name: &str, container: &str) -> String {
+    let of_pod = format!("namespace=\"shop\",pod=\"{name}\"");
+    let of_container = format!("container=\"{container}\",{of_pod}");
+    format!(
+        "container_cpu_usage_seconds_total{{{of_container}}} 55e-9 {}\n\
+         container_start_time_seconds{{{of_container}}} 0.501\n\
+         node_cpu_usage_seconds_total 11e-9\n\
+         pod_cpu_usage_seconds_total{{{of_pod}}} 77e-9 {}\n",
+        TICK - 10,
+        TICK - 20
+    )
+}
+
+/// An answer of the endpoint with these lines: the last of a kind counts.
+fn told(lines: &str) -> Reading<Resource> {
     Reading {
-        values: Arc::new(values),
+        values: Arc::new(resource::parse(lines.as_bytes()).unwrap()),
         taken_ms: TICK - 3,
     }
 }
@@ -393,17 +384,15 @@ fn the_node_is_there_with_nothing_but_its_own_figures() {
 #[test]
 fn a_chosen_resource_endpoint_measures_memory_and_swap() {
     let listed = summary(vec![pod("web", "u1", 400, vec![container("httpd", 1_000)])]);
-    let mut measured = resource("web", "httpd");
-    let values = Arc::get_mut(&mut measured.values).unwrap();
-    let level = |bytes, ago| {
-        Some(Level {
-            bytes,
-            time_ms: Some(TICK - ago),
-        })
-    };
-    let web = values.pods.get_mut("shop").unwrap().get_mut("web").unwrap();
-    (web.usage.memory, web.usage.swap) = (level(5, 40), level(6, 40));
-    (values.node.memory, values.node.swap) = (level(7, 40), level(8, 41));
+    let of_web = "{namespace=\"shop\",pod=\"web\"}";
+    let (now, before) = (TICK - 40, TICK - 41);
+    let levels = format!(
+        "node_memory_working_set_bytes 7 {now}\n\
+         node_swap_usage_bytes 8 {before}\n\
+         pod_memory_working_set_bytes{of_web} 5 {now}\n\
+         pod_swap_usage_bytes{of_web} 6 {now}\n"
+    );
+    let measured = told(&(text("web", "httpd") + &levels));
     let inputs = Inputs {
         chosen: Chosen {
             cpu: Source::Resource,

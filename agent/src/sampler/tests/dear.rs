@@ -87,8 +87,8 @@ async fn it_is_asked_less_often_until_it_costs_less_and_what_it_said_stands() {
             step(k).await;
         }
         // It is in each row, as is the node, and no source is in trouble.
-        let run = ring.head().run;
-        let counts = (0..11).map(|seq| ring.row(&run, seq).unwrap().snapshot.entities().len());
+        let rows = rows_of(&ring, 0).unwrap().into_iter();
+        let counts = rows.map(|(_, _, snapshot)| snapshot.entities().len());
         assert_eq!(counts.collect::<Vec<usize>>(), [2; 11]);
         let text = readiness.render(true).1;
         assert!(!text.contains("[!]"), "{text}");

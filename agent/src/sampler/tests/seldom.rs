@@ -20,9 +20,10 @@ fn told(time_ms: u64, threads: u64) -> Cadvisor {
 
 /// The node's threads in a row, with the time of their measurement.
 fn threads(ring: &Ring, seq: u64) -> Option<(u64, u64)> {
-    let row = ring.row(&ring.head().run, seq).unwrap();
-    let value = row.snapshot.cell(0, ColumnId::field(table::THREADS))?;
-    let stamp = row.snapshot.stamp(0, Group::Detail)?;
+    let rows = rows_of(ring, 0).unwrap();
+    let (_, _, snapshot) = rows.iter().find(|(of, ..)| *of == seq).unwrap();
+    let value = snapshot.cell(0, ColumnId::field(table::THREADS))?;
+    let stamp = snapshot.stamp(0, Group::Detail)?;
     Some((value, (stamp.time_ms - START) / 1_000))
 }
 

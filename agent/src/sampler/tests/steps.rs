@@ -89,20 +89,9 @@ async fn a_new_run_has_nothing_that_the_old_one_was_told() {
                     ..Summary::default()
                 },
             ));
-            let cpu = crate::sources::resource::Cpu {
-                usage_core_nanos: 7,
-                time_ms: Some(START - 70_000),
-            };
-            measuring.answer(answer_of(
-                tick,
-                Resource {
-                    node: crate::sources::resource::Usage {
-                        cpu: Some(cpu),
-                        ..Default::default()
-                    },
-                    ..Resource::default()
-                },
-            ));
+            let body = format!("node_cpu_usage_seconds_total 7e-9 {}\n", START - 70_000);
+            let measured = crate::sources::resource::parse(body.as_bytes());
+            measuring.answer(answer_of(tick, measured.unwrap()));
         };
         let (stepped, ()) = tokio::join!(clock.step(START + 250, DEADLINE), answers);
         stepped.unwrap();

@@ -17,16 +17,21 @@ fn the_recorded_answer_is_read_whole() {
         time_ms: Some(1_795_332_407_714),
     };
     assert_eq!(resource.node.cpu, Some(node));
-    assert_eq!(resource.pods.len(), 1);
-    assert_eq!(resource.pods["shop"].len(), 5);
+    let of_shop = resource
+        .pods()
+        .filter(|(namespace, ..)| *namespace == "shop");
+    assert_eq!((of_shop.count(), resource.pods().count()), (5, 5));
     let burner = resource.pod("shop", "burner-6cb655c9bf-tt7hk").unwrap();
     let cpu = Cpu {
         usage_core_nanos: 3_233_033_851,
         time_ms: Some(1_795_332_408_546),
     };
     assert_eq!(burner.usage.cpu, Some(cpu));
-    assert_eq!(burner.containers.len(), 2);
-    let container = burner.containers["cpu"];
+    let of_burner = |([_, pod, _], _): &([&str; 3], _)| *pod == "burner-6cb655c9bf-tt7hk";
+    assert_eq!(resource.containers().filter(of_burner).count(), 2);
+    assert_eq!(burner.first_start_ms, Some(1_795_332_220_722));
+    let container = resource.container("shop", "burner-6cb655c9bf-tt7hk", "cpu");
+    let container = container.unwrap();
     let cpu = Cpu {
         usage_core_nanos: 2_698_091_047,
         time_ms: Some(1_795_332_404_094),
@@ -80,7 +85,7 @@ fn a_name_that_nothing_can_have_makes_its_line_odd() {
         }
         let resource = parse(body.as_bytes()).unwrap();
         assert_eq!(resource.odd_count, odd_count, "{} bytes", name.len());
-        assert_eq!(resource.pods.is_empty(), odd_count > 0);
+        assert_eq!(resource.pods().next().is_none(), odd_count > 0);
     }
 }
 
@@ -119,6 +124,20 @@ fn what_is_no_answer_is_refused() {
     }
 }
 
+#[test]
+fn an_answer_in_the_room_of_another_is_the_same_as_without() {
+    let whole = parse(RECORDED).unwrap();
+    let other = b"pod_swap_usage_bytes{pod=\"p\",namespace=\"n\"} 5\n\
+        container_swap_usage_bytes{container=\"c\",pod=\"p\",namespace=\"n\"} 6\nx{} y z a\n";
+    let spare = parse_into(RECORDED, parse(other).ok()).unwrap();
+    assert_eq!(spare, whole);
+    assert_eq!(spare.pod("n", "p"), None);
+    let back = parse_into(other, Some(spare)).unwrap();
+    assert_eq!(back, parse(other).unwrap());
+    assert_eq!((back.pods().count(), back.containers().count()), (1, 1));
+    assert_ne!(back, whole);
+}
+
 fn is_part(cut: &Usage, whole: &Usage) -> bool {
     (cut.cpu.is_none() || cut.cpu == whole.cpu)
         && (cut.memory.is_none() || cut.memory == whole.memory)
@@ -135,12 +154,15 @@ fn a_cut_answer_never_has_a_shorter_number() {
         };
         cut_count += 1;
         assert!(is_part(&cut.node, &whole.node));
-        for (name, pod) in cut.pods.get("shop").into_iter().flatten() {
-            let full = &whole.pods["shop"][name];
-            assert!(is_part(&pod.usage, &full.usage));
-            for (name, container) in &pod.containers {
-                assert!(is_part(&container.usage, &full.containers[name].usage));
-            }
+        for (namespace, name, pod) in cut.pods() {
+            assert!(is_part(
+                &pod.usage,
+                &whole.pod(namespace, name).unwrap().usage
+            ));
+        }
+        for ([namespace, pod, name], container) in cut.containers() {
+            let full = whole.container(namespace, pod, name).unwrap();
+            assert!(is_part(&container.usage, &full.usage));
         }
     }
     assert!(cut_count > 100);

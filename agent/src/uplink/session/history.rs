@@ -1,6 +1,6 @@
 //! The past on its way out: blocks that are wanted, and gaps where there are none.
 
-use cairn_proto::codec::chunk::{self, RowOf};
+use cairn_proto::codec::chunk;
 use cairn_proto::limits::{BLOCK_ROWS, MAX_ROW_BYTES};
 use cairn_proto::v1::{self, GapReason, agent_frame};
 use cairn_proto::wire;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Session;
 use crate::metrics::ByKind;
-use crate::ring::{Block, Row};
+use crate::ring::{self, Block};
 use crate::uplink::wants::{Budget, Next};
 use crate::uplink::{End, Setup};
 
@@ -179,10 +179,7 @@ fn payload(codec: u32, block: &Block) -> Option<Vec<u8>> {
         Block::Sealed(sealed) => chunk::recode(codec, &sealed.chunk)
             .inspect_err(|error| tracing::error!(%error, "block cannot be put in another codec"))
             .ok(),
-        Block::Rows(rows) => {
-            let rows: Vec<RowOf<'_>> = rows.iter().map(Row::of_block).collect();
-            Some(chunk::encode(codec, &rows))
-        }
+        Block::Rows(rows) => ring::chunk(codec, rows).map(|chunk| chunk.to_vec()),
         Block::Ahead | Block::Evicted => None,
     }
 }

@@ -49,19 +49,16 @@ fn what_a_silent_summary_knows_from_the_future_does_not_belong() {
 #[test]
 fn a_pod_that_only_the_resource_endpoint_knows_is_not_its_predecessor() {
     let listed = summary(vec![pod("db-0", "u1", 400, vec![container("db", 1_000)])]);
-    let later = |tick: u64, start_ms| {
-        let mut measured = resource("db-0", "db");
-        let values = Arc::get_mut(&mut measured.values).unwrap();
-        let pod = values
-            .pods
-            .get_mut("shop")
-            .unwrap()
-            .get_mut("db-0")
-            .unwrap();
-        pod.usage.cpu.as_mut().unwrap().time_ms = Some(tick);
-        let db = pod.containers.get_mut("db").unwrap();
-        (db.usage.cpu.as_mut().unwrap().time_ms, db.start_ms) = (Some(tick), Some(start_ms));
-        measured
+    let later = |tick: u64, start_ms: u64| {
+        let of_pod = "namespace=\"shop\",pod=\"db-0\"";
+        let of_db = format!("container=\"db\",{of_pod}");
+        let seconds = start_ms as f64 / 1_000.0;
+        let again = format!(
+            "pod_cpu_usage_seconds_total{{{of_pod}}} 77e-9 {tick}\n\
+             container_cpu_usage_seconds_total{{{of_db}}} 55e-9 {tick}\n\
+             container_start_time_seconds{{{of_db}}} {seconds:.3}\n"
+        );
+        told(&(text("db-0", "db") + &again))
     };
     let at = |tick, start_ms| {
         let measured = later(tick, start_ms);
@@ -93,14 +90,9 @@ fn a_container_that_began_again_leaves_its_pod_its_own_figures() {
         vec![container("a", 0), container("b", 0)],
     )];
     let listed = summary(pods);
-    let mut measured = resource("web", "a");
-    let values = Arc::get_mut(&mut measured.values).unwrap();
-    let pod = values.pods.get_mut("shop").unwrap().get_mut("web").unwrap();
-    let again = Container {
-        start_ms: Some(TICK + 5_000),
-        ..pod.containers["a"]
-    };
-    pod.containers.insert("b".into(), again);
+    let again = "container_cpu_usage_seconds_total{namespace=\"shop\",pod=\"web\",container=\"b\"} 1\n\
+        container_start_time_seconds{namespace=\"shop\",pod=\"web\",container=\"b\"} 1005\n";
+    let measured = told(&(text("web", "a") + again));
     let merged = merge(
         &inputs(Some(&listed), Some(&measured)),
         &mut Registry::default(),

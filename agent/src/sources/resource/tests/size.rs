@@ -22,9 +22,11 @@ fn no_more_pods_and_containers_are_kept_than_a_node_can_have() {
         + &container("0", "first", 6);
     let resource = parse(body.as_bytes()).unwrap();
     assert_eq!((resource.odd_count, resource.dropped_count), (0, 3));
-    assert_eq!(resource.pods["b"].len(), 65_533);
-    let kept = &resource.pod("b", "0").unwrap().containers;
-    let swap = |name: &str| kept.get(name)?.usage.swap.map(|swap| swap.bytes);
+    assert_eq!(resource.pods().count(), 65_533);
+    let swap = |name: &str| {
+        let kept = resource.container("b", "0", name)?;
+        kept.usage.swap.map(|swap| swap.bytes)
+    };
     assert_eq!(
         ["first", "last", "more"].map(swap),
         [Some(6), Some(3), None]
