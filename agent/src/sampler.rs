@@ -297,7 +297,6 @@ impl Sampler {
             sandboxes: _,
         } = &mut self.feeds;
         self.paces.forget_times();
-        self.cadence.begin_run();
         self.roster.begin_run(now_ms);
         cgroups.iter_mut().for_each(Feed::forget);
         cadvisor.iter_mut().for_each(Feed::forget);
