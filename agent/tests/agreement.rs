@@ -16,7 +16,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use cairn_agent::sources::Figures;
-use cairn_agent::sources::cadvisor::{self, Cadvisor};
+use cairn_agent::sources::cadvisor::{self, Cadvisor, Ids};
 use cairn_agent::sources::cgroup::{Cgroups, Sandboxes, Stat, Tree};
 use cairn_agent::sources::summary::{self, Summary};
 use cairn_proto::catalogue::table::{self, PressureOf};
@@ -105,7 +105,7 @@ fn moments() -> Vec<Moment> {
             ended_ms: millis(kubelet("captured_at")),
             cgroups: read(std::str::from_utf8(cgroup("cgroup.txt")).unwrap(), began_ms),
             summary: summary::parse(kubelet("stats_summary")).unwrap(),
-            cadvisor: (n == 10).then(|| cadvisor::parse(&text).unwrap()),
+            cadvisor: (n == 10).then(|| cadvisor::parse(&text, Ids::Wanted).unwrap()),
         }
     };
     (1..=18).map(moment).collect()
