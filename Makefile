@@ -110,7 +110,7 @@ bench: web
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent -p cairn-aggregator
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-aggregator --example store-append
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent --example cgroup-cost
-	$(CARGO) build $(CARGO_ARGS) --release -p cairn-tests --bin fleet-sim
+	$(CARGO) build $(CARGO_ARGS) --release -p cairn-tests --bin fleet-sim --bin kubelet-sim
 	$(CARGO) run $(CARGO_ARGS) --release -p cairn-tests --bin bench -- $(BENCH)
 
 # Options of bench-rivals, for example: make bench-rivals RIVALS='--only prometheus --nodes 50'

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::fmt::Debug;
 
+use cairn_agent::sources::cadvisor::Ids;
 use cairn_agent::sources::{cadvisor, resource, summary};
 use cairn_proto::limits::{MAX_ENTITIES, MAX_NAME_BYTES};
 use serde_json::Value;
@@ -210,10 +211,18 @@ fn twice(body: &[u8], once: &resource::Resource) {
 ///
 /// The parser broke one of its promises.
 pub(crate) fn cadvisor(body: &[u8]) {
-    let parsed = cadvisor::parse(body);
-    same(&parsed, &cadvisor::parse(body), "a second time");
+    let parsed = cadvisor::parse(body, Ids::Wanted);
+    same(
+        &parsed,
+        &cadvisor::parse(body, Ids::Wanted),
+        "a second time",
+    );
     let commented = [b"# HELP x y\nunknown_metric{a=\"b\"} 1\n\r\n", body].concat();
-    same(&parsed, &cadvisor::parse(&commented), "behind a comment");
+    same(
+        &parsed,
+        &cadvisor::parse(&commented, Ids::Wanted),
+        "behind a comment",
+    );
     let Ok(parsed) = parsed else {
         return;
     };

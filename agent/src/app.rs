@@ -16,7 +16,7 @@ use cairn_runtime::tls::{self, Reloadable};
 use cairn_runtime::{bound, listen, logging};
 use prometheus_client::registry::Registry;
 
-use crate::config::{Config, KubeletTrust};
+use crate::config::{Config, Kubelet, KubeletTrust};
 use crate::metrics::{self, Metrics};
 use crate::ring::Ring;
 use crate::sampler::{Feeds, Sampler, Setup, boot};
@@ -80,9 +80,11 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
         readiness: readiness.clone(),
         metrics: metrics.clone(),
     };
-    let mut feeds = start_sources(&config, &mut work, &token);
+    let sandboxes = Sandboxes::default();
+    let cgroups = start_cgroups(&config, &readiness, sandboxes.clone())?;
+    let mut feeds = start_sources(&config, cgroups.is_some(), &mut work, &token);
     feeds.host = Some(start_host(&config, &readiness, &metrics)?);
-    feeds.cgroups = start_cgroups(&config, &readiness, feeds.sandboxes.clone())?;
+    (feeds.cgroups, feeds.sandboxes) = (cgroups, sandboxes);
     let sampler = Sampler::new(setup, feeds).with_source_cpu(config.source_cpu_millis);
     let uplink = uplink::Setup {
         living: uplink::Living::default(),
@@ -251,10 +253,14 @@ fn start_cgroups(
     Ok(Some(feed))
 }
 
-/// Starts the tasks that ask the kubelet.
-fn start_sources(config: &Config, work: &mut Supervisor, token: &Token) -> Feeds {
+/// Starts the tasks that ask the kubelet; beside cgroups what it says of runtime ids is kept.
+fn start_sources(config: &Config, keeps_ids: bool, work: &mut Supervisor, token: &Token) -> Feeds {
     let Some(kubelet) = config.kubelet.clone() else {
         return Feeds::default();
+    };
+    let kubelet = Kubelet {
+        keeps_ids,
+        ..kubelet
     };
     let interval_ms = config.interval_ms;
     let (summary, worker) = Feed::new(Source::Summary);

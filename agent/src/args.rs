@@ -124,7 +124,7 @@ pub struct Args {
 
     /// Whether the kubelet's /metrics/cadvisor is read, for throttling, block I/O and what else no
     /// other source has: auto (once a minute, where a kubelet is read; where cgroups are read only for
-    /// the name of a new container) or off
+    /// names of containers that the summary leaves open) or off
     #[arg(
         long,
         env = "CAIRN_CADVISOR",

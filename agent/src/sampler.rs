@@ -145,6 +145,8 @@ pub struct Sampler {
     crowded: bool,
     // What was told of cgroups that are left out.
     shut_out: Option<String>,
+    // What was told of cgroups that cannot be told apart.
+    strangers: Option<String>,
 }
 
 impl Sampler {
@@ -202,6 +204,7 @@ impl Sampler {
             source_cpu_millis: 0,
             crowded: false,
             shut_out: None,
+            strangers: None,
             setup,
             feeds,
         }
@@ -297,7 +300,6 @@ impl Sampler {
             sandboxes: _,
         } = &mut self.feeds;
         self.paces.forget_times();
-        self.cadence.begin_run();
         self.roster.begin_run(now_ms);
         cgroups.iter_mut().for_each(Feed::forget);
         cadvisor.iter_mut().for_each(Feed::forget);

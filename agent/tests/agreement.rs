@@ -10,15 +10,17 @@
     reason = "helpers of tests: what cannot go on has failed, and how many pairs there were is told"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use cairn_agent::sources::Figures;
-use cairn_agent::sources::cadvisor::{self, Cadvisor};
+use cairn_agent::sampler::roster::Roster;
+use cairn_agent::sources::cadvisor::{self, Cadvisor, Ids};
 use cairn_agent::sources::cgroup::{Cgroups, Sandboxes, Stat, Tree};
 use cairn_agent::sources::summary::{self, Summary};
+use cairn_agent::sources::{Figures, Reading};
 use cairn_proto::catalogue::table::{self, PressureOf};
 use cairn_proto::catalogue::{FieldId, field};
 use cairn_runtime::clock::Clock;
@@ -75,16 +77,25 @@ fn millis(seconds: &[u8]) -> u64 {
     String::from_utf8(digits).unwrap().parse().unwrap()
 }
 
-/// What the agent reads of the cgroups in such a text.
-fn read(text: &str, began_ms: u64) -> Cgroups {
-    let in_memory = tempfile::tempdir_in("/dev/shm");
-    let dir = in_memory.or_else(|_| tempfile::tempdir()).unwrap();
+/// Writes the files of such a text.
+fn show(text: &str, dir: &Path) {
     for file in text.split("= ").filter(|file| !file.is_empty()) {
         let (path, body) = file.split_once('\n').unwrap();
-        let path = dir.path().join(path);
+        let path = dir.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, body).unwrap();
     }
+}
+
+fn memory_dir() -> tempfile::TempDir {
+    let in_memory = tempfile::tempdir_in("/dev/shm");
+    in_memory.or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// What the agent reads of the cgroups in such a text.
+fn read(text: &str, began_ms: u64) -> Cgroups {
+    let dir = memory_dir();
+    show(text, dir.path());
     let sandboxes = Sandboxes::default();
     let mut tree = Tree::open(dir.path(), Path::new("/proc"), 10_000, sandboxes).unwrap();
     let mut read = Cgroups::default();
@@ -105,7 +116,7 @@ fn moments() -> Vec<Moment> {
             ended_ms: millis(kubelet("captured_at")),
             cgroups: read(std::str::from_utf8(cgroup("cgroup.txt")).unwrap(), began_ms),
             summary: summary::parse(kubelet("stats_summary")).unwrap(),
-            cadvisor: (n == 10).then(|| cadvisor::parse(&text).unwrap()),
+            cadvisor: (n == 10).then(|| cadvisor::parse(&text, Ids::Wanted).unwrap()),
         }
     };
     (1..=18).map(moment).collect()
@@ -265,4 +276,81 @@ fn what_the_kubelet_measures_lies_between_what_cgroups_say_before_and_after() {
     judge("pods", &of_pods, 100);
     judge("containers", &of_containers, 100);
     judge("details of containers", &of_details, 2);
+}
+
+/// The directories of cgroups in such a text.
+fn directories(text: &str) -> BTreeSet<PathBuf> {
+    let files = text.lines().filter_map(|line| line.strip_prefix("= "));
+    let of_cpu = files.filter_map(|path| path.strip_suffix("cpu.stat"));
+    of_cpu.map(PathBuf::from).collect()
+}
+
+/// Guarantees: of real containers whose cgroups are read every 12 to 48 s most are known by what they used,
+/// and each of them, sandboxes too, is who cAdvisor says it is.
+#[test]
+fn what_a_summary_measured_tells_whose_cgroup_is_whose() {
+    let files = files("cgroup-v2-files.tar.gz");
+    let known = cadvisor::parse(&fixture("cadvisor/cgroup-v2.gz"), Ids::Wanted).unwrap();
+    let dir = memory_dir();
+    let (mut before, mut roster) = (BTreeSet::new(), Roster::default());
+    let (mut tree, mut sandboxes) = (None, std::collections::HashSet::new());
+    let mut last: Option<Reading<Summary>> = None;
+    let mut ids = BTreeSet::new();
+    for (n, moment) in moments().into_iter().enumerate() {
+        let path = PathBuf::from(format!("cgroup/node3/{:02}/cgroup.txt", n + 1));
+        let text = std::str::from_utf8(&files[&path]).unwrap();
+        let there = directories(text);
+        for gone in before.difference(&there).map(|path| dir.path().join(path)) {
+            if gone.is_dir() {
+                fs::write(gone.join("cpu.stat"), "").unwrap();
+                fs::remove_dir_all(gone).unwrap();
+            }
+        }
+        before = there;
+        show(text, dir.path());
+        let tree = tree.get_or_insert_with(|| {
+            Tree::open(dir.path(), Path::new("/proc"), 10_000, Sandboxes::default()).unwrap()
+        });
+        let (tick, mut read) = (moment.began_ms, Cgroups::default());
+        tree.read(tick, &Clock::driven(tick).line(), &mut read)
+            .unwrap();
+        let containers = read.pods.iter().flat_map(|pod| &pod.containers);
+        ids.extend(containers.map(|of| of.id.to_string()));
+        roster.see(tick, &read);
+        let next = Reading {
+            taken_ms: moment.ended_ms,
+            values: Arc::new(moment.summary),
+        };
+        // As at a tick at which nobody is asked, and at the one at which the summary is.
+        for summary in last.iter().chain([&next]) {
+            roster.learn_pods(tick, &summary.values);
+            sandboxes.extend(roster.recognise(tick, &read, summary).into_iter().flatten());
+        }
+        last = Some(next);
+    }
+    let (mut right, mut open) = ([0, 0], 0);
+    for (id, identity) in &known.identities {
+        let named = roster
+            .is_named(id)
+            .then(|| roster.container(0, id))
+            .flatten();
+        match (&identity.container, named) {
+            (Some(expected), Some(name)) => {
+                assert_eq!(name, &**expected, "{id}");
+                right[0] += 1;
+            }
+            (None, None) if sandboxes.contains(id) => right[1] += 1,
+            (Some(_), None) => {
+                assert!(!sandboxes.contains(id), "{id} is {identity:?}");
+                open += 1;
+            }
+            (None, None) => open += 1,
+            (None, Some(name)) => panic!("the sandbox {id} is called {name}"),
+        }
+    }
+    println!(
+        "{right:?} containers and sandboxes are known of {}, {open} are not",
+        ids.len()
+    );
+    assert!(right[0] >= 8 && right[1] >= 6, "{right:?}, {open}");
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
-use cairn_agent::sources::cadvisor::{self, Cadvisor, Cgroup};
+use cairn_agent::sources::cadvisor::{self, Cadvisor, Cgroup, Ids};
 use cairn_proto::catalogue::{Group, table};
 use prometheus_parse::{Scrape, Value};
 use proptest::prelude::*;
@@ -149,7 +149,7 @@ fn found(all: &Cadvisor) -> Values {
 fn another_parser_finds_the_same_in_what_was_recorded() {
     for (name, count) in [("cgroup-v2", 195), ("trace", 100), ("pods-51", 744)] {
         let text = recorded(name);
-        let all = cadvisor::parse(text.as_bytes()).unwrap();
+        let all = cadvisor::parse(text.as_bytes(), Ids::Wanted).unwrap();
         assert_eq!((all.odd_count, all.dropped_count), (0, 0), "{name}");
         let (found, expected) = (found(&all), expected(&text));
         assert_eq!(found, expected, "{name}");
@@ -172,10 +172,10 @@ proptest! {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         // No brace is closed and no value follows.
         lines[broken] = format!("container_threads{{id=\"{}", noise.replace(['"', '\\'], ""));
-        let all = cadvisor::parse((lines.join("\n") + "\n").as_bytes()).unwrap();
+        let all = cadvisor::parse((lines.join("\n") + "\n").as_bytes(), Ids::Wanted).unwrap();
         prop_assert_eq!(all.odd_count, 1);
         lines.remove(broken);
-        let rest = cadvisor::parse((lines.join("\n") + "\n").as_bytes()).unwrap();
+        let rest = cadvisor::parse((lines.join("\n") + "\n").as_bytes(), Ids::Wanted).unwrap();
         prop_assert_eq!(found(&all), found(&rest));
     }
 }

@@ -19,6 +19,7 @@ mod look;
 pub(crate) mod machine;
 pub(crate) mod moment;
 pub mod payload;
+mod pays;
 pub(crate) mod percentile;
 mod program;
 mod restart;
@@ -66,6 +67,8 @@ pub enum Part {
     Freshness,
     /// CPU and memory of the processes.
     Cost,
+    /// What a node pays in all.
+    Pays,
     /// An aggregator under thousands of agents: memory, ingest, queries, freshness, growth.
     W10,
     /// The same at one row a second, with fewer.
@@ -80,7 +83,7 @@ pub enum Part {
 
 impl Part {
     /// Every part, in the order they are run.
-    pub const ALL: [Part; 12] = [
+    pub const ALL: [Part; 13] = [
         Part::Wire,
         Part::Stream,
         Part::Codec,
@@ -88,6 +91,7 @@ impl Part {
         Part::Cgroups,
         Part::Freshness,
         Part::Cost,
+        Part::Pays,
         Part::W10,
         Part::W1,
         Part::Restart,
@@ -106,6 +110,7 @@ impl Part {
             Part::Cgroups => "cgroups",
             Part::Freshness => "freshness",
             Part::Cost => "cost",
+            Part::Pays => "pays",
             Part::W10 => "w10",
             Part::W1 => "w1",
             Part::Restart => "restart",
@@ -179,6 +184,7 @@ fn measure(part: Part, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
         Part::Cgroups => cgroups::run()?,
         Part::Freshness => freshness::run(options.duration)?,
         Part::Cost => cost::run(options.duration)?,
+        Part::Pays => pays::run()?,
         Part::W10 => return w10::run(options, sheet),
         Part::W1 => return w1::run(options, sheet),
         Part::Restart => return restart::run(options, sheet),

@@ -7,6 +7,7 @@
 //! fleet           thousands of agents in one process, and what they hold
 //! proc, system    the real binaries as processes; a whole cluster of them
 //! pair            a system with a second aggregator
+//! busy, pays      a node on which pods come and go, and what it pays for being watched
 //! proxy           a network that is cut, slowed down and mended
 //! raw, peer       an agent and an aggregator by hand, for frames that no real one sends
 //! greedy          an aggregator by hand that asks its agents for more than it may
@@ -26,6 +27,8 @@ pub mod args;
 pub mod bench;
 
 pub mod budgets;
+
+pub mod busy;
 
 mod channel;
 
@@ -50,6 +53,8 @@ pub mod mix;
 pub mod oracle;
 
 pub mod pair;
+
+pub mod pays;
 
 pub mod peer;
 

@@ -62,6 +62,8 @@ pub struct Kubelet {
     pub trust: KubeletTrust,
     /// File of the bearer token; `None` sends none.
     pub token_file: Option<PathBuf>,
+    /// Whether the runtime's ids in its answers are kept: beside cgroups.
+    pub keeps_ids: bool,
 }
 
 impl fmt::Display for Kubelet {
@@ -111,6 +113,7 @@ pub(super) fn check(args: &Args, node: &str, problems: &mut Vec<String>) -> Opti
         server_name: server_name?,
         trust,
         token_file,
+        keeps_ids: false,
     })
 }
 

@@ -87,17 +87,28 @@ impl Budget {
             .min(self.longest_ms)
     }
 
-    /// Takes what a scrape cost. One that failed may be dear; when it is not, it says nothing of what
-    /// an answer costs.
-    pub(super) fn spend(&mut self, cpu: Duration, is_good: bool) -> Option<Change> {
+    /// Takes what a scrape cost that was asked for `gap_ms` after the one before. What it may cost goes by
+    /// that time where it is longer than the distance: the share is of all the time that passes. One that
+    /// failed may be dear; when it is not, it says nothing of what an answer costs.
+    pub(super) fn spend(&mut self, cpu: Duration, is_good: bool, gap_ms: u64) -> Option<Change> {
         let share = self.share?;
-        let is_dear = cpu > share.of(self.every_ms());
+        // A source that was away for an hour has not saved up an hour's share.
+        let gap_ms = gap_ms.min(self.longest_ms);
+        let is_dear = cpu > share.of(self.every_ms().max(gap_ms));
         if !is_good && !is_dear {
             return None;
         }
         let shorter = self.doublings.checked_sub(1);
-        let is_cheap =
-            shorter.is_some_and(|shorter| cpu <= share.of(self.after(shorter)) / 4 * QUARTERS);
+        let is_cheap = shorter.is_some_and(|shorter| {
+            // Who is asked seldom at this distance may be asked as seldom at a shorter one.
+            let is_seldom = gap_ms > self.every_ms();
+            let over_ms = if is_seldom {
+                gap_ms
+            } else {
+                self.after(shorter)
+            };
+            cpu <= share.of(over_ms) / 4 * QUARTERS
+        });
         self.dear = if is_dear { self.dear + 1 } else { 0 };
         self.cheap = if is_cheap { self.cheap + 1 } else { 0 };
         let change = if self.dear >= IN_A_ROW && self.every_ms() < self.longest_ms {
@@ -130,7 +141,7 @@ mod tests {
     /// Scrapes of so many ms of CPU, and the distances in seconds after each.
     fn check(budget: &mut Budget, costs_ms: &[u64], expected_s: &[u64]) {
         let distances = costs_ms.iter().map(|ms| {
-            budget.spend(Duration::from_millis(*ms), true);
+            budget.spend(Duration::from_millis(*ms), true, 0);
             budget.every_ms() / 1_000
         });
         assert_eq!(distances.collect::<Vec<u64>>(), expected_s, "{costs_ms:?}");
@@ -170,7 +181,7 @@ mod tests {
     #[test]
     fn what_fails_may_be_dear_and_is_never_cheap() {
         let mut budget = budget();
-        let mut spend = |ms, is_good| budget.spend(Duration::from_millis(ms), is_good);
+        let mut spend = |ms, is_good| budget.spend(Duration::from_millis(ms), is_good, 0);
         // Neither does a cheap failure end the row of dear scrapes.
         let said = [(900, true), (1, false), (900, false), (900, true)];
         let said = said.map(|(ms, is_good)| spend(ms, is_good));
@@ -193,6 +204,23 @@ mod tests {
     }
 
     #[test]
+    fn who_is_asked_seldom_has_the_share_of_all_that_time_and_no_more_than_of_the_longest() {
+        let mut budget = budget();
+        let mut every_s = |ms, gap_s: u64| {
+            for _ in 0..3 {
+                budget.spend(Duration::from_millis(ms), true, gap_s * 1_000);
+            }
+            budget.every_ms() / 1_000
+        };
+        assert_eq!(every_s(300, 30), 10);
+        assert_eq!(every_s(301, 30), 20);
+        // Asked as seldom all the same, it may as well be asked sooner for once.
+        assert_eq!(every_s(226, 30), 20);
+        assert_eq!(every_s(225, 30), 10);
+        assert_eq!(every_s(601, 3_600), 20);
+    }
+
+    #[test]
     fn without_a_share_or_room_nothing_changes() {
         let mut free = Budget::new(10_000, 60_000);
         check(&mut free, &[9_000; 6], &[10; 6]);
@@ -211,14 +239,14 @@ mod tests {
         ) {
             let mut budget = budget();
             for ms in before {
-                budget.spend(Duration::from_millis(ms), true);
+                budget.spend(Duration::from_millis(ms), true, 0);
             }
             for _ in 0..20 {
-                budget.spend(Duration::from_millis(cost_ms), true);
+                budget.spend(Duration::from_millis(cost_ms), true, 0);
             }
             let every_ms = budget.every_ms();
             for _ in 0..20 {
-                prop_assert_eq!(budget.spend(Duration::from_millis(cost_ms), true), None);
+                prop_assert_eq!(budget.spend(Duration::from_millis(cost_ms), true, 0), None);
             }
             // A hundredth of the distance is the share.
             prop_assert!(cost_ms <= every_ms / 100 || every_ms == 60_000);

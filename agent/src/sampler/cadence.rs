@@ -31,12 +31,11 @@ impl Seen {
     };
 }
 
-/// When sources were asked last.
-#[derive(Clone, Debug)]
+/// Whom there is something to ask.
+#[derive(Clone, Copy, Debug)]
 pub struct Cadence {
     // Between two summaries; `None` is 30 s beside cgroups, and a tick without.
     summary_every_ms: Option<u64>,
-    summary_tick: Option<u64>,
 }
 
 /// The default beside cgroups, ms: what the summary alone knows lives three minutes and longer, and its
@@ -44,32 +43,26 @@ pub struct Cadence {
 const SUMMARY_EVERY_MS: u64 = 30_000;
 
 impl Cadence {
-    /// Begins with nobody asked.
+    /// Of summaries that are so far apart, ms.
     #[must_use]
     pub fn new(summary_every_ms: Option<u64>) -> Self {
-        Self {
-            summary_every_ms,
-            summary_tick: None,
-        }
+        Self { summary_every_ms }
     }
 
-    /// Whether the summary is asked at a tick, whose last word stands or does not. One that failed is asked
-    /// again at the next.
-    pub fn summary(&mut self, tick: u64, seen: Seen, stands: bool) -> bool {
+    /// Whether the summary is asked at a tick, whose last question went out at `asked` and whose last word
+    /// stands or does not. One that failed is asked again at the next.
+    #[must_use]
+    pub fn summary(self, tick: u64, seen: Seen, asked: Option<u64>, stands: bool) -> bool {
         let every_ms = match self.summary_every_ms {
             Some(every_ms) => every_ms,
             None if seen.serves => SUMMARY_EVERY_MS,
             None => 0,
         };
-        let is_due = self.summary_tick.is_none_or(|last| {
-            let since_ms = tick.saturating_sub(last);
+        asked.is_none_or(|asked| {
+            let since_ms = tick.saturating_sub(asked);
             let hurries = seen.unnamed_pod || seen.newcomer || !stands;
             since_ms >= every_ms || (hurries && since_ms >= HURRY_EVERY_MS)
-        });
-        if is_due {
-            self.summary_tick = Some(tick);
-        }
-        is_due
+        })
     }
 
     /// Whether the resource endpoint is asked.
@@ -83,11 +76,6 @@ impl Cadence {
     pub fn cadvisor(seen: Seen) -> bool {
         !seen.serves || seen.unnamed_container
     }
-
-    /// A new run begins: ticks of the one before say nothing about its own.
-    pub fn begin_run(&mut self) {
-        self.summary_tick = None;
-    }
 }
 
 #[cfg(test)]
@@ -100,10 +88,12 @@ mod tests {
     const BESIDE: Seen = Seen::BESIDE;
 
     /// Ticks of a minute at which the summary is asked, in seconds.
-    fn summaries(mut cadence: Cadence, good: bool, seen: impl Fn(u64) -> Seen) -> Vec<u64> {
-        let mut stands = false;
+    fn summaries(cadence: Cadence, good: bool, seen: impl Fn(u64) -> Seen) -> Vec<u64> {
+        let (mut asked, mut stands) = (None, false);
         let ticks = (0..=60).filter(|second| {
-            let due = cadence.summary(1_000_000 + second * 1_000, seen(*second), stands);
+            let tick = 1_000_000 + second * 1_000;
+            let due = cadence.summary(tick, seen(*second), asked, stands);
+            asked = if due { Some(tick) } else { asked };
             stands |= due && good;
             due
         });

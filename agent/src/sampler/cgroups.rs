@@ -6,11 +6,15 @@ use cairn_runtime::readiness::Note;
 use super::Sampler;
 use super::cadence::Seen;
 use super::preference::Heard;
+use super::roster::Joined;
 use super::tick::{choose, gauge, last};
 use crate::metrics::ByKind;
 
 /// Under this name `/readyz?verbose` says that cgroups are left out for want of descriptors.
 const SHORTAGE_NOTE: &str = "cgroups";
+
+/// Under this name it says that cgroups cannot be told apart.
+const STRANGERS_NOTE: &str = "names of cgroups";
 
 impl Sampler {
     /// Looks at who is there, and says whom to ask for more.
@@ -30,12 +34,52 @@ impl Sampler {
         if self.paces.is_fresh(Source::Cgroup) {
             self.roster.see(tick, &reading.values);
         }
+        let unnamed_container = self.roster.has_unnamed_container(tick);
+        let asks_for_names = unnamed_container && self.feeds.cadvisor.is_some();
+        let strangers = self.tell_strangers(asks_for_names);
         Seen {
-            serves: chosen == Source::Cgroup,
+            serves: chosen == Source::Cgroup && !strangers,
             unnamed_pod: self.roster.has_unnamed_pod(),
             newcomer: self.roster.has_newcomer(tick),
-            unnamed_container: self.roster.has_unnamed_container(tick),
+            unnamed_container,
         }
+    }
+
+    /// Says when containers of which the kubelet tells have cgroups that nobody can tell apart, while
+    /// nobody is asked for it. True when that is so of all of them: then what the kubelet says at each row
+    /// is better than what it says now and then.
+    fn tell_strangers(&mut self, asks_for_names: bool) -> bool {
+        let Joined { known, waiting } = self.roster.joined();
+        // What a kubelet said that is silent now is no word of who is there.
+        let is_told = waiting > 0 && !asks_for_names && self.paces.stands(Source::Summary);
+        let all = is_told && known == 0;
+        let strangers = is_told.then(|| {
+            let how = if all {
+                "so the kubelet is asked at every row"
+            } else {
+                "so they are told as often as the summary is read"
+            };
+            let remedy = if self.feeds.cadvisor.is_some() {
+                "check that the kubelet's /metrics/cadvisor has their ids"
+            } else {
+                "leave --cadvisor off out, so that it can be asked for names"
+            };
+            format!("nobody tells whose cgroup is whose of {waiting} containers, {how}: {remedy}")
+        });
+        if strangers != self.strangers {
+            match &strangers {
+                Some(reason) => {
+                    if self.strangers.is_none() {
+                        tracing::warn!(reason, "containers without a cgroup");
+                    }
+                    let note = Note::Degraded(reason.clone());
+                    self.setup.readiness.note(STRANGERS_NOTE, note);
+                }
+                None => self.setup.readiness.clear(STRANGERS_NOTE),
+            }
+            self.strangers = strangers;
+        }
+        all
     }
 
     /// Takes the names that came.
@@ -50,6 +94,11 @@ impl Sampler {
         let cadvisor = last(&self.feeds.cadvisor);
         if let Some(cadvisor) = cadvisor.filter(|_| self.paces.is_fresh(Source::Cadvisor)) {
             let sandboxes = self.roster.learn_identities(tick, &cadvisor.values);
+            self.feeds.sandboxes.set(sandboxes);
+        }
+        if let Some(summary) = summary
+            && let Some(sandboxes) = self.roster.recognise(tick, &reading.values, summary)
+        {
             self.feeds.sandboxes.set(sandboxes);
         }
         self.roster.settle(&reading.values, summary);

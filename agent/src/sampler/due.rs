@@ -19,11 +19,12 @@ pub(super) struct Due {
 
 impl Due {
     /// At a tick, Unix ms; who is due counts as asked when the question goes out.
-    pub(super) fn at(paces: &mut Paces, cadence: &mut Cadence, tick: u64, seen: Seen) -> Self {
-        // What costs too much is not asked before its time, whoever is new, and that it was wanted is
-        // no question that was asked.
+    pub(super) fn at(paces: &mut Paces, cadence: Cadence, tick: u64, seen: Seen) -> Self {
+        // What costs too much is not asked before its time, whoever is new; and only a question that
+        // went out puts the next one off.
         let stands = paces.stands(Source::Summary);
-        let summary = paces.is_time(Source::Summary, tick) && cadence.summary(tick, seen, stands);
+        let asked = paces.asked(Source::Summary);
+        let summary = cadence.summary(tick, seen, asked, stands);
         Self {
             summary: summary && paces.is_due(Source::Summary, tick),
             resource: Cadence::resource(seen) && paces.is_due(Source::Resource, tick),
@@ -52,9 +53,9 @@ mod tests {
             pace.spend(Duration::from_secs(1), true);
         }
         assert_eq!(pace.distances_ms(), (8_000, 1_000));
-        let mut cadence = Cadence::new(None);
+        let cadence = Cadence::new(None);
         let asked = (0..=60).filter(|second| {
-            let due = Due::at(&mut paces, &mut cadence, second * 1_000, seen(*second));
+            let due = Due::at(&mut paces, cadence, second * 1_000, seen(*second));
             if due.summary {
                 let pace = paces.of_mut(Source::Summary).unwrap();
                 pace.sent();
@@ -82,6 +83,27 @@ mod tests {
     }
 
     #[test]
+    fn a_summary_that_was_busy_was_not_asked() {
+        let mut paces = Paces::new(&[Source::Summary], 10_000);
+        let due = |paces: &mut Paces, tick, goes_out: bool| {
+            let due = Due::at(paces, Cadence::new(None), tick, BESIDE);
+            let pace = paces.of_mut(Source::Summary).unwrap();
+            if due.summary && goes_out {
+                pace.sent();
+            }
+            // What it said last stands, so nothing hurries.
+            pace.hear(true);
+            due.summary
+        };
+        assert!(due(&mut paces, 0, true));
+        assert!(!due(&mut paces, 20_000, true));
+        assert!(due(&mut paces, 30_000, false));
+        assert!(due(&mut paces, 40_000, true));
+        assert!(!due(&mut paces, 60_000, true));
+        assert!(due(&mut paces, 70_000, true));
+    }
+
+    #[test]
     fn beside_cgroups_others_are_asked_for_what_these_do_not_know() {
         let sources = [
             Source::Summary,
@@ -91,7 +113,7 @@ mod tests {
         ];
         let at_first = |seen| {
             let mut paces = Paces::new(&sources, 10_000);
-            let due = Due::at(&mut paces, &mut Cadence::new(None), 10_000, seen);
+            let due = Due::at(&mut paces, Cadence::new(None), 10_000, seen);
             [due.summary, due.resource, due.cadvisor, due.host]
         };
         assert_eq!(at_first(BESIDE), [true, false, false, true]);

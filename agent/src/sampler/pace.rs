@@ -19,8 +19,9 @@ const KUBELET_AGE_MS: u64 = 30_000;
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
     budget: Budget,
-    // The tick of the last question that went out in this run.
+    // The tick of the last question that went out in this run, and how long after the one before.
     asked: Option<u64>,
+    gap_ms: u64,
     // The newest tick, while a question is due at it that did not go out yet.
     due: Option<u64>,
     // What the newest tick says of it.
@@ -34,6 +35,7 @@ impl Pace {
         Self {
             budget,
             asked: None,
+            gap_ms: 0,
             due: None,
             heard: Heard::Unasked,
             stands: false,
@@ -61,7 +63,10 @@ impl Pace {
 
     /// The question that was due at the newest tick, if one was, went out.
     pub(super) fn sent(&mut self) {
-        self.asked = self.due.take().or(self.asked);
+        if let Some(due) = self.due.take() {
+            let gap_ms = self.asked.map(|asked| due.saturating_sub(asked));
+            (self.asked, self.gap_ms) = (Some(due), gap_ms.unwrap_or(0));
+        }
     }
 
     /// What came of it at the newest tick: a good reading, or a failure. That it still worked on an
@@ -87,9 +92,10 @@ impl Pace {
         self.heard
     }
 
-    /// Takes what a scrape cost, and whether it brought a reading.
+    /// Takes what the last scrape cost, and whether it brought a reading. One that was asked less often
+    /// than it might have been, because there was nothing to ask, had that much more time.
     pub(super) fn spend(&mut self, cpu: Duration, is_good: bool) -> Option<Change> {
-        self.budget.spend(cpu, is_good)
+        self.budget.spend(cpu, is_good, self.gap_ms)
     }
 
     /// How far apart its questions are, and would be if it cost nothing; ms.
@@ -145,9 +151,9 @@ impl Paces {
         }
     }
 
-    /// Whether a source may be asked at a tick, Unix ms.
-    pub(super) fn is_time(&self, source: Source, tick: u64) -> bool {
-        self.of(source).is_some_and(|of| of.is_time(tick))
+    /// The tick of a source's last question in this run.
+    pub(super) fn asked(&self, source: Source) -> Option<u64> {
+        self.of(source).and_then(|of| of.asked)
     }
 
     /// Whether a source is to be asked at a tick, Unix ms. Who does not ask because something else
@@ -180,7 +186,7 @@ impl Paces {
     /// Forgets when they were asked: the ticks of another run say nothing about this one's.
     pub(super) fn forget_times(&mut self) {
         for (_, pace) in &mut self.0 {
-            pace.asked = None;
+            (pace.asked, pace.gap_ms) = (None, 0);
             pace.stands = false;
         }
     }
@@ -224,6 +230,26 @@ mod tests {
         assert_eq!(asked(&mut seldom, ticks), [5, 65, 125, 185]);
         assert_eq!(asked(&mut seldom, [300, 310, 350, 360]), [300, 360]);
         assert_eq!(asked(&mut pace(10), [10, 20, 30]), [10, 20, 30]);
+    }
+
+    #[test]
+    fn what_is_asked_seldom_may_cost_as_much_as_in_all_that_time() {
+        let spent = |every_ms: u64, cost_ms: u64| {
+            let mut paces = Paces::new(&[Source::Summary], 1_000);
+            // A millisecond in each second.
+            paces.limit(Share::new(1));
+            let pace = paces.of_mut(Source::Summary).unwrap();
+            for n in 0..9 {
+                assert!(pace.is_due(n * every_ms));
+                pace.sent();
+                pace.spend(Duration::from_millis(cost_ms), true);
+            }
+            pace.distances_ms().0
+        };
+        assert_eq!(spent(30_000, 30), 1_000);
+        assert_eq!(spent(30_000, 9), 1_000);
+        // More than that is too much, and asking at once for who is new is put off.
+        assert!(spent(30_000, 31) > 1_000);
     }
 
     #[test]

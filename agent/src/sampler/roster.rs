@@ -1,25 +1,33 @@
 //! Who is who among cgroups.
 //!
 //! Pure. Cgroups know pods by UID and containers by their runtime's id, and nothing else. A summary
-//! names pods, and cAdvisor's answer says which runtime id is which container of which pod. What was
-//! named once stays named for as long as it is there, whatever becomes of the kubelet; what is gone is
-//! forgotten after the window.
+//! names pods, and what it measured of their containers tells whose cgroup is whose; cAdvisor's answer
+//! says which runtime id is which container of which pod, and costs a kubelet five times as much, so it
+//! is for those that the summary leaves open. What was named once stays named for as long as it is there,
+//! whatever becomes of the kubelet; what is gone is forgotten after the window.
+
+mod evidence;
+mod recognise;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use cairn_proto::catalogue::{Group, table};
+
+use self::evidence::Readings;
 use crate::sources::Reading;
 use crate::sources::cadvisor::{Cadvisor, Identity};
-use crate::sources::cgroup::Cgroups;
+use crate::sources::cgroup::{Cgroups, Stat};
 use crate::sources::summary::Summary;
 
 /// For so long a container waits for its name; then it is called by its runtime id, ms. A kubelet that
 /// answers has named it long before.
 const NAMED_WITHIN_MS: u64 = 60_000;
 
-/// How old a container without a name has to be before anybody is asked for it, ms: a kubelet needs a
-/// moment to notice it.
-const ASKED_FOR_AFTER_MS: u64 = 2_000;
+/// For so long a container waits for the summaries to tell whose it is, ms, before cAdvisor is asked for
+/// its name: beside cgroups one comes every half minute, and what it says was measured half a minute before
+/// at most, so the third one was measured when the cgroup had been read.
+const ASKED_FOR_AFTER_MS: u64 = 75_000;
 
 /// How much earlier than its cgroup a container may have begun by the kubelet's word, ms. Half of the
 /// shortest time between two lives of one name.
@@ -91,6 +99,14 @@ struct OfContainer {
     start_ms: Option<u64>,
     // Answers of cAdvisor that did not name it while it was there.
     asks: u8,
+    // What it used, while it has no name.
+    readings: Readings,
+    // A summary that was read since it came lists as many containers as there are cgroups like it.
+    is_listed: bool,
+    // Summaries that list others of its pod, each with its cgroup, and nothing that it may be; and when
+    // the last of them was read.
+    left_over: u8,
+    left_over_ms: u64,
 }
 
 /// All that are known.
@@ -101,6 +117,18 @@ pub struct Roster {
     // The tick of the newest reading of cgroups, and of the first.
     last_tick: Option<u64>,
     first_tick: Option<u64>,
+    // Containers that the newest summary lists: those whose cgroup is known, and those that wait for
+    // theirs for too long.
+    joined: Joined,
+}
+
+/// How many of the containers that a summary lists have a cgroup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Joined {
+    /// Those of which it is known which one it is.
+    pub known: usize,
+    /// Those that wait for it for longer than anybody should, though cgroups of nobody are in their pod.
+    pub waiting: usize,
 }
 
 impl Roster {
@@ -117,10 +145,10 @@ impl Roster {
                 let known = self.containers.entry(id.clone());
                 let known = known.or_insert_with(|| OfContainer::new(uid));
                 known.heard_tick = tick;
-                known.called = match container {
+                known.call(match container {
                     Some(name) => Called::Container(name.clone()),
                     None => Called::Sandbox,
-                };
+                });
             }
             if self.pods.len() < MAX_NAMES || self.pods.contains_key(uid) {
                 let known = self.pods.entry(uid.clone()).or_default();
@@ -189,6 +217,7 @@ impl Roster {
                 if let Some(known) = self.containers.get_mut(container.id.as_ref()) {
                     Seen::again(&mut known.seen, tick);
                     known.made_ms = container.stat.start_ms;
+                    known.read(&container.stat);
                 }
             }
         }
@@ -250,9 +279,8 @@ impl Roster {
             Called::Container(name) => Some(name),
             Called::Sandbox => None,
             Called::Nothing => {
-                let seen = known.seen?;
-                let waited_ms = tick.saturating_sub(seen.first_tick);
-                (waited_ms >= NAMED_WITHIN_MS).then_some(id)
+                let waited = known.waited_ms(tick)? >= NAMED_WITHIN_MS;
+                (waited && known.left_over == 0).then_some(id)
             }
         }
     }
@@ -310,12 +338,13 @@ impl Roster {
         pods.any(|of| of.named.is_none() && of.asks < POD_ASKS && self.is_there(of.cgroup))
     }
 
-    /// True when a container is there that was not before, and not for long: it may be a new life of one
-    /// whose figures the last summary does not have.
+    /// True when a container is there that was not before, and not for long, and that no summary listed
+    /// yet: it may be a new life of one whose figures the last summary does not have.
     #[must_use]
     pub fn has_newcomer(&self, tick: u64) -> bool {
         self.containers.values().any(|of| {
             of.called == Called::Nothing
+                && !of.is_listed
                 && self.is_there(of.seen)
                 && of.seen.is_some_and(|seen| {
                     Some(seen.first_tick) != self.first_tick
@@ -324,15 +353,25 @@ impl Roster {
         })
     }
 
-    /// True when a container is there that nobody named and that is old enough to be asked for.
+    /// True when a container is there that no summary could tell and that has waited long enough to be
+    /// asked for.
     #[must_use]
     pub fn has_unnamed_container(&self, tick: u64) -> bool {
         self.containers.values().any(|of| {
             of.called == Called::Nothing
+                && of.left_over == 0
                 && of.asks < CONTAINER_ASKS
                 && self.is_there(of.seen)
-                && tick.saturating_sub(of.made_ms) >= ASKED_FOR_AFTER_MS
+                && of
+                    .waited_ms(tick)
+                    .is_some_and(|waited_ms| waited_ms >= ASKED_FOR_AFTER_MS)
         })
+    }
+
+    /// How many of the containers that the newest summary lists have a cgroup.
+    #[must_use]
+    pub fn joined(&self) -> Joined {
+        self.joined
     }
 
     /// How many pods and containers are there that nobody named.
@@ -381,7 +420,10 @@ impl Roster {
         for of in self.containers.values_mut() {
             of.seen = None;
             of.heard_tick = tick;
+            of.readings.forget();
+            (of.left_over, of.left_over_ms, of.is_listed) = (0, 0, false);
         }
+        self.joined = Joined::default();
     }
 }
 
@@ -405,8 +447,34 @@ impl OfContainer {
             made_ms: 0,
             start_ms: None,
             asks: 0,
+            readings: Readings::default(),
+            is_listed: false,
+            left_over: 0,
+            left_over_ms: 0,
         }
     }
+
+    /// Takes what it used, as long as that may tell who it is.
+    fn read(&mut self, stat: &Stat) {
+        let figures = &stat.figures;
+        let cpu = figures.time_ms(Group::Cpu).zip(figures.value(table::CPU));
+        if let Some((time_ms, core_nanos)) = cpu.filter(|_| self.called == Called::Nothing) {
+            self.readings.add(time_ms, core_nanos);
+        }
+    }
+
+    /// How long it is there; `None` of one that was not seen.
+    fn waited_ms(&self, tick: u64) -> Option<u64> {
+        let seen = self.seen?;
+        Some(tick.saturating_sub(seen.first_tick))
+    }
+
+    /// Says who it is.
+    fn call(&mut self, called: Called) {
+        self.called = called;
+        self.readings.forget();
+    }
 }
+
 #[cfg(test)]
 mod tests;

@@ -45,7 +45,7 @@ impl Sampler {
         let by_cgroups = ask(self.feeds.cgroups.as_mut(), is_due, &trigger, wait).await;
         self.take(Source::Cgroup, tick, by_cgroups)?;
         let seen = self.see(tick);
-        let due = Due::at(&mut self.paces, &mut self.cadence, tick, seen);
+        let due = Due::at(&mut self.paces, self.cadence, tick, seen);
         let Feeds {
             summary,
             resource,
@@ -125,6 +125,11 @@ impl Sampler {
         came: Option<(Outcome, Vec<Cost>)>,
     ) -> Result<(), TaskError> {
         if let Some((outcome, costs)) = came {
+            if !matches!(outcome, Outcome::Busy)
+                && let Some(pace) = self.paces.of_mut(source)
+            {
+                pace.sent();
+            }
             self.spend(source, &costs);
             self.hear(source, tick, outcome)?;
         }
@@ -133,11 +138,6 @@ impl Sampler {
 
     /// Takes what a source did at a tick.
     fn hear(&mut self, source: Source, tick: u64, outcome: Outcome) -> Result<(), TaskError> {
-        if !matches!(outcome, Outcome::Busy)
-            && let Some(pace) = self.paces.of_mut(source)
-        {
-            pace.sent();
-        }
         let result = match outcome {
             Outcome::Pending => return Ok(()),
             Outcome::Gone => {

@@ -86,7 +86,7 @@ pub struct Cadvisor {
     pub node: Option<Cgroup>,
     /// Pods by namespace, then by name; more than one of a name while one takes another's place.
     pub pods: HashMap<Box<str>, HashMap<Box<str>, Vec<Pod>>>,
-    /// Whose cgroup is called by which runtime id.
+    /// Whose cgroup is called by which runtime id, where that is wanted.
     pub identities: HashMap<Box<str>, Identity>,
     /// Lines that were not understood.
     pub odd_count: u64,
@@ -106,12 +106,34 @@ impl Cadvisor {
     }
 }
 
+/// Whether an answer's runtime ids are kept: nobody but who reads cgroups has a use for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ids {
+    /// They are not.
+    #[default]
+    Unwanted,
+    /// They are.
+    Wanted,
+}
+
+impl Ids {
+    /// Wanted when they are to be kept.
+    #[must_use]
+    pub fn kept(is_kept: bool) -> Self {
+        if is_kept {
+            Self::Wanted
+        } else {
+            Self::Unwanted
+        }
+    }
+}
+
 /// Parses one answer.
 ///
 /// # Errors
 ///
 /// [`Error::ScrapeError`], [`Error::Nothing`].
-pub fn parse(body: &[u8]) -> Result<Cadvisor, Error> {
+pub fn parse(body: &[u8], ids: Ids) -> Result<Cadvisor, Error> {
     let mut reader = Reader::default();
     let (lines, is_cut) = exposition::lines(body);
     lines.for_each(|line| reader.line(line));
@@ -121,7 +143,7 @@ pub fn parse(body: &[u8]) -> Result<Cadvisor, Error> {
             scrape_error: true, ..
         } => Err(Error::ScrapeError),
         Reader { known_count: 0, .. } => Err(Error::Nothing),
-        reader => Ok(reader.finish()),
+        reader => Ok(reader.finish(ids)),
     }
 }
 
@@ -269,7 +291,7 @@ impl Reader {
         Ok(self.drafts.get_mut(&*labels.id).map(Box::as_mut))
     }
 
-    fn finish(self) -> Cadvisor {
+    fn finish(self, ids: Ids) -> Cadvisor {
         let mut all = Cadvisor {
             odd_count: self.odd_count,
             dropped_count: self.beyond.count(),
@@ -279,7 +301,9 @@ impl Reader {
         let mut drafts: Vec<(Box<str>, Box<Draft>)> = self.drafts.into_iter().collect();
         drafts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (path, draft) in drafts {
-            all.identities.extend(draft.owner.identity(&path));
+            if ids == Ids::Wanted {
+                all.identities.extend(draft.owner.identity(&path));
+            }
             all.put(*draft);
         }
         all

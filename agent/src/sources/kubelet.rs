@@ -24,6 +24,7 @@ pub use self::error::Error;
 use self::exchange::Exchange;
 use self::given::Given;
 pub use self::once::{Once, once};
+use super::cadvisor::Ids;
 use super::{Answer, Reading, Worker, cadvisor, metered, resource, scrape_deadline, summary};
 use crate::config::Kubelet;
 
@@ -71,18 +72,19 @@ pub trait Body: Sized + Send + Sync + 'static {
     /// Where it comes from.
     const ENDPOINT: Endpoint;
 
-    /// Parses an answer, in the room of an earlier one where that is worth it.
+    /// Parses an answer, in the room of an earlier one where that is worth it, with runtime ids where
+    /// they are wanted and told.
     ///
     /// # Errors
     ///
     /// It is not such an answer.
-    fn parse(body: &[u8], spare: Option<Self>) -> Result<Self, Error>;
+    fn parse(body: &[u8], spare: Option<Self>, ids: Ids) -> Result<Self, Error>;
 }
 
 impl Body for summary::Summary {
     const ENDPOINT: Endpoint = SUMMARY;
 
-    fn parse(body: &[u8], spare: Option<Self>) -> Result<Self, Error> {
+    fn parse(body: &[u8], spare: Option<Self>, _ids: Ids) -> Result<Self, Error> {
         summary::parse_into(body, spare).map_err(|source| Error::Summary { source })
     }
 }
@@ -90,7 +92,7 @@ impl Body for summary::Summary {
 impl Body for resource::Resource {
     const ENDPOINT: Endpoint = RESOURCE;
 
-    fn parse(body: &[u8], spare: Option<Self>) -> Result<Self, Error> {
+    fn parse(body: &[u8], spare: Option<Self>, _ids: Ids) -> Result<Self, Error> {
         resource::parse_into(body, spare).map_err(|source| Error::Resource { source })
     }
 }
@@ -98,8 +100,8 @@ impl Body for resource::Resource {
 impl Body for cadvisor::Cadvisor {
     const ENDPOINT: Endpoint = CADVISOR;
 
-    fn parse(body: &[u8], _spare: Option<Self>) -> Result<Self, Error> {
-        cadvisor::parse(body).map_err(|source| Error::Cadvisor { source })
+    fn parse(body: &[u8], _spare: Option<Self>, ids: Ids) -> Result<Self, Error> {
+        cadvisor::parse(body, ids).map_err(|source| Error::Cadvisor { source })
     }
 }
 
@@ -182,7 +184,7 @@ impl Client {
             self.kept = None;
         }
         match body {
-            Ok(body) => T::parse(&body?, given.spare()),
+            Ok(body) => T::parse(&body?, given.spare(), Ids::kept(self.kubelet.keeps_ids)),
             Err(_) => Err(Error::Deadline { deadline }),
         }
     }

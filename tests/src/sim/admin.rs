@@ -94,13 +94,8 @@ fn metrics(control: &Control) -> String {
     ] {
         // Writing into a String cannot fail.
         write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n").unwrap_or_default();
-        for (label, endpoint) in [
-            ("summary", Endpoint::Summary),
-            ("resource", Endpoint::Resource),
-            ("cadvisor", Endpoint::Cadvisor),
-            ("other", Endpoint::Other),
-        ] {
-            let value = count(control, endpoint);
+        for endpoint in Endpoint::ALL {
+            let (label, value) = (endpoint.as_str(), count(control, endpoint));
             writeln!(text, "{name}{{endpoint=\"{label}\"}} {value}").unwrap_or_default();
         }
     }

@@ -58,7 +58,7 @@ struct State {
     /// The last bodies: a frame is shown for as many ticks as it lasts.
     shown: [Mutex<Option<Shown>>; 2],
     /// Requests in all and those with an Authorization header; by [`index`].
-    requests: [[AtomicU64; 2]; 4],
+    requests: [[AtomicU64; 2]; Endpoint::ALL.len()],
 }
 
 impl Control {
@@ -139,10 +139,11 @@ impl Control {
         }
         let (replay, now_ms) = (&self.state.replay, self.unix_ms());
         let (position, marker) = (replay.position(now_ms), *lock(&self.state.marker));
-        let Some(shown) = self.state.shown.get(index(of)) else {
-            return (Bytes::new(), None);
-        };
-        let mut shown = lock(shown);
+        let [of_summary, of_resource] = &self.state.shown;
+        let mut shown = lock(match of {
+            Endpoint::Resource => of_resource,
+            _ => of_summary,
+        });
         let same = |shown: &&Shown| shown.position == position && shown.marker == marker;
         if let Some(shown) = shown.as_ref().filter(same) {
             return (shown.body.clone(), marker);
@@ -178,10 +179,10 @@ impl Control {
 
     pub(super) fn next_fault(&self, endpoint: Endpoint) -> Fault {
         match endpoint {
-            Endpoint::Summary => lock(&self.state.summary).take(),
+            Endpoint::Summary | Endpoint::SummaryOfCpuAndMemory => lock(&self.state.summary).take(),
             Endpoint::Resource => lock(&self.state.resource).take(),
             Endpoint::Cadvisor => lock(&self.state.cadvisor).take(),
-            Endpoint::Other => Fault::None,
+            Endpoint::Pods | Endpoint::Other => Fault::None,
         }
     }
 
@@ -209,12 +210,8 @@ impl Control {
 }
 
 fn index(endpoint: Endpoint) -> usize {
-    match endpoint {
-        Endpoint::Summary => 0,
-        Endpoint::Resource => 1,
-        Endpoint::Other => 2,
-        Endpoint::Cadvisor => 3,
-    }
+    let mut all = Endpoint::ALL.iter();
+    all.position(|of| *of == endpoint).unwrap_or_default()
 }
 
 /// Nothing here leaves a half-done change behind, so a poisoned lock is as good as a whole one.

@@ -5,14 +5,61 @@ use serde::Deserialize;
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// `/stats/summary`.
+    /// `/stats/summary`, the whole of it.
     Summary,
+    /// `/stats/summary?only_cpu_and_memory=true`. Counted by itself, since it costs a kubelet less; what is
+    /// answered is the whole, for no test looks at it.
+    SummaryOfCpuAndMemory,
     /// `/metrics/resource`.
     Resource,
     /// `/metrics/cadvisor`.
     Cadvisor,
+    /// `/pods`, which is not here: a token that may read statistics may not read pods.
+    Pods,
     /// Any other path.
     Other,
+}
+
+impl Endpoint {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Summary,
+        Self::SummaryOfCpuAndMemory,
+        Self::Resource,
+        Self::Cadvisor,
+        Self::Pods,
+        Self::Other,
+    ];
+
+    /// What it is called in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Summary => "summary",
+            Self::SummaryOfCpuAndMemory => "summary_cpu_and_memory",
+            Self::Resource => "resource",
+            Self::Cadvisor => "cadvisor",
+            Self::Pods => "pods",
+            Self::Other => "other",
+        }
+    }
+
+    /// Which one a request is for.
+    #[must_use]
+    pub(super) fn of(path: &str, query: Option<&str>) -> Self {
+        let is_short = query.is_some_and(|query| {
+            let mut asked = query.split('&');
+            asked.any(|asked| asked == "only_cpu_and_memory=true")
+        });
+        match path {
+            "/stats/summary" if is_short => Self::SummaryOfCpuAndMemory,
+            "/stats/summary" => Self::Summary,
+            "/metrics/resource" => Self::Resource,
+            "/metrics/cadvisor" => Self::Cadvisor,
+            "/pods" => Self::Pods,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// What an [`Order`] is about.

@@ -36,12 +36,7 @@ pub(super) async fn answer(
     door: Door,
 ) -> Result<Response<Delivery>, Infallible> {
     let path = request.uri().path();
-    let endpoint = match path {
-        "/stats/summary" => Endpoint::Summary,
-        "/metrics/resource" => Endpoint::Resource,
-        "/metrics/cadvisor" => Endpoint::Cadvisor,
-        _ => Endpoint::Other,
-    };
+    let endpoint = Endpoint::of(path, request.uri().query());
     let authorization = request.headers().get(AUTHORIZATION);
     let admitted = control.admit(endpoint, authorization.map(|value| value.as_bytes()));
     let admitted = admitted || door == Door::ReadOnly;
@@ -51,6 +46,9 @@ pub(super) async fn answer(
     let fault = control.next_fault(endpoint);
     if !admitted {
         return Ok(refusal(StatusCode::UNAUTHORIZED, endpoint));
+    }
+    if endpoint == Endpoint::Pods {
+        return Ok(refusal(StatusCode::FORBIDDEN, endpoint));
     }
     if endpoint == Endpoint::Other {
         return Ok(text(StatusCode::NOT_FOUND, "404 page not found\n"));
@@ -133,20 +131,20 @@ fn body(control: &Control, endpoint: Endpoint) -> Bytes {
 
 fn content_type(endpoint: Endpoint) -> &'static str {
     match endpoint {
-        Endpoint::Summary => "application/json",
+        Endpoint::Summary | Endpoint::SummaryOfCpuAndMemory => "application/json",
         Endpoint::Resource | Endpoint::Cadvisor => {
             "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
         }
-        Endpoint::Other => TEXT,
+        Endpoint::Pods | Endpoint::Other => TEXT,
     }
 }
 
 /// Refuses in the kubelet's words.
 fn refusal(status: StatusCode, endpoint: Endpoint) -> Response<Delivery> {
     let right = match endpoint {
-        Endpoint::Summary => "stats",
+        Endpoint::Summary | Endpoint::SummaryOfCpuAndMemory => "stats",
         Endpoint::Resource | Endpoint::Cadvisor => "metrics",
-        Endpoint::Other => "proxy",
+        Endpoint::Pods | Endpoint::Other => "proxy",
     };
     match status {
         StatusCode::UNAUTHORIZED => text(status, "Unauthorized"),

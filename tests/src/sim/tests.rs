@@ -121,12 +121,33 @@ fn it_answers_as_the_recorded_kubelet_does() {
         Some("text/plain; version=0.0.4; charset=utf-8; escaping=underscores")
     );
     assert!(resource.body == recorded().resource);
-    assert_eq!(sim.client().get("/pods").unwrap().status, 404);
+    assert_eq!(sim.client().get("/pods").unwrap().status, 403);
+    assert_eq!(sim.client().get("/stats").unwrap().status, 404);
     assert_eq!(sim.anonymous().get("/healthz").unwrap().text(), "ok");
     assert_eq!(
         sim.client().post("/stats/summary", b"").unwrap().status,
         405
     );
+}
+
+#[test]
+fn requests_are_counted_by_what_they_cost_a_kubelet() {
+    let sim = Running::start();
+    for path in [
+        "/stats/summary",
+        "/stats/summary?only_cpu_and_memory=false",
+        "/stats/summary?only_cpu_and_memory=true",
+        "/metrics/resource",
+        "/metrics/cadvisor",
+        "/pods",
+        "/pods",
+        "/pods",
+        "/stats",
+    ] {
+        sim.client().get(path).unwrap();
+    }
+    let counts = Endpoint::ALL.map(|endpoint| sim.control.requests(endpoint));
+    assert_eq!(counts, [2, 1, 1, 1, 3, 1]);
 }
 
 #[test]

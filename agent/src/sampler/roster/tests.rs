@@ -1,5 +1,7 @@
 //! Names that come, stay and go.
 
+mod recognised;
+
 use super::*;
 use crate::sources::cgroup::{Container, Pod, Stat};
 use crate::sources::summary::{self, Stats};
@@ -77,8 +79,9 @@ fn a_container_has_no_name_then_its_id_and_then_its_own() {
     let there = cgroups(&[("id1", 100_000)]);
     roster.see(100_000, &there);
     assert_eq!(roster.container(100_000, "id1"), None);
-    assert!(!roster.has_unnamed_container(101_000));
-    assert!(roster.has_unnamed_container(102_000));
+    // The summaries have their chance before anybody else is asked.
+    assert!(!roster.has_unnamed_container(174_000));
+    assert!(roster.has_unnamed_container(175_000));
     roster.see(159_000, &there);
     assert_eq!(roster.container(159_000, "id1"), None);
     roster.see(160_000, &there);

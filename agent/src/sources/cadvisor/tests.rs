@@ -16,7 +16,7 @@ fn line(family: &str, path: &str, more: &str, value: &str) -> String {
 }
 
 fn parsed(text: &str) -> Cadvisor {
-    parse(text.as_bytes()).unwrap()
+    parse(text.as_bytes(), Ids::Wanted).unwrap()
 }
 
 fn pod(all: &Cadvisor) -> &Pod {
@@ -221,14 +221,25 @@ fn of_the_interfaces_of_a_node_those_of_its_pods_are_left_out() {
 
 #[test]
 fn an_answer_of_something_else_is_none() {
-    assert_eq!(parse(b"<html>\n"), Err(Error::Nothing));
-    assert_eq!(parse(b""), Err(Error::Nothing));
+    assert_eq!(parse(b"<html>\n", Ids::Unwanted), Err(Error::Nothing));
+    assert_eq!(parse(b"", Ids::Unwanted), Err(Error::Nothing));
     assert_eq!(
-        parse(b"container_scrape_error 1\n"),
+        parse(b"container_scrape_error 1\n", Ids::Unwanted),
         Err(Error::ScrapeError)
     );
     assert_eq!(
-        parse(b"container_scrape_error 0\n"),
+        parse(b"container_scrape_error 0\n", Ids::Unwanted),
         Ok(Cadvisor::default())
     );
+}
+
+#[test]
+fn runtime_ids_are_kept_where_they_are_wanted() {
+    let path = format!("{SYSTEMD}/cri-containerd-bb.scope");
+    let text = line("threads", &path, "container=\"cpu\",name=\"bb\"", "4 9");
+    let [with, without] = [Ids::Wanted, Ids::Unwanted].map(|ids| parse(text.as_bytes(), ids));
+    let (with, without) = (with.unwrap(), without.unwrap());
+    assert_eq!(with.identities["bb"].container.as_deref(), Some("cpu"));
+    assert!(without.identities.is_empty());
+    assert_eq!(with.pods, without.pods);
 }

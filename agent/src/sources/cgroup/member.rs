@@ -4,7 +4,8 @@
 //! memory is read at every third tick, and its last values stand under their old time meanwhile.
 //! *Slow*, every half minute, at a tick of the cgroup's own: everything else. A group has one time, so
 //! at that tick memory is read too: what the catalogue counts as memory and is read slowly is in the
-//! figures of that reading only, and whoever shows it holds it until the next.
+//! figures of that reading only, and whoever shows it holds it until the next. So it is with the processes
+//! of a pod, which are counted in all of its containers when the pod's own turn is.
 
 use std::ffi::CStr;
 
@@ -95,7 +96,6 @@ pub(super) struct Member {
     detail: Measured,
     limit_bytes: Option<u64>,
     slow_tick: Option<u64>,
-    process_count: Option<u64>,
     // Which of the ticks between two slow readings is its own.
     turn: u64,
 }
@@ -161,7 +161,6 @@ impl Member {
             detail: Measured::default(),
             limit_bytes: None,
             slow_tick: None,
-            process_count: None,
             turn: seed,
         }
     }
@@ -176,17 +175,29 @@ impl Member {
         self.files.child_count()
     }
 
-    /// Processes in it, and not below it, at its last slow reading.
-    pub(super) fn process_count(&self) -> Option<u64> {
-        self.process_count
+    /// Whether its slow values were read at this tick.
+    pub(super) fn was_slow(&self, tick: u64) -> bool {
+        self.slow_tick == Some(tick)
     }
 
-    /// Adds the processes of a pod's containers, which are in none of its own lists. Said only where
-    /// the pod's memory was measured at this moment.
-    pub(super) fn tell_processes(&mut self, count: u64, time_ms: u64) {
-        if self.memory.time_ms == Some(time_ms) {
-            self.stat.figures.push(table::PROCESS_COUNT, Some(count));
-        }
+    /// Counts the processes in it, and not below it.
+    pub(super) fn count_processes(&mut self, buffer: &mut Buffer) -> Option<u64> {
+        let list = self
+            .files
+            .list(Controller::Cpuacct, c"cgroup.procs", buffer);
+        list.map(text::line_count)
+    }
+
+    /// Whether its memory was measured at this time.
+    pub(super) fn has_memory_of(&self, time_ms: u64) -> bool {
+        self.memory.time_ms == Some(time_ms)
+    }
+
+    /// Adds the processes of a pod's containers, which are in none of its own lists, to its memory: they
+    /// have one time.
+    pub(super) fn tell_processes(&mut self, count: u64) {
+        self.memory.push(table::PROCESS_COUNT, Some(count));
+        self.stat.figures.push(table::PROCESS_COUNT, Some(count));
     }
 
     /// Reads what is due at this tick.
@@ -321,10 +332,6 @@ impl Member {
         }
         let threads = self.number(Controller::Pids, c"pids.current", moment.buffer);
         self.detail.push(table::THREADS, threads);
-        let list = self
-            .files
-            .list(Controller::Cpuacct, c"cgroup.procs", moment.buffer);
-        self.process_count = list.map(text::line_count);
     }
 
     fn slow_v2(&mut self, moment: &mut Moment<'_>) {

@@ -37,6 +37,8 @@ pub(super) struct OfPod {
     shut_out_count: u64,
     // It could not be listed at the last tick.
     is_unlisted: bool,
+    // Its processes were told.
+    is_counted: bool,
 }
 
 /// What a pod needs to list its containers.
@@ -58,6 +60,7 @@ impl OfPod {
             dropped_count: 0,
             shut_out_count: 0,
             is_unlisted: false,
+            is_counted: false,
         }
     }
 
@@ -175,8 +178,13 @@ impl OfPod {
 
     fn read_containers(&mut self, moment: &mut Moment<'_>, line: &Line) {
         let mut ended = false;
-        let mut processes = Some(0);
         let pod_ms = moment.time_ms;
+        // With its sandbox among them the pod would have one too many. Once that is known nobody waits for
+        // the pod's turn the first time.
+        let knows_sandbox = self.containers.values().any(|of| of.member.is_none());
+        let is_turn = !self.is_counted || self.own.was_slow(moment.tick);
+        let is_due = knows_sandbox && is_turn && self.own.has_memory_of(pod_ms);
+        let mut processes = is_due.then_some(0);
         self.containers.retain(|_, of| {
             let Some(member) = &mut of.member else {
                 return true;
@@ -184,17 +192,16 @@ impl OfPod {
             moment.time_ms = line.unix_ms();
             let is_there = member.read(moment).is_ok();
             ended |= !is_there;
-            if is_there {
-                let more = member.process_count();
+            if is_there && processes.is_some() {
+                let more = member.count_processes(moment.buffer);
                 processes = processes.zip(more).map(|(sum, more)| sum + more);
             }
             is_there
         });
         self.listing.stale |= ended;
-        // With its sandbox among them the pod would have one too many.
-        let knows_sandbox = self.containers.values().any(|of| of.member.is_none());
-        if let Some(count) = processes.filter(|_| knows_sandbox) {
-            self.own.tell_processes(count, pod_ms);
+        if let Some(count) = processes {
+            self.own.tell_processes(count);
+            self.is_counted = true;
         }
     }
 

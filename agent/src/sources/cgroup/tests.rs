@@ -252,7 +252,7 @@ fn a_cgroup_that_is_made_anew_is_another_one() {
 fn sandboxes_are_not_read_once_they_are_known_and_processes_are_counted_then() {
     let fake = Fake::new(V2_SYSTEMD);
     let pod = fake.pod("burstable", UID);
-    fake.container(&pod, "cri-containerd", ID);
+    let container = fake.container(&pod, "cri-containerd", ID);
     fake.container(&pod, "cri-containerd", OTHER_ID);
     let sandboxes = Sandboxes::default();
     let mut reader = Reader::with(&fake, sandboxes.clone());
@@ -270,6 +270,24 @@ fn sandboxes_are_not_read_once_they_are_known_and_processes_are_counted_then() {
     }
     // Three processes are in the container's list.
     assert!(told.contains(&3), "{told:?}");
+    // What is told was counted when the memory beside it was measured.
+    let mut counts = std::collections::BTreeMap::new();
+    told.clear();
+    for count in 1..=9 {
+        fake.write(&container, "cgroup.procs", &"7\n".repeat(count));
+        let own = &reader.read().pods[0].own;
+        counts.insert(own.figures.time_ms(Group::Cpu), count as u64);
+        let Some(value) = value(own, table::PROCESS_COUNT) else {
+            continue;
+        };
+        let measured = own.figures.time_ms(Group::Memory);
+        assert!(measured.is_some());
+        // Until it was read again it is the one from before.
+        assert!(counts.get(&measured).is_none_or(|count| *count == value));
+        told.push(value);
+    }
+    told.dedup();
+    assert!(told.len() >= 3, "{told:?}");
     // Whoever took it for one was wrong.
     sandboxes.set(HashSet::new());
     reader.read();

@@ -9,6 +9,7 @@ use super::dial::Line;
 use super::{Body, Client, Error, Exchange};
 use crate::config::{Kubelet, KubeletTrust};
 use crate::sources::Failure;
+use crate::sources::cadvisor::Ids;
 
 /// What one scrape met, as far as it came.
 #[derive(Debug)]
@@ -62,5 +63,5 @@ async fn read<T: Body>(
     let body = exchange
         .get(kubelet, T::ENDPOINT, bearer.as_ref(), deadline)
         .await?;
-    T::parse(&body, None)
+    T::parse(&body, None, Ids::kept(kubelet.keeps_ids))
 }

@@ -154,6 +154,7 @@ async fn without_anything_to_verify_with_nothing_is_dialled() {
         server_name: cairn_runtime::tls::server_name("node1").unwrap(),
         trust: KubeletTrust::Verified(Trust::load(nowhere).unwrap()),
         token_file: None,
+        keeps_ids: false,
     };
     let mut client = Client::new(kubelet);
     let error = client
