@@ -1,5 +1,6 @@
 //! A row in the making.
 
+use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -13,6 +14,10 @@ use crate::sources::{Figures, Part};
 
 /// How far a measurement may lie ahead of the row, ms: the kubelet's times are rounded to the second.
 pub(in crate::sampler) const FUTURE_TOLERANCE_MS: u64 = 1_000;
+
+/// Up to so many parts each is compared with each. More are the processors of a large machine, 512 of
+/// which would be 130,000 comparisons in each row.
+const FEW_PARTS: usize = 32;
 
 /// Figures that are owned or borrowed.
 #[derive(Clone, Debug)]
@@ -179,9 +184,17 @@ impl<'a> Row<'a> {
 
     /// Adds the parts of an entity; of two with one name the first.
     pub(super) fn add_parts(&mut self, parent: EntityId, parts: &[Part], of: &Statement<'_>) {
+        // Few are compared with each other, which takes no set.
+        let many = parts.len() > FEW_PARTS;
+        let mut seen = many.then(|| HashSet::with_capacity(parts.len()));
         for (at, part) in parts.iter().enumerate() {
-            let is_same = |other: &Part| other.kind == part.kind && other.name == part.name;
-            let again = parts.iter().take(at).any(is_same);
+            let again = match &mut seen {
+                Some(seen) => !seen.insert((part.kind, part.name.as_str())),
+                None => {
+                    let is_same = |other: &Part| other.kind == part.kind && other.name == part.name;
+                    parts.iter().take(at).any(is_same)
+                }
+            };
             if again || !self.part_belongs(part, of) {
                 continue;
             }
