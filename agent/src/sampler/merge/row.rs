@@ -59,7 +59,8 @@ pub(super) struct Statement<'a> {
 pub(super) struct Row<'a> {
     pub(super) tick: u64,
     made_ms: u64,
-    summary_is_fresh: bool,
+    // What says what is there, a summary or else cAdvisor, has answered last.
+    list_is_fresh: bool,
     host_is_fresh: bool,
     registry: &'a mut Registry,
     builder: Builder,
@@ -78,7 +79,8 @@ impl<'a> Row<'a> {
         Self {
             tick: inputs.tick,
             made_ms: inputs.made_ms,
-            summary_is_fresh: inputs.summary_is_fresh,
+            list_is_fresh: inputs.summary_is_fresh
+                || inputs.alone.is_some_and(|alone| alone.is_fresh),
             host_is_fresh: inputs.host_is_fresh,
             registry,
             builder,
@@ -95,7 +97,7 @@ impl<'a> Row<'a> {
     /// endpoint says does not count: it knows names only, and goes on for the next pod of the same
     /// name. Nor do parts: a volume that is young for five minutes keeps no pod alive.
     pub(super) fn belongs(&self, stats: &Stats) -> bool {
-        self.summary_is_fresh
+        self.list_is_fresh
             || [Group::Cpu, Group::Memory, Group::Network]
                 .into_iter()
                 .any(|group| self.is_young(&stats.figures, group))
@@ -109,14 +111,14 @@ impl<'a> Row<'a> {
             Source::Cadvisor => self.tick.saturating_sub(of.taken_ms) <= Group::Detail.max_age_ms(),
             // Whoever has a cgroup has these, too.
             Source::Cgroup => true,
-            _ => self.summary_is_fresh,
+            _ => self.list_is_fresh,
         };
         is_fresh || self.has_young(part)
     }
 
     /// The same of a part that the summary lists.
     pub(super) fn summary_has(&self, part: &Part) -> bool {
-        self.summary_is_fresh || self.has_young(part)
+        self.list_is_fresh || self.has_young(part)
     }
 
     fn has_young(&self, part: &Part) -> bool {
