@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::fmt::Debug;
 
-use cairn_agent::sources::cadvisor::Ids;
+use cairn_agent::sources::cadvisor::{Ids, Teller};
 use cairn_agent::sources::{cadvisor, resource, summary};
 use cairn_proto::limits::{MAX_ENTITIES, MAX_NAME_BYTES};
 use serde_json::Value;
@@ -205,24 +205,23 @@ fn twice(body: &[u8], once: &resource::Resource) {
     );
 }
 
-/// Checks one body of `/metrics/cadvisor`.
+/// Checks one body of `/metrics/cadvisor`, and the same as the `/metrics` of a cAdvisor of its own.
 ///
 /// # Panics
 ///
 /// The parser broke one of its promises.
 pub(crate) fn cadvisor(body: &[u8]) {
-    let parsed = cadvisor::parse(body, Ids::Wanted);
-    same(
-        &parsed,
-        &cadvisor::parse(body, Ids::Wanted),
-        "a second time",
-    );
+    for teller in [Teller::Kubelet, Teller::Beside, Teller::Alone] {
+        cadvisor_of(body, teller);
+    }
+}
+
+fn cadvisor_of(body: &[u8], teller: Teller) {
+    let parse = |body: &[u8]| cadvisor::parse_of(body, teller, Ids::Wanted);
+    let parsed = parse(body);
+    same(&parsed, &parse(body), "a second time");
     let commented = [b"# HELP x y\nunknown_metric{a=\"b\"} 1\n\r\n", body].concat();
-    same(
-        &parsed,
-        &cadvisor::parse(&commented, Ids::Wanted),
-        "behind a comment",
-    );
+    same(&parsed, &parse(&commented), "behind a comment");
     let Ok(parsed) = parsed else {
         return;
     };
@@ -253,7 +252,13 @@ pub(crate) fn cadvisor(body: &[u8]) {
             }
         }
     }
+    for (name, cgroup) in &parsed.free {
+        a_name(name);
+        look_at(cgroup);
+    }
     let lines = body.split(|byte| *byte == b'\n').count() as u64;
+    // The network of an interface may be that of what has it too.
+    let each = if teller == Teller::Alone { 2 } else { 1 };
     let told = values as u64 + parsed.odd_count;
-    assert!(told <= lines, "more values and odd lines than lines");
+    assert!(told <= lines * each, "more values and odd lines than lines");
 }

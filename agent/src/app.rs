@@ -16,13 +16,15 @@ use cairn_runtime::tls::{self, Reloadable};
 use cairn_runtime::{bound, listen, logging};
 use prometheus_client::registry::Registry;
 
-use crate::config::{Config, Kubelet, KubeletTrust};
+use crate::config::{Cadvisor, Config, Target, TargetTrust};
 use crate::metrics::{self, Metrics};
 use crate::ring::Ring;
 use crate::sampler::{Feeds, Sampler, Setup, boot};
 use crate::sources::cgroup::{self, Cgroups, Sandboxes, Tree};
 use crate::sources::procfs::{self, FileSystems, Host, ProcRoot};
-use crate::sources::{Feed, cadvisor_every_ms, kubelet};
+use crate::sources::resource::Resource;
+use crate::sources::summary::Summary;
+use crate::sources::{Feed, cadvisor, cadvisor_every_ms, kubelet};
 use crate::uplink;
 
 /// How often trusted certificates are re-read.
@@ -253,35 +255,61 @@ fn start_cgroups(
     Ok(Some(feed))
 }
 
-/// Starts the tasks that ask the kubelet; beside cgroups what it says of runtime ids is kept.
+/// Starts the tasks that ask the kubelet and cAdvisor; beside cgroups what cAdvisor says of runtime ids is
+/// kept.
 fn start_sources(config: &Config, keeps_ids: bool, work: &mut Supervisor, token: &Token) -> Feeds {
-    let Some(kubelet) = config.kubelet.clone() else {
-        return Feeds::default();
-    };
-    let kubelet = Kubelet {
-        keeps_ids,
-        ..kubelet
-    };
     let interval_ms = config.interval_ms;
-    let (summary, worker) = Feed::new(Source::Summary);
-    let task = kubelet::run(kubelet.clone(), interval_ms, worker, token.clone());
-    work.spawn("source-summary", task);
-    let (resource, worker) = Feed::new(Source::Resource);
-    let task = kubelet::run(kubelet.clone(), interval_ms, worker, token.clone());
-    work.spawn("source-resource", task);
-    let cadvisor = config.cadvisor.then(|| {
-        let (cadvisor, worker) = Feed::new(Source::Cadvisor);
-        let every_ms = cadvisor_every_ms(interval_ms);
-        let task = kubelet::run(kubelet, every_ms, worker, token.clone());
-        work.spawn("source-cadvisor", task);
-        cadvisor
-    });
-    Feeds {
-        summary: Some(summary),
-        resource: Some(resource),
-        cadvisor,
+    let mut feeds = Feeds {
+        cadvisor: start_cadvisor(config, keeps_ids, work, token),
         ..Feeds::default()
+    };
+    if let Some(kubelet) = &config.kubelet {
+        let (summary, worker) = Feed::new(Source::Summary);
+        let task = kubelet::run::<Summary>(kubelet.clone(), interval_ms, worker, token.clone());
+        work.spawn("source-summary", task);
+        let (resource, worker) = Feed::new(Source::Resource);
+        let task = kubelet::run::<Resource>(kubelet.clone(), interval_ms, worker, token.clone());
+        work.spawn("source-resource", task);
+        (feeds.summary, feeds.resource) = (Some(summary), Some(resource));
     }
+    feeds
+}
+
+/// Starts the task that asks cAdvisor; `None` when there is none to ask.
+fn start_cadvisor(
+    config: &Config,
+    keeps_ids: bool,
+    work: &mut Supervisor,
+    token: &Token,
+) -> Option<Feed<cadvisor::Cadvisor>> {
+    let is_alone = config.kubelet.is_none();
+    let target: &Target = match &config.cadvisor {
+        Cadvisor::Off => return None,
+        Cadvisor::Kubelet => config.kubelet.as_ref()?,
+        Cadvisor::Standalone(target) => target,
+    };
+    let (feed, worker) = Feed::new(Source::Cadvisor);
+    let every_ms = cadvisor_every_ms(config.interval_ms, is_alone);
+    let token = token.clone();
+    let target = Target {
+        keeps_ids,
+        ..target.clone()
+    };
+    match &config.cadvisor {
+        Cadvisor::Standalone(_) if is_alone => {
+            let task = kubelet::run::<kubelet::Alone>(target, every_ms, worker, token);
+            work.spawn("source-cadvisor", task);
+        }
+        Cadvisor::Standalone(_) => {
+            let task = kubelet::run::<kubelet::Beside>(target, every_ms, worker, token);
+            work.spawn("source-cadvisor", task);
+        }
+        Cadvisor::Kubelet | Cadvisor::Off => {
+            let task = kubelet::run::<cadvisor::Cadvisor>(target, every_ms, worker, token);
+            work.spawn("source-cadvisor", task);
+        }
+    }
+    Some(feed)
 }
 
 /// Everything whose files may be replaced while the agent runs.
@@ -291,9 +319,17 @@ fn trusts(config: &Config) -> Vec<Reloadable> {
     if let Some(aggregator) = config.aggregators.first() {
         found.push(Arc::clone(&aggregator.trust).into());
     }
-    match config.kubelet.as_ref().map(|kubelet| &kubelet.trust) {
-        Some(KubeletTrust::Verified(trust)) => found.push(Arc::clone(trust).into()),
-        Some(KubeletTrust::Insecure(_)) | None => {}
+    let cadvisor = match &config.cadvisor {
+        Cadvisor::Standalone(target) => Some(&**target),
+        Cadvisor::Kubelet | Cadvisor::Off => None,
+    };
+    for target in config.kubelet.iter().chain(cadvisor) {
+        match &target.trust {
+            TargetTrust::Verified(trust) if !target.addresses.is_empty() => {
+                found.push(Arc::clone(trust).into());
+            }
+            TargetTrust::Verified(_) | TargetTrust::Insecure(_) => {}
+        }
     }
     found
 }

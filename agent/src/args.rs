@@ -122,16 +122,32 @@ pub struct Args {
     #[arg(long, env = "CAIRN_KUBELET_INSECURE_SKIP_TLS_VERIFY")]
     pub kubelet_insecure_skip_tls_verify: bool,
 
-    /// Whether the kubelet's /metrics/cadvisor is read, for throttling, block I/O and what else no
-    /// other source has: auto (once a minute, where a kubelet is read; where cgroups are read only for
-    /// names of containers that the summary leaves open) or off
+    /// Which cAdvisor is read, for throttling, block I/O and what else no other source has: auto (the
+    /// kubelet's /metrics/cadvisor once a minute, where a kubelet is read; where cgroups are read only
+    /// for names of containers that the summary leaves open), the /metrics of another
+    /// (http://ADDRESS:PORT on loopback, or https://ADDRESS:PORT), or off. With --kubelet off the
+    /// containers of another one are what is there, and it is read every 10 s
     #[arg(
         long,
         env = "CAIRN_CADVISOR",
-        value_name = "auto|off",
+        value_name = "auto|URL|off",
         default_value = "auto"
     )]
     pub cadvisor: String,
+
+    /// CA certificates that the certificate of --cadvisor https://... is verified against, PEM; may be
+    /// repeated
+    #[arg(
+        long,
+        env = "CAIRN_CADVISOR_CA",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    pub cadvisor_ca: Vec<PathBuf>,
+
+    /// Name that the certificate of --cadvisor https://... must have [default: the URL's address]
+    #[arg(long, env = "CAIRN_CADVISOR_SERVER_NAME", value_name = "NAME")]
+    pub cadvisor_server_name: Option<String>,
 
     /// CPU that the agent may use for one source, thousandths of a core. One that takes more is scraped
     /// less often until it takes less, but at least once a minute (cAdvisor: once in two). 0 sets no

@@ -24,7 +24,8 @@ use std::time::Duration;
 use cairn_runtime::clock::{Clock, Mode};
 use tokio::time::{Instant, timeout};
 
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::sources::kubelet::{Alone, Beside};
 use crate::sources::{cadvisor::Cadvisor, resource::Resource, summary::Summary};
 use crate::sources::{cadvisor_every_ms, scrape_deadline};
 
@@ -78,13 +79,9 @@ fn probes(config: &Config) -> Vec<Probe<'_>> {
         let summary = kubelet::look::<Summary>("summary", kubelet, deadline);
         probes.push(Probe::new("summary", address.clone(), summary));
         let resource = kubelet::look::<Resource>("resource", kubelet, deadline);
-        probes.push(Probe::new("resource", address.clone(), resource));
-        if config.cadvisor {
-            let deadline = scrape_deadline(cadvisor_every_ms(config.interval_ms));
-            let cadvisor = kubelet::look::<Cadvisor>("cadvisor", kubelet, deadline);
-            probes.push(Probe::new("cadvisor", address, cadvisor));
-        }
+        probes.push(Probe::new("resource", address, resource));
     }
+    probes.extend(cadvisor_probe(config));
     let root = config.proc_root.display().to_string();
     let host = host::look(config, clock.line(), deadline);
     probes.push(Probe::new("procfs", root, host));
@@ -100,6 +97,27 @@ fn probes(config: &Config) -> Vec<Probe<'_>> {
     probes
 }
 
+/// That of cAdvisor; `None` when none is read.
+fn cadvisor_probe(config: &Config) -> Option<Probe<'_>> {
+    let is_alone = config.kubelet.is_none();
+    let deadline = scrape_deadline(cadvisor_every_ms(config.interval_ms, is_alone));
+    match (&config.cadvisor, &config.kubelet) {
+        (config::Cadvisor::Off, _) | (config::Cadvisor::Kubelet, None) => None,
+        (config::Cadvisor::Kubelet, Some(target)) => {
+            let findings = kubelet::look::<Cadvisor>("cadvisor", target, deadline);
+            Some(Probe::new("cadvisor", kubelet::tried(target), findings))
+        }
+        (config::Cadvisor::Standalone(target), Some(_)) => {
+            let findings = kubelet::look::<Beside>("cadvisor", target, deadline);
+            Some(Probe::new("cadvisor", kubelet::tried(target), findings))
+        }
+        (config::Cadvisor::Standalone(target), None) => {
+            let findings = kubelet::look::<Alone>("cadvisor", target, deadline);
+            Some(Probe::new("cadvisor", kubelet::tried(target), findings))
+        }
+    }
+}
+
 /// Checks everything that is configured. Takes at most thirty seconds.
 pub async fn run(config: &Config) -> Report {
     let began = Instant::now();
@@ -108,8 +126,12 @@ pub async fn run(config: &Config) -> Report {
     let mut findings: Vec<Finding> = found.into_iter().flatten().collect();
     kubelet::judge_name(&mut findings, &config.node);
     let mut notes = Vec::new();
-    if config.kubelet.is_none() {
-        notes.push("--kubelet off: nothing is read of pods and containers".to_owned());
+    if config.kubelet.is_none() && !matches!(config.cadvisor, config::Cadvisor::Standalone(_)) {
+        notes.push(
+            "--kubelet off: nothing is read of pods and containers (--cadvisor URL reads those that a \
+             cAdvisor tells of)"
+                .to_owned(),
+        );
     }
     if config.aggregators.is_empty() {
         notes.push("no --aggregator is given: rows stay in the agent's process".to_owned());

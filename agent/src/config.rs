@@ -3,7 +3,9 @@
 //! All problems of a command line are found before any is told. Files are opened here once, so that
 //! a wrong path is an error at start and not a line in a log later.
 
+mod cadvisor;
 mod kubelet;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +20,8 @@ use cairn_runtime::clock::Mode;
 use cairn_runtime::tls::{self, ServerName, Trust, TrustFiles};
 use cairn_runtime::{duration, files, logging};
 
-pub use self::kubelet::{Kubelet, KubeletTrust};
+pub use self::cadvisor::Cadvisor;
+pub use self::target::{Target, TargetTrust, Who};
 use crate::args::Args;
 
 /// The shortest and longest window: below a minute a restarted aggregator finds no history worth
@@ -68,9 +71,9 @@ pub struct Config {
     /// Most bytes of kept rows.
     pub ring_bytes: usize,
     /// The kubelet; `None` reads none.
-    pub kubelet: Option<Kubelet>,
-    /// Whether the kubelet's cAdvisor is read too.
-    pub cadvisor: bool,
+    pub kubelet: Option<Target>,
+    /// Which cAdvisor is read too.
+    pub cadvisor: Cadvisor,
     /// CPU that the agent may use for one source, thousandths of a core; 0 sets no limit.
     pub source_cpu_millis: u64,
     /// Where the node's /proc is.
@@ -132,9 +135,7 @@ impl TryFrom<Args> for Config {
         }
         let aggregators = aggregators(&args, &mut problems);
         let kubelet = kubelet::check(&args, &node, &mut problems);
-        if !matches!(args.cadvisor.as_str(), "auto" | "off") {
-            problems.push(format!("--cadvisor {:?} is not auto or off", args.cadvisor));
-        }
+        let cadvisor = cadvisor::check(&args, &mut problems);
         if !problems.is_empty() {
             return Err(Error { problems });
         }
@@ -146,7 +147,7 @@ impl TryFrom<Args> for Config {
             window_ms: whole_ms(args.window),
             ring_bytes: usize::try_from(args.ring_bytes).unwrap_or(usize::MAX),
             kubelet,
-            cadvisor: args.cadvisor == "auto",
+            cadvisor,
             source_cpu_millis: args.source_cpu_millis,
             proc_root: args.proc_root,
             per_cpu: args.per_cpu,
@@ -179,7 +180,7 @@ impl Config {
             ?aggregators,
             token_file = ?self.token_file,
             kubelet = self.kubelet.as_ref().map_or("off".to_owned(), ToString::to_string),
-            cadvisor = self.cadvisor && self.kubelet.is_some(),
+            cadvisor = %self.cadvisor,
             source_cpu_millis = self.source_cpu_millis,
             proc_root = %self.proc_root.display(),
             per_cpu = self.per_cpu,
@@ -190,7 +191,7 @@ impl Config {
             "agent starts"
         );
         let trust = self.kubelet.as_ref().map(|kubelet| &kubelet.trust);
-        if matches!(trust, Some(KubeletTrust::Insecure(_))) {
+        if matches!(trust, Some(TargetTrust::Insecure(_))) {
             tracing::warn!(
                 "--kubelet-insecure-skip-tls-verify: whoever listens on the kubelet's port is \
                  believed, and gets the token when it is a process of uid 0"
@@ -296,13 +297,29 @@ fn readable(flag: &str, path: &Path, problems: &mut Vec<String>) {
 
 /// Takes `https://HOST:PORT` apart; an IPv6 address stands in brackets and comes back without.
 fn https_host(text: &str) -> Option<(String, u16)> {
+    let host = url_host(text).filter(|host| host.is_tls && matches!(&*host.path, "" | "/"))?;
+    Some((host.name, host.port))
+}
+
+/// A URL, taken apart.
+#[derive(Debug)]
+struct Host {
+    is_tls: bool,
+    name: String,
+    port: u16,
+    path: String,
+}
+
+/// Takes `http://HOST:PORT/PATH` apart, or the same with https.
+fn url_host(text: &str) -> Option<Host> {
     let uri: http::Uri = text.parse().ok()?;
-    let bare = uri
-        .path_and_query()
-        .is_none_or(|path| path == "/" || path == "");
-    if uri.scheme_str() != Some("https") || !bare {
-        return None;
-    }
+    let is_tls = match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => false,
+        _ => return None,
+    };
+    let path = uri.path_and_query();
+    let path = path.map_or(String::new(), ToString::to_string);
     let authority = uri.authority()?;
     if authority.as_str().contains('@') {
         return None;
@@ -312,7 +329,12 @@ fn https_host(text: &str) -> Option<(String, u16)> {
         .host()
         .trim_start_matches('[')
         .trim_end_matches(']');
-    (!host.is_empty()).then(|| (host.to_owned(), port))
+    (!host.is_empty()).then(|| Host {
+        is_tls,
+        name: host.to_owned(),
+        port,
+        path,
+    })
 }
 
 fn whole_ms(duration: Duration) -> u64 {

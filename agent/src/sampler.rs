@@ -80,7 +80,7 @@ pub struct Feeds {
     pub summary: Option<Feed<Summary>>,
     /// The kubelet's resource endpoint.
     pub resource: Option<Feed<Resource>>,
-    /// The kubelet's cAdvisor.
+    /// cAdvisor: the kubelet's, or one of its own.
     pub cadvisor: Option<Feed<Cadvisor>>,
     /// The node's cgroups.
     pub cgroups: Option<Feed<Cgroups>>,
@@ -131,6 +131,8 @@ pub struct Sampler {
     // Between cgroups and everybody else.
     cgroups: Option<Preference>,
     cadence: Cadence,
+    // There is no kubelet, and cAdvisor says what is there.
+    cadvisor_is_alone: bool,
     roster: Roster,
     first_row: Option<Blocker>,
     evicted: Stock,
@@ -173,14 +175,15 @@ impl Sampler {
         // Not everything has a cgroup, so the kubelet's endpoints are chosen among themselves.
         let of_kubelet = |field| {
             let mut ranked = preference(field);
-            ranked.retain(|source| *source != Source::Cgroup);
+            ranked.retain(|source| !matches!(source, Source::Cgroup | Source::Cadvisor));
             Preference::new(&ranked)
         };
         let cpu = of_kubelet(table::CPU);
         let memory = of_kubelet(table::MEMORY_WORKING_SET);
         let cgroups = Preference::new(&preference(table::CPU))
             .filter(|preference| preference.current() == Source::Cgroup);
-        let cadence = Cadence::new(setup.summary_every_ms);
+        let is_alone = feeds.cadvisor.is_some() && feeds.summary.is_none();
+        let cadence = Cadence::new(setup.summary_every_ms).with_cadvisor_alone(is_alone);
         let first_row = setup.readiness.block("first-row", "no row was sampled yet");
         Self {
             run: setup.ring.head().run,
@@ -194,6 +197,7 @@ impl Sampler {
             memory,
             cgroups,
             cadence,
+            cadvisor_is_alone: is_alone,
             roster: Roster::default(),
             first_row: Some(first_row),
             evicted: Stock::default(),

@@ -144,10 +144,11 @@ impl Failure {
 }
 
 /// How far apart questions to cAdvisor are in an agent of this interval, ms: an answer costs the
-/// kubelet five times what a summary does, and what is taken of it changes slowly.
+/// kubelet five times what a summary does, and what is taken of it changes slowly. One that alone says
+/// what is there is asked as often as a kubelet would measure.
 #[must_use]
-pub fn cadvisor_every_ms(interval_ms: u64) -> u64 {
-    interval_ms.max(60_000)
+pub fn cadvisor_every_ms(interval_ms: u64, is_alone: bool) -> u64 {
+    interval_ms.max(if is_alone { 10_000 } else { 60_000 })
 }
 
 /// The longest that a scrape may take of a source that is asked so often: over before the next

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cairn_agent::app;
-use cairn_agent::config::{Admin, Config};
+use cairn_agent::config::{Admin, Cadvisor, Config};
 use cairn_runtime::clock::Mode;
 use cairn_runtime::exit::Failure;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,7 +22,7 @@ fn config(listen: &str) -> Config {
         window_ms: 900_000,
         ring_bytes: 1 << 24,
         kubelet: None,
-        cadvisor: false,
+        cadvisor: Cadvisor::Off,
         source_cpu_millis: 0,
         per_cpu: false,
         cgroup_root: None,

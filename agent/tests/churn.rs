@@ -112,6 +112,7 @@ impl Agent {
             summary_is_fresh: heard(Source::Summary),
             resource: self.resource.as_ref(),
             cadvisor: None,
+            alone: None,
             cgroups: None,
             host: self.host.as_ref(),
             host_is_fresh: n % 31 > 1,

@@ -103,7 +103,7 @@ pub enum Source {
     Procfs = 3,
     /// Control group files.
     Cgroup = 4,
-    /// cAdvisor's `/metrics/cadvisor`.
+    /// The kubelet's `/metrics/cadvisor`, or the `/metrics` of a cAdvisor of its own.
     Cadvisor = 5,
 }
 

@@ -66,6 +66,10 @@ pub struct Config {
     pub cert: PathBuf,
     /// PEM file with its private key.
     pub key: PathBuf,
+    /// Where a cAdvisor of its own answers; `None` opens none.
+    pub cadvisor_listen: Option<SocketAddr>,
+    /// Whether it does so over TLS, with the kubelet's certificate.
+    pub cadvisor_tls: bool,
     /// The bearer token that is expected; `None` lets everybody in.
     pub token: Option<String>,
     /// The clock that decides which frame is shown.
@@ -79,8 +83,10 @@ pub struct Config {
 pub struct Bound {
     kubelet: listen::Bound,
     read_only: Option<listen::Bound>,
+    cadvisor: Option<listen::Bound>,
     admin: Option<listen::Bound>,
     tls: Arc<tls::ServerTls>,
+    cadvisor_tls: bool,
     control: Control,
 }
 
@@ -106,12 +112,18 @@ pub async fn bind(config: Config) -> Result<Bound, Error> {
         Some(addr) => Some(open("read-only", addr).await?),
         None => None,
     };
+    let cadvisor = match config.cadvisor_listen {
+        Some(addr) => Some(open("cadvisor", addr).await?),
+        None => None,
+    };
     let clock = Clock::new(config.clock);
     Ok(Bound {
         kubelet,
         read_only,
+        cadvisor,
         admin,
         tls,
+        cadvisor_tls: config.cadvisor_tls,
         control: Control::new(config.replay, clock, config.token),
     })
 }
@@ -129,6 +141,12 @@ impl Bound {
         self.read_only.as_ref().map(listen::Bound::local_addr)
     }
 
+    /// The address of the cAdvisor of its own, when one was asked for.
+    #[must_use]
+    pub fn cadvisor_addr(&self) -> Option<SocketAddr> {
+        self.cadvisor.as_ref().map(listen::Bound::local_addr)
+    }
+
     /// The address of the admin port, when one was asked for.
     #[must_use]
     pub fn admin_addr(&self) -> Option<SocketAddr> {
@@ -144,6 +162,7 @@ impl Bound {
     /// Serves until the token is cancelled, then ends within about a second.
     pub async fn run(self, token: Token) {
         let control = self.control;
+        let cadvisor_tls = self.cadvisor_tls.then(|| Arc::clone(&self.tls));
         let kubelet = {
             let control = control.clone();
             let service = hyper::service::service_fn(move |request| {
@@ -152,16 +171,19 @@ impl Bound {
             let config = listen_config("kubelet", Some(self.tls));
             listen::serve(self.kubelet, config, service, token.clone(), DRAIN)
         };
-        let read_only = async {
-            if let Some(bound) = self.read_only {
+        let other = async |bound: Option<listen::Bound>, config, door| {
+            if let Some(bound) = bound {
                 let control = control.clone();
                 let service = hyper::service::service_fn(move |request| {
-                    kubelet::answer(control.clone(), request, Door::ReadOnly)
+                    kubelet::answer(control.clone(), request, door)
                 });
-                let config = listen_config("read-only", None);
                 listen::serve(bound, config, service, token.clone(), DRAIN).await;
             }
         };
+        let config = listen_config("read-only", None);
+        let read_only = other(self.read_only, config, Door::ReadOnly);
+        let config = listen_config("cadvisor", cadvisor_tls);
+        let cadvisor = other(self.cadvisor, config, Door::Cadvisor);
         let admin = async {
             if let Some(bound) = self.admin {
                 let control = control.clone();
@@ -172,7 +194,7 @@ impl Bound {
                 listen::serve(bound, config, service, token.clone(), DRAIN).await;
             }
         };
-        tokio::join!(kubelet, read_only, admin);
+        tokio::join!(kubelet, read_only, cadvisor, admin);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The kubelet's endpoints.
+//! The kubelet's endpoints, and cAdvisor's.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use cairn_runtime::logging;
 use tokio::time::Instant;
 
 use super::finding::{Finding, Identity, Trouble, Values};
-use crate::config::{Kubelet, KubeletTrust};
+use crate::config::{Target, TargetTrust, Who};
 use crate::sources::cadvisor::{Cadvisor, Cgroup};
 use crate::sources::kubelet::{Body, once};
 use crate::sources::resource::{Resource, Usage};
 use crate::sources::summary::{Stats, Summary};
 
 /// What an answer says of itself.
-pub(super) trait Counted: Body {
+pub(super) trait Counted {
     /// How much is in it.
     fn values(&self) -> Values;
 
@@ -93,10 +93,12 @@ impl Counted for Cadvisor {
                 .chain(pod.containers.values().map(Box::as_ref))
         });
         let of_pods: usize = cgroups.map(of).sum();
+        let of_free: usize = self.free.values().map(|cgroup| of(cgroup)).sum();
+        let in_pods: usize = pods().map(|pod| pod.containers.len()).sum();
         Values {
             pods: Some(pods().count()),
-            containers: Some(pods().map(|pod| pod.containers.len()).sum()),
-            values: Some(self.node.as_ref().map_or(0, of) + of_pods),
+            containers: Some(in_pods + self.free.len()),
+            values: Some(self.node.as_ref().map_or(0, of) + of_pods + of_free),
         }
     }
 
@@ -106,26 +108,26 @@ impl Counted for Cadvisor {
 }
 
 /// The addresses that are tried.
-pub(super) fn tried(kubelet: &Kubelet) -> String {
-    let all = kubelet.addresses.iter().chain(&kubelet.read_only);
+pub(super) fn tried(target: &Target) -> String {
+    let all = target.addresses.iter().chain(&target.plain);
     let addresses: Vec<String> = all.map(ToString::to_string).collect();
     addresses.join(" or ")
 }
 
 /// Scrapes one endpoint.
-pub(super) async fn look<T: Counted>(
+pub(super) async fn look<T: Body<Values: Counted>>(
     source: &'static str,
-    kubelet: &Kubelet,
+    target: &Target,
     deadline: Duration,
 ) -> Vec<Finding> {
     let began = Instant::now();
-    let met = once::<T>(kubelet, deadline).await;
+    let met = once::<T>(target, deadline).await;
     let mut found = Finding {
         reached: met.reached.is_some(),
-        identity: Identity::of(kubelet.token_file.as_deref().filter(|_| met.with_token)),
-        server_name: match kubelet.trust {
-            KubeletTrust::Verified(_) if !met.is_plain => {
-                Some(kubelet.server_name.to_str().into_owned())
+        identity: Identity::of(target.token_file.as_deref().filter(|_| met.with_token)),
+        server_name: match target.trust {
+            TargetTrust::Verified(_) if !met.is_plain => {
+                Some(target.server_name.to_str().into_owned())
             }
             _ => None,
         },
@@ -134,10 +136,10 @@ pub(super) async fn look<T: Counted>(
         ..Finding::new(
             source,
             met.reached
-                .map_or_else(|| tried(kubelet), |address| address.to_string()),
+                .map_or_else(|| tried(target), |address| address.to_string()),
         )
     };
-    if met.is_plain {
+    if met.is_plain && target.who == Who::Kubelet {
         found.notes.push(
             "read without TLS (--kubelet-read-only-port): nobody is verified there, and no token is sent"
                 .to_owned(),
@@ -152,8 +154,9 @@ pub(super) async fn look<T: Counted>(
             let (odd, dropped) = answer.oddities();
             if odd > 0 {
                 found.notes.push(format!(
-                    "{odd} values were not understood and are absent: compare the kubelet's \
-                     version with docs/metrics.md"
+                    "{odd} values were not understood and are absent: compare the version of {} \
+                     with docs/metrics.md",
+                    target.who.as_str()
                 ));
             }
             if dropped > 0 {

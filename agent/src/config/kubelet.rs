@@ -2,13 +2,12 @@
 
 mod keys;
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use cairn_runtime::tls::{self, ServerName, Trust, TrustFiles};
+use cairn_runtime::tls::{self, Trust, TrustFiles};
 
+use super::target::{Target, TargetTrust, Who};
 use super::{https_host, load, readable};
 use crate::args::Args;
 
@@ -30,62 +29,8 @@ const DEFAULT_CERTS: [&str; 4] = [
     "/var/lib/rancher/rke2/agent/serving-kubelet.crt",
 ];
 
-/// How the kubelet's certificate is judged.
-#[derive(Clone, Debug)]
-pub enum KubeletTrust {
-    /// Against CAs and pinned certificates.
-    Verified(Arc<Trust>),
-    /// Not at all; only on loopback, and a token is sent only to a process of uid 0.
-    Insecure(Arc<Trust>),
-}
-
-impl KubeletTrust {
-    /// What the connection is verified with.
-    #[must_use]
-    pub fn trust(&self) -> &Arc<Trust> {
-        match self {
-            KubeletTrust::Verified(trust) | KubeletTrust::Insecure(trust) => trust,
-        }
-    }
-}
-
-/// How the kubelet is reached.
-#[derive(Clone, Debug)]
-pub struct Kubelet {
-    /// Addresses to try, in order; never empty.
-    pub addresses: Vec<SocketAddr>,
-    /// Addresses without TLS, to try when none of those answers; mostly empty.
-    pub read_only: Vec<SocketAddr>,
-    /// The name that its certificate must have.
-    pub server_name: ServerName<'static>,
-    /// What its certificate is verified against.
-    pub trust: KubeletTrust,
-    /// File of the bearer token; `None` sends none.
-    pub token_file: Option<PathBuf>,
-    /// Whether the runtime's ids in its answers are kept: beside cgroups.
-    pub keeps_ids: bool,
-}
-
-impl fmt::Display for Kubelet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
-        let trust = match &self.trust {
-            KubeletTrust::Verified(trust) if trust.is_empty() => {
-                "no certificate to verify with yet"
-            }
-            KubeletTrust::Verified(_) => "verified",
-            KubeletTrust::Insecure(_) => "not verified",
-        };
-        let name = self.server_name.to_str();
-        write!(f, "{} as {name}, {trust}", addresses.join(" or "))?;
-        self.read_only
-            .iter()
-            .try_for_each(|address| write!(f, ", else http://{address}"))
-    }
-}
-
 /// Checks the kubelet's flags.
-pub(super) fn check(args: &Args, node: &str, problems: &mut Vec<String>) -> Option<Kubelet> {
+pub(super) fn check(args: &Args, node: &str, problems: &mut Vec<String>) -> Option<Target> {
     if args.kubelet == "off" {
         return None;
     }
@@ -107,9 +52,10 @@ pub(super) fn check(args: &Args, node: &str, problems: &mut Vec<String>) -> Opti
     }
     let trust = trust?;
     let token_file = args.kubelet_token_file.clone();
-    Some(Kubelet {
+    Some(Target {
+        who: Who::Kubelet,
         addresses,
-        read_only,
+        plain: read_only,
         server_name: server_name?,
         trust,
         token_file,
@@ -164,11 +110,7 @@ fn pins(args: &Args) -> Vec<PathBuf> {
     }
 }
 
-fn trust(
-    args: &Args,
-    addresses: &[SocketAddr],
-    problems: &mut Vec<String>,
-) -> Option<KubeletTrust> {
+fn trust(args: &Args, addresses: &[SocketAddr], problems: &mut Vec<String>) -> Option<TargetTrust> {
     if args.kubelet_insecure_skip_tls_verify {
         if !addresses.iter().all(|address| address.ip().is_loopback()) {
             problems.push(
@@ -178,7 +120,7 @@ fn trust(
             );
             return None;
         }
-        return Some(KubeletTrust::Insecure(Trust::insecure()));
+        return Some(TargetTrust::Insecure(Trust::insecure()));
     }
     let given = !args.kubelet_ca.is_empty() || !args.kubelet_cert.is_empty();
     let files = if given {
@@ -212,7 +154,7 @@ fn trust(
     } else {
         "--kubelet-ca"
     };
-    load(flag, files, problems).map(KubeletTrust::Verified)
+    load(flag, files, problems).map(TargetTrust::Verified)
 }
 
 fn is_pattern(path: &Path) -> bool {

@@ -80,7 +80,7 @@ fn skipping_verification_is_for_loopback_only() {
         config(&["--node-name=n", skip, &flag])
     };
     let kubelet = on("127.0.0.1").unwrap().kubelet.unwrap();
-    assert!(matches!(kubelet.trust, KubeletTrust::Insecure(_)));
+    assert!(matches!(kubelet.trust, TargetTrust::Insecure(_)));
     assert!(on("[::1]").is_ok());
     assert!(
         on("192.0.2.1")
@@ -98,7 +98,7 @@ fn auto_tries_loopback_the_hosts_address_and_only_where_allowed_the_port_without
         let line = ["--node-name=n", "--host-ip=192.0.2.1"];
         let kubelet = config(&[&line, more].concat()).unwrap().kubelet.unwrap();
         let text = |all: Vec<SocketAddr>| all.iter().map(ToString::to_string).collect();
-        let texts: [Vec<String>; 2] = [text(kubelet.addresses), text(kubelet.read_only)];
+        let texts: [Vec<String>; 2] = [text(kubelet.addresses), text(kubelet.plain)];
         texts
     };
     let [tls, plain] = auto(&[]);
@@ -152,4 +152,57 @@ fn the_summary_may_be_asked_for_once_a_minute_and_not_less() {
         (config.cgroup_root.is_some(), config.summary_every_ms),
         (true, None)
     );
+}
+
+#[test]
+fn a_cadvisor_of_its_own_is_read_without_tls_on_loopback_alone() {
+    let read = |url: &str| {
+        let flag = format!("--cadvisor={url}");
+        config(&["--node-name=n", "--kubelet=off", &flag]).map(|config| config.cadvisor)
+    };
+    for (url, address) in [
+        ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+        ("http://127.0.0.1:8080/metrics", "127.0.0.1:8080"),
+        ("http://localhost:8080/", "127.0.0.1:8080"),
+        ("http://[::1]:8080", "[::1]:8080"),
+    ] {
+        let Ok(Cadvisor::Standalone(target)) = read(url) else {
+            panic!("{url}");
+        };
+        let address: SocketAddr = address.parse().unwrap();
+        assert_eq!((target.addresses.len(), target.plain), (0, vec![address]));
+        assert!(target.token_file.is_none());
+    }
+    assert!(matches!(read("auto"), Ok(Cadvisor::Kubelet)));
+    assert!(matches!(read("off"), Ok(Cadvisor::Off)));
+    for (url, why) in [
+        ("http://10.0.0.7:8080", "is not on loopback"),
+        (
+            "http://cadvisor:8080",
+            "is not auto, off, http://ADDRESS:PORT",
+        ),
+        ("http://127.0.0.1", "is not auto, off, http://ADDRESS:PORT"),
+        (
+            "http://127.0.0.1:8080/else",
+            "is not auto, off, http://ADDRESS:PORT",
+        ),
+        (
+            "ftp://127.0.0.1:8080",
+            "is not auto, off, http://ADDRESS:PORT",
+        ),
+        ("on", "is not auto, off, http://ADDRESS:PORT"),
+        ("https://127.0.0.1:8080", "needs --cadvisor-ca"),
+    ] {
+        let text = read(url).unwrap_err().to_string();
+        assert!(text.contains("--cadvisor") && text.contains(why), "{text}");
+    }
+    let useless = ["--node-name=n", "--kubelet=off", "--cadvisor-server-name=x"];
+    assert!(problems(&useless).contains("--cadvisor-server-name is for --cadvisor https://"));
+    let missing = [
+        "--node-name=n",
+        "--kubelet=off",
+        "--cadvisor=https://10.0.0.7:8443",
+        "--cadvisor-ca=/nonexistent/ca.crt",
+    ];
+    assert!(problems(&missing).contains("--cadvisor-ca /nonexistent/ca.crt: cannot open"));
 }

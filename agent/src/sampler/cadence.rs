@@ -36,6 +36,8 @@ impl Seen {
 pub struct Cadence {
     // Between two summaries; `None` is 30 s beside cgroups, and a tick without.
     summary_every_ms: Option<u64>,
+    // There is no kubelet: cAdvisor alone says what is there.
+    cadvisor_is_alone: bool,
 }
 
 /// The default beside cgroups, ms: what the summary alone knows lives three minutes and longer, and its
@@ -46,7 +48,17 @@ impl Cadence {
     /// Of summaries that are so far apart, ms.
     #[must_use]
     pub fn new(summary_every_ms: Option<u64>) -> Self {
-        Self { summary_every_ms }
+        Self {
+            summary_every_ms,
+            cadvisor_is_alone: false,
+        }
+    }
+
+    /// Says whether cAdvisor alone says what is there.
+    #[must_use]
+    pub fn with_cadvisor_alone(mut self, is_alone: bool) -> Self {
+        self.cadvisor_is_alone = is_alone;
+        self
     }
 
     /// Whether the summary is asked at a tick, whose last question went out at `asked` and whose last word
@@ -73,8 +85,8 @@ impl Cadence {
 
     /// Whether cAdvisor is asked.
     #[must_use]
-    pub fn cadvisor(seen: Seen) -> bool {
-        !seen.serves || seen.unnamed_container
+    pub fn cadvisor(&self, seen: Seen) -> bool {
+        self.cadvisor_is_alone || !seen.serves || seen.unnamed_container
     }
 }
 
@@ -141,9 +153,10 @@ mod tests {
     #[test]
     fn cadvisor_is_asked_once_a_minute_and_beside_cgroups_only_for_a_name() {
         let asked = |seen: fn(u64) -> Seen| {
-            let mut paces = Paces::new(&[Source::Cadvisor], 1_000);
+            let mut paces = Paces::new(&[Source::Summary, Source::Cadvisor], 1_000);
+            let cadence = Cadence::new(None);
             let ticks = (0..=200_u64).filter(move |s| {
-                let due = Cadence::cadvisor(seen(*s)) && paces.is_due(Source::Cadvisor, s * 1_000);
+                let due = cadence.cadvisor(seen(*s)) && paces.is_due(Source::Cadvisor, s * 1_000);
                 if due {
                     paces.of_mut(Source::Cadvisor).unwrap().sent();
                 }
@@ -158,5 +171,21 @@ mod tests {
             ..BESIDE
         };
         assert_eq!(asked(nameless), [20, 100, 160]);
+    }
+    #[test]
+    fn one_that_is_alone_is_asked_every_ten_seconds_whatever_cgroups_say() {
+        for (interval_ms, expected) in [(1_000, [0, 10, 20, 30]), (10_000, [0, 10, 20, 30])] {
+            let mut paces = Paces::new(&[Source::Cadvisor, Source::Procfs], interval_ms);
+            let cadence = Cadence::new(None).with_cadvisor_alone(true);
+            let ticks = (0..=35_u64).filter(|s| s * 1_000 % interval_ms == 0);
+            let asked = ticks.filter(|s| {
+                let due = cadence.cadvisor(BESIDE) && paces.is_due(Source::Cadvisor, s * 1_000);
+                if due {
+                    paces.of_mut(Source::Cadvisor).unwrap().sent();
+                }
+                due
+            });
+            assert_eq!(asked.collect::<Vec<u64>>(), expected);
+        }
     }
 }

@@ -28,7 +28,7 @@ impl Due {
         Self {
             summary: summary && paces.is_due(Source::Summary, tick),
             resource: Cadence::resource(seen) && paces.is_due(Source::Resource, tick),
-            cadvisor: Cadence::cadvisor(seen) && paces.is_due(Source::Cadvisor, tick),
+            cadvisor: cadence.cadvisor(seen) && paces.is_due(Source::Cadvisor, tick),
             host: paces.is_due(Source::Procfs, tick),
         }
     }

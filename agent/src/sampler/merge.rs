@@ -4,8 +4,11 @@
 //! lists. While the summary is silent its last answer goes on, value by value, until each is too
 //! old to mean anything. Figures of the resource endpoint are put to the summary's entities by
 //! namespace, pod and container name, with their own measurement times, and cAdvisor's by the pod's
-//! UID; they keep nothing in the row that the summary does not name any more. A measurement from the
+//! UID; they keep nothing in the row that the summary does not name any more. Where there is no kubelet,
+//! what cAdvisor lists is what exists, by the same rules. A measurement from the
 //! future is not taken: after the clock is set right, every later one would seem to be late.
+
+mod alone;
 
 mod crowd;
 
@@ -28,6 +31,8 @@ use std::sync::Arc;
 use cairn_proto::catalogue::{Group, Source};
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Snapshot};
 
+pub use self::alone::Alone;
+use self::alone::Listed;
 use self::detail::{Detail, Named, OfPod};
 pub use self::grouped::Grouped;
 use self::grouped::Member;
@@ -56,8 +61,10 @@ pub struct Inputs<'a> {
     pub summary_is_fresh: bool,
     /// The newest good resource answer.
     pub resource: Option<&'a Reading<Resource>>,
-    /// The newest good answer of cAdvisor.
+    /// The newest good answer of cAdvisor, beside a kubelet.
     pub cadvisor: Option<&'a Reading<Cadvisor>>,
+    /// The same where there is no kubelet, and it lists what is there.
+    pub alone: Option<Alone<'a>>,
     /// The newest reading of cgroups, while it is what says what pods use.
     pub cgroups: Option<Grouped<'a>>,
     /// The newest host figures.
@@ -82,6 +89,12 @@ impl Chosen {
     pub const SUMMARY: Self = Self {
         cpu: Source::Summary,
         memory: Source::Summary,
+    };
+
+    /// cAdvisor for everything, where there is no kubelet.
+    pub const CADVISOR: Self = Self {
+        cpu: Source::Cadvisor,
+        memory: Source::Cadvisor,
     };
 
     fn takes(self, group: Group, source: Source) -> bool {
@@ -136,7 +149,8 @@ pub fn merge(inputs: &Inputs<'_>, registry: &mut Registry) -> Merged {
     });
     row.drop_more(inputs.resource.map_or(0, |r| r.values.dropped_count));
     row.drop_more(inputs.host.map_or(0, |r| r.values.dropped_count));
-    let detail = inputs.cadvisor.map(Detail::new);
+    let alone = inputs.alone.map(|alone| alone.reading);
+    let detail = inputs.cadvisor.or(alone).map(Detail::new);
     row.drop_more(detail.map_or(0, Detail::dropped_count));
     let by_cadvisor = detail.and_then(Detail::node);
     let own = by_cadvisor.map(Named::statement);
@@ -170,7 +184,12 @@ pub fn merge(inputs: &Inputs<'_>, registry: &mut Registry) -> Merged {
         add_system(&mut row, id, inputs, summary);
         add_pods(&mut row, id, inputs, summary);
     }
-    add_unlisted_pods(&mut row, id, inputs);
+    let listed = inputs.alone.map(alone::pods).unwrap_or_default();
+    if let Some(alone) = inputs.alone {
+        alone::add_pods(&mut row, id, inputs, (alone, &listed));
+        alone::add_free(&mut row, id, alone);
+    }
+    add_unlisted_pods(&mut row, id, inputs, &listed);
     row.finish()
 }
 
@@ -243,14 +262,21 @@ fn add_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, summary: &Re
 
 /// Adds pods whose cgroups are there and that the last summary does not list: the kubelet has not
 /// answered for a while, or answers something else.
-fn add_unlisted_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>) {
+fn add_unlisted_pods(
+    row: &mut Row<'_>,
+    node: EntityId,
+    inputs: &Inputs<'_>,
+    by_cadvisor: &[Listed<'_>],
+) {
     let Some(grouped) = inputs.cgroups else {
         return;
     };
     let listed = inputs
         .summary
         .map_or(&[][..], |reading| &reading.values.pods);
-    let listed: HashSet<&str> = listed.iter().map(|pod| pod.uid.as_str()).collect();
+    let by_cadvisor = by_cadvisor.iter().map(Listed::pod);
+    let listed = listed.iter().chain(by_cadvisor);
+    let listed: HashSet<&str> = listed.map(|pod| pod.uid.as_str()).collect();
     for (cgroup, named) in grouped.named_pods() {
         if listed.contains(cgroup.uid()) {
             continue;

@@ -111,12 +111,17 @@ pub(super) struct Paces(Vec<(Source, Pace)>);
 impl Paces {
     /// Of the sources of an agent of this interval.
     pub(super) fn new(sources: &[Source], interval_ms: u64) -> Self {
+        let is_alone = !sources.contains(&Source::Summary);
         let pace = |source: &Source| {
             let base_ms = match source {
-                Source::Cadvisor => cadvisor_every_ms(interval_ms),
+                Source::Cadvisor => cadvisor_every_ms(interval_ms, is_alone),
                 _ => interval_ms,
             };
-            let budget = Budget::new(base_ms, longest_ms(*source, interval_ms));
+            let longest_ms = match source {
+                Source::Cadvisor if is_alone => longest_ms(Source::Summary, interval_ms),
+                source => longest_ms(*source, interval_ms),
+            };
+            let budget = Budget::new(base_ms, longest_ms);
             (*source, Pace::new(budget))
         };
         Self(sources.iter().map(pace).collect())
@@ -200,7 +205,7 @@ fn longest_ms(source: Source, interval_ms: u64) -> u64 {
         _ => Group::Cpu.max_age_ms(),
     };
     let longest_ms = max_age_ms - KUBELET_AGE_MS;
-    longest_ms - longest_ms % cadvisor_every_ms(interval_ms)
+    longest_ms - longest_ms % cadvisor_every_ms(interval_ms, false)
 }
 
 #[cfg(test)]
@@ -254,7 +259,7 @@ mod tests {
 
     #[test]
     fn another_run_asks_at_once() {
-        let mut paces = Paces::new(&[Source::Cadvisor], 10_000);
+        let mut paces = Paces::new(&[Source::Summary, Source::Cadvisor], 10_000);
         let pace = paces.of_mut(Source::Cadvisor).unwrap();
         assert_eq!(asked(pace, [1_000_000, 1_010_000]), [1_000_000]);
         paces.forget_times();

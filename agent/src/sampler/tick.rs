@@ -10,7 +10,7 @@ use cairn_runtime::tasks::TaskError;
 
 use super::cadence::Seen;
 use super::due::Due;
-use super::merge::{self, Chosen, Grouped, Inputs, Merged};
+use super::merge::{self, Alone, Chosen, Grouped, Inputs, Merged};
 use super::preference::{Heard, Preference};
 use super::shortage::Word;
 use super::{Feeds, Sampler};
@@ -84,7 +84,9 @@ impl Sampler {
 
     fn merge(&mut self, tick: u64, seen: Seen) -> Merged {
         // Beside cgroups the resource endpoint is not asked, which is no silence of its.
-        let chosen = if seen.serves {
+        let chosen = if self.cadvisor_is_alone {
+            Chosen::CADVISOR
+        } else if seen.serves {
             Chosen::SUMMARY
         } else {
             Chosen {
@@ -97,6 +99,8 @@ impl Sampler {
             }
         };
         let cgroups = last(&self.feeds.cgroups).filter(|_| seen.serves);
+        let cadvisor = last(&self.feeds.cadvisor);
+        let alone = cadvisor.filter(|_| self.cadvisor_is_alone);
         let inputs = Inputs {
             tick,
             made_ms: self.line.unix_ms(),
@@ -105,7 +109,11 @@ impl Sampler {
             summary_is_fresh: self.paces.stands(Source::Summary),
             resource: last(&self.feeds.resource),
             // Beside cgroups it is asked for names, now and then, and its figures would come and go.
-            cadvisor: last(&self.feeds.cadvisor).filter(|_| !seen.serves),
+            cadvisor: cadvisor.filter(|_| !self.cadvisor_is_alone && !seen.serves),
+            alone: alone.map(|reading| Alone {
+                reading,
+                is_fresh: self.paces.stands(Source::Cadvisor),
+            }),
             cgroups: cgroups.map(|reading| Grouped {
                 reading,
                 roster: &self.roster,
@@ -212,9 +220,10 @@ impl Sampler {
         if dropped_count > 0 {
             let reason = format!(
                 "{dropped_count} pods, containers or parts are left out, of more than 1024 pods, 64 \
-                 containers a pod, 64 volumes, disks, interfaces or file systems each, 512 \
-                 processors, 65535 pods and containers of a resource answer, or 8192 cgroups and \
-                 16384 parts of cAdvisor's: check what runs on this node"
+                 containers a pod, 1024 containers and cgroups outside of pods, 64 volumes, disks, \
+                 interfaces or file systems each, 512 processors, 65535 pods and containers of a \
+                 resource answer, or 8192 cgroups and 16384 parts of cAdvisor's: check what runs on \
+                 this node"
             );
             if !self.crowded {
                 tracing::warn!(reason, "too much is listed");

@@ -1,11 +1,13 @@
-//! The kubelet's `/metrics/cadvisor`, parsed: what no other of its endpoints tells of cgroups.
+//! cAdvisor's text, parsed: what no other endpoint of a kubelet tells of cgroups, or all of it where
+//! there is no kubelet.
 //!
 //! Pure, line by line: a line that is not understood is counted and the rest survives, and of lines
 //! of other families no more than the name is read. What a line is about is told by its labels and by
 //! the place of its cgroup: what a container makes below its own is nobody's, whatever its name. Pods
 //! and containers are kept by cgroup first, since two lives of a container share their names; then
-//! each is put to its pod, the later life of two. Slices and what belongs to no pod is left out, and
-//! of a sandbox only its network is taken, which is the pod's.
+//! each is put to its pod, the later life of two. Of a sandbox only its network is taken, which is the
+//! pod's. Slices and what belongs to no pod are left out beside a kubelet, whose entities are others; on
+//! a host without one they are entities too.
 
 mod beyond;
 
@@ -13,19 +15,23 @@ mod family;
 
 mod identity;
 
+mod labels;
+
+mod usage;
+
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
-use cairn_proto::catalogue::{EntityKind, Group};
-use cairn_proto::limits::MAX_NAME_BYTES;
+use cairn_proto::catalogue::EntityKind;
 
 use self::beyond::Beyond;
 use self::family::{Family, What};
 pub use self::identity::Identity;
 use self::identity::{Of, Owner};
+use self::labels::Labels;
+use self::usage::Usage;
 use super::exposition::{self, Refused, Sample};
 use super::{Figures, Part};
 
@@ -43,18 +49,28 @@ const MAX_PARTS_IN_ALL: usize = 16_384;
 /// Pods of one name that are kept: an old one that still goes, and the one in its place.
 const MAX_NAMESAKES: usize = 8;
 
-/// The longest path of a cgroup that is kept, bytes: several times what any runtime makes.
-const MAX_PATH_BYTES: usize = 1_024;
-
 /// Why a body is no answer of that endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The kubelet says that it could not read its containers.
-    #[error("kubelet says container_scrape_error 1: look into its log for what it could not read")]
+    /// It says itself that it could not read its containers.
+    #[error("container_scrape_error is 1: look into the log there for what could not be read")]
     ScrapeError,
     /// No line of the endpoint in it.
     #[error("answer has none of the metrics of cAdvisor: check what answers there")]
     Nothing,
+}
+
+/// Who tells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Teller {
+    /// A kubelet, of its own pods.
+    #[default]
+    Kubelet,
+    /// A cAdvisor of its own beside a kubelet: it names pods in other labels.
+    Beside,
+    /// A cAdvisor of its own where no kubelet is read: what it tells of is what is there, and all
+    /// figures are its.
+    Alone,
 }
 
 /// What is said of one cgroup.
@@ -86,6 +102,9 @@ pub struct Cadvisor {
     pub node: Option<Cgroup>,
     /// Pods by namespace, then by name; more than one of a name while one takes another's place.
     pub pods: HashMap<Box<str>, HashMap<Box<str>, Vec<Pod>>>,
+    /// What belongs to no pod, by name, where no kubelet is read: a container by the name that its
+    /// runtime gives it, any other cgroup by its path without the first slash.
+    pub free: HashMap<Box<str>, Box<Cgroup>>,
     /// Whose cgroup is called by which runtime id, where that is wanted.
     pub identities: HashMap<Box<str>, Identity>,
     /// Lines that were not understood.
@@ -128,13 +147,25 @@ impl Ids {
     }
 }
 
-/// Parses one answer.
+/// Parses one answer of a kubelet.
 ///
 /// # Errors
 ///
 /// [`Error::ScrapeError`], [`Error::Nothing`].
 pub fn parse(body: &[u8], ids: Ids) -> Result<Cadvisor, Error> {
-    let mut reader = Reader::default();
+    parse_of(body, Teller::Kubelet, ids)
+}
+
+/// Parses one answer.
+///
+/// # Errors
+///
+/// [`Error::ScrapeError`], [`Error::Nothing`].
+pub fn parse_of(body: &[u8], teller: Teller, ids: Ids) -> Result<Cadvisor, Error> {
+    let mut reader = Reader {
+        teller,
+        ..Reader::default()
+    };
     let (lines, is_cut) = exposition::lines(body);
     lines.for_each(|line| reader.line(line));
     reader.odd_count += u64::from(is_cut);
@@ -147,54 +178,18 @@ pub fn parse(body: &[u8], ids: Ids) -> Result<Cadvisor, Error> {
     }
 }
 
-/// The labels that are looked at.
-#[derive(Debug, Default)]
-struct Labels<'a> {
-    id: Cow<'a, str>,
-    namespace: Cow<'a, str>,
-    pod: Cow<'a, str>,
-    container: Cow<'a, str>,
-    name: Cow<'a, str>,
-    // Of a device or an interface.
-    part: Cow<'a, str>,
-}
-
-impl<'a> Labels<'a> {
-    fn parse(bytes: &'a [u8], family: Family) -> Option<(Self, Sample<'a>)> {
-        let mut labels = Self::default();
-        let part = family.part_label();
-        let sample = exposition::parse(bytes, |label, value| {
-            let slot = match label {
-                b"id" => &mut labels.id,
-                b"namespace" => &mut labels.namespace,
-                b"pod" => &mut labels.pod,
-                b"container" => &mut labels.container,
-                b"name" => &mut labels.name,
-                label if part == Some(label) => &mut labels.part,
-                _ => return Some(()),
-            };
-            *slot = value.text()?;
-            Some(())
-        })?;
-        Some((labels, sample))
-    }
-
-    fn fits(&self) -> bool {
-        let names = [&self.namespace, &self.pod, &self.container, &self.part];
-        self.id.len() <= MAX_PATH_BYTES && names.iter().all(|name| name.len() <= MAX_NAME_BYTES)
-    }
-}
-
 /// One cgroup in the making.
 #[derive(Debug)]
 struct Draft {
     owner: Owner,
     time_ms: Option<u64>,
+    usage: Usage,
     cgroup: Cgroup,
 }
 
 #[derive(Debug, Default)]
 struct Reader {
+    teller: Teller,
     drafts: HashMap<Box<str>, Box<Draft>>,
     // Devices and interfaces of all drafts.
     part_count: usize,
@@ -206,10 +201,10 @@ struct Reader {
 
 impl Reader {
     fn line(&mut self, bytes: &[u8]) {
-        let Some(family) = Family::of(exposition::name(bytes)) else {
+        let Some(family) = Family::of(exposition::name(bytes), self.teller) else {
             return;
         };
-        let Some((labels, sample)) = Labels::parse(bytes, family) else {
+        let Some((labels, sample)) = Labels::parse(bytes, family, self.teller) else {
             self.odd_count += 1;
             return;
         };
@@ -238,8 +233,12 @@ impl Reader {
         let Some(draft) = self.draft(labels)? else {
             return Ok(());
         };
-        if let What::Start = family.what {
-            draft.cgroup.start_ms = Some(value);
+        match family.what {
+            What::Start => draft.cgroup.start_ms = Some(value),
+            What::Limit => draft.usage.limit(value),
+            _ => {}
+        }
+        if matches!(family.what, What::Start | What::Limit) {
             return Ok(());
         }
         if !draft.owner.of.takes(family.what, &labels.part) {
@@ -251,20 +250,23 @@ impl Reader {
             before if before == sample.time_ms() => {}
             Some(_) => return Err(Refused::Odd),
         }
-        let kind = match family.what {
-            What::Device => Some(EntityKind::BlockDevice),
-            What::Interface => Some(EntityKind::Interface),
-            What::Own | What::Start | What::Error => None,
+        let field = match family.what {
+            What::Cpu => return draft.usage.cpu(&labels.part, value),
+            What::Faults => usage::faults(&labels.part, &labels.scope),
+            _ => Some(family.field),
+        };
+        let Some(field) = field else {
+            return Ok(());
         };
         let before = draft.cgroup.parts.len();
-        let figures = match kind {
+        let figures = match family.what.part() {
             Some(kind) => draft.cgroup.part(kind, &labels.part, room)?,
             None => &mut draft.cgroup.figures,
         };
-        if figures.value(family.field).is_some() {
+        if figures.value(field).is_some() {
             return Err(Refused::Odd);
         }
-        figures.push(family.field, Some(value));
+        figures.push(field, Some(value));
         let more = draft.cgroup.parts.len() - before;
         self.part_count += more;
         Ok(())
@@ -274,7 +276,7 @@ impl Reader {
     fn draft(&mut self, labels: &Labels<'_>) -> Result<Option<&mut Draft>, Refused> {
         // Looked up twice, because the borrow of a found one would last.
         if !self.drafts.contains_key(&*labels.id) {
-            let Some(owner) = Of::told_by(labels)? else {
+            let Some(owner) = Of::told_by(labels, self.teller)? else {
                 return Ok(None);
             };
             if self.drafts.len() >= MAX_CGROUPS {
@@ -283,6 +285,7 @@ impl Reader {
             let draft = Draft {
                 owner,
                 time_ms: None,
+                usage: Usage::default(),
                 cgroup: Cgroup::default(),
             };
             let path = labels.id.as_ref().into();
@@ -300,11 +303,22 @@ impl Reader {
         // In the order of their paths, so that of two that are equal always the same one is taken.
         let mut drafts: Vec<(Box<str>, Box<Draft>)> = self.drafts.into_iter().collect();
         drafts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        for (path, draft) in drafts {
+        let names = identity::names_of_pods(drafts.iter().map(|(_, draft)| &draft.owner));
+        let mut raw = Vec::new();
+        for (path, mut draft) in drafts {
             if ids == Ids::Wanted {
                 all.identities.extend(draft.owner.identity(&path));
             }
-            all.put(*draft);
+            draft.owner.take_name(&names);
+            match draft.owner.of {
+                Of::Raw(_) => raw.push(draft),
+                _ => all.put(*draft),
+            }
+        }
+        // After the containers, which have their names before any path.
+        raw.into_iter().for_each(|draft| all.put(*draft));
+        if self.teller == Teller::Alone {
+            all.settle_networks();
         }
         all
     }
@@ -357,15 +371,17 @@ impl Cadvisor {
         let Draft {
             owner: Owner { of, uid },
             time_ms,
+            usage,
             mut cgroup,
         } = draft;
+        usage.settle(&mut cgroup.figures);
         if cgroup.is_empty() {
             return;
         }
         if let Some(time_ms) = time_ms {
             let parts = cgroup.parts.iter_mut().map(|part| &mut part.figures);
             for figures in parts.chain([&mut cgroup.figures]) {
-                figures.measured(Group::Detail, time_ms);
+                usage::measured(figures, time_ms);
             }
         }
         let (namespace, name, container) = match of {
@@ -373,6 +389,23 @@ impl Cadvisor {
                 self.node = Some(cgroup);
                 return;
             }
+            Of::Free(name) => {
+                let mut slot = self.free.remove(&name).map(|boxed| *boxed);
+                cgroup.replace(&mut slot);
+                let kept = slot.map(|cgroup| (name, Box::new(cgroup)));
+                self.free.extend(kept);
+                return;
+            }
+            // No path takes the place of a container that somebody called like it.
+            Of::Raw(name) if self.free.contains_key(&name) => {
+                self.dropped_count += 1;
+                return;
+            }
+            Of::Raw(name) => {
+                self.free.insert(name, Box::new(cgroup));
+                return;
+            }
+            Of::Nameless => return,
             Of::Pod(namespace, name) => (namespace, name, None),
             Of::Container(namespace, name, container) => (namespace, name, Some(container)),
             Of::Sandbox(namespace, name) => {

@@ -1,4 +1,4 @@
-//! The kubelet's endpoints over HTTPS.
+//! The kubelet's endpoints over HTTPS, and that of a cAdvisor of its own by the same rules.
 //!
 //! One task an endpoint, and one kept connection each: two endpoints on one connection would wait
 //! for each other. A scrape has one deadline for everything, the body a cap, and no redirect is
@@ -17,30 +17,23 @@ use std::time::Duration;
 use cairn_runtime::logging::Repeat;
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
-use cairn_runtime::tls::{Connector, Hint};
+use cairn_runtime::tls::Connector;
 use tokio::time::Instant;
 
 pub use self::error::Error;
 use self::exchange::Exchange;
 use self::given::Given;
 pub use self::once::{Once, once};
-use super::cadvisor::Ids;
+use super::cadvisor::{Ids, Teller};
 use super::{Answer, Reading, Worker, cadvisor, metered, resource, scrape_deadline, summary};
-use crate::config::Kubelet;
+use crate::config::Target;
 
-/// The flags that mend a refused certificate.
-const HINT: Hint = Hint {
-    name_flag: "--kubelet-server-name",
-    ca_flag: "--kubelet-ca",
-    pin_flag: Some("--kubelet-cert"),
-};
-
-/// One thing that a kubelet answers.
+/// One thing that is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The request's path.
     pub path: &'static str,
-    /// The right that it needs.
+    /// The right that it needs; empty where none is asked for.
     pub right: &'static str,
     /// What the answer's content type begins with.
     pub content_type: &'static str,
@@ -67,8 +60,18 @@ pub const CADVISOR: Endpoint = Endpoint {
     content_type: "text/plain",
 };
 
-/// What an endpoint's answer becomes.
-pub trait Body: Sized + Send + Sync + 'static {
+/// What a cAdvisor of its own tells, in the same words.
+pub const STANDALONE: Endpoint = Endpoint {
+    path: "/metrics",
+    right: "",
+    content_type: "text/plain",
+};
+
+/// An endpoint whose answer becomes values.
+pub trait Body: 'static {
+    /// What becomes of an answer.
+    type Values: Send + Sync + 'static;
+
     /// Where it comes from.
     const ENDPOINT: Endpoint;
 
@@ -78,10 +81,12 @@ pub trait Body: Sized + Send + Sync + 'static {
     /// # Errors
     ///
     /// It is not such an answer.
-    fn parse(body: &[u8], spare: Option<Self>, ids: Ids) -> Result<Self, Error>;
+    fn parse(body: &[u8], spare: Option<Self::Values>, ids: Ids) -> Result<Self::Values, Error>;
 }
 
 impl Body for summary::Summary {
+    type Values = Self;
+
     const ENDPOINT: Endpoint = SUMMARY;
 
     fn parse(body: &[u8], spare: Option<Self>, _ids: Ids) -> Result<Self, Error> {
@@ -90,6 +95,8 @@ impl Body for summary::Summary {
 }
 
 impl Body for resource::Resource {
+    type Values = Self;
+
     const ENDPOINT: Endpoint = RESOURCE;
 
     fn parse(body: &[u8], spare: Option<Self>, _ids: Ids) -> Result<Self, Error> {
@@ -98,10 +105,42 @@ impl Body for resource::Resource {
 }
 
 impl Body for cadvisor::Cadvisor {
+    type Values = Self;
+
     const ENDPOINT: Endpoint = CADVISOR;
 
     fn parse(body: &[u8], _spare: Option<Self>, ids: Ids) -> Result<Self, Error> {
         cadvisor::parse(body, ids).map_err(|source| Error::Cadvisor { source })
+    }
+}
+
+/// A cAdvisor of its own beside a kubelet.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside;
+
+impl Body for Beside {
+    type Values = cadvisor::Cadvisor;
+
+    const ENDPOINT: Endpoint = STANDALONE;
+
+    fn parse(body: &[u8], _spare: Option<Self::Values>, ids: Ids) -> Result<Self::Values, Error> {
+        let parsed = cadvisor::parse_of(body, Teller::Beside, ids);
+        parsed.map_err(|source| Error::Cadvisor { source })
+    }
+}
+
+/// A cAdvisor of its own where no kubelet is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Alone;
+
+impl Body for Alone {
+    type Values = cadvisor::Cadvisor;
+
+    const ENDPOINT: Endpoint = STANDALONE;
+
+    fn parse(body: &[u8], _spare: Option<Self::Values>, ids: Ids) -> Result<Self::Values, Error> {
+        let parsed = cadvisor::parse_of(body, Teller::Alone, ids);
+        parsed.map_err(|source| Error::Cadvisor { source })
     }
 }
 
@@ -113,13 +152,14 @@ impl Body for cadvisor::Cadvisor {
 ///
 /// None: the result is what a supervised task returns.
 pub async fn run<T: Body>(
-    kubelet: Kubelet,
+    target: Target,
     every_ms: u64,
-    mut worker: Worker<T>,
+    mut worker: Worker<T::Values>,
     token: Token,
 ) -> Result<(), TaskError> {
     let deadline = scrape_deadline(every_ms);
-    let mut client = Client::new(kubelet);
+    let who = target.who;
+    let mut client = Client::new(target);
     let mut given = Given::default();
     loop {
         let trigger = tokio::select! {
@@ -142,7 +182,7 @@ pub async fn run<T: Body>(
                 values: given.keep(values),
                 taken_ms,
             })
-            .map_err(|error| error.failure(T::ENDPOINT));
+            .map_err(|error| error.failure(T::ENDPOINT, who));
         let took = began.elapsed();
         worker.answer_at(Answer { result, took }, cpu);
     }
@@ -151,7 +191,7 @@ pub async fn run<T: Body>(
 /// Scrapes one endpoint over one kept connection.
 #[derive(Debug)]
 struct Client {
-    kubelet: Kubelet,
+    target: Target,
     connector: Connector,
     // The address that worked last.
     preferred: usize,
@@ -161,12 +201,12 @@ struct Client {
 }
 
 impl Client {
-    fn new(kubelet: Kubelet) -> Self {
-        let trust = Arc::clone(kubelet.trust.trust());
-        let name = kubelet.server_name.clone();
+    fn new(target: Target) -> Self {
+        let trust = Arc::clone(target.trust.trust());
+        let (name, hint) = (target.server_name.clone(), target.who.hint());
         Self {
-            connector: Connector::new_with_hint(trust, name, &["http/1.1"], HINT),
-            kubelet,
+            connector: Connector::new_with_hint(trust, name, &["http/1.1"], hint),
+            target,
             preferred: 0,
             kept: None,
             told_read_only: Repeat::new(),
@@ -176,15 +216,15 @@ impl Client {
     async fn scrape<T: Body>(
         &mut self,
         deadline: Duration,
-        given: &mut Given<T>,
-    ) -> Result<T, Error> {
+        given: &mut Given<T::Values>,
+    ) -> Result<T::Values, Error> {
         let body = tokio::time::timeout(deadline, self.read(T::ENDPOINT, deadline)).await;
         if !matches!(body, Ok(Ok(_))) {
             // Half an answer may still be on its way over a connection that failed.
             self.kept = None;
         }
         match body {
-            Ok(body) => T::parse(&body?, given.spare(), Ids::kept(self.kubelet.keeps_ids)),
+            Ok(body) => T::parse(&body?, given.spare(), Ids::kept(self.target.keeps_ids)),
             Err(_) => Err(Error::Deadline { deadline }),
         }
     }
@@ -197,10 +237,10 @@ impl Client {
         if let Some(mut kept) = self.kept.take() {
             let bearer = self.bearer(&kept)?;
             let result = kept
-                .get(&self.kubelet, endpoint, bearer.as_ref(), deadline)
+                .get(&self.target, endpoint, bearer.as_ref(), deadline)
                 .await;
             match result {
-                // The kubelet closes idle connections and restarts: that is no failure of a scrape.
+                // A kubelet closes idle connections and restarts: that is no failure of a scrape.
                 Err(Error::Exchange { .. }) => {}
                 result => {
                     self.kept = Some(kept);
@@ -211,16 +251,18 @@ impl Client {
         let mut fresh = Exchange::open(self.dial(deadline).await?.line).await?;
         let bearer = self.bearer(&fresh)?;
         let body = fresh
-            .get(&self.kubelet, endpoint, bearer.as_ref(), deadline)
+            .get(&self.target, endpoint, bearer.as_ref(), deadline)
             .await?;
-        // Where nothing is verified the better addresses are tried again at each scrape.
-        self.kept = Some(fresh).filter(|fresh| !fresh.is_plain);
+        // Where nothing is verified the better addresses, if there are any, are tried again at each
+        // scrape.
+        let is_best = !fresh.is_plain || self.target.addresses.is_empty();
+        self.kept = Some(fresh).filter(|_| is_best);
         Ok(body)
     }
 
     /// The token, read anew: it is replaced about every hour. None where none may be sent.
     fn bearer(&self, exchange: &Exchange) -> Result<Option<http::HeaderValue>, Error> {
-        match &self.kubelet.token_file {
+        match &self.target.token_file {
             Some(path) if exchange.takes_token => exchange::bearer(path).map(Some),
             _ => Ok(None),
         }

@@ -19,9 +19,12 @@ const MIN_ID_BYTES: usize = 32;
 
 /// Cgroups at the top whose users make cgroups of any name below them: those of systemd, and how the
 /// parents of containers outside of pods begin.
-const FOREIGN: [&str; 3] = ["user.slice", "machine.slice", "system.slice"];
+const FOREIGN: [&str; 3] = [USERS, "machine.slice", "system.slice"];
 const FOREIGN_SUFFIXES: [&str; 2] = [".scope", ".service"];
 const FOREIGN_PREFIXES: [&str; 2] = ["lxc", "docker"];
+
+/// The one of them that is people's own.
+const USERS: &str = "user.slice";
 
 /// The kubelet's parents of pods below `kubepods`; pods with guarantees have none.
 pub(super) const CLASSES: [&str; 2] = ["burstable", "besteffort"];
@@ -65,6 +68,32 @@ pub fn place(path: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
         Some(part) => Some(container_id(part)?),
     };
     parts.next().is_none().then_some((uid, id))
+}
+
+/// What a cgroup outside of pods is called on a host without a kubelet: a container as its runtime calls
+/// it, any other by its path without the first slash; `None` for what is nobody's.
+///
+/// What lies below a container was made by what runs there, under any name that it likes. A runtime that
+/// a user runs for himself is none that cAdvisor asks, so a name below `user.slice` is borrowed from
+/// somebody else's container. Of what nobody names the two upper levels are taken: those below are
+/// anybody's to make where they were given away.
+#[must_use]
+pub fn free<'a>(path: &'a str, name: &'a str) -> Option<&'a str> {
+    let path = path.strip_prefix('/').filter(|path| !path.is_empty())?;
+    let above = path.rsplit_once('/').map_or("", |(above, _)| above);
+    let is_inside = |part: &str| {
+        part.ends_with(".scope")
+            || part.starts_with("lxc.")
+            || container_id(part).is_some_and(|id| id.len() >= MIN_ID_BYTES)
+    };
+    let mut parts = above.split('/');
+    if parts.clone().any(is_inside) {
+        return None;
+    }
+    if name.is_empty() {
+        return (parts.count() == 1).then_some(path);
+    }
+    (parts.next() != Some(USERS)).then_some(name)
 }
 
 /// Whether who runs below this cgroup at the top may make others of any name there.
@@ -342,6 +371,38 @@ mod tests {
                     "{inside}{made}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn outside_of_pods_containers_have_their_runtimes_name_and_others_their_path() {
+        for (shape, name, called) in [
+            ("/docker/ID", "web", Some("web")),
+            ("/system.slice/docker-ID.scope", "web", Some("web")),
+            ("/machine.slice/libpod-ID.scope", "db", Some("db")),
+            ("/a/b/c/docker/ID", "deep", Some("deep")),
+            ("/docker/ID", "", Some("docker/ID")),
+            ("/system.slice", "", Some("system.slice")),
+            (
+                "/system.slice/docker.service",
+                "",
+                Some("system.slice/docker.service"),
+            ),
+            ("/lxc.payload.web", "", Some("lxc.payload.web")),
+            // What others may make.
+            ("/system.slice/x.service/made", "", None),
+            ("/lxc.payload.web/made", "", None),
+            ("/init.scope/made", "", None),
+            ("/docker/ID/made", "", None),
+            ("/docker/ID/docker/ID", "web", None),
+            ("/system.slice/docker-ID.scope/docker-ID.scope", "web", None),
+            ("/user.slice/user-1000.slice/docker-ID.scope", "web", None),
+            ("/", "web", None),
+            ("", "", None),
+        ] {
+            let path = path(shape);
+            let called = called.map(|called| called.replace("ID", ID));
+            assert_eq!(free(&path, name), called.as_deref(), "{path}");
         }
     }
 

@@ -6,7 +6,8 @@
 pub enum EntityKind {
     /// The whole machine.
     Node = 1,
-    /// A system container of the kubelet: `pods`, `kubelet`, `runtime`, `misc`.
+    /// A system container of the kubelet: `pods`, `kubelet`, `runtime`, `misc`; on a host without one
+    /// what belongs to no pod: a container, or a cgroup of the system.
     System = 2,
     /// A pod's own cgroup and network.
     Pod = 3,

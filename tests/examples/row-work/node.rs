@@ -113,6 +113,7 @@ impl Node {
             summary_is_fresh: true,
             resource: resource.as_ref(),
             cadvisor: None,
+            alone: None,
             cgroups: None,
             host: None,
             host_is_fresh: false,

@@ -166,6 +166,8 @@ impl Node {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             admin_listen: None,
             read_only_listen: None,
+            cadvisor_listen: None,
+            cadvisor_tls: false,
             cert: leaf.cert_pem,
             key: leaf.key_pem,
             token: Some(TOKEN.to_owned()),

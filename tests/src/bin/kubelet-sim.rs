@@ -26,6 +26,13 @@ struct Args {
     /// Where the port without TLS and without a token is; without it there is none.
     #[arg(long)]
     read_only_listen: Option<SocketAddr>,
+    /// Where a cAdvisor of its own answers /metrics; without it there is none. It breaks with the
+    /// kubelet's endpoint of that name.
+    #[arg(long)]
+    cadvisor_listen: Option<SocketAddr>,
+    /// That cAdvisor has the kubelet's certificate; without it there is no TLS.
+    #[arg(long)]
+    cadvisor_tls: bool,
     /// Recorded node to replay.
     #[arg(long, default_value = "node1")]
     node: String,
@@ -86,6 +93,7 @@ fn start(args: Args) -> Result<(), Failure> {
         let mut addrs = vec![("kubelet", sim.kubelet_addr())];
         addrs.extend(sim.admin_addr().map(|addr| ("admin", addr)));
         addrs.extend(sim.read_only_addr().map(|addr| ("read-only", addr)));
+        addrs.extend(sim.cadvisor_addr().map(|addr| ("cadvisor", addr)));
         if let Some(path) = &bound_file {
             bound::publish(path, &addrs).map_err(|error| Failure::config(&error))?;
         }
@@ -133,6 +141,8 @@ fn configure(args: Args) -> Result<sim::Config, Failure> {
         listen: args.listen,
         admin_listen: Some(args.admin_listen),
         read_only_listen: args.read_only_listen,
+        cadvisor_listen: args.cadvisor_listen,
+        cadvisor_tls: args.cadvisor_tls,
         cert: leaf.cert_pem,
         key: leaf.key_pem,
         token: args.token,

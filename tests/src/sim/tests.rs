@@ -38,6 +38,8 @@ impl Running {
             listen: loopback,
             admin_listen: Some(loopback),
             read_only_listen: None,
+            cadvisor_listen: None,
+            cadvisor_tls: false,
             cert: leaf.cert_pem,
             key: leaf.key_pem,
             token: Some("s3cret".into()),

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use crate::sources::cadvisor::{Cadvisor, Cgroup};
 use crate::sources::summary::{Pod, Stats};
 
 /// Pods taken of a node: several times what any kubelet is made to run. More would be paid for by
@@ -16,12 +17,33 @@ const MAX_CONTAINERS: usize = 64;
 
 /// The pods to take, and how many are left out: those that began last.
 pub(super) fn pods(listed: &[Pod]) -> (Vec<&Pod>, u64) {
-    let mut taken: Vec<&Pod> = listed.iter().collect();
-    let dropped = taken.len().saturating_sub(MAX_PODS);
+    first(listed.iter().collect(), |pod| pod)
+}
+
+/// The same of pods with something else about each.
+pub(super) fn first<'a, T>(mut listed: Vec<T>, pod: impl Fn(&T) -> &'a Pod) -> (Vec<T>, u64) {
+    let dropped = listed.len().saturating_sub(MAX_PODS);
     if dropped > 0 {
-        taken.sort_by_key(|pod| (pod.stats.start_ms.unwrap_or(u64::MAX), &pod.uid));
-        taken.truncate(MAX_PODS);
+        let order = |of: &T| {
+            let pod = pod(of);
+            (pod.stats.start_ms.unwrap_or(u64::MAX), &pod.uid)
+        };
+        listed.sort_by(|a, b| order(a).cmp(&order(b)));
+        listed.truncate(MAX_PODS);
     }
+    (listed, dropped as u64)
+}
+
+/// Containers and other cgroups outside of pods that are taken of a host without a kubelet.
+const MAX_FREE: usize = 1_024;
+
+/// Those outside of pods to take, by name, and how many are left out: those that began last.
+pub(super) fn free(cadvisor: &Cadvisor) -> (Vec<(&str, &Cgroup)>, u64) {
+    let listed = cadvisor.free.iter();
+    let mut taken: Vec<(&str, &Cgroup)> = listed.map(|(name, of)| (&**name, &**of)).collect();
+    taken.sort_unstable_by_key(|(name, of)| (of.start_ms.unwrap_or(u64::MAX), *name));
+    let dropped = taken.len().saturating_sub(MAX_FREE);
+    taken.truncate(MAX_FREE);
     (taken, dropped as u64)
 }
 

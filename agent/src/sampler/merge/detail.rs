@@ -38,7 +38,12 @@ impl<'a> Detail<'a> {
         })
     }
 
-    fn named(self, cgroup: Option<&'a Cgroup>) -> Option<Named<'a>> {
+    /// The same of a pod of this answer.
+    pub(super) fn of(self, pod: &'a Pod) -> OfPod<'a> {
+        OfPod { detail: self, pod }
+    }
+
+    pub(super) fn named(self, cgroup: Option<&'a Cgroup>) -> Option<Named<'a>> {
         let taken_ms = self.reading.taken_ms;
         cgroup.map(|cgroup| Named { cgroup, taken_ms })
     }

@@ -1,5 +1,6 @@
 //! A row in the making.
 
+use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -13,6 +14,10 @@ use crate::sources::{Figures, Part};
 
 /// How far a measurement may lie ahead of the row, ms: the kubelet's times are rounded to the second.
 pub(in crate::sampler) const FUTURE_TOLERANCE_MS: u64 = 1_000;
+
+/// Up to so many parts each is compared with each. More are the processors of a large machine, 512 of
+/// which would be 130,000 comparisons in each row.
+const FEW_PARTS: usize = 32;
 
 /// Figures that are owned or borrowed.
 #[derive(Clone, Debug)]
@@ -54,7 +59,8 @@ pub(super) struct Statement<'a> {
 pub(super) struct Row<'a> {
     pub(super) tick: u64,
     made_ms: u64,
-    summary_is_fresh: bool,
+    // What says what is there, a summary or else cAdvisor, has answered last.
+    list_is_fresh: bool,
     host_is_fresh: bool,
     registry: &'a mut Registry,
     builder: Builder,
@@ -73,7 +79,8 @@ impl<'a> Row<'a> {
         Self {
             tick: inputs.tick,
             made_ms: inputs.made_ms,
-            summary_is_fresh: inputs.summary_is_fresh,
+            list_is_fresh: inputs.summary_is_fresh
+                || inputs.alone.is_some_and(|alone| alone.is_fresh),
             host_is_fresh: inputs.host_is_fresh,
             registry,
             builder,
@@ -90,7 +97,7 @@ impl<'a> Row<'a> {
     /// endpoint says does not count: it knows names only, and goes on for the next pod of the same
     /// name. Nor do parts: a volume that is young for five minutes keeps no pod alive.
     pub(super) fn belongs(&self, stats: &Stats) -> bool {
-        self.summary_is_fresh
+        self.list_is_fresh
             || [Group::Cpu, Group::Memory, Group::Network]
                 .into_iter()
                 .any(|group| self.is_young(&stats.figures, group))
@@ -104,14 +111,14 @@ impl<'a> Row<'a> {
             Source::Cadvisor => self.tick.saturating_sub(of.taken_ms) <= Group::Detail.max_age_ms(),
             // Whoever has a cgroup has these, too.
             Source::Cgroup => true,
-            _ => self.summary_is_fresh,
+            _ => self.list_is_fresh,
         };
         is_fresh || self.has_young(part)
     }
 
     /// The same of a part that the summary lists.
     pub(super) fn summary_has(&self, part: &Part) -> bool {
-        self.summary_is_fresh || self.has_young(part)
+        self.list_is_fresh || self.has_young(part)
     }
 
     fn has_young(&self, part: &Part) -> bool {
@@ -179,9 +186,17 @@ impl<'a> Row<'a> {
 
     /// Adds the parts of an entity; of two with one name the first.
     pub(super) fn add_parts(&mut self, parent: EntityId, parts: &[Part], of: &Statement<'_>) {
+        // Few are compared with each other, which takes no set.
+        let many = parts.len() > FEW_PARTS;
+        let mut seen = many.then(|| HashSet::with_capacity(parts.len()));
         for (at, part) in parts.iter().enumerate() {
-            let is_same = |other: &Part| other.kind == part.kind && other.name == part.name;
-            let again = parts.iter().take(at).any(is_same);
+            let again = match &mut seen {
+                Some(seen) => !seen.insert((part.kind, part.name.as_str())),
+                None => {
+                    let is_same = |other: &Part| other.kind == part.kind && other.name == part.name;
+                    parts.iter().take(at).any(is_same)
+                }
+            };
             if again || !self.part_belongs(part, of) {
                 continue;
             }

@@ -1,5 +1,6 @@
 //! Which entities a row has, and whose figures they carry.
 
+mod alone;
 mod grouped;
 mod hostile;
 mod parts;
@@ -105,6 +106,7 @@ fn inputs<'a>(
         summary_is_fresh: true,
         resource,
         cadvisor: None,
+        alone: None,
         cgroups: None,
         host: None,
         host_is_fresh: true,

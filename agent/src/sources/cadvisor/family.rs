@@ -1,6 +1,9 @@
 //! The families that the catalogue has fields for.
 
-use cairn_proto::catalogue::{FieldId, table};
+use cairn_proto::catalogue::table::{self, PressureOf, pressure_total};
+use cairn_proto::catalogue::{EntityKind, FieldId};
+
+use super::Teller;
 
 /// What a value is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,10 +14,27 @@ pub(super) enum What {
     Device,
     /// Of one of its interfaces.
     Interface,
+    /// Its CPU time, of one processor or of all.
+    Cpu,
+    /// Its page faults, of one kind.
+    Faults,
+    /// The limit of its memory.
+    Limit,
     /// The start of its life.
     Start,
     /// Of the scrape.
     Error,
+}
+
+impl What {
+    /// The kind of the part that it is of; `None` of what is of the cgroup itself.
+    pub(super) fn part(self) -> Option<EntityKind> {
+        match self {
+            What::Device => Some(EntityKind::BlockDevice),
+            What::Interface => Some(EntityKind::Interface),
+            _ => None,
+        }
+    }
 }
 
 /// How the lines of one family are read.
@@ -29,8 +49,17 @@ pub(super) struct Family {
 
 impl Family {
     /// The family of this name; `None` for one that is not read.
-    pub(super) fn of(name: &[u8]) -> Option<Self> {
-        let (what, field, scale) = match name.strip_prefix(b"container_")? {
+    pub(super) fn of(name: &[u8], teller: Teller) -> Option<Self> {
+        let name = name.strip_prefix(b"container_")?;
+        match teller {
+            Teller::Kubelet | Teller::Beside => Self::detail(name),
+            Teller::Alone => Self::detail(name).or_else(|| Self::usage(name)),
+        }
+    }
+
+    /// What a kubelet tells nowhere else.
+    fn detail(name: &[u8]) -> Option<Self> {
+        let (what, field, scale) = match name {
             b"cpu_cfs_periods_total" => (What::Own, table::CFS_PERIODS, 0),
             b"cpu_cfs_throttled_periods_total" => (What::Own, table::CFS_THROTTLED_PERIODS, 0),
             b"cpu_cfs_throttled_seconds_total" => (What::Own, table::CFS_THROTTLED_TIME, 9),
@@ -58,12 +87,40 @@ impl Family {
         Some(Self { what, field, scale })
     }
 
-    /// The label that names a part.
+    /// What a kubelet tells elsewhere, and better.
+    fn usage(name: &[u8]) -> Option<Self> {
+        let pressure = |of, full| (What::Own, pressure_total(of, full), 6);
+        let (what, field, scale) = match name {
+            b"cpu_usage_seconds_total" => (What::Cpu, table::CPU, 9),
+            b"memory_usage_bytes" => (What::Own, table::MEMORY_USAGE, 0),
+            b"memory_working_set_bytes" => (What::Own, table::MEMORY_WORKING_SET, 0),
+            b"memory_rss" => (What::Own, table::MEMORY_RSS, 0),
+            b"memory_swap" => (What::Own, table::SWAP_USAGE, 0),
+            b"memory_failures_total" => (What::Faults, table::MEMORY_PAGE_FAULTS, 0),
+            b"spec_memory_limit_bytes" => (What::Limit, table::MEMORY_AVAILABLE, 0),
+            b"pressure_cpu_waiting_seconds_total" => pressure(PressureOf::Cpu, false),
+            b"pressure_cpu_stalled_seconds_total" => pressure(PressureOf::Cpu, true),
+            b"pressure_memory_waiting_seconds_total" => pressure(PressureOf::Memory, false),
+            b"pressure_memory_stalled_seconds_total" => pressure(PressureOf::Memory, true),
+            b"pressure_io_waiting_seconds_total" => pressure(PressureOf::Io, false),
+            b"pressure_io_stalled_seconds_total" => pressure(PressureOf::Io, true),
+            b"network_receive_bytes_total" => (What::Interface, table::NETWORK_RX, 0),
+            b"network_receive_errors_total" => (What::Interface, table::NETWORK_RX_ERRORS, 0),
+            b"network_transmit_bytes_total" => (What::Interface, table::NETWORK_TX, 0),
+            b"network_transmit_errors_total" => (What::Interface, table::NETWORK_TX_ERRORS, 0),
+            _ => return None,
+        };
+        Some(Self { what, field, scale })
+    }
+
+    /// The label that names a part, a processor or a kind.
     pub(super) fn part_label(self) -> Option<&'static [u8]> {
         match self.what {
             What::Device => Some(b"device"),
             What::Interface => Some(b"interface"),
-            What::Own | What::Start | What::Error => None,
+            What::Cpu => Some(b"cpu"),
+            What::Faults => Some(b"failure_type"),
+            What::Own | What::Limit | What::Start | What::Error => None,
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Whose cgroup it is, by the labels that the kubelet puts on it and by its place in the tree.
 
-use super::Labels;
+use std::collections::HashMap;
+
+use super::Teller;
 use super::family::What;
+use super::labels::Labels;
 use crate::sources::exposition::Refused;
 use crate::sources::interfaces;
-use crate::sources::place::place;
+use crate::sources::place::{free, place, pod_uid};
 
 /// The name that dockershim gave to sandboxes; containerd and CRI-O give none.
 const SANDBOX: &str = "POD";
@@ -23,6 +26,12 @@ pub(super) enum Of {
     Sandbox(Box<str>, Box<str>),
     /// A container of a pod.
     Container(Box<str>, Box<str>, Box<str>),
+    /// A pod's own, which is named by its containers.
+    Nameless,
+    /// A container outside of pods, by the name that its runtime gives it.
+    Free(Box<str>),
+    /// What else is outside of pods, by its path.
+    Raw(Box<str>),
 }
 
 /// Whose cgroup it is, and which pod's.
@@ -51,7 +60,7 @@ impl Owner {
     /// has no ids.
     pub(super) fn identity(&self, path: &str) -> Option<(Box<str>, Identity)> {
         let (namespace, pod, container) = match &self.of {
-            Of::Node | Of::Pod(..) => return None,
+            Of::Node | Of::Pod(..) | Of::Nameless | Of::Free(_) | Of::Raw(_) => return None,
             Of::Sandbox(namespace, pod) => (namespace, pod, None),
             Of::Container(namespace, pod, container) => (namespace, pod, Some(container)),
         };
@@ -64,6 +73,35 @@ impl Owner {
         };
         Some((id?.into(), identity))
     }
+
+    /// A pod's own cgroup gets the pod's name, if there is one.
+    pub(super) fn take_name(&mut self, names: &PodNames) {
+        let uid = self
+            .uid
+            .as_ref()
+            .filter(|_| matches!(self.of, Of::Nameless));
+        if let Some((namespace, name)) = uid.and_then(|uid| names.get(uid)) {
+            self.of = Of::Pod(namespace.clone(), name.clone());
+        }
+    }
+}
+
+/// Namespaces and names of pods by UID.
+pub(super) type PodNames = HashMap<Box<str>, (Box<str>, Box<str>)>;
+
+/// The names of pods, as their containers have them, when there is a cgroup that wants one.
+pub(super) fn names_of_pods<'a>(owners: impl Iterator<Item = &'a Owner> + Clone) -> PodNames {
+    let is_nameless = |owner: &Owner| matches!(owner.of, Of::Nameless);
+    if !owners.clone().any(is_nameless) {
+        return PodNames::new();
+    }
+    let named = owners.filter_map(|owner| {
+        let (Of::Sandbox(namespace, name) | Of::Container(namespace, name, _)) = &owner.of else {
+            return None;
+        };
+        Some((owner.uid.clone()?, (namespace.clone(), name.clone())))
+    });
+    named.collect()
 }
 
 impl Of {
@@ -73,7 +111,7 @@ impl Of {
     /// Labels go by the last part of a path: whatever a container calls a victim below its own
     /// cgroup has the victim's labels. So the place counts, and labels alone only where pods are not
     /// below the kubelet's parents at all.
-    pub(super) fn told_by(labels: &Labels<'_>) -> Result<Option<Owner>, Refused> {
+    pub(super) fn told_by(labels: &Labels<'_>, teller: Teller) -> Result<Option<Owner>, Refused> {
         if labels.id.is_empty() {
             return Err(Refused::Odd);
         }
@@ -85,10 +123,13 @@ impl Of {
         }
         let (namespace, pod) = (labels.namespace.as_ref(), labels.pod.as_ref());
         if namespace.is_empty() || pod.is_empty() {
-            return Ok(None);
+            return Ok(Self::without_pod(labels, teller));
         }
         let place = place(&labels.id);
-        if place.is_none() && labels.id.contains(KUBEPODS) {
+        // A cAdvisor of its own gives a victim's labels, the UID too, to whatever is called like the
+        // victim's container.
+        let is_borrowed = || teller != Teller::Kubelet && free(&labels.id, &labels.name).is_none();
+        if place.is_none() && (labels.id.contains(KUBEPODS) || is_borrowed()) {
             return Ok(None);
         }
         let is_pod = match &place {
@@ -103,8 +144,33 @@ impl Of {
             "" | SANDBOX => Of::Sandbox(namespace, pod),
             container => Of::Container(namespace, pod, container.into()),
         };
-        let uid = place.map(|(uid, _)| uid.into());
+        let uid = match place {
+            Some((uid, _)) => Some(uid.into()),
+            None => pod_uid(&labels.uid).map(Into::into),
+        };
         Ok(Some(Owner { of, uid }))
+    }
+
+    /// The same of what no label puts into a pod.
+    fn without_pod(labels: &Labels<'_>, teller: Teller) -> Option<Owner> {
+        let own = match teller {
+            Teller::Kubelet => None,
+            Teller::Beside | Teller::Alone => place(&labels.id).filter(|(_, id)| id.is_none()),
+        };
+        if let Some((uid, _)) = own {
+            let uid = Some(uid.into());
+            let of = Of::Nameless;
+            return Some(Owner { of, uid });
+        }
+        if teller != Teller::Alone {
+            return None;
+        }
+        let name = free(&labels.id, &labels.name)?.into();
+        let of = match labels.name.is_empty() {
+            true => Of::Raw(name),
+            false => Of::Free(name),
+        };
+        Some(Owner { of, uid: None })
     }
 
     /// Whether such a value is kept of it, of a device or an interface of this name.
@@ -116,8 +182,8 @@ impl Of {
             // Its disks are the machine's: /proc tells them, and cAdvisor lists each mount too.
             (Of::Node, What::Device) => false,
             (Of::Node, What::Interface) => interfaces::is_own(part),
-            (Of::Node | Of::Pod(..) | Of::Container(..), _) => true,
             (Of::Sandbox(..), what) => what == What::Interface,
+            _ => true,
         }
     }
 }

@@ -1,9 +1,10 @@
-use cairn_proto::catalogue::{FieldId, table};
+use cairn_proto::catalogue::{FieldId, Group, table};
 
 use super::*;
 
 mod bounds;
 mod place;
+mod standalone;
 
 const UID: &str = "1df17ad5-f176-4aad-a700-aface64000ef";
 const SYSTEMD: &str = "/kubepods.slice/kubepods-burstable.slice/\

@@ -9,14 +9,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cairn_runtime::tasks;
 use cairn_runtime::tls::{ClientStream, ConnectError, ConnectKind, Connector, Trust};
-use cairn_runtime::{logging, tasks};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::owner;
 use super::{Client, Error};
-use crate::config::KubeletTrust;
+use crate::config::TargetTrust;
 use crate::sources::FailureKind;
 
 /// A connection to the kubelet.
@@ -41,14 +41,14 @@ pub(super) enum Line {
 impl Client {
     /// Tries the addresses in order.
     pub(super) async fn dial(&mut self, deadline: Duration) -> Result<Reached, Error> {
-        let count = self.kubelet.addresses.len();
-        let (each, each_plain) = shares(deadline, count, self.kubelet.read_only.len());
+        let count = self.target.addresses.len();
+        let (each, each_plain) = shares(deadline, count, self.target.plain.len());
         let mut failed = None;
         for at in (0..count).map(|n| (self.preferred + n) % count) {
-            let Some(address) = self.kubelet.addresses.get(at) else {
+            let Some(address) = self.target.addresses.get(at) else {
                 continue;
             };
-            let (connector, trust) = (&self.connector, &self.kubelet.trust);
+            let (connector, trust) = (&self.connector, &self.target.trust);
             match dial_tls(connector, trust, *address, each).await {
                 Ok(line) => {
                     self.preferred = at;
@@ -58,22 +58,43 @@ impl Client {
                 Err(next) => failed = Some(more_telling(failed, next)),
             }
         }
-        // There is an address at least.
-        let failed = failed.unwrap_or(Error::NoTrust);
-        if is_refused(&failed) {
-            return Err(failed);
+        match failed {
+            Some(failed) if is_refused(&failed) => Err(failed),
+            Some(failed) => self.dial_read_only(each_plain, failed).await,
+            None => self.dial_plain(each_plain).await,
         }
-        self.dial_read_only(each_plain, failed).await
+    }
+
+    /// The addresses without TLS where there are no others.
+    async fn dial_plain(&mut self, each: Duration) -> Result<Reached, Error> {
+        let mut failed = Error::NoTrust;
+        for address in &self.target.plain {
+            let (addr, address) = (*address, *address);
+            let source = match timeout(each, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    let line = Line::Plain(stream);
+                    return Ok(Reached { address, line });
+                }
+                Ok(Err(source)) => ConnectError::Dial { addr, source },
+                Err(_) => ConnectError::Deadline {
+                    addr,
+                    deadline: each,
+                },
+            };
+            let source = Box::new(source);
+            failed = Error::Connect { source };
+        }
+        Err(failed)
     }
 
     /// The port without TLS, where it is allowed and somebody is there; else why nothing else was reached.
     async fn dial_read_only(&mut self, each: Duration, failed: Error) -> Result<Reached, Error> {
-        for address in &self.kubelet.read_only {
+        for address in &self.target.plain {
             if let Ok(Ok(stream)) = timeout(each, TcpStream::connect(address)).await {
                 if let Some(times) = self.told_read_only.should_log(Instant::now(), false) {
                     tracing::warn!(
                         %address, times,
-                        reason = logging::chain(&failed),
+                        reason = failed.told_of(self.target.who),
                         "kubelet is read without TLS: nobody is verified there, and no token is sent"
                     );
                 }
@@ -93,6 +114,9 @@ pub(super) fn shares(deadline: Duration, with_tls: usize, plain: usize) -> (Dura
     if plain == 0 {
         return (among(deadline, with_tls), Duration::ZERO);
     }
+    if with_tls == 0 {
+        return (Duration::ZERO, among(deadline, plain));
+    }
     // A connection on this machine or its own address is there at once.
     let rest = deadline / 5;
     (among(deadline - rest, with_tls), among(rest, plain))
@@ -105,7 +129,7 @@ fn is_refused(error: &Error) -> bool {
 
 async fn dial_tls(
     connector: &Connector,
-    trust: &KubeletTrust,
+    trust: &TargetTrust,
     address: SocketAddr,
     each: Duration,
 ) -> Result<Line, Error> {
@@ -124,8 +148,8 @@ async fn dial_tls(
         source: Box::new(refused),
     })?;
     let takes_token = match trust {
-        KubeletTrust::Verified(_) => true,
-        KubeletTrust::Insecure(_) => owner::is_root(stream.get_ref().0).await,
+        TargetTrust::Verified(_) => true,
+        TargetTrust::Insecure(_) => owner::is_root(stream.get_ref().0).await,
     };
     Ok(Line::Tls {
         stream: Box::new(stream),

@@ -5,9 +5,10 @@ use std::time::Duration;
 use cairn_runtime::{body, files, logging, tls};
 
 use super::Endpoint;
+use crate::config::Who;
 use crate::sources::{Failure, FailureKind, cadvisor, resource, summary};
 
-/// Why a scrape brought nothing.
+/// Why a scrape brought nothing. Most of the texts go on from who it is about.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No file to verify the kubelet's certificate with.
@@ -26,25 +27,25 @@ pub enum Error {
     #[error("--kubelet-token-file is empty or holds characters that no token has")]
     Token,
     /// No verified connection.
-    #[error("no connection to the kubelet")]
+    #[error("was not reached")]
     Connect {
         /// Why.
         source: Box<tls::ConnectError>,
     },
     /// The connection broke before there was an answer.
-    #[error("kubelet closed the connection without an answer: check that it runs")]
+    #[error("closed the connection without an answer: check that it runs")]
     Exchange {
         /// What the connection said.
         source: hyper::Error,
     },
     /// Not done in time.
-    #[error("kubelet did not answer within {deadline:?}: check its load and its log")]
+    #[error("did not answer within {deadline:?}: check its load and its log")]
     Deadline {
         /// The time given for everything.
         deadline: Duration,
     },
     /// 401 or 403.
-    #[error("kubelet answered {code}")]
+    #[error("answered {code}")]
     Refused {
         /// The status.
         code: u16,
@@ -52,37 +53,37 @@ pub enum Error {
         with_token: bool,
     },
     /// Any other status than 200.
-    #[error("kubelet answered {code}")]
+    #[error("answered {code}")]
     Status {
         /// The status.
         code: u16,
     },
     /// Another kind of content than was asked for.
-    #[error("kubelet answered with content type {found:?}: check what listens on that address")]
+    #[error("answered with content type {found:?}: check what listens on that address")]
     ContentType {
         /// The content type found, escaped and cut.
         found: String,
     },
     /// The body could not be read.
-    #[error("kubelet's answer could not be read")]
+    #[error("gave an answer that could not be read")]
     Body {
         /// Why.
         source: body::Error,
     },
     /// The body is no summary.
-    #[error("kubelet's answer could not be understood")]
+    #[error("gave an answer that could not be understood")]
     Summary {
         /// Why.
         source: summary::Error,
     },
     /// The body is no resource answer.
-    #[error("kubelet's answer could not be understood")]
+    #[error("gave an answer that could not be understood")]
     Resource {
         /// Why.
         source: resource::Error,
     },
     /// The body is none of cAdvisor's.
-    #[error("kubelet's answer could not be understood")]
+    #[error("gave an answer that could not be understood")]
     Cadvisor {
         /// Why.
         source: cadvisor::Error,
@@ -118,11 +119,27 @@ impl Error {
         }
     }
 
-    /// What people are told: the whole chain, the endpoint, and what to check.
-    pub(super) fn failure(&self, endpoint: Endpoint) -> Failure {
-        let Endpoint { path, right, .. } = endpoint;
+    /// The whole chain of who it is about.
+    pub(super) fn told_of(&self, who: Who) -> String {
         let chain = logging::chain(self);
+        match self {
+            Self::NoTrust | Self::ReadToken { .. } | Self::Token => chain,
+            _ => format!("{} {chain}", who.as_str()),
+        }
+    }
+
+    /// What people are told: the whole chain, the endpoint, and what to check.
+    pub(super) fn failure(&self, endpoint: Endpoint, who: Who) -> Failure {
+        let Endpoint { path, right, .. } = endpoint;
+        let chain = self.told_of(who);
         let (reason, missing_right) = match self {
+            Self::Refused { .. } if who == Who::Cadvisor => (
+                format!(
+                    "{chain} for {path}: it wants a password, which the agent does not send: serve it \
+                     without one on loopback"
+                ),
+                "",
+            ),
             Self::Refused {
                 with_token: false, ..
             } => (
@@ -144,7 +161,7 @@ impl Error {
                 right,
             ),
             Self::Status { code: 300..400 } => (
-                format!("{chain}, a redirect, for {path}: check --kubelet"),
+                format!("{chain}, a redirect, for {path}: check {}", who.flag()),
                 "",
             ),
             _ => (format!("{path}: {chain}"), ""),

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection to the kubelet.
+//! One HTTP/1.1 connection.
 //!
 //! The connection's own future is polled beside each request and not in a task of its own, so it
 //! ends with its owner; between scrapes it stands still.
@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::dial::Line;
 use super::{Endpoint, Error};
-use crate::config::Kubelet;
+use crate::config::Target;
 
 /// Bytes of an answer: a summary of 110 pods is about half a megabyte, and eight times the largest
 /// supported node still fits.
@@ -95,12 +95,12 @@ impl Exchange {
     /// Sends one request and reads its answer.
     pub(super) async fn get(
         &mut self,
-        kubelet: &Kubelet,
+        target: &Target,
         endpoint: Endpoint,
         bearer: Option<&HeaderValue>,
         deadline: Duration,
     ) -> Result<Bytes, Error> {
-        let request = request(kubelet, endpoint, bearer);
+        let request = request(target, endpoint, bearer);
         let Self {
             sender, connection, ..
         } = self;
@@ -130,11 +130,11 @@ impl Exchange {
 }
 
 fn request(
-    kubelet: &Kubelet,
+    target: &Target,
     endpoint: Endpoint,
     bearer: Option<&HeaderValue>,
 ) -> Request<Empty<Bytes>> {
-    let host = kubelet.server_name.to_str();
+    let host = target.server_name.to_str();
     let mut request = Request::new(Empty::new());
     *request.uri_mut() = http::Uri::from_static(endpoint.path);
     let headers = request.headers_mut();

@@ -7,7 +7,7 @@ use cairn_runtime::tls::Voucher;
 
 use super::dial::Line;
 use super::{Body, Client, Error, Exchange};
-use crate::config::{Kubelet, KubeletTrust};
+use crate::config::{Target, TargetTrust};
 use crate::sources::Failure;
 use crate::sources::cadvisor::Ids;
 
@@ -16,7 +16,7 @@ use crate::sources::cadvisor::Ids;
 pub struct Once<T> {
     /// The address of the connection; `None` when there was none.
     pub reached: Option<SocketAddr>,
-    /// Why the kubelet's certificate is trusted; `None` without a connection.
+    /// Why the certificate is trusted; `None` without a connection.
     pub voucher: Option<Voucher>,
     /// Whether a token was sent, or might have been.
     pub with_token: bool,
@@ -28,40 +28,39 @@ pub struct Once<T> {
 }
 
 /// Scrapes an endpoint once over a connection of its own, within `deadline`.
-pub async fn once<T: Body>(kubelet: &Kubelet, deadline: Duration) -> Once<T> {
+pub async fn once<T: Body>(target: &Target, deadline: Duration) -> Once<T::Values> {
     let mut met = Once {
         reached: None,
         voucher: None,
-        with_token: matches!(kubelet.trust, KubeletTrust::Verified(_))
-            && kubelet.token_file.is_some(),
+        with_token: matches!(target.trust, TargetTrust::Verified(_)) && target.token_file.is_some(),
         is_plain: false,
-        result: Err(Error::Deadline { deadline }.failure(T::ENDPOINT)),
+        result: Err(Error::Deadline { deadline }.failure(T::ENDPOINT, target.who)),
     };
-    let read = tokio::time::timeout(deadline, read::<T>(kubelet, deadline, &mut met)).await;
+    let read = tokio::time::timeout(deadline, read::<T>(target, deadline, &mut met)).await;
     if let Ok(read) = read {
-        met.result = read.map_err(|error| error.failure(T::ENDPOINT));
+        met.result = read.map_err(|error| error.failure(T::ENDPOINT, target.who));
     }
     met
 }
 
 async fn read<T: Body>(
-    kubelet: &Kubelet,
+    target: &Target,
     deadline: Duration,
-    met: &mut Once<T>,
-) -> Result<T, Error> {
-    let mut client = Client::new(kubelet.clone());
+    met: &mut Once<T::Values>,
+) -> Result<T::Values, Error> {
+    let mut client = Client::new(target.clone());
     let reached = client.dial(deadline).await?;
     met.reached = Some(reached.address);
     if let Line::Tls { stream, .. } = &reached.line {
         let chain = stream.get_ref().1.peer_certificates();
-        met.voucher = kubelet.trust.trust().voucher(chain.unwrap_or_default());
+        met.voucher = target.trust.trust().voucher(chain.unwrap_or_default());
     }
     let mut exchange = Exchange::open(reached.line).await?;
     met.is_plain = exchange.is_plain;
-    met.with_token = exchange.takes_token && kubelet.token_file.is_some();
+    met.with_token = exchange.takes_token && target.token_file.is_some();
     let bearer = client.bearer(&exchange)?;
     let body = exchange
-        .get(kubelet, T::ENDPOINT, bearer.as_ref(), deadline)
+        .get(target, T::ENDPOINT, bearer.as_ref(), deadline)
         .await?;
-    T::parse(&body, None, Ids::kept(kubelet.keeps_ids))
+    T::parse(&body, None, Ids::kept(target.keeps_ids))
 }

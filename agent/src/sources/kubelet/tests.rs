@@ -6,7 +6,7 @@ use cairn_runtime::tls::{ConnectError, Trust, TrustFiles};
 
 use super::dial::{more_telling, shares};
 use super::*;
-use crate::config::KubeletTrust;
+use crate::config::{TargetTrust, Who};
 use crate::sources::FailureKind;
 
 #[test]
@@ -15,7 +15,7 @@ fn a_missing_right_is_named() {
         code: 403,
         with_token: true,
     }
-    .failure(SUMMARY);
+    .failure(SUMMARY, Who::Kubelet);
     assert_eq!(
         (failure.kind, failure.missing_right),
         (FailureKind::Auth, "get nodes/stats")
@@ -27,7 +27,7 @@ fn a_missing_right_is_named() {
         code: 403,
         with_token: true,
     }
-    .failure(RESOURCE);
+    .failure(RESOURCE, Who::Kubelet);
     assert_eq!(failure.missing_right, "get nodes/metrics");
 }
 
@@ -37,7 +37,7 @@ fn a_refused_token_is_no_missing_right() {
         code: 401,
         with_token: true,
     }
-    .failure(RESOURCE);
+    .failure(RESOURCE, Who::Kubelet);
     assert_eq!(
         (failure.kind, failure.missing_right),
         (FailureKind::Auth, "")
@@ -56,7 +56,7 @@ fn without_a_token_the_flag_that_brings_one_is_named() {
         code: 401,
         with_token: false,
     }
-    .failure(RESOURCE);
+    .failure(RESOURCE, Who::Kubelet);
     assert!(
         failure
             .reason
@@ -66,9 +66,9 @@ fn without_a_token_the_flag_that_brings_one_is_named() {
 
 #[test]
 fn redirects_and_other_statuses_are_told() {
-    let failure = Error::Status { code: 302 }.failure(SUMMARY);
+    let failure = Error::Status { code: 302 }.failure(SUMMARY, Who::Kubelet);
     assert!(failure.reason.contains("redirect") && failure.kind == FailureKind::Status);
-    let failure = Error::Status { code: 500 }.failure(SUMMARY);
+    let failure = Error::Status { code: 500 }.failure(SUMMARY, Who::Kubelet);
     assert_eq!(failure.reason, "/stats/summary: kubelet answered 500");
 }
 
@@ -94,7 +94,7 @@ fn a_refused_certificate_is_told_rather_than_an_address_without_a_server() {
             addr: addr.parse().unwrap(),
             expected: "node1".to_owned(),
             found: vec!["node9".to_owned()],
-            hint: HINT,
+            hint: Who::Kubelet.hint(),
         }),
     };
     let nobody = |addr: &str| Error::Connect {
@@ -106,7 +106,7 @@ fn a_refused_certificate_is_told_rather_than_an_address_without_a_server() {
     let (loopback, host) = ("127.0.0.1:10250", "192.0.2.7:10250");
     let told = |first, second| {
         let error = more_telling(Some(more_telling(None, first)), second);
-        error.failure(SUMMARY).reason
+        error.failure(SUMMARY, Who::Kubelet).reason
     };
     for (first, second, expected) in [
         (
@@ -148,11 +148,12 @@ async fn without_anything_to_verify_with_nothing_is_dialled() {
         optional: true,
         ..TrustFiles::default()
     };
-    let kubelet = Kubelet {
+    let kubelet = Target {
+        who: Who::Kubelet,
         addresses: vec!["127.0.0.1:1".parse().unwrap()],
-        read_only: Vec::new(),
+        plain: Vec::new(),
         server_name: cairn_runtime::tls::server_name("node1").unwrap(),
-        trust: KubeletTrust::Verified(Trust::load(nowhere).unwrap()),
+        trust: TargetTrust::Verified(Trust::load(nowhere).unwrap()),
         token_file: None,
         keeps_ids: false,
     };
@@ -162,5 +163,10 @@ async fn without_anything_to_verify_with_nothing_is_dialled() {
         .await
         .unwrap_err();
     assert!(matches!(error, Error::NoTrust));
-    assert!(error.failure(RESOURCE).reason.contains("--kubelet-ca"));
+    assert!(
+        error
+            .failure(RESOURCE, Who::Kubelet)
+            .reason
+            .contains("--kubelet-ca")
+    );
 }

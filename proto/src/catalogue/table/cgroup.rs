@@ -38,7 +38,13 @@ pub const RLIMIT_CURRENT_PIDS: FieldId = FieldId(87);
 
 const SUMMARY: &[Source] = &[Source::Summary];
 const CGROUP: &[Source] = &[Source::Cgroup, Source::Summary];
-const CGROUP_MEMORY: &[Source] = &[Source::Cgroup, Source::Summary, Source::Resource];
+const CGROUP_USAGE: &[Source] = &[Source::Cgroup, Source::Summary, Source::Cadvisor];
+const CGROUP_MEMORY: &[Source] = &[
+    Source::Cgroup,
+    Source::Summary,
+    Source::Resource,
+    Source::Cadvisor,
+];
 
 const fn memory(
     id: FieldId,
@@ -46,7 +52,7 @@ const fn memory(
     prometheus: &'static str,
     help: &'static str,
 ) -> Field {
-    gauge(id, name, Unit::Bytes, prometheus, help).of(CGROUPS, Group::Memory, CGROUP)
+    gauge(id, name, Unit::Bytes, prometheus, help).of(CGROUPS, Group::Memory, CGROUP_USAGE)
 }
 
 const fn faults(
@@ -57,7 +63,7 @@ const fn faults(
     help: &'static str,
 ) -> Field {
     counter(id, name, Unit::Count, prometheus, help)
-        .of(CGROUPS, Group::Memory, CGROUP)
+        .of(CGROUPS, Group::Memory, CGROUP_USAGE)
         .heapster(heapster.0)
         .rated(heapster.1, RateUnit::PerSecond)
 }
@@ -72,7 +78,12 @@ pub(super) const CPU_ROW: Field = counter(
 .of(
     CGROUPS,
     Group::Cpu,
-    &[Source::Cgroup, Source::Resource, Source::Summary],
+    &[
+        Source::Cgroup,
+        Source::Resource,
+        Source::Summary,
+        Source::Cadvisor,
+    ],
 )
 .heapster("cpu/usage")
 .rated("cpu/usage_rate", RateUnit::Millicores)
@@ -138,7 +149,8 @@ pub(super) const CGROUP_ROWS: &[Field] = &[
         "swap_available_bytes",
         "container_swap_available_bytes",
         "swap that is left; absent where the kubelet names no limit",
-    ),
+    )
+    .of(CGROUPS, Group::Memory, CGROUP),
     gauge(
         PROCESS_COUNT,
         "process_count",

@@ -2,6 +2,7 @@
 //!
 //! The load average is not among them: the kubelet keeps cAdvisor's load reader off, so it is always 0.
 
+use super::CGROUPS;
 use super::row::{counter, gauge};
 use crate::catalogue::{EntityKind, Field, FieldId, Group, Source, Unit};
 
@@ -38,10 +39,8 @@ pub const NETWORK_TX_PACKETS: FieldId = FieldId(236);
 /// Outgoing packets that were dropped.
 pub const NETWORK_TX_DROPPED: FieldId = FieldId(237);
 
-const OWNERS: &[EntityKind] = &[EntityKind::Node, EntityKind::Pod, EntityKind::Container];
-
 const fn of_cgroups(field: Field) -> Field {
-    field.of(OWNERS, Group::Detail, &[Source::Cgroup, Source::Cadvisor])
+    field.of(CGROUPS, Group::Detail, &[Source::Cgroup, Source::Cadvisor])
 }
 
 const fn of_devices(field: Field) -> Field {
@@ -106,7 +105,7 @@ pub(super) const DETAIL_ROWS: &[Field] = &[
         "container_file_descriptors",
         "open file descriptors",
     ))
-    .of(OWNERS, Group::Detail, &[Source::Cadvisor]),
+    .of(CGROUPS, Group::Detail, &[Source::Cadvisor]),
     of_cgroups(gauge(
         THREADS,
         "thread_count",

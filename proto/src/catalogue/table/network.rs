@@ -12,7 +12,12 @@ pub const NETWORK_RX_ERRORS: FieldId = FieldId(70);
 /// Send errors.
 pub const NETWORK_TX_ERRORS: FieldId = FieldId(71);
 
-const NETWORKS: &[EntityKind] = &[EntityKind::Node, EntityKind::Pod, EntityKind::Interface];
+const NETWORKS: &[EntityKind] = &[
+    EntityKind::Node,
+    EntityKind::System,
+    EntityKind::Pod,
+    EntityKind::Interface,
+];
 
 const fn network(
     id: FieldId,
@@ -21,10 +26,14 @@ const fn network(
     heapster: (&'static str, &'static str),
     prometheus: &'static str,
 ) -> Field {
-    let help = "of an interface; of a node or pod, its default interface's, absent where the \
-                kubelet names none";
+    let help = "of an interface; of a node, pod or container outside of pods, its default \
+                interface's, absent where none is named";
     counter(id, name, unit, prometheus, help)
-        .of(NETWORKS, Group::Network, &[Source::Summary])
+        .of(
+            NETWORKS,
+            Group::Network,
+            &[Source::Summary, Source::Cadvisor],
+        )
         .heapster(heapster.0)
         .rated(heapster.1, RateUnit::PerSecond)
 }

@@ -162,7 +162,7 @@ pub(super) const PRESSURE_TOTAL_ROWS: &[Field] = &joined::<2, 6>(
     ],
     CGROUPS,
     Group::Memory,
-    &[Source::Cgroup, Source::Summary],
+    &[Source::Cgroup, Source::Summary, Source::Cadvisor],
 );
 
 pub(super) const PRESSURE_AVERAGE_ROWS: &[Field] = &joined::<6, 18>(

@@ -103,6 +103,48 @@ fn a_disk_is_there_as_long_as_proc_says_so_or_its_figures_mean_something() {
     assert!(has_disk(max_age_ms + 1, false, true));
 }
 
+#[test]
+fn of_many_parts_of_one_name_the_first_is_taken_as_of_few() {
+    for count in [8, 600_u64] {
+        let disk = |n: u64| {
+            let mut figures = Figures::default();
+            figures.measured(Group::Host, TICK);
+            figures.push(table::DISK_READS, Some(n));
+            Part {
+                kind: EntityKind::BlockDevice,
+                name: format!("d{}", n % (count / 2)),
+                labels: Vec::new(),
+                figures,
+            }
+        };
+        let values = Host {
+            parts: (0..count).map(disk).collect(),
+            ..Host::default()
+        };
+        let host = Reading {
+            values: Arc::new(values),
+            taken_ms: TICK,
+        };
+        let inputs = Inputs {
+            host: Some(&host),
+            ..inputs(None, None)
+        };
+        let merged = merge(&inputs, &mut Registry::default());
+        let mut reads: Vec<u64> = merged
+            .defs
+            .iter()
+            .filter(|def| def.kind == EntityKind::BlockDevice)
+            .filter_map(|def| {
+                let at = merged.snapshot.position(def.id)?;
+                let column = cairn_proto::model::ColumnId::field(table::DISK_READS);
+                merged.snapshot.cell(at, column)
+            })
+            .collect();
+        reads.sort_unstable();
+        assert!(reads.into_iter().eq(0..count / 2), "{count}");
+    }
+}
+
 /// A file system of the host, or of the kubelet, of this size.
 fn sized(name: &str, capacity: u64) -> Part {
     let mut part = part(EntityKind::Filesystem, name, Group::Filesystem, 0);
