@@ -13,7 +13,7 @@ use cairn_runtime::readiness::{Note, Readiness};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::{Outcome, Supervisor};
 use cairn_runtime::tls::{self, Reloadable};
-use cairn_runtime::{bound, listen, logging};
+use cairn_runtime::{bound, listen, local, logging};
 use prometheus_client::registry::Registry;
 
 use crate::config::{Config, KubeletTrust};
@@ -23,7 +23,7 @@ use crate::sampler::{Feeds, Sampler, Setup, boot};
 use crate::sources::cgroup::{self, Cgroups, Sandboxes, Tree};
 use crate::sources::procfs::{self, FileSystems, Host, ProcRoot};
 use crate::sources::{Feed, cadvisor_every_ms, kubelet};
-use crate::uplink;
+use crate::{top, uplink};
 
 /// How often trusted certificates are re-read.
 const RELOAD_EVERY: Duration = Duration::from_secs(10);
@@ -84,6 +84,17 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
     feeds.host = Some(start_host(&config, &readiness, &metrics)?);
     feeds.cgroups = start_cgroups(&config, &readiness, feeds.sandboxes.clone())?;
     let sampler = Sampler::new(setup, feeds).with_source_cpu(config.source_cpu_millis);
+    let asked = top::Asked {
+        node: config.node.clone(),
+        interval_ms: config.interval_ms,
+        clock: clock.clone(),
+        ring: ring.clone(),
+        statuses: sampler.statuses(),
+    };
+    if let Some(socket) = bind_socket(&config, &readiness).await {
+        let serving = top::serve(socket, asked, admin_token.clone());
+        admin_work.spawn("socket", serving);
+    }
     let uplink = uplink::Setup {
         living: uplink::Living::default(),
         node: config.node.clone(),
@@ -205,6 +216,20 @@ async fn bind(config: &Config, readiness: &Readiness) -> Result<Option<listen::B
             "--admin-listen: {}",
             logging::chain(&error)
         ))),
+    }
+}
+
+/// The socket, without which the agent goes on.
+async fn bind_socket(config: &Config, readiness: &Readiness) -> Option<local::Bound> {
+    let path = config.socket.as_ref()?;
+    match local::bind(path).await {
+        Ok(bound) => Some(bound),
+        Err(error) => {
+            let reason = format!("--socket: {}", logging::chain(&error));
+            tracing::warn!(reason, "no socket, `cairn-agent top` finds no agent");
+            readiness.note("socket", Note::Degraded(reason));
+            None
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! sim             a kubelet that serves a replay, with faults
 //! fleet           thousands of agents in one process, and what they hold
 //! proc, system    the real binaries as processes; a whole cluster of them
+//! terminal        a program on a terminal, its keys and its screen
 //! pair            a system with a second aggregator
 //! proxy           a network that is cut, slowed down and mended
 //! raw, peer       an agent and an aggregator by hand, for frames that no real one sends
@@ -74,5 +75,7 @@ mod served;
 pub mod sim;
 
 pub mod system;
+
+pub mod terminal;
 
 pub mod trace;
