@@ -49,10 +49,6 @@ pub enum Error {
 /// # Errors
 ///
 /// One variant of [`Error`] per thing to do about it.
-#[expect(
-    clippy::unused_async,
-    reason = "a runtime is needed, which an async fn says by its type"
-)]
 pub async fn bind(path: &Path) -> Result<Bound, Error> {
     let owned = || path.to_owned();
     if let Some(parent) = path
