@@ -1,6 +1,7 @@
 //! The wiring: which task gets what, and in which order they stop.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::ring::Ring;
 use crate::sampler::{Feeds, Sampler, Setup, boot};
 use crate::sources::cgroup::{self, Cgroups, Sandboxes, Tree};
 use crate::sources::procfs::{self, FileSystems, Host, ProcRoot};
+use crate::sources::status::Statuses;
 use crate::sources::{Feed, cadvisor_every_ms, kubelet};
 use crate::{top, uplink};
 
@@ -83,18 +85,10 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
     let mut feeds = start_sources(&config, &mut work, &token);
     feeds.host = Some(start_host(&config, &readiness, &metrics)?);
     feeds.cgroups = start_cgroups(&config, &readiness, feeds.sandboxes.clone())?;
+    let known = setup.clone();
     let sampler = Sampler::new(setup, feeds).with_source_cpu(config.source_cpu_millis);
-    let asked = top::Asked {
-        node: config.node.clone(),
-        interval_ms: config.interval_ms,
-        clock: clock.clone(),
-        ring: ring.clone(),
-        statuses: sampler.statuses(),
-    };
-    if let Some(socket) = bind_socket(&config, &readiness).await {
-        let serving = top::serve(socket, asked, admin_token.clone());
-        admin_work.spawn("socket", serving);
-    }
+    let (statuses, serving) = (sampler.statuses(), (&mut admin_work, &admin_token));
+    start_socket(config.socket.as_deref(), known, statuses, serving).await;
     let uplink = uplink::Setup {
         living: uplink::Living::default(),
         node: config.node.clone(),
@@ -219,16 +213,27 @@ async fn bind(config: &Config, readiness: &Readiness) -> Result<Option<listen::B
     }
 }
 
-/// The socket, without which the agent goes on.
-async fn bind_socket(config: &Config, readiness: &Readiness) -> Option<local::Bound> {
-    let path = config.socket.as_ref()?;
+/// Starts to answer at the socket, without which the agent goes on.
+async fn start_socket(
+    path: Option<&Path>,
+    known: Setup,
+    statuses: Statuses,
+    (work, token): (&mut Supervisor, &Token),
+) {
+    let Some(path) = path else { return };
+    let asked = top::Asked {
+        node: known.node,
+        interval_ms: known.interval_ms,
+        clock: known.clock,
+        ring: known.ring,
+        statuses,
+    };
     match local::bind(path).await {
-        Ok(bound) => Some(bound),
+        Ok(bound) => work.spawn("socket", top::serve(bound, asked, token.clone())),
         Err(error) => {
             let reason = format!("--socket: {}", logging::chain(&error));
             tracing::warn!(reason, "no socket, `cairn-agent top` finds no agent");
-            readiness.note("socket", Note::Degraded(reason));
-            None
+            known.readiness.note("socket", Note::Degraded(reason));
         }
     }
 }

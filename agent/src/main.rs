@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Ok(Cli {
             command: Some(Command::Check(args)),
             ..
-        }) => look(args).unwrap_or_else(|failure| exit::report(Err(failure))),
+        }) => look(*args).unwrap_or_else(|failure| exit::report(Err(failure))),
         Ok(Cli {
             command: Some(Command::Top(args)),
             ..

@@ -128,7 +128,7 @@ fn cores(nanocores: u64) -> String {
 
 /// Scenario: an agent samples eight ticks of a recorded kubelet.
 /// Guarantees: the document and the table have CPU and memory of every pod and container as the kubelet
-/// served them, of the node and its sources too; one namespace can be asked for; standard error is empty.
+/// served them, with standard error empty.
 #[test]
 fn what_is_told_is_what_the_kubelet_served() {
     let system = sampled(8);
@@ -209,7 +209,14 @@ fn what_is_told_is_what_the_kubelet_served() {
     let plain = top(&socket, &["--containers"]).stdout;
     assert_eq!(plain, text);
     assert!(!text.contains('\u{1b}'), "{text:?}");
+}
 
+/// Scenario: one namespace is asked for.
+/// Guarantees: its pods are told, and nothing of others or of the system.
+#[test]
+fn one_namespace_can_be_asked_for() {
+    let system = sampled(2);
+    let socket = socket(system.nodes[0].agent.as_ref().unwrap());
     let shop = top(&socket, &["--once", "--namespace", "shop"]).stdout;
     assert!(shop.contains(&format!("shop/{POD}")), "{shop}");
     assert!(
@@ -311,6 +318,9 @@ fn that_no_agent_answers_is_said_with_what_to_try() {
     assert!(!without.socket().exists());
 }
 
+/// A way to end a program on a terminal.
+type Way<'a> = (&'a str, &'a dyn Fn(&mut Terminal));
+
 /// The parts of a terminal's settings that a program changes.
 fn settings(of: &Termios) -> [u32; 4] {
     [
@@ -372,11 +382,11 @@ fn the_live_mode_draws_what_is_pressed_and_gives_the_terminal_back() {
     system.tick(FIRST_TICK_MS + 3_000).unwrap();
     shows(&terminal, &["T07:25:33Z"]);
 
-    let ways: [(&str, &dyn Fn(&mut Terminal)); 4] = [
+    let ways: [Way<'_>; 4] = [
         ("q", &|terminal| terminal.press(b"q").unwrap()),
         ("Ctrl-C", &|terminal| terminal.press(b"\x03").unwrap()),
         ("SIGTERM", &|terminal| {
-            terminal.signal(Signal::TERM).unwrap()
+            terminal.signal(Signal::TERM).unwrap();
         }),
         ("SIGINT", &|terminal| terminal.signal(Signal::INT).unwrap()),
     ];

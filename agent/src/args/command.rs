@@ -27,7 +27,7 @@ pub struct Cli {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Reads every configured source and asks every aggregator once, and says what came of it
-    Check(CheckArgs),
+    Check(Box<CheckArgs>),
     /// Shows what the node, its pods and containers use, as the agent that runs here knows it
     Top(TopArgs),
 }

@@ -9,10 +9,6 @@ use super::{Output, SOCKET};
 /// The flags of `top`. None of them is the agent's, which runs already, but where it is asked.
 #[derive(Clone, Debug, clap::Args)]
 #[command(version)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of the command line"
-)]
 pub struct TopArgs {
     /// The socket of the agent that runs, as its own --socket names it
     #[arg(long, env = "CAIRN_SOCKET", value_name = "FILE", default_value = SOCKET)]
