@@ -82,7 +82,7 @@ trap 'exit 143' TERM HUP
 start() {
     name=$1
     shift
-    CAIRN_BOUND_FILE=$dir/$name.bound "$@" >"$dir/$name.log" 2>&1 </dev/null &
+    CAIRN_BOUND_FILE=$dir/$name.bound CAIRN_SOCKET=$dir/$name.sock "$@" >"$dir/$name.log" 2>&1 </dev/null &
     procs="$!:$name $procs"
 }
 

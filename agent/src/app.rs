@@ -1,6 +1,7 @@
 //! The wiring: which task gets what, and in which order they stop.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use cairn_runtime::readiness::{Note, Readiness};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::{Outcome, Supervisor};
 use cairn_runtime::tls::{self, Reloadable};
-use cairn_runtime::{bound, listen, logging};
+use cairn_runtime::{bound, listen, local, logging};
 use prometheus_client::registry::Registry;
 
 use crate::config::{Cadvisor, Config, Target, TargetTrust};
@@ -23,9 +24,10 @@ use crate::sampler::{Feeds, Sampler, Setup, boot};
 use crate::sources::cgroup::{self, Cgroups, Sandboxes, Tree};
 use crate::sources::procfs::{self, FileSystems, Host, ProcRoot};
 use crate::sources::resource::Resource;
+use crate::sources::status::Statuses;
 use crate::sources::summary::Summary;
 use crate::sources::{Feed, cadvisor, cadvisor_every_ms, kubelet};
-use crate::uplink;
+use crate::{top, uplink};
 
 /// How often trusted certificates are re-read.
 const RELOAD_EVERY: Duration = Duration::from_secs(10);
@@ -87,7 +89,10 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
     let mut feeds = start_sources(&config, cgroups.is_some(), &mut work, &token);
     feeds.host = Some(start_host(&config, &readiness, &metrics)?);
     (feeds.cgroups, feeds.sandboxes) = (cgroups, sandboxes);
+    let known = setup.clone();
     let sampler = Sampler::new(setup, feeds).with_source_cpu(config.source_cpu_millis);
+    let (statuses, serving) = (sampler.statuses(), (&mut admin_work, &admin_token));
+    start_socket(config.socket.as_deref(), known, statuses, serving).await;
     let uplink = uplink::Setup {
         living: uplink::Living::default(),
         node: config.node.clone(),
@@ -209,6 +214,31 @@ async fn bind(config: &Config, readiness: &Readiness) -> Result<Option<listen::B
             "--admin-listen: {}",
             logging::chain(&error)
         ))),
+    }
+}
+
+/// Starts to answer at the socket, without which the agent goes on.
+async fn start_socket(
+    path: Option<&Path>,
+    known: Setup,
+    statuses: Statuses,
+    (work, token): (&mut Supervisor, &Token),
+) {
+    let Some(path) = path else { return };
+    let asked = top::Asked {
+        node: known.node,
+        interval_ms: known.interval_ms,
+        clock: known.clock,
+        ring: known.ring,
+        statuses,
+    };
+    match local::bind(path).await {
+        Ok(bound) => work.spawn("socket", top::serve(bound, asked, token.clone())),
+        Err(error) => {
+            let reason = format!("--socket: {}", logging::chain(&error));
+            tracing::warn!(reason, "no socket, `cairn-agent top` finds no agent");
+            known.readiness.note("socket", Note::Degraded(reason));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line. Nothing else in the agent reads the environment.
 
 mod command;
+mod top;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,10 @@ use cairn_runtime::size;
 use clap::Parser;
 
 pub use self::command::{CheckArgs, Cli, Command, Output};
+pub use self::top::{Sort, TopArgs};
+
+/// Where the agent's socket is unless told otherwise.
+const SOCKET: &str = "/run/cairn-agent/agent.sock";
 
 /// Reads this node's statistics and streams them to the Cairn aggregator.
 #[derive(Clone, Debug, Parser)]
@@ -212,6 +217,10 @@ pub struct Args {
         default_value = "127.0.0.1:9101"
     )]
     pub admin_listen: SocketAddr,
+
+    /// Socket at which `cairn-agent top` is answered, for this user and root alone; off has none
+    #[arg(long, env = "CAIRN_SOCKET", value_name = "FILE|off", default_value = SOCKET)]
+    pub socket: PathBuf,
 
     /// What is logged: a level, or target=level pairs with commas
     #[arg(long, env = "CAIRN_LOG", value_name = "FILTER", default_value = "info")]

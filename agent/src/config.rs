@@ -86,6 +86,8 @@ pub struct Config {
     pub cgroup_root: Option<PathBuf>,
     /// How often the summary is asked for, ms; `None` leaves it to what else is read.
     pub summary_every_ms: Option<u64>,
+    /// The socket at which `cairn-agent top` is answered; `None` has none.
+    pub socket: Option<PathBuf>,
     /// Admin listener and clock.
     pub admin: Admin,
 }
@@ -154,6 +156,7 @@ impl TryFrom<Args> for Config {
             host_root: args.host_root,
             cgroup_root: args.cgroup_root,
             summary_every_ms: args.summary_interval.map(whole_ms),
+            socket: Some(args.socket).filter(|path| path != Path::new("off")),
             admin: Admin {
                 listen: args.admin_listen,
                 clock: args.clock,
@@ -187,6 +190,7 @@ impl Config {
             host_root = ?self.host_root,
             cgroup_root = ?self.cgroup_root,
             admin = %self.admin.listen,
+            socket = ?self.socket,
             clock = %self.admin.clock,
             "agent starts"
         );

@@ -29,4 +29,6 @@ pub mod metrics;
 
 pub mod check;
 
+pub mod top;
+
 pub mod app;

@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use cairn_agent::args::{Args, CheckArgs, Cli, Command, Output};
-use cairn_agent::{app, check, config};
+use cairn_agent::args::{Args, CheckArgs, Cli, Command, Output, TopArgs};
+use cairn_agent::{app, check, config, top};
 use cairn_runtime::exit::{self, Failure};
 use cairn_runtime::{flags, logging, shutdown};
 use tokio::runtime::Runtime;
@@ -18,7 +18,11 @@ fn main() -> ExitCode {
         Ok(Cli {
             command: Some(Command::Check(args)),
             ..
-        }) => look(args).unwrap_or_else(|failure| exit::report(Err(failure))),
+        }) => look(*args).unwrap_or_else(|failure| exit::report(Err(failure))),
+        Ok(Cli {
+            command: Some(Command::Top(args)),
+            ..
+        }) => exit::report(show(args)),
         Err(code) => code,
     }
 }
@@ -66,6 +70,15 @@ fn look(CheckArgs { output, args }: CheckArgs) -> Result<ExitCode, Failure> {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::from(exit::CODE_FOUND_FAILING),
     })
+}
+
+/// Shows what the agent that runs here knows.
+fn show(args: TopArgs) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(top::run(args));
+    // The thread that waits for a key must not keep the process.
+    runtime.shutdown_background();
+    ended
 }
 
 fn runtime() -> Result<Runtime, Failure> {

@@ -29,6 +29,7 @@ fn config(listen: &str) -> Config {
         summary_every_ms: None,
         proc_root: PathBuf::from("/proc"),
         host_root: None,
+        socket: None,
         admin: Admin {
             listen: listen.parse().expect("an address"),
             clock: Mode::Driven {

@@ -17,7 +17,7 @@
 //!   absent. A rate never reaches over a hole longer than that either: an average over minutes is
 //!   not what the thing uses now.
 
-use crate::catalogue::{Field, Kind, Source};
+use crate::catalogue::{Field, Group, Kind, Source};
 use crate::model::Stamp;
 
 /// How far two life starts told by the same source may differ and still be one life, ms.
@@ -151,6 +151,28 @@ impl Tracker {
         Observed::Advanced
     }
 
+    /// Takes what one row says of an entity that is there: the measurement of this series, if the row
+    /// has one, and when the entity's life [`began`].
+    pub fn take(&mut self, point: Option<Point>, began: Option<(Source, u64)>) {
+        let Some(point) = point else {
+            if let Some((source, start_ms)) = began {
+                self.missed(source, start_ms);
+            }
+            return;
+        };
+        // Where the source of the value tells no start, what another one tells has to do.
+        let told = began.filter(|_| point.stamp.start_ms.is_none());
+        if told.is_some_and(|(source, start_ms)| self.is_another_life(source, start_ms)) {
+            self.interrupt();
+        }
+        let observed = self.observe(point);
+        // When nothing new was measured, nothing new was told of the series' life.
+        let is_new = !matches!(observed, Observed::Held | Observed::Late);
+        if let Some((source, start_ms)) = began.filter(|_| is_new) {
+            self.began(source, start_ms);
+        }
+    }
+
     /// Says when the entity began by another stamp than the measurement's own, together with the
     /// measurement that was observed last.
     pub fn began(&mut self, source: Source, start_ms: u64) {
@@ -223,6 +245,32 @@ impl Tracker {
             _ => false,
         }
     }
+}
+
+/// When the life of an entity began in one row, and by whom, of its groups' stamps. The summary tells a
+/// start of everything that it lists; another source is asked only where it says nothing.
+#[must_use]
+pub fn began(stamp: impl Fn(Group) -> Option<Stamp>) -> Option<(Source, u64)> {
+    // Most entities have memory or are measured with it.
+    const ORDER: [Group; 5] = [
+        Group::Memory,
+        Group::Network,
+        Group::Filesystem,
+        Group::Volume,
+        Group::Cpu,
+    ];
+    let told = |group: &Group| {
+        let stamp = stamp(*group)?;
+        Some((stamp.source, stamp.start_ms?))
+    };
+    let mut by_others = None;
+    for (source, start_ms) in ORDER.iter().filter_map(told) {
+        if source == Source::Summary {
+            return Some((source, start_ms));
+        }
+        by_others = by_others.or(Some((source, start_ms)));
+    }
+    by_others
 }
 
 /// Where a source is among all: they are numbered in that order, from 1.

@@ -8,6 +8,7 @@
 //! tasks, shutdown          who owns each task, and how all of them stop
 //! files, tls, listen       files read with a cap; every TLS config; every server socket
 //! admin, readiness         /livez /readyz /metrics /debug/clock
+//! local                    a socket in the file system, for its owner's programs
 //! lookup                   the addresses of a name
 //! backoff, body, bound,    retry delays, capped bodies, the file of bound addresses,
 //! duration, size           durations, and numbers of bytes, as people write them
@@ -39,6 +40,8 @@ pub mod tls;
 pub mod listen;
 
 pub mod admin;
+
+pub mod local;
 
 pub mod backoff;
 

@@ -6,6 +6,7 @@
 //! sim             a kubelet that serves a replay, with faults
 //! fleet           thousands of agents in one process, and what they hold
 //! proc, system    the real binaries as processes; a whole cluster of them
+//! terminal        a program on a terminal, its keys and its screen
 //! pair            a system with a second aggregator
 //! busy, pays      a node on which pods come and go, and what it pays for being watched
 //! proxy           a network that is cut, slowed down and mended
@@ -79,5 +80,7 @@ mod served;
 pub mod sim;
 
 pub mod system;
+
+pub mod terminal;
 
 pub mod trace;

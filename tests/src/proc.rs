@@ -31,6 +31,9 @@ use tail::Tail;
 /// A process that is up writes its addresses within this time, also on a busy machine.
 const START_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Of an agent, in its directory: several of them run on one machine.
+const SOCKET: &str = "agent.sock";
+
 /// A running binary. Dropping it kills it, and only it.
 #[derive(Debug)]
 pub struct Proc {
@@ -114,6 +117,7 @@ impl Proc {
             .env_clear()
             .env("RUST_BACKTRACE", "1")
             .env("CAIRN_BOUND_FILE", dir.path().join("bound"))
+            .env("CAIRN_SOCKET", dir.path().join(SOCKET))
             .envs(envs.iter().copied())
             .stdin(Stdio::null())
             .stdout(stdout(dir.path()).map_err(failed("make a file for"))?)
@@ -150,6 +154,12 @@ impl Proc {
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Where an agent answers `cairn-agent top`.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join(SOCKET)
     }
 
     /// The process id.

@@ -1,8 +1,8 @@
-//! What the process is to do: run the agent, or one of the commands that take its flags.
+//! What the process is to do: run the agent, or one of the commands beside it.
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use super::Args;
+use super::{Args, TopArgs};
 
 /// Reads this node's statistics and streams them to the Cairn aggregator.
 #[derive(Clone, Debug, Parser)]
@@ -27,7 +27,9 @@ pub struct Cli {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Reads every configured source and asks every aggregator once, and says what came of it
-    Check(CheckArgs),
+    Check(Box<CheckArgs>),
+    /// Shows what the node, its pods and containers use, as the agent that runs here knows it
+    Top(TopArgs),
 }
 
 /// The flags of `check`: the agent's own, and how to answer.
@@ -61,6 +63,7 @@ pub enum Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Sort;
 
     fn read(args: &[&str]) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(std::iter::once(&"cairn-agent").chain(args))
@@ -87,6 +90,26 @@ mod tests {
         assert!(read(&["--output", "json"]).is_err());
         assert!(read(&["check", "--output", "xml"]).is_err());
         assert!(read(&["chekc"]).is_err());
+    }
+
+    #[test]
+    fn top_has_flags_of_its_own() {
+        let cli = read(&[
+            "top",
+            "--sort",
+            "memory",
+            "--containers",
+            "--socket",
+            "x.sock",
+        ])
+        .unwrap();
+        let Some(Command::Top(top)) = cli.command else {
+            panic!("{cli:?}")
+        };
+        assert_eq!((top.sort, top.containers), (Sort::Memory, true));
+        assert_eq!(top.socket, std::path::Path::new("x.sock"));
+        assert!(read(&["top", "--node-name", "node1"]).is_err());
+        assert!(read(&["top", "--sort", "pods"]).is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One entity's series on the grid.
 
 use cairn_proto::catalogue::Field;
-use cairn_proto::rate::{Observed, Rate, Tracker};
+use cairn_proto::rate::{Rate, Tracker};
 
 use crate::store::RawRow;
 
@@ -56,7 +56,7 @@ pub(super) fn walk(field: &Field, rows: &[RawRow], ticks_ms: &[u64], mut say: im
                 tracker.interrupt();
             }
             present = row.present;
-            see(&mut tracker, row);
+            tracker.take(row.point, row.began);
         }
         let sample = tracker
             .value_at(*tick_ms)
@@ -67,27 +67,6 @@ pub(super) fn walk(field: &Field, rows: &[RawRow], ticks_ms: &[u64], mut say: im
                 start_ms: point.stamp.start_ms,
             });
         say(Told { present, sample });
-    }
-}
-
-/// Takes one row in.
-fn see(tracker: &mut Tracker, row: &RawRow) {
-    let Some(point) = row.point else {
-        if let Some((source, start_ms)) = row.began {
-            tracker.missed(source, start_ms);
-        }
-        return;
-    };
-    // Where the source of the value tells no start, what another one tells has to do.
-    let told = row.began.filter(|_| point.stamp.start_ms.is_none());
-    if told.is_some_and(|(source, start_ms)| tracker.is_another_life(source, start_ms)) {
-        tracker.interrupt();
-    }
-    let observed = tracker.observe(point);
-    // When nothing new was measured, nothing new was told of the series' life.
-    let is_new = !matches!(observed, Observed::Held | Observed::Late);
-    if let Some((source, start_ms)) = row.began.filter(|_| is_new) {
-        tracker.began(source, start_ms);
     }
 }
 

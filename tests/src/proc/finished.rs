@@ -28,8 +28,31 @@ impl Proc {
         envs: &[(&str, &str)],
         deadline: Duration,
     ) -> Result<Finished, Error> {
+        Self::finish_as(None, name, args, envs, deadline)
+    }
+
+    /// Runs a binary to its end as a user that is not root; see [`Proc::start_foreign`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Proc::finish`].
+    pub fn finish_foreign(
+        name: &str,
+        args: &[&str],
+        deadline: Duration,
+    ) -> Result<Finished, Error> {
+        Self::finish_as(Some(Self::foreign_user()), name, args, &[], deadline)
+    }
+
+    fn finish_as(
+        user: Option<u32>,
+        name: &str,
+        args: &[&str],
+        envs: &[(&str, &str)],
+        deadline: Duration,
+    ) -> Result<Finished, Error> {
         let to_file = |dir: &std::path::Path| File::create(dir.join("stdout")).map(Into::into);
-        let mut process = Self::spawn(name, args, envs, None, to_file)?;
+        let mut process = Self::spawn(name, args, envs, user, to_file)?;
         let code = process.wait(deadline)?.code();
         let stdout = std::fs::read(process.dir().join("stdout")).map_err(|source| {
             let name = name.to_owned();

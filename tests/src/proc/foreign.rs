@@ -18,10 +18,13 @@ impl Proc {
     ///
     /// As [`Proc::start`].
     pub fn start_foreign(name: &str, args: &[&str]) -> Result<Self, Error> {
-        let user = rustix::process::geteuid().is_root().then_some(NOBODY);
-        let user = user.unwrap_or_else(|| rustix::process::geteuid().as_raw());
         let stdout = |_: &Path| Ok(std::process::Stdio::null());
-        Self::spawn(name, args, &[], Some(user), stdout)?.up()
+        Self::spawn(name, args, &[], Some(Self::foreign_user()), stdout)?.up()
+    }
+
+    pub(super) fn foreign_user() -> u32 {
+        let own = rustix::process::geteuid();
+        if own.is_root() { NOBODY } else { own.as_raw() }
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use cairn_proto::catalogue::{FieldId, Group, Source, table};
+use cairn_proto::catalogue::{FieldId, Source, table};
 use cairn_proto::limits;
 use cairn_proto::model::{ColumnId, EntityDef, EntityId, EntityKind, Run, Snapshot};
-use cairn_proto::rate::Point;
+use cairn_proto::rate::{self, Point};
 
 use crate::store::entity::same_identity;
 use crate::store::{EntityPath, Error, RawRow, Size};
@@ -285,27 +285,7 @@ pub(super) fn seen(run: &RunRows, id: EntityId) -> Option<Seen> {
     })
 }
 
-/// When the life of the entity at this place began, and by whom. The summary tells a start of
-/// everything that it lists; another source is asked only where it says nothing.
+/// When the life of the entity at this place began, and by whom.
 fn began(snapshot: &Snapshot, place: usize) -> Option<(Source, u64)> {
-    let told = |group: &Group| {
-        let stamp = snapshot.stamp(place, *group)?;
-        Some((stamp.source, stamp.start_ms?))
-    };
-    // Most entities have memory or are measured with it.
-    const ORDER: [Group; 5] = [
-        Group::Memory,
-        Group::Network,
-        Group::Filesystem,
-        Group::Volume,
-        Group::Cpu,
-    ];
-    let mut by_others = None;
-    for (source, start_ms) in ORDER.iter().filter_map(told) {
-        if source == Source::Summary {
-            return Some((source, start_ms));
-        }
-        by_others = by_others.or(Some((source, start_ms)));
-    }
-    by_others
+    rate::began(|group| snapshot.stamp(place, group))
 }
