@@ -106,12 +106,7 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
         metrics: metrics.uplink,
     };
     work.spawn("sampler", sampler.run(token.clone()));
-    for target in &config.aggregators {
-        work.spawn(
-            "uplink",
-            uplink::run(target.clone(), uplink.clone(), token.clone()),
-        );
-    }
+    start_uplinks(&config, &uplink, &mut work, &token);
     work.spawn(
         "tls-reload",
         tls::reload_loop(trusts(&config), RELOAD_EVERY, token.clone()),
@@ -283,6 +278,14 @@ fn start_cgroups(
     let (feed, worker) = Feed::new(Source::Cgroup);
     cgroup::start(tree, worker).map_err(|error| Failure::other(&error))?;
     Ok(Some(feed))
+}
+
+/// Starts a task for each aggregator.
+fn start_uplinks(config: &Config, setup: &uplink::Setup, work: &mut Supervisor, token: &Token) {
+    for target in &config.aggregators {
+        let task = uplink::run(target.clone(), setup.clone(), token.clone());
+        work.spawn("uplink", task);
+    }
 }
 
 /// Starts the tasks that ask the kubelet and cAdvisor; beside cgroups what cAdvisor says of runtime ids is
