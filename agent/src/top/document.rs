@@ -17,7 +17,7 @@ pub(super) const MAX_POINTS: usize = 60;
 /// A node at its newest tick.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Document {
-    /// [`VERSION`].
+    /// The form's number, 1; it changes when a field goes or changes its meaning.
     pub version: u32,
     /// The node's name.
     pub node: String,
@@ -35,7 +35,7 @@ pub struct Document {
     pub history: History,
     /// The node, its system containers, and its pods, each followed by its containers.
     pub entities: Vec<Entity>,
-    /// Pods and containers beyond [`MAX_ENTITIES`].
+    /// Pods and containers beyond the 8,192 that are told.
     pub left_out: u64,
 }
 
