@@ -5,7 +5,7 @@
 
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 pub use tokio_util::sync::CancellationToken as Token;
 
 /// Waits for the first SIGTERM or SIGINT and returns its name.
@@ -17,12 +17,36 @@ pub use tokio_util::sync::CancellationToken as Token;
 ///
 /// The operating system refused to install a signal handler.
 pub async fn signalled() -> Result<&'static str, io::Error> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        biased;
-        _ = terminate.recv() => Ok("SIGTERM"),
-        _ = interrupt.recv() => Ok("SIGINT"),
+    Ok(Signals::new()?.received().await)
+}
+
+/// SIGTERM and SIGINT, seen from when this is made: for who must not be killed before it waits.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on neither signal kills the process by itself. It takes a runtime to make this.
+    ///
+    /// # Errors
+    ///
+    /// The operating system refused to install a signal handler.
+    pub fn new() -> Result<Self, io::Error> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the first of them, which may have come before, and returns its name.
+    pub async fn received(&mut self) -> &'static str {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::{Permissions, set_permissions};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -317,8 +318,11 @@ fn that_no_agent_answers_is_said_with_what_to_try() {
     let third = with(&shared);
     assert_eq!(top(&shared, &["--once"]).code, Some(0));
     drop(third);
-    let without = with("off");
-    assert!(!without.socket().exists());
+    // Taken for a path it would be made where the agent runs.
+    let without = Proc::start("cairn-agent", &args, &[("CAIRN_SOCKET", "off")]).unwrap();
+    let ready = without.get("admin", "/readyz?verbose").unwrap().text();
+    assert!(!ready.contains("socket"), "{ready}");
+    assert!(!Path::new("off").exists());
 }
 
 /// A way to end a program on a terminal.
@@ -371,9 +375,12 @@ fn the_live_mode_draws_what_is_pressed_and_gives_the_terminal_back() {
     terminal.press(b"\r").unwrap();
     shows(&terminal, &["names with burner"]);
 
-    terminal.forget();
+    // It draws each second, so the old size may come once more; behind the new one it does not.
     terminal.resize(60, 12).unwrap();
-    shows(&terminal, &["\x1b[12;1H"]);
+    shows(&terminal, &["\x1b[12;1H\x1b[J"]);
+    terminal.forget();
+    terminal.press(b"a").unwrap();
+    shows(&terminal, &["pods by name"]);
     assert!(
         !terminal.drawn().contains("\x1b[13;1H"),
         "{:?}",

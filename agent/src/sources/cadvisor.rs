@@ -303,6 +303,13 @@ impl Reader {
         // In the order of their paths, so that of two that are equal always the same one is taken.
         let mut drafts: Vec<(Box<str>, Box<Draft>)> = self.drafts.into_iter().collect();
         drafts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        // Before anything gets its name from another.
+        let told = drafts.iter().map(|(path, draft)| (&**path, &draft.owner));
+        let contested = identity::contested(told);
+        drafts.retain(|(path, draft)| {
+            let claim = draft.owner.claim(path);
+            claim.is_none_or(|uid| !contested.contains(uid))
+        });
         let names = identity::names_of_pods(drafts.iter().map(|(_, draft)| &draft.owner));
         let mut raw = Vec::new();
         for (path, mut draft) in drafts {

@@ -108,6 +108,8 @@ pub struct Entity {
     pub namespace: Option<String>,
     /// The pod of a container.
     pub pod: Option<String>,
+    /// UID of a pod, and of a container's.
+    pub uid: Option<String>,
     /// Its name.
     pub name: String,
     /// CPU in use, billionths of a core.

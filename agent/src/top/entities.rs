@@ -60,20 +60,22 @@ pub(super) fn all(defs: &[Arc<EntityDef>], now: &Now<'_>) -> Vec<Entity> {
     let told = defs
         .iter()
         .filter(|def| def.kind != EntityKind::BlockDevice);
-    let mut all: Vec<Entity> = told
+    let mut all: Vec<(EntityId, Entity)> = told
         .map(|def| {
             let pod = def.parent.and_then(of);
             let pod = pod.filter(|_| def.kind == EntityKind::Container);
             let own = devices.get(&def.id).map_or(&[][..], Vec::as_slice);
-            now.entity(def, pod.map(Arc::as_ref), own)
+            let owner = pod.map_or(def.id, |pod| pod.id);
+            (owner, now.entity(def, pod.map(Arc::as_ref), own))
         })
         .collect();
-    all.sort_by(|one, other| place(one).cmp(&place(other)));
-    all
+    all.sort_by(|(of, one), (of_other, other)| place(*of, one).cmp(&place(*of_other, other)));
+    all.into_iter().map(|(_, entity)| entity).collect()
 }
 
-/// Where an entity stands among all.
-fn place(entity: &Entity) -> (u8, &str, &str, bool, &str) {
+/// Where an entity stands among all. `owner` is its pod, or it itself: a pod that goes and the one in
+/// its place have one name, and each has its own containers.
+fn place(owner: EntityId, entity: &Entity) -> (u8, &str, &str, EntityId, bool, &str) {
     let rank = match entity.kind.as_str() {
         "node" => 0,
         "system" => 1,
@@ -85,6 +87,7 @@ fn place(entity: &Entity) -> (u8, &str, &str, bool, &str) {
         rank,
         namespace,
         pod.unwrap_or(&entity.name),
+        owner,
         pod.is_some(),
         &entity.name,
     )
@@ -114,6 +117,7 @@ impl Now<'_> {
             kind: def.kind.as_str().to_owned(),
             namespace: Some(owner.namespace.clone()).filter(|name| !name.is_empty()),
             pod: pod.map(|pod| pod.name.clone()),
+            uid: Some(owner.uid.clone()).filter(|uid| !uid.is_empty()),
             name: def.name.clone(),
             cpu_nanocores: first(cpu),
             memory_working_set_bytes: first(memory),

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use cairn_runtime::exit::Failure;
-use cairn_runtime::shutdown;
+use cairn_runtime::shutdown::Signals;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::ask;
@@ -33,7 +33,9 @@ pub(super) async fn run(
     let failed = |what: &str, error: &io::Error| Failure::Other(format!("cannot {what}: {error}"));
     let mut resized = signal(SignalKind::window_change())
         .map_err(|error| failed("watch the terminal's size", &error))?;
-    let mut stopped = pin!(shutdown::signalled());
+    // Before the terminal is taken: a signal that kills would leave it as it must not be.
+    let mut signals = Signals::new().map_err(|error| failed("watch for signals", &error))?;
+    let mut stopped = pin!(signals.received());
     let screen =
         Screen::enter(colours).map_err(|error| failed("use the terminal, try --once", &error))?;
     let mut keys = keys::start().map_err(|error| failed("read keys", &error))?;

@@ -10,7 +10,7 @@ use cairn_runtime::tasks::{self, TaskError};
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::PATH;
 use super::read::{self, Question};
@@ -55,8 +55,8 @@ pub async fn serve(bound: local::Bound, asked: Asked, token: Token) -> Result<()
                 refused.headers_mut().insert(ALLOW, allowed);
                 return refused;
             }
-            match turn.acquire().await {
-                Ok(_turn) => document(asked).await,
+            match turn.acquire_owned().await {
+                Ok(turn) => document(asked, turn).await,
                 Err(_) => local::plain(StatusCode::SERVICE_UNAVAILABLE, "the agent stops\n"),
             }
         }
@@ -65,8 +65,10 @@ pub async fn serve(bound: local::Bound, asked: Asked, token: Token) -> Result<()
 }
 
 /// The document as JSON. Made on a thread of its own: the sampler has this one.
-async fn document(asked: Arc<Asked>) -> Reply {
+async fn document(asked: Arc<Asked>, turn: OwnedSemaphorePermit) -> Reply {
     let written = tasks::blocking("top", move || {
+        // The work goes on when the one who asked has left, and so does its turn.
+        let _turn = turn;
         let statuses = asked.statuses.borrow().clone();
         let document = read::read(
             &asked.ring,

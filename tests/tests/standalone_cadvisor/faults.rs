@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use testkit::deadline::Deadline;
 use testkit::proc::Proc;
 use testkit::system::{Options, System};
 
-use super::{alone, authorized, near, newest, readyz, says, start, text_at, tick, url};
+use super::{
+    alone, authorized, has, near, newest, readyz, says, start, text_at, until, until_shown, url,
+    values,
+};
 
 /// A check ends within 30 s whatever happens; a busy machine gets some more.
 const CHECKED_WITHIN: Duration = Duration::from_secs(60);
-
-/// Longer than a scrape may take of one that is asked every 10 s, and a good deal more.
-const GIVEN_UP_WITHIN: Duration = Duration::from_secs(60);
 
 /// Scenario: cAdvisor breaks in one way after the other, well in between.
 /// Guarantees: the host's figures are in every row; the failure is named to readers of the aggregator,
@@ -21,8 +20,9 @@ const GIVEN_UP_WITHIN: Duration = Duration::from_secs(60);
 #[test]
 fn a_cadvisor_that_is_broken_leaves_the_host_and_says_why() {
     let system = alone();
-    says(&system, &text_at(0));
-    tick(&system, 0);
+    let mut k = 0;
+    says(&system, &text_at(k));
+    until_shown(&system, &mut k, "");
     let faults = [
         (
             r#"{"kind":"status","code":500}"#,
@@ -60,20 +60,23 @@ fn a_cadvisor_that_is_broken_leaves_the_host_and_says_why() {
             |labels: &str| System::metric(agent, "cairn_agent_scrape_failures_total", labels);
         count(&labels).unwrap() + count(&other).unwrap()
     };
-    for (k, (fault, reason, kind)) in (1..).step_by(2).zip(faults) {
-        let before = failed(kind);
+    for (fault, reason, kind) in faults {
+        let (before, first) = (failed(kind), k);
         system.break_kubelet("cadvisor", fault).unwrap();
-        tick(&system, k);
-        system.shows("cadvisor", reason).unwrap();
+        until_shown(&system, &mut k, reason);
         let ready = readyz(&system);
         assert!(
             ready.contains("[!]source cadvisor: ") && ready.contains(reason),
             "{ready}"
         );
-        near(kind, failed(kind), before + 1.0);
-        says(&system, &text_at(k + 1));
-        tick(&system, k + 1);
-        system.shows("cadvisor", "").unwrap();
+        // One a row at most.
+        let more = failed(kind) - before;
+        assert!(
+            more >= 1.0 && more <= f64::from(k - first),
+            "{kind}: {more}"
+        );
+        says(&system, &text_at(k));
+        until_shown(&system, &mut k, "");
     }
 }
 
@@ -86,17 +89,12 @@ fn a_slow_cadvisor_is_waited_for_and_one_that_hangs_is_given_up() {
     let slow = r#"{"kind":"slow","ms":3000}"#;
     system.break_kubelet("cadvisor", slow).unwrap();
     let agent = system.nodes[0].agent.as_ref().unwrap();
-    let count = |name: &str| System::metric(agent, name, "cadvisor").unwrap();
     let mut k = 0;
-    let mut until = |is_so: &dyn Fn() -> bool| {
-        let came = Deadline::after(GIVEN_UP_WITHIN).poll(|| {
-            tick(&system, k);
-            k += 1;
-            is_so().then_some(())
-        });
-        assert!(came.is_some(), "{}", system.stderr());
+    let is_taken = || {
+        let told = values(&system, "memory_rss_bytes");
+        !told.is_empty() && system.reason("cadvisor").is_ok_and(|it| it.is_empty())
     };
-    until(&|| count("cairn_agent_scrape_duration_seconds_count") > 0.5);
+    until(&system, &mut k, is_taken);
     system
         .break_kubelet("cadvisor", r#"{"kind":"hang"}"#)
         .unwrap();
@@ -104,10 +102,8 @@ fn a_slow_cadvisor_is_waited_for_and_one_that_hangs_is_given_up() {
         let labels = "kind=\"timeout\"";
         System::metric(agent, "cairn_agent_scrape_failures_total", labels).unwrap() > 0.5
     };
-    until(&gave_up);
-    system
-        .shows("cadvisor", "cAdvisor did not answer within")
-        .unwrap();
+    until(&system, &mut k, gave_up);
+    until_shown(&system, &mut k, "cAdvisor did not answer within");
 }
 
 /// Scenario: nobody listens where cAdvisor should be; then it is there.
@@ -119,11 +115,10 @@ fn a_cadvisor_that_is_not_there_is_named_by_the_agent_and_by_the_check() {
         let own = ["--kubelet", "off", "--cadvisor", "http://127.0.0.1:1"];
         args.extend(own.map(str::to_owned));
     });
-    tick(&system, 0);
     let reason =
         "was not reached: cannot connect to 127.0.0.1:1: check that something listens there";
     let told = format!("cAdvisor {reason}");
-    system.shows("cadvisor", &told).unwrap();
+    until_shown(&system, &mut 0, &told);
     assert!(readyz(&system).contains(&told));
     let check = |cadvisor: &str| {
         let args = [
@@ -185,8 +180,8 @@ fn over_tls_it_is_verified_and_gets_no_token() {
     };
     let system = with("kubelet-node1/node1-kubelet-ca.pem");
     says(&system, &text_at(0));
-    tick(&system, 0);
-    system.shows("cadvisor", "").unwrap();
+    until(&system, &mut 0, || has(&system, "web"));
+    assert_eq!(system.reason("cadvisor").unwrap(), "");
     let of_web = [("name", "web"), ("pod", "")];
     near(
         "rss",
@@ -195,8 +190,6 @@ fn over_tls_it_is_verified_and_gets_no_token() {
     );
     near("tokens", authorized(&system), 0.0);
     let system = with("ingest-ca.pem");
-    tick(&system, 0);
-    system
-        .shows("cadvisor", "set --cadvisor-ca to the file of the CA")
-        .unwrap();
+    let help = "set --cadvisor-ca to the file of the CA";
+    until_shown(&system, &mut 0, help);
 }

@@ -1,6 +1,6 @@
 //! Whose cgroup it is, by the labels that the kubelet puts on it and by its place in the tree.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Teller;
 use super::family::What;
@@ -74,6 +74,12 @@ impl Owner {
         Some((id?.into(), identity))
     }
 
+    /// The UID of the pod that labels alone put it into; `None` of what its place tells.
+    pub(super) fn claim(&self, path: &str) -> Option<&str> {
+        let uid = self.uid.as_deref();
+        uid.filter(|_| place(path).is_none())
+    }
+
     /// A pod's own cgroup gets the pod's name, if there is one.
     pub(super) fn take_name(&mut self, names: &PodNames) {
         let uid = self
@@ -84,6 +90,21 @@ impl Owner {
             self.of = Of::Pod(namespace.clone(), name.clone());
         }
     }
+}
+
+/// The UIDs that labels alone claim for cgroups elsewhere while the pod has cgroups in its place. Anybody
+/// who may start a container outside of pods can give it the labels of a pod's, and a later start.
+pub(super) fn contested<'a>(
+    told: impl Iterator<Item = (&'a str, &'a Owner)> + Clone,
+) -> HashSet<Box<str>> {
+    let claims = told.clone().filter_map(|(path, owner)| owner.claim(path));
+    let claimed: HashSet<&str> = claims.collect();
+    if claimed.is_empty() {
+        return HashSet::new();
+    }
+    let placed = told.filter(|(path, owner)| owner.claim(path).is_none());
+    let uids = placed.filter_map(|(_, owner)| owner.uid.clone());
+    uids.filter(|uid| claimed.contains(&**uid)).collect()
 }
 
 /// Namespaces and names of pods by UID.

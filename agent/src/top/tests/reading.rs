@@ -192,6 +192,52 @@ fn the_past_has_a_point_a_tick_and_no_more_than_sixty() {
     }
 }
 
+#[test]
+fn of_two_pods_of_one_name_each_is_followed_by_its_own_containers() {
+    // The later life has the lower number, and the names of the containers are in no order of lives.
+    let (later, earlier) = (EntityId(1), EntityId(2));
+    let pod = |id, uid: &str| {
+        let named = def(id, EntityKind::Pod, Some(NODE), "web");
+        let uid = uid.to_owned();
+        Arc::new(EntityDef {
+            uid,
+            ..(*named).clone()
+        })
+    };
+    let container = |id, of, name| def(EntityId(id), EntityKind::Container, Some(of), name);
+    let all = vec![
+        def(NODE, EntityKind::Node, None, "node1"),
+        pod(later, "later"),
+        pod(earlier, "earlier"),
+        container(3, earlier, "app"),
+        container(4, later, "app"),
+        container(5, earlier, "sidecar"),
+        container(6, later, "proxy"),
+    ];
+    let mut row = Builder::default();
+    for def in &all {
+        row.entity(def.id);
+    }
+    let ring = ring();
+    ring.push(TICK, row.build(), all);
+    let document = ask(&ring, &[]);
+    let told: Vec<(&str, Option<&str>)> = document
+        .entities
+        .iter()
+        .map(|one| (one.name.as_str(), one.uid.as_deref()))
+        .collect();
+    let expected = [
+        ("node1", None),
+        ("web", Some("later")),
+        ("app", Some("later")),
+        ("proxy", Some("later")),
+        ("web", Some("earlier")),
+        ("app", Some("earlier")),
+        ("sidecar", Some("earlier")),
+    ];
+    assert_eq!(told, expected);
+}
+
 /// A ring whose rows are made by `change` from the usual ones.
 fn changed(count: u64, change: impl Fn(u64, &mut Builder) -> Vec<Arc<EntityDef>>) -> Ring {
     let ring = ring();

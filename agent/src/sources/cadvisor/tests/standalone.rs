@@ -178,6 +178,57 @@ fn what_is_called_like_a_container_of_a_pod_elsewhere_is_not_of_the_pod() {
     }
 }
 
+/// Scenario: a container outside of pods has the labels of a pod's container, of its sandbox, or of no pod
+/// that there is but its UID, and a later start.
+/// Guarantees: of a pod that is in its place in the tree nothing changes, and nothing else appears.
+#[test]
+fn labels_alone_take_nothing_from_a_pod_that_is_in_its_place() {
+    let id = "64a6e01fb4464807e269423a61527480e1abaefa321a37d0eeed5a0944229d1b";
+    let of = |path: &str, [namespace, container]: [&str; 2], value: u64| {
+        let labels = format!(
+            "id=\"{path}\",name=\"x\",container_label_io_kubernetes_pod_namespace=\"{namespace}\",\
+             container_label_io_kubernetes_pod_name=\"web\",\
+             container_label_io_kubernetes_container_name=\"{container}\",\
+             container_label_io_kubernetes_pod_uid=\"{UID}\""
+        );
+        format!(
+            "container_threads{{{labels}}} {value} 100\n\
+             container_network_receive_packets_total{{{labels},interface=\"eth{value}\"}} 1 100\n\
+             container_start_time_seconds{{{labels}}} {value}\n"
+        )
+    };
+    let own = format!("container_threads{{id=\"{SYSTEMD}\"}} 5 100\n");
+    let real = of(
+        &format!("{SYSTEMD}/cri-containerd-bb.scope"),
+        ["shop", "app"],
+        4,
+    );
+    for teller in [Teller::Alone, Teller::Beside] {
+        let parsed = |text: &str| parse_of(text.as_bytes(), teller, Ids::Wanted).unwrap();
+        let expected = parsed(&(own.clone() + &real));
+        let pod = expected.pod("shop", "web", UID).unwrap();
+        assert_eq!(value(&pod.containers["app"], table::THREADS), Some(4));
+        for names in [
+            ["shop", "app"],
+            ["shop", "more"],
+            ["shop", "POD"],
+            ["a", "app"],
+            ["z", "app"],
+        ] {
+            let claim = of(&format!("/docker/{id}"), names, 99);
+            for text in [[&own, &real, &claim], [&claim, &real, &own]] {
+                assert_eq!(
+                    parsed(&text.map(String::as_str).concat()),
+                    expected,
+                    "{names:?}"
+                );
+            }
+            // Where no pod is in its place, labels are all there is.
+            assert!(!parsed(&claim).pods.is_empty());
+        }
+    }
+}
+
 #[test]
 fn a_path_takes_nothing_from_a_container_of_that_name_and_of_two_lives_the_later_is_kept() {
     let line = |family: &str, id: &str, name: &str, value: &str| {
