@@ -6,7 +6,7 @@
 # scripts/vm-init.sh is its first process. It has no network, and its disk is a file that is gone afterwards.
 #
 #   ALLOW_NO_CGROUP2=1    leaves it out, and says so
-#   VM_SECONDS=240        how long it may take, s
+#   VM_SECONDS=480        how long it may take, s
 #   VM_SHOW=1             prints the console also when all is well
 set -eu
 cd "$(dirname "$0")/.."
@@ -65,7 +65,7 @@ done
 truncate -s 64M "$scratch/disk"
 
 # Without -cpu max, libraries might want what the plain one lacks. Who runs this has no use for mitigations.
-timeout --foreground "${VM_SECONDS:-240}" qemu-system-x86_64 -machine q35,accel=tcg -cpu max -smp 2 -m 512M \
+timeout --foreground "${VM_SECONDS:-480}" qemu-system-x86_64 -machine q35,accel=tcg -cpu max -smp 2 -m 512M \
     -nodefaults -no-reboot -display none -serial "file:$scratch/console" \
     -kernel "$vm/vmlinuz" -initrd "$scratch/root.cpio" \
     -append 'console=ttyS0 quiet loglevel=1 panic=-1 psi=1 mitigations=off' \
@@ -82,7 +82,7 @@ bad() {
     cat "$scratch/qemu" "$scratch/told" >&2
     fail "$*: the machine's console is above"
 }
-[ "$ended" -ne 124 ] || bad "not done after ${VM_SECONDS:-240} s (VM_SECONDS=600 waits longer)"
+[ "$ended" -ne 124 ] || bad "not done after ${VM_SECONDS:-480} s (VM_SECONDS=900 waits longer)"
 [ "$ended" -eq 0 ] || bad "qemu ended with $ended"
 # All of them ran, and none was left out: nothing less is a pass.
 grep -q "^test result: ok\. $expected passed; 0 failed; 0 ignored; " "$scratch/told" || bad "not all $expected tests passed"

@@ -60,19 +60,19 @@ fn look(watched: &Watched, tick_ms: u64, interval_ms: u64) -> Result<()> {
     Ok(())
 }
 
-fn pays(interval_ms: u64) -> Paid {
-    let mut watched = Watched::start(interval_ms, MINUTES, &["--cadvisor", "auto"]).unwrap();
+fn pays(interval_ms: u64) -> Result<Paid> {
+    let mut watched = Watched::start(interval_ms, MINUTES, &["--cadvisor", "auto"])?;
     let mut last_ms = 0;
     let paid = watched.run(MINUTES, |watched, tick_ms| {
         last_ms = tick_ms;
         look(watched, tick_ms, interval_ms)
     });
-    let paid = paid.unwrap();
+    let paid = paid?;
     println!("{interval_ms} ms: {paid}");
-    assert_eq!(paid.newcomers as u64, MINUTES);
+    ensure!(paid.newcomers as u64 == MINUTES, "{paid}");
     // Each container is its cgroup, to the last microsecond, if it is there for longer than a minute.
     let metric = "cpu_usage_core_nanos";
-    let shown = shown(&watched.values(metric).unwrap(), metric);
+    let shown = shown(&watched.values(metric)?, metric);
     let mut exact = 0;
     for pod in watched.node.pods(last_ms) {
         let name = pod.container_names().next().unwrap().to_owned();
@@ -80,10 +80,11 @@ fn pays(interval_ms: u64) -> Paid {
             continue;
         }
         let value = shown.get(&(pod.name.clone(), name)).copied();
-        assert_eq!(value, pod.container_cpu_nanos(last_ms), "{}", pod.name);
+        let used = pod.container_cpu_nanos(last_ms);
+        ensure!(value == used, "{}: {value:?}, not {used:?}", pod.name);
         exact += 1;
     }
-    assert!(exact > 45, "{exact}");
+    ensure!(exact > 45, "{exact} containers are exact");
     // Every kind of field that these sources have.
     for (kind, metric) in [
         ("container", "memory_working_set_bytes"),
@@ -94,30 +95,38 @@ fn pays(interval_ms: u64) -> Paid {
         ("pod", "network_rx_bytes"),
         ("node", "host_load1"),
     ] {
-        let answer = watched.values(metric).unwrap();
+        let answer = watched.values(metric)?;
         let entities = answer["entities"].as_array().unwrap().iter();
         let valued = entities.filter(|of| {
             let values = of["metrics"][metric]["values"].as_array();
             of["kind"] == kind && values.is_some_and(|of| of.last().is_some_and(|of| !of.is_null()))
         });
         let expected = if kind == "node" { 1 } else { 48 };
-        assert!(valued.count() >= expected, "{metric}");
+        let count = valued.count();
+        ensure!(count >= expected, "{metric} of {count}");
     }
-    paid
+    Ok(paid)
 }
 
-/// `kubelet_ms` is what the requests may come to, which are the same in each run. The agent's CPU time is
-/// larger while others use the machine, so of up to three runs one has to do.
+/// `kubelet_ms` is what the requests may come to. The agent's CPU time is larger while others use the
+/// machine, and a source that answers a row too late in real time is asked again and told a row later, so of
+/// up to three runs one has to do.
 fn holds(interval_ms: u64, kubelet_ms: f64) {
-    let (_, goal_ms) = GOALS_MS.into_iter().find(|of| of.0 == interval_ms).unwrap();
-    let mut paid = pays(interval_ms);
+    let mut held = held(interval_ms, kubelet_ms);
     for _ in 0..2 {
-        if paid.all_ms() > goal_ms {
-            paid = pays(interval_ms);
+        if let Err(error) = &held {
+            println!("once more: {error:#}");
+            held = self::held(interval_ms, kubelet_ms);
         }
     }
-    assert!(paid.kubelet_ms() <= kubelet_ms, "{paid}");
-    assert!(paid.all_ms() <= goal_ms, "{paid}");
+    held.unwrap();
+}
+
+fn held(interval_ms: u64, kubelet_ms: f64) -> Result<()> {
+    let (_, goal_ms) = GOALS_MS.into_iter().find(|of| of.0 == interval_ms).unwrap();
+    let paid = pays(interval_ms)?;
+    ensure!(paid.kubelet_ms() <= kubelet_ms, "{paid}");
+    ensure!(paid.all_ms() <= goal_ms, "{paid}");
     let asked = |endpoint| {
         let mut requests = paid.requests.iter();
         requests.find(|of| of.0 == endpoint).unwrap().1
@@ -129,9 +138,10 @@ fn holds(interval_ms: u64, kubelet_ms: f64) {
         Endpoint::Cadvisor,
         Endpoint::Resource,
     ] {
-        assert_eq!(asked(endpoint), 0, "{paid}");
+        ensure!(asked(endpoint) == 0, "{paid}");
     }
-    assert!(asked(Endpoint::Summary) >= 2 * MINUTES, "{paid}");
+    ensure!(asked(Endpoint::Summary) >= 2 * MINUTES, "{paid}");
+    Ok(())
 }
 
 /// Scenario: a node of 51 pods, one of which is replaced each minute, is watched for ten minutes with a row

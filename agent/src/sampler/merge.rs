@@ -255,6 +255,7 @@ fn add_pods(row: &mut Row<'_>, node: EntityId, inputs: &Inputs<'_>, summary: &Re
                 .cadvisor
                 .and_then(|reading| Detail::new(reading).pod(pod, is_newest)),
             cgroup,
+            nameless: !inputs.summary_is_fresh,
         };
         add_pod(row, pod, told, &mut containers);
     }
@@ -298,6 +299,7 @@ fn add_unlisted_pods(
             measured: None,
             detail: None,
             cgroup: Some(cgroup),
+            nameless: !inputs.summary_is_fresh,
         };
         add_pod(row, &pod, told, &mut Vec::new());
     }
@@ -313,6 +315,9 @@ struct Told<'a> {
     measured: Option<Measured<'a>>,
     detail: Option<OfPod<'a>>,
     cgroup: Option<grouped::OfPod<'a>>,
+    // Whether cgroups without a name are containers: a kubelet that answers lists all that there are, and
+    // what it does not list is a sandbox.
+    nameless: bool,
 }
 
 /// The list of containers is anything before and after: the next pod takes its room.
@@ -329,7 +334,7 @@ fn add_pod<'a>(row: &mut Row<'_>, pod: &'a Pod, told: Told<'_>, containers: &mut
     let belongs = |stats: &Stats| has_cgroup(stats) || (row.belongs(stats) && !is_gone(stats));
     containers.retain(|stats| belongs(stats));
     // A cgroup without a name may be that of a container which the summary names.
-    if containers.iter().all(|stats| has_cgroup(stats)) {
+    if told.nameless && containers.iter().all(|stats| has_cgroup(stats)) {
         grouped = told
             .cgroup
             .map_or_else(Vec::new, |of| of.containers(row.tick, true));

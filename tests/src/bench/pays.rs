@@ -23,7 +23,7 @@ pub(super) fn run() -> Result<Vec<Line>> {
                 paid.all_ms(),
                 Some(Goal::AtMost(goal_ms)),
                 format!(
-                    "{paid}, which is measured; 51 pods, cgroups of v2 as plain files, every field on"
+                    "{paid}, which is measured; 51 pods, cgroups of v2 as plain files, all that is read by default beside cgroups"
                 ),
             ),
             (

@@ -116,6 +116,7 @@ pub(super) fn add_pods(
             measured: None,
             detail: Some(of),
             cgroup,
+            nameless: true,
         };
         add_pod(row, pod, told, &mut containers);
     }

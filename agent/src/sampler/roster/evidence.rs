@@ -14,6 +14,10 @@ use crate::sources::summary::Stats;
 /// The kubelet's times are rounded down to this, ms.
 const ROUNDED_MS: u64 = 1_000;
 
+/// How far apart the kubelet's clock and the run's line of time may be, ms: a clock that steps farther
+/// begins a new run.
+const DRIFT_MS: u64 = 500;
+
 /// Readings that are remembered are so far apart at least, ms, and so many at most: they reach back for
 /// a minute, twice as long as anything that a kubelet says is old.
 const APART_MS: u64 = 3_000;
@@ -83,8 +87,9 @@ impl Readings {
             core_nanos,
             ..
         } = measured;
-        let until_ms = time_ms.saturating_add(ROUNDED_MS);
-        let before = self.0.iter().rfind(|(read_ms, _)| *read_ms <= time_ms);
+        let since_ms = time_ms.saturating_sub(DRIFT_MS);
+        let until_ms = time_ms.saturating_add(ROUNDED_MS + DRIFT_MS);
+        let before = self.0.iter().rfind(|(read_ms, _)| *read_ms <= since_ms);
         let after = self.0.iter().find(|(read_ms, _)| *read_ms >= until_ms);
         let is_less = before.is_some_and(|(_, least)| core_nanos < *least);
         let is_more = after.is_some_and(|(_, most)| core_nanos > *most);
@@ -162,13 +167,16 @@ mod tests {
             (at(9, 50), Fit::Unknown),
             (at(9, 201), Fit::No),
             (at(30, 350), Fit::Unknown),
-            (at(30, 299), Fit::No),
+            (at(31, 299), Fit::No),
+            // The two clocks may be half a second apart: it may have been measured before the reading.
+            (at(30, 299), Fit::Unknown),
+            (at(20, 199), Fit::Yes),
         ] {
             assert_eq!(busy.fit(0, measured), expected, "{measured:?}");
         }
         // It was not made yet.
         let young = readings(&[(10, 5)]);
-        assert_eq!(young.fit(9_500, at(8, 3)), Fit::No);
+        assert_eq!(young.fit(9_501, at(8, 3)), Fit::No);
         assert_eq!(young.fit(8_500, at(8, 3)), Fit::Unknown);
     }
 

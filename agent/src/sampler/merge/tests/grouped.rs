@@ -136,6 +136,28 @@ fn pods_go_on_without_a_summary_and_end_with_their_cgroup() {
     assert_eq!(names(&merge(&inputs, &mut registry)), ["node1", "pods"]);
 }
 
+/// Scenario: a pod whose image cannot be pulled: its sandbox runs, and the kubelet lists no container.
+/// Guarantees: the sandbox is none either, however long that goes on.
+#[test]
+fn a_sandbox_is_no_container_while_the_kubelet_lists_none() {
+    let listed = summary(vec![pod("web", "u1", 400, Vec::new())]);
+    let seen = reading("u1", &["id2"]);
+    let mut roster = roster(&listed, &seen);
+    let later = TICK + 80_000;
+    roster.see(later, &seen.values);
+    let inputs = Inputs {
+        tick: later,
+        made_ms: later + 100,
+        cgroups: Some(Grouped {
+            reading: &seen,
+            roster: &roster,
+        }),
+        ..inputs(Some(&listed), None)
+    };
+    let merged = merge(&inputs, &mut Registry::default());
+    assert_eq!(names(&merged), ["node1", "pods", "web"]);
+}
+
 #[test]
 fn an_id_that_nobody_names_is_a_name_only_where_the_kubelet_is_silent() {
     let (listed, seen) = (listed(), reading("u1", &["id2"]));
