@@ -40,7 +40,7 @@ impl Sampler {
         Seen {
             serves: chosen == Source::Cgroup && !strangers,
             unnamed_pod: self.roster.has_unnamed_pod(),
-            newcomer: self.roster.has_newcomer(tick, self.setup.interval_ms),
+            newcomer: self.roster.has_newcomer(tick),
             unnamed_container,
         }
     }

@@ -40,8 +40,7 @@ const CONTAINER_ASKS: u8 = 3;
 /// The same of summaries and a pod's name. A pod is not listed before its network is there.
 const POD_ASKS: u8 = 10;
 
-/// For so long a container is a newcomer, ms, and for two rows at least: a kubelet lists it a moment after it
-/// is there, and the first row may be before that.
+/// For so long a container is a newcomer, ms: a kubelet lists it a moment after it is there.
 const NEWCOMER_MS: u64 = 5_000;
 
 /// How much later than the cgroups of a tick its summary may be read, ms.
@@ -342,15 +341,14 @@ impl Roster {
     /// True when a container is there that was not before, and not for long, and that no summary listed
     /// yet: it may be a new life of one whose figures the last summary does not have.
     #[must_use]
-    pub fn has_newcomer(&self, tick: u64, interval_ms: u64) -> bool {
-        let within_ms = NEWCOMER_MS.max(interval_ms);
+    pub fn has_newcomer(&self, tick: u64) -> bool {
         self.containers.values().any(|of| {
             of.called == Called::Nothing
                 && !of.is_listed
                 && self.is_there(of.seen)
                 && of.seen.is_some_and(|seen| {
                     Some(seen.first_tick) != self.first_tick
-                        && tick.saturating_sub(seen.first_tick) <= within_ms
+                        && tick.saturating_sub(seen.first_tick) <= NEWCOMER_MS
                 })
         })
     }

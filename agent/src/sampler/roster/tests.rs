@@ -118,14 +118,12 @@ fn a_sandbox_has_no_name_and_is_told() {
 fn who_comes_while_the_agent_looks_is_a_newcomer() {
     let mut roster = Roster::default();
     roster.see(10_000, &cgroups(&[("id1", 0)]));
-    assert!(!roster.has_newcomer(10_000, 1_000));
+    assert!(!roster.has_newcomer(10_000));
     let both = cgroups(&[("id1", 0), ("id2", 19_000)]);
     for (tick, is_new) in [(20_000, true), (25_000, true), (26_000, false)] {
         roster.see(tick, &both);
-        assert_eq!(roster.has_newcomer(tick, 1_000), is_new, "{tick}");
+        assert_eq!(roster.has_newcomer(tick), is_new, "{tick}");
     }
-    // Where rows are farther apart it is hurried for at two of them.
-    assert!(roster.has_newcomer(30_000, 10_000) && !roster.has_newcomer(40_000, 10_000));
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn a_container_is_the_cgroup_that_used_what_the_kubelet_measured() {
     assert_eq!(name(&roster, "busy").as_deref(), Some("app"));
     assert_eq!(name(&roster, "pause"), None);
     // Nobody is asked for the other one, and it has no name, however long it waits.
-    assert!(!roster.has_unnamed_container(200_000) && !roster.has_newcomer(130_000, 1_000));
+    assert!(!roster.has_unnamed_container(200_000) && !roster.has_newcomer(130_000));
     assert_eq!(roster.container(200_000, "pause"), None);
     // The next summary that lists everybody but it settles what it is.
     assert!(tick(&mut roster, 150, &at(150), &second).is_none());
@@ -165,13 +165,13 @@ fn a_newcomer_is_hurried_for_until_a_summary_lists_it() {
     // It ended, and a new life of it is there: the summary still tells of the one before.
     let new = there(20, &[("app2", 19, 3)]);
     tick(&mut roster, 20, &new, &before);
-    assert!(roster.has_newcomer(20_000, 1_000));
+    assert!(roster.has_newcomer(20_000));
     let again = told(21, &[("app", 1, 15, 110)]);
     tick(&mut roster, 21, &new, &again);
-    assert!(roster.has_newcomer(21_000, 1_000));
+    assert!(roster.has_newcomer(21_000));
     let now = told(22, &[("app", 18, 20, 4)]);
     tick(&mut roster, 22, &new, &now);
-    assert!(!roster.has_newcomer(22_000, 1_000));
+    assert!(!roster.has_newcomer(22_000));
 }
 
 #[test]
