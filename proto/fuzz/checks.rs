@@ -238,14 +238,7 @@ fn comes_back(base: Option<Timed<'_>>, tick_ms: u64, row: &Snapshot) {
 }
 
 fn chunk_comes_back(rows: &[ChunkRow]) {
-    let borrowed: Vec<RowOf<'_>> = rows
-        .iter()
-        .map(|row| RowOf {
-            offset: row.offset,
-            tick: row.tick,
-            snapshot: &row.snapshot,
-        })
-        .collect();
+    let borrowed: Vec<RowOf<'_>> = rows.iter().map(ChunkRow::borrowed).collect();
     for codec in [PLAIN, DENSE] {
         let written = chunk::encode(codec, &borrowed);
         if written.len() > MAX_ROW_BYTES {

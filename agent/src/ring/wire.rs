@@ -45,54 +45,42 @@ pub struct OfBlock {
     pub defs: Defs,
 }
 
+impl OfBlock {
+    fn wire(&self) -> WireRow<'_> {
+        WireRow {
+            offset: self.seq % BLOCK_ROWS,
+            tick: self.tick,
+            payload: &self.wire.payload,
+            is_keyframe: !self.wire.follows,
+        }
+    }
+}
+
 /// The first rows of a block as a chunk of a codec; `None` when they cannot be read, which is a defect.
 #[must_use]
 pub fn chunk(codec: u32, rows: &[OfBlock]) -> Option<Arc<[u8]>> {
+    let wire: Vec<WireRow<'_>> = rows.iter().map(OfBlock::wire).collect();
+    // Without making the rows, where that can be.
     if codec == codec::DENSE
-        && let Some(sealed) = sealed(rows)
+        && let Some(sealed) = Sealed::of_wire(&wire)
     {
         return Some(Arc::clone(sealed.bytes()));
     }
     let decoded = decode(rows)?;
-    let decoded: Vec<RowOf<'_>> = decoded
-        .iter()
-        .map(|row| RowOf {
-            offset: row.offset,
-            tick: row.tick,
-            snapshot: &row.snapshot,
-        })
-        .collect();
+    let decoded: Vec<RowOf<'_>> = decoded.iter().map(ChunkRow::borrowed).collect();
     Some(chunk::encode(codec, &decoded).into())
-}
-
-/// Without making the rows; `None` where that cannot be.
-fn sealed(rows: &[OfBlock]) -> Option<Sealed> {
-    let rows = rows.iter().map(|row| WireRow {
-        offset: row.seq % BLOCK_ROWS,
-        tick: row.tick,
-        payload: &row.wire.payload,
-        is_keyframe: !row.wire.follows,
-    });
-    Sealed::of_wire(&rows.collect::<Vec<WireRow<'_>>>())
 }
 
 /// The first rows of a block, their cells at hand; `None` when they cannot be read, which is a defect.
 #[must_use]
 pub fn decode(rows: &[OfBlock]) -> Option<Vec<ChunkRow>> {
-    let mut decoded: Vec<ChunkRow> = Vec::with_capacity(rows.len());
-    for row in rows {
-        let before = decoded.last().filter(|_| row.wire.follows);
-        let base = before.map(|before| timed(before.tick, &before.snapshot));
-        let snapshot = row::decode(base, row.tick, &row.wire.payload);
-        let snapshot = snapshot
-            .inspect_err(|error| tracing::error!(seq = row.seq, %error, "row cannot be read"))
-            .ok()?;
-        decoded.push(ChunkRow {
-            offset: row.seq % BLOCK_ROWS,
-            tick: row.tick,
-            snapshot,
-        });
-    }
+    let mut decoded = Vec::with_capacity(rows.len());
+    let read = chunk::decode_wire(rows.iter().map(OfBlock::wire), &mut decoded);
+    read.inspect_err(|error| {
+        let first_seq = rows.first().map(|row| row.seq);
+        tracing::error!(first_seq, %error, "rows of a block cannot be read");
+    })
+    .ok()?;
     Some(decoded)
 }
 

@@ -1,5 +1,6 @@
 //! The rows of one block as the payload of a `Chunk` frame.
 
+use super::row::{self, Timed};
 use super::varint::Reader;
 use super::{DENSE, Error, PLAIN, dense, plain};
 use crate::limits;
@@ -30,6 +31,44 @@ pub struct ChunkRow {
     pub tick: u64,
     /// The row.
     pub snapshot: Snapshot,
+}
+
+impl ChunkRow {
+    /// The row on its way in again.
+    #[must_use]
+    pub fn borrowed(&self) -> RowOf<'_> {
+        RowOf {
+            offset: self.offset,
+            tick: self.tick,
+            snapshot: &self.snapshot,
+        }
+    }
+}
+
+/// Decodes rows that follow each other in wire form, as [`Sealed::of_wire`] takes them, and puts them to
+/// `rows`.
+///
+/// # Errors
+///
+/// Says what is wrong with the first row that cannot be read; those before it are there.
+pub fn decode_wire<'a>(
+    wire: impl IntoIterator<Item = WireRow<'a>>,
+    rows: &mut Vec<ChunkRow>,
+) -> Result<(), Error> {
+    for row in wire {
+        let before = rows.last().filter(|_| !row.is_keyframe);
+        let base = before.map(|before| Timed {
+            tick_ms: before.tick,
+            snapshot: &before.snapshot,
+        });
+        let snapshot = row::decode(base, row.tick, row.payload)?;
+        rows.push(ChunkRow {
+            offset: row.offset,
+            tick: row.tick,
+            snapshot,
+        });
+    }
+    Ok(())
 }
 
 /// Encodes the rows of one block, at least one, in rising order of their offsets and ticks. A codec
@@ -79,14 +118,7 @@ pub fn recode(codec: u32, payload: &[u8]) -> Result<Vec<u8>, Error> {
         return Ok(payload.to_vec());
     }
     let rows = decode(payload)?;
-    let rows: Vec<RowOf<'_>> = rows
-        .iter()
-        .map(|row| RowOf {
-            offset: row.offset,
-            tick: row.tick,
-            snapshot: &row.snapshot,
-        })
-        .collect();
+    let rows: Vec<RowOf<'_>> = rows.iter().map(ChunkRow::borrowed).collect();
     Ok(encode(codec, &rows))
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cairn_proto::codec::DENSE;
-use cairn_proto::codec::chunk::{ChunkRow, RowOf, Sealed, WireRow};
+use cairn_proto::codec::chunk::{self, ChunkRow, RowOf, Sealed, WireRow};
 use cairn_proto::codec::row::{self, Timed};
 use cairn_proto::codec::slim::Slim;
 use cairn_proto::limits::MAX_ROW_BYTES;
@@ -203,11 +203,7 @@ impl Block {
             samples: u32::try_from(row.snapshot.sample_count()).unwrap_or(u32::MAX),
         });
         let times = Times::of(&moments.collect::<Vec<Moment>>())?;
-        let rows = rows.iter().map(|row| RowOf {
-            offset: row.offset,
-            tick: row.tick,
-            snapshot: &row.snapshot,
-        });
+        let rows = rows.iter().map(ChunkRow::borrowed);
         let sealed = Sealed::encode(&rows.collect::<Vec<RowOf<'_>>>())?;
         Some(Self {
             first_seq,
@@ -312,36 +308,25 @@ impl Block {
 }
 
 impl Open {
-    /// A chunk of the rows as they came; `None` when they have to be decoded for it.
-    fn seal(&self, times: &Times) -> Option<Sealed> {
+    fn wire(&self, times: &Times) -> impl Iterator<Item = WireRow<'_>> {
         let rows = self.rows.iter().zip(times.iter());
-        let rows = rows.map(|(row, moment)| WireRow {
+        rows.map(|(row, moment)| WireRow {
             offset: moment.offset,
             tick: row.tick_ms,
             payload: &row.payload,
             is_keyframe: row.is_keyframe,
-        });
-        Sealed::of_wire(&rows.collect::<Vec<WireRow<'_>>>())
+        })
+    }
+
+    /// A chunk of the rows as they came; `None` when they have to be decoded for it.
+    fn seal(&self, times: &Times) -> Option<Sealed> {
+        Sealed::of_wire(&self.wire(times).collect::<Vec<WireRow<'_>>>())
     }
 
     fn decode(&self, times: &Times) -> Vec<ChunkRow> {
-        let mut rows: Vec<ChunkRow> = Vec::with_capacity(self.rows.len());
-        for (row, moment) in self.rows.iter().zip(times.iter()) {
-            let before = rows.last().filter(|_| !row.is_keyframe);
-            let base = before.map(|before| Timed {
-                tick_ms: before.tick,
-                snapshot: &before.snapshot,
-            });
-            // It was decoded once already, when it came.
-            let Ok(snapshot) = row::decode(base, row.tick_ms, &row.payload) else {
-                break;
-            };
-            rows.push(ChunkRow {
-                offset: moment.offset,
-                tick: row.tick_ms,
-                snapshot,
-            });
-        }
+        let mut rows = Vec::with_capacity(self.rows.len());
+        // Each was decoded once already, when it came.
+        chunk::decode_wire(self.wire(times), &mut rows).unwrap_or_default();
         rows
     }
 
