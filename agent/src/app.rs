@@ -17,16 +17,15 @@ use cairn_runtime::tls::{self, Reloadable};
 use cairn_runtime::{bound, listen, local, logging};
 use prometheus_client::registry::Registry;
 
-use crate::config::{Cadvisor, Config, Target, TargetTrust};
+use crate::config::{Cadvisor, Config, TargetTrust};
 use crate::metrics::{self, Metrics};
 use crate::ring::Ring;
 use crate::sampler::{Feeds, Sampler, Setup, boot};
+use crate::sources::cadvisor::{self, Ids, Teller};
 use crate::sources::cgroup::{self, Cgroups, Sandboxes, Tree};
 use crate::sources::procfs::{self, FileSystems, Host, ProcRoot};
-use crate::sources::resource::Resource;
 use crate::sources::status::Statuses;
-use crate::sources::summary::Summary;
-use crate::sources::{Feed, cadvisor, cadvisor_every_ms, kubelet};
+use crate::sources::{Feed, cadvisor_every_ms, kubelet};
 use crate::{top, uplink};
 
 /// How often trusted certificates are re-read.
@@ -296,12 +295,14 @@ fn start_sources(config: &Config, keeps_ids: bool, work: &mut Supervisor, token:
         cadvisor: start_cadvisor(config, keeps_ids, work, token),
         ..Feeds::default()
     };
-    if let Some(kubelet) = &config.kubelet {
+    if let Some(target) = &config.kubelet {
         let (summary, worker) = Feed::new(Source::Summary);
-        let task = kubelet::run::<Summary>(kubelet.clone(), interval_ms, worker, token.clone());
+        let (whole, stop) = (kubelet::WholeSummary, token.clone());
+        let task = kubelet::run(target.clone(), whole, interval_ms, worker, stop);
         work.spawn("source-summary", task);
         let (resource, worker) = Feed::new(Source::Resource);
-        let task = kubelet::run::<Resource>(kubelet.clone(), interval_ms, worker, token.clone());
+        let (small, stop) = (kubelet::SmallSet, token.clone());
+        let task = kubelet::run(target.clone(), small, interval_ms, worker, stop);
         work.spawn("source-resource", task);
         (feeds.summary, feeds.resource) = (Some(summary), Some(resource));
     }
@@ -315,33 +316,13 @@ fn start_cadvisor(
     work: &mut Supervisor,
     token: &Token,
 ) -> Option<Feed<cadvisor::Cadvisor>> {
-    let is_alone = config.kubelet.is_none();
-    let target: &Target = match &config.cadvisor {
-        Cadvisor::Off => return None,
-        Cadvisor::Kubelet => config.kubelet.as_ref()?,
-        Cadvisor::Standalone(target) => target,
-    };
+    let (target, teller) = kubelet::cadvisor_of(config)?;
     let (feed, worker) = Feed::new(Source::Cadvisor);
-    let every_ms = cadvisor_every_ms(config.interval_ms, is_alone);
-    let token = token.clone();
-    let target = Target {
-        keeps_ids,
-        ..target.clone()
-    };
-    match &config.cadvisor {
-        Cadvisor::Standalone(_) if is_alone => {
-            let task = kubelet::run::<kubelet::Alone>(target, every_ms, worker, token);
-            work.spawn("source-cadvisor", task);
-        }
-        Cadvisor::Standalone(_) => {
-            let task = kubelet::run::<kubelet::Beside>(target, every_ms, worker, token);
-            work.spawn("source-cadvisor", task);
-        }
-        Cadvisor::Kubelet | Cadvisor::Off => {
-            let task = kubelet::run::<cadvisor::Cadvisor>(target, every_ms, worker, token);
-            work.spawn("source-cadvisor", task);
-        }
-    }
+    let every_ms = cadvisor_every_ms(config.interval_ms, teller == Teller::Alone);
+    let ids = Ids::kept(keeps_ids);
+    let text = kubelet::CadvisorText { teller, ids };
+    let task = kubelet::run(target.clone(), text, every_ms, worker, token.clone());
+    work.spawn("source-cadvisor", task);
     Some(feed)
 }
 

@@ -25,8 +25,8 @@ use cairn_runtime::clock::{Clock, Mode};
 use tokio::time::{Instant, timeout};
 
 use crate::config::{self, Config};
-use crate::sources::kubelet::{Alone, Beside};
-use crate::sources::{cadvisor::Cadvisor, resource::Resource, summary::Summary};
+use crate::sources::cadvisor::{Ids, Teller};
+use crate::sources::kubelet::{CadvisorText, SmallSet, WholeSummary, cadvisor_of};
 use crate::sources::{cadvisor_every_ms, scrape_deadline};
 
 pub use self::finding::{Finding, Identity, Report, Trouble, Values};
@@ -76,9 +76,9 @@ fn probes(config: &Config) -> Vec<Probe<'_>> {
     let mut probes = Vec::new();
     if let Some(kubelet) = &config.kubelet {
         let address = kubelet::tried(kubelet);
-        let summary = kubelet::look::<Summary>("summary", kubelet, deadline);
+        let summary = kubelet::look("summary", kubelet, WholeSummary, deadline);
         probes.push(Probe::new("summary", address.clone(), summary));
-        let resource = kubelet::look::<Resource>("resource", kubelet, deadline);
+        let resource = kubelet::look("resource", kubelet, SmallSet, deadline);
         probes.push(Probe::new("resource", address, resource));
     }
     probes.extend(cadvisor_probe(config));
@@ -99,23 +99,12 @@ fn probes(config: &Config) -> Vec<Probe<'_>> {
 
 /// That of cAdvisor; `None` when none is read.
 fn cadvisor_probe(config: &Config) -> Option<Probe<'_>> {
-    let is_alone = config.kubelet.is_none();
-    let deadline = scrape_deadline(cadvisor_every_ms(config.interval_ms, is_alone));
-    match (&config.cadvisor, &config.kubelet) {
-        (config::Cadvisor::Off, _) | (config::Cadvisor::Kubelet, None) => None,
-        (config::Cadvisor::Kubelet, Some(target)) => {
-            let findings = kubelet::look::<Cadvisor>("cadvisor", target, deadline);
-            Some(Probe::new("cadvisor", kubelet::tried(target), findings))
-        }
-        (config::Cadvisor::Standalone(target), Some(_)) => {
-            let findings = kubelet::look::<Beside>("cadvisor", target, deadline);
-            Some(Probe::new("cadvisor", kubelet::tried(target), findings))
-        }
-        (config::Cadvisor::Standalone(target), None) => {
-            let findings = kubelet::look::<Alone>("cadvisor", target, deadline);
-            Some(Probe::new("cadvisor", kubelet::tried(target), findings))
-        }
-    }
+    let (target, teller) = cadvisor_of(config)?;
+    let every_ms = cadvisor_every_ms(config.interval_ms, teller == Teller::Alone);
+    let ids = Ids::Unwanted;
+    let text = CadvisorText { teller, ids };
+    let findings = kubelet::look("cadvisor", target, text, scrape_deadline(every_ms));
+    Some(Probe::new("cadvisor", kubelet::tried(target), findings))
 }
 
 /// Checks everything that is configured. Takes at most thirty seconds.

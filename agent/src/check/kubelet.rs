@@ -118,10 +118,11 @@ pub(super) fn tried(target: &Target) -> String {
 pub(super) async fn look<T: Body<Values: Counted>>(
     source: &'static str,
     target: &Target,
+    body: T,
     deadline: Duration,
 ) -> Vec<Finding> {
     let began = Instant::now();
-    let met = once::<T>(target, deadline).await;
+    let met = once(target, body, deadline).await;
     let mut found = Finding {
         reached: met.reached.is_some(),
         identity: Identity::of(target.token_file.as_deref().filter(|_| met.with_token)),
@@ -169,7 +170,7 @@ pub(super) async fn look<T: Body<Values: Counted>>(
         Err(failure) => {
             let mut trouble = Trouble::from(failure);
             // The row says which endpoint it is, so that one trouble of both is told once.
-            let path = format!("{}: ", T::ENDPOINT.path);
+            let path = format!("{}: ", body.endpoint().path);
             if let Some(rest) = trouble.reason.strip_prefix(&path) {
                 trouble.reason = rest.to_owned();
             }

@@ -95,7 +95,6 @@ fn standalone(text: &str, args: &Args, problems: &mut Vec<String>) -> Option<Tar
         server_name: tls::server_name(&address.ip().to_string()).ok()?,
         trust: TargetTrust::Verified(trust),
         token_file: None,
-        keeps_ids: false,
     })
 }
 
@@ -138,6 +137,5 @@ fn over_tls(address: SocketAddr, args: &Args, problems: &mut Vec<String>) -> Opt
         server_name: name.ok()?,
         trust: TargetTrust::Verified(trust),
         token_file: None,
-        keeps_ids: false,
     })
 }

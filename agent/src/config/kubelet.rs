@@ -59,7 +59,6 @@ pub(super) fn check(args: &Args, node: &str, problems: &mut Vec<String>) -> Opti
         server_name: server_name?,
         trust,
         token_file,
-        keeps_ids: false,
     })
 }
 

@@ -87,8 +87,6 @@ pub struct Target {
     pub trust: TargetTrust,
     /// File of the bearer token; `None` sends none.
     pub token_file: Option<PathBuf>,
-    /// Whether the runtime's ids in its answers are kept: beside cgroups.
-    pub keeps_ids: bool,
 }
 
 impl fmt::Display for Target {

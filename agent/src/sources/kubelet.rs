@@ -11,6 +11,7 @@ mod given;
 mod once;
 mod owner;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use self::given::Given;
 pub use self::once::{Once, once};
 use super::cadvisor::{Ids, Teller};
 use super::{Answer, Reading, Worker, cadvisor, metered, resource, scrape_deadline, summary};
-use crate::config::Target;
+use crate::config::{self, Config, Target};
 
 /// One thing that is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,79 +69,85 @@ pub const STANDALONE: Endpoint = Endpoint {
 };
 
 /// An endpoint whose answer becomes values.
-pub trait Body: 'static {
+pub trait Body: Copy + fmt::Debug + Send + Sync + 'static {
     /// What becomes of an answer.
     type Values: Send + Sync + 'static;
 
     /// Where it comes from.
-    const ENDPOINT: Endpoint;
+    fn endpoint(self) -> Endpoint;
 
-    /// Parses an answer, in the room of an earlier one where that is worth it, with runtime ids where
-    /// they are wanted and told.
+    /// Parses an answer, in the room of an earlier one where that is worth it.
     ///
     /// # Errors
     ///
     /// It is not such an answer.
-    fn parse(body: &[u8], spare: Option<Self::Values>, ids: Ids) -> Result<Self::Values, Error>;
+    fn parse(self, body: &[u8], spare: Option<Self::Values>) -> Result<Self::Values, Error>;
 }
 
-impl Body for summary::Summary {
-    type Values = Self;
+/// A kubelet's whole summary.
+#[derive(Clone, Copy, Debug)]
+pub struct WholeSummary;
 
-    const ENDPOINT: Endpoint = SUMMARY;
+impl Body for WholeSummary {
+    type Values = summary::Summary;
 
-    fn parse(body: &[u8], spare: Option<Self>, _ids: Ids) -> Result<Self, Error> {
+    fn endpoint(self) -> Endpoint {
+        SUMMARY
+    }
+
+    fn parse(self, body: &[u8], spare: Option<Self::Values>) -> Result<Self::Values, Error> {
         summary::parse_into(body, spare).map_err(|source| Error::Summary { source })
     }
 }
 
-impl Body for resource::Resource {
-    type Values = Self;
+/// A kubelet's stable small set.
+#[derive(Clone, Copy, Debug)]
+pub struct SmallSet;
 
-    const ENDPOINT: Endpoint = RESOURCE;
+impl Body for SmallSet {
+    type Values = resource::Resource;
 
-    fn parse(body: &[u8], spare: Option<Self>, _ids: Ids) -> Result<Self, Error> {
+    fn endpoint(self) -> Endpoint {
+        RESOURCE
+    }
+
+    fn parse(self, body: &[u8], spare: Option<Self::Values>) -> Result<Self::Values, Error> {
         resource::parse_into(body, spare).map_err(|source| Error::Resource { source })
     }
 }
 
-impl Body for cadvisor::Cadvisor {
-    type Values = Self;
+/// The text of a cAdvisor.
+#[derive(Clone, Copy, Debug)]
+pub struct CadvisorText {
+    /// Who tells it.
+    pub teller: Teller,
+    /// Whether the runtime's ids in it are kept.
+    pub ids: Ids,
+}
 
-    const ENDPOINT: Endpoint = CADVISOR;
+impl Body for CadvisorText {
+    type Values = cadvisor::Cadvisor;
 
-    fn parse(body: &[u8], _spare: Option<Self>, ids: Ids) -> Result<Self, Error> {
-        cadvisor::parse(body, ids).map_err(|source| Error::Cadvisor { source })
+    fn endpoint(self) -> Endpoint {
+        match self.teller {
+            Teller::Kubelet => CADVISOR,
+            Teller::Beside | Teller::Alone => STANDALONE,
+        }
+    }
+
+    fn parse(self, body: &[u8], _spare: Option<Self::Values>) -> Result<Self::Values, Error> {
+        cadvisor::parse_of(body, self.teller, self.ids).map_err(|source| Error::Cadvisor { source })
     }
 }
 
-/// A cAdvisor of its own beside a kubelet.
-#[derive(Clone, Copy, Debug)]
-pub struct Beside;
-
-impl Body for Beside {
-    type Values = cadvisor::Cadvisor;
-
-    const ENDPOINT: Endpoint = STANDALONE;
-
-    fn parse(body: &[u8], _spare: Option<Self::Values>, ids: Ids) -> Result<Self::Values, Error> {
-        let parsed = cadvisor::parse_of(body, Teller::Beside, ids);
-        parsed.map_err(|source| Error::Cadvisor { source })
-    }
-}
-
-/// A cAdvisor of its own where no kubelet is read.
-#[derive(Clone, Copy, Debug)]
-pub struct Alone;
-
-impl Body for Alone {
-    type Values = cadvisor::Cadvisor;
-
-    const ENDPOINT: Endpoint = STANDALONE;
-
-    fn parse(body: &[u8], _spare: Option<Self::Values>, ids: Ids) -> Result<Self::Values, Error> {
-        let parsed = cadvisor::parse_of(body, Teller::Alone, ids);
-        parsed.map_err(|source| Error::Cadvisor { source })
+/// Which cAdvisor is asked, and what it is there for; `None` when none is.
+#[must_use]
+pub fn cadvisor_of(config: &Config) -> Option<(&Target, Teller)> {
+    match (&config.cadvisor, &config.kubelet) {
+        (config::Cadvisor::Off, _) | (config::Cadvisor::Kubelet, None) => None,
+        (config::Cadvisor::Kubelet, Some(target)) => Some((target, Teller::Kubelet)),
+        (config::Cadvisor::Standalone(target), Some(_)) => Some((target, Teller::Beside)),
+        (config::Cadvisor::Standalone(target), None) => Some((target, Teller::Alone)),
     }
 }
 
@@ -153,6 +160,7 @@ impl Body for Alone {
 /// None: the result is what a supervised task returns.
 pub async fn run<T: Body>(
     target: Target,
+    body: T,
     every_ms: u64,
     mut worker: Worker<T::Values>,
     token: Token,
@@ -175,14 +183,14 @@ pub async fn run<T: Body>(
         let (scraped, cpu) = tokio::select! {
             biased;
             () = token.cancelled() => return Ok(()),
-            scraped = metered(client.scrape::<T>(deadline, &mut given)) => scraped,
+            scraped = metered(client.scrape(body, deadline, &mut given)) => scraped,
         };
         let result = scraped
             .map(|values| Reading {
                 values: given.keep(values),
                 taken_ms,
             })
-            .map_err(|error| error.failure(T::ENDPOINT, who));
+            .map_err(|error| error.failure(body.endpoint(), who));
         let took = began.elapsed();
         worker.answer_at(Answer { result, took }, cpu);
     }
@@ -215,16 +223,17 @@ impl Client {
 
     async fn scrape<T: Body>(
         &mut self,
+        body: T,
         deadline: Duration,
         given: &mut Given<T::Values>,
     ) -> Result<T::Values, Error> {
-        let body = tokio::time::timeout(deadline, self.read(T::ENDPOINT, deadline)).await;
-        if !matches!(body, Ok(Ok(_))) {
+        let read = tokio::time::timeout(deadline, self.read(body.endpoint(), deadline)).await;
+        if !matches!(read, Ok(Ok(_))) {
             // Half an answer may still be on its way over a connection that failed.
             self.kept = None;
         }
-        match body {
-            Ok(body) => T::parse(&body?, given.spare(), Ids::kept(self.target.keeps_ids)),
+        match read {
+            Ok(bytes) => body.parse(&bytes?, given.spare()),
             Err(_) => Err(Error::Deadline { deadline }),
         }
     }

@@ -9,7 +9,6 @@ use super::dial::Line;
 use super::{Body, Client, Error, Exchange};
 use crate::config::{Target, TargetTrust};
 use crate::sources::Failure;
-use crate::sources::cadvisor::Ids;
 
 /// What one scrape met, as far as it came.
 #[derive(Debug)]
@@ -28,23 +27,24 @@ pub struct Once<T> {
 }
 
 /// Scrapes an endpoint once over a connection of its own, within `deadline`.
-pub async fn once<T: Body>(target: &Target, deadline: Duration) -> Once<T::Values> {
+pub async fn once<T: Body>(target: &Target, body: T, deadline: Duration) -> Once<T::Values> {
+    let endpoint = body.endpoint();
     let mut met = Once {
         reached: None,
         voucher: None,
         with_token: matches!(target.trust, TargetTrust::Verified(_)) && target.token_file.is_some(),
         is_plain: false,
-        result: Err(Error::Deadline { deadline }.failure(T::ENDPOINT, target.who)),
+        result: Err(Error::Deadline { deadline }.failure(endpoint, target.who)),
     };
-    let read = tokio::time::timeout(deadline, read::<T>(target, deadline, &mut met)).await;
+    let read = tokio::time::timeout(deadline, read((target, body), deadline, &mut met)).await;
     if let Ok(read) = read {
-        met.result = read.map_err(|error| error.failure(T::ENDPOINT, target.who));
+        met.result = read.map_err(|error| error.failure(endpoint, target.who));
     }
     met
 }
 
 async fn read<T: Body>(
-    target: &Target,
+    (target, body): (&Target, T),
     deadline: Duration,
     met: &mut Once<T::Values>,
 ) -> Result<T::Values, Error> {
@@ -59,8 +59,8 @@ async fn read<T: Body>(
     met.is_plain = exchange.is_plain;
     met.with_token = exchange.takes_token && target.token_file.is_some();
     let bearer = client.bearer(&exchange)?;
-    let body = exchange
-        .get(target, T::ENDPOINT, bearer.as_ref(), deadline)
+    let bytes = exchange
+        .get(target, body.endpoint(), bearer.as_ref(), deadline)
         .await?;
-    T::parse(&body, None, Ids::kept(target.keeps_ids))
+    body.parse(&bytes, None)
 }

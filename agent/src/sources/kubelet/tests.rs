@@ -155,11 +155,10 @@ async fn without_anything_to_verify_with_nothing_is_dialled() {
         server_name: cairn_runtime::tls::server_name("node1").unwrap(),
         trust: TargetTrust::Verified(Trust::load(nowhere).unwrap()),
         token_file: None,
-        keeps_ids: false,
     };
     let mut client = Client::new(kubelet);
     let error = client
-        .scrape::<resource::Resource>(Duration::from_secs(5), &mut Given::default())
+        .scrape(SmallSet, Duration::from_secs(5), &mut Given::default())
         .await
         .unwrap_err();
     assert!(matches!(error, Error::NoTrust));
