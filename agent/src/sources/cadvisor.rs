@@ -304,10 +304,9 @@ impl Reader {
         let mut drafts: Vec<(Box<str>, Box<Draft>)> = self.drafts.into_iter().collect();
         drafts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         // Before anything gets its name from another.
-        let told = drafts.iter().map(|(path, draft)| (&**path, &draft.owner));
-        let contested = identity::contested(told);
-        drafts.retain(|(path, draft)| {
-            let claim = draft.owner.claim(path);
+        let contested = identity::contested(drafts.iter().map(|(_, draft)| &draft.owner));
+        drafts.retain(|(_, draft)| {
+            let claim = draft.owner.claim();
             claim.is_none_or(|uid| !contested.contains(uid))
         });
         let names = identity::names_of_pods(drafts.iter().map(|(_, draft)| &draft.owner));
@@ -376,7 +375,7 @@ impl Cgroup {
 impl Cadvisor {
     fn put(&mut self, draft: Draft) {
         let Draft {
-            owner: Owner { of, uid },
+            owner: Owner { of, uid, .. },
             time_ms,
             usage,
             mut cgroup,

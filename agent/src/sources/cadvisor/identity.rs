@@ -38,8 +38,10 @@ pub(super) enum Of {
 #[derive(Debug)]
 pub(super) struct Owner {
     pub(super) of: Of,
-    /// The UID of the pod, when its path tells it.
+    /// The UID of the pod, when its path tells it, or its labels do.
     pub(super) uid: Option<Box<str>>,
+    /// Its labels alone put it into the pod, and not its place.
+    is_claimed: bool,
 }
 
 /// Whose container a runtime's id is.
@@ -74,10 +76,18 @@ impl Owner {
         Some((id?.into(), identity))
     }
 
+    /// Of what belongs to no pod.
+    fn alone(of: Of) -> Self {
+        Self {
+            of,
+            uid: None,
+            is_claimed: false,
+        }
+    }
+
     /// The UID of the pod that labels alone put it into; `None` of what its place tells.
-    pub(super) fn claim(&self, path: &str) -> Option<&str> {
-        let uid = self.uid.as_deref();
-        uid.filter(|_| place(path).is_none())
+    pub(super) fn claim(&self) -> Option<&str> {
+        self.uid.as_deref().filter(|_| self.is_claimed)
     }
 
     /// A pod's own cgroup gets the pod's name, if there is one.
@@ -94,16 +104,13 @@ impl Owner {
 
 /// The UIDs that labels alone claim for cgroups elsewhere while the pod has cgroups in its place. Anybody
 /// who may start a container outside of pods can give it the labels of a pod's, and a later start.
-pub(super) fn contested<'a>(
-    told: impl Iterator<Item = (&'a str, &'a Owner)> + Clone,
-) -> HashSet<Box<str>> {
-    let claims = told.clone().filter_map(|(path, owner)| owner.claim(path));
-    let claimed: HashSet<&str> = claims.collect();
+pub(super) fn contested<'a>(owners: impl Iterator<Item = &'a Owner> + Clone) -> HashSet<Box<str>> {
+    let claimed: HashSet<&str> = owners.clone().filter_map(Owner::claim).collect();
     if claimed.is_empty() {
         return HashSet::new();
     }
-    let placed = told.filter(|(path, owner)| owner.claim(path).is_none());
-    let uids = placed.filter_map(|(_, owner)| owner.uid.clone());
+    let placed = owners.filter(|owner| !owner.is_claimed);
+    let uids = placed.filter_map(|owner| owner.uid.clone());
     uids.filter(|uid| claimed.contains(&**uid)).collect()
 }
 
@@ -137,10 +144,7 @@ impl Of {
             return Err(Refused::Odd);
         }
         if labels.id == "/" {
-            return Ok(Some(Owner {
-                of: Of::Node,
-                uid: None,
-            }));
+            return Ok(Some(Owner::alone(Of::Node)));
         }
         let (namespace, pod) = (labels.namespace.as_ref(), labels.pod.as_ref());
         if namespace.is_empty() || pod.is_empty() {
@@ -165,11 +169,16 @@ impl Of {
             "" | SANDBOX => Of::Sandbox(namespace, pod),
             container => Of::Container(namespace, pod, container.into()),
         };
+        let is_claimed = place.is_none();
         let uid = match place {
             Some((uid, _)) => Some(uid.into()),
             None => pod_uid(&labels.uid).map(Into::into),
         };
-        Ok(Some(Owner { of, uid }))
+        Ok(Some(Owner {
+            of,
+            uid,
+            is_claimed,
+        }))
     }
 
     /// The same of what no label puts into a pod.
@@ -179,9 +188,10 @@ impl Of {
             Teller::Beside | Teller::Alone => place(&labels.id).filter(|(_, id)| id.is_none()),
         };
         if let Some((uid, _)) = own {
-            let uid = Some(uid.into());
-            let of = Of::Nameless;
-            return Some(Owner { of, uid });
+            return Some(Owner {
+                uid: Some(uid.into()),
+                ..Owner::alone(Of::Nameless)
+            });
         }
         if teller != Teller::Alone {
             return None;
@@ -191,7 +201,7 @@ impl Of {
             true => Of::Raw(name),
             false => Of::Free(name),
         };
-        Some(Owner { of, uid: None })
+        Some(Owner::alone(of))
     }
 
     /// Whether such a value is kept of it, of a device or an interface of this name.
