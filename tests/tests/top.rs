@@ -338,6 +338,14 @@ fn settings(of: &Termios) -> [u32; 4] {
     ]
 }
 
+/// The command on a terminal of so many columns and rows.
+fn on_terminal(socket: &str, args: &[&str], size: (u16, u16)) -> Terminal {
+    let binary = proc::find("cairn-agent").unwrap();
+    let mut all = vec!["top", "--socket", socket];
+    all.extend(args);
+    Terminal::start(&binary, &all, size.0, size.1).unwrap()
+}
+
 /// Scenario: the live mode on a terminal: keys, another size, a new tick; then it is ended, by each way.
 /// Guarantees: each is drawn; the terminal is as it was, whichever way it ends.
 #[test]
@@ -349,15 +357,7 @@ fn the_live_mode_draws_what_is_pressed_and_gives_the_terminal_back() {
         system.tick(FIRST_TICK_MS + k * 1_000).unwrap();
     }
     let socket = socket(system.nodes[0].agent.as_ref().unwrap());
-    let binary = proc::find("cairn-agent").unwrap();
-    let start = |args: &[&str]| {
-        let args: Vec<&str> = ["top", "--socket", &socket]
-            .iter()
-            .chain(args)
-            .copied()
-            .collect();
-        Terminal::start(&binary, &args, 100, 24).unwrap()
-    };
+    let start = |args: &[&str]| on_terminal(&socket, args, (100, 24));
     let mut terminal = start(&[]);
     let shows = |terminal: &Terminal, parts: &[&str]| terminal.shows(parts, WITHIN).unwrap();
     shows(
@@ -421,15 +421,7 @@ fn the_live_mode_draws_what_is_pressed_and_gives_the_terminal_back() {
 fn a_terminal_has_colours_unless_it_must_not() {
     let system = sampled(2);
     let socket = socket(system.nodes[0].agent.as_ref().unwrap());
-    let binary = proc::find("cairn-agent").unwrap();
-    let start = |args: &[&str]| {
-        let args: Vec<&str> = ["top", "--socket", &socket]
-            .iter()
-            .chain(args)
-            .copied()
-            .collect();
-        Terminal::start(&binary, &args, 80, 24).unwrap()
-    };
+    let start = |args: &[&str]| on_terminal(&socket, args, (80, 24));
     let coloured = start(&[]);
     coloured.shows(&["pods by cpu", "\x1b[1m"], WITHIN).unwrap();
     let plain = start(&["--no-color", "1"]);

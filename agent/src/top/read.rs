@@ -43,10 +43,15 @@ pub(super) fn read(ring: &Ring, question: Question<'_>) -> Document {
         node: question.node.to_owned(),
         interval_ms,
         unix_ms: question.unix_ms,
-        sources: question.statuses.iter().map(source).collect(),
         ..Document::default()
     };
-    let Some(rows) = Rows::of(ring, span_ms / interval_ms + 1) else {
+    let rows = Rows::of(ring, span_ms / interval_ms + 1);
+    let row = rows.as_ref().map(|rows| &*rows.newest.snapshot);
+    let sources = question.statuses.iter();
+    document.sources = sources
+        .map(|status| source(status, row, question.unix_ms))
+        .collect();
+    let Some(rows) = rows else {
         return document;
     };
     let tick_ms = rows.newest.tick;
@@ -76,10 +81,6 @@ pub(super) fn read(ring: &Ring, question: Question<'_>) -> Document {
         series: &series,
     };
     document.entities = entities::all(&told.followed, &now);
-    for state in &mut document.sources {
-        let measured = newest_of(&rows.newest.snapshot, &state.source);
-        state.age_ms = measured.map(|measured_ms| question.unix_ms.saturating_sub(measured_ms));
-    }
     document
 }
 
@@ -137,7 +138,8 @@ impl Told {
     }
 }
 
-fn source(status: &Status) -> SourceState {
+fn source(status: &Status, row: Option<&Snapshot>, unix_ms: u64) -> SourceState {
+    let measured_ms = row.and_then(|row| newest_of(row, status.source));
     let (state, reason) = match &status.state {
         State::Waiting => ("waiting", None),
         State::Good => ("ok", None),
@@ -147,16 +149,13 @@ fn source(status: &Status) -> SourceState {
         source: status.source.as_str().to_owned(),
         state: state.to_owned(),
         last_success_ms: Some(status.last_success_ms).filter(|at| *at > 0),
-        age_ms: None,
+        age_ms: measured_ms.map(|measured_ms| unix_ms.saturating_sub(measured_ms)),
         reason,
     }
 }
 
 /// When a source measured last of what is in a row, Unix ms.
-fn newest_of(row: &Snapshot, name: &str) -> Option<u64> {
-    let source = Source::ALL
-        .into_iter()
-        .find(|source| source.as_str() == name)?;
+fn newest_of(row: &Snapshot, source: Source) -> Option<u64> {
     let groups = Group::ALL.into_iter().filter_map(|group| {
         let (times, sources) = (
             row.column(ColumnId::time(group))?,

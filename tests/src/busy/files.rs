@@ -39,11 +39,15 @@ const STEADY: [(&str, &str); 11] = [
     ("io.pressure", PRESSURE),
 ];
 
+fn of_pod(uid: &str) -> PathBuf {
+    let [_, parent] = PARENTS;
+    let uid = uid.replace('-', "_");
+    Path::new(parent).join(format!("kubepods-burstable-pod{uid}.slice"))
+}
+
 /// The path of a pod's cgroup, or of one of those below it.
 pub(super) fn path(pod: &Pod, below: Option<&Cgroup>) -> PathBuf {
-    let [_, parent] = PARENTS;
-    let uid = pod.uid.replace('-', "_");
-    let mut path = Path::new(parent).join(format!("kubepods-burstable-pod{uid}.slice"));
+    let mut path = of_pod(&pod.uid);
     if let Some(below) = below {
         path.push(format!("cri-containerd-{}.scope", below.id));
     }
@@ -61,13 +65,7 @@ pub(super) fn show(
     let there: BTreeSet<String> = pods.iter().map(|pod| pod.uid.clone()).collect();
     let gone: Vec<String> = shown.difference(&there).cloned().collect();
     for uid in gone {
-        let uid = uid.replace('-', "_");
-        let [_, parent] = PARENTS;
-        take_away(
-            &root
-                .join(parent)
-                .join(format!("kubepods-burstable-pod{uid}.slice")),
-        )?;
+        take_away(&root.join(of_pod(&uid)))?;
     }
     let mut all = [0, 0];
     for pod in pods {

@@ -43,11 +43,7 @@ const COLUMNS: [Column; 10] = [
     }),
     age("AGE", 5, 2, |one| {
         let ages = &one.age_ms;
-        [ages.cpu, ages.memory, ages.network]
-            .into_iter()
-            .flatten()
-            .max()
-            .map(units::age)
+        oldest([ages.cpu, ages.memory, ages.network])
     }),
     column("READ/s", 7, 5, |one| {
         one.disk_read_per_second.map(units::rate)
@@ -58,13 +54,13 @@ const COLUMNS: [Column; 10] = [
     column("THR", 4, 7, |one| one.throttled_ratio.map(units::percent)),
     age("AGE", 5, 9, |one| {
         let ages = &one.age_ms;
-        [ages.disk, ages.throttled]
-            .into_iter()
-            .flatten()
-            .max()
-            .map(units::age)
+        oldest([ages.disk, ages.throttled])
     }),
 ];
+
+fn oldest<const N: usize>(ages_ms: [Option<u64>; N]) -> Option<String> {
+    ages_ms.into_iter().flatten().max().map(units::age)
+}
 
 const fn column(
     title: &'static str,

@@ -1,9 +1,10 @@
 //! A host without a kubelet.
 
+use super::grouped::stat;
 use super::*;
 use crate::sampler::roster::Roster;
 use crate::sources::cadvisor::{self, Teller};
-use crate::sources::cgroup::{self, Cgroups, Stat};
+use crate::sources::cgroup::{self, Cgroups};
 
 const UID: &str = "1df17ad5-f176-4aad-a700-aface64000ef";
 
@@ -137,16 +138,6 @@ fn cgroups_that_are_read_tell_better_and_nothing_is_there_twice() {
         cpu("id=\"/docker/abcd\",name=\"db\"", 7),
     ];
     let alone = reading(&text.concat());
-    let stat = |nanos| {
-        let mut figures = Figures::default();
-        figures.measured(Group::Cpu, TICK);
-        figures.push(table::CPU, Some(nanos));
-        Stat {
-            figures,
-            devices: Vec::new(),
-            start_ms: 600,
-        }
-    };
     let pod = cgroup::Pod {
         uid: UID.into(),
         own: stat(91),

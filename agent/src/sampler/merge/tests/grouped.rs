@@ -5,7 +5,7 @@ use crate::sampler::roster::Roster;
 use crate::sources::cadvisor::{Cadvisor, Identity};
 use crate::sources::cgroup::{self, Cgroups, Stat};
 
-fn stat(nanos: u64) -> Stat {
+pub(super) fn stat(nanos: u64) -> Stat {
     let mut figures = Figures::default();
     figures.measured(Group::Cpu, TICK);
     figures.push(table::CPU, Some(nanos));
