@@ -108,9 +108,9 @@ fn pays(interval_ms: u64) -> Result<Paid> {
     Ok(paid)
 }
 
-/// `kubelet_ms` is what the requests may come to. The agent's own CPU time goes by the machine and the build:
-/// it is printed here and held to the goal by `make bench`. A source that answers a row too late in real time is
-/// asked again and told a row later, so of up to three runs one has to do.
+/// `kubelet_ms` is what the requests may come to. The agent's CPU time is larger while others use the
+/// machine, and a source that answers a row too late in real time is asked again and told a row later, so of
+/// up to three runs one has to do.
 fn holds(interval_ms: u64, kubelet_ms: f64) {
     let mut held = held(interval_ms, kubelet_ms);
     for _ in 0..2 {
@@ -124,9 +124,9 @@ fn holds(interval_ms: u64, kubelet_ms: f64) {
 
 fn held(interval_ms: u64, kubelet_ms: f64) -> Result<()> {
     let (_, goal_ms) = GOALS_MS.into_iter().find(|of| of.0 == interval_ms).unwrap();
-    assert!(kubelet_ms < goal_ms, "{goal_ms}");
     let paid = pays(interval_ms)?;
     ensure!(paid.kubelet_ms() <= kubelet_ms, "{paid}");
+    ensure!(paid.all_ms() <= goal_ms, "{paid}");
     let asked = |endpoint| {
         let mut requests = paid.requests.iter();
         requests.find(|of| of.0 == endpoint).unwrap().1
@@ -146,18 +146,18 @@ fn held(interval_ms: u64, kubelet_ms: f64) -> Result<()> {
 
 /// Scenario: a node of 51 pods, one of which is replaced each minute, is watched for ten minutes with a row
 /// every ten seconds: cgroups, cAdvisor, /proc and the summary, each as often as by default.
-/// Guarantees: the requests at their prices are at most 120 ms a minute of the 130 that the goal has; each
+/// Guarantees: the requests at their prices and the agent's own CPU time are at most 130 ms a minute; each
 /// new pod and its container have their names in the first row for which its kubelet lists it, and no
 /// container ever goes by its runtime's id.
 #[test]
-fn what_a_node_is_asked_every_ten_seconds_fits_130_ms_a_minute() {
-    holds(10_000, 120.0);
+fn a_node_with_a_row_every_ten_seconds_pays_130_ms_a_minute() {
+    holds(10_000, 100.0);
 }
 
 /// Scenario: the same with a row each second.
-/// Guarantees: at most 150 ms a minute of 600; names come within two seconds.
+/// Guarantees: at most 600 ms a minute; names come within two seconds.
 #[test]
-fn what_a_node_is_asked_each_second_fits_600_ms_a_minute() {
+fn a_node_with_a_row_each_second_pays_600_ms_a_minute() {
     holds(1_000, 150.0);
 }
 
