@@ -12,6 +12,7 @@ use cairn_proto::v1::agent_frame::Kind;
 use cairn_proto::v1::aggregator_frame::Kind as Answer;
 use cairn_proto::{catalogue, codec, v1};
 use cairn_runtime::tasks::AbortOnDrop;
+use futures_util::StreamExt as _;
 use http::uri::PathAndQuery;
 use prost::Message as _;
 use tokio::sync::mpsc;
@@ -32,7 +33,7 @@ const FRAMES: usize = 64;
 /// An open stream.
 #[derive(Debug)]
 pub struct RawAgent {
-    frames: mpsc::Sender<Bytes>,
+    frames: mpsc::Sender<Vec<Bytes>>,
     answers: Streaming<v1::AggregatorFrame>,
     now_ms: u64,
     _connection: AbortOnDrop,
@@ -64,7 +65,8 @@ impl RawAgent {
         let origin: http::Uri = format!("https://{addr}").parse()?;
         let mut client = Grpc::with_origin(channel, origin).max_encoding_message_size(usize::MAX);
         let (frames, queue) = mpsc::channel(frames);
-        let mut request = Request::new(ReceiverStream::new(queue));
+        let queue = ReceiverStream::new(queue).flat_map(futures_util::stream::iter);
+        let mut request = Request::new(queue);
         request
             .metadata_mut()
             .insert("authorization", format!("Bearer {token}").parse()?);
@@ -90,9 +92,16 @@ impl RawAgent {
         self.send_bytes(self.encoded(kind)).await;
     }
 
+    /// Sends frames as an agent sends what it has at once: together. HTTP/2 ends a connection with
+    /// many small DATA frames that nobody has read yet, so a node's entities are not sent one by one.
+    pub async fn send_all(&self, kinds: impl IntoIterator<Item = Kind>) {
+        let frames = kinds.into_iter().map(|kind| self.encoded(kind).into());
+        drop(timeout(SOON, self.frames.send(frames.collect())).await);
+    }
+
     /// Sends these bytes as a frame.
     pub async fn send_bytes(&self, frame: Vec<u8>) {
-        drop(timeout(SOON, self.frames.send(frame.into())).await);
+        drop(timeout(SOON, self.frames.send(vec![frame.into()])).await);
     }
 
     /// The bytes that [`RawAgent::send`] would send.
@@ -122,7 +131,7 @@ impl RawAgent {
                 },
                 room = self.frames.reserve() => match room {
                     Ok(room) => {
-                        room.send(frame);
+                        room.send(vec![frame]);
                         return Ok(());
                     }
                     // The stream takes no more: why, comes with its end.

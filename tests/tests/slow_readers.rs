@@ -93,19 +93,17 @@ impl Node {
         let now_ms = row.tick_ms + 100;
         self.system.aggregator().unwrap().step(now_ms).unwrap();
         self.agent.set_clock(now_ms);
-        for def in &row.new_defs {
-            let define = v1::Define {
-                id: def.id.0,
-                kind: def.kind as i32,
-                parent: def.parent.map_or(0, |parent| parent.0),
-                name: def.name.clone(),
-                namespace: def.namespace.clone(),
-                uid: def.uid.clone(),
-                runtime_id: def.runtime_id.clone(),
-                ..v1::Define::default()
-            };
-            self.agent.send(Kind::Define(define)).await;
-        }
+        let defines = row.new_defs.iter().map(|def| v1::Define {
+            id: def.id.0,
+            kind: def.kind as i32,
+            parent: def.parent.map_or(0, |parent| parent.0),
+            name: def.name.clone(),
+            namespace: def.namespace.clone(),
+            uid: def.uid.clone(),
+            runtime_id: def.runtime_id.clone(),
+            ..v1::Define::default()
+        });
+        self.agent.send_all(defines.map(Kind::Define)).await;
         let payload = row::encode(DENSE, self.before.as_ref().map(timed), timed(&row));
         let frame = v1::Row {
             seq: row.seq,

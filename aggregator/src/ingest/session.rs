@@ -51,6 +51,8 @@ type Answers = mpsc::Sender<Result<v1::AggregatorFrame, Status>>;
 enum End {
     /// The agent said goodbye or closed its side.
     Gone(&'static str),
+    /// The connection went away under it; why.
+    Broken(String),
     /// We end it, with this status.
     Refused(&'static str, Status),
 }
@@ -240,7 +242,7 @@ impl Served {
         let frame = v1::AggregatorFrame { kind: Some(answer) };
         match timeout(SEND_DEADLINE, self.answers.send(Ok(frame))).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone("broken")),
+            Ok(Err(_)) => Err(End::Broken("its connection was closed".to_owned())),
             Err(_) => Err(End::Gone("not_reading")),
         }
     }
@@ -269,9 +271,10 @@ impl Served {
     }
 
     async fn close(mut self, end: End) {
-        let (reason, status) = match end {
-            End::Gone(reason) => (reason, None),
-            End::Refused(reason, status) => (reason, Some(status)),
+        let (reason, why, status) = match end {
+            End::Gone(reason) => (reason, None, None),
+            End::Broken(why) => ("broken", Some(why), None),
+            End::Refused(reason, status) => (reason, None, Some(status)),
         };
         self.inner
             .store
@@ -279,7 +282,7 @@ impl Served {
         self.inner.metrics.closed(reason);
         let node = &self.session.node;
         match status {
-            None => tracing::info!(node, reason, "agent left"),
+            None => tracing::info!(node, reason, why, "agent left"),
             Some(status) => {
                 tracing::warn!(
                     node,
@@ -323,7 +326,7 @@ fn fault(reason: &'static str, text: impl Into<String>) -> End {
 /// fault and is told; what has a source of its own is a connection that is gone.
 fn broken(status: &Status) -> End {
     if std::error::Error::source(status).is_some() {
-        return End::Gone("broken");
+        return End::Broken(logging::chain(status));
     }
     let text = format!("a frame is not one of this protocol: {}", status.message());
     End::Refused("frame", Status::invalid_argument(text))
