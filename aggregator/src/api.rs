@@ -55,6 +55,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::cluster::Cluster;
 use crate::pressure::{Level, Pressure};
 use crate::query::View;
 use crate::store::Door;
@@ -71,6 +72,8 @@ pub use stream::Looks;
 pub struct Api {
     /// The window.
     pub store: Arc<dyn Door>,
+    /// What the Kubernetes API knows.
+    pub cluster: Cluster,
     /// What time it is.
     pub clock: Clock,
     /// Distance of the grid's ticks, ms.

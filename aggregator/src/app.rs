@@ -25,6 +25,7 @@ use tokio::sync::Semaphore;
 use crate::api::{
     self, Api, Gate, LabelRules, Looks, MAX_READERS, MAX_STREAMS, Room, Streams, TURNS,
 };
+use crate::cluster::Cluster;
 use crate::config::{Config, Ingest as IngestConfig, LabelFlags};
 use crate::ingest::{Authenticator, Ingest, Metrics, Parts, Wishes};
 use crate::metrics;
@@ -80,6 +81,7 @@ struct Listeners {
 struct Shared {
     store: Arc<dyn Door>,
     exchange: Arc<dyn Exchange>,
+    cluster: Cluster,
     clock: Clock,
     token: Token,
     listens: Arc<ListenMetrics>,
@@ -101,6 +103,7 @@ impl Shared {
         let shared = Shared {
             exchange: Arc::clone(&store) as Arc<dyn Exchange>,
             store,
+            cluster: Cluster::off(),
             clock: Clock::new(config.clock),
             token: token.clone(),
             listens: Arc::new(ListenMetrics::default()),
@@ -401,6 +404,7 @@ fn start_http(
     };
     let api = Api {
         store: Arc::clone(&shared.store),
+        cluster: shared.cluster.clone(),
         clock: shared.clock.clone(),
         interval_ms: millis(config.interval),
         window_ms: millis(config.window),

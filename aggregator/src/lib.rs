@@ -23,6 +23,8 @@ pub mod store;
 
 pub mod query;
 
+pub mod cluster;
+
 pub mod api;
 
 mod rpc;

@@ -1,0 +1,126 @@
+//! What the Kubernetes API knows of the cluster: its nodes and pods, stripped to what is served and
+//! judged by. Whoever asks gets what is known now; nothing here waits for the API server.
+//!
+//! Names, labels and places come from here and never from an agent, once the cluster is watched. Without
+//! a Kubernetes API ([`Cluster::off`]) there is nothing here, and what agents say is all there is.
+
+use std::sync::Arc;
+
+mod known;
+
+pub use known::{Change, Known};
+
+/// Labels of a node or pod, sorted by name.
+pub type Labels = Box<[(Box<str>, Box<str>)]>;
+
+/// A node, as its object says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Of the object.
+    pub uid: Box<str>,
+    /// Sorted by name.
+    pub labels: Labels,
+    /// When the object was made, Unix ms.
+    pub created_ms: u64,
+    /// What can be asked for on it, millicores and bytes; `None` where it does not say.
+    pub allocatable: Amounts,
+    /// What it has.
+    pub capacity: Amounts,
+    /// Its condition `Ready` is `True`.
+    pub ready: bool,
+}
+
+/// An amount of CPU and one of memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amounts {
+    /// Thousandths of a core.
+    pub cpu_milli: Option<u64>,
+    /// Bytes.
+    pub memory_bytes: Option<u64>,
+}
+
+/// Where a pod is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Not all of its containers have begun.
+    #[default]
+    Pending,
+    /// It runs: the only one in which it has metrics.
+    Running,
+    /// All containers ended well.
+    Succeeded,
+    /// All containers ended, one of them badly.
+    Failed,
+    /// Its node does not tell.
+    Unknown,
+}
+
+/// A pod, as its object says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// Of the object.
+    pub uid: Box<str>,
+    /// The node that it is placed on; empty while it is on none.
+    pub node: Arc<str>,
+    /// Of a static pod, the UID that its node calls it by (`kubernetes.io/config.mirror`); empty otherwise.
+    pub mirror_of: Box<str>,
+    /// The service account that it runs as.
+    pub service_account: Box<str>,
+    /// Sorted by name.
+    pub labels: Labels,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// When the object was made, Unix ms.
+    pub created_ms: u64,
+    /// Who it belongs to, one step up: kind and name, such as `ReplicaSet`, `web-7d4`.
+    pub owner: Option<(Box<str>, Box<str>)>,
+    /// Containers and sidecars, in the order of its spec.
+    pub containers: Box<[Container]>,
+}
+
+/// A container of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Container {
+    /// Its name.
+    pub name: Box<str>,
+    /// The runtime's id without its scheme; empty while it has none.
+    pub runtime_id: Box<str>,
+    /// How often it was begun again.
+    pub restarts: u64,
+    /// What it asks for.
+    pub requests: Amounts,
+    /// What it may have.
+    pub limits: Amounts,
+}
+
+/// The cluster, for whoever asks; clones share what is known.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    known: Option<Arc<Known>>,
+}
+
+impl Cluster {
+    /// There is no Kubernetes API.
+    #[must_use]
+    pub fn off() -> Self {
+        Self::default()
+    }
+
+    /// What is known is kept by somebody else, who hears it from the API server.
+    #[must_use]
+    pub fn watched(known: Arc<Known>) -> Self {
+        Self { known: Some(known) }
+    }
+
+    /// What is known; `None` without a Kubernetes API.
+    #[must_use]
+    pub fn known(&self) -> Option<&Known> {
+        self.known.as_deref()
+    }
+}
