@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
+pub mod authority;
 mod known;
+pub mod token;
 
 pub use known::{Change, Known};
 

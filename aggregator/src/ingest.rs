@@ -15,6 +15,7 @@ mod history;
 mod metrics;
 mod pace;
 mod quota;
+mod review;
 mod rush;
 mod session;
 mod unheard;
@@ -39,6 +40,7 @@ use tonic::{Request, Response, Status, Streaming};
 pub(crate) use auth::Identity;
 pub use auth::{Authenticator, Error as AuthError};
 pub use metrics::Metrics;
+pub use review::{Reviewer, Rules};
 pub use wishes::Wishes;
 pub(crate) use wishes::{MAX_NODES, Wish};
 
@@ -170,12 +172,13 @@ impl v1::ingest_server::Ingest for Ingest {
     ) -> Result<Response<Self::ReportStream>, Status> {
         let inner = Arc::clone(&self.inner);
         let peer = request.extensions().get::<Peer>().map(|peer| peer.addr);
-        let identity = inner.auth.identify(request.metadata()).map_err(|refusal| {
+        let identity = inner.auth.identify(request.metadata()).await;
+        let identity = identity.map_err(|refusal| {
             inner.metrics.refused_identity(&refusal);
             tracing::warn!(peer = ?peer, reason = %refusal, "agent refused");
-            Status::unauthenticated(refusal.to_string())
+            refusal.status()
         })?;
-        if matches!(identity, Identity::Peer(_)) {
+        if identity.may_replay() && identity != Identity::Anyone {
             inner.metrics.refused("peer");
             let text = "this token is another aggregator's: it may ask for history and report \
                         nothing";

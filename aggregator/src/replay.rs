@@ -189,10 +189,11 @@ impl v1::peer_server::Peer for Replay {
         request: Request<Streaming<v1::ReplayRequest>>,
     ) -> Result<Response<Self::ReplayStream>, Status> {
         let Parts { auth, metrics, .. } = &self.inner.parts;
-        let identity = auth.identify(request.metadata()).map_err(|refusal| {
+        let identity = auth.identify(request.metadata()).await;
+        let identity = identity.map_err(|refusal| {
             metrics.refused("identity");
             tracing::warn!(reason = %refusal, "aggregator refused");
-            Status::unauthenticated(refusal.to_string())
+            refusal.status()
         })?;
         if !identity.may_replay() {
             metrics.refused("not_a_peer");

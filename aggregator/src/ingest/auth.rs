@@ -7,14 +7,19 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use cairn_proto::limits;
 use cairn_proto::model::{EntityKind, check_name};
+use cairn_runtime::clock::Clock;
 use cairn_runtime::files;
 use ring::digest::{SHA256, digest};
+use tonic::Status;
 use tonic::metadata::MetadataMap;
+
+use super::review::{Grant, Reviewer};
 
 /// Bytes of a token file: 10,000 nodes with the longest names.
 const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 
-type Hash = [u8; 32];
+/// SHA-256 of a token.
+pub(super) type Hash = [u8; 32];
 
 /// What stands for a node's name in the line of another aggregator's token. No node can have this
 /// name.
@@ -48,7 +53,7 @@ pub enum Error {
 }
 
 /// Why a stream is not who it says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     /// No `authorization` with a bearer token.
     #[error("no bearer token was sent: start the agent with --token-file")]
@@ -59,6 +64,100 @@ pub(crate) enum Refusal {
          sha256 of this token?"
     )]
     Unknown,
+    /// Not what an API server makes for a service account.
+    #[error("the token is no service account's: is it the projected one of the agent's pod?")]
+    NoServiceAccount,
+    /// Changed, or of another cluster.
+    #[error("the token was not signed by this cluster: does the agent run in another one?")]
+    Signature,
+    /// Its time is over.
+    #[error("the token has expired: does the kubelet still renew the agent's projected token?")]
+    Expired,
+    /// Meant for somebody else.
+    #[error("the token is not meant for this aggregator: its audience must be one of {0}")]
+    Audience(String),
+    /// Of another service account.
+    #[error("the token belongs to {is}, and agents are {expected}: see --agent-service-account")]
+    Account {
+        /// Its own.
+        is: String,
+        /// The agents'.
+        expected: String,
+    },
+    /// Nothing says on which node it is used.
+    #[error("the token is not bound to a pod: agents send the projected token of their pod")]
+    NotBound,
+    /// What the token says is not where the pod is.
+    #[error("the token's pod is placed on another node than the token says")]
+    Placed,
+    /// Neither the token nor the watch says where its pod is.
+    #[error("the token's pod is not known yet: it is taken as soon as the cluster's watch has it")]
+    PodUnknown,
+    /// The Kubernetes API does not know it.
+    #[error("the Kubernetes API does not know the token: {0}")]
+    NotAuthenticated(String),
+    /// The Kubernetes API was asked and said nothing.
+    #[error("the token could not be reviewed, try again later: {0}")]
+    Unanswered(String),
+    /// Too many others wait.
+    #[error("too many tokens wait for their review: try again later")]
+    Busy,
+    /// It was good.
+    #[error("{0}")]
+    Over(Over),
+}
+
+impl Refusal {
+    /// The same token will be refused again.
+    pub(super) fn is_lasting(&self) -> bool {
+        !matches!(self, Self::Unanswered(_) | Self::Busy | Self::PodUnknown)
+    }
+
+    /// What to answer with: later it may go well, or not.
+    pub(crate) fn status(&self) -> Status {
+        let text = self.to_string();
+        match self {
+            Self::Unanswered(_) | Self::Busy | Self::PodUnknown => Status::unavailable(text),
+            _ => Status::unauthenticated(text),
+        }
+    }
+
+    /// In metrics.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::NoToken => "no_token",
+            Self::Unknown => "unknown_token",
+            Self::NoServiceAccount => "no_service_account",
+            Self::Signature => "signature",
+            Self::Expired => "expired",
+            Self::Audience(_) => "audience",
+            Self::Account { .. } => "account",
+            Self::NotBound => "not_bound",
+            Self::Placed => "placed",
+            Self::PodUnknown => "pod_unknown",
+            Self::NotAuthenticated(_) => "not_authenticated",
+            Self::Unanswered(_) => "unanswered",
+            Self::Busy => "busy",
+            Self::Over(_) => "over",
+        }
+    }
+}
+
+/// Why an identity that was given out is no good any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Over {
+    /// Its line is not in the file of tokens any more.
+    #[error("the token was taken out of the aggregator's token file")]
+    Removed,
+    /// Its end has come, and no fresh one.
+    #[error("the token has expired and no fresh one came: does the kubelet still renew it?")]
+    Expired,
+    /// The Kubernetes API does not know it any more.
+    #[error("the Kubernetes API does not know the token any more")]
+    Revoked,
+    /// The pod that it was made for.
+    #[error("the token's pod is gone")]
+    PodGone,
 }
 
 /// What an authenticated stream may do.
@@ -68,22 +167,33 @@ pub(crate) enum Identity {
     Node(Arc<str>, Hash),
     /// Ask for history, and report nothing, by the token with this hash.
     Peer(Hash),
+    /// What the token of a service account is good for.
+    Reviewed(Arc<Grant>),
     /// Any: nobody asked who it is.
     Anyone,
 }
 
 impl Identity {
-    pub(super) fn may_report(&self, node: &str) -> bool {
+    /// The one node that it may report; `None` when it may report none or any.
+    pub(super) fn node(&self) -> Option<&Arc<str>> {
         match self {
-            Identity::Node(own, _) => **own == *node,
-            Identity::Peer(_) => false,
-            Identity::Anyone => true,
+            Identity::Node(node, _) => Some(node),
+            Identity::Reviewed(grant) => grant.node(),
+            Identity::Peer(_) | Identity::Anyone => None,
         }
+    }
+
+    pub(super) fn may_report(&self, node: &str) -> bool {
+        *self == Identity::Anyone || self.node().is_some_and(|own| **own == *node)
     }
 
     /// True for another aggregator.
     pub(crate) fn may_replay(&self) -> bool {
-        matches!(self, Identity::Peer(_) | Identity::Anyone)
+        match self {
+            Identity::Peer(_) | Identity::Anyone => true,
+            Identity::Reviewed(grant) => grant.may_replay(),
+            Identity::Node(..) => false,
+        }
     }
 }
 
@@ -97,6 +207,13 @@ pub enum Authenticator {
         path: PathBuf,
         /// Node, or `@peer`, by hash of its token, and the bytes that it was read from.
         known: ArcSwap<Known>,
+    },
+    /// By tokens of service accounts.
+    TokenReview {
+        /// Knows them.
+        reviewer: Reviewer,
+        /// Ages tokens.
+        clock: Clock,
     },
     /// Takes everybody at their word; only on loopback.
     None,
@@ -138,48 +255,69 @@ impl Authenticator {
         Ok(changed)
     }
 
-    pub(crate) fn identify(&self, metadata: &MetadataMap) -> Result<Identity, Refusal> {
+    /// Who sent this. May wait for the Kubernetes API, [`Refusal::Unanswered`] at the latest.
+    pub(crate) async fn identify(&self, metadata: &MetadataMap) -> Result<Identity, Refusal> {
         let bearer = metadata
             .get("authorization")
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim());
-        self.identify_token(bearer)
+        self.identify_token(bearer).await
     }
 
-    pub(super) fn identify_token(&self, token: Option<&str>) -> Result<Identity, Refusal> {
-        let Authenticator::TokenFile { known, .. } = self else {
+    pub(super) async fn identify_token(&self, token: Option<&str>) -> Result<Identity, Refusal> {
+        if matches!(self, Authenticator::None) {
             return Ok(Identity::Anyone);
-        };
+        }
         let token = token.filter(|t| !t.is_empty() && t.len() <= limits::MAX_TOKEN_BYTES);
         let token = token.ok_or(Refusal::NoToken)?;
         // Looked up by hash: how long it takes says nothing about the tokens that there are.
         let hash = hash(token.as_bytes());
-        let node = known.load().nodes.get(&hash).map(Arc::clone);
-        match node.ok_or(Refusal::Unknown)? {
-            node if *node == *PEER => Ok(Identity::Peer(hash)),
-            node => Ok(Identity::Node(node, hash)),
+        match self {
+            Authenticator::TokenFile { known, .. } => {
+                let node = known.load().nodes.get(&hash).map(Arc::clone);
+                match node.ok_or(Refusal::Unknown)? {
+                    node if *node == *PEER => Ok(Identity::Peer(hash)),
+                    node => Ok(Identity::Node(node, hash)),
+                }
+            }
+            Authenticator::TokenReview { reviewer, .. } => {
+                let grant = reviewer.identify(token, hash).await?;
+                Ok(Identity::Reviewed(grant))
+            }
+            Authenticator::None => Ok(Identity::Anyone),
         }
     }
 
-    /// True while an identity given out earlier is still good: its line is in the file.
-    pub(crate) fn admits(&self, identity: &Identity) -> bool {
+    /// Whether an identity given out earlier is still good.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not.
+    pub(crate) fn admits(&self, identity: &Identity) -> Result<(), Over> {
+        let listed = |is_listed: bool| is_listed.then_some(()).ok_or(Over::Removed);
         match (self, identity) {
+            (Authenticator::None, _) => Ok(()),
             (Authenticator::TokenFile { known, .. }, Identity::Node(node, hash)) => {
-                known.load().nodes.get(hash) == Some(node)
+                listed(known.load().nodes.get(hash) == Some(node))
             }
             (Authenticator::TokenFile { known, .. }, Identity::Peer(hash)) => {
                 let known = known.load();
-                known.nodes.get(hash).is_some_and(|name| **name == *PEER)
+                listed(known.nodes.get(hash).is_some_and(|name| **name == *PEER))
             }
-            (Authenticator::TokenFile { .. }, Identity::Anyone) => false,
-            (Authenticator::None, _) => true,
+            (Authenticator::TokenReview { clock, .. }, Identity::Reviewed(grant)) => {
+                grant.over(clock.unix_ms()).map_or(Ok(()), Err)
+            }
+            // Nobody gives these out.
+            (Authenticator::TokenFile { .. } | Authenticator::TokenReview { .. }, _) => {
+                Err(Over::Removed)
+            }
         }
     }
 }
 
-fn hash(bytes: &[u8]) -> Hash {
+pub(super) fn hash(bytes: &[u8]) -> Hash {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, bytes).as_ref());
     out
@@ -247,50 +385,54 @@ mod tests {
         (dir, path)
     }
 
-    #[test]
-    fn a_token_is_known_by_its_hash_and_names_its_node() {
+    #[tokio::test]
+    async fn a_token_is_known_by_its_hash_and_names_its_node() {
         let (_dir, path) = file(&format!("# nodes\nnode1 {SECRET}\n"));
         let auth = Authenticator::token_file(path).unwrap();
-        let node1 = auth.identify_token(Some("secret")).unwrap();
+        let node1 = auth.identify_token(Some("secret")).await.unwrap();
         assert!(node1.may_report("node1") && !node1.may_report("node2"));
-        assert_eq!(auth.identify_token(Some("other")), Err(Refusal::Unknown));
-        assert_eq!(auth.identify_token(Some("")), Err(Refusal::NoToken));
-        assert_eq!(auth.identify_token(None), Err(Refusal::NoToken));
+        assert_eq!(
+            auth.identify_token(Some("other")).await,
+            Err(Refusal::Unknown)
+        );
+        assert_eq!(auth.identify_token(Some("")).await, Err(Refusal::NoToken));
+        assert_eq!(auth.identify_token(None).await, Err(Refusal::NoToken));
     }
 
-    #[test]
-    fn a_peers_token_reports_nothing_and_a_nodes_token_asks_for_nothing() {
+    #[tokio::test]
+    async fn a_peers_token_reports_nothing_and_a_nodes_token_asks_for_nothing() {
         let other = "a".repeat(64);
         let (_dir, path) = file(&format!("node1 {other}\n@peer {SECRET}\n"));
         let auth = Authenticator::token_file(path.clone()).unwrap();
-        let peer = auth.identify_token(Some("secret")).unwrap();
+        let peer = auth.identify_token(Some("secret")).await.unwrap();
         assert!(peer.may_replay() && !peer.may_report("node1") && !peer.may_report(PEER));
-        assert!(auth.admits(&peer));
+        assert_eq!(auth.admits(&peer), Ok(()));
         std::fs::write(&path, format!("node1 {SECRET}\n")).unwrap();
-        assert!(auth.reload().unwrap() && !auth.admits(&peer));
-        let node = auth.identify_token(Some("secret")).unwrap();
+        assert!(auth.reload().unwrap() && auth.admits(&peer).is_err());
+        let node = auth.identify_token(Some("secret")).await.unwrap();
         assert!(node.may_report("node1") && !node.may_replay());
         std::fs::write(&path, format!("@peer {SECRET}\n")).unwrap();
         assert!(auth.reload().is_err(), "nobody could report anything");
     }
 
-    #[test]
-    fn a_changed_file_counts_and_a_broken_one_does_not() {
+    #[tokio::test]
+    async fn a_changed_file_counts_and_a_broken_one_does_not() {
         let (_dir, path) = file(&format!("node1 {SECRET}\n"));
         let auth = Authenticator::token_file(path.clone()).unwrap();
         assert!(!auth.reload().unwrap());
-        let node1 = auth.identify_token(Some("secret")).unwrap();
-        assert!(auth.admits(&node1));
+        let node1 = auth.identify_token(Some("secret")).await.unwrap();
+        assert_eq!(auth.admits(&node1), Ok(()));
         std::fs::write(&path, format!("node2 {SECRET}\n")).unwrap();
         assert!(auth.reload().unwrap());
         std::fs::write(&path, "node3\n").unwrap();
         assert!(auth.reload().is_err());
         assert!(
             auth.identify_token(Some("secret"))
+                .await
                 .unwrap()
                 .may_report("node2")
         );
-        assert!(!auth.admits(&node1), "its line is gone");
+        assert_eq!(auth.admits(&node1), Err(Over::Removed));
     }
 
     #[test]

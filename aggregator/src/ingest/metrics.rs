@@ -85,11 +85,7 @@ impl Metrics {
     }
 
     pub(super) fn refused_identity(&self, refusal: &Refusal) {
-        let reason = match refusal {
-            Refusal::NoToken => "no_token",
-            Refusal::Unknown => "unknown_token",
-        };
-        self.refused(reason);
+        self.refused(refusal.word());
     }
 
     pub(super) fn refused_full(&self) {

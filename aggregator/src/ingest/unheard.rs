@@ -44,18 +44,14 @@ pub(super) struct Waiting {
 impl Unheard {
     /// Takes one more, unless its node has too many.
     pub(super) fn enter(&self, identity: &Identity) -> Result<Waiting, TooMany> {
-        let node = match identity {
-            Identity::Node(node, _) => Some(Arc::clone(node)),
-            Identity::Peer(_) | Identity::Anyone => None,
-        };
-        self.take(node)
+        self.take(identity.node().cloned())
     }
 
     /// Takes one more to wait until it is paid for, where its node was not known before: what is owed beyond
     /// [`MOST_DEBT`] is forgiven, so that those who wait have to be few.
     pub(super) fn pay(&self, identity: &Identity, node: &str) -> Result<Waiting, TooMany> {
-        let counted = matches!(identity, Identity::Node(..));
-        self.take((!counted).then(|| node.into()))
+        let is_counted = identity.node().is_some();
+        self.take((!is_counted).then(|| node.into()))
     }
 
     fn take(&self, node: Option<Arc<str>>) -> Result<Waiting, TooMany> {

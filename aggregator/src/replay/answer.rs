@@ -161,9 +161,9 @@ impl Answering<'_> {
     /// Sends what is held of a node and the asker lacks.
     async fn recall(&self, recall: v1::Recall) -> Result<(), End> {
         let parts = &self.inner.parts;
-        if !parts.auth.admits(&self.identity) {
-            let text = "this peer's token was taken out of the token file";
-            return Err(End::Refused("revoked", Status::unauthenticated(text)));
+        if let Err(over) = parts.auth.admits(&self.identity) {
+            let status = Status::unauthenticated(over.to_string());
+            return Err(End::Refused("revoked", status));
         }
         let node = recall.node;
         check_name(EntityKind::Node, &node).map_err(|e| fault(format!("node: {e}")))?;

@@ -35,9 +35,9 @@ impl Served {
     /// Applies one frame. Between two frames the task lets others run, so that a stream that never
     /// runs dry has a thread no longer than another.
     pub(super) async fn apply(&mut self, frame: v1::AgentFrame) -> Result<(), End> {
-        if !self.inner.auth.admits(&self.identity) {
-            let text = "this agent's token was taken out of the aggregator's token file";
-            return Err(End::Refused("revoked", Status::unauthenticated(text)));
+        if let Err(over) = self.inner.auth.admits(&self.identity) {
+            let status = Status::unauthenticated(over.to_string());
+            return Err(End::Refused("revoked", status));
         }
         let Some(kind) = frame.kind else {
             self.inner.metrics.frame("unknown");
@@ -66,7 +66,7 @@ impl Served {
                 Err(fault("resolve", "too many ids in one Resolve"))
             }
             Kind::Resolve(_) => self.send(Answer::Names(v1::Names::default())).await,
-            Kind::Token(token) => self.renew(&token),
+            Kind::Token(token) => self.renew(&token).await,
             Kind::Bye(bye) => {
                 self.ack().await?;
                 let reason = logging::escape(&wire::cut(bye.reason));
@@ -239,8 +239,8 @@ impl Served {
         self.inner.store.source(&self.session, state);
     }
 
-    fn renew(&mut self, token: &v1::Token) -> Result<(), End> {
-        match self.inner.auth.identify_token(Some(&token.bearer)) {
+    async fn renew(&mut self, token: &v1::Token) -> Result<(), End> {
+        match self.inner.auth.identify_token(Some(&token.bearer)).await {
             Ok(identity) if identity.may_report(&self.session.node) => {
                 self.identity = identity;
                 Ok(())
@@ -249,10 +249,9 @@ impl Served {
                 let status = Status::permission_denied("the new token belongs to another node");
                 Err(End::Refused("token", status))
             }
-            Err(refusal) => Err(End::Refused(
-                "token",
-                Status::unauthenticated(refusal.to_string()),
-            )),
+            // It may be known when the agent comes back with it; until its end the old one is good.
+            Err(refusal) if !refusal.is_lasting() => Ok(()),
+            Err(refusal) => Err(End::Refused("token", refusal.status())),
         }
     }
 }

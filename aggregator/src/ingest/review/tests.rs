@@ -1,0 +1,294 @@
+//! Tokens of service accounts against an API server that is played.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cairn_runtime::readiness::Readiness;
+use cairn_runtime::shutdown::Token;
+use tokio::time::sleep;
+
+use super::super::auth::Over;
+use super::*;
+use crate::cluster::authority::{Asked, Review, Unanswered};
+use crate::cluster::{Change, Known, Pod};
+
+const AGENT: &str = "system:serviceaccount:cairn:cairn-agent";
+const NOW_MS: u64 = 1_800_000_000_000;
+
+/// Answers each token by what it is called, and counts the questions.
+#[derive(Debug, Default)]
+struct Played {
+    reviews: Mutex<HashMap<String, Review>>,
+    asked: AtomicUsize,
+    is_away: std::sync::atomic::AtomicBool,
+}
+
+impl Authority for Played {
+    fn review<'a>(&'a self, token: &'a str, _: &'a [String]) -> Asked<'a, Review> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let is_away = self.is_away.load(Ordering::Relaxed);
+        let review = self.reviews.lock().unwrap().get(token).cloned();
+        Box::pin(async move {
+            if is_away {
+                let why = "connection refused".to_owned();
+                return Err(Unanswered { why });
+            }
+            Ok(review.unwrap_or_else(|| Review {
+                error: "invalid bearer token".to_owned(),
+                ..Review::default()
+            }))
+        })
+    }
+
+    fn keys(&self) -> Asked<'_, Keys> {
+        Box::pin(async {
+            Err(Unanswered {
+                why: "forbidden".to_owned(),
+            })
+        })
+    }
+}
+
+fn good(pod: &str, node: &str) -> Review {
+    Review {
+        authenticated: true,
+        username: AGENT.to_owned(),
+        audiences: vec!["cairn-aggregator".to_owned()],
+        pod_name: pod.to_owned(),
+        pod_uid: format!("uid-of-{pod}"),
+        node_name: node.to_owned(),
+        ..Review::default()
+    }
+}
+
+struct Bench {
+    api: Arc<Played>,
+    known: Arc<Known>,
+    clock: Clock,
+    reviewer: Reviewer,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let api = Arc::new(Played::default());
+        let known = Arc::new(Known::default());
+        let clock = Clock::driven(NOW_MS);
+        let rules = Rules {
+            audiences: vec!["cairn-aggregator".to_owned()],
+            agent: AGENT.to_owned(),
+            peer: "system:serviceaccount:cairn:cairn-aggregator".to_owned(),
+        };
+        let cluster = Cluster::watched(Arc::clone(&known));
+        let reviewer = Reviewer::new(api.clone(), cluster, clock.clone(), rules);
+        Self {
+            api,
+            known,
+            clock,
+            reviewer,
+        }
+    }
+
+    fn says(&self, token: &str, review: Review) {
+        let mut reviews = self.api.reviews.lock().unwrap();
+        reviews.insert(token.to_owned(), review);
+    }
+
+    fn placed(&self, pod: &str, node: &str) {
+        self.known.apply(Change::Pod(Pod {
+            namespace: "cairn".into(),
+            name: pod.into(),
+            uid: format!("uid-of-{pod}").into(),
+            node: node.into(),
+            ..Pod::default()
+        }));
+    }
+
+    async fn identify(&self, token: &str) -> Result<Arc<Grant>, Refusal> {
+        let hash = crate::ingest::auth::hash(token.as_bytes());
+        self.reviewer.identify(token, hash).await
+    }
+
+    fn asked(&self) -> usize {
+        self.api.asked.load(Ordering::Relaxed)
+    }
+
+    fn run(&self) -> Token {
+        let stop = Token::new();
+        let running = self.reviewer.clone().run(Readiness::new(), stop.clone());
+        tokio::spawn(running);
+        stop
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_token_names_its_node_and_is_asked_about_once() {
+    let bench = Bench::new();
+    bench.says("a", good("agent-1", "node1"));
+    for _ in 0..3 {
+        let grant = bench.identify("a").await.unwrap();
+        assert_eq!(grant.node().map(|node| &**node), Some("node1"));
+        assert!(!grant.may_replay());
+    }
+    assert_eq!(bench.asked(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_other_token_is_refused_with_what_to_look_at() {
+    let bench = Bench::new();
+    bench.placed("agent-9", "node1");
+    let cases = [
+        (
+            "audience",
+            Review {
+                audiences: vec!["other".into()],
+                ..good("agent-1", "node1")
+            },
+        ),
+        (
+            "account",
+            Review {
+                username: "system:serviceaccount:shop:cairn-agent".into(),
+                ..good("agent-1", "node1")
+            },
+        ),
+        (
+            "not_bound",
+            Review {
+                pod_name: String::new(),
+                pod_uid: String::new(),
+                ..good("", "node1")
+            },
+        ),
+        ("placed", good("agent-9", "node2")),
+        ("pod_unknown", good("agent-1", "")),
+        ("not_bound", good("agent-1", "No Node")),
+    ];
+    for (index, (word, review)) in cases.into_iter().enumerate() {
+        let token = format!("token-{index}");
+        bench.says(&token, review);
+        let refusal = bench.identify(&token).await.unwrap_err();
+        assert_eq!(refusal.word(), word, "{refusal}");
+    }
+    let refusal = bench.identify("forged").await.unwrap_err();
+    assert_eq!(refusal.word(), "not_authenticated");
+    assert!(
+        refusal.to_string().contains("invalid bearer token"),
+        "{refusal}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_tokens_name_the_node_the_watch_does() {
+    let bench = Bench::new();
+    bench.says("a", good("agent-1", ""));
+    assert_eq!(bench.identify("a").await, Err(Refusal::PodUnknown));
+    bench.placed("agent-1", "node7");
+    let grant = bench.identify("a").await.unwrap();
+    assert_eq!(grant.node().map(|node| &**node), Some("node7"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aggregators_token_asks_for_history_and_reports_nothing() {
+    let bench = Bench::new();
+    let username = "system:serviceaccount:cairn:cairn-aggregator".into();
+    bench.says(
+        "peer",
+        Review {
+            username,
+            ..good("aggregator-1", "")
+        },
+    );
+    let grant = bench.identify("peer").await.unwrap();
+    assert!(grant.may_replay() && grant.node().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_bad_tokens_cost_the_api_server_ten_questions_a_second() {
+    let bench = Bench::new();
+    let began = Instant::now();
+    let mut busy = 0;
+    let mut waiting = Vec::new();
+    for index in 0..10_000 {
+        let reviewer = bench.reviewer.clone();
+        let token = format!("bad-{index}");
+        let hash = crate::ingest::auth::hash(token.as_bytes());
+        waiting.push(tokio::spawn(async move {
+            reviewer.identify(&token, hash).await
+        }));
+    }
+    for one in waiting {
+        busy += usize::from(one.await.unwrap() == Err(Refusal::Busy));
+    }
+    // The first has its turn at once and leaves its place to another.
+    assert_eq!((busy, bench.asked()), (10_000 - LANE - 1, LANE + 1));
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(6_300), "{took:?}");
+    // The same again is known.
+    let refusal = bench.identify("bad-0").await.unwrap_err();
+    assert_eq!((refusal.word(), bench.asked()), ("not_authenticated", LANE + 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_answer_it_is_to_be_tried_again_and_not_remembered() {
+    let bench = Bench::new();
+    bench.says("a", good("agent-1", "node1"));
+    bench.api.is_away.store(true, Ordering::Relaxed);
+    let refusal = bench.identify("a").await.unwrap_err();
+    assert_eq!(
+        refusal.status().code(),
+        tonic::Code::Unavailable,
+        "{refusal}"
+    );
+    bench.api.is_away.store(false, Ordering::Relaxed);
+    assert!(bench.identify("a").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_held_is_asked_about_again_and_ends_when_it_is_refused() {
+    let bench = Bench::new();
+    let _stop = bench.run().drop_guard();
+    bench.says("a", good("agent-1", "node1"));
+    bench.says("idle", good("agent-2", "node2"));
+    let grant = bench.identify("a").await.unwrap();
+    drop(bench.identify("idle").await.unwrap());
+    bench.api.reviews.lock().unwrap().clear();
+    sleep(AGAIN_MOST / 2).await;
+    assert_eq!((grant.over(NOW_MS), bench.asked()), (None, 2));
+    sleep(AGAIN_MOST).await;
+    assert_eq!(
+        (grant.over(NOW_MS), bench.asked()),
+        (Some(Over::Revoked), 3)
+    );
+    assert_eq!(bench.identify("a").await, Err(Refusal::Over(Over::Revoked)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_api_server_away_what_was_taken_stays_until_its_end() {
+    let bench = Bench::new();
+    let _stop = bench.run().drop_guard();
+    bench.says("a", good("agent-1", "node1"));
+    let grant = bench.identify("a").await.unwrap();
+    bench.api.is_away.store(true, Ordering::Relaxed);
+    sleep(AGAIN_MOST * 2).await;
+    assert!(bench.asked() > 2, "it goes on asking");
+    assert_eq!(grant.over(bench.clock.unix_ms()), None);
+    assert_eq!(grant.over(NOW_MS + NO_END_MS), Some(Over::Expired));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_gone_ends_its_token() {
+    let bench = Bench::new();
+    let _stop = bench.run().drop_guard();
+    bench.says("a", good("agent-1", "node1"));
+    let grant = bench.identify("a").await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(grant.over(NOW_MS), None, "it was not heard of yet");
+    bench.placed("agent-1", "node1");
+    sleep(Duration::from_secs(5)).await;
+    let gone = Change::PodGone("cairn".into(), "agent-1".into(), "uid-of-agent-1".into());
+    bench.known.apply(gone);
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(grant.over(NOW_MS), Some(Over::PodGone));
+}
+
+/// A token is asked about again within this.
+const AGAIN_MOST: Duration = Duration::from_secs(661);
