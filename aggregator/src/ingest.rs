@@ -44,6 +44,7 @@ pub use review::{Reviewer, Rules};
 pub use wishes::Wishes;
 pub(crate) use wishes::{MAX_NODES, Wish};
 
+use crate::cluster::Cluster;
 use crate::pressure::Pressure;
 use crate::store::Door;
 use fence::Fence;
@@ -73,6 +74,7 @@ pub struct Ingest {
 #[derive(Debug)]
 struct Inner {
     store: Arc<dyn Door>,
+    cluster: Cluster,
     clock: Clock,
     auth: Arc<Authenticator>,
     fence: Fence,
@@ -93,6 +95,8 @@ struct Inner {
 pub struct Parts {
     /// The window.
     pub store: Arc<dyn Door>,
+    /// What the Kubernetes API knows.
+    pub cluster: Cluster,
     /// What time it is.
     pub clock: Clock,
     /// Who may report which node.
@@ -115,6 +119,7 @@ impl Ingest {
     pub fn new(parts: Parts) -> Self {
         let Parts {
             store,
+            cluster,
             clock,
             auth,
             pressure,
@@ -131,6 +136,7 @@ impl Ingest {
         Self {
             inner: Arc::new(Inner {
                 store,
+                cluster,
                 clock,
                 auth,
                 fence,

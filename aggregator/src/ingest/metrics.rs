@@ -22,6 +22,7 @@ pub struct Metrics {
     rows: Family<Label, Counter>,
     rejected: Family<Label, Counter>,
     entities_refused: Counter,
+    misplaced: Family<Label, Counter>,
     history_rows: Counter,
     gap_rows: Counter,
     wants: Counter,
@@ -58,6 +59,8 @@ impl Metrics {
         );
         let help = "Entities refused for their names, kinds or number";
         r.register("refused_entities", help, m.entities_refused.clone());
+        let help = "Pods and parts of them that the cluster does not have on their agent's node";
+        r.register("misplaced_entities", help, m.misplaced.clone());
         r.register(
             "history_rows",
             "Rows taken over from agents' rings",
@@ -133,6 +136,10 @@ impl Metrics {
 
     pub(super) fn refused_entity(&self) {
         self.entities_refused.inc();
+    }
+
+    pub(super) fn refused_place(&self, reason: &'static str) {
+        self.misplaced.get_or_create(&[("reason", reason)]).inc();
     }
 
     pub(super) fn history(&self, rows: u64) {

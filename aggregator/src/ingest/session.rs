@@ -2,6 +2,7 @@
 
 mod apply;
 mod hello;
+mod placing;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -25,6 +26,7 @@ use super::pace::{Kind as Paced, Pace};
 use super::unheard::Waiting;
 use crate::store::{Error, Session};
 use hello::{Opened, Taken};
+use placing::Placing;
 use waiting::{Event, Turn};
 
 /// How long an answer may wait for a peer that does not read.
@@ -93,6 +95,10 @@ struct Served {
     // A place in the line of those who want history.
     turn: Option<Turn>,
     pace: Arc<Pace>,
+    // What it named and is not in the store.
+    placing: Placing,
+    // When it was last said that something of it was refused.
+    refused: logging::Repeat,
     // When it was last said that the stream is slowed down.
     slowed: logging::Repeat,
     // Bytes of the last row, decoded.
@@ -166,6 +172,8 @@ impl Served {
             history: History::new(run, missing),
             turn: None,
             pace,
+            placing: Placing::default(),
+            refused: logging::Repeat::new(),
             slowed: logging::Repeat::new(),
             row_bytes: 0,
             outside_rows: 0,

@@ -224,7 +224,10 @@ async fn ten_thousand_bad_tokens_cost_the_api_server_ten_questions_a_second() {
     assert!(took >= Duration::from_millis(6_300), "{took:?}");
     // The same again is known.
     let refusal = bench.identify("bad-0").await.unwrap_err();
-    assert_eq!((refusal.word(), bench.asked()), ("not_authenticated", LANE + 1));
+    assert_eq!(
+        (refusal.word(), bench.asked()),
+        ("not_authenticated", LANE + 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cairn_proto::model::{EntityId, EntityKind};
+use cairn_proto::model::{EntityDef, EntityId, EntityKind};
 use cairn_proto::v1::agent_frame::Kind;
 use cairn_proto::v1::aggregator_frame::Kind as Answer;
 use cairn_proto::{codec, limits, v1, wire};
@@ -11,8 +11,9 @@ use tokio::task::{coop, yield_now};
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::{End, Paced, Served, fault};
-use crate::store::{Applied, Defined, Door, Error, Session, SourceState, WireRow};
+use super::placing::{Judged, Refused};
+use super::{End, Inner, Paced, Served, fault};
+use crate::store::{Applied, Defined, Door, Error, Selector, Session, SourceState, WireRow};
 
 /// Payloads from this size on are decoded on a thread of their own: about a millisecond of work, and
 /// the keyframe of a node of 100 pods is smaller.
@@ -82,7 +83,7 @@ impl Served {
             Ok(def) if def.kind == EntityKind::Node && def.name != self.session.node => {
                 Err(fault("define", "a node of another name than the stream's"))?
             }
-            Ok(def) => self.inner.store.define(&self.session, def),
+            Ok(def) => self.place(def),
             Err(error) if error.refuses_entity() => {
                 self.inner.metrics.refused_entity();
                 tracing::debug!(node = %self.session.node, entity = id.0, %error, "entity refused");
@@ -96,6 +97,56 @@ impl Served {
             Defined::New | Defined::Refused => self.pay(Paced::Entities, 1).await,
         }
         Ok(())
+    }
+
+    /// Names an entity to the store if it is on this node.
+    fn place(&mut self, def: EntityDef) -> Result<Defined, Error> {
+        let id = def.id;
+        let Inner { cluster, store, .. } = &*self.inner;
+        let node = &self.session.node;
+        let is_held_of = |def: &EntityDef| {
+            let named = Selector::Pod {
+                namespace: &def.namespace,
+                name: &def.name,
+            };
+            let mut held = store.entities(&named).into_iter();
+            held.any(|held| *held.pod_uid == *def.uid && *held.node == **node)
+        };
+        match self.placing.judge(cluster, node, &def, is_held_of) {
+            Judged::Here => self.inner.store.define(&self.session, def),
+            Judged::Held => self.inner.store.refuse(&self.session, id),
+            Judged::Refused(refused) => {
+                self.say_refused(refused, &def);
+                self.inner.store.refuse(&self.session, id)
+            }
+        }
+    }
+
+    /// Names to the store what the watch has meanwhile.
+    fn settle(&mut self) -> Result<(), Error> {
+        if !self.placing.is_waiting() {
+            return Ok(());
+        }
+        let (cluster, node) = (&self.inner.cluster, &self.session.node);
+        let (named, gone) = self.placing.settle(cluster, node);
+        for def in named {
+            self.inner.store.define(&self.session, def)?;
+        }
+        for (def, refused) in gone {
+            self.say_refused(refused, &def);
+        }
+        Ok(())
+    }
+
+    fn say_refused(&mut self, refused: Refused, def: &EntityDef) {
+        self.inner.metrics.refused_place(refused.word());
+        if let Some(times) = self.refused.should_log(Instant::now(), false) {
+            tracing::warn!(
+                node = %self.session.node, namespace = def.namespace, name = def.name,
+                uid = def.uid, reason = refused.word(), times,
+                "agent names what the cluster does not have on its node: its values are passed over"
+            );
+        }
     }
 
     /// Runs work of the store that decodes a payload: large ones on a thread of their own, few at a
@@ -125,6 +176,7 @@ impl Served {
 
     async fn row(&mut self, row: v1::Row, sent_ms: u64) -> Result<(), End> {
         self.pay(Paced::Rows, 1).await;
+        self.settle().map_err(|error| self.refused(&error))?;
         self.inner.metrics.payload(row.payload.len());
         let (seq, tick_ms) = (row.seq, row.tick);
         let now_ms = self.inner.clock.unix_ms();

@@ -21,6 +21,7 @@ use tonic::codec::{DecodeBuf, Decoder};
 
 use super::super::{Authenticator, Ingest, Metrics, Parts};
 use super::*;
+use crate::cluster::Cluster;
 use crate::pressure::Pressure;
 use crate::store::PackedStore;
 
@@ -95,6 +96,7 @@ fn stream(
 
 fn ingest() -> Ingest {
     Ingest::new(Parts {
+        cluster: Cluster::off(),
         store: Arc::new(PackedStore::new(900_000, 0)),
         clock: Clock::system(),
         auth: Arc::new(Authenticator::None),

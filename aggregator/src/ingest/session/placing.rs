@@ -1,0 +1,265 @@
+//! Whether what an agent names is on its node. A pod is, when the cluster's watch places it there; one that
+//! the watch does not know yet is held apart, and neither shown nor counted to anybody until it does.
+//!
+//! An agent may be ahead of the watch for a moment, at the start of a pod and while the aggregator hears of
+//! the cluster for the first time. What was held apart is named to the store then, and its values of the rows
+//! that are still as they came are there with it.
+//!
+//! Bounds of a stream: [`MOST_PODS`] pods with [`MOST_PARTS`] parts in all.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use cairn_proto::model::{EntityDef, EntityId, EntityKind};
+use tokio::time::Instant;
+
+use crate::cluster::{Cluster, Known};
+
+/// Pods that are held apart at once. More than start on a node within a minute.
+const MOST_PODS: usize = 200;
+
+/// The same until the cluster was heard of as a whole: the pods of the largest node.
+const MOST_PODS_AT_START: usize = 1_024;
+
+/// Containers and other parts of them.
+const MOST_PARTS: usize = 8_192;
+
+/// How long a pod is held apart once the cluster is known.
+const HELD_FOR: Duration = Duration::from_secs(60);
+
+/// Why an entity is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The watch has the pod on another node.
+    Elsewhere,
+    /// The watch has another pod of this name, or has none, and not only for a moment.
+    Unknown,
+    /// Too many are held apart.
+    TooMany,
+    /// The pod has no container of this name.
+    NoContainer,
+}
+
+impl Refused {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Elsewhere => "elsewhere",
+            Self::Unknown => "unknown_pod",
+            Self::TooMany => "too_many_unknown",
+            Self::NoContainer => "unknown_container",
+        }
+    }
+}
+
+/// What is to be done with a definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// It is named to the store.
+    Here,
+    /// Its values are passed over for now.
+    Held,
+    /// Its values are passed over.
+    Refused(Refused),
+}
+
+/// What one stream named and is not in the store.
+#[derive(Debug, Default)]
+pub(super) struct Placing {
+    // In the order in which they came: a parent before its parts.
+    held: Vec<EntityDef>,
+    held_ids: HashSet<EntityId>,
+    pods: usize,
+    since: HashMap<EntityId, Instant>,
+    refused: HashMap<EntityId, Refused>,
+    // Those that are in the store, so that their containers can be judged.
+    here: HashMap<EntityId, (Box<str>, Box<str>)>,
+}
+
+/// Where a pod is.
+enum Place {
+    Here,
+    Elsewhere,
+    Unknown,
+}
+
+impl Placing {
+    /// Judges a definition of a stream of this node. A pod that the store has of this node already was
+    /// placed here when it came, and stays: it may be gone from the cluster and not from the window.
+    pub(super) fn judge(
+        &mut self,
+        cluster: &Cluster,
+        node: &str,
+        def: &EntityDef,
+        is_held_of: impl FnOnce(&EntityDef) -> bool,
+    ) -> Judged {
+        let Some(known) = cluster.known() else {
+            return Judged::Here;
+        };
+        self.forget(def.id);
+        let judged = match def.kind {
+            EntityKind::Pod => self.judge_pod(known, node, def, is_held_of),
+            _ => self.judge_part(known, def),
+        };
+        match judged {
+            Judged::Here if def.kind == EntityKind::Pod => {
+                let name = (def.namespace.as_str().into(), def.name.as_str().into());
+                self.here.insert(def.id, name);
+            }
+            Judged::Here => {}
+            Judged::Held => self.hold(def.clone()),
+            Judged::Refused(refused) => {
+                self.refused.insert(def.id, refused);
+            }
+        }
+        judged
+    }
+
+    /// True while something waits for the watch.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.pods > 0
+    }
+
+    /// Looks again at what is held apart: gives what is to be named to the store now, in order, and what
+    /// is not waited for any more.
+    pub(super) fn settle(
+        &mut self,
+        cluster: &Cluster,
+        node: &str,
+    ) -> (Vec<EntityDef>, Vec<(EntityDef, Refused)>) {
+        let (mut named, mut gone) = (Vec::new(), Vec::new());
+        let Some(known) = cluster.known() else {
+            return (named, gone);
+        };
+        let now = Instant::now();
+        let is_synced = known.is_synced();
+        self.held_ids.clear();
+        for def in std::mem::take(&mut self.held) {
+            if def.kind != EntityKind::Pod {
+                match self.judge_part(known, &def) {
+                    Judged::Here => named.push(def),
+                    Judged::Held => self.hold(def),
+                    Judged::Refused(refused) => gone.push((def, refused)),
+                }
+                continue;
+            }
+            let since = self.since.entry(def.id).or_insert(now);
+            if !is_synced {
+                *since = now;
+            }
+            let is_over = now.duration_since(*since) >= HELD_FOR;
+            let refused = match place(known, node, &def) {
+                Place::Here => {
+                    let name = (def.namespace.as_str().into(), def.name.as_str().into());
+                    self.let_go(def.id);
+                    self.here.insert(def.id, name);
+                    named.push(def);
+                    continue;
+                }
+                Place::Elsewhere => Refused::Elsewhere,
+                Place::Unknown if is_over => Refused::Unknown,
+                Place::Unknown => {
+                    self.hold(def);
+                    continue;
+                }
+            };
+            self.let_go(def.id);
+            self.refused.insert(def.id, refused);
+            gone.push((def, refused));
+        }
+        (named, gone)
+    }
+
+    fn hold(&mut self, def: EntityDef) {
+        self.held_ids.insert(def.id);
+        self.held.push(def);
+    }
+
+    fn judge_pod(
+        &mut self,
+        known: &Known,
+        node: &str,
+        def: &EntityDef,
+        is_held_of: impl FnOnce(&EntityDef) -> bool,
+    ) -> Judged {
+        match place(known, node, def) {
+            Place::Here => Judged::Here,
+            Place::Unknown if is_held_of(def) => Judged::Here,
+            Place::Elsewhere => Judged::Refused(Refused::Elsewhere),
+            Place::Unknown => {
+                let is_synced = known.is_synced();
+                let most = if is_synced {
+                    MOST_PODS
+                } else {
+                    MOST_PODS_AT_START
+                };
+                if self.pods >= most {
+                    return Judged::Refused(Refused::TooMany);
+                }
+                self.pods += 1;
+                self.since.insert(def.id, Instant::now());
+                Judged::Held
+            }
+        }
+    }
+
+    fn judge_part(&self, known: &Known, def: &EntityDef) -> Judged {
+        let Some(parent) = def.parent else {
+            return Judged::Here;
+        };
+        if let Some(refused) = self.refused.get(&parent) {
+            return Judged::Refused(*refused);
+        }
+        if self.since.contains_key(&parent) || self.held_ids.contains(&parent) {
+            let is_full = self.held.len() >= MOST_PODS_AT_START + MOST_PARTS;
+            return if is_full {
+                Judged::Refused(Refused::TooMany)
+            } else {
+                Judged::Held
+            };
+        }
+        let pod = self.here.get(&parent);
+        let pod = pod.and_then(|(namespace, name)| known.pod(namespace, name));
+        let is_stranger = def.kind == EntityKind::Container
+            && pod.is_some_and(|pod| {
+                let mut containers = pod.containers.iter();
+                !containers.any(|container| *container.name == *def.name)
+            });
+        if is_stranger {
+            return Judged::Refused(Refused::NoContainer);
+        }
+        Judged::Here
+    }
+
+    /// An id that is named again begins anew.
+    fn forget(&mut self, id: EntityId) {
+        self.refused.remove(&id);
+        self.here.remove(&id);
+        if self.held_ids.remove(&id) {
+            self.held.retain(|held| held.id != id);
+        }
+        self.let_go(id);
+    }
+
+    fn let_go(&mut self, id: EntityId) {
+        if self.since.remove(&id).is_some() {
+            self.pods -= 1;
+        }
+    }
+}
+
+fn place(known: &Known, node: &str, def: &EntityDef) -> Place {
+    let Some(pod) = known.pod(&def.namespace, &def.name) else {
+        return Place::Unknown;
+    };
+    // A static pod is called by another UID on its node than in the API.
+    let is_it = *pod.uid == *def.uid || (!pod.mirror_of.is_empty() && *pod.mirror_of == *def.uid);
+    match (is_it, &*pod.node) {
+        (true, placed) if *placed == *node => Place::Here,
+        (true, placed) if !placed.is_empty() => Place::Elsewhere,
+        // Another pod of this name, which may be the one before or after.
+        _ => Place::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests;
