@@ -25,6 +25,8 @@ pub mod query;
 
 pub mod cluster;
 
+pub mod access;
+
 pub mod api;
 
 mod rpc;

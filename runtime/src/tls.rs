@@ -2,7 +2,7 @@
 //!
 //! Server: [`ServerTls`] serves a certificate from two files and takes new ones without dropping a
 //! connection. It asks clients for a certificate and verifies that they hold its key; whether the
-//! certificate is trusted is for the authenticators, which find it as [`PeerCertificates`].
+//! certificate is trusted is for the authenticators, which find it as [`PeerCertificates`] and have a [`Trust`] judge it.
 //!
 //! Client: a [`Connector`] dials one address and verifies another's name against a [`Trust`], whose
 //! files are re-read too. [`reload_loop`] is the task that re-reads both kinds, by content: watching
@@ -12,6 +12,7 @@
 //! connection proves both certificates anew.
 
 mod certificate;
+mod client;
 mod connector;
 mod error;
 mod glob;
@@ -19,6 +20,7 @@ mod material;
 mod refusal;
 mod reload;
 mod server;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -31,10 +33,12 @@ use rustls::crypto::CryptoProvider;
 pub use rustls_pki_types::{CertificateDer, ServerName};
 pub use tokio_rustls::client::TlsStream as ClientStream;
 
+pub use self::client::ClientRefusal;
 pub use self::connector::{ConnectError, ConnectKind, Connector, Hint};
 pub use self::error::Error;
 pub use self::reload::{Reload, Reloadable, reload_loop};
 pub use self::server::{PeerCertificates, ServerTls};
+pub use self::subject::Subject;
 pub use self::trust::{Trust, TrustFiles};
 pub use self::vouch::{By, Voucher};
 

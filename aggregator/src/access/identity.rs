@@ -1,0 +1,197 @@
+//! Who asks.
+//!
+//! In this order: the API server's front proxy, which shows a certificate of a CA of its own and says in
+//! headers for whom it asks; a client certificate; a bearer token; else nobody in particular. Who shows what
+//! does not hold is refused instead of being taken for nobody. Headers that say who asks are removed from
+//! every request, whatever came of them, so that nothing behind this can believe one.
+
+use std::sync::Arc;
+
+use cairn_runtime::tls::{PeerCertificates, Subject, Trust};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
+
+use super::User;
+
+const USER: &str = "x-remote-user";
+const UID: &str = "x-remote-uid";
+const GROUP: &str = "x-remote-group";
+const EXTRA: &str = "x-remote-extra-";
+
+/// All that says who asks begins so; more than what is read, so that what a later Kubernetes sends is no
+/// way around it.
+const REMOTE: &str = "x-remote-";
+
+/// What was shown does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Unauthorized")]
+pub struct Unauthorized;
+
+/// The front proxy of the API server.
+#[derive(Clone, Debug)]
+pub struct FrontProxy {
+    /// CAs of its certificate.
+    pub trust: Arc<Trust>,
+    /// Common names of which it must have one; empty means any.
+    pub names: Vec<String>,
+}
+
+/// Who is asked about bearer tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tokens {
+    /// Nobody: no token is taken.
+    #[default]
+    Refused,
+}
+
+impl Tokens {
+    #[expect(
+        clippy::unused_async,
+        reason = "other ways of knowing a token ask the Kubernetes API and wait for its answer"
+    )]
+    async fn review(self, _token: &str) -> Result<User, Unauthorized> {
+        match self {
+            Tokens::Refused => Err(Unauthorized),
+        }
+    }
+}
+
+/// All ways to say who asks.
+#[derive(Clone, Debug, Default)]
+pub struct Authenticators {
+    /// By the front proxy; `None` takes no header.
+    pub front_proxy: Option<FrontProxy>,
+    /// CAs of client certificates; `None` takes none.
+    pub clients: Option<Arc<Trust>>,
+    /// By bearer token.
+    pub tokens: Tokens,
+}
+
+impl Authenticators {
+    /// Makes a user of what a request says and its connection has proved, and takes from the headers what
+    /// says who asks.
+    ///
+    /// # Errors
+    ///
+    /// [`Unauthorized`] for who shows a certificate or a token and nothing that holds.
+    pub async fn user(
+        &self,
+        headers: &mut HeaderMap,
+        shown: Option<&PeerCertificates>,
+    ) -> Result<User, Unauthorized> {
+        let by_certificate = shown.map_or(Ok(None), |shown| self.by_certificate(headers, shown));
+        let token = bearer(headers);
+        strip(headers);
+        match (by_certificate, token) {
+            (Ok(Some(user)), _) => Ok(user.authenticated()),
+            (_, Some(token)) => Ok(self.tokens.review(&token).await?.authenticated()),
+            (Ok(None), None) => Ok(User::anonymous()),
+            (Err(Unauthorized), None) => Err(Unauthorized),
+        }
+    }
+
+    /// The user that a certificate proves; `None` when certificates are not looked at.
+    fn by_certificate(
+        &self,
+        headers: &HeaderMap,
+        shown: &PeerCertificates,
+    ) -> Result<Option<User>, Unauthorized> {
+        let client = self.clients.as_ref().map(|trust| trust.client(shown));
+        if let Some(proxy) = &self.front_proxy {
+            // Were any name good for a proxy, every user of a CA that signs both would be one.
+            let is_ambiguous = proxy.names.is_empty() && matches!(client, Some(Ok(_)));
+            if !is_ambiguous && proxy.is_it(shown) && let Some(user) = told(headers) {
+                return Ok(Some(user));
+            }
+        }
+        match client {
+            Some(Ok(subject)) => of_subject(subject).map(Some),
+            Some(Err(error)) => {
+                tracing::debug!(error = %cairn_runtime::logging::chain(&error), "client certificate refused");
+                Err(Unauthorized)
+            }
+            None if self.front_proxy.is_some() => Err(Unauthorized),
+            None => Ok(None),
+        }
+    }
+}
+
+impl FrontProxy {
+    fn is_it(&self, shown: &PeerCertificates) -> bool {
+        match self.trust.client(shown) {
+            Ok(subject) => self.names.is_empty() || self.names.contains(&subject.common_name),
+            Err(_) => false,
+        }
+    }
+}
+
+fn of_subject(subject: Subject) -> Result<User, Unauthorized> {
+    if subject.common_name.is_empty() {
+        return Err(Unauthorized);
+    }
+    Ok(User {
+        name: subject.common_name,
+        groups: subject.organizations,
+        ..User::default()
+    })
+}
+
+/// The user that a front proxy's headers tell; `None` when they name none.
+fn told(headers: &HeaderMap) -> Option<User> {
+    let texts = |name: &str| {
+        let values = headers.get_all(name).iter();
+        values
+            .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
+            .map(|text| text.trim().to_owned())
+            .collect::<Vec<String>>()
+    };
+    let first = |name| texts(name).into_iter().find(|text| !text.is_empty());
+    let keys = headers.keys().filter_map(|name| {
+        let key = name.as_str().strip_prefix(EXTRA)?;
+        Some((decoded(key), texts(name.as_str())))
+    });
+    Some(User {
+        name: first(USER)?,
+        uid: first(UID).unwrap_or_default(),
+        groups: texts(GROUP),
+        extra: keys.collect(),
+    })
+}
+
+/// The key of a header of extras: `%XX` decoded, in lower case. What is not valid stays as it is.
+fn decoded(key: &str) -> String {
+    let mut out = Vec::with_capacity(key.len());
+    let mut bytes = key.as_bytes();
+    while let Some((first, rest)) = bytes.split_first() {
+        let digits = rest.split_first_chunk::<2>().filter(|_| *first == b'%');
+        let byte = digits.and_then(|(digits, rest)| {
+            let text = std::str::from_utf8(digits).ok()?;
+            Some((u8::from_str_radix(text, 16).ok()?, rest))
+        });
+        let (byte, rest) = byte.unwrap_or((*first, rest));
+        out.push(byte);
+        bytes = rest;
+    }
+    String::from_utf8_lossy(&out).to_lowercase()
+}
+
+/// The bearer token of a request, if it has one.
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(AUTHORIZATION)?.to_str().ok()?.trim();
+    let (scheme, token) = text.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
+}
+
+/// Takes away what says who asks.
+fn strip(headers: &mut HeaderMap) {
+    let said = headers.keys().filter(|name| name.as_str().starts_with(REMOTE));
+    let said: Vec<HeaderName> = said.cloned().collect();
+    for name in said {
+        headers.remove(name);
+    }
+    headers.remove(AUTHORIZATION);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! How a server judges the certificates of a client: after the handshake, for each request, by the CAs that
+//! count then.
+
+use rustls_pki_types::UnixTime;
+use webpki::{EndEntityCert, KeyUsage};
+
+use super::{PeerCertificates, Subject, Trust, provider};
+
+/// Why a client's certificate is not taken. For the log: the client is told nothing of it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientRefusal {
+    /// None was shown.
+    #[error("no certificate was shown")]
+    Absent,
+    /// It is not understood, not of these CAs, not of this day, or not for clients.
+    #[error("the certificate does not hold: check which CA signed it, its dates and its use")]
+    Judged {
+        /// What the library said.
+        source: webpki::Error,
+    },
+    /// Its subject cannot be read.
+    #[error("the subject of the certificate cannot be read: make it of UTF-8 or printable strings")]
+    Subject,
+}
+
+impl Trust {
+    /// Judges what a client showed by the CAs of this trust, now, and says who it is for. The handshake
+    /// has proved that the client holds the key.
+    ///
+    /// # Errors
+    ///
+    /// One variant of [`ClientRefusal`] for each reason.
+    pub fn client(&self, shown: &PeerCertificates) -> Result<Subject, ClientRefusal> {
+        let Some((leaf, between)) = shown.chain.split_first() else {
+            return Err(ClientRefusal::Absent);
+        };
+        let judged = |source| ClientRefusal::Judged { source };
+        let certificate = EndEntityCert::try_from(leaf).map_err(judged)?;
+        let anchors = self.anchors();
+        let path = certificate.verify_for_usage(
+            provider().signature_verification_algorithms.all,
+            &anchors.roots.roots,
+            between,
+            UnixTime::now(),
+            KeyUsage::client_auth(),
+            None,
+            None,
+        );
+        path.map(drop).map_err(judged)?;
+        Subject::parse(certificate.subject()).ok_or(ClientRefusal::Subject)
+    }
+}
