@@ -6,9 +6,13 @@
 //! the reviews of the Kubernetes API join.
 
 mod identity;
+mod published;
+mod reviews;
 mod rights;
 
 pub use identity::{Authenticators, FrontProxy, Tokens, Unauthorized};
+pub use published::Published;
+pub use reviews::Reviews;
 pub use rights::{Decision, Rights};
 
 /// The user that nobody in particular is.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 pub mod authority;
 mod known;
+pub(crate) mod slots;
 pub mod token;
 
 pub use known::{Change, Known};

@@ -11,7 +11,7 @@ use cairn_runtime::tls::{PeerCertificates, Subject, Trust};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 
-use super::User;
+use super::{Reviews, User};
 
 const USER: &str = "x-remote-user";
 const UID: &str = "x-remote-uid";
@@ -37,21 +37,20 @@ pub struct FrontProxy {
 }
 
 /// Who is asked about bearer tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub enum Tokens {
     /// Nobody: no token is taken.
     #[default]
     Refused,
+    /// The Kubernetes API.
+    Reviewed(Reviews),
 }
 
 impl Tokens {
-    #[expect(
-        clippy::unused_async,
-        reason = "other ways of knowing a token ask the Kubernetes API and wait for its answer"
-    )]
-    async fn review(self, _token: &str) -> Result<User, Unauthorized> {
+    async fn review(&self, token: &str) -> Result<User, Unauthorized> {
         match self {
             Tokens::Refused => Err(Unauthorized),
+            Tokens::Reviewed(reviews) => reviews.user(token).await,
         }
     }
 }
@@ -100,7 +99,10 @@ impl Authenticators {
         if let Some(proxy) = &self.front_proxy {
             // Were any name good for a proxy, every user of a CA that signs both would be one.
             let is_ambiguous = proxy.names.is_empty() && matches!(client, Some(Ok(_)));
-            if !is_ambiguous && proxy.is_it(shown) && let Some(user) = told(headers) {
+            if !is_ambiguous
+                && proxy.is_it(shown)
+                && let Some(user) = told(headers)
+            {
                 return Ok(Some(user));
             }
         }
@@ -185,7 +187,9 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 
 /// Takes away what says who asks.
 fn strip(headers: &mut HeaderMap) {
-    let said = headers.keys().filter(|name| name.as_str().starts_with(REMOTE));
+    let said = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(REMOTE));
     let said: Vec<HeaderName> = said.cloned().collect();
     for name in said {
         headers.remove(name);

@@ -1,6 +1,6 @@
 //! What a user may do.
 
-use super::{AUTHENTICATED, Attributes, MASTERS, Resource, User};
+use super::{AUTHENTICATED, Attributes, MASTERS, Resource, Reviews, User};
 
 /// Paths that everybody may read, and those below them.
 const ALWAYS: [&str; 3] = ["/livez", "/readyz", "/healthz"];
@@ -16,26 +16,29 @@ pub enum Decision {
     Allowed,
     /// It may not, with what the one who decided said; usually nothing.
     Denied(String),
+    /// Nobody could say; why.
+    Unanswered(String),
+    /// Too many ask.
+    Busy,
 }
 
 /// Who is asked what a user may do, beyond the rules that need nobody.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub enum Rights {
     /// Nobody: the rules are all there is.
     #[default]
     Rules,
+    /// The Kubernetes API.
+    Reviewed(Reviews),
 }
 
 impl Rights {
     /// Decides. [`MASTERS`] may do everything.
-    #[expect(
-        clippy::unused_async,
-        reason = "other ways of deciding ask the Kubernetes API and wait for its answer"
-    )]
-    pub async fn decide(self, user: &User, what: &Attributes) -> Decision {
+    pub async fn decide(&self, user: &User, what: &Attributes) -> Decision {
         match self {
             _ if is_allowed_by_rules(user, what) => Decision::Allowed,
             Rights::Rules => Decision::Denied(String::new()),
+            Rights::Reviewed(reviews) => reviews.decide(user, what).await,
         }
     }
 }

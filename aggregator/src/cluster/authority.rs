@@ -1,9 +1,11 @@
 //! Who a bearer token belongs to, as the API server says: one question, and its answer without JSON.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::token::Keys;
 
@@ -28,6 +30,9 @@ pub trait Authority: fmt::Debug + Send + Sync {
     /// Whose token this is, if it is meant for one of these audiences.
     fn review<'a>(&'a self, token: &'a str, audiences: &'a [String]) -> Asked<'a, Review>;
 
+    /// Whether somebody may do something.
+    fn access<'a>(&'a self, question: &'a Access) -> Asked<'a, Allowed>;
+
     /// By which keys its tokens are known.
     fn keys(&self) -> Asked<'_, Keys>;
 }
@@ -41,8 +46,12 @@ pub struct Review {
     pub error: String,
     /// Whose it is.
     pub username: String,
+    /// What tells two users of one name apart.
+    pub uid: String,
     /// Groups of its user.
     pub groups: Vec<String>,
+    /// What else is said of the user.
+    pub extra: Vec<(String, Vec<String>)>,
     /// For which of the audiences it is meant.
     pub audiences: Vec<String>,
     /// Name of the pod that it is bound to.
@@ -53,7 +62,119 @@ pub struct Review {
     pub node_name: String,
 }
 
-/// The body of the question.
+/// A question about somebody's rights.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Access {
+    /// Who.
+    pub user: String,
+    /// What tells two users of one name apart.
+    pub uid: String,
+    /// Groups that the user is in.
+    pub groups: Vec<String>,
+    /// What else is said of the user.
+    pub extra: Vec<(String, Vec<String>)>,
+    /// What is to be done: `get`, `list` and so on.
+    pub verb: String,
+    /// With what.
+    pub what: What,
+}
+
+/// With what something is to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum What {
+    /// Something with a path alone.
+    Path(String),
+    /// Objects of the Kubernetes API.
+    Resource {
+        /// Their group.
+        group: String,
+        /// Its version.
+        version: String,
+        /// Such as `pods`.
+        resource: String,
+        /// What of each object; empty for the object itself.
+        subresource: String,
+        /// Where they are; empty for everywhere.
+        namespace: String,
+        /// The one that is meant; empty for all.
+        name: String,
+    },
+}
+
+impl Default for What {
+    fn default() -> Self {
+        What::Path("/".to_owned())
+    }
+}
+
+/// An answer about rights.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// Whether it may be done.
+    pub allowed: bool,
+    /// What the one who decided said; usually nothing.
+    pub reason: String,
+}
+
+/// The body of a question about rights.
+#[must_use]
+pub fn access_question(access: &Access) -> Vec<u8> {
+    let extra: serde_json::Map<String, Value> = access
+        .extra
+        .iter()
+        .map(|(key, values)| (key.clone(), json!(values)))
+        .collect();
+    let mut spec = json!({
+        "user": access.user, "uid": access.uid, "groups": access.groups, "extra": extra,
+    });
+    let verb = &access.verb;
+    let (section, what) = match &access.what {
+        What::Path(path) => ("nonResourceAttributes", json!({"path": path, "verb": verb})),
+        What::Resource {
+            group,
+            version,
+            resource,
+            subresource,
+            namespace,
+            name,
+        } => (
+            "resourceAttributes",
+            json!({
+                "verb": verb, "group": group, "version": version, "resource": resource,
+                "subresource": subresource, "namespace": namespace, "name": name,
+            }),
+        ),
+    };
+    if let Some(spec) = spec.as_object_mut() {
+        spec.insert(section.to_owned(), what);
+    }
+    let question = json!({
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec,
+    });
+    question.to_string().into_bytes()
+}
+
+/// Reads the answer to a question about rights. What may be done and must not, must not.
+///
+/// # Errors
+///
+/// When it is no `SubjectAccessReview`.
+pub fn access_answer(body: &[u8]) -> Result<Allowed, Unanswered> {
+    let answer: AccessAnswer = serde_json::from_slice(body).map_err(|error| Unanswered {
+        why: format!("no SubjectAccessReview came back: {error}"),
+    })?;
+    let AccessStatus {
+        allowed,
+        denied,
+        reason,
+    } = answer.status;
+    Ok(Allowed {
+        allowed: allowed && !denied,
+        reason,
+    })
+}
+
+/// The body of the question whose token something is.
 #[must_use]
 pub fn question(token: &str, audiences: &[String]) -> Vec<u8> {
     let question = Question {
@@ -74,10 +195,10 @@ pub fn answer(body: &[u8]) -> Result<Review, Unanswered> {
     let Answer { status } = serde_json::from_slice(body).map_err(|error| Unanswered {
         why: format!("no TokenReview came back: {error}"),
     })?;
-    let mut extra = status.user.extra;
-    let mut one = |key: &str| {
-        let values = extra.remove(key).unwrap_or_default();
-        values.into_iter().next().unwrap_or_default()
+    let extra = status.user.extra;
+    let one = |key: &str| {
+        let values = extra.get(key).and_then(|values| values.first());
+        values.cloned().unwrap_or_default()
     };
     Ok(Review {
         authenticated: status.authenticated,
@@ -86,7 +207,9 @@ pub fn answer(body: &[u8]) -> Result<Review, Unanswered> {
         pod_uid: one(POD_UID),
         node_name: one(NODE_NAME),
         username: status.user.username,
+        uid: status.user.uid,
         groups: status.user.groups,
+        extra: extra.into_iter().collect(),
         audiences: status.audiences,
     })
 }
@@ -110,6 +233,19 @@ struct Answer {
     status: Status,
 }
 
+#[derive(Deserialize)]
+struct AccessAnswer {
+    status: AccessStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct AccessStatus {
+    allowed: bool,
+    denied: bool,
+    reason: String,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Status {
@@ -123,8 +259,9 @@ struct Status {
 #[serde(default)]
 struct User {
     username: String,
+    uid: String,
     groups: Vec<String>,
-    extra: std::collections::HashMap<String, Vec<String>>,
+    extra: BTreeMap<String, Vec<String>>,
 }
 
 #[cfg(test)]
@@ -163,9 +300,55 @@ mod tests {
     }
 
     #[test]
+    fn a_question_about_rights_names_who_and_what() {
+        let access = Access {
+            user: "jane".to_owned(),
+            groups: vec!["dev".to_owned()],
+            extra: vec![("scopes".to_owned(), vec!["a".to_owned(), "b".to_owned()])],
+            verb: "list".to_owned(),
+            what: What::Resource {
+                group: "metrics.k8s.io".to_owned(),
+                version: "v1beta1".to_owned(),
+                resource: "pods".to_owned(),
+                subresource: String::new(),
+                namespace: "shop".to_owned(),
+                name: String::new(),
+            },
+            ..Access::default()
+        };
+        let body: Value = serde_json::from_slice(&access_question(&access)).unwrap();
+        assert_eq!(body["kind"], "SubjectAccessReview");
+        assert_eq!(body["spec"]["user"], "jane");
+        assert_eq!(body["spec"]["extra"]["scopes"][1], "b");
+        assert_eq!(body["spec"]["resourceAttributes"]["namespace"], "shop");
+        assert!(body["spec"]["nonResourceAttributes"].is_null());
+        let path = What::Path("/metrics".to_owned());
+        let access = Access {
+            verb: "get".to_owned(),
+            what: path,
+            ..access
+        };
+        let body: Value = serde_json::from_slice(&access_question(&access)).unwrap();
+        assert_eq!(body["spec"]["nonResourceAttributes"]["path"], "/metrics");
+    }
+
+    #[test]
+    fn what_is_denied_is_not_allowed() {
+        let read = |body: &str| access_answer(body.as_bytes()).map(|answer| answer.allowed);
+        assert_eq!(read(r#"{"status":{"allowed":true}}"#), Ok(true));
+        assert_eq!(read(r#"{"status":{"allowed":false}}"#), Ok(false));
+        assert_eq!(
+            read(r#"{"status":{"allowed":true,"denied":true}}"#),
+            Ok(false)
+        );
+        assert_eq!(read(r#"{"status":{}}"#), Ok(false));
+        assert!(read("{}").is_err() && read("").is_err());
+    }
+
+    #[test]
     fn a_question_names_token_and_audiences() {
         let body = question("to\"ken", &["cairn-aggregator".to_owned()]);
-        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["kind"], "TokenReview");
         assert_eq!(body["spec"]["token"], "to\"ken");
         assert_eq!(body["spec"]["audiences"][0], "cairn-aggregator");

@@ -9,7 +9,6 @@
 
 mod grant;
 mod judge;
-mod slots;
 mod watch;
 
 use std::collections::HashMap;
@@ -28,8 +27,8 @@ use tokio::time::{Instant, timeout};
 use super::auth::{Hash, Refusal};
 use crate::cluster::Cluster;
 use crate::cluster::authority::Authority;
+use crate::cluster::slots::Slots;
 use crate::cluster::token::{self, Fault, Keys};
-use slots::Slots;
 
 pub(crate) use grant::Grant;
 pub use judge::Rules;

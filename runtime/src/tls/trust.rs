@@ -134,6 +134,22 @@ impl Trust {
         Arc::new(Self::of(TrustFiles::default(), anchors, held))
     }
 
+    /// Makes a trust of CA certificates that are no file; `name` is what errors call them. It stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// When it has no certificate, or a broken one.
+    pub fn of_pem(name: &str, pem: &[u8]) -> Result<Arc<Self>, Error> {
+        let content = content(Path::new(name), pem, false)?;
+        let anchors = anchors(&[Piece {
+            path: name.into(),
+            is_pin: false,
+            content,
+        }]);
+        let held = Held::new(Vec::new(), None);
+        Ok(Arc::new(Self::of(TrustFiles::default(), anchors, held)))
+    }
+
     /// Re-reads all files; new content that is valid counts from the next connection on. What is found is
     /// logged here, whoever asks: a change, and what is broken when it breaks and when it is mended.
     ///
@@ -143,7 +159,8 @@ impl Trust {
     ///
     /// As [`Trust::load`]; then the old content stays in use.
     pub fn reload(&self) -> Result<Reload, Error> {
-        if self.is_insecure() {
+        // What has no file does not change.
+        if self.files == TrustFiles::default() {
             return Ok(Reload::Same);
         }
         let mut held = self.held();
@@ -303,9 +320,12 @@ struct Content {
 
 /// Reads a file; of pinned certificates those of CAs are roots, of others all.
 fn read_one(path: &Path, is_pin: bool) -> Result<Content, Error> {
+    content(path, &material::read(path)?, is_pin)
+}
+
+fn content(path: &Path, bytes: &[u8], is_pin: bool) -> Result<Content, Error> {
     let algorithms = provider().signature_verification_algorithms;
-    let bytes = material::read(path)?;
-    let certificates = material::certificates(path, &bytes)?;
+    let certificates = material::certificates(path, bytes)?;
     let mut roots = RootCertStore::empty();
     for certificate in &certificates {
         if !is_pin || is_ca(certificate, &algorithms) {
@@ -317,7 +337,7 @@ fn read_one(path: &Path, is_pin: bool) -> Result<Content, Error> {
         }
     }
     Ok(Content {
-        fingerprint: material::fingerprint([bytes.as_slice()]),
+        fingerprint: material::fingerprint([bytes]),
         certificates,
         roots,
     })

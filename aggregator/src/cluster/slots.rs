@@ -7,19 +7,19 @@ use tokio::time::{Instant, sleep_until};
 
 /// Gives out turns. Those who wait are few, which the callers see to.
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(crate) struct Slots {
     every: Duration,
     next: Mutex<Option<Instant>>,
 }
 
 impl Slots {
-    pub(super) fn new(every: Duration) -> Self {
+    pub(crate) fn new(every: Duration) -> Self {
         let next = Mutex::default();
         Self { every, next }
     }
 
     /// Waits for the next turn. Who stops waiting has used it all the same.
-    pub(super) async fn next(&self) {
+    pub(crate) async fn next(&self) {
         let now = Instant::now();
         let turn = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,182 @@
+//! Readers against an API server that is played.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::time::{advance, sleep};
+
+use super::*;
+use crate::cluster::authority::{Allowed, Asked, Review, Unanswered};
+use crate::cluster::token::Keys;
+
+/// Lets `jane` list pods of `shop`, knows her token, and counts.
+#[derive(Debug, Default)]
+struct Played {
+    reviews: AtomicUsize,
+    questions: AtomicUsize,
+    is_away: AtomicBool,
+    takes: Duration,
+}
+
+fn away() -> Unanswered {
+    let why = "connection refused".to_owned();
+    Unanswered { why }
+}
+
+impl Authority for Played {
+    fn review<'a>(&'a self, token: &'a str, audiences: &'a [String]) -> Asked<'a, Review> {
+        self.reviews.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move {
+            if self.is_away.load(Ordering::Relaxed) {
+                return Err(away());
+            }
+            Ok(Review {
+                authenticated: token != "bad",
+                username: "jane".to_owned(),
+                groups: vec!["dev".to_owned(), MASTERS.to_owned()],
+                audiences: if token == "elsewhere" {
+                    Vec::new()
+                } else {
+                    audiences.to_vec()
+                },
+                ..Review::default()
+            })
+        })
+    }
+
+    fn access<'a>(&'a self, question: &'a Access) -> Asked<'a, Allowed> {
+        self.questions.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move {
+            sleep(self.takes).await;
+            if self.is_away.load(Ordering::Relaxed) {
+                return Err(away());
+            }
+            let is_shop =
+                matches!(&question.what, What::Resource { namespace, .. } if namespace == "shop");
+            Ok(Allowed {
+                allowed: question.user == "jane" && question.verb == "list" && is_shop,
+                reason: String::new(),
+            })
+        })
+    }
+
+    fn keys(&self) -> Asked<'_, Keys> {
+        Box::pin(async { Ok(Keys::default()) })
+    }
+}
+
+fn reviews(played: &Arc<Played>) -> Reviews {
+    Reviews::new(
+        Arc::clone(played) as Arc<dyn Authority>,
+        vec!["cairn".to_owned()],
+    )
+}
+
+fn named(name: &str) -> User {
+    User {
+        name: name.to_owned(),
+        ..User::default()
+    }
+}
+
+fn pods(namespace: &str) -> Attributes {
+    Attributes::Resource(Resource {
+        verb: "list",
+        group: "metrics.k8s.io".to_owned(),
+        resource: "pods".to_owned(),
+        namespace: namespace.to_owned(),
+        ..Resource::default()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_is_asked_for_once_in_ten_seconds() {
+    let played = Arc::new(Played::default());
+    let reviews = reviews(&played);
+    let denied = Decision::Denied(String::new());
+    for _ in 0..5 {
+        assert_eq!(
+            reviews.decide(&named("jane"), &pods("shop")).await,
+            Decision::Allowed
+        );
+        assert_eq!(reviews.decide(&named("jane"), &pods("bank")).await, denied);
+        assert_eq!(reviews.decide(&named("joe"), &pods("shop")).await, denied);
+    }
+    assert_eq!(played.questions.load(Ordering::Relaxed), 3);
+    advance(KEPT).await;
+    reviews.decide(&named("jane"), &pods("shop")).await;
+    assert_eq!(played.questions.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_goes_on_without_the_api_server_and_nothing_else() {
+    let played = Arc::new(Played::default());
+    let reviews = reviews(&played);
+    reviews.decide(&named("jane"), &pods("shop")).await;
+    reviews.user("good").await.unwrap();
+    played.is_away.store(true, Ordering::Relaxed);
+    assert_eq!(
+        reviews.decide(&named("jane"), &pods("shop")).await,
+        Decision::Allowed
+    );
+    assert!(reviews.user("good").await.is_ok());
+    let decision = reviews.decide(&named("jane"), &pods("bank")).await;
+    assert!(matches!(decision, Decision::Unanswered(_)), "{decision:?}");
+    assert_eq!(reviews.user("new").await, Err(Unauthorized));
+    advance(KEPT).await;
+    let decision = reviews.decide(&named("jane"), &pods("shop")).await;
+    assert!(matches!(decision, Decision::Unanswered(_)), "{decision:?}");
+    played.is_away.store(false, Ordering::Relaxed);
+    assert_eq!(
+        reviews.decide(&named("jane"), &pods("shop")).await,
+        Decision::Allowed
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_taken_for_its_audience_and_makes_nobody_a_master() {
+    let played = Arc::new(Played::default());
+    let reviews = reviews(&played);
+    let user = reviews.user("good").await.unwrap();
+    assert_eq!((&*user.name, user.groups), ("jane", vec!["dev".to_owned()]));
+    for bad in ["bad", "elsewhere"] {
+        for _ in 0..10 {
+            assert_eq!(reviews.user(bad).await, Err(Unauthorized), "{bad}");
+        }
+    }
+    assert_eq!(played.reviews.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_reader_who_asks_much_takes_nothing_from_another() {
+    let takes = Duration::from_millis(50);
+    let played = Arc::new(Played {
+        takes,
+        ..Played::default()
+    });
+    let reviews = reviews(&played);
+    let began = Instant::now();
+    let mut asking = Vec::new();
+    for index in 0..1_000 {
+        let reviews = reviews.clone();
+        asking.push(tokio::spawn(async move {
+            reviews
+                .decide(&named("greedy"), &pods(&format!("ns-{index}")))
+                .await
+        }));
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(
+        reviews.decide(&named("jane"), &pods("shop")).await,
+        Decision::Allowed
+    );
+    assert!(
+        began.elapsed() < Duration::from_millis(200),
+        "{:?}",
+        began.elapsed()
+    );
+    let mut busy = 0;
+    for one in asking {
+        busy += usize::from(one.await.unwrap() == Decision::Busy);
+    }
+    assert_eq!(busy, 1_000 - OF_ONE);
+}
