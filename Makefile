@@ -55,6 +55,7 @@ test: deps-test test-python test-web test-rust
 
 test-python: deps-test
 	python3 -B -m unittest discover --start-directory tests/expect
+	PYTHONPATH=.tools/python python3 -B -m unittest discover --start-directory tests/deploy
 
 test-web: deps-test
 	npm --prefix aggregator/web test
