@@ -270,8 +270,8 @@ class Shape(unittest.TestCase):
                         if "serviceAccountToken" in source
                     ]
                     self.assertTrue(all(token["expirationSeconds"] == 3600 for token in tokens))
-                    audiences = {None, "cairn-aggregator"} if "agent" in pod["serviceAccountName"] else {None}
-                    self.assertEqual({token.get("audience") for token in tokens}, audiences)
+                    # One for the cluster (of agents: for the kubelet), and one for aggregators alone.
+                    self.assertEqual([token.get("audience") for token in tokens], [None, "cairn-aggregator"])
             for account in rendered.of_kind(objects, "ServiceAccount"):
                 self.assertIs(account["automountServiceAccountToken"], False)
 
