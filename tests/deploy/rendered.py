@@ -34,13 +34,16 @@ def render(name):
     """The objects of one of `names()`, in the order in which kubectl applies them."""
     if name in PLAIN:
         return kustomize(DEPLOY / name)
+    components = [f"../deploy/components/{component}" for component in name.split("+")]
+    return site({"resources": ["../deploy/base"], "components": components})
+
+
+def site(kustomization):
+    """The objects of a kustomization in a directory beside deploy/."""
     with tempfile.TemporaryDirectory() as directory:
         at = os.path.relpath(DEPLOY, os.path.realpath(directory))
-        mix = {
-            "resources": [f"{at}/base"],
-            "components": [f"{at}/components/{component}" for component in name.split("+")],
-        }
-        pathlib.Path(directory, "kustomization.yaml").write_text(yaml.safe_dump(mix))
+        text = yaml.safe_dump(kustomization).replace("../deploy/", f"{at}/")
+        pathlib.Path(directory, "kustomization.yaml").write_text(text)
         return kustomize(directory)
 
 

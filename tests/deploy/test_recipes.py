@@ -68,6 +68,13 @@ def block(text):
     return found
 
 
+def yaml_block(text):
+    """The one yaml block of the page that has this text."""
+    page = (rendered.DEPLOY / "README.md").read_text()
+    (found,) = [code for code in re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE) if text in code]
+    return found
+
+
 class Recipes(unittest.TestCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
@@ -142,6 +149,42 @@ class Recipes(unittest.TestCase):
         self.assertEqual(saved["spec"], THEIRS["spec"])
         self.assertEqual(saved["metadata"], {"name": THEIRS["metadata"]["name"], "labels": {"k8s-app": "metrics-server"}})
         self.assertNotIn("status", saved)
+
+    def test_the_file_of_the_installation_renders_with_its_images(self):
+        code = block("mkdir -p site")
+        written = self.run_block(code[code.index("mkdir") : code.index("kubectl")])
+        self.assertEqual(written.returncode, 0, written.stderr)
+        text = (self.at / "site/kustomization.yaml").read_text()
+        # As in the placeholder's place: names of registries have no capitals.
+        objects = rendered.site(yaml.safe_load(text.replace("REGISTRY", "registry.example")))
+        images = {c["image"] for w in rendered.workloads(objects) for c in rendered.containers(w)}
+        built = {re.sub("^REGISTRY", "registry.example", tag) for tag in re.findall(r"-t (\S+)", code)}
+        self.assertEqual(images, built)
+
+    def test_what_the_page_mixes_renders(self):
+        mixed = yaml.safe_load(yaml_block("components/selinux"))
+        kinds = {thing["kind"] for thing in rendered.site(mixed)}
+        self.assertLessEqual({"APIService", "Certificate", "DaemonSet"}, kinds)
+
+    def test_the_patch_for_k3s_mounts_another_directory(self):
+        patches = yaml.safe_load(yaml_block("k3s/agent"))
+        pod = rendered.pod_template(
+            rendered.named(rendered.site({"resources": ["../deploy/base"], **patches}), "DaemonSet", "cairn-agent")
+        )["spec"]
+        mounts = {mount["mountPath"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+        self.assertIs(mounts["/var/lib/rancher/k3s/agent"]["readOnly"], True)
+        paths = [volume["hostPath"]["path"] for volume in pod["volumes"] if "hostPath" in volume]
+        self.assertIn("/var/lib/rancher/k3s/agent", paths)
+
+    def test_argo_cd_is_told_of_all_that_is_filled_at_run_time(self):
+        ignored = yaml.safe_load(yaml_block("ignoreDifferences"))["spec"]["ignoreDifferences"]
+        ignored = {(entry["kind"], entry["name"]) for entry in ignored}
+        kinds = ("Secret", "ConfigMap", "Lease", "APIService")
+        filled = {
+            (thing["kind"], thing["metadata"]["name"])
+            for name in rendered.PLAIN for thing in rendered.of_kind(rendered.render(name), *kinds)
+        }
+        self.assertEqual(ignored, filled)
 
     def test_all_blocks_are_good_shell(self):
         page = (rendered.DEPLOY / "README.md").read_text()

@@ -240,6 +240,22 @@ class References(unittest.TestCase):
                         self.assertRegex(container["image"], rf"^cairn-(agent|aggregator):{re.escape(version)}$")
 
 
+    def test_openshift_admits_what_the_agent_asks_for(self):
+        for name, objects in each():
+            pod = rendered.pod_template(rendered.named(objects, "DaemonSet", "cairn-agent"))["spec"]
+            for scc in rendered.of_kind(objects, "SecurityContextConstraints"):
+                with self.subTest(name):
+                    kinds = {kind for volume in pod["volumes"] for kind in volume if kind != "name"}
+                    self.assertLessEqual(kinds, set(scc["volumes"]))
+                    self.assertEqual(scc["runAsUser"], {"type": "MustRunAs", "uid": pod["securityContext"]["runAsUser"]})
+                    options = pod["securityContext"]["seLinuxOptions"]
+                    self.assertEqual(scc["seLinuxContext"], {"type": "MustRunAs", "seLinuxOptions": options})
+                    self.assertIs(scc["allowHostNetwork"], pod["hostNetwork"])
+                    for container in pod["containers"]:
+                        drops = container["securityContext"]["capabilities"]["drop"]
+                        self.assertEqual(scc["requiredDropCapabilities"], drops)
+
+
 class Shape(unittest.TestCase):
     """What each overlay is for."""
 
