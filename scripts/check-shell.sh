@@ -3,13 +3,13 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-for script in scripts/*.sh; do
+for script in scripts/*.sh deploy/docker/*.sh; do
     sh -n "$script"
 done
 bash -n .ci/run
 
 if command -v shellcheck >/dev/null 2>&1; then
-    shellcheck scripts/*.sh .ci/run
+    shellcheck scripts/*.sh deploy/docker/*.sh .ci/run
 else
     echo 'check-shell: shellcheck is not installed, parsed only'
 fi
