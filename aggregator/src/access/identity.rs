@@ -100,7 +100,10 @@ impl Authenticators {
         if let Some(proxy) = &self.front_proxy {
             // Were any name good for a proxy, every user of a CA that signs both would be one.
             let is_ambiguous = proxy.names.is_empty() && matches!(client, Some(Ok(_)));
-            if !is_ambiguous && proxy.is_it(shown) && let Some(user) = told(headers) {
+            if !is_ambiguous
+                && proxy.is_it(shown)
+                && let Some(user) = told(headers)
+            {
                 return Ok(Some(user));
             }
         }
@@ -185,7 +188,9 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 
 /// Takes away what says who asks.
 fn strip(headers: &mut HeaderMap) {
-    let said = headers.keys().filter(|name| name.as_str().starts_with(REMOTE));
+    let said = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(REMOTE));
     let said: Vec<HeaderName> = said.cloned().collect();
     for name in said {
         headers.remove(name);

@@ -116,7 +116,9 @@ impl Parts {
         Some(Usage {
             cpu_nanocores: cpu.rate.nanocores(),
             over_ms: cpu.rate.over_ms,
-            time_ms: cpu.time_ms.saturating_add_signed(offset_ms.saturating_neg()),
+            time_ms: cpu
+                .time_ms
+                .saturating_add_signed(offset_ms.saturating_neg()),
             memory_bytes: self.memory_bytes?,
             swap_bytes: self.swap_bytes,
         })
@@ -129,7 +131,11 @@ fn wanted(tick_ms: u64, span_ms: u64) -> Vec<Wanted> {
         let before = field.group.max_age_ms().saturating_add(span_ms);
         (field.id, (tick_ms.saturating_sub(before), tick_ms))
     };
-    let fields = [(table::CPU, span_ms), (table::MEMORY_WORKING_SET, 0), (table::SWAP_USAGE, 0)];
+    let fields = [
+        (table::CPU, span_ms),
+        (table::MEMORY_WORKING_SET, 0),
+        (table::SWAP_USAGE, 0),
+    ];
     let fields = fields.into_iter();
     fields
         .filter_map(|(id, span_ms)| table::field(id).map(|field| from(field, span_ms)))
@@ -162,7 +168,10 @@ pub fn cpu_over(rows: &[RawRow], tick_ms: u64, span_ms: u64, from_start: bool) -
             points.clear();
         }
         points.push(last);
-        start_ms = last.stamp.start_ms.or(row.began.map(|(_, start_ms)| start_ms));
+        start_ms = last
+            .stamp
+            .start_ms
+            .or(row.began.map(|(_, start_ms)| start_ms));
     }
     tracker.value_at(tick_ms).filter(|_| present)?;
     let (newest, first) = (points.last()?, points.first()?);

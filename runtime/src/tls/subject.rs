@@ -67,7 +67,9 @@ fn next<'a>(from: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
         0x81 | 0x82 => {
             let (bytes, after) = rest.split_at_checked(usize::from(first & 0x7f))?;
             rest = after;
-            bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+            bytes
+                .iter()
+                .fold(0, |sum, byte| sum << 8 | usize::from(*byte))
         }
         _ => return None,
     };

@@ -123,8 +123,14 @@ async fn who_is_not_the_proxy_is_not_believed() {
     let files = Files::new();
     let by = files.authenticators();
     let (user, left) = asked(&by, &JANE, None).await;
-    assert_eq!((user, left), (Ok(User::anonymous()), vec!["accept".to_owned()]));
-    let server = files.proxies.leaf("server").common_name("front-proxy-client");
+    assert_eq!(
+        (user, left),
+        (Ok(User::anonymous()), vec!["accept".to_owned()])
+    );
+    let server = files
+        .proxies
+        .leaf("server")
+        .common_name("front-proxy-client");
     let expired = files.proxies.leaf("old").common_name("front-proxy-client");
     for (what, certificate) in [
         ("another CA", client(&files.others, "front-proxy-client")),
@@ -132,7 +138,13 @@ async fn who_is_not_the_proxy_is_not_believed() {
         ("a server's", shown(&server.write().unwrap())),
         (
             "an expired one",
-            shown(&expired.client().validity(Validity::Expired).write().unwrap()),
+            shown(
+                &expired
+                    .client()
+                    .validity(Validity::Expired)
+                    .write()
+                    .unwrap(),
+            ),
         ),
     ] {
         let (user, left) = asked(&by, &JANE, Some(&certificate)).await;
@@ -143,14 +155,21 @@ async fn who_is_not_the_proxy_is_not_believed() {
     let own = client(&files.clients, "front-proxy-client");
     let (user, _) = asked(&by, &JANE, Some(&own)).await;
     let user = user.unwrap();
-    assert_eq!((&*user.name, user.is_in("devs")), ("front-proxy-client", false));
+    assert_eq!(
+        (&*user.name, user.is_in("devs")),
+        ("front-proxy-client", false)
+    );
 }
 
 #[tokio::test]
 async fn a_proxy_that_names_nobody_is_nobody() {
     let files = Files::new();
     let proxy = client(&files.proxies, "front-proxy-client");
-    for pairs in [&[][..], &[("x-remote-user", "")], &[("x-remote-group", "system:masters")]] {
+    for pairs in [
+        &[][..],
+        &[("x-remote-user", "")],
+        &[("x-remote-group", "system:masters")],
+    ] {
         let (user, _) = asked(&files.authenticators(), pairs, Some(&proxy)).await;
         assert_eq!(user, Err(Unauthorized), "{pairs:?}");
     }

@@ -44,7 +44,9 @@ fn container(rows: &[RawRow], tick_s: u64) -> Option<(u64, u64, u64)> {
 
 /// A container that began long ago and was measured at these times, with these core-seconds used.
 fn old(points: &[(u64, u64)]) -> Vec<RawRow> {
-    let rows = points.iter().map(|(time_s, used_s)| row(1_000 + time_s, *used_s, 1));
+    let rows = points
+        .iter()
+        .map(|(time_s, used_s)| row(1_000 + time_s, *used_s, 1));
     rows.collect()
 }
 
