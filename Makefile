@@ -7,7 +7,7 @@ CARGO_ARGS ?=
 # How long `make fuzz` takes for each of its targets, s.
 FUZZ_SECONDS ?= 60
 
-# Where scripts/deps.sh puts a newer Node.js when the machine's own is too old.
+# Where scripts/deps.sh puts kubectl, and a newer Node.js when the machine's own is too old.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .PHONY: help run test test-python test-web test-rust test-vm check check-static check-tree check-page check-rust \

