@@ -170,7 +170,7 @@ start_aggregator() {
     "$bin/make-pki" --dir "$dir/pki" --dns localhost --ip 127.0.0.1 >"$dir/make-pki.log" 2>&1 ||
         fail "make-pki failed: $(cat "$dir/make-pki.log")"
     start aggregator "$bin/cairn-aggregator" --interval "$interval" \
-        --grpc-listen 127.0.0.1:0 --http-listen "127.0.0.1:$port" --admin-listen 127.0.0.1:0 \
+        --grpc-listen 127.0.0.1:0 --http-listen "127.0.0.1:$port" --https-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \
         --ingest-auth token-file --ingest-token-file "$dir/ingest-tokens" \
         --tls-cert "$dir/pki/server.pem" --tls-key "$dir/pki/server.key"
     bound aggregator grpc

@@ -4,6 +4,8 @@
 //! told before the first agent connects; [`Started::run`] runs until the token is cancelled and
 //! then stops in order: readiness, listeners and streams, admin last.
 
+mod https;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,8 +24,10 @@ use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
+use crate::access::Rights;
 use crate::api::{
-    self, Api, Gate, LabelRules, Looks, MAX_READERS, MAX_STREAMS, Room, Streams, TURNS,
+    self, Api, Gate, LabelRules, Looks, MAX_READERS, MAX_STREAMS, Room, Secure, Streams, TURNS,
+    Wellness,
 };
 use crate::cluster::Cluster;
 use crate::config::{Config, Ingest as IngestConfig, LabelFlags};
@@ -53,6 +57,8 @@ pub struct Addresses {
     pub grpc: SocketAddr,
     /// Plain HTTP.
     pub http: SocketAddr,
+    /// HTTPS.
+    pub https: SocketAddr,
     /// Own endpoints.
     pub admin: SocketAddr,
 }
@@ -74,6 +80,7 @@ pub struct Started {
 struct Listeners {
     grpc: Bound,
     http: Bound,
+    https: Bound,
     admin: Bound,
 }
 
@@ -166,6 +173,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     let auth = Arc::new(authenticator(&config.ingest)?);
     let (cert, key) = &config.tls;
     let server = ServerTls::load(cert, key, &["h2"]).map_err(|e| Failure::config(&e))?;
+    let access = https::Access::load(&config).map_err(|e| Failure::config(&e))?;
     let (listeners, readers) = bind(&config).await?;
     let addresses = listeners.addresses();
     let mut registry = Registry::default();
@@ -205,11 +213,29 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
         Arc::clone(&server),
     );
     replay.start(&mut supervisor, &config.peers);
+    let api = api_of(&shared, &config);
     start_http(
         (&mut supervisor, &readers),
         listeners.http,
-        &shared,
+        (&shared, &api),
         &config,
+    );
+    let secure = Secure {
+        api,
+        authenticators: access.authenticators,
+        rights: Rights::default(),
+        wellness: Wellness {
+            readiness: readiness.clone(),
+            health: supervisor.health(),
+        },
+        span_ms: millis(config.https.span),
+    };
+    https::start(
+        (&mut supervisor, &readers),
+        listeners.https,
+        secure,
+        access.tls,
+        &shared.listens,
     );
     let upkeep = Upkeep {
         clock: clock.clone(),
@@ -218,7 +244,9 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
         readiness: readiness.clone(),
         token: token.clone(),
     };
-    upkeep.start(&mut supervisor, auth, server);
+    let mut certificates = access.reloaded;
+    certificates.push(server.into());
+    upkeep.start(&mut supervisor, auth, certificates);
     let admin = Admin {
         registry: Arc::new(registry),
         readiness: readiness.clone(),
@@ -272,6 +300,7 @@ impl Listeners {
         Addresses {
             grpc: self.grpc.local_addr(),
             http: self.http.local_addr(),
+            https: self.https.local_addr(),
             admin: self.admin.local_addr(),
         }
     }
@@ -283,13 +312,15 @@ fn announce(config: &Config, addresses: Addresses) -> Result<(), Failure> {
         let named = [
             ("grpc", addresses.grpc),
             ("http", addresses.http),
+            ("https", addresses.https),
             ("admin", addresses.admin),
         ];
         bound::publish(path, &named).map_err(|e| Failure::config(&e))?;
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        grpc = %addresses.grpc, http = %addresses.http, admin = %addresses.admin,
+        grpc = %addresses.grpc, http = %addresses.http, https = %addresses.https,
+        admin = %addresses.admin,
         interval = %duration::display(config.interval), window = %duration::display(config.window),
         node_budget = config.node_budget, ingest = ?config.ingest,
         "listening"
@@ -319,11 +350,17 @@ async fn bind(config: &Config) -> Result<(Listeners, Aside), Failure> {
     let told = |flag: &'static str, bound: Result<Bound, listen::Error>| {
         bound.map_err(|e| Failure::Other(format!("{flag}: {}", logging::chain(&e))))
     };
-    let http = readers.run(listen::bind(config.http_listen)).await;
-    let http = http.map_err(|e| Failure::Other(e.to_string()))?;
+    // The socket belongs to the threads that made it.
+    let aside = async |addr| {
+        let bound = readers.run(listen::bind(addr)).await;
+        bound.map_err(|e| Failure::Other(e.to_string()))
+    };
+    let http = aside(config.http_listen).await?;
+    let https = aside(config.https.listen).await?;
     let listeners = Listeners {
         grpc: told("--grpc-listen", listen::bind(config.grpc_listen).await)?,
         http: told("--http-listen", http)?,
+        https: told("--https-listen", https)?,
         admin: told("--admin-listen", listen::bind(config.admin_listen).await)?,
     };
     Ok((listeners, readers))
@@ -390,20 +427,9 @@ fn label_rules(flags: &LabelFlags) -> LabelRules {
     }
 }
 
-/// What readers ask runs on threads of their own: a tick brings a row of each node at the same moment, and
-/// in line with those a question would wait for all of them at each of its steps.
-fn start_http(
-    (supervisor, readers): (&mut Supervisor, &Aside),
-    bound: Bound,
-    shared: &Shared,
-    config: &Config,
-) {
-    let gate = Gate {
-        loopback: bound.local_addr().ip().is_loopback(),
-        dumps: config.http_serve_dumps,
-        hosts: config.http_hosts.clone().into(),
-    };
-    let api = Api {
+/// What every route needs.
+fn api_of(shared: &Shared, config: &Config) -> Api {
+    Api {
         store: Arc::clone(&shared.store),
         cluster: shared.cluster.clone(),
         clock: shared.clock.clone(),
@@ -418,6 +444,21 @@ fn start_http(
         room: Room::default(),
         pressure: shared.pressure.clone(),
         metrics: shared.requests.clone(),
+    }
+}
+
+/// What readers ask runs on threads of their own: a tick brings a row of each node at the same moment, and
+/// in line with those a question would wait for all of them at each of its steps.
+fn start_http(
+    (supervisor, readers): (&mut Supervisor, &Aside),
+    bound: Bound,
+    (shared, api): (&Shared, &Api),
+    config: &Config,
+) {
+    let gate = Gate {
+        loopback: bound.local_addr().ip().is_loopback(),
+        dumps: config.http_serve_dumps,
+        hosts: config.http_hosts.clone().into(),
     };
     let config = listen::Config {
         name: "http",
@@ -434,7 +475,8 @@ fn start_http(
         tls: None,
         metrics: Arc::clone(&shared.listens),
     };
-    let service = TowerToHyperService::new(api::router(api.clone(), gate, rpc::router(api)));
+    let service =
+        TowerToHyperService::new(api::router(api.clone(), gate, rpc::router(api.clone())));
     let token = shared.token.clone();
     supervisor.spawn_aside(readers, "http", async move {
         listen::serve(bound, config, service, token, DRAIN).await;

@@ -1,5 +1,7 @@
 //! Flags and their environment variables. Nothing else reads the environment.
 
+mod https;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +10,8 @@ use cairn_runtime::clock::Mode;
 use cairn_runtime::duration;
 use cairn_runtime::size;
 use clap::{Parser, ValueEnum};
+
+pub use https::HttpsArgs;
 
 /// Keeps rolling windows of what the agents report and serves them.
 #[derive(Clone, Debug, Parser)]
@@ -31,6 +35,10 @@ pub struct Args {
         default_value = "127.0.0.1:8082"
     )]
     pub http_listen: SocketAddr,
+
+    /// Over TLS.
+    #[command(flatten)]
+    pub https: HttpsArgs,
 
     /// A name that the Host header may have beside addresses and localhost, without scheme and port;
     /// may be repeated. Others are answered with 421. The API server's service proxy may send a
@@ -102,7 +110,7 @@ pub struct Args {
     #[arg(long, env = "CAIRN_INGEST_TOKEN_FILE", value_name = "FILE")]
     pub ingest_token_file: Option<PathBuf>,
 
-    /// Serving certificate of the gRPC listener, PEM, with its chain; read again when it changes
+    /// Serving certificate of the gRPC and HTTPS listeners, PEM, with its chain; read again when it changes
     #[arg(long, env = "CAIRN_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
 

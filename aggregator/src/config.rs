@@ -1,5 +1,6 @@
 //! The configuration, checked as a whole: every problem is found before the first is told.
 
+mod https;
 mod peers;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use cairn_runtime::exit::Failure;
 
 use crate::args::{Args, IngestAuth, StoredLabel};
 
+pub use https::Https;
 pub use peers::{PeerHost, Peers};
 
 /// The longest window.
@@ -44,6 +46,8 @@ pub struct Config {
     pub grpc_listen: SocketAddr,
     /// Plain HTTP.
     pub http_listen: SocketAddr,
+    /// HTTPS.
+    pub https: Https,
     /// Further names of the plain listener.
     pub http_hosts: Vec<String>,
     /// Dumps are served off loopback too.
@@ -107,6 +111,7 @@ impl TryFrom<Args> for Config {
                  heapster.kube-system.svc; addresses and localhost need no flag"
             ));
         }
+        let https = https::check(args.https, &mut problem);
         let peers = peers::check(args.peers, &mut problem);
         if args.clock != Mode::System && !args.admin_listen.ip().is_loopback() {
             problem("--clock driven needs --admin-listen on loopback".to_owned());
@@ -115,6 +120,7 @@ impl TryFrom<Args> for Config {
             (Some(ingest), Some(tls)) if problems.is_empty() => Ok(Config {
                 grpc_listen: args.grpc_listen,
                 http_listen: args.http_listen,
+                https,
                 http_hosts: args.http_host,
                 http_serve_dumps: args.http_serve_dumps,
                 labels: LabelFlags {
@@ -234,6 +240,28 @@ mod tests {
                 panic!("{bad} was taken")
             };
             assert!(text.contains("without scheme, port and path"), "{text}");
+        }
+    }
+
+    #[test]
+    fn flags_of_https_are_checked_together() {
+        let with = |flags: &[&str]| config(&[GOOD.as_slice(), flags].concat());
+        let https = with(&[
+            "--requestheader-client-ca-file",
+            "p",
+            "--requestheader-allowed-names",
+            "a,b",
+        ]);
+        assert_eq!(https.unwrap().https.proxy_names, ["a", "b"]);
+        for (flags, says) in [
+            (&["--requestheader-allowed-names", "a"][..], "goes with"),
+            (&["--metrics-api-window", "0s"], "between 1s and 5m"),
+            (&["--metrics-api-window", "6m"], "between 1s and 5m"),
+        ] {
+            let Err(Failure::Config(text)) = with(flags) else {
+                panic!("{flags:?} was taken")
+            };
+            assert!(text.contains(says), "{text}");
         }
     }
 

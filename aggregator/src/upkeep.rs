@@ -12,7 +12,7 @@ use cairn_runtime::clock::{Clock, Waiter, ticker};
 use cairn_runtime::readiness::{Note, Readiness};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::{Lane, Supervisor, TaskError};
-use cairn_runtime::tls::{self, ServerTls};
+use cairn_runtime::tls::{self, Reloadable};
 use cairn_runtime::{logging, tasks};
 
 use crate::ingest::Authenticator;
@@ -43,9 +43,9 @@ impl Upkeep {
         self,
         supervisor: &mut Supervisor,
         auth: Arc<Authenticator>,
-        server: Arc<ServerTls>,
+        certificates: Vec<Reloadable>,
     ) {
-        let reload = tls::reload_loop(vec![server.into()], RELOAD, self.token.clone());
+        let reload = tls::reload_loop(certificates, RELOAD, self.token.clone());
         supervisor.spawn("certificates", reload);
         supervisor.spawn("tokens", self.clone().reload_tokens(auth));
         // The waiter is there before the task runs, so that no step of a driven clock passes it by.

@@ -218,6 +218,8 @@ impl System {
             &self.grpc.to_string(),
             "--http-listen",
             "127.0.0.1:0",
+            "--https-listen",
+            "127.0.0.1:0",
             "--admin-listen",
             "127.0.0.1:0",
             "--ingest-auth",

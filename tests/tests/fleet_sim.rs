@@ -43,7 +43,12 @@ impl Bed {
         let clock = format!("driven={TRACE_START_MS}");
         let (tokens, cert, key) = (path("tokens"), path("server.pem"), path("server.key"));
         let mut args = vec!["--clock", &clock, "--tls-cert", &cert, "--tls-key", &key];
-        for listener in ["--grpc-listen", "--http-listen", "--admin-listen"] {
+        for listener in [
+            "--grpc-listen",
+            "--http-listen",
+            "--https-listen",
+            "--admin-listen",
+        ] {
             args.extend([listener, "127.0.0.1:0"]);
         }
         args.extend([

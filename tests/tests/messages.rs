@@ -113,7 +113,12 @@ fn a_taken_port_is_named_and_is_no_configuration_error() {
     .unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
-    for flag in ["--grpc-listen", "--http-listen", "--admin-listen"] {
+    for flag in [
+        "--grpc-listen",
+        "--http-listen",
+        "--https-listen",
+        "--admin-listen",
+    ] {
         let mut args = system.aggregator_args();
         let at = args.iter().position(|a| a == flag).unwrap();
         args[at + 1].clone_from(&addr);

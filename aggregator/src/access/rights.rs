@@ -47,15 +47,18 @@ fn is_allowed_by_rules(user: &User, what: &Attributes) -> bool {
     if user.is_in(MASTERS) {
         return true;
     }
-    let Attributes::Path { verb: "get", path } = what else {
+    let Attributes::Path { verb, path } = what else {
         return false;
     };
+    // A monitor may ask without wanting the body.
+    let is_probe = matches!(*verb, "get" | "head");
     let is_below = |root: &&str| {
         let rest = path.strip_prefix(*root);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    ALWAYS.iter().any(|root| is_below(&root))
-        || (user.is_in(AUTHENTICATED) && DISCOVERY.iter().any(|root| is_below(&root)))
+    let reads = *verb == "get" && user.is_in(AUTHENTICATED);
+    (is_probe && ALWAYS.iter().any(|root| is_below(&root)))
+        || (reads && DISCOVERY.iter().any(|root| is_below(&root)))
 }
 
 impl Attributes {
@@ -142,6 +145,8 @@ mod tests {
         for (what, of_somebody, of_nobody) in [
             (path("get", "/livez"), true, true),
             (path("get", "/readyz/ping"), true, true),
+            (path("head", "/livez"), true, true),
+            (path("head", "/apis"), false, false),
             (path("post", "/livez"), false, false),
             (path("get", "/livezy"), false, false),
             (path("get", "/apis"), true, false),

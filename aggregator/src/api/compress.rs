@@ -66,6 +66,11 @@ impl Coding {
     }
 }
 
+/// True when the client takes gzip, which it names.
+pub(super) fn is_gzip_wanted(headers: &HeaderMap) -> bool {
+    Coding::wanted(headers) == Some(Coding::Gzip)
+}
+
 /// True for a weight of nothing: `q=0`, `q=0.0`.
 fn is_forbidden(parameters: &str) -> bool {
     let weights = parameters.split(';').filter_map(|parameter| {

@@ -18,6 +18,21 @@ pub(super) fn millicores(millis: u64) -> String {
     format!("{number}{suffix}")
 }
 
+/// Billionths of a core as a decimal quantity: the largest suffix that leaves no fraction.
+pub(super) fn nanocores(nanos: u64) -> String {
+    let (mut number, mut suffix) = (nanos, "n");
+    for larger in ["u", "m", "", "k", "M", "G"] {
+        if number == 0 {
+            return "0".to_owned();
+        }
+        if !number.is_multiple_of(1000) {
+            break;
+        }
+        (number, suffix) = (number / 1000, larger);
+    }
+    format!("{number}{suffix}")
+}
+
 /// Bytes as a binary quantity: the largest suffix that leaves no fraction.
 pub(super) fn bytes(bytes: u64) -> String {
     let (mut number, mut suffix) = (bytes, "");
@@ -52,6 +67,24 @@ mod tests {
             (u64::MAX, "18446744073709551615m"),
         ] {
             assert_eq!(millicores(millis), expected, "{millis}");
+        }
+    }
+
+    #[test]
+    fn a_rate_has_the_largest_suffix_that_divides_it() {
+        for (nanos, expected) in [
+            (0, "0"),
+            (1, "1n"),
+            (123_456, "123456n"),
+            (12_345_000, "12345u"),
+            (5_000_000, "5m"),
+            (500_000_000, "500m"),
+            (1_000_000_000, "1"),
+            (2_500_000_000, "2500m"),
+            (1_000_000_000_000, "1k"),
+            (u64::MAX, "18446744073709551615n"),
+        ] {
+            assert_eq!(nanocores(nanos), expected, "{nanos}");
         }
     }
 

@@ -80,7 +80,12 @@ impl Bed {
         let clock = clock_flag(TRACE_START_MS);
         let (cert, key) = (text(&server.cert_pem), text(&server.key_pem));
         let mut args = vec!["--clock", &clock, "--tls-cert", &cert, "--tls-key", &key];
-        for listener in ["--grpc-listen", "--http-listen", "--admin-listen"] {
+        for listener in [
+            "--grpc-listen",
+            "--http-listen",
+            "--https-listen",
+            "--admin-listen",
+        ] {
             args.extend([listener, "127.0.0.1:0"]);
         }
         args.extend(["--ingest-auth", "none", "--log", "warn"]);

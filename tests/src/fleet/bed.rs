@@ -229,6 +229,8 @@ pub(super) fn start_aggregator(
     args.extend([
         "--http-listen",
         "127.0.0.1:0",
+        "--https-listen",
+        "127.0.0.1:0",
         "--admin-listen",
         "127.0.0.1:0",
     ]);

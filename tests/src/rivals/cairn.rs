@@ -73,7 +73,12 @@ fn start(data: &Data, dir: &Path) -> Result<Proc> {
     let cert = server.cert_pem.display().to_string();
     let key = server.key_pem.display().to_string();
     let mut args = vec!["--clock", &clock, "--tls-cert", &cert, "--tls-key", &key];
-    for listener in ["--grpc-listen", "--http-listen", "--admin-listen"] {
+    for listener in [
+        "--grpc-listen",
+        "--http-listen",
+        "--https-listen",
+        "--admin-listen",
+    ] {
         args.extend([listener, "127.0.0.1:0"]);
     }
     args.extend(["--ingest-auth", "none", "--log", "warn"]);

@@ -1,0 +1,222 @@
+//! metrics.k8s.io/v1beta1: what nodes and pods use now, for `kubectl top` and autoscalers.
+//!
+//! `items` finds what is asked for and what it uses; `json`, `table` and `protobuf` write it; `list` makes long
+//! answers while they are read. A pod is there with all of its containers or not at all, a value is held to its
+//! max-age and then withdrawn, and using nothing is a value.
+
+mod fields;
+mod items;
+mod json;
+mod list;
+mod protobuf;
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use cairn_proto::rfc3339;
+use http::{HeaderMap, StatusCode};
+
+use super::secure::{Details, Form, GROUP, GROUP_VERSION, How, Media, Shape, Status, Target};
+use super::secure::{Kind, choose, envelope, is_watch, small};
+use super::selector::Selector as LabelSelector;
+use super::{Api, Cut, path, secure};
+use items::{Finder, Found, Item, Wanted};
+
+/// What is asked.
+pub(super) struct Question<'a> {
+    pub(super) headers: &'a HeaderMap,
+    pub(super) query: Option<&'a str>,
+}
+
+/// Which things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Nodes,
+    Pods,
+}
+
+impl What {
+    fn kind(self) -> &'static str {
+        match self {
+            What::Nodes => "NodeMetrics",
+            What::Pods => "PodMetrics",
+        }
+    }
+
+    fn resource(self) -> &'static str {
+        match self {
+            What::Nodes => "nodes",
+            What::Pods => "pods",
+        }
+    }
+}
+
+/// How things are written.
+#[derive(Clone, Debug)]
+struct Writing {
+    what: What,
+    form: Form,
+    include: Include,
+    /// When it was asked, Unix ms: what the first server gave as the time of creation.
+    now_ms: u64,
+    now: String,
+}
+
+/// What of an object stands beside its cells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Include {
+    Nothing,
+    #[default]
+    Metadata,
+    Object,
+}
+
+impl Writing {
+    fn new(what: What, kind: Kind, question: &Question<'_>, now_ms: u64) -> Result<Self, Status> {
+        let form = choose(question.headers, kind).ok_or_else(Status::not_acceptable)?;
+        let include = path::parameter(question.query, "includeObject").unwrap_or_default();
+        let include = match &*include {
+            "None" => Include::Nothing,
+            "" | "Metadata" => Include::Metadata,
+            "Object" => Include::Object,
+            other => {
+                let message = format!("unrecognized includeObject value: {other:?}");
+                return Err(Status::bad_request(message));
+            }
+        };
+        Ok(Self {
+            what,
+            form,
+            include,
+            now_ms,
+            now: rfc3339::format(now_ms / 1_000 * 1_000),
+        })
+    }
+}
+
+/// Answers for nodes and pods, or says why not.
+pub(super) async fn answer(
+    api: &Api,
+    span_ms: u64,
+    target: &Target,
+    question: Question<'_>,
+) -> Result<Response, Status> {
+    let now_ms = api.clock.unix_ms();
+    let (what, kind) = match target {
+        Target::Nodes => (What::Nodes, Kind::List),
+        Target::Node(_) => (What::Nodes, Kind::One),
+        Target::Pods(_) => (What::Pods, Kind::List),
+        _ => (What::Pods, Kind::One),
+    };
+    if kind == Kind::List && is_watch(question.query) {
+        return Err(Status::no_watch(Details::of("", GROUP, what.resource())));
+    }
+    let writing = Writing::new(what, kind, &question, now_ms)?;
+    let how = How::of(
+        question.headers,
+        question.query,
+        writing.form.media.as_str(),
+    );
+    let finder = Finder {
+        view: api.view(),
+        cluster: api.cluster.clone(),
+        span_ms,
+    };
+    match target {
+        Target::Node(name) => {
+            let name = name.clone();
+            one(api, how, writing, move || finder.node(&name)).await
+        }
+        Target::Pod(namespace, name) => {
+            let (namespace, name) = (namespace.clone(), name.clone());
+            one(api, how, writing, move || finder.pod(&namespace, &name)).await
+        }
+        target => {
+            let wanted = wanted(question.query)?;
+            let namespace = match target {
+                Target::Pods(namespace) => namespace.clone(),
+                _ => None,
+            };
+            let asked = list::Asked {
+                finder,
+                wanted,
+                namespace,
+                writing,
+            };
+            list::answer(api, asked, how).await
+        }
+    }
+}
+
+/// Reads both selectors.
+fn wanted(query: Option<&str>) -> Result<Wanted, Status> {
+    let text = |name| path::parameter(query, name).unwrap_or_default();
+    let labels = LabelSelector::parse(&text("labelSelector"))
+        .map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;
+    let fields = fields::Fields::parse(&text("fieldSelector")).map_err(Status::bad_request)?;
+    Ok(Wanted { labels, fields })
+}
+
+/// Answers for one thing.
+async fn one(
+    api: &Api,
+    how: How,
+    writing: Writing,
+    find: impl FnOnce() -> Found + Send + 'static,
+) -> Result<Response, Status> {
+    let found = api.in_turn(find).await.map_err(of_cut)?;
+    let item = match found {
+        Found::Item(item) => item,
+        Found::Unknown(name) => {
+            let kind = match writing.what {
+                // Of nodes the first server spoke in the singular.
+                What::Nodes => "node",
+                What::Pods => "pods",
+            };
+            let message = format!("{kind} {name:?} not found");
+            return Err(Status::not_found(Details::of(&name, "", kind), message));
+        }
+        Found::Unmeasured(name) => {
+            let kind = match writing.what {
+                What::Nodes => "nodemetrics",
+                What::Pods => "podmetrics",
+            };
+            let message = format!("{kind}.{GROUP} {name:?} not found");
+            return Err(Status::not_found(Details::of(&name, GROUP, kind), message));
+        }
+    };
+    let body = match (writing.form.media, writing.form.shape) {
+        (Media::Protobuf, Shape::Metadata(version)) => {
+            let object = protobuf::metadata_only(&item, &writing);
+            envelope(meta(version), "PartialObjectMetadata", &object)
+        }
+        (Media::Protobuf, _) => {
+            let object = protobuf::item(&item, &writing);
+            envelope(GROUP_VERSION, writing.what.kind(), &object)
+        }
+        _ => secure::indented(json::alone(&item, &writing), how.pretty),
+    };
+    Ok(small(StatusCode::OK, how.content_type, body))
+}
+
+/// The version of the shapes that every object has.
+fn meta(version: &str) -> &'static str {
+    match version {
+        "v1beta1" => "meta.k8s.io/v1beta1",
+        _ => "meta.k8s.io/v1",
+    }
+}
+
+/// Why there is no answer.
+fn of_cut(cut: Cut) -> Status {
+    match cut {
+        Cut::Short => Status::too_many(cut.to_string(), 10),
+        cut => Status::unavailable(cut.to_string(), 1),
+    }
+}
+
+/// An item that several parts of an answer share.
+type Items = Vec<Arc<Item>>;
+
+#[cfg(test)]
+mod tests;

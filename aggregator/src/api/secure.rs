@@ -1,0 +1,134 @@
+//! The HTTPS listener: who asks, whether they may, and then what they asked for.
+//!
+//! * `target`: what a request is about, for the decision and for the answer;
+//! * `accept`: which form of an answer the client takes;
+//! * `status`: what goes wrong, as clients of Kubernetes read it;
+//! * `discovery`: what is served; `probes`: whether the process is well;
+//! * `sent`, `wire`: bodies, as the API server sends them.
+//!
+//! What is said of nodes and pods is [`metrics_api`](super::metrics_api)'s.
+
+mod accept;
+mod discovery;
+mod probes;
+mod sent;
+mod status;
+mod target;
+mod wire;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use cairn_runtime::listen::Peer;
+use http::{HeaderValue, Method, StatusCode, header};
+
+use super::{Api, metrics_api};
+use crate::access::{Attributes, Authenticators, Decision, Rights};
+
+pub(super) use accept::{Form, Kind, Media, Shape, choose};
+pub(super) use discovery::GROUP_VERSION;
+pub use probes::Wellness;
+pub(super) use sent::{How, indented, pieces, small, whole as compressed};
+pub(super) use status::{Details, Status};
+pub(super) use target::{GROUP, Target, is_watch};
+pub(super) use wire::{Message, envelope};
+
+/// What the listener needs.
+#[derive(Clone, Debug)]
+pub struct Secure {
+    /// The window, and what is known of the cluster.
+    pub api: Api,
+    /// Who asks.
+    pub authenticators: Authenticators,
+    /// What they may.
+    pub rights: Rights,
+    /// Whether the process is well.
+    pub wellness: Wellness,
+    /// Least span of CPU in metrics.k8s.io, ms.
+    pub span_ms: u64,
+}
+
+/// Every route of the HTTPS listener.
+pub fn secure_router(secure: Secure) -> Router {
+    Router::new().fallback(answer).with_state(secure)
+}
+
+async fn answer(State(secure): State<Secure>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let peer: Option<&Peer> = parts.extensions.get();
+    let shown = peer.and_then(|peer| peer.tls.clone());
+    let user = secure
+        .authenticators
+        .user(&mut parts.headers, shown.as_deref())
+        .await;
+    let (path, query) = (parts.uri.path(), parts.uri.query());
+    let refuse = |status: Status| status.response(&parts.headers, query);
+    let Ok(user) = user else {
+        return refuse(Status::unauthorized());
+    };
+    let attributes = target::attributes(&parts.method, path, query);
+    if let Decision::Denied(reason) = secure.rights.decide(&user, &attributes).await {
+        let details = match &attributes {
+            Attributes::Path { .. } => Details::default(),
+            Attributes::Resource(of) => Details::of(&of.name, &of.group, &of.resource),
+        };
+        let why = attributes.refusal(&user, &reason);
+        return refuse(Status::forbidden(details, &why));
+    }
+    let target = Target::parse(path);
+    if target != Target::Nothing && parts.method != Method::GET {
+        // A monitor's HEAD is answered like GET; the server leaves the body out.
+        let is_probe = matches!(target, Target::Probe(..)) && parts.method == Method::HEAD;
+        if !is_probe {
+            return not_get();
+        }
+    }
+    let headers = &parts.headers;
+    match target {
+        Target::Groups => discovery::groups(headers, query),
+        Target::Group => discovery::one_group(headers, query),
+        Target::Resources => discovery::resources(headers, query),
+        Target::Version => discovery::version(headers, query),
+        Target::Probe(probe, check) => {
+            let answered = secure.wellness.answer(probe, check.as_deref(), query);
+            answered.unwrap_or_else(nothing)
+        }
+        Target::Nothing => nothing(),
+        target => {
+            let question = metrics_api::Question { headers, query };
+            let answered =
+                metrics_api::answer(&secure.api, secure.span_ms, &target, question).await;
+            answered.unwrap_or_else(refuse)
+        }
+    }
+}
+
+fn not_get() -> Response {
+    let text = "text/plain; charset=utf-8";
+    let mut response = small(
+        StatusCode::METHOD_NOT_ALLOWED,
+        text,
+        "405: Method Not Allowed",
+    );
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
+    response
+}
+
+/// What there is, for who asks for something else.
+fn nothing() -> Response {
+    let paths = [
+        "/apis",
+        "/apis/metrics.k8s.io",
+        "/apis/metrics.k8s.io/v1beta1",
+        "/healthz",
+        "/livez",
+        "/readyz",
+        "/version",
+    ];
+    let body = sent::json(&serde_json::json!({ "paths": paths }), true);
+    small(StatusCode::NOT_FOUND, Media::Json.as_str(), body)
+}
+
+#[cfg(test)]
+pub(super) mod tests;

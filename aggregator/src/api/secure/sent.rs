@@ -1,0 +1,338 @@
+//! Bodies as the API server sends them: one line or indented for people, compressed only when they are large
+//! and the client asked for it, and made while they are read.
+
+use std::io::Write as _;
+use std::pin::Pin;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_util::stream::{self, Stream, StreamExt as _};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use super::super::{Cut, compress, path};
+
+/// Bodies from here on are worth compressing, bytes.
+const LARGE_BYTES: usize = 128 * 1024;
+
+/// Pieces of a body, in their order.
+pub(in super::super) type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, Cut>> + Send>>;
+
+/// How a body is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct How {
+    pub(in super::super) content_type: &'static str,
+    pub(in super::super) pretty: bool,
+    pub(in super::super) gzip: bool,
+}
+
+impl How {
+    /// As a request's headers and query say.
+    pub(in super::super) fn of(
+        headers: &HeaderMap,
+        query: Option<&str>,
+        content_type: &'static str,
+    ) -> Self {
+        Self {
+            content_type,
+            pretty: is_pretty(headers, query),
+            gzip: compress::is_gzip_wanted(headers),
+        }
+    }
+}
+
+/// True when people read it: they say so, or come with a program that shows it to them.
+pub(in super::super) fn is_pretty(headers: &HeaderMap, query: Option<&str>) -> bool {
+    if let Some(text) = path::parameter(query, "pretty") {
+        return text != "0" && text != "false";
+    }
+    let agent = headers.get(header::USER_AGENT);
+    let agent = agent.map_or(&b""[..], HeaderValue::as_bytes);
+    ["curl", "Wget", "Mozilla/5.0"]
+        .iter()
+        .any(|name| agent.starts_with(name.as_bytes()))
+}
+
+/// JSON on one line and a line break, or indented without one.
+pub(in super::super) fn json(value: &impl Serialize, pretty: bool) -> Vec<u8> {
+    // Memory does not fail, and what is written has text for keys.
+    let mut line = serde_json::to_vec(value).unwrap_or_default();
+    line.push(b'\n');
+    indented(line, pretty)
+}
+
+/// JSON on one line as it is, or indented.
+pub(in super::super) fn indented(line: Vec<u8>, pretty: bool) -> Vec<u8> {
+    if pretty {
+        Indent::default().taken(&line).to_vec()
+    } else {
+        line
+    }
+}
+
+/// A body that is there.
+pub(in super::super) fn small(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Body>,
+) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let private = HeaderValue::from_static("no-cache, private");
+    headers.insert(header::CACHE_CONTROL, private);
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
+}
+
+/// A body that is made while it is read. A small one has its length, as others have it.
+///
+/// # Errors
+///
+/// Why its beginning could not be made; an end that cannot be made breaks the connection off.
+pub(in super::super) async fn pieces(mut pieces: Pieces, how: How) -> Result<Response, Cut> {
+    let mut indent = how.pretty.then(Indent::default);
+    let mut beginning = BytesMut::new();
+    let mut is_all = true;
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        match &mut indent {
+            Some(indent) => beginning.extend_from_slice(&indent.taken(&piece)),
+            None => beginning.extend_from_slice(&piece),
+        }
+        if beginning.len() > LARGE_BYTES {
+            is_all = false;
+            break;
+        }
+    }
+    let rest = pieces.map(move |piece| {
+        piece.map(|piece| match &mut indent {
+            Some(indent) => indent.taken(&piece),
+            None => piece,
+        })
+    });
+    let beginning = beginning.freeze();
+    if is_all {
+        return Ok(small(StatusCode::OK, how.content_type, beginning));
+    }
+    let whole = stream::iter([Ok(beginning)]).chain(rest);
+    if !how.gzip {
+        return Ok(varied(small(
+            StatusCode::OK,
+            how.content_type,
+            Body::from_stream(whole),
+        )));
+    }
+    let body = Body::from_stream(gzipped(whole));
+    let mut response = varied(small(StatusCode::OK, how.content_type, body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    Ok(response)
+}
+
+/// A large body that is there, compressed for who wants it. Takes as long as the body is large.
+pub(in super::super) fn whole(body: Vec<u8>, how: How) -> Response {
+    if body.len() <= LARGE_BYTES || !how.gzip {
+        return small(StatusCode::OK, how.content_type, body);
+    }
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+    // Writing into memory does not fail.
+    let Ok(shorter) = encoder.write_all(&body).and_then(|()| encoder.finish()) else {
+        return small(StatusCode::OK, how.content_type, body);
+    };
+    let mut response = varied(small(StatusCode::OK, how.content_type, shorter));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response
+}
+
+fn varied(mut response: Response) -> Response {
+    let vary = HeaderValue::from_static("Accept-Encoding");
+    response.headers_mut().append(header::VARY, vary);
+    response
+}
+
+/// The pieces as one gzip stream.
+fn gzipped(
+    pieces: impl Stream<Item = Result<Bytes, Cut>> + Send + 'static,
+) -> impl Stream<Item = Result<Bytes, Cut>> + Send + 'static {
+    let encoder = GzEncoder::new(BytesMut::new().writer(), Compression::fast());
+    let mut encoder = Some(encoder);
+    // The end of the pieces is one more.
+    let pieces = pieces.map(Some).chain(stream::iter([None]));
+    pieces.map(move |piece| match (piece, encoder.as_mut()) {
+        (Some(piece), Some(encoder)) => {
+            encoder.write_all(&piece?).map_err(|_| Cut::Failed)?;
+            Ok(encoder.get_mut().get_mut().split().freeze())
+        }
+        (Some(_), None) => Err(Cut::Failed),
+        (None, _) => {
+            let ended = encoder.take().ok_or(Cut::Failed)?.finish();
+            let ended = ended.map_err(|_| Cut::Failed)?;
+            Ok(ended.into_inner().freeze())
+        }
+    })
+}
+
+/// Indents JSON that comes in pieces, by two spaces, as Go does.
+#[derive(Clone, Copy, Debug, Default)]
+struct Indent {
+    depth: usize,
+    in_text: bool,
+    escaped: bool,
+    // An object or list has begun, and nothing of it has come yet.
+    begun: bool,
+}
+
+impl Indent {
+    fn taken(&mut self, piece: &[u8]) -> Bytes {
+        let mut out = BytesMut::with_capacity(piece.len() * 2);
+        for byte in piece {
+            self.take(*byte, &mut out);
+        }
+        out.freeze()
+    }
+
+    fn take(&mut self, byte: u8, out: &mut BytesMut) {
+        if self.in_text {
+            out.put_u8(byte);
+            self.in_text = self.escaped || byte != b'"';
+            self.escaped = !self.escaped && byte == b'\\';
+            return;
+        }
+        match byte {
+            b'\n' | b' ' => return,
+            b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
+                if !self.begun {
+                    self.line(out);
+                }
+                self.begun = false;
+                out.put_u8(byte);
+                return;
+            }
+            _ => {}
+        }
+        if self.begun {
+            self.begun = false;
+            self.line(out);
+        }
+        out.put_u8(byte);
+        match byte {
+            b'"' => self.in_text = true,
+            b'{' | b'[' => {
+                self.depth += 1;
+                self.begun = true;
+            }
+            b',' => self.line(out),
+            b':' => out.put_u8(b' '),
+            _ => {}
+        }
+    }
+
+    fn line(self, out: &mut BytesMut) {
+        out.put_u8(b'\n');
+        for _ in 0..self.depth {
+            out.extend_from_slice(b"  ");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    fn of(texts: Vec<Bytes>) -> Pieces {
+        stream::iter(texts).map(Ok).boxed()
+    }
+
+    const PLAIN: How = How {
+        content_type: "application/json",
+        pretty: false,
+        gzip: false,
+    };
+
+    #[test]
+    fn json_is_indented_as_go_does_wherever_it_is_cut() {
+        let text = r#"{"a":{},"b":[],"c":[1,{"d":"x \" , {"}],"e":"\\"}"#;
+        let expected = "{\n  \"a\": {},\n  \"b\": [],\n  \"c\": [\n    1,\n    {\n      \
+                        \"d\": \"x \\\" , {\"\n    }\n  ],\n  \"e\": \"\\\\\"\n}";
+        for cut in 0..text.len() {
+            let (first, rest) = text.as_bytes().split_at(cut);
+            let mut indent = Indent::default();
+            let both = [indent.taken(first), indent.taken(rest)].concat();
+            assert_eq!(String::from_utf8(both).unwrap(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_small_body_is_neither_cut_nor_compressed() {
+        let how = How {
+            gzip: true,
+            ..PLAIN
+        };
+        let texts = vec![Bytes::from_static(b"[1,"), Bytes::from_static(b"2]")];
+        let response = pieces(of(texts), how).await.unwrap();
+        assert_eq!(response.headers().get(header::CONTENT_ENCODING), None);
+        let size = axum::body::HttpBody::size_hint(response.body());
+        assert_eq!(size.exact(), Some(5));
+    }
+
+    #[tokio::test]
+    async fn a_large_body_is_compressed_for_who_asks_and_whole_either_way() {
+        let texts: Vec<Bytes> = (0..40)
+            .map(|n| Bytes::from(format!("{n:05}").repeat(2_000)))
+            .collect();
+        let expected = texts.concat();
+        let response = pieces(of(texts.clone()), PLAIN).await.unwrap();
+        assert_eq!(response.headers().get(header::CONTENT_ENCODING), None);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, expected);
+        let how = How {
+            gzip: true,
+            ..PLAIN
+        };
+        for response in [
+            pieces(of(texts), how).await.unwrap(),
+            whole(expected.clone(), how),
+        ] {
+            assert_eq!(response.headers()[header::CONTENT_ENCODING], "gzip");
+            assert_eq!(response.headers()[header::VARY], "Accept-Encoding");
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert!(body.len() < expected.len() / 4);
+            let mut plain = Vec::new();
+            let mut decoder = flate2::read::GzDecoder::new(&*body);
+            decoder.read_to_end(&mut plain).unwrap();
+            assert_eq!(plain, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_beginning_that_fails_is_no_answer_and_an_end_that_fails_breaks_it_off() {
+        let fails: Pieces = stream::iter([Err(Cut::Busy)]).boxed();
+        assert_eq!(pieces(fails, PLAIN).await.err(), Some(Cut::Busy));
+        let large = Bytes::from(vec![b'x'; LARGE_BYTES + 1]);
+        let fails: Pieces = stream::iter([Ok(large), Err(Cut::Going)]).boxed();
+        let response = pieces(fails, PLAIN).await.unwrap();
+        assert!(response.into_body().collect().await.is_err());
+    }
+
+    #[test]
+    fn people_read_what_is_indented() {
+        let mut headers = HeaderMap::new();
+        assert!(!is_pretty(&headers, None));
+        assert!(is_pretty(&headers, Some("pretty=true")));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static("curl/8.5.0"));
+        assert!(is_pretty(&headers, None));
+        assert!(!is_pretty(&headers, Some("pretty=false")));
+    }
+}

@@ -1,0 +1,99 @@
+//! The wiring of the HTTPS listener.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_runtime::listen::{self, Bound, ListenMetrics};
+use cairn_runtime::tasks::{Aside, Supervisor};
+use cairn_runtime::tls::{self, Reloadable, ServerTls, Trust, TrustFiles};
+use hyper_util::service::TowerToHyperService;
+
+use super::DRAIN;
+use crate::access::{Authenticators, FrontProxy, Tokens};
+use crate::api::{Secure, secure_router};
+use crate::config::Config;
+
+/// What is read of files for it.
+pub(super) struct Access {
+    pub(super) tls: Arc<ServerTls>,
+    pub(super) authenticators: Authenticators,
+    /// All that is to be read again.
+    pub(super) reloaded: Vec<Reloadable>,
+}
+
+impl Access {
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// The file that does not work.
+    pub(super) fn load(config: &Config) -> Result<Self, tls::Error> {
+        let (cert, key) = &config.tls;
+        let tls = ServerTls::load(cert, key, &["h2", "http/1.1"])?;
+        let trust = |file: &Path| {
+            Trust::load(TrustFiles {
+                ca: vec![file.to_owned()],
+                ..TrustFiles::default()
+            })
+        };
+        let proxy = config.https.proxy_ca.as_deref().map(trust).transpose()?;
+        let clients = config.https.client_ca.as_deref().map(trust).transpose()?;
+        let mut reloaded: Vec<Reloadable> = vec![Arc::clone(&tls).into()];
+        reloaded.extend(
+            proxy
+                .iter()
+                .chain(&clients)
+                .map(|trust| Arc::clone(trust).into()),
+        );
+        let names = config.https.proxy_names.clone();
+        let front_proxy = proxy.map(|trust| FrontProxy { trust, names });
+        if front_proxy.is_none() && clients.is_none() {
+            tracing::info!(
+                "neither --requestheader-client-ca-file nor --client-ca-file: nobody can say at \
+                 --https-listen who they are, and all are refused what is not for everybody"
+            );
+        }
+        Ok(Self {
+            tls,
+            authenticators: Authenticators {
+                front_proxy,
+                clients,
+                tokens: Tokens::default(),
+            },
+            reloaded,
+        })
+    }
+}
+
+/// Starts it beside the plain listener, on the threads of the readers.
+pub(super) fn start(
+    (supervisor, readers): (&mut Supervisor, &Aside),
+    bound: Bound,
+    secure: Secure,
+    tls: Arc<ServerTls>,
+    listens: &Arc<ListenMetrics>,
+) {
+    let token = secure.api.token.clone();
+    let config = listen::Config {
+        name: "https",
+        max_connections: 4_096,
+        // All that goes through one API server comes from its address.
+        max_per_peer: 1_024,
+        max_handshakes: 64,
+        handshake_deadline: Duration::from_secs(5),
+        // The API server keeps its connections and asks what is served every minute.
+        header_deadline: Duration::from_secs(90),
+        idle_deadline: Duration::from_secs(120),
+        write_deadline: Duration::from_secs(30),
+        // A bearer token and a user of many groups.
+        max_header_bytes: 32 * 1024,
+        tls: Some(tls),
+        metrics: Arc::clone(listens),
+    };
+    let service = TowerToHyperService::new(secure_router(secure));
+    supervisor.spawn_aside(readers, "https", async move {
+        listen::serve(bound, config, service, token, DRAIN).await;
+        Ok(())
+    });
+}
