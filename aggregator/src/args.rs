@@ -1,6 +1,7 @@
 //! Flags and their environment variables. Nothing else reads the environment.
 
 mod https;
+mod review;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use cairn_runtime::size;
 use clap::{Parser, ValueEnum};
 
 pub use https::HttpsArgs;
+pub use review::ReviewArgs;
 
 /// Keeps rolling windows of what the agents report and serves them.
 #[derive(Clone, Debug, Parser)]
@@ -39,6 +41,10 @@ pub struct Args {
     /// Over TLS.
     #[command(flatten)]
     pub https: HttpsArgs,
+
+    /// Tokens of service accounts.
+    #[command(flatten)]
+    pub review: ReviewArgs,
 
     /// A name that the Host header may have beside addresses and localhost, without scheme and port;
     /// may be repeated. Others are answered with 421. The API server's service proxy may send a
@@ -101,7 +107,7 @@ pub struct Args {
           value_parser = duration::parse)]
     pub window: Duration,
 
-    /// How agents prove which node they are. Required: there is no default
+    /// How agents prove which node they are. Default: token-review where the Kubernetes API is watched
     #[arg(long, env = "CAIRN_INGEST_AUTH", value_name = "HOW")]
     pub ingest_auth: Option<IngestAuth>,
 
@@ -193,6 +199,8 @@ pub struct PeerArgs {
 /// How agents prove which node they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum IngestAuth {
+    /// By the token of their service account, which the Kubernetes API knows
+    TokenReview,
     /// By a bearer token whose hash stands beside the node's name in a file
     TokenFile,
     /// Not at all; only on a loopback listener

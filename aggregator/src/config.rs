@@ -19,15 +19,6 @@ pub use peers::{PeerHost, Peers};
 /// The longest window.
 const MAX_WINDOW: Duration = Duration::from_secs(MAX_WINDOW_S);
 
-/// How agents prove which node they are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ingest {
-    /// By a token whose hash is in this file.
-    TokenFile(PathBuf),
-    /// Not at all.
-    None,
-}
-
 /// How labels of nodes and pods are exported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelFlags {
@@ -149,32 +140,6 @@ impl TryFrom<Args> for Config {
 fn is_host_name(text: &str) -> bool {
     let in_names = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     !text.is_empty() && !text.ends_with('.') && text.bytes().all(in_names)
-}
-
-/// How agents prove who they are, or what is wrong with the flags.
-fn ingest(
-    auth: Option<IngestAuth>,
-    token_file: Option<PathBuf>,
-    loopback: bool,
-) -> Result<Ingest, &'static str> {
-    match (auth, token_file) {
-        (Some(IngestAuth::TokenFile), Some(path)) => Ok(Ingest::TokenFile(path)),
-        (Some(IngestAuth::TokenFile), None) => {
-            Err("--ingest-auth token-file needs --ingest-token-file FILE")
-        }
-        (Some(IngestAuth::None), None) if loopback => Ok(Ingest::None),
-        (Some(IngestAuth::None), None) => Err(
-            "--ingest-auth none takes anybody's word for any node and so works only with \
-             --grpc-listen on loopback: use token-file",
-        ),
-        (Some(IngestAuth::None), Some(_)) => {
-            Err("--ingest-token-file goes with --ingest-auth token-file")
-        }
-        (None, _) => Err(
-            "--ingest-auth is needed: token-file with --ingest-token-file FILE, or none on a \
-             loopback listener",
-        ),
-    }
 }
 
 #[cfg(test)]

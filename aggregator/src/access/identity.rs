@@ -7,11 +7,12 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use cairn_runtime::tls::{PeerCertificates, Subject, Trust};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 
-use super::{Reviews, User};
+use super::{Published, Reviews, User};
 
 const USER: &str = "x-remote-user";
 const UID: &str = "x-remote-uid";
@@ -64,6 +65,8 @@ pub struct Authenticators {
     pub clients: Option<Arc<Trust>>,
     /// By bearer token.
     pub tokens: Tokens,
+    /// What the API server publishes of both, where no flag says it.
+    pub published: Arc<ArcSwapOption<Published>>,
 }
 
 impl Authenticators {
@@ -95,8 +98,14 @@ impl Authenticators {
         headers: &HeaderMap,
         shown: &PeerCertificates,
     ) -> Result<Option<User>, Unauthorized> {
-        let client = self.clients.as_ref().map(|trust| trust.client(shown));
-        if let Some(proxy) = &self.front_proxy {
+        let published = self.published.load();
+        let published = published.as_deref();
+        let clients = self.clients.as_ref();
+        let clients = clients.or_else(|| published?.clients.as_ref());
+        let front_proxy = self.front_proxy.as_ref();
+        let front_proxy = front_proxy.or_else(|| published?.front_proxy.as_ref());
+        let client = clients.map(|trust| trust.client(shown));
+        if let Some(proxy) = front_proxy {
             // Were any name good for a proxy, every user of a CA that signs both would be one.
             let is_ambiguous = proxy.names.is_empty() && matches!(client, Some(Ok(_)));
             if !is_ambiguous
@@ -112,7 +121,7 @@ impl Authenticators {
                 tracing::debug!(error = %cairn_runtime::logging::chain(&error), "client certificate refused");
                 Err(Unauthorized)
             }
-            None if self.front_proxy.is_some() => Err(Unauthorized),
+            None if front_proxy.is_some() => Err(Unauthorized),
             None => Ok(None),
         }
     }

@@ -3,15 +3,28 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
+use cairn_runtime::logging;
+use cairn_runtime::readiness::{Note, Readiness};
+use cairn_runtime::shutdown::Token;
+use cairn_runtime::tasks::TaskError;
 use cairn_runtime::tls::{self, Trust};
 use serde::Deserialize;
+use tokio::time::{sleep, timeout};
 
 use super::FrontProxy;
+use crate::cluster::authority::Authority;
 
-/// Where it is.
-pub const PATH: &str =
-    "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
+/// How often it is read. A CA is published long before it signs.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// After it could not be read.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// For one reading.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 const CLIENT_CA: &str = "client-ca-file";
 const PROXY_CA: &str = "requestheader-client-ca-file";
@@ -49,6 +62,73 @@ pub enum PublishedError {
 struct ConfigMap {
     #[serde(default)]
     data: HashMap<String, String>,
+}
+
+/// Keeps what is published up to date.
+#[derive(Debug)]
+pub struct Follow {
+    /// Whom to ask.
+    pub api: Arc<dyn Authority>,
+    /// Where it goes.
+    pub into: Arc<ArcSwapOption<Published>>,
+    /// Where it is said that it does not work.
+    pub readiness: Readiness,
+}
+
+impl Follow {
+    /// Reads it again every minute until it is told to stop. What was read stays when it cannot be read any
+    /// more.
+    ///
+    /// # Errors
+    ///
+    /// None: what does not work is told and tried again.
+    pub async fn run(self, stop: Token) -> Result<(), TaskError> {
+        let mut before: Option<Vec<u8>> = None;
+        let mut told = None;
+        loop {
+            let read = timeout(DEADLINE, self.api.published()).await;
+            let problem = match read {
+                Ok(Ok(body)) if before.as_ref() == Some(&body) => None,
+                Ok(Ok(body)) => match Published::parse(&body) {
+                    Ok(published) => {
+                        self.into.store(Some(Arc::new(published)));
+                        before = Some(body);
+                        None
+                    }
+                    Err(error) => Some(logging::chain(&error)),
+                },
+                Ok(Err(unanswered)) => Some(unanswered.to_string()),
+                Err(_) => Some(format!("nothing came in {} s", DEADLINE.as_secs())),
+            };
+            let next = if problem.is_some() { AGAIN } else { EVERY };
+            if problem != told {
+                self.tell(problem.as_deref());
+                told = problem;
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                () = sleep(next) => {}
+            }
+        }
+    }
+
+    fn tell(&self, problem: Option<&str>) {
+        const NOTE: &str = "front-proxy";
+        let Some(problem) = problem else {
+            self.readiness.clear(NOTE);
+            tracing::info!("how the API server's proxy is known was read");
+            return;
+        };
+        let text = format!(
+            "how the API server's proxy is known could not be read: {problem}; what was read before \
+             stays, and without it requests through the API server are refused. May the \
+             aggregator's service account get this ConfigMap (Role \
+             extension-apiserver-authentication-reader in kube-system)?"
+        );
+        tracing::warn!("{text}");
+        self.readiness.note(NOTE, Note::Degraded(text));
+    }
 }
 
 impl Published {

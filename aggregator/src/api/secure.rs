@@ -67,13 +67,21 @@ async fn answer(State(secure): State<Secure>, request: Request) -> Response {
         return refuse(Status::unauthorized());
     };
     let attributes = target::attributes(&parts.method, path, query);
-    if let Decision::Denied(reason) = secure.rights.decide(&user, &attributes).await {
-        let details = match &attributes {
-            Attributes::Path { .. } => Details::default(),
-            Attributes::Resource(of) => Details::of(&of.name, &of.group, &of.resource),
-        };
-        let why = attributes.refusal(&user, &reason);
-        return refuse(Status::forbidden(details, &why));
+    match secure.rights.decide(&user, &attributes).await {
+        Decision::Allowed => {}
+        Decision::Denied(reason) => {
+            let details = match &attributes {
+                Attributes::Path { .. } => Details::default(),
+                Attributes::Resource(of) => Details::of(&of.name, &of.group, &of.resource),
+            };
+            let why = attributes.refusal(&user, &reason);
+            return refuse(Status::forbidden(details, &why));
+        }
+        Decision::Unanswered(why) => {
+            tracing::warn!(why, "what a reader may do could not be found out: it is refused");
+            return refuse(Status::undecided(&why));
+        }
+        Decision::Busy => return refuse(Status::too_many_questions()),
     }
     let target = Target::parse(path);
     if target != Target::Nothing && parts.method != Method::GET {

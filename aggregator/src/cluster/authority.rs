@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 
+use cairn_runtime::logging;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::token::Keys;
+use super::{Client, Error};
 
 /// Keys of [`Review::extra`], as API servers send them.
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
@@ -35,6 +37,52 @@ pub trait Authority: fmt::Debug + Send + Sync {
 
     /// By which keys its tokens are known.
     fn keys(&self) -> Asked<'_, Keys>;
+
+    /// The `ConfigMap` in which it says how its proxy and its clients are known, as JSON.
+    fn published(&self) -> Asked<'_, Vec<u8>>;
+}
+
+const TOKEN_REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
+const ACCESS_REVIEWS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+const ISSUER: &str = "/.well-known/openid-configuration";
+const KEYS: &str = "/openid/v1/jwks";
+const PUBLISHED: &str =
+    "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
+
+impl Authority for Client {
+    fn review<'a>(&'a self, token: &'a str, audiences: &'a [String]) -> Asked<'a, Review> {
+        Box::pin(async move {
+            let body = self.post(TOKEN_REVIEWS, question(token, audiences)).await?;
+            answer(&body)
+        })
+    }
+
+    fn access<'a>(&'a self, question: &'a Access) -> Asked<'a, Allowed> {
+        Box::pin(async move {
+            let body = self.post(ACCESS_REVIEWS, access_question(question)).await?;
+            access_answer(&body)
+        })
+    }
+
+    fn keys(&self) -> Asked<'_, Keys> {
+        Box::pin(async {
+            let (issuer, keys) = (self.get(ISSUER).await?, self.get(KEYS).await?);
+            Keys::parse(&issuer, &keys).map_err(|error| Unanswered {
+                why: format!("its keys are not understood: {error}"),
+            })
+        })
+    }
+
+    fn published(&self) -> Asked<'_, Vec<u8>> {
+        Box::pin(async { Ok(self.get(PUBLISHED).await?.to_vec()) })
+    }
+}
+
+impl From<Error> for Unanswered {
+    fn from(error: Error) -> Self {
+        let why = logging::chain(&error);
+        Self { why }
+    }
 }
 
 /// An answer about a token.

@@ -98,6 +98,21 @@ impl Status {
         }
     }
 
+    /// Nobody could say whether who asks may.
+    pub(in super::super) fn undecided(why: &str) -> Self {
+        let message = format!("whether this is allowed could not be found out: {why}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
+    }
+
+    /// Who asks has too many questions about rights under way.
+    pub(in super::super) fn too_many_questions() -> Self {
+        let message = "too many questions about what is allowed are under way: try again later";
+        Self {
+            retry_after_s: Some(1),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message)
+        }
+    }
+
     /// There is no such thing.
     pub(in super::super) fn not_found(details: Details, message: String) -> Self {
         Self {
