@@ -16,7 +16,7 @@ use cairn_runtime::listen::{self, Bound, ListenMetrics};
 use cairn_runtime::readiness::Readiness;
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::{Aside, Outcome, Supervisor};
-use cairn_runtime::tls::ServerTls;
+use cairn_runtime::tls::{self, ServerTls};
 use cairn_runtime::{bound, duration, logging, memory};
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
@@ -25,8 +25,8 @@ use tokio::sync::Semaphore;
 use crate::api::{
     self, Api, Gate, LabelRules, Looks, MAX_READERS, MAX_STREAMS, Room, Streams, TURNS,
 };
-use crate::cluster::Cluster;
-use crate::config::{Config, Ingest as IngestConfig, LabelFlags};
+use crate::cluster::{self, Cluster, Known, Watch};
+use crate::config::{ApiServer, Config, Ingest as IngestConfig, Kubernetes, LabelFlags};
 use crate::ingest::{Authenticator, Ingest, Metrics, Parts, Wishes};
 use crate::metrics;
 use crate::pressure::Pressure;
@@ -103,7 +103,7 @@ impl Shared {
         let shared = Shared {
             exchange: Arc::clone(&store) as Arc<dyn Exchange>,
             store,
-            cluster: Cluster::off(),
+            cluster: cluster(&config.kubernetes),
             clock: Clock::new(config.clock),
             token: token.clone(),
             listens: Arc::new(ListenMetrics::default()),
@@ -174,6 +174,10 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     let readiness = Readiness::new();
     let mut supervisor = Supervisor::new(token.clone());
     let instance = format!("{}-{}", std::process::id(), clock.unix_ms());
+    if let (Kubernetes::Watched(api), Some(known)) = (&config.kubernetes, shared.cluster.shared()) {
+        let metrics = cluster::Metrics::new(&mut registry, Arc::clone(&known));
+        start_watch(&mut supervisor, api, metrics, (known, &readiness, &token));
+    }
     let wishes = Wishes::new(config.window);
     let replay = Replay::new(replay::Parts {
         store: Arc::clone(&shared.exchange),
@@ -297,6 +301,43 @@ fn announce(config: &Config, addresses: Addresses) -> Result<(), Failure> {
         tracing::warn!("--ingest-auth none: whoever reaches the gRPC listener may report any node");
     }
     Ok(())
+}
+
+/// What is known of the cluster: nothing yet, or nothing ever.
+fn cluster(kubernetes: &Kubernetes) -> Cluster {
+    match kubernetes {
+        Kubernetes::Watched(api) => {
+            tracing::info!(api = api.authority(), "nodes and pods are watched");
+            Cluster::watched(Arc::new(Known::default()))
+        }
+        Kubernetes::Off(why) => {
+            tracing::info!(
+                why,
+                "nodes and pods are not watched: what agents say is all that is known"
+            );
+            Cluster::off()
+        }
+    }
+}
+
+/// Starts what asks the API server.
+fn start_watch(
+    supervisor: &mut Supervisor,
+    api: &ApiServer,
+    metrics: cluster::Metrics,
+    (known, readiness, token): (Arc<Known>, &Readiness, &Token),
+) {
+    let trust = vec![Arc::clone(&api.trust).into()];
+    let reload = tls::reload_loop(trust, upkeep::RELOAD, token.clone());
+    supervisor.spawn("Kubernetes CA", reload);
+    let watch = Watch {
+        client: cluster::Client::new(api),
+        known,
+        metrics,
+        readiness: readiness.clone(),
+        token: token.clone(),
+    };
+    watch.start(supervisor);
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -1,5 +1,6 @@
 //! The configuration, checked as a whole: every problem is found before the first is told.
 
+mod kubernetes;
 mod peers;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use cairn_runtime::exit::Failure;
 
 use crate::args::{Args, IngestAuth, StoredLabel};
 
+pub use kubernetes::{ApiServer, Kubernetes};
 pub use peers::{PeerHost, Peers};
 
 /// The longest window.
@@ -66,6 +68,8 @@ pub struct Config {
     pub node_budget: u64,
     /// Says how much memory the process has.
     pub process_status: PathBuf,
+    /// Whether the cluster's objects are watched, and where.
+    pub kubernetes: Kubernetes,
     /// Other aggregators.
     pub peers: Peers,
     /// System or driven.
@@ -108,6 +112,7 @@ impl TryFrom<Args> for Config {
             ));
         }
         let peers = peers::check(args.peers, &mut problem);
+        let kubernetes = kubernetes::check(args.kubernetes, &mut problem);
         if args.clock != Mode::System && !args.admin_listen.ip().is_loopback() {
             problem("--clock driven needs --admin-listen on loopback".to_owned());
         }
@@ -130,6 +135,7 @@ impl TryFrom<Args> for Config {
                 memory_limit: args.memory_limit,
                 node_budget: args.node_budget,
                 process_status: args.process_status,
+                kubernetes,
                 peers,
                 clock: args.clock,
                 bound_file: args.bound_file,

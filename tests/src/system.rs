@@ -229,9 +229,12 @@ impl System {
             "--tls-key",
             &self.text("server.key"),
         ];
-        let more = self.options.extra_aggregator_args.iter();
-        let own = own.into_iter().map(str::to_owned);
-        own.chain(more.cloned()).collect()
+        let more = &self.options.extra_aggregator_args;
+        // The machine that the tests run on may be a pod itself.
+        let asked = more.iter().any(|arg| arg.starts_with("--kubernetes"));
+        let off: &[&str] = if asked { &[] } else { &["--kubernetes", "off"] };
+        let own = own.into_iter().chain(off.iter().copied());
+        own.map(str::to_owned).chain(more.iter().cloned()).collect()
     }
 
     /// The arguments of a node's agent, without its clock.

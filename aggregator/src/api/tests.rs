@@ -91,7 +91,7 @@ pub(super) fn api() -> Api {
 pub(super) fn with_store(store: Arc<dyn Door>) -> Api {
     Api {
         store,
-        cluster: crate::cluster::Cluster::off(),
+        cluster: Cluster::off(),
         clock: Clock::driven(T0 + 20_100),
         interval_ms: 10_000,
         window_ms: 900_000,
