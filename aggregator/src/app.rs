@@ -5,6 +5,7 @@
 //! then stops in order: readiness, listeners and streams, admin last.
 
 mod https;
+mod kubernetes;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,14 +25,13 @@ use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
-use crate::access::Rights;
 use crate::api::{
     self, Api, Gate, LabelRules, Looks, MAX_READERS, MAX_STREAMS, Room, Secure, Streams, TURNS,
     Wellness,
 };
 use crate::cluster::Cluster;
 use crate::config::{Config, Ingest as IngestConfig, LabelFlags};
-use crate::ingest::{Authenticator, Ingest, Metrics, Parts, Wishes};
+use crate::ingest::{Ingest, Metrics, Parts, Wishes};
 use crate::metrics;
 use crate::pressure::Pressure;
 use crate::query::KEPT_LONGER_MS;
@@ -39,6 +39,7 @@ use crate::replay::{self, Replay};
 use crate::rpc;
 use crate::store::{Door, Exchange, PackedStore};
 use crate::upkeep::{self, MemoryParts, Upkeep};
+use kubernetes::Asked;
 
 /// How long requests in flight may take once the process is asked to go.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -110,7 +111,7 @@ impl Shared {
         let shared = Shared {
             exchange: Arc::clone(&store) as Arc<dyn Exchange>,
             store,
-            cluster: Cluster::off(),
+            cluster: kubernetes::cluster(&config.kubernetes),
             clock: Clock::new(config.clock),
             token: token.clone(),
             listens: Arc::new(ListenMetrics::default()),
@@ -170,10 +171,9 @@ fn memory_limit(given: Option<u64>) -> u64 {
 ///
 /// A file or an address that does not work, with what to do about it.
 pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
-    let auth = Arc::new(authenticator(&config.ingest)?);
     let (cert, key) = &config.tls;
     let server = ServerTls::load(cert, key, &["h2"]).map_err(|e| Failure::config(&e))?;
-    let access = https::Access::load(&config).map_err(|e| Failure::config(&e))?;
+    let mut access = https::Access::load(&config).map_err(|e| Failure::config(&e))?;
     let (listeners, readers) = bind(&config).await?;
     let addresses = listeners.addresses();
     let mut registry = Registry::default();
@@ -182,6 +182,10 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     let readiness = Readiness::new();
     let mut supervisor = Supervisor::new(token.clone());
     let instance = format!("{}-{}", std::process::id(), clock.unix_ms());
+    let asked = Asked::new(&config, shared.cluster.clone(), &readiness, &token);
+    asked.start_watch(&mut supervisor, &mut registry);
+    let auth = Arc::new(asked.agents(&mut supervisor, &mut registry, &clock)?);
+    let rights = asked.readers(&mut supervisor, &mut access.authenticators);
     let wishes = Wishes::new(config.window);
     let replay = Replay::new(replay::Parts {
         store: Arc::clone(&shared.exchange),
@@ -223,7 +227,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     let secure = Secure {
         api,
         authenticators: access.authenticators,
-        rights: Rights::default(),
+        rights,
         wellness: Wellness {
             readiness: readiness.clone(),
             health: supervisor.health(),
@@ -333,15 +337,6 @@ fn announce(config: &Config, addresses: Addresses) -> Result<(), Failure> {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn authenticator(config: &IngestConfig) -> Result<Authenticator, Failure> {
-    match config {
-        IngestConfig::TokenFile(path) => {
-            Authenticator::token_file(path.clone()).map_err(|e| Failure::config(&e))
-        }
-        IngestConfig::None => Ok(Authenticator::None),
-    }
 }
 
 /// Binds all listeners, and starts the threads to which that of the readers belongs.

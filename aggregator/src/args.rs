@@ -1,6 +1,7 @@
 //! Flags and their environment variables. Nothing else reads the environment.
 
 mod https;
+mod kubernetes;
 mod review;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use cairn_runtime::size;
 use clap::{Parser, ValueEnum};
 
 pub use https::HttpsArgs;
+pub use kubernetes::{KubernetesArgs, Whether};
 pub use review::ReviewArgs;
 
 /// Keeps rolling windows of what the agents report and serves them.
@@ -63,7 +65,7 @@ pub struct Args {
     pub http_serve_dumps: bool,
 
     /// What stands between two labels of a node or pod where they are exported as one text. Labels
-    /// come with the watch on the cluster's objects and are empty until then
+    /// are those of the cluster's objects: there are none without a Kubernetes API
     #[arg(
         long,
         env = "CAIRN_LABEL_SEPARATOR",
@@ -72,8 +74,8 @@ pub struct Args {
     )]
     pub label_separator: String,
 
-    /// A label that is not exported with the others; may be repeated. Labels come with the watch on
-    /// the cluster's objects and are empty until then
+    /// A label that is not exported with the others; may be repeated. Labels are those of the
+    /// cluster's objects: there are none without a Kubernetes API
     #[arg(
         long,
         env = "CAIRN_IGNORE_LABEL",
@@ -83,7 +85,7 @@ pub struct Args {
     pub ignore_label: Vec<String>,
 
     /// A label that is exported as one of its own, under its name or a new one; may be repeated.
-    /// Labels come with the watch on the cluster's objects and are empty until then
+    /// Labels are those of the cluster's objects: there are none without a Kubernetes API
     #[arg(long, env = "CAIRN_STORE_LABEL", value_name = "[NEW=]NAME", value_delimiter = ',',
           value_parser = parse_stored_label)]
     pub store_label: Vec<StoredLabel>,
@@ -137,6 +139,10 @@ pub struct Args {
     #[arg(long, env = "CAIRN_NODE_BUDGET", value_name = "BYTES", default_value = "2Mi",
           value_parser = size::parse)]
     pub node_budget: u64,
+
+    /// The Kubernetes API.
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
 
     /// Other aggregators.
     #[command(flatten)]
@@ -265,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_of_labels_says_that_there_are_none_yet() {
+    fn the_help_of_labels_says_where_they_come_from() {
         use clap::CommandFactory as _;
         let command = Args::command();
         let flags = command.get_arguments().filter(|flag| {
@@ -276,7 +282,8 @@ mod tests {
         let helps: Vec<String> = helps.collect();
         assert_eq!(helps.len(), 3);
         for help in helps {
-            let ends = "come with the watch on the cluster's objects and are empty until then";
+            let ends =
+                "are those of the cluster's objects: there are none without a Kubernetes API";
             assert!(help.ends_with(ends), "{help}");
         }
     }

@@ -7,11 +7,24 @@
 use std::sync::Arc;
 
 pub mod authority;
+mod client;
+mod decode;
+mod dial;
+mod error;
 mod known;
+mod lines;
+mod metrics;
+mod quantity;
 pub(crate) mod slots;
 pub mod token;
+mod watch;
 
+pub use client::Client;
+pub use decode::Resource;
+pub use error::{Error, Kind};
 pub use known::{Change, Known};
+pub use metrics::Metrics;
+pub use watch::Watch;
 
 /// Labels of a node or pod, sorted by name.
 pub type Labels = Box<[(Box<str>, Box<str>)]>;
@@ -85,6 +98,26 @@ pub struct Pod {
     pub owner: Option<(Box<str>, Box<str>)>,
     /// Containers and sidecars, in the order of its spec.
     pub containers: Box<[Container]>,
+    /// Names of containers that only prepare it, and of those that were put in to look at it.
+    pub others: Box<[Box<str>]>,
+}
+
+impl Pod {
+    /// The UID by which its node calls it: of a static pod its own, of others the object's.
+    #[must_use]
+    pub fn uid_on_node(&self) -> &str {
+        if self.mirror_of.is_empty() {
+            &self.uid
+        } else {
+            &self.mirror_of
+        }
+    }
+
+    /// True when its node calls it by this UID.
+    #[must_use]
+    pub fn is_called(&self, uid: &str) -> bool {
+        self.uid_on_node() == uid
+    }
 }
 
 /// A container of a pod.
@@ -119,6 +152,12 @@ impl Cluster {
     #[must_use]
     pub fn watched(known: Arc<Known>) -> Self {
         Self { known: Some(known) }
+    }
+
+    /// What is known, to be kept by whoever hears it; `None` without a Kubernetes API.
+    #[must_use]
+    pub fn shared(&self) -> Option<Arc<Known>> {
+        self.known.clone()
     }
 
     /// What is known; `None` without a Kubernetes API.

@@ -1,7 +1,10 @@
 //! The configuration, checked as a whole: every problem is found before the first is told.
 
 mod https;
+mod ingest;
+mod kubernetes;
 mod peers;
+mod review;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,10 +14,13 @@ use cairn_proto::limits::{INTERVALS_S, MAX_WINDOW_S};
 use cairn_runtime::clock::Mode;
 use cairn_runtime::exit::Failure;
 
-use crate::args::{Args, IngestAuth, StoredLabel};
+use crate::args::{Args, StoredLabel};
 
 pub use https::Https;
+pub use ingest::Ingest;
+pub use kubernetes::{ApiServer, Kubernetes};
 pub use peers::{PeerHost, Peers};
+pub use review::Accounts;
 
 /// The longest window.
 const MAX_WINDOW: Duration = Duration::from_secs(MAX_WINDOW_S);
@@ -53,6 +59,8 @@ pub struct Config {
     pub window: Duration,
     /// Agents' identity.
     pub ingest: Ingest,
+    /// What readers' tokens must be made for.
+    pub reader_audience: String,
     /// Serving certificate and key.
     pub tls: (PathBuf, PathBuf),
     /// Bytes of the process; 0 means no limit, `None` what the control group says.
@@ -61,6 +69,8 @@ pub struct Config {
     pub node_budget: u64,
     /// Says how much memory the process has.
     pub process_status: PathBuf,
+    /// Whether the cluster's objects are watched, and where.
+    pub kubernetes: Kubernetes,
     /// Other aggregators.
     pub peers: Peers,
     /// System or driven.
@@ -84,12 +94,6 @@ impl TryFrom<Args> for Config {
         if args.window < 2 * args.interval || args.window > MAX_WINDOW {
             problem("--window must be between two intervals and 24h".to_owned());
         }
-        let ingest = ingest(
-            args.ingest_auth,
-            args.ingest_token_file,
-            args.grpc_listen.ip().is_loopback(),
-        );
-        let ingest = ingest.map_err(|text| problem(text.to_owned())).ok();
         let tls = args.tls_cert.zip(args.tls_key);
         if tls.is_none() {
             problem(
@@ -104,6 +108,15 @@ impl TryFrom<Args> for Config {
         }
         let https = https::check(args.https, &mut problem);
         let peers = peers::check(args.peers, &mut problem);
+        let kubernetes = kubernetes::check(args.kubernetes, &mut problem);
+        let ingest = ingest::Given {
+            auth: args.ingest_auth,
+            token_file: args.ingest_token_file,
+            review: &args.review,
+            is_loopback: args.grpc_listen.ip().is_loopback(),
+            is_watched: matches!(kubernetes, Kubernetes::Watched(_)),
+        };
+        let ingest = ingest::check(ingest, &mut problem);
         if args.clock != Mode::System && !args.admin_listen.ip().is_loopback() {
             problem("--clock driven needs --admin-listen on loopback".to_owned());
         }
@@ -123,10 +136,12 @@ impl TryFrom<Args> for Config {
                 interval: args.interval,
                 window: args.window,
                 ingest,
+                reader_audience: args.review.reader_audience,
                 tls,
                 memory_limit: args.memory_limit,
                 node_budget: args.node_budget,
                 process_status: args.process_status,
+                kubernetes,
                 peers,
                 clock: args.clock,
                 bound_file: args.bound_file,

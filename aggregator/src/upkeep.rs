@@ -21,7 +21,7 @@ use memory::Memory;
 pub(crate) use memory::{Metrics, Parts as MemoryParts};
 
 /// How often files are looked at for changes: well under the minutes that a rotation leaves.
-const RELOAD: Duration = Duration::from_secs(10);
+pub(crate) const RELOAD: Duration = Duration::from_secs(10);
 
 /// How often memory is looked at between ticks: what all agents can send in a second is a small part
 /// of the limit.

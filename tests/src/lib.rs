@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! trace, mix      what nodes say: the recording replayed, or generated
+//! apiserver       an API server of Kubernetes that lists, watches and reviews, with faults
 //! pki             certificates of every shape that a test needs
 //! sim             a kubelet that serves a replay, with faults
 //! fleet           thousands of agents in one process, and what they hold
@@ -22,6 +23,8 @@
 //! rivals          the same data in other stores, for `make bench-rivals`
 //! http1, rfc3339  a small blocking client; times as the APIs write them
 //! ```
+
+pub mod apiserver;
 
 pub mod args;
 

@@ -222,18 +222,26 @@ impl System {
             "127.0.0.1:0",
             "--admin-listen",
             "127.0.0.1:0",
-            "--ingest-auth",
-            "token-file",
-            "--ingest-token-file",
-            &self.text("tokens"),
             "--tls-cert",
             &self.text("server.pem"),
             "--tls-key",
             &self.text("server.key"),
         ];
-        let more = self.options.extra_aggregator_args.iter();
-        let own = own.into_iter().map(str::to_owned);
-        own.chain(more.cloned()).collect()
+        let more = &self.options.extra_aggregator_args;
+        let tokens = self.text("tokens");
+        let by_file = [
+            "--ingest-auth",
+            "token-file",
+            "--ingest-token-file",
+            &tokens,
+        ];
+        let is_told = more.iter().any(|arg| arg == "--ingest-auth");
+        let auth: &[&str] = if is_told { &[] } else { &by_file };
+        // The machine that the tests run on may be a pod itself.
+        let asked = more.iter().any(|arg| arg.starts_with("--kubernetes"));
+        let off: &[&str] = if asked { &[] } else { &["--kubernetes", "off"] };
+        let own = own.into_iter().chain(auth.iter().chain(off).copied());
+        own.map(str::to_owned).chain(more.iter().cloned()).collect()
     }
 
     /// The arguments of a node's agent, without its clock.

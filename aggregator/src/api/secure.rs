@@ -78,7 +78,10 @@ async fn answer(State(secure): State<Secure>, request: Request) -> Response {
             return refuse(Status::forbidden(details, &why));
         }
         Decision::Unanswered(why) => {
-            tracing::warn!(why, "what a reader may do could not be found out: it is refused");
+            tracing::warn!(
+                why,
+                "what a reader may do could not be found out: it is refused"
+            );
             return refuse(Status::undecided(&why));
         }
         Decision::Busy => return refuse(Status::too_many_questions()),

@@ -10,9 +10,9 @@ use cairn_runtime::tls::{self, Reloadable, ServerTls, Trust, TrustFiles};
 use hyper_util::service::TowerToHyperService;
 
 use super::DRAIN;
-use crate::access::{Authenticators, FrontProxy, Tokens};
+use crate::access::{Authenticators, FrontProxy};
 use crate::api::{Secure, secure_router};
-use crate::config::Config;
+use crate::config::{Config, Kubernetes};
 
 /// What is read of files for it.
 pub(super) struct Access {
@@ -48,10 +48,12 @@ impl Access {
         );
         let names = config.https.proxy_names.clone();
         let front_proxy = proxy.map(|trust| FrontProxy { trust, names });
-        if front_proxy.is_none() && clients.is_none() {
+        let is_off = matches!(config.kubernetes, Kubernetes::Off(_));
+        if front_proxy.is_none() && clients.is_none() && is_off {
             tracing::info!(
-                "neither --requestheader-client-ca-file nor --client-ca-file: nobody can say at \
-                 --https-listen who they are, and all are refused what is not for everybody"
+                "neither --requestheader-client-ca-file nor --client-ca-file nor a Kubernetes API: \
+                 nobody can say at --https-listen who they are, and all are refused what is not for \
+                 everybody"
             );
         }
         Ok(Self {
@@ -59,7 +61,7 @@ impl Access {
             authenticators: Authenticators {
                 front_proxy,
                 clients,
-                tokens: Tokens::default(),
+                ..Authenticators::default()
             },
             reloaded,
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{Node, Pod};
+use super::{Node, Pod, Resource};
 
 /// One object that came, changed or went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub enum Change {
 }
 
 /// All nodes and pods that were heard of.
+///
+/// Each carries the number of the list in which, or after which, it was heard of last: what a whole list
+/// does not name is gone.
 #[derive(Debug, Default)]
 pub struct Known {
     objects: RwLock<Objects>,
@@ -28,8 +31,21 @@ pub struct Known {
 
 #[derive(Debug, Default)]
 struct Objects {
-    nodes: BTreeMap<Arc<str>, Arc<Node>>,
-    pods: BTreeMap<Arc<str>, BTreeMap<Box<str>, Arc<Pod>>>,
+    nodes: BTreeMap<Arc<str>, Held<Node>>,
+    pods: BTreeMap<Arc<str>, BTreeMap<Box<str>, Held<Pod>>>,
+    // Those of each node, in no order; none of pods that are placed nowhere.
+    on_nodes: BTreeMap<Arc<str>, Vec<Arc<Pod>>>,
+    pod_count: usize,
+    node_list: u32,
+    pod_list: u32,
+    // By resource: it was listed once to its end.
+    listed: [bool; Resource::ALL.len()],
+}
+
+#[derive(Debug)]
+struct Held<T> {
+    object: Arc<T>,
+    list: u32,
 }
 
 impl Known {
@@ -38,25 +54,58 @@ impl Known {
         let mut objects = self.write();
         match change {
             Change::Node(node) => {
-                objects.nodes.insert(Arc::clone(&node.name), Arc::new(node));
+                let list = objects.node_list;
+                let object = Arc::new(node);
+                let name = Arc::clone(&object.name);
+                objects.nodes.insert(name, Held { object, list });
             }
             Change::NodeGone(name) => {
                 objects.nodes.remove(&*name);
             }
-            Change::Pod(pod) => {
-                let pods = objects.pods.entry(Arc::clone(&pod.namespace)).or_default();
-                pods.insert(pod.name.clone(), Arc::new(pod));
-            }
+            Change::Pod(pod) => objects.put(pod),
             Change::PodGone(namespace, name, uid) => {
-                let Some(pods) = objects.pods.get_mut(&namespace) else {
-                    return;
-                };
-                if pods.get(&name).is_some_and(|pod| pod.uid == uid) {
-                    pods.remove(&name);
+                let pods = objects.pods.get(&namespace);
+                let held = pods.and_then(|pods| pods.get(&name));
+                if held.is_some_and(|held| held.object.uid == uid) {
+                    objects.remove(&namespace, &name);
                 }
-                if pods.is_empty() {
-                    objects.pods.remove(&namespace);
+            }
+        }
+    }
+
+    /// A list of everything of a resource begins; what is heard of from now on counts as in it.
+    pub fn begin_list(&self, resource: Resource) {
+        let mut objects = self.write();
+        match resource {
+            Resource::Nodes => objects.node_list = objects.node_list.wrapping_add(1),
+            Resource::Pods => objects.pod_list = objects.pod_list.wrapping_add(1),
+        }
+    }
+
+    /// The list is whole: what was not heard of since it began goes. Returns how many went.
+    pub fn end_list(&self, resource: Resource) -> usize {
+        let mut objects = self.write();
+        if let Some(listed) = objects.listed.get_mut(resource as usize) {
+            *listed = true;
+        }
+        if objects.listed.iter().all(|listed| *listed) {
+            self.set_synced();
+        }
+        match resource {
+            Resource::Nodes => {
+                let (list, before) = (objects.node_list, objects.nodes.len());
+                objects.nodes.retain(|_, held| held.list == list);
+                before - objects.nodes.len()
+            }
+            Resource::Pods => {
+                let list = objects.pod_list;
+                let pods = objects.pods.values().flat_map(BTreeMap::values);
+                let gone = pods.filter(|held| held.list != list);
+                let gone: Vec<Arc<Pod>> = gone.map(|held| Arc::clone(&held.object)).collect();
+                for pod in &gone {
+                    objects.remove(&pod.namespace, &pod.name);
                 }
+                gone.len()
             }
         }
     }
@@ -72,16 +121,29 @@ impl Known {
         self.synced.load(Ordering::Acquire)
     }
 
+    /// How many objects of a resource there are.
+    #[must_use]
+    pub fn count(&self, resource: Resource) -> usize {
+        let objects = self.read();
+        match resource {
+            Resource::Nodes => objects.nodes.len(),
+            Resource::Pods => objects.pod_count,
+        }
+    }
+
     /// The node of this name.
     #[must_use]
     pub fn node(&self, name: &str) -> Option<Arc<Node>> {
-        self.read().nodes.get(name).cloned()
+        let objects = self.read();
+        objects.nodes.get(name).map(|held| Arc::clone(&held.object))
     }
 
     /// All nodes, by name.
     #[must_use]
     pub fn nodes(&self) -> Vec<Arc<Node>> {
-        self.read().nodes.values().cloned().collect()
+        let objects = self.read();
+        let nodes = objects.nodes.values();
+        nodes.map(|held| Arc::clone(&held.object)).collect()
     }
 
     /// Namespaces in which pods are, by name.
@@ -93,7 +155,9 @@ impl Known {
     /// The pod of this name.
     #[must_use]
     pub fn pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
-        self.read().pods.get(namespace)?.get(name).cloned()
+        let objects = self.read();
+        let held = objects.pods.get(namespace)?.get(name)?;
+        Some(Arc::clone(&held.object))
     }
 
     /// The pods of a namespace in every phase, by name.
@@ -101,7 +165,13 @@ impl Known {
     pub fn pods(&self, namespace: &str) -> Vec<Arc<Pod>> {
         let objects = self.read();
         let pods = objects.pods.get(namespace).into_iter().flatten();
-        pods.map(|(_, pod)| Arc::clone(pod)).collect()
+        pods.map(|(_, held)| Arc::clone(&held.object)).collect()
+    }
+
+    /// The pods that are placed on a node, in every phase and no order.
+    #[must_use]
+    pub fn pods_on(&self, node: &str) -> Vec<Arc<Pod>> {
+        self.read().on_nodes.get(node).cloned().unwrap_or_default()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Objects> {
@@ -110,6 +180,57 @@ impl Known {
 
     fn write(&self) -> RwLockWriteGuard<'_, Objects> {
         self.objects.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Objects {
+    /// Takes a pod in. Pods of one namespace, and of one node, share its name.
+    fn put(&mut self, mut pod: Pod) {
+        if let Some((name, _)) = self.pods.get_key_value(&pod.namespace) {
+            pod.namespace = Arc::clone(name);
+        }
+        if let Some((name, _)) = self.on_nodes.get_key_value(&pod.node) {
+            pod.node = Arc::clone(name);
+        }
+        let (object, list) = (Arc::new(pod), self.pod_list);
+        let pods = self.pods.entry(Arc::clone(&object.namespace)).or_default();
+        let held = Held {
+            object: Arc::clone(&object),
+            list,
+        };
+        match pods.insert(object.name.clone(), held) {
+            Some(before) => self.displace(&before.object),
+            None => self.pod_count += 1,
+        }
+        if !object.node.is_empty() {
+            let name = Arc::clone(&object.node);
+            self.on_nodes.entry(name).or_default().push(object);
+        }
+    }
+
+    fn remove(&mut self, namespace: &str, name: &str) {
+        let Some(pods) = self.pods.get_mut(namespace) else {
+            return;
+        };
+        let removed = pods.remove(name);
+        if pods.is_empty() {
+            self.pods.remove(namespace);
+        }
+        if let Some(held) = removed {
+            self.pod_count -= 1;
+            self.displace(&held.object);
+        }
+    }
+
+    /// Takes a pod from its node's.
+    fn displace(&mut self, pod: &Arc<Pod>) {
+        let Some(pods) = self.on_nodes.get_mut(&pod.node) else {
+            return;
+        };
+        pods.retain(|other| !Arc::ptr_eq(other, pod));
+        if pods.is_empty() {
+            self.on_nodes.remove(&pod.node);
+        }
     }
 }
 
@@ -153,5 +274,63 @@ mod tests {
         assert_eq!(names(&known, "shop"), ["web-0"]);
         known.apply(Change::PodGone("shop".into(), "web-0".into(), "new".into()));
         assert!(known.namespaces().is_empty());
+    }
+
+    fn on(node: &str, name: &str, uid: &str) -> Change {
+        let Change::Pod(mut pod) = pod("shop", name, uid) else {
+            panic!("no pod")
+        };
+        pod.node = node.into();
+        Change::Pod(pod)
+    }
+
+    fn names_on(known: &Known, node: &str) -> Vec<String> {
+        let pods = known.pods_on(node);
+        let mut names: Vec<String> = pods.iter().map(|pod| pod.name.to_string()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_pods_of_a_node_follow_what_changes() {
+        let known = Known::default();
+        known.apply(on("", "web-0", "a"));
+        assert_eq!(names_on(&known, ""), [""; 0]);
+        known.apply(on("node1", "web-0", "a"));
+        known.apply(on("node1", "web-1", "b"));
+        known.apply(on("node1", "web-0", "a"));
+        assert_eq!(names_on(&known, "node1"), ["web-0", "web-1"]);
+        known.apply(on("node2", "web-0", "c"));
+        assert_eq!(
+            (names_on(&known, "node1"), names_on(&known, "node2")),
+            (vec!["web-1".to_owned()], vec!["web-0".to_owned()])
+        );
+        known.apply(Change::PodGone("shop".into(), "web-1".into(), "b".into()));
+        assert_eq!(names_on(&known, "node1"), [""; 0]);
+        assert_eq!(known.count(Resource::Pods), 1);
+    }
+
+    #[test]
+    fn what_a_whole_list_does_not_name_goes_and_what_came_meanwhile_stays() {
+        let known = Known::default();
+        known.apply(on("node1", "old", "a"));
+        known.apply(on("node1", "kept", "b"));
+        known.apply(Change::Node(Node {
+            name: "node1".into(),
+            ..Node::default()
+        }));
+        known.begin_list(Resource::Pods);
+        known.apply(on("node1", "kept", "b"));
+        assert_eq!(names(&known, "shop"), ["kept", "old"]);
+        assert_eq!(known.end_list(Resource::Pods), 1);
+        assert_eq!(
+            (names(&known, "shop"), names_on(&known, "node1")),
+            (vec!["kept".to_owned()], vec!["kept".to_owned()])
+        );
+        assert_eq!(known.count(Resource::Nodes), 1);
+        assert!(!known.is_synced());
+        known.begin_list(Resource::Nodes);
+        assert_eq!(known.end_list(Resource::Nodes), 1);
+        assert!(known.node("node1").is_none() && known.is_synced());
     }
 }

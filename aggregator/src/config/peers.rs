@@ -92,7 +92,7 @@ pub(super) fn check(args: PeerArgs, mut problem: impl FnMut(String)) -> Peers {
 }
 
 /// Takes `https://HOST:PORT` apart; an IPv6 address stands in brackets and comes back without.
-fn https_host(text: &str) -> Option<(String, u16)> {
+pub(super) fn https_host(text: &str) -> Option<(String, u16)> {
     let uri: http::Uri = text.parse().ok()?;
     let is_bare = uri.path_and_query().is_none_or(|path| path == "/");
     let authority = uri.authority()?;

@@ -66,7 +66,8 @@ fn own_namespace(file: &Path) -> Option<String> {
 }
 
 fn is_name(text: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    let is_inner =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     !text.is_empty() && text.len() <= 253 && text.bytes().all(is_inner)
 }
 
@@ -98,12 +99,21 @@ mod tests {
         let mut args = args(&file);
         let (accounts, problems) = check(&args);
         assert!(problems.is_empty(), "{problems:?}");
-        assert_eq!(accounts.agent, "system:serviceaccount:monitoring:cairn-agent");
-        assert_eq!(accounts.peer, "system:serviceaccount:monitoring:cairn-aggregator");
+        assert_eq!(
+            accounts.agent,
+            "system:serviceaccount:monitoring:cairn-agent"
+        );
+        assert_eq!(
+            accounts.peer,
+            "system:serviceaccount:monitoring:cairn-aggregator"
+        );
         args.agent_service_account = Some("nodes/reporter".to_owned());
         assert_eq!(check(&args).0.agent, "system:serviceaccount:nodes:reporter");
         args.agent_service_account = Some("reporter".to_owned());
-        assert_eq!(check(&args).1, ["--agent-service-account \"reporter\" is not NAMESPACE/NAME"]);
+        assert_eq!(
+            check(&args).1,
+            ["--agent-service-account \"reporter\" is not NAMESPACE/NAME"]
+        );
     }
 
     #[test]

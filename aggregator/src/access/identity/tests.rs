@@ -42,7 +42,7 @@ impl Files {
                 names: vec!["front-proxy-client".to_owned()],
             }),
             clients: Some(trust(&self.clients)),
-            tokens: Tokens::Refused,
+            ..Authenticators::default()
         }
     }
 }

@@ -221,8 +221,10 @@ impl Placing {
         let pod = pod.and_then(|(namespace, name)| known.pod(namespace, name));
         let is_stranger = def.kind == EntityKind::Container
             && pod.is_some_and(|pod| {
-                let mut containers = pod.containers.iter();
-                !containers.any(|container| *container.name == *def.name)
+                let containers = pod.containers.iter().map(|container| &container.name);
+                !containers
+                    .chain(&pod.others)
+                    .any(|name| **name == *def.name)
             });
         if is_stranger {
             return Judged::Refused(Refused::NoContainer);

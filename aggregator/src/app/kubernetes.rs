@@ -1,0 +1,147 @@
+//! The wiring of what asks the Kubernetes API: the watch, and the reviews of agents and readers.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use cairn_runtime::clock::Clock;
+use cairn_runtime::exit::Failure;
+use cairn_runtime::readiness::Readiness;
+use cairn_runtime::shutdown::Token;
+use cairn_runtime::tasks::Supervisor;
+use cairn_runtime::tls;
+use prometheus_client::registry::Registry;
+
+use crate::access::{Authenticators, Follow, Reviews, Rights, Tokens};
+use crate::cluster::authority::Authority;
+use crate::cluster::{Client, Cluster, Known, Metrics, Watch};
+use crate::config::{ApiServer, Config, Ingest, Kubernetes};
+use crate::ingest::{Authenticator, Reviewer, Rules};
+use crate::upkeep;
+
+/// What is known of the cluster: nothing yet, or nothing ever.
+pub(super) fn cluster(kubernetes: &Kubernetes) -> Cluster {
+    match kubernetes {
+        Kubernetes::Watched(api) => {
+            tracing::info!(api = api.authority(), "nodes and pods are watched");
+            Cluster::watched(Arc::new(Known::default()))
+        }
+        Kubernetes::Off(why) => {
+            tracing::info!(
+                why,
+                "nodes and pods are not watched: what agents say is all that is known"
+            );
+            Cluster::off()
+        }
+    }
+}
+
+/// The Kubernetes API, where there is one.
+pub(super) struct Asked<'a> {
+    config: &'a Config,
+    cluster: Cluster,
+    api: Option<(&'a ApiServer, Client)>,
+    readiness: Readiness,
+    token: Token,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn new(
+        config: &'a Config,
+        cluster: Cluster,
+        readiness: &Readiness,
+        token: &Token,
+    ) -> Self {
+        let api = match &config.kubernetes {
+            Kubernetes::Watched(api) => Some((api, Client::new(api))),
+            Kubernetes::Off(_) => None,
+        };
+        Self {
+            config,
+            cluster,
+            api,
+            readiness: readiness.clone(),
+            token: token.clone(),
+        }
+    }
+
+    /// Starts the watch.
+    pub(super) fn start_watch(&self, supervisor: &mut Supervisor, registry: &mut Registry) {
+        let (Some((api, client)), Some(known)) = (&self.api, self.cluster.shared()) else {
+            return;
+        };
+        let trust = vec![Arc::clone(&api.trust).into()];
+        let reload = tls::reload_loop(trust, upkeep::RELOAD, self.token.clone());
+        supervisor.spawn("Kubernetes CA", reload);
+        let metrics = Metrics::new(registry, Arc::clone(&known));
+        let watch = Watch {
+            client: client.clone(),
+            known,
+            metrics,
+            readiness: self.readiness.clone(),
+            token: self.token.clone(),
+        };
+        watch.start(supervisor);
+    }
+
+    /// Who knows the agents; what it does behind them is started.
+    pub(super) fn agents(
+        &self,
+        supervisor: &mut Supervisor,
+        registry: &mut Registry,
+        clock: &Clock,
+    ) -> Result<Authenticator, Failure> {
+        let accounts = match &self.config.ingest {
+            Ingest::TokenFile(path) => {
+                let file = Authenticator::token_file(path.clone());
+                return file.map_err(|e| Failure::config(&e));
+            }
+            Ingest::None => return Ok(Authenticator::None),
+            Ingest::TokenReview(accounts) => accounts,
+        };
+        let Some(api) = self.authority() else {
+            let text = "--ingest-auth token-review needs the Kubernetes API";
+            return Err(Failure::Config(text.to_owned()));
+        };
+        let rules = Rules {
+            audiences: vec![accounts.audience.clone()],
+            agent: accounts.agent.clone(),
+            peer: accounts.peer.clone(),
+        };
+        let reviewer = Reviewer::new(api, self.cluster.clone(), clock.clone(), rules);
+        reviewer.register(registry);
+        let behind = reviewer.clone();
+        supervisor.spawn(
+            "token reviews",
+            behind.run(self.readiness.clone(), self.token.clone()),
+        );
+        let clock = clock.clone();
+        Ok(Authenticator::TokenReview { reviewer, clock })
+    }
+
+    /// Lets readers be known by what the API server says of them.
+    pub(super) fn readers(
+        &self,
+        supervisor: &mut Supervisor,
+        authenticators: &mut Authenticators,
+    ) -> Rights {
+        let Some(api) = self.authority() else {
+            return Rights::Rules;
+        };
+        let published = Arc::new(ArcSwapOption::empty());
+        authenticators.published = Arc::clone(&published);
+        let follow = Follow {
+            api: Arc::clone(&api),
+            into: published,
+            readiness: self.readiness.clone(),
+        };
+        supervisor.spawn("front proxy", follow.run(self.token.clone()));
+        let reviews = Reviews::new(api, vec![self.config.reader_audience.clone()]);
+        authenticators.tokens = Tokens::Reviewed(reviews.clone());
+        Rights::Reviewed(reviews)
+    }
+
+    fn authority(&self) -> Option<Arc<dyn Authority>> {
+        let (_, client) = self.api.as_ref()?;
+        Some(Arc::new(client.clone()))
+    }
+}

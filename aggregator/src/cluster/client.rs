@@ -1,0 +1,148 @@
+//! Requests to the API server: each has a deadline, each answer a largest size.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cairn_runtime::body;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Request, Response};
+use kube::client::Body;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::Error;
+use super::dial::Dial;
+use crate::config::ApiServer;
+
+/// Time for an answer to begin. An API server gives up after a minute; one that takes half of that has
+/// no room for us.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Time for the body of a small answer.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The largest answer to [`Client::get`] and [`Client::post`]: a `ConfigMap` has at most a megabyte.
+const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
+
+/// The largest `Status` that is read.
+const MAX_STATUS_BYTES: usize = 64 * 1024;
+
+/// The longest message of a `Status` that is passed on, characters.
+const MAX_MESSAGE_CHARS: usize = 300;
+
+/// A way to ask the API server. Clones share one connection.
+#[derive(Clone)]
+pub struct Client {
+    kube: kube::Client,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Makes one; it connects with its first request. Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn new(api: &ApiServer) -> Self {
+        Self {
+            kube: kube::Client::new(Dial::new(api), "default"),
+        }
+    }
+
+    /// Asks for one thing, such as `/api/v1/namespaces/kube-system/configmaps/NAME`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Status`] for every status but success, others as they say.
+    pub async fn get(&self, path: &str) -> Result<Bytes, Error> {
+        self.whole(request("GET", path, Vec::new())?).await
+    }
+
+    /// Posts JSON, such as a review to `/apis/authentication.k8s.io/v1/tokenreviews`, and gives the answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::get`]. Nothing is sent a second time.
+    pub async fn post(&self, path: &str, body: Vec<u8>) -> Result<Bytes, Error> {
+        self.whole(request("POST", path, body)?).await
+    }
+
+    async fn whole(&self, request: Request<Vec<u8>>) -> Result<Bytes, Error> {
+        let answer = self.open(request).await?;
+        Ok(body::read_capped(answer, MAX_ANSWER_BYTES, BODY_DEADLINE).await?)
+    }
+
+    /// Sends a request and gives the body of its answer, whose reader has limits of its own.
+    pub(super) async fn open(&self, request: Request<Vec<u8>>) -> Result<Body, Error> {
+        let path = request.uri().path().to_owned();
+        let sent = self.kube.send(request.map(Body::from));
+        let answer = timeout(ANSWER_DEADLINE, sent).await;
+        let answer = answer.map_err(|_| Error::Deadline {
+            path: path.clone(),
+            deadline: ANSWER_DEADLINE,
+        })?;
+        let answer = answer.map_err(own)?;
+        if answer.status().is_success() {
+            return Ok(answer.into_body());
+        }
+        Err(refused(path, answer).await)
+    }
+}
+
+/// A request with the headers that all have.
+fn request(method: &str, path: &str, body: Vec<u8>) -> Result<Request<Vec<u8>>, Error> {
+    let json = HeaderValue::from_static("application/json");
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(ACCEPT, json.clone())
+        .header(CONTENT_TYPE, json)
+        .body(body);
+    request.map_err(|error| Error::Request {
+        why: error.to_string(),
+    })
+}
+
+/// The error of the service below, which `kube` passes up in a box.
+fn own(error: kube::Error) -> Error {
+    let why = error.to_string();
+    match error {
+        kube::Error::Service(inner) => match inner.downcast::<Error>() {
+            Ok(own) => *own,
+            Err(other) => Error::Broken {
+                why: other.to_string(),
+            },
+        },
+        _ => Error::Broken { why },
+    }
+}
+
+/// What is read of a `Status`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    message: String,
+}
+
+async fn refused(path: String, answer: Response<Body>) -> Error {
+    let code = answer.status().as_u16();
+    if code == 410 {
+        return Error::Gone;
+    }
+    let after = answer.headers().get(RETRY_AFTER);
+    let after = after.and_then(|value| value.to_str().ok()?.parse().ok());
+    let said = body::read_capped(answer.into_body(), MAX_STATUS_BYTES, BODY_DEADLINE).await;
+    let said = said
+        .ok()
+        .and_then(|said| serde_json::from_slice::<Status>(&said).ok());
+    let message = said.unwrap_or_default().message;
+    Error::Status {
+        code,
+        path,
+        message: message.chars().take(MAX_MESSAGE_CHARS).collect(),
+        retry_after: after.map(Duration::from_secs),
+    }
+}

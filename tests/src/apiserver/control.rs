@@ -1,0 +1,225 @@
+//! The handle of a test: what there is, what is broken, what was asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::fault::{Fault, Faults};
+use super::objects::Objects;
+use super::review::{Minted, Permit, Reviews};
+
+/// Looks at a simulated API server, changes it and breaks it. All clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    objects: Mutex<Objects>,
+    faults: Mutex<Faults>,
+    reviews: Mutex<Reviews>,
+    callers: Mutex<BTreeSet<String>>,
+    /// Answers to `GET` of whole paths.
+    documents: Mutex<BTreeMap<String, Value>>,
+    requests: Mutex<BTreeMap<(String, String), u64>>,
+    told: watch::Sender<Told>,
+}
+
+/// What open watches are to look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// Changes so far.
+    changes: u64,
+    /// How often bookmarks were asked for.
+    pub(super) bookmarks: u64,
+    /// How often all watches were closed.
+    pub(super) closed: u64,
+    /// How often all watches were told that their version is gone.
+    pub(super) expired: u64,
+}
+
+impl Control {
+    /// One with the recorded nodes, namespaces and pods.
+    pub(super) fn recorded() -> Result<Self> {
+        let control = Self::default();
+        for resource in ["namespaces", "nodes", "pods"] {
+            for object in recorded(resource)? {
+                control.put(resource, object);
+            }
+        }
+        Ok(control)
+    }
+
+    /// Adds an object or takes the place of the one of its name. `resource` is `nodes`, `namespaces` or
+    /// `pods`; the version is the server's own.
+    pub fn put(&self, resource: &'static str, object: Value) {
+        self.objects().put(resource, object);
+        self.state.told.send_modify(|told| told.changes += 1);
+    }
+
+    /// Changes an object; false when there is none of this name. The namespace of a node is empty.
+    pub fn change(
+        &self,
+        resource: &'static str,
+        (namespace, name): (&str, &str),
+        change: impl FnOnce(&mut Value),
+    ) -> bool {
+        let found = self.objects().get(resource, namespace, name).cloned();
+        let Some(mut object) = found else {
+            return false;
+        };
+        change(&mut object);
+        self.put(resource, object);
+        true
+    }
+
+    /// Removes an object; false when there is none of this name.
+    pub fn delete(&self, resource: &'static str, namespace: &str, name: &str) -> bool {
+        let deleted = self.objects().delete(resource, namespace, name);
+        self.state.told.send_modify(|told| told.changes += 1);
+        deleted
+    }
+
+    /// The object of this name.
+    #[must_use]
+    pub fn get(&self, resource: &'static str, namespace: &str, name: &str) -> Option<Value> {
+        self.objects().get(resource, namespace, name).cloned()
+    }
+
+    /// What a `GET` of this path answers from now on, such as a `ConfigMap`.
+    pub fn put_document(&self, path: &str, document: Value) {
+        lock(&self.state.documents).insert(path.to_owned(), document);
+    }
+
+    /// Forgets all changes so far: watches that begin before now, and further pages of lists, are
+    /// told 410.
+    pub fn forget(&self) {
+        self.objects().forget();
+    }
+
+    /// Ends all open watches with 410.
+    pub fn expire_watches(&self) {
+        self.state.told.send_modify(|told| told.expired += 1);
+    }
+
+    /// Ends all open watches, as a server does that is started anew.
+    pub fn close_watches(&self) {
+        self.state.told.send_modify(|told| told.closed += 1);
+    }
+
+    /// Sends a bookmark to every watch that asked for them.
+    pub fn bookmark(&self) {
+        self.state.told.send_modify(|told| told.bookmarks += 1);
+    }
+
+    /// Breaks so many requests of a verb (`list`, `watch`, `get`, `create`) and a resource.
+    pub fn fault(&self, verb: &str, resource: &str, fault: Fault, requests: u64) {
+        lock(&self.state.faults).set(verb, resource, fault, requests);
+    }
+
+    /// Mends what faults are left.
+    pub fn mend(&self) {
+        lock(&self.state.faults).mend();
+    }
+
+    /// How many requests of a verb and a resource came, refused and broken ones too; each page of a
+    /// list is one.
+    #[must_use]
+    pub fn requests(&self, verb: &str, resource: &str) -> u64 {
+        let of = (verb.to_owned(), resource.to_owned());
+        lock(&self.state.requests).get(&of).copied().unwrap_or(0)
+    }
+
+    /// All requests so far, by verb and resource.
+    #[must_use]
+    pub fn all_requests(&self) -> BTreeMap<(String, String), u64> {
+        lock(&self.state.requests).clone()
+    }
+
+    /// Lets requests with this bearer token in.
+    pub fn let_in(&self, token: &str) {
+        lock(&self.state.callers).insert(token.to_owned());
+    }
+
+    /// Answers requests with this bearer token with 401 from now on.
+    pub fn lock_out(&self, token: &str) {
+        lock(&self.state.callers).remove(token);
+    }
+
+    /// Makes a token that reviews know. It is good as long as [`Minted`] says, its pod is there and
+    /// nobody revoked it.
+    #[must_use]
+    pub fn mint(&self, minted: Minted) -> String {
+        lock(&self.state.reviews).mint(minted)
+    }
+
+    /// Lets reviews know a token that was made elsewhere.
+    pub fn know(&self, token: &str, minted: Minted) {
+        lock(&self.state.reviews).know(token.to_owned(), minted);
+    }
+
+    /// Makes a token that reviews do not know any more.
+    pub fn revoke(&self, token: &str) {
+        lock(&self.state.reviews).revoke(token);
+    }
+
+    /// Lets somebody do something from now on, as far as reviews say.
+    pub fn permit(&self, permit: Permit) {
+        lock(&self.state.reviews).permit(permit);
+    }
+
+    /// Takes what [`Control::permit`] gave.
+    pub fn forbid(&self, permit: &Permit) {
+        lock(&self.state.reviews).forbid(permit);
+    }
+
+    pub(super) fn objects(&self) -> MutexGuard<'_, Objects> {
+        lock(&self.state.objects)
+    }
+
+    pub(super) fn reviews(&self) -> MutexGuard<'_, Reviews> {
+        lock(&self.state.reviews)
+    }
+
+    pub(super) fn document(&self, path: &str) -> Option<Value> {
+        lock(&self.state.documents).get(path).cloned()
+    }
+
+    pub(super) fn told(&self) -> watch::Receiver<Told> {
+        self.state.told.subscribe()
+    }
+
+    /// Counts a request and says how it is broken.
+    pub(super) fn count(&self, verb: &str, resource: &str) -> Option<Fault> {
+        let of = (verb.to_owned(), resource.to_owned());
+        *lock(&self.state.requests).entry(of).or_default() += 1;
+        lock(&self.state.faults).take(verb, resource)
+    }
+
+    /// True when the `Authorization` header lets a request in.
+    pub(super) fn admits(&self, authorization: Option<&[u8]>) -> bool {
+        let token = authorization.and_then(|given| given.strip_prefix(b"Bearer "));
+        let token = token.and_then(|token| std::str::from_utf8(token).ok());
+        token.is_some_and(|token| lock(&self.state.callers).contains(token))
+    }
+}
+
+/// The objects of a recorded list.
+fn recorded(resource: &str) -> Result<Vec<Value>> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/apiserver-1.36");
+    let path = fixtures.join(format!("{resource}.json"));
+    let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    let mut list: Value = serde_json::from_slice(&text)?;
+    let items = list["items"].as_array_mut().context("no items")?;
+    Ok(std::mem::take(items))
+}
+
+/// Nothing here leaves a half-done change behind, so a poisoned lock is as good as a whole one.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,254 @@
+//! A request becomes an answer.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::header::AUTHORIZATION;
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::answer::{self, Body};
+use super::control::Control;
+use super::fault::Fault;
+use super::objects::Snapshot;
+use super::review;
+use super::watching::{self, Wanted};
+
+/// No test waits longer for an answer that does not come; then the request ends all the same.
+const HANG_LIMIT: Duration = Duration::from_secs(600);
+
+/// The largest body of a review.
+const MOST_BODY_BYTES: usize = 64 * 1024;
+
+/// What a path means.
+enum Route {
+    /// Objects of a resource, in one namespace or all.
+    Many(&'static str, Option<String>),
+    /// One object: resource, namespace, name.
+    One(&'static str, String, String),
+    TokenReview,
+    AccessReview,
+    Other,
+}
+
+/// Answers one request.
+pub(super) async fn answer(
+    control: Control,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let path = request.uri().path().to_owned();
+    let query = Query::of(request.uri().query());
+    let route = route(&path);
+    let (verb, resource) = match &route {
+        Route::Many(resource, _) if query.is("watch") => ("watch", *resource),
+        Route::Many(resource, _) => ("list", *resource),
+        Route::One(resource, ..) => ("get", *resource),
+        Route::TokenReview => ("create", "tokenreviews"),
+        Route::AccessReview => ("create", "subjectaccessreviews"),
+        Route::Other => ("get", path.as_str()),
+    };
+    let fault = control.count(verb, resource);
+    let authorization = request.headers().get(AUTHORIZATION);
+    if !control.admits(authorization.map(|value| value.as_bytes())) {
+        return Ok(answer::refusal(401, "Unauthorized", "Unauthorized"));
+    }
+    if let Some(broken) = broken(fault, verb).await {
+        return Ok(broken);
+    }
+    let wanted = match &route {
+        Route::TokenReview | Route::AccessReview => Method::POST,
+        _ => Method::GET,
+    };
+    if request.method() != wanted {
+        let text = "the server does not allow this method on the requested resource";
+        return Ok(answer::refusal(405, "MethodNotAllowed", text));
+    }
+    Ok(match route {
+        Route::Many(resource, namespace) if query.is("watch") => {
+            watch(&control, resource, namespace, &query)
+        }
+        Route::Many(resource, namespace) => list(&control, resource, namespace.as_deref(), &query),
+        Route::One(resource, namespace, name) => found(control.get(resource, &namespace, &name)),
+        Route::TokenReview => match body(request).await {
+            Some(review) => review::token(&control, review).await,
+            None => unreadable(),
+        },
+        Route::AccessReview => match body(request).await {
+            Some(review) => review::access(&control, review).await,
+            None => unreadable(),
+        },
+        Route::Other => found(control.document(&path)),
+    })
+}
+
+fn route(path: &str) -> Route {
+    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let resource = |name: &str| match name {
+        "nodes" => Some("nodes"),
+        "namespaces" => Some("namespaces"),
+        "pods" => Some("pods"),
+        _ => None,
+    };
+    let text = |text: &str| text.to_owned();
+    match segments.as_slice() {
+        ["api", "v1", name] => resource(name).map_or(Route::Other, |of| Route::Many(of, None)),
+        ["api", "v1", "nodes", name] => Route::One("nodes", String::new(), text(name)),
+        ["api", "v1", "namespaces", name] => Route::One("namespaces", String::new(), text(name)),
+        ["api", "v1", "namespaces", within, "pods"] => Route::Many("pods", Some(text(within))),
+        ["api", "v1", "namespaces", within, "pods", name] => {
+            Route::One("pods", text(within), text(name))
+        }
+        ["apis", "authentication.k8s.io", "v1", "tokenreviews"] => Route::TokenReview,
+        ["apis", "authorization.k8s.io", "v1", "subjectaccessreviews"] => Route::AccessReview,
+        _ => Route::Other,
+    }
+}
+
+/// What a fault answers instead; a slow one waits and then lets the answer be made.
+async fn broken(fault: Option<Fault>, verb: &str) -> Option<Response<Body>> {
+    match fault? {
+        Fault::Slow(wait) => {
+            sleep(wait).await;
+            None
+        }
+        Fault::Hang => {
+            sleep(HANG_LIMIT).await;
+            Some(answer::refusal(
+                503,
+                "ServiceUnavailable",
+                "hung, as ordered",
+            ))
+        }
+        Fault::TooMany(retry_after_s) => Some(answer::too_many(retry_after_s)),
+        Fault::Gone if verb == "watch" => {
+            let line = json!({"type": "ERROR", "object": answer::gone()}).to_string() + "\n";
+            let body = http_body_util::Full::new(line.into()).boxed_unsync();
+            Some(answer::respond(StatusCode::OK, body))
+        }
+        Fault::Gone => Some(answer::json(StatusCode::GONE, &answer::gone())),
+        Fault::Status(code) => Some(answer::refusal(code, "", "broken, as ordered")),
+    }
+}
+
+fn watch(
+    control: &Control,
+    resource: &'static str,
+    namespace: Option<String>,
+    query: &Query,
+) -> Response<Body> {
+    let wanted = Wanted {
+        resource,
+        namespace,
+        version: query.number("resourceVersion").unwrap_or(0),
+        bookmarks: query.is("allowWatchBookmarks"),
+        timeout: query.number("timeoutSeconds").map(Duration::from_secs),
+    };
+    answer::respond(StatusCode::OK, watching::body(control, wanted))
+}
+
+/// A list, or a page of it. `continue` names the list's version, its length and where to go on.
+fn list(
+    control: &Control,
+    resource: &'static str,
+    namespace: Option<&str>,
+    query: &Query,
+) -> Response<Body> {
+    let mut objects = control.objects();
+    let (snapshot, from) = match query.get("continue").filter(|text| !text.is_empty()) {
+        None => {
+            let listed = objects.list(resource, namespace);
+            (objects.keep(listed), 0)
+        }
+        Some(text) => {
+            match further(text).map(|(version, count, from)| (objects.kept(version, count), from)) {
+                None => return answer::refusal(400, "BadRequest", "continue key is not valid"),
+                Some((None, _)) => return answer::json(StatusCode::GONE, &answer::gone()),
+                Some((Some(snapshot), from)) => (snapshot, from),
+            }
+        }
+    };
+    drop(objects);
+    let limit = query.number("limit").unwrap_or(0);
+    answer::json(StatusCode::OK, &page(resource, &snapshot, from, limit))
+}
+
+fn page(resource: &str, snapshot: &Snapshot, from: usize, limit: u64) -> Value {
+    let rest = snapshot.objects.get(from..).unwrap_or_default();
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let taken = if limit == 0 {
+        rest.len()
+    } else {
+        limit.min(rest.len())
+    };
+    let items = rest.iter().take(taken).map(|object| Value::clone(object));
+    let mut metadata = json!({"resourceVersion": snapshot.version.to_string()});
+    if taken < rest.len() {
+        let (version, count, next) = (snapshot.version, snapshot.objects.len(), from + taken);
+        metadata["continue"] = json!(format!("{version}-{count}-{next}"));
+        metadata["remainingItemCount"] = json!(rest.len() - taken);
+    }
+    let kind = match resource {
+        "nodes" => "NodeList",
+        "pods" => "PodList",
+        _ => "NamespaceList",
+    };
+    json!({
+        "kind": kind, "apiVersion": "v1", "metadata": metadata,
+        "items": items.collect::<Vec<Value>>(),
+    })
+}
+
+fn further(text: &str) -> Option<(u64, usize, usize)> {
+    let mut numbers = text.split('-');
+    let version = numbers.next()?.parse().ok()?;
+    let count = numbers.next()?.parse().ok()?;
+    Some((version, count, numbers.next()?.parse().ok()?))
+}
+
+fn found(object: Option<Value>) -> Response<Body> {
+    match object {
+        Some(object) => answer::json(StatusCode::OK, &object),
+        None => answer::refusal(
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+        ),
+    }
+}
+
+fn unreadable() -> Response<Body> {
+    answer::refusal(400, "BadRequest", "the body of the request was not JSON")
+}
+
+async fn body(request: Request<Incoming>) -> Option<Value> {
+    let body = Limited::new(request.into_body(), MOST_BODY_BYTES);
+    let body = body.collect().await.ok()?.to_bytes();
+    serde_json::from_slice(&body).ok()
+}
+
+/// What stands after the `?`. Nothing here is percent-encoded.
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn of(text: Option<&str>) -> Self {
+        let pairs = text.unwrap_or_default().split('&');
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        Self(pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        let mut found = self.0.iter().filter(|(key, _)| key == name);
+        found.next().map(|(_, value)| value.as_str())
+    }
+
+    fn is(&self, name: &str) -> bool {
+        matches!(self.get(name), Some("true" | "1"))
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.get(name)?.parse().ok()
+    }
+}

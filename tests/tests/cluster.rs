@@ -1,0 +1,219 @@
+//! An aggregator that watches a simulated API server, as processes.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what cannot go on has failed"
+)]
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testkit::apiserver::{ApiServer, Fault};
+use testkit::deadline::Deadline;
+use testkit::proc::Proc;
+use testkit::system::{Options, System};
+
+/// How long anything may take to come about, a machine under load and the longest pause between two
+/// attempts included.
+const SOON: Duration = Duration::from_secs(60);
+
+struct Bed {
+    server: ApiServer,
+    system: System,
+    _dir: tempfile::TempDir,
+}
+
+impl Bed {
+    /// An aggregator that watches the API server, and simulated nodes.
+    fn start(nodes: &[&str], prepare: impl FnOnce(&ApiServer)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let server = ApiServer::start(dir.path()).unwrap();
+        prepare(&server);
+        // Without simulated nodes a test may speak for the recorded ones.
+        let guests = ["node1", "node2"].into_iter().filter(|_| nodes.is_empty());
+        let options = Options {
+            nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
+            guests: guests.map(str::to_owned).collect(),
+            extra_aggregator_args: server.flags(),
+            ..Options::default()
+        };
+        Self {
+            system: System::start(options).unwrap(),
+            server,
+            _dir: dir,
+        }
+    }
+
+    fn aggregator(&self) -> &Proc {
+        self.system.aggregator().unwrap()
+    }
+
+    fn figure(&self, name: &str, labels: &str) -> f64 {
+        System::metric(
+            self.aggregator(),
+            &format!("cairn_aggregator_cluster_{name}"),
+            labels,
+        )
+        .unwrap()
+    }
+
+    /// Waits until so many pods are known.
+    fn wait_for_pods(&self, count: usize) {
+        let wanted = f64::from(u32::try_from(count).unwrap());
+        self.wait("pods", || self.figure("objects", "\"pods\"") == wanted);
+    }
+
+    fn wait(&self, what: &str, mut is: impl FnMut() -> bool) {
+        let came = Deadline::after(SOON).poll(|| is().then_some(()));
+        let seen = self.aggregator().get("admin", "/metrics").unwrap().text();
+        let seen: Vec<&str> = seen
+            .lines()
+            .filter(|line| line.contains("_cluster_"))
+            .collect();
+        assert!(
+            came.is_some(),
+            "{what} did not come:\n{}\n{}",
+            seen.join("\n"),
+            self.aggregator().stderr()
+        );
+    }
+
+    fn readyz(&self) -> (u16, String) {
+        let answer = self.aggregator().get("admin", "/readyz?verbose").unwrap();
+        (answer.status, answer.text())
+    }
+}
+
+fn pod(name: &str, node: &str) -> Value {
+    json!({
+        "metadata": {"namespace": "shop", "name": name, "uid": format!("uid-of-{name}"),
+                     "creationTimestamp": "2026-11-22T07:27:16Z", "labels": {"app": name}},
+        "spec": {"nodeName": node, "containers": [{"name": "main", "resources": {}}]},
+        "status": {"phase": "Running"},
+    })
+}
+
+/// Scenario: an aggregator starts beside an API server with 1,204 pods; pods come and go.
+/// Guarantees: each resource is listed once, in pages, and watched once: not one request more.
+#[test]
+fn everything_is_listed_once_and_then_watched() {
+    let bed = Bed::start(&[], |server| {
+        for n in 0..1_200 {
+            server
+                .control()
+                .put("pods", pod(&format!("many-{n}"), "node1"));
+        }
+    });
+    bed.wait_for_pods(1_204);
+    let control = bed.server.control();
+    control.put("pods", pod("new", "node1"));
+    bed.wait_for_pods(1_205);
+    assert!(control.delete("pods", "shop", "new"));
+    assert!(control.delete("nodes", "", "node2"));
+    bed.wait_for_pods(1_204);
+    bed.wait("one node", || bed.figure("objects", "\"nodes\"") == 1.0);
+    let requests: Vec<_> = control.all_requests().into_iter().collect();
+    let of =
+        |verb: &str, resource: &str, count: u64| ((verb.to_owned(), resource.to_owned()), count);
+    let expected = [
+        of("list", "nodes", 1),
+        of("list", "pods", 3),
+        of("watch", "nodes", 1),
+        of("watch", "pods", 1),
+    ];
+    assert_eq!(requests, expected);
+    assert_eq!(bed.figure("lists_total", ""), 2.0);
+    assert_eq!(bed.figure("bad_objects_total", ""), 0.0);
+}
+
+/// Scenario: the version is forgotten in the middle of a list, and under an open watch; meanwhile a pod goes.
+/// Guarantees: another list each time, and what it does not name goes.
+#[test]
+fn a_forgotten_version_costs_another_list() {
+    let bed = Bed::start(&[], |server| {
+        for n in 0..600 {
+            server
+                .control()
+                .put("pods", pod(&format!("many-{n}"), "node1"));
+        }
+        // The second page of the first list, which the first one takes the place of.
+        server.control().fault("list", "pods", Fault::Gone, 1);
+    });
+    bed.wait_for_pods(604);
+    let control = bed.server.control();
+    assert_eq!(control.requests("list", "pods"), 3);
+    bed.wait("a watch", || control.requests("watch", "pods") == 1);
+    control.fault("watch", "pods", Fault::Gone, 1);
+    control.close_watches();
+    assert!(control.delete("pods", "shop", "many-7"));
+    bed.wait_for_pods(603);
+    bed.wait("a list", || bed.figure("lists_total", "\"pods\"") == 2.0);
+    bed.wait("a watch", || control.requests("watch", "pods") >= 3);
+    control.expire_watches();
+    bed.wait("a list", || bed.figure("lists_total", "\"pods\"") == 3.0);
+    control.put("pods", pod("after", "node1"));
+    bed.wait_for_pods(604);
+    assert!(bed.figure("failures_total", "\"gone\"") >= 3.0);
+}
+
+/// Scenario: the API server is away when the aggregator starts, comes, goes and comes back.
+/// Guarantees: the aggregator is ready throughout and says what it lacks; what was known stays in use; nothing
+/// is listed a second time.
+#[test]
+fn an_api_server_that_is_away_is_missed_and_not_needed() {
+    let bed = Bed::start(&[], ApiServer::go_away);
+    bed.wait("ready", || bed.readyz().0 == 200);
+    bed.wait("a note", || bed.readyz().1.contains("[!]cluster pods: "));
+    bed.server.come_back();
+    bed.wait_for_pods(4);
+    bed.wait("no note", || !bed.readyz().1.contains("cluster"));
+    let control = bed.server.control();
+    bed.wait("watches", || {
+        control.requests("watch", "pods") > 0 && control.requests("watch", "nodes") > 0
+    });
+    bed.server.go_away();
+    bed.wait("a note", || bed.readyz().1.contains("[!]cluster pods: "));
+    control.put("pods", pod("meanwhile", "node1"));
+    assert_eq!(bed.figure("objects", "\"pods\""), 4.0);
+    assert_eq!(bed.readyz().0, 200);
+    bed.server.come_back();
+    bed.wait_for_pods(5);
+    bed.wait("no note", || !bed.readyz().1.contains("cluster"));
+    assert_eq!(
+        (
+            control.requests("list", "pods"),
+            control.requests("list", "nodes")
+        ),
+        (1, 1)
+    );
+}
+
+/// Scenario: too many requests, a wrong token, an object that is broken, watches that are closed.
+/// Guarantees: each is told in its own words, and all is well again afterwards.
+#[test]
+fn what_goes_wrong_is_named_and_passes() {
+    let bed = Bed::start(&[], |server| {
+        server.control().lock_out(testkit::apiserver::TOKEN);
+        server.control().put(
+            "pods",
+            json!({"metadata": {"namespace": "shop", "name": "broken"}}),
+        );
+    });
+    bed.wait("a refusal", || {
+        bed.readyz().1.contains("--kubernetes-token-file")
+    });
+    let control = bed.server.control();
+    control.let_in(testkit::apiserver::TOKEN);
+    control.fault("list", "pods", Fault::TooMany(1), 1);
+    bed.wait_for_pods(4);
+    assert_eq!(bed.figure("bad_objects_total", "\"pods\""), 1.0);
+    bed.wait("a watch", || control.requests("watch", "pods") > 0);
+    control.close_watches();
+    bed.wait("another watch", || {
+        bed.figure("watch_restarts_total", "\"pods\"") >= 1.0
+    });
+    control.put("pods", pod("after", "node1"));
+    bed.wait_for_pods(5);
+    control.bookmark();
+    assert_eq!(bed.figure("lists_total", "\"pods\""), 1.0);
+}
