@@ -16,10 +16,9 @@ use crate::config::Config;
 
 /// What is read of files for it.
 pub(super) struct Access {
-    pub(super) tls: Arc<ServerTls>,
-    pub(super) authenticators: Authenticators,
-    /// All that is to be read again.
-    pub(super) reloaded: Vec<Reloadable>,
+    tls: Arc<ServerTls>,
+    authenticators: Authenticators,
+    reloaded: Vec<Reloadable>,
 }
 
 impl Access {
@@ -63,6 +62,16 @@ impl Access {
             },
             reloaded,
         })
+    }
+
+    /// All that is to be read again.
+    pub(super) fn reloaded(&self) -> Vec<Reloadable> {
+        self.reloaded.clone()
+    }
+
+    /// The certificate that is served, and who asks.
+    pub(super) fn parts(self) -> (Arc<ServerTls>, Authenticators) {
+        (self.tls, self.authenticators)
     }
 }
 
