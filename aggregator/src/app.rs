@@ -185,7 +185,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     let asked = Asked::new(&config, shared.cluster.clone(), &readiness, &token);
     asked.start_watch(&mut supervisor, &mut registry);
     let auth = Arc::new(asked.agents(&mut supervisor, &mut registry, &clock)?);
-    let rights = asked.readers(&mut supervisor, &mut access.authenticators);
+    asked.readers(&mut supervisor, &mut access);
     let wishes = Wishes::new(config.window);
     let replay = Replay::new(replay::Parts {
         store: Arc::clone(&shared.exchange),
@@ -217,29 +217,12 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
         Arc::clone(&server),
     );
     replay.start(&mut supervisor, &config.peers);
-    let api = api_of(&shared, &config);
-    start_http(
+    let mut certificates = access.reloaded();
+    start_readers(
         (&mut supervisor, &readers),
-        listeners.http,
-        (&shared, &api),
+        (listeners.http, listeners.https),
+        (&shared, access, &readiness),
         &config,
-    );
-    let secure = Secure {
-        api,
-        authenticators: access.authenticators,
-        rights,
-        wellness: Wellness {
-            readiness: readiness.clone(),
-            health: supervisor.health(),
-        },
-        span_ms: millis(config.https.span),
-    };
-    https::start(
-        (&mut supervisor, &readers),
-        listeners.https,
-        secure,
-        access.tls,
-        &shared.listens,
     );
     let upkeep = Upkeep {
         clock: clock.clone(),
@@ -248,23 +231,14 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
         readiness: readiness.clone(),
         token: token.clone(),
     };
-    let mut certificates = access.reloaded;
     certificates.push(server.into());
     upkeep.start(&mut supervisor, auth, certificates);
-    let admin = Admin {
-        registry: Arc::new(registry),
-        readiness: readiness.clone(),
-        health: supervisor.health(),
-        clock,
-    };
-    supervisor.spawn(
-        "admin",
-        admin::serve_counted(
-            listeners.admin,
-            admin,
-            Arc::clone(&shared.listens),
-            token.clone(),
-        ),
+    start_admin(
+        &mut supervisor,
+        listeners.admin,
+        registry,
+        &shared,
+        &readiness,
     );
     announce(&config, addresses)?;
     Ok(Started {
@@ -420,6 +394,47 @@ fn label_rules(flags: &LabelFlags) -> LabelRules {
         ignored: flags.ignored.clone(),
         stored: stored.map(|label| (label.name, label.exported)).collect(),
     }
+}
+
+/// The process's own endpoints; nothing registers any more.
+fn start_admin(
+    supervisor: &mut Supervisor,
+    bound: Bound,
+    registry: Registry,
+    shared: &Shared,
+    readiness: &Readiness,
+) {
+    let admin = Admin {
+        registry: Arc::new(registry),
+        readiness: readiness.clone(),
+        health: supervisor.health(),
+        clock: shared.clock.clone(),
+    };
+    let (listens, token) = (Arc::clone(&shared.listens), shared.token.clone());
+    supervisor.spawn("admin", admin::serve_counted(bound, admin, listens, token));
+}
+
+/// Both listeners of those who read.
+fn start_readers(
+    (supervisor, readers): (&mut Supervisor, &Aside),
+    (http, https): (Bound, Bound),
+    (shared, access, readiness): (&Shared, https::Access, &Readiness),
+    config: &Config,
+) {
+    let api = api_of(shared, config);
+    start_http((&mut *supervisor, readers), http, (shared, &api), config);
+    let (tls, authenticators, rights) = access.parts();
+    let secure = Secure {
+        api,
+        authenticators,
+        rights,
+        wellness: Wellness {
+            readiness: readiness.clone(),
+            health: supervisor.health(),
+        },
+        span_ms: millis(config.https.span),
+    };
+    https::start((supervisor, readers), https, secure, tls, &shared.listens);
 }
 
 /// What every route needs.

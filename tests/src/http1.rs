@@ -75,6 +75,8 @@ pub struct Target {
     addr: SocketAddr,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     bearer: Option<String>,
+    // Further header lines.
+    headers: String,
     deadline: Duration,
 }
 
@@ -86,6 +88,7 @@ impl Target {
             addr,
             tls: None,
             bearer: None,
+            headers: String::new(),
             deadline: DEADLINE,
         }
     }
@@ -124,6 +127,13 @@ impl Target {
         self
     }
 
+    /// Sends one header more with every request.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push_str(&format!("{name}: {value}\r\n"));
+        self
+    }
+
     /// Sets the time one exchange may take; the default is 40 s.
     #[must_use]
     pub fn within(mut self, deadline: Duration) -> Self {
@@ -159,6 +169,7 @@ impl Target {
         if let Some(token) = &self.bearer {
             head.push_str(&format!("Authorization: Bearer {token}\r\n"));
         }
+        head.push_str(&self.headers);
         if method == "POST" {
             let length = body.len();
             head.push_str("Content-Type: application/json\r\n");

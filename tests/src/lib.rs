@@ -10,6 +10,7 @@
 //! terminal        a program on a terminal, its keys and its screen
 //! pair            a system with a second aggregator
 //! busy, pays      a node on which pods come and go, and what it pays for being watched
+//! front_proxy     the API server in front of an aggregator, for clients of Kubernetes
 //! proxy           a network that is cut, slowed down and mended
 //! raw, peer       an agent and an aggregator by hand, for frames that no real one sends
 //! greedy          an aggregator by hand that asks its agents for more than it may
@@ -43,6 +44,8 @@ pub mod deadline;
 pub mod exact;
 
 pub mod fleet;
+
+pub mod front_proxy;
 
 pub mod greedy;
 

@@ -33,6 +33,9 @@ pub use recording::{FIRST_TICK_MS, Recording, TRACE_START_MS, TRACE_TICKS, at, t
 /// How far past a tick the clocks are stepped: later than any node's phase.
 const PAST_PHASE_MS: u64 = 500;
 
+/// The aggregator's name as the API server calls it: service, namespace and `svc`.
+pub const SERVICE_HOST: &str = "cairn-aggregator.cairn.svc";
+
 /// How long anything may take to come about.
 const SOON: Duration = Duration::from_secs(10);
 
@@ -173,7 +176,7 @@ impl System {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         pki.ca("ingest-ca")?
             .leaf("server")
-            .dns(&["localhost"])
+            .dns(&["localhost", SERVICE_HOST])
             .ips(&[loopback])
             .write()?;
         let mut lines = String::from("# node, sha256 of its agent's token\n");

@@ -52,13 +52,13 @@ fn is_allowed_by_rules(user: &User, what: &Attributes) -> bool {
     };
     // A monitor may ask without wanting the body.
     let is_probe = matches!(*verb, "get" | "head");
-    let is_below = |root: &&str| {
-        let rest = path.strip_prefix(*root);
+    let is_below = |root: &str| {
+        let rest = path.strip_prefix(root);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     let reads = *verb == "get" && user.is_in(AUTHENTICATED);
-    (is_probe && ALWAYS.iter().any(|root| is_below(&root)))
-        || (reads && DISCOVERY.iter().any(|root| is_below(&root)))
+    (is_probe && ALWAYS.iter().any(|root| is_below(root)))
+        || (reads && DISCOVERY.iter().any(|root| is_below(root)))
 }
 
 impl Attributes {

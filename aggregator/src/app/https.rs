@@ -10,16 +10,16 @@ use cairn_runtime::tls::{self, Reloadable, ServerTls, Trust, TrustFiles};
 use hyper_util::service::TowerToHyperService;
 
 use super::DRAIN;
-use crate::access::{Authenticators, FrontProxy};
+use crate::access::{Authenticators, FrontProxy, Rights};
 use crate::api::{Secure, secure_router};
 use crate::config::{Config, Kubernetes};
 
 /// What is read of files for it.
 pub(super) struct Access {
-    pub(super) tls: Arc<ServerTls>,
+    tls: Arc<ServerTls>,
     pub(super) authenticators: Authenticators,
-    /// All that is to be read again.
-    pub(super) reloaded: Vec<Reloadable>,
+    pub(super) rights: Rights,
+    reloaded: Vec<Reloadable>,
 }
 
 impl Access {
@@ -63,8 +63,19 @@ impl Access {
                 clients,
                 ..Authenticators::default()
             },
+            rights: Rights::default(),
             reloaded,
         })
+    }
+
+    /// All that is to be read again.
+    pub(super) fn reloaded(&self) -> Vec<Reloadable> {
+        self.reloaded.clone()
+    }
+
+    /// The certificate that is served, who asks, and what they may.
+    pub(super) fn parts(self) -> (Arc<ServerTls>, Authenticators, Rights) {
+        (self.tls, self.authenticators, self.rights)
     }
 }
 

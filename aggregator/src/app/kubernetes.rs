@@ -11,7 +11,8 @@ use cairn_runtime::tasks::Supervisor;
 use cairn_runtime::tls;
 use prometheus_client::registry::Registry;
 
-use crate::access::{Authenticators, Follow, Reviews, Rights, Tokens};
+use super::https::Access;
+use crate::access::{Follow, Reviews, Rights, Tokens};
 use crate::cluster::authority::Authority;
 use crate::cluster::{Client, Cluster, Known, Metrics, Watch};
 use crate::config::{ApiServer, Config, Ingest, Kubernetes};
@@ -119,16 +120,12 @@ impl<'a> Asked<'a> {
     }
 
     /// Lets readers be known by what the API server says of them.
-    pub(super) fn readers(
-        &self,
-        supervisor: &mut Supervisor,
-        authenticators: &mut Authenticators,
-    ) -> Rights {
+    pub(super) fn readers(&self, supervisor: &mut Supervisor, access: &mut Access) {
         let Some(api) = self.authority() else {
-            return Rights::Rules;
+            return;
         };
         let published = Arc::new(ArcSwapOption::empty());
-        authenticators.published = Arc::clone(&published);
+        access.authenticators.published = Arc::clone(&published);
         let follow = Follow {
             api: Arc::clone(&api),
             into: published,
@@ -136,8 +133,8 @@ impl<'a> Asked<'a> {
         };
         supervisor.spawn("front proxy", follow.run(self.token.clone()));
         let reviews = Reviews::new(api, vec![self.config.reader_audience.clone()]);
-        authenticators.tokens = Tokens::Reviewed(reviews.clone());
-        Rights::Reviewed(reviews)
+        access.authenticators.tokens = Tokens::Reviewed(reviews.clone());
+        access.rights = Rights::Reviewed(reviews);
     }
 
     fn authority(&self) -> Option<Arc<dyn Authority>> {

@@ -19,8 +19,8 @@ pub struct HttpsArgs {
     pub https_listen: SocketAddr,
 
     /// CA certificates, PEM, of the API server's front proxy: whoever shows a certificate of one of
-    /// them says in X-Remote-* headers who asks; read again when it changes. In a cluster it is
-    /// requestheader-client-ca-file of the ConfigMap kube-system/extension-apiserver-authentication
+    /// them says in X-Remote-* headers who asks; read again when it changes. A cluster has it in
+    /// kube-system/extension-apiserver-authentication
     #[arg(long, env = "CAIRN_REQUESTHEADER_CLIENT_CA_FILE", value_name = "FILE")]
     pub requestheader_client_ca_file: Option<PathBuf>,
 

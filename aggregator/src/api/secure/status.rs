@@ -14,7 +14,8 @@ pub(in super::super) struct Status {
     code: StatusCode,
     reason: &'static str,
     message: String,
-    details: Option<Details>,
+    // Boxed: most answers are no refusals.
+    details: Option<Box<Details>>,
     retry_after_s: Option<u32>,
 }
 
@@ -93,7 +94,7 @@ impl Status {
             (false, false) => format!("{what} {name:?} is forbidden: {why}"),
         };
         Self {
-            details: Some(details),
+            details: Some(Box::new(details)),
             ..Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
         }
     }
@@ -116,7 +117,7 @@ impl Status {
     /// There is no such thing.
     pub(in super::super) fn not_found(details: Details, message: String) -> Self {
         Self {
-            details: Some(details),
+            details: Some(Box::new(details)),
             ..Self::new(StatusCode::NOT_FOUND, "NotFound", message)
         }
     }
@@ -140,7 +141,7 @@ impl Status {
             details.kind, details.group
         );
         Self {
-            details: Some(details),
+            details: Some(Box::new(details)),
             ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
         }
     }
@@ -168,10 +169,10 @@ impl Status {
     fn again(code: StatusCode, reason: &'static str, message: String, after_s: u32) -> Self {
         Self {
             retry_after_s: Some(after_s),
-            details: Some(Details {
+            details: Some(Box::new(Details {
                 retry_after_s: Some(after_s),
                 ..Details::default()
-            }),
+            })),
             ..Self::new(code, reason, message)
         }
     }
@@ -189,7 +190,7 @@ impl Status {
                     status: "Failure",
                     message: &self.message,
                     reason: self.reason,
-                    details: self.details.as_ref(),
+                    details: self.details.as_deref(),
                     code: self.code.as_u16(),
                 };
                 sent::json(&written, sent::is_pretty(headers, query))
