@@ -18,6 +18,7 @@ mod compress;
 mod export;
 mod gate;
 mod health;
+mod known_labels;
 mod label_rules;
 mod labels;
 mod model;

@@ -192,6 +192,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     });
     let ingest = Ingest::new(Parts {
         store: Arc::clone(&shared.store),
+        cluster: shared.cluster.clone(),
         clock: clock.clone(),
         auth: Arc::clone(&auth),
         pressure: shared.pressure.clone(),

@@ -13,6 +13,7 @@ mod auth;
 mod fence;
 mod history;
 mod metrics;
+mod names;
 mod pace;
 mod quota;
 mod rush;
@@ -42,6 +43,7 @@ pub use metrics::Metrics;
 pub use wishes::Wishes;
 pub(crate) use wishes::{MAX_NODES, Wish};
 
+use crate::cluster::Cluster;
 use crate::pressure::Pressure;
 use crate::store::Door;
 use fence::Fence;
@@ -71,6 +73,7 @@ pub struct Ingest {
 #[derive(Debug)]
 struct Inner {
     store: Arc<dyn Door>,
+    cluster: Cluster,
     clock: Clock,
     auth: Arc<Authenticator>,
     fence: Fence,
@@ -91,6 +94,8 @@ struct Inner {
 pub struct Parts {
     /// The window.
     pub store: Arc<dyn Door>,
+    /// What the Kubernetes API knows.
+    pub cluster: Cluster,
     /// What time it is.
     pub clock: Clock,
     /// Who may report which node.
@@ -113,6 +118,7 @@ impl Ingest {
     pub fn new(parts: Parts) -> Self {
         let Parts {
             store,
+            cluster,
             clock,
             auth,
             pressure,
@@ -129,6 +135,7 @@ impl Ingest {
         Self {
             inner: Arc::new(Inner {
                 store,
+                cluster,
                 clock,
                 auth,
                 fence,

@@ -48,16 +48,17 @@ impl Selector {
     }
 
     /// True when the labels, of any order, meet every requirement.
-    pub(super) fn matches(&self, labels: &[(String, String)]) -> bool {
+    pub(super) fn matches<T: AsRef<str>>(&self, labels: &[(T, T)]) -> bool {
         self.0.iter().all(|requirement| {
-            let found = labels.iter().find(|(key, _)| *key == requirement.key);
-            let value = found.map(|(_, value)| value);
+            let mut labels = labels.iter();
+            let found = labels.find(|(key, _)| key.as_ref() == requirement.key);
+            let value = found.map(|(_, value)| value.as_ref());
             let number = || value.and_then(|value| value.parse::<i64>().ok());
             match &requirement.test {
                 Test::Exists => value.is_some(),
                 Test::Absent => value.is_none(),
-                Test::In(values) => value.is_some_and(|value| values.contains(value)),
-                Test::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+                Test::In(values) => value.is_some_and(|value| values.iter().any(|v| v == value)),
+                Test::NotIn(values) => value.is_none_or(|value| values.iter().all(|v| v != value)),
                 Test::Above(limit) => number().is_some_and(|number| number > *limit),
                 Test::Below(limit) => number().is_some_and(|number| number < *limit),
             }

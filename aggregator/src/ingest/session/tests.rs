@@ -21,6 +21,7 @@ use tonic::codec::{DecodeBuf, Decoder};
 
 use super::super::{Authenticator, Ingest, Metrics, Parts};
 use super::*;
+use crate::cluster::Cluster;
 use crate::pressure::Pressure;
 use crate::store::PackedStore;
 
@@ -96,6 +97,7 @@ fn stream(
 fn ingest() -> Ingest {
     Ingest::new(Parts {
         store: Arc::new(PackedStore::new(900_000, 0)),
+        cluster: Cluster::off(),
         clock: Clock::system(),
         auth: Arc::new(Authenticator::None),
         pressure: Pressure::default(),
