@@ -26,7 +26,7 @@ use crate::api::{
     self, Api, Gate, LabelRules, Looks, MAX_READERS, MAX_STREAMS, Room, Streams, TURNS,
 };
 use crate::cluster::{self, Cluster, Known, Watch};
-use crate::config::{ApiServer, Config, Ingest as IngestConfig, Kubernetes, LabelFlags};
+use crate::config::{Config, Ingest as IngestConfig, Kubernetes, LabelFlags};
 use crate::ingest::{Authenticator, Ingest, Metrics, Parts, Wishes};
 use crate::metrics;
 use crate::pressure::Pressure;
@@ -174,10 +174,12 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     let readiness = Readiness::new();
     let mut supervisor = Supervisor::new(token.clone());
     let instance = format!("{}-{}", std::process::id(), clock.unix_ms());
-    if let (Kubernetes::Watched(api), Some(known)) = (&config.kubernetes, shared.cluster.shared()) {
-        let metrics = cluster::Metrics::new(&mut registry, Arc::clone(&known));
-        start_watch(&mut supervisor, api, metrics, (known, &readiness, &token));
-    }
+    start_watch(
+        &mut supervisor,
+        &config,
+        &shared,
+        (&mut registry, &readiness),
+    );
     let wishes = Wishes::new(config.window);
     let replay = Replay::new(replay::Parts {
         store: Arc::clone(&shared.exchange),
@@ -229,15 +231,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
         health: supervisor.health(),
         clock,
     };
-    supervisor.spawn(
-        "admin",
-        admin::serve_counted(
-            listeners.admin,
-            admin,
-            Arc::clone(&shared.listens),
-            token.clone(),
-        ),
-    );
+    start_admin(&mut supervisor, listeners.admin, admin, &shared);
     announce(&config, addresses)?;
     Ok(Started {
         addresses,
@@ -321,24 +315,34 @@ fn cluster(kubernetes: &Kubernetes) -> Cluster {
     }
 }
 
-/// Starts what asks the API server.
+/// Starts what asks the API server, where there is one.
 fn start_watch(
     supervisor: &mut Supervisor,
-    api: &ApiServer,
-    metrics: cluster::Metrics,
-    (known, readiness, token): (Arc<Known>, &Readiness, &Token),
+    config: &Config,
+    shared: &Shared,
+    (registry, readiness): (&mut Registry, &Readiness),
 ) {
+    let (Kubernetes::Watched(api), Some(known)) = (&config.kubernetes, shared.cluster.shared())
+    else {
+        return;
+    };
     let trust = vec![Arc::clone(&api.trust).into()];
-    let reload = tls::reload_loop(trust, upkeep::RELOAD, token.clone());
+    let reload = tls::reload_loop(trust, upkeep::RELOAD, shared.token.clone());
     supervisor.spawn("Kubernetes CA", reload);
     let watch = Watch {
         client: cluster::Client::new(api),
+        metrics: cluster::Metrics::new(registry, Arc::clone(&known)),
         known,
-        metrics,
         readiness: readiness.clone(),
-        token: token.clone(),
+        token: shared.token.clone(),
     };
     watch.start(supervisor);
+}
+
+fn start_admin(supervisor: &mut Supervisor, bound: Bound, admin: Admin, shared: &Shared) {
+    let (listens, token) = (Arc::clone(&shared.listens), shared.token.clone());
+    let serving = admin::serve_counted(bound, admin, listens, token);
+    supervisor.spawn("admin", serving);
 }
 
 fn millis(duration: Duration) -> u64 {
