@@ -19,6 +19,7 @@ mod compress;
 mod export;
 mod gate;
 mod health;
+mod known_labels;
 mod label_rules;
 mod labels;
 mod metrics_api;

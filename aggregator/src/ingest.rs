@@ -13,6 +13,7 @@ mod auth;
 mod fence;
 mod history;
 mod metrics;
+mod names;
 mod pace;
 mod quota;
 mod review;

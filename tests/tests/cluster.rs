@@ -5,13 +5,16 @@
     reason = "helpers of tests: what cannot go on has failed"
 )]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cairn_proto::v1::{self, agent_frame::Kind, aggregator_frame::Kind as Answer};
 use serde_json::{Value, json};
 use testkit::apiserver::{ApiServer, Fault};
 use testkit::deadline::Deadline;
 use testkit::proc::Proc;
-use testkit::system::{Options, System};
+use testkit::raw::RawAgent;
+use testkit::system::{FIRST_TICK_MS, Options, System, at};
 
 /// How long anything may take to come about, a machine under load and the longest pause between two
 /// attempts included.
@@ -48,19 +51,16 @@ impl Bed {
         self.system.aggregator().unwrap()
     }
 
-    fn figure(&self, name: &str, labels: &str) -> f64 {
-        System::metric(
-            self.aggregator(),
-            &format!("cairn_aggregator_cluster_{name}"),
-            labels,
-        )
-        .unwrap()
+    /// A count of the aggregator's own figures, over all labels that contain these.
+    fn figure(&self, name: &str, labels: &str) -> u64 {
+        let name = format!("cairn_aggregator_cluster_{name}");
+        let count = System::metric(self.aggregator(), &name, labels).unwrap();
+        count.to_string().parse().unwrap()
     }
 
     /// Waits until so many pods are known.
-    fn wait_for_pods(&self, count: usize) {
-        let wanted = f64::from(u32::try_from(count).unwrap());
-        self.wait("pods", || self.figure("objects", "\"pods\"") == wanted);
+    fn wait_for_pods(&self, count: u64) {
+        self.wait("pods", || self.figure("objects", "\"pods\"") == count);
     }
 
     fn wait(&self, what: &str, mut is: impl FnMut() -> bool) {
@@ -111,7 +111,7 @@ fn everything_is_listed_once_and_then_watched() {
     assert!(control.delete("pods", "shop", "new"));
     assert!(control.delete("nodes", "", "node2"));
     bed.wait_for_pods(1_204);
-    bed.wait("one node", || bed.figure("objects", "\"nodes\"") == 1.0);
+    bed.wait("one node", || bed.figure("objects", "\"nodes\"") == 1);
     let requests: Vec<_> = control.all_requests().into_iter().collect();
     let of =
         |verb: &str, resource: &str, count: u64| ((verb.to_owned(), resource.to_owned()), count);
@@ -122,8 +122,8 @@ fn everything_is_listed_once_and_then_watched() {
         of("watch", "pods", 1),
     ];
     assert_eq!(requests, expected);
-    assert_eq!(bed.figure("lists_total", ""), 2.0);
-    assert_eq!(bed.figure("bad_objects_total", ""), 0.0);
+    assert_eq!(bed.figure("lists_total", ""), 2);
+    assert_eq!(bed.figure("bad_objects_total", ""), 0);
 }
 
 /// Scenario: the version is forgotten in the middle of a list, and under an open watch; meanwhile a pod goes.
@@ -147,13 +147,13 @@ fn a_forgotten_version_costs_another_list() {
     control.close_watches();
     assert!(control.delete("pods", "shop", "many-7"));
     bed.wait_for_pods(603);
-    bed.wait("a list", || bed.figure("lists_total", "\"pods\"") == 2.0);
+    bed.wait("a list", || bed.figure("lists_total", "\"pods\"") == 2);
     bed.wait("a watch", || control.requests("watch", "pods") >= 3);
     control.expire_watches();
-    bed.wait("a list", || bed.figure("lists_total", "\"pods\"") == 3.0);
+    bed.wait("a list", || bed.figure("lists_total", "\"pods\"") == 3);
     control.put("pods", pod("after", "node1"));
     bed.wait_for_pods(604);
-    assert!(bed.figure("failures_total", "\"gone\"") >= 3.0);
+    assert!(bed.figure("failures_total", "\"gone\"") >= 3);
 }
 
 /// Scenario: the API server is away when the aggregator starts, comes, goes and comes back.
@@ -174,7 +174,7 @@ fn an_api_server_that_is_away_is_missed_and_not_needed() {
     bed.server.go_away();
     bed.wait("a note", || bed.readyz().1.contains("[!]cluster pods: "));
     control.put("pods", pod("meanwhile", "node1"));
-    assert_eq!(bed.figure("objects", "\"pods\""), 4.0);
+    assert_eq!(bed.figure("objects", "\"pods\""), 4);
     assert_eq!(bed.readyz().0, 200);
     bed.server.come_back();
     bed.wait_for_pods(5);
@@ -206,14 +206,150 @@ fn what_goes_wrong_is_named_and_passes() {
     control.let_in(testkit::apiserver::TOKEN);
     control.fault("list", "pods", Fault::TooMany(1), 1);
     bed.wait_for_pods(4);
-    assert_eq!(bed.figure("bad_objects_total", "\"pods\""), 1.0);
+    assert_eq!(bed.figure("bad_objects_total", "\"pods\""), 1);
     bed.wait("a watch", || control.requests("watch", "pods") > 0);
     control.close_watches();
     bed.wait("another watch", || {
-        bed.figure("watch_restarts_total", "\"pods\"") >= 1.0
+        bed.figure("watch_restarts_total", "\"pods\"") >= 1
     });
     control.put("pods", pod("after", "node1"));
     bed.wait_for_pods(5);
     control.bookmark();
-    assert_eq!(bed.figure("lists_total", "\"pods\""), 1.0);
+    assert_eq!(bed.figure("lists_total", "\"pods\""), 1);
+}
+
+/// Scenario: a real agent reports a node's pods; the API server has an object for each; one changes its labels,
+/// one is deleted.
+/// Guarantees: labels stand in the dump and select in the lists as the objects have them now.
+#[test]
+fn labels_of_objects_are_served_as_they_are_now() {
+    let bed = Bed::start(&["node1"], |_| ());
+    for n in 0..2 {
+        bed.system.tick(at(n)).unwrap();
+    }
+    let pods = pods_of_dump(&bed);
+    assert!(pods.len() > 1, "{pods:?}");
+    let control = bed.server.control();
+    for (name, (namespace, uid)) in &pods {
+        let mut object = pod(name, "node1");
+        object["metadata"]["namespace"] = json!(namespace);
+        object["metadata"]["uid"] = json!(uid);
+        control.put("pods", object);
+    }
+    let (first, (within, uid)) = pods.iter().next().unwrap();
+    bed.wait("labels", || {
+        labels_in_dump(&bed, first) == format!("app:{first}")
+    });
+    bed.wait("all pods", || selected(&bed, "app") == pods.len());
+    assert_eq!(selected(&bed, &format!("app={first}")), 1);
+    let nodes = bed
+        .system
+        .json("/apis/metrics/v1alpha1/nodes?labelSelector=kubernetes.io/os=linux");
+    assert_eq!(nodes.unwrap()["items"].as_array().unwrap().len(), 1);
+    let as_machine = labels_in_dump(&bed, "");
+    assert!(
+        as_machine.contains("kubernetes.io/hostname:node1"),
+        "{as_machine}"
+    );
+    assert!(control.change("pods", (within, first), |pod| {
+        pod["metadata"]["labels"] = json!({"app": "other", "tier": "x"});
+    }));
+    bed.wait("other labels", || {
+        labels_in_dump(&bed, first) == "app:other,tier:x"
+    });
+    assert_eq!(selected(&bed, &format!("app={first}")), 0);
+    // Another pod of the name is not the one that the agent reports.
+    assert!(control.change("pods", (within, first), |pod| {
+        pod["metadata"]["uid"] = json!(format!("not-{uid}"));
+    }));
+    bed.wait("no labels", || labels_in_dump(&bed, first).is_empty());
+    assert!(control.delete("pods", within, first));
+    bed.wait("one less", || selected(&bed, "app") == pods.len() - 1);
+}
+
+/// The pods of a node by name, with namespace and UID, as the agent reports them.
+fn pods_of_dump(bed: &Bed) -> BTreeMap<String, (String, String)> {
+    let lists = bed.system.json("/apis/metrics/v1alpha1/pods").unwrap();
+    let lists = lists["items"].as_array().unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let namespaces = lists.iter().map(|pod| {
+        let metadata = &pod["metadata"];
+        (text(&metadata["name"]), text(&metadata["namespace"]))
+    });
+    let namespaces: BTreeMap<String, String> = namespaces.collect();
+    let dump = bed.system.json("/api/v1/metric-export").unwrap();
+    let pods = dump.as_array().unwrap().iter().map(|one| &one["labels"]);
+    let pods = pods
+        .filter(|labels| labels["container_name"] == "/pod")
+        .filter_map(|labels| {
+            let name = text(&labels["pod_name"]);
+            let namespace = namespaces.get(&name)?.clone();
+            Some((name, (namespace, text(&labels["pod_id"]))))
+        });
+    pods.collect()
+}
+
+/// The labels of a pod in the dump, or of the node for no name.
+fn labels_in_dump(bed: &Bed, pod: &str) -> String {
+    let dump = bed.system.json("/api/v1/metric-export").unwrap();
+    let mut things = dump.as_array().unwrap().iter().map(|one| &one["labels"]);
+    let found = things.find(|labels| {
+        if pod.is_empty() {
+            labels["container_name"] == "machine"
+        } else {
+            labels["container_name"] == "/pod" && labels["pod_name"] == *pod
+        }
+    });
+    found.unwrap()["labels"].as_str().unwrap().to_owned()
+}
+
+/// How many pods a selector selects.
+fn selected(bed: &Bed, selector: &str) -> usize {
+    let path = format!("/apis/metrics/v1alpha1/pods?labelSelector={selector}");
+    let list = bed.system.json(&path).unwrap();
+    list["items"].as_array().map_or(0, Vec::len)
+}
+
+/// Scenario: agents of two nodes ask whose containers they see.
+/// Guarantees: each is told of its own node's pods, and of nothing else.
+#[test]
+fn an_agent_is_told_the_names_of_its_own_containers() {
+    let bed = Bed::start(&[], |_| ());
+    bed.wait_for_pods(4);
+    let control = bed.server.control();
+    let pod = control
+        .get("pods", "shop", "burner-6cb655c9bf-2gkn9")
+        .unwrap();
+    let id = pod["status"]["containerStatuses"][1]["containerID"]
+        .as_str()
+        .unwrap();
+    let id = id.strip_prefix("containerd://").unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let told = |node| runtime.block_on(names(&bed.system, node, id));
+    let expected = v1::names::Container {
+        runtime_id: id.to_owned(),
+        pod_uid: "5402d901-31d5-4803-8aef-f0e65de709b8".to_owned(),
+        container: "disk".to_owned(),
+    };
+    assert_eq!(told("node1"), []);
+    assert_eq!(told("node2"), [expected]);
+}
+
+/// What the agent of a node is told of a runtime id.
+async fn names(system: &System, node: &str, id: &str) -> Vec<v1::names::Container> {
+    let addr = system.aggregator().unwrap().addr("grpc").unwrap();
+    let (ca, token) = (
+        system.path("ingest-ca.pem"),
+        format!("agent-token-of-{node}"),
+    );
+    let agent = RawAgent::connect(addr, &ca, &token, FIRST_TICK_MS).await;
+    let mut agent = agent.unwrap();
+    agent.hello(node, 1).await.unwrap();
+    let runtime_ids = vec![id.to_owned(), "nonsense".to_owned()];
+    agent.send(Kind::Resolve(v1::Resolve { runtime_ids })).await;
+    loop {
+        if let Some(Answer::Names(names)) = agent.receive().await.unwrap() {
+            return names.containers;
+        }
+    }
 }

@@ -11,6 +11,7 @@ use axum::response::Response;
 use cairn_proto::catalogue::{FIELDS, HEAPSTER_UPTIME, Kind};
 use serde::Serialize;
 
+use super::known_labels::KnownLabels;
 use super::label_rules::Labels;
 use super::moment::{Moment, PartsOf, of_pod};
 use super::path::Segments;
@@ -89,7 +90,7 @@ impl<'a> Export<'a> {
     fn all(&self) -> Vec<Exported> {
         let mut all = Vec::new();
         for node in self.moment.entities(&Selector::Nodes) {
-            let labels = self.api.labels.exported(&node.labels);
+            let labels = self.known_labels(&node);
             all.push(self.one(&node, labels, MACHINE));
             for system in self.moment.entities(&Selector::Systems(&node.name)) {
                 let name = system_name::shown(&system.name);
@@ -98,7 +99,7 @@ impl<'a> Export<'a> {
         }
         let mut pods = Vec::new();
         for pod in self.moment.entities(&Selector::Pods) {
-            let mut labels = self.api.labels.exported(&pod.labels);
+            let mut labels = self.known_labels(&pod);
             put(&mut labels, "pod_id", &pod.pod_uid);
             put(&mut labels, "pod_name", &pod.name);
             put(&mut labels, "namespace_id", "");
@@ -113,6 +114,10 @@ impl<'a> Export<'a> {
             }
         }
         all
+    }
+
+    fn known_labels(&self, entity: &Entity) -> Labels {
+        KnownLabels::of(&self.api.cluster, entity).exported(&self.api.labels)
     }
 
     /// One thing; labels that every thing has take the place of others of their names.

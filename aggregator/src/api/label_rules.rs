@@ -32,10 +32,11 @@ impl Default for LabelRules {
 impl LabelRules {
     /// The exported form of these labels: `labels` with `name:value` pairs, sorted and joined, and
     /// each stored one. A label may be both stored and ignored.
-    pub(super) fn exported(&self, labels: &[(String, String)]) -> Labels {
-        let joined = labels
-            .iter()
-            .filter(|(name, _)| !self.ignored.contains(name));
+    pub(super) fn exported<T: AsRef<str>>(&self, labels: &[(T, T)]) -> Labels {
+        let labels = labels.iter();
+        let labels = labels.map(|(name, value)| (name.as_ref(), value.as_ref()));
+        let is_ignored = |name: &str| self.ignored.iter().any(|ignored| ignored == name);
+        let joined = labels.clone().filter(|(name, _)| !is_ignored(name));
         let mut joined: Vec<String> = joined
             .map(|(name, value)| format!("{name}:{value}"))
             .collect();
@@ -43,7 +44,7 @@ impl LabelRules {
         let mut exported = Labels::new();
         for (name, value) in labels {
             let stored = self.stored.iter().filter(|(stored, _)| stored == name);
-            exported.extend(stored.map(|(_, to)| (to.clone(), value.clone())));
+            exported.extend(stored.map(|(_, to)| (to.clone(), value.to_owned())));
         }
         exported.insert(JOINED.to_owned(), joined.join(&self.separator));
         exported

@@ -9,10 +9,12 @@ use cairn_runtime::logging;
 use http::StatusCode;
 use serde::Serialize;
 
+use super::known_labels::KnownLabels;
 use super::moment::{Moment, of_pod};
 use super::path::Segments;
 use super::selector::Selector as Labels;
 use super::{Api, Asked, answer, path, quantity, time};
+use crate::cluster::Cluster;
 use crate::store::{Entity, Selector};
 
 /// The span that the first server named, whatever its resolution was.
@@ -117,6 +119,7 @@ pub(super) fn answer(api: &Api, asked: &Asked, segments: &Segments) -> Response 
     };
     let view = api.view();
     let now = Now {
+        cluster: &api.cluster,
         moment: Moment::newest(&view),
         now: time::format(api.clock.unix_ms() / 1000 * 1000),
     };
@@ -142,6 +145,7 @@ fn list<T: Serialize>(items: Vec<T>) -> Response {
 
 /// The newest moment and the time of the answer.
 struct Now<'a> {
+    cluster: &'a Cluster,
     moment: Moment<'a>,
     now: String,
 }
@@ -149,7 +153,7 @@ struct Now<'a> {
 impl Now<'_> {
     fn nodes(&self, labels: &Labels) -> Vec<NodeMetrics> {
         let nodes = self.moment.entities(&Selector::Nodes);
-        let wanted = nodes.iter().filter(|node| labels.matches(&node.labels));
+        let wanted = nodes.iter().filter(|node| self.meets(node, labels));
         wanted.filter_map(|node| self.node(node)).collect()
     }
 
@@ -161,10 +165,14 @@ impl Now<'_> {
     ) -> Vec<PodMetrics> {
         let containers = self.moment.containers(containers);
         let pods = self.moment.entities(pods);
-        let wanted = pods.iter().filter(|pod| labels.matches(&pod.labels));
+        let wanted = pods.iter().filter(|pod| self.meets(pod, labels));
         wanted
             .filter_map(|pod| self.pod(pod, containers.get(&of_pod(pod))?))
             .collect()
+    }
+
+    fn meets(&self, entity: &Entity, labels: &Labels) -> bool {
+        KnownLabels::of(self.cluster, entity).meet(labels)
     }
 
     fn one_node(&self, name: &str) -> Response {

@@ -3,7 +3,6 @@
 
 pub(super) mod wire;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use cairn_proto::rfc3339;
@@ -134,8 +133,8 @@ fn container(spec: &ContainerSpec<'_>, status: Option<&ContainerStatus<'_>>) -> 
     }
 }
 
-fn boxed(text: &Cow<'_, str>) -> Box<str> {
-    Box::from(&**text)
+fn boxed(text: &str) -> Box<str> {
+    Box::from(text)
 }
 
 fn labels(metadata: &Metadata<'_>) -> Labels {

@@ -11,6 +11,7 @@ use tokio::task::{coop, yield_now};
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::super::names::names;
 use super::placing::{Judged, Refused};
 use super::{End, Inner, Paced, Served, fault};
 use crate::store::{Applied, Defined, Door, Error, Selector, Session, SourceState, WireRow};
@@ -62,11 +63,14 @@ impl Served {
                 self.source(status);
                 Ok(())
             }
-            // Names are known to whoever watches the pods; this aggregator does not.
             Kind::Resolve(resolve) if resolve.runtime_ids.len() > limits::MAX_RESOLVE_IDS => {
                 Err(fault("resolve", "too many ids in one Resolve"))
             }
-            Kind::Resolve(_) => self.send(Answer::Names(v1::Names::default())).await,
+            Kind::Resolve(resolve) => {
+                let node = &self.session.node;
+                let names = names(&self.inner.cluster, node, &resolve.runtime_ids);
+                self.send(Answer::Names(names)).await
+            }
             Kind::Token(token) => self.renew(&token).await,
             Kind::Bye(bye) => {
                 self.ack().await?;

@@ -253,8 +253,7 @@ fn place(known: &Known, node: &str, def: &EntityDef) -> Place {
     let Some(pod) = known.pod(&def.namespace, &def.name) else {
         return Place::Unknown;
     };
-    // A static pod is called by another UID on its node than in the API.
-    let is_it = *pod.uid == *def.uid || (!pod.mirror_of.is_empty() && *pod.mirror_of == *def.uid);
+    let is_it = pod.is_called(&def.uid);
     match (is_it, &*pod.node) {
         (true, placed) if *placed == *node => Place::Here,
         (true, placed) if !placed.is_empty() => Place::Elsewhere,
