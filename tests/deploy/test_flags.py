@@ -5,18 +5,6 @@ import unittest
 import flags
 import rendered
 
-# What the binaries do not have yet and the manifests use already. Each is taken off here when it is there:
-# a test says so.
-COMING = {
-    "cairn-aggregator": {
-        ("--https-listen", "[::]:10250"),
-        ("--ingest-auth", "token-review"),
-        ("CAIRN_REQUESTHEADER_CLIENT_CA_FILE", "/etc/cairn/front-proxy/requestheader-client-ca.crt"),
-        ("CAIRN_REQUESTHEADER_ALLOWED_NAMES", "front-proxy-client"),
-    },
-}
-
-
 def binary(container):
     return container["image"].split(":")[0].rsplit("/", 1)[-1]
 
@@ -33,19 +21,8 @@ class Flags(unittest.TestCase):
         for name, container in all_containers():
             known = flags.of(binary(container))
             for flag, value in flags.given(container):
-                if (flag, value) not in COMING.get(binary(container), ()):
-                    with self.subTest(name, flag=flag):
-                        self.assertIsNone(flags.problem(known, flag, value))
-
-    def test_what_was_coming_is_still_not_there_and_used(self):
-        used = {(binary(container), pair) for _, container in all_containers() for pair in flags.given(container)}
-        for program, pairs in COMING.items():
-            for flag, value in pairs:
-                with self.subTest(flag):
-                    self.assertIsNotNone(
-                        flags.problem(flags.of(program), flag, value), f"{flag} is there: take it off COMING"
-                    )
-                    self.assertIn((program, (flag, value)), used)
+                with self.subTest(name, flag=flag):
+                    self.assertIsNone(flags.problem(known, flag, value))
 
     def test_each_binary_is_given_no_flag_twice(self):
         for name, container in all_containers():
