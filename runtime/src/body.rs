@@ -6,7 +6,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -50,13 +50,34 @@ pub async fn read_capped<B>(body: B, max_bytes: usize, deadline: Duration) -> Re
 where
     B: Body<Data: Buf, Error: std::fmt::Display>,
 {
-    match tokio::time::timeout(deadline, read(body, max_bytes)).await {
+    let mut room = Vec::new();
+    read_capped_into(body, &mut room, max_bytes, deadline).await?;
+    Ok(room.into())
+}
+
+/// Like [`read_capped`], in the place of what `room` held: for whoever reads such bodies again and
+/// again. What is in it after an error is of no use.
+///
+/// # Errors
+///
+/// As [`read_capped`].
+pub async fn read_capped_into<B>(
+    body: B,
+    room: &mut Vec<u8>,
+    max_bytes: usize,
+    deadline: Duration,
+) -> Result<(), Error>
+where
+    B: Body<Data: Buf, Error: std::fmt::Display>,
+{
+    room.clear();
+    match tokio::time::timeout(deadline, read(body, room, max_bytes)).await {
         Ok(result) => result,
         Err(_) => Err(Error::Deadline { deadline }),
     }
 }
 
-async fn read<B>(body: B, max_bytes: usize) -> Result<Bytes, Error>
+async fn read<B>(body: B, room: &mut Vec<u8>, max_bytes: usize) -> Result<(), Error>
 where
     B: Body<Data: Buf, Error: std::fmt::Display>,
 {
@@ -68,27 +89,26 @@ where
     if usize::try_from(announced).map_or(true, |announced| announced > max_bytes) {
         return Err(too_large);
     }
-    let mut buffer = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Error::Read {
             source: ReadError(error.to_string()),
         })?;
         if let Ok(data) = frame.into_data() {
-            if data.remaining() > max_bytes - buffer.len() {
+            if data.remaining() > max_bytes - room.len() {
                 return Err(too_large);
             }
-            put(&mut buffer, data);
+            put(room, data);
         }
     }
-    Ok(buffer.freeze())
+    Ok(())
 }
 
 /// Appends all of `data`, chunk by chunk.
-fn put(buffer: &mut BytesMut, mut data: impl Buf) {
+fn put(room: &mut Vec<u8>, mut data: impl Buf) {
     while data.has_remaining() {
         let chunk = data.chunk();
         let length = chunk.len();
-        buffer.extend_from_slice(chunk);
+        room.extend_from_slice(chunk);
         data.advance(length);
     }
 }
@@ -144,6 +164,20 @@ mod tests {
     async fn a_body_of_exactly_the_cap_is_read() {
         let body = Full::new(Bytes::from_static(b"12345"));
         assert_eq!(read_capped(body, 5, DEADLINE).await.unwrap(), "12345");
+    }
+
+    #[tokio::test]
+    async fn a_body_takes_the_place_of_the_one_before() {
+        let mut room = b"what was there".to_vec();
+        let place = room.as_ptr();
+        let body = Full::new(Bytes::from_static(b"12345"));
+        read_capped_into(body, &mut room, 5, DEADLINE)
+            .await
+            .unwrap();
+        assert_eq!((room.as_slice(), room.as_ptr()), (&b"12345"[..], place));
+        let body = Full::new(Bytes::from_static(b"123456"));
+        let read = read_capped_into(body, &mut room, 5, DEADLINE).await;
+        assert!(matches!(read, Err(Error::TooLarge { limit_bytes: 5 })));
     }
 
     #[tokio::test]

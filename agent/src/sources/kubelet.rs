@@ -22,7 +22,7 @@ use cairn_runtime::tls::Connector;
 use tokio::time::Instant;
 
 pub use self::error::Error;
-use self::exchange::Exchange;
+use self::exchange::{Asked, Exchange};
 use self::given::Given;
 pub use self::once::{Once, once};
 use super::cadvisor::{Ids, Teller};
@@ -204,6 +204,8 @@ struct Client {
     // The address that worked last.
     preferred: usize,
     kept: Option<Exchange>,
+    // An answer, and the room of the next one.
+    room: Vec<u8>,
     // When it was last said that the port without TLS is read.
     told_read_only: Repeat,
 }
@@ -217,6 +219,7 @@ impl Client {
             target,
             preferred: 0,
             kept: None,
+            room: Vec::new(),
             told_read_only: Repeat::new(),
         }
     }
@@ -232,22 +235,26 @@ impl Client {
             // Half an answer may still be on its way over a connection that failed.
             self.kept = None;
         }
-        match read {
-            Ok(bytes) => body.parse(&bytes?, given.spare()),
+        let parsed = match read {
+            Ok(read) => read.and_then(|()| body.parse(&self.room, given.spare())),
             Err(_) => Err(Error::Deadline { deadline }),
-        }
+        };
+        // One answer that was much larger than the others does not hold its memory for ever.
+        self.room.shrink_to(self.room.len().saturating_mul(2));
+        parsed
     }
 
-    async fn read(
-        &mut self,
-        endpoint: Endpoint,
-        deadline: Duration,
-    ) -> Result<bytes::Bytes, Error> {
+    /// Reads an answer into the room.
+    async fn read(&mut self, endpoint: Endpoint, deadline: Duration) -> Result<(), Error> {
         if let Some(mut kept) = self.kept.take() {
             let bearer = self.bearer(&kept)?;
-            let result = kept
-                .get(&self.target, endpoint, bearer.as_ref(), deadline)
-                .await;
+            let asked = Asked {
+                target: &self.target,
+                endpoint,
+                bearer: bearer.as_ref(),
+                deadline,
+            };
+            let result = kept.get(asked, &mut self.room).await;
             match result {
                 // A kubelet closes idle connections and restarts: that is no failure of a scrape.
                 Err(Error::Exchange { .. }) => {}
@@ -259,14 +266,18 @@ impl Client {
         }
         let mut fresh = Exchange::open(self.dial(deadline).await?.line).await?;
         let bearer = self.bearer(&fresh)?;
-        let body = fresh
-            .get(&self.target, endpoint, bearer.as_ref(), deadline)
-            .await?;
+        let asked = Asked {
+            target: &self.target,
+            endpoint,
+            bearer: bearer.as_ref(),
+            deadline,
+        };
+        fresh.get(asked, &mut self.room).await?;
         // Where nothing is verified the better addresses, if there are any, are tried again at each
         // scrape.
         let is_best = !fresh.is_plain || self.target.addresses.is_empty();
         self.kept = Some(fresh).filter(|_| is_best);
-        Ok(body)
+        Ok(())
     }
 
     /// The token, read anew: it is replaced about every hour. None where none may be sent.

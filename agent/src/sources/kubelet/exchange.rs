@@ -27,6 +27,10 @@ use crate::config::Target;
 /// supported node still fits.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
+/// What is read from a connection at a time, bytes: two of TLS's largest records. hyper's own limit lets a
+/// connection that reads large answers keep 400 KiB.
+const READ_BYTES: usize = 32 * 1024;
+
 /// What the agent calls itself.
 const AGENT: &str = concat!("cairn-agent/", env!("CARGO_PKG_VERSION"));
 
@@ -42,6 +46,15 @@ pub(super) fn bearer(path: &Path) -> Result<HeaderValue, Error> {
         HeaderValue::from_bytes(&[b"Bearer ", token].concat()).map_err(|_| Error::Token)?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// One request.
+pub(super) struct Asked<'a> {
+    pub(super) target: &'a Target,
+    pub(super) endpoint: Endpoint,
+    pub(super) bearer: Option<&'a HeaderValue>,
+    /// How long its answer's body may take.
+    pub(super) deadline: Duration,
 }
 
 /// A connection that is kept between scrapes.
@@ -79,7 +92,9 @@ impl Exchange {
         takes_token: bool,
         is_plain: bool,
     ) -> Result<Self, Error> {
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(READ_BYTES)
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(|source| Error::Exchange { source })?;
         // Its error comes out of the request that it interrupts, too.
@@ -92,14 +107,14 @@ impl Exchange {
         })
     }
 
-    /// Sends one request and reads its answer.
-    pub(super) async fn get(
-        &mut self,
-        target: &Target,
-        endpoint: Endpoint,
-        bearer: Option<&HeaderValue>,
-        deadline: Duration,
-    ) -> Result<Bytes, Error> {
+    /// Sends one request and reads its answer, in the place of what `room` held.
+    pub(super) async fn get(&mut self, asked: Asked<'_>, room: &mut Vec<u8>) -> Result<(), Error> {
+        let Asked {
+            target,
+            endpoint,
+            bearer,
+            deadline,
+        } = asked;
         let request = request(target, endpoint, bearer);
         let Self {
             sender, connection, ..
@@ -111,7 +126,7 @@ impl Exchange {
             };
             let response = sent.await.map_err(|source| Error::Exchange { source })?;
             judge(&response, endpoint, bearer.is_some())?;
-            body::read_capped(response.into_body(), MAX_BODY_BYTES, deadline)
+            body::read_capped_into(response.into_body(), room, MAX_BODY_BYTES, deadline)
                 .await
                 .map_err(|source| Error::Body { source })
         };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cairn_runtime::tls::Voucher;
 
 use super::dial::Line;
+use super::exchange::Asked;
 use super::{Body, Client, Error, Exchange};
 use crate::config::{Target, TargetTrust};
 use crate::sources::Failure;
@@ -59,8 +60,13 @@ async fn read<T: Body>(
     met.is_plain = exchange.is_plain;
     met.with_token = exchange.takes_token && target.token_file.is_some();
     let bearer = client.bearer(&exchange)?;
-    let bytes = exchange
-        .get(target, body.endpoint(), bearer.as_ref(), deadline)
-        .await?;
-    body.parse(&bytes, None)
+    let asked = Asked {
+        target,
+        endpoint: body.endpoint(),
+        bearer: bearer.as_ref(),
+        deadline,
+    };
+    let mut room = Vec::new();
+    exchange.get(asked, &mut room).await?;
+    body.parse(&room, None)
 }
