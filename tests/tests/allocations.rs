@@ -5,7 +5,18 @@
 #[path = "../examples/row-work/node.rs"]
 mod node;
 
+use std::sync::Arc;
+
 use allocation_counter::measure;
+use cairn_agent::sampler::merge::{self, Chosen, Grouped, Inputs};
+use cairn_agent::sampler::registry::Registry;
+use cairn_agent::sampler::roster::Roster;
+use cairn_agent::sources::cgroup::{Cgroups, Sandboxes, Tree};
+use cairn_agent::sources::{Reading, summary};
+use cairn_proto::codec::DENSE;
+use cairn_proto::codec::row::{self, Timed};
+use cairn_runtime::clock::Clock;
+use testkit::busy::BusyNode;
 
 use self::node::{INTERVAL_MS, Node, Work};
 
@@ -54,4 +65,140 @@ fn a_tick_allocates_nothing_for_a_sample() {
         many <= few + MORE,
         "{few} allocations, {many} with twice the pods"
     );
+}
+
+/// So many may reading all cgroups cost: the listings of their parents, however many values are read.
+const OF_A_READING: u64 = 10;
+
+/// A row of cgroups may cost so many allocations: lists of it that grow, and texts of the odd pod. It has
+/// thousands of values.
+const OF_A_ROW: u64 = 400;
+
+/// What the cgroups' thread and the sampler keep from tick to tick.
+struct Watcher {
+    tree: Tree,
+    rooms: [Arc<Cgroups>; 2],
+    roster: Roster,
+    registry: Registry,
+    summary: Reading<summary::Summary>,
+    last: Option<(u64, cairn_proto::model::Snapshot)>,
+}
+
+/// What a tick of it allocated: reading cgroups, and all from there to an encoded row.
+struct Counted {
+    reading: u64,
+    row: u64,
+    values: usize,
+}
+
+impl Watcher {
+    fn new(node: &BusyNode, begin_ms: u64) -> Self {
+        let root = node.root();
+        let no_proc = root.join("no-proc");
+        let body = node.summary(begin_ms);
+        Self {
+            tree: Tree::open(root, &no_proc, INTERVAL_MS, Sandboxes::default()).unwrap(),
+            rooms: [Arc::default(), Arc::default()],
+            roster: Roster::default(),
+            registry: Registry::default(),
+            summary: Reading {
+                values: Arc::new(summary::parse_into(body.as_bytes(), None).unwrap()),
+                taken_ms: begin_ms,
+            },
+            last: None,
+        }
+    }
+
+    fn tick(&mut self, tick: u64) -> Counted {
+        let line = Clock::driven(tick).line();
+        self.rooms.swap(0, 1);
+        let [room, _] = &mut self.rooms;
+        let reading = measure(|| {
+            let room = Arc::get_mut(room).unwrap();
+            self.tree.read(tick, &line, room).unwrap();
+        });
+        let mut values = 0;
+        let row = measure(|| values = self.row(tick));
+        Counted {
+            reading: reading.count_total,
+            row: row.count_total,
+            values,
+        }
+    }
+
+    /// As the sampler does it; gives the number of values.
+    fn row(&mut self, tick: u64) -> usize {
+        let reading = Reading {
+            values: Arc::clone(&self.rooms[0]),
+            taken_ms: tick,
+        };
+        self.roster.see(tick, &reading.values);
+        if self.last.is_none() {
+            self.roster.learn_pods(tick, &self.summary.values);
+        }
+        self.roster.settle(&reading.values, Some(&self.summary));
+        let inputs = Inputs {
+            tick,
+            made_ms: tick,
+            node: "node1",
+            summary: Some(&self.summary),
+            summary_is_fresh: self.last.is_none(),
+            resource: None,
+            cadvisor: None,
+            alone: None,
+            cgroups: Some(Grouped {
+                reading: &reading,
+                roster: &self.roster,
+            }),
+            host: None,
+            host_is_fresh: false,
+            chosen: Chosen::SUMMARY,
+        };
+        let snapshot = merge::merge(&inputs, &mut self.registry).snapshot;
+        let base = self.last.as_ref().map(|(tick_ms, snapshot)| Timed {
+            tick_ms: *tick_ms,
+            snapshot,
+        });
+        let bytes = row::encode(
+            DENSE,
+            base,
+            Timed {
+                tick_ms: tick,
+                snapshot: &snapshot,
+            },
+        );
+        assert_ne!(bytes.len(), 0);
+        let values = snapshot.sample_count();
+        self.last = Some((tick, snapshot));
+        values
+    }
+}
+
+/// Scenario: a node of 51 pods whose cgroups are files, read at each tick of a minute in which nobody
+/// comes or goes, with the summary of before: from the files to the encoded row.
+/// Guarantees: reading them allocates no more than listing their parents does, the slow values too, and a
+/// row less than one allocation for nine values.
+#[test]
+fn a_tick_of_cgroups_allocates_nothing_for_a_sample() {
+    let (begin_ms, _) = node::replay(51).unwrap();
+    let mut node = BusyNode::new(begin_ms, 0).unwrap();
+    // All guests are gone by then: who is there stays.
+    let settled_ms = begin_ms + 600_000;
+    node.show(settled_ms - INTERVAL_MS).unwrap();
+    let mut watcher = Watcher::new(&node, settled_ms - INTERVAL_MS);
+    for n in 0..FIRST_TICKS + TICKS {
+        let tick = settled_ms + n * INTERVAL_MS;
+        node.show(tick).unwrap();
+        let counted = watcher.tick(tick);
+        println!(
+            "{} allocations for reading, {} for a row of {} values",
+            counted.reading, counted.row, counted.values
+        );
+        if n >= FIRST_TICKS {
+            assert!(counted.values > 2_000, "{} values", counted.values);
+            let reading = counted.reading;
+            assert!(reading <= OF_A_READING, "{reading} for reading");
+            assert!(counted.row <= OF_A_ROW, "{} for a row", counted.row);
+        }
+    }
 }
