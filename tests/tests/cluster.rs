@@ -115,7 +115,9 @@ fn everything_is_listed_once_and_then_watched() {
     let requests: Vec<_> = control.all_requests().into_iter().collect();
     let of =
         |verb: &str, resource: &str, count: u64| ((verb.to_owned(), resource.to_owned()), count);
+    let published = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
     let expected = [
+        of("get", published, 1),
         of("list", "nodes", 1),
         of("list", "pods", 3),
         of("watch", "nodes", 1),
@@ -223,20 +225,27 @@ fn what_goes_wrong_is_named_and_passes() {
 /// Guarantees: labels stand in the dump and select in the lists as the objects have them now.
 #[test]
 fn labels_of_objects_are_served_as_they_are_now() {
-    let bed = Bed::start(&["node1"], |_| ());
+    let pods = reported();
+    assert!(pods.len() > 1, "{pods:?}");
+    let mut known = 4;
+    let bed = Bed::start(&["node1"], |server| {
+        for (name, (namespace, uid, containers)) in &pods {
+            let mut object = pod(name, "node1");
+            object["metadata"]["namespace"] = json!(namespace);
+            object["metadata"]["uid"] = json!(uid);
+            let containers = containers.iter().map(|name| json!({"name": name}));
+            object["spec"]["containers"] = containers.collect();
+            let control = server.control();
+            known += u64::from(control.get("pods", namespace, name).is_none());
+            control.put("pods", object);
+        }
+    });
+    bed.wait_for_pods(known);
     for n in 0..2 {
         bed.system.tick(at(n)).unwrap();
     }
-    let pods = pods_of_dump(&bed);
-    assert!(pods.len() > 1, "{pods:?}");
     let control = bed.server.control();
-    for (name, (namespace, uid)) in &pods {
-        let mut object = pod(name, "node1");
-        object["metadata"]["namespace"] = json!(namespace);
-        object["metadata"]["uid"] = json!(uid);
-        control.put("pods", object);
-    }
-    let (first, (within, uid)) = pods.iter().next().unwrap();
+    let (first, (within, uid, _)) = pods.iter().next().unwrap();
     bed.wait("labels", || {
         labels_in_dump(&bed, first) == format!("app:{first}")
     });
@@ -267,24 +276,34 @@ fn labels_of_objects_are_served_as_they_are_now() {
     bed.wait("one less", || selected(&bed, "app") == pods.len() - 1);
 }
 
-/// The pods of a node by name, with namespace and UID, as the agent reports them.
-fn pods_of_dump(bed: &Bed) -> BTreeMap<String, (String, String)> {
-    let lists = bed.system.json("/apis/metrics/v1alpha1/pods").unwrap();
+/// The pods of a node by name, with namespace, UID and containers, as its agent reports them where nobody
+/// watches.
+fn reported() -> BTreeMap<String, (String, String, Vec<String>)> {
+    let system = System::start(Options::one_node()).unwrap();
+    for n in 0..2 {
+        system.tick(at(n)).unwrap();
+    }
+    let lists = system.json("/apis/metrics/v1alpha1/pods").unwrap();
     let lists = lists["items"].as_array().unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let namespaces = lists.iter().map(|pod| {
+    let listed = lists.iter().map(|pod| {
         let metadata = &pod["metadata"];
-        (text(&metadata["name"]), text(&metadata["namespace"]))
+        let containers = pod["containers"].as_array().unwrap().iter();
+        let containers: Vec<String> = containers.map(|one| text(&one["name"])).collect();
+        (
+            text(&metadata["name"]),
+            (text(&metadata["namespace"]), containers),
+        )
     });
-    let namespaces: BTreeMap<String, String> = namespaces.collect();
-    let dump = bed.system.json("/api/v1/metric-export").unwrap();
+    let listed: BTreeMap<String, (String, Vec<String>)> = listed.collect();
+    let dump = system.json("/api/v1/metric-export").unwrap();
     let pods = dump.as_array().unwrap().iter().map(|one| &one["labels"]);
     let pods = pods
         .filter(|labels| labels["container_name"] == "/pod")
         .filter_map(|labels| {
             let name = text(&labels["pod_name"]);
-            let namespace = namespaces.get(&name)?.clone();
-            Some((name, (namespace, text(&labels["pod_id"]))))
+            let (namespace, containers) = listed.get(&name)?.clone();
+            Some((name, (namespace, text(&labels["pod_id"]), containers)))
         });
     pods.collect()
 }

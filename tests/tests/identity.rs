@@ -19,6 +19,7 @@ use testkit::apiserver::{ApiServer, Minted, Signer};
 use testkit::deadline::Deadline;
 use testkit::raw::RawAgent;
 use testkit::system::{Options, System, TRACE_START_MS};
+use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use tonic::Code;
 
@@ -179,9 +180,14 @@ fn memory_row(seq: u64, ids: &[u32]) -> Kind {
 
 /// Guarantees: a token is taken that the cluster signed for an agent's pod, for the node of that pod alone;
 /// every other is refused, with what to look at.
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_not_the_agent_of_a_node_is_refused() {
+#[test]
+fn whoever_is_not_the_agent_of_a_node_is_refused() {
+    // The API server ends outside of a runtime.
     let bed = Bed::start();
+    Runtime::new().unwrap().block_on(refuses(&bed));
+}
+
+async fn refuses(bed: &Bed) {
     let control = bed.server.control();
     control.put("pods", agent_pod("impostor", "other", "node1"));
     let good = bed.token_of("agent-of-node1");
@@ -232,9 +238,14 @@ async fn whoever_is_not_the_agent_of_a_node_is_refused() {
 
 /// Guarantees: of what an agent names, pods are shown that the cluster places on its node, and no other, at
 /// any tick; one that the watch hears of later is shown then.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_agent_reports_the_pods_of_its_own_node_alone() {
+#[test]
+fn an_agent_reports_the_pods_of_its_own_node_alone() {
+    // The API server ends outside of a runtime.
     let bed = Bed::start();
+    Runtime::new().unwrap().block_on(places(&bed));
+}
+
+async fn places(bed: &Bed) {
     let control = bed.server.control();
     for (name, uid, node) in [
         ("web", "uid-web", "node1"),
@@ -287,9 +298,14 @@ async fn an_agent_reports_the_pods_of_its_own_node_alone() {
 
 /// Guarantees: with the API server away an agent is taken whose token the cluster's keys know; once it is
 /// back, a token that was taken and is not known there ends, and so does one whose pod is gone.
-#[tokio::test(flavor = "multi_thread")]
-async fn agents_come_back_without_the_api_server_and_end_with_their_pods() {
+#[test]
+fn agents_come_back_without_the_api_server_and_end_with_their_pods() {
+    // The API server ends outside of a runtime.
     let bed = Bed::start();
+    Runtime::new().unwrap().block_on(goes_on(&bed));
+}
+
+async fn goes_on(bed: &Bed) {
     drop(bed.agent().await);
     bed.server.go_away();
     let mut agent = bed.agent().await;
