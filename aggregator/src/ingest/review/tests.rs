@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cairn_runtime::readiness::Readiness;
 use cairn_runtime::shutdown::Token;
+use cairn_runtime::tasks::Supervisor;
+use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use super::super::auth::Over;
@@ -86,7 +88,12 @@ impl Bench {
             peer: "system:serviceaccount:cairn:cairn-aggregator".to_owned(),
         };
         let cluster = Cluster::watched(Arc::clone(&known));
-        let reviewer = Reviewer::new(api.clone(), cluster, clock.clone(), rules);
+        let reviewer = Reviewer::new(
+            Arc::clone(&api) as Arc<dyn Authority>,
+            cluster,
+            clock.clone(),
+            rules,
+        );
         Self {
             api,
             known,
@@ -119,11 +126,13 @@ impl Bench {
         self.api.asked.load(Ordering::Relaxed)
     }
 
-    fn run(&self) -> Token {
+    /// What goes on behind it, until it is dropped.
+    fn run(&self) -> Supervisor {
         let stop = Token::new();
-        let running = self.reviewer.clone().run(Readiness::new(), stop.clone());
-        tokio::spawn(running);
-        stop
+        let mut supervisor = Supervisor::new(stop.clone());
+        let running = self.reviewer.clone().run(Readiness::new(), stop);
+        supervisor.spawn("token reviews", running);
+        supervisor
     }
 }
 
@@ -213,19 +222,11 @@ async fn an_aggregators_token_asks_for_history_and_reports_nothing() {
 async fn ten_thousand_bad_tokens_cost_the_api_server_ten_questions_a_second() {
     let bench = Bench::new();
     let began = Instant::now();
-    let mut busy = 0;
-    let mut waiting = Vec::new();
-    for index in 0..10_000 {
-        let reviewer = bench.reviewer.clone();
+    let all = (0..10_000).map(async |index| {
         let token = format!("bad-{index}");
-        let hash = crate::ingest::auth::hash(token.as_bytes());
-        waiting.push(tokio::spawn(async move {
-            reviewer.identify(&token, hash).await
-        }));
-    }
-    for one in waiting {
-        busy += usize::from(one.await.unwrap() == Err(Refusal::Busy));
-    }
+        bench.identify(&token).await == Err(Refusal::Busy)
+    });
+    let busy = join_all(all).await.into_iter().filter(|busy| *busy).count();
     // The first has its turn at once and leaves its place to another.
     assert_eq!((busy, bench.asked()), (10_000 - LANE - 1, LANE + 1));
     let took = began.elapsed();
@@ -256,7 +257,7 @@ async fn without_an_answer_it_is_to_be_tried_again_and_not_remembered() {
 #[tokio::test(start_paused = true)]
 async fn a_token_that_is_held_is_asked_about_again_and_ends_when_it_is_refused() {
     let bench = Bench::new();
-    let _stop = bench.run().drop_guard();
+    let _running = bench.run();
     bench.says("a", good("agent-1", "node1"));
     bench.says("idle", good("agent-2", "node2"));
     let grant = bench.identify("a").await.unwrap();
@@ -275,7 +276,7 @@ async fn a_token_that_is_held_is_asked_about_again_and_ends_when_it_is_refused()
 #[tokio::test(start_paused = true)]
 async fn with_the_api_server_away_what_was_taken_stays_until_its_end() {
     let bench = Bench::new();
-    let _stop = bench.run().drop_guard();
+    let _running = bench.run();
     bench.says("a", good("agent-1", "node1"));
     let grant = bench.identify("a").await.unwrap();
     bench.api.is_away.store(true, Ordering::Relaxed);
@@ -288,7 +289,7 @@ async fn with_the_api_server_away_what_was_taken_stays_until_its_end() {
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_is_gone_ends_its_token() {
     let bench = Bench::new();
-    let _stop = bench.run().drop_guard();
+    let _running = bench.run();
     bench.says("a", good("agent-1", "node1"));
     let grant = bench.identify("a").await.unwrap();
     sleep(Duration::from_secs(5)).await;
