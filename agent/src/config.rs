@@ -241,11 +241,26 @@ fn aggregators(args: &Args, problems: &mut Vec<String>) -> Vec<Aggregator> {
         None
     } else {
         let before = problems.len();
-        for path in &args.aggregator_ca {
-            readable("--aggregator-ca", path, problems);
+        // In a cluster it is published by the aggregator, which may come after the agents.
+        let is_awaited = args.aggregator_ca.iter().all(|path| is_missing(path));
+        if is_awaited {
+            let files = args
+                .aggregator_ca
+                .iter()
+                .map(|path| path.display().to_string());
+            tracing::warn!(
+                files = files.collect::<Vec<_>>().join(", "),
+                "no file of --aggregator-ca is there yet: no aggregator is trusted and nothing is sent \
+                 until one is; rows are kept meanwhile"
+            );
+        } else {
+            for path in &args.aggregator_ca {
+                readable("--aggregator-ca", path, problems);
+            }
         }
         let files = TrustFiles {
             ca: args.aggregator_ca.clone(),
+            optional: is_awaited,
             ..TrustFiles::default()
         };
         (problems.len() == before)
@@ -284,6 +299,11 @@ fn load(flag: &str, files: TrustFiles, problems: &mut Vec<String>) -> Option<Arc
             None
         }
     }
+}
+
+/// True of a file that is not there, and not of one that cannot be looked at.
+fn is_missing(path: &Path) -> bool {
+    matches!(path.try_exists(), Ok(false))
 }
 
 /// Says when a file cannot be read. The size is checked where the file is used.

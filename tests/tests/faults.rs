@@ -6,8 +6,10 @@
 )]
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use serde_json::Value;
+use testkit::deadline::Deadline;
 use testkit::rfc3339;
 use testkit::system::{Options, System, at};
 
@@ -211,4 +213,38 @@ fn without_a_kubelet_the_host_is_reported() {
     system.tick(at(0)).unwrap();
     assert!(node(&system)["series"]["load1"][0].is_number());
     shows(&system, "summary", &nobody.to_string());
+}
+
+/// Scenario: an agent is started before the CA of its aggregator has been published.
+/// Guarantees: it samples into its ring and says what it waits for; once the CA is there everything that it
+/// sampled is sent.
+#[test]
+fn an_agent_waits_for_the_ca_of_its_aggregator() {
+    let mut system = System::start(Options::one_node()).unwrap();
+    system.nodes[0].agent = None;
+    let (ca, aside) = (system.path("ingest-ca.pem"), system.path("not-yet.pem"));
+    std::fs::rename(&ca, &aside).unwrap();
+    system.start_agent(0).unwrap();
+    let agent = system.nodes[0].agent.as_ref().unwrap();
+    for k in 0..3 {
+        agent.step(at(k)).unwrap();
+        system.aggregator().unwrap().step(at(k)).unwrap();
+    }
+    let told = agent.stderr();
+    assert!(
+        told.contains("no file of --aggregator-ca is there yet"),
+        "{told}"
+    );
+    assert!(system.first_node().is_err(), "nothing was sent");
+    std::fs::rename(&aside, &ca).unwrap();
+    // The files are read again every 10 s.
+    let rows = Deadline::after(Duration::from_secs(60)).poll(|| {
+        let path = "/api/cairn/v1/range?metric=host_load1&kind=node";
+        let answer = system.json(path).ok()?;
+        let values = answer["series"].as_array()?.first()?["values"]
+            .as_array()?
+            .len();
+        (values >= 3).then_some(())
+    });
+    assert!(rows.is_some(), "{}", system.stderr());
 }

@@ -58,9 +58,38 @@ fn a_missing_ca_file_is_named_with_its_flag() {
         "--node-name=n",
         "--kubelet=off",
         "--aggregator=https://a:1",
-        "--aggregator-ca=/no",
+        "--aggregator-ca=/proc/self/root/etc/hostname/ca.crt",
     ];
-    assert!(problems(&line).contains("--aggregator-ca /no: cannot open"));
+    assert!(
+        problems(&line)
+            .contains("--aggregator-ca /proc/self/root/etc/hostname/ca.crt: cannot open")
+    );
+}
+
+#[test]
+fn the_ca_of_an_aggregator_may_come_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ca.crt");
+    let flag = format!("--aggregator-ca={}", path.display());
+    let line = [
+        "--node-name=n",
+        "--kubelet=off",
+        "--aggregator=https://a:1",
+        &flag,
+    ];
+    let config = config(&line).unwrap();
+    assert!(config.aggregators[0].trust.is_empty());
+    // With another one there, each has to be.
+    let other = dir.path().join("other.crt");
+    std::fs::write(&other, "").unwrap();
+    let with_other = format!("{flag},{}", other.display());
+    let line = [
+        "--node-name=n",
+        "--kubelet=off",
+        "--aggregator=https://a:1",
+        &with_other,
+    ];
+    assert!(problems(&line).contains("ca.crt: cannot open"));
 }
 
 #[test]
