@@ -67,6 +67,8 @@ pub struct Authenticators {
     pub tokens: Tokens,
     /// What the API server publishes of both, where no flag says it.
     pub published: Arc<ArcSwapOption<Published>>,
+    /// It is asked for, so that before it was read a certificate cannot be judged.
+    pub is_awaited: bool,
 }
 
 impl Authenticators {
@@ -100,6 +102,10 @@ impl Authenticators {
     ) -> Result<Option<User>, Unauthorized> {
         let published = self.published.load();
         let published = published.as_deref();
+        let is_told = self.front_proxy.is_some() && self.clients.is_some();
+        if self.is_awaited && published.is_none() && !is_told {
+            return Err(Unauthorized);
+        }
         let clients = self.clients.as_ref();
         let clients = clients.or_else(|| published?.clients.as_ref());
         let front_proxy = self.front_proxy.as_ref();

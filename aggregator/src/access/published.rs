@@ -147,8 +147,11 @@ impl Published {
                 .transpose()
                 .map_err(|source| PublishedError::Ca { source })
         };
-        let names = data.get(PROXY_NAMES).map(String::as_str);
-        let names = serde_json::from_str(names.unwrap_or("[]")).map_err(form(PROXY_NAMES))?;
+        let names = data.get(PROXY_NAMES).map(|names| names.trim());
+        let names = names.filter(|names| !names.is_empty()).unwrap_or("null");
+        // A list of nothing is written as null.
+        let names: Option<Vec<String>> = serde_json::from_str(names).map_err(form(PROXY_NAMES))?;
+        let names = names.unwrap_or_default();
         Ok(Self {
             front_proxy: trust(PROXY_CA)?.map(|trust| FrontProxy { trust, names }),
             clients: trust(CLIENT_CA)?,
@@ -174,6 +177,10 @@ mod tests {
     #[test]
     fn what_is_not_there_is_not_taken_and_what_is_broken_is_told() {
         let parse = |data: &str| Published::parse(format!(r#"{{"data":{data}}}"#).as_bytes());
+        for names in ["null", "", " ", "[]"] {
+            let data = format!(r#"{{"requestheader-allowed-names":"{names}"}}"#);
+            assert!(parse(&data).is_ok(), "{names:?}");
+        }
         let none = parse("{}").unwrap();
         assert!(none.front_proxy.is_none() && none.clients.is_none());
         let broken = parse(

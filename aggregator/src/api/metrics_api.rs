@@ -28,6 +28,9 @@ pub(super) struct Question<'a> {
     pub(super) query: Option<&'a str>,
 }
 
+/// When to ask again, s, while the cluster is being heard of.
+const RETRY_AFTER_S: u32 = 2;
+
 /// Which things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
@@ -110,6 +113,11 @@ pub(super) async fn answer(
     };
     if kind == Kind::List && is_watch(question.query) {
         return Err(Status::no_watch(Details::of("", GROUP, what.resource())));
+    }
+    // A part of the pods would be taken for all of them: autoscalers hold while there is no answer.
+    if api.cluster.known().is_some_and(|known| !known.is_synced()) {
+        let message = "the cluster's nodes and pods are not all known yet".to_owned();
+        return Err(Status::unavailable(message, RETRY_AFTER_S));
     }
     let writing = Writing::new(what, kind, &question, now_ms)?;
     let how = How::of(

@@ -82,7 +82,7 @@ async fn answer(State(secure): State<Secure>, request: Request) -> Response {
                 why,
                 "what a reader may do could not be found out: it is refused"
             );
-            return refuse(Status::undecided(&why));
+            return refuse(Status::undecided());
         }
         Decision::Busy => return refuse(Status::too_many_questions()),
     }

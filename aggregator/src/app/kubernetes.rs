@@ -126,6 +126,7 @@ impl<'a> Asked<'a> {
         };
         let published = Arc::new(ArcSwapOption::empty());
         access.authenticators.published = Arc::clone(&published);
+        access.authenticators.is_awaited = true;
         let follow = Follow {
             api: Arc::clone(&api),
             into: published,

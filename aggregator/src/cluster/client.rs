@@ -95,10 +95,12 @@ impl Client {
 /// A request with the headers that all have.
 fn request(method: &str, path: &str, body: Vec<u8>) -> Result<Request<Vec<u8>>, Error> {
     let json = HeaderValue::from_static("application/json");
+    // The keys of service-account tokens have a type of their own, and no other is acceptable for them.
+    let accepted = HeaderValue::from_static("application/json, application/jwk-set+json");
     let request = Request::builder()
         .method(method)
         .uri(path)
-        .header(ACCEPT, json.clone())
+        .header(ACCEPT, accepted)
         .header(CONTENT_TYPE, json)
         .body(body);
     request.map_err(|error| Error::Request {

@@ -44,7 +44,7 @@ pub(super) fn accounts(args: &ReviewArgs, mut problem: impl FnMut(String)) -> Ac
         };
         format!("system:serviceaccount:{namespace}:{name}")
     };
-    Accounts {
+    let accounts = Accounts {
         agent: user(
             "--agent-service-account",
             &args.agent_service_account,
@@ -56,7 +56,15 @@ pub(super) fn accounts(args: &ReviewArgs, mut problem: impl FnMut(String)) -> Ac
             "cairn-aggregator",
         ),
         audience: args.ingest_audience.clone(),
+    };
+    if accounts.agent == accounts.peer && !accounts.agent.is_empty() {
+        problem(
+            "--agent-service-account and --peer-service-account are the same: agents report and get no \
+             history, aggregators the other way round"
+                .to_owned(),
+        );
     }
+    accounts
 }
 
 fn own_namespace(file: &Path) -> Option<String> {

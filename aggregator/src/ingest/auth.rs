@@ -97,8 +97,10 @@ pub(crate) enum Refusal {
     #[error("the Kubernetes API does not know the token: {0}")]
     NotAuthenticated(String),
     /// The Kubernetes API was asked and said nothing.
-    #[error("the token could not be reviewed, try again later: {0}")]
-    Unanswered(String),
+    #[error(
+        "the token could not be reviewed, since the Kubernetes API gave no answer: try again later"
+    )]
+    Unanswered,
     /// Too many others wait.
     #[error("too many tokens wait for their review: try again later")]
     Busy,
@@ -110,14 +112,14 @@ pub(crate) enum Refusal {
 impl Refusal {
     /// The same token will be refused again.
     pub(super) fn is_lasting(&self) -> bool {
-        !matches!(self, Self::Unanswered(_) | Self::Busy | Self::PodUnknown)
+        !matches!(self, Self::Unanswered | Self::Busy | Self::PodUnknown)
     }
 
     /// What to answer with: later it may go well, or not.
     pub(crate) fn status(&self) -> Status {
         let text = self.to_string();
         match self {
-            Self::Unanswered(_) | Self::Busy | Self::PodUnknown => Status::unavailable(text),
+            Self::Unanswered | Self::Busy | Self::PodUnknown => Status::unavailable(text),
             _ => Status::unauthenticated(text),
         }
     }
@@ -136,7 +138,7 @@ impl Refusal {
             Self::Placed => "placed",
             Self::PodUnknown => "pod_unknown",
             Self::NotAuthenticated(_) => "not_authenticated",
-            Self::Unanswered(_) => "unanswered",
+            Self::Unanswered => "unanswered",
             Self::Busy => "busy",
             Self::Over(_) => "over",
         }

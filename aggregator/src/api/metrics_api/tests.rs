@@ -39,6 +39,7 @@ const WEBS: [&str; 2] = ["web-7ffcbbddf7-4kxhb", "web-7ffcbbddf7-djszf"];
 /// The recorded cluster: its nodes and pods as the Kubernetes API knows them.
 fn cluster() -> Arc<Known> {
     let known = Known::default();
+    known.set_synced();
     for name in ["node1", "node2"] {
         known.apply(Change::Node(Node {
             name: name.into(),
@@ -213,6 +214,18 @@ fn names(body: &Value) -> Vec<&str> {
         .iter()
         .map(|item| item["metadata"]["name"].as_str().unwrap())
         .collect()
+}
+
+#[tokio::test]
+async fn until_the_cluster_is_known_lists_wait_and_discovery_does_not() {
+    let mut listener = listener();
+    listener.secure.api.cluster = Cluster::watched(Arc::new(Known::default()));
+    for path in ["nodes", "nodes/node1", "pods", "namespaces/shop/pods"] {
+        let told = listener.get(&format!("{ROOT}/{path}"), &[]).await;
+        assert_eq!(told.status, 503, "{path}: {}", told.text());
+        assert_eq!(told.json()["details"]["retryAfterSeconds"], 2, "{path}");
+    }
+    assert_eq!(listener.get(ROOT, &[]).await.status, 200);
 }
 
 #[tokio::test]

@@ -100,8 +100,9 @@ impl Status {
     }
 
     /// Nobody could say whether who asks may.
-    pub(in super::super) fn undecided(why: &str) -> Self {
-        let message = format!("whether this is allowed could not be found out: {why}");
+    pub(in super::super) fn undecided() -> Self {
+        let message =
+            "whether this is allowed could not be found out: the Kubernetes API gave no answer";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
     }
 

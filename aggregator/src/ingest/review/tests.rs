@@ -268,7 +268,8 @@ async fn a_token_that_is_held_is_asked_about_again_and_ends_when_it_is_refused()
     sleep(AGAIN_MOST).await;
     assert_eq!(
         (grant.over(NOW_MS), bench.asked()),
-        (Some(Over::Revoked), 3)
+        (Some(Over::Revoked), 4),
+        "asked twice before it is believed"
     );
     assert_eq!(bench.identify("a").await, Err(Refusal::Over(Over::Revoked)));
 }
@@ -284,6 +285,36 @@ async fn with_the_api_server_away_what_was_taken_stays_until_its_end() {
     assert!(bench.asked() > 2, "it goes on asking");
     assert_eq!(grant.over(bench.clock.unix_ms()), None);
     assert_eq!(grant.over(NOW_MS + NO_END_MS), Some(Over::Expired));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_one_token_there_is_one_grant_and_who_goes_away_takes_no_turn() {
+    let bench = Bench::new();
+    bench.says("a", good("agent-1", "node1"));
+    let (one, other) = tokio::join!(bench.identify("a"), bench.identify("a"));
+    assert!(Arc::ptr_eq(&one.unwrap(), &other.unwrap()));
+    let brief = Duration::from_millis(1);
+    for index in 0..1_000 {
+        let token = format!("bad-{index}");
+        drop(timeout(brief, bench.identify(&token)).await);
+    }
+    bench.says("b", good("agent-2", "node2"));
+    let began = Instant::now();
+    assert!(bench.identify("b").await.is_ok());
+    assert!(began.elapsed() <= QUESTION_EVERY, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_never_was_there_ends_its_token() {
+    let bench = Bench::new();
+    bench.known.set_synced();
+    let _running = bench.run();
+    bench.says("a", good("agent-1", "node1"));
+    let grant = bench.identify("a").await.unwrap();
+    sleep(Duration::from_secs(50)).await;
+    assert_eq!(grant.over(NOW_MS), None);
+    sleep(Duration::from_secs(15)).await;
+    assert_eq!(grant.over(NOW_MS), Some(Over::PodGone));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use cairn_runtime::clock::ticker;
 use cairn_runtime::readiness::{Note, Readiness};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
-use futures_util::{StreamExt as _, stream};
+use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
 use super::super::auth::{Hash, Over};
@@ -37,14 +37,19 @@ const RETRY: Duration = Duration::from_secs(30);
 /// Questions under way.
 const AT_ONCE: usize = 8;
 
-/// Tokens of one look.
-const MOST_A_LOOK: usize = 64;
+/// Between two refusals of a token, after which it is no good: one may be a fault of the API server's.
+const SURE_AFTER: Duration = Duration::from_secs(5);
+
+/// How long a pod may be unknown to the watch whose token is good.
+const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 
 /// What is known of one token between two looks.
 struct Watched {
     grant: Weak<Grant>,
+    since: Instant,
     due: Instant,
     was_seen: bool,
+    was_refused: bool,
 }
 
 impl Reviewer {
@@ -71,15 +76,22 @@ impl Reviewer {
             }
             if keys_due <= Instant::now() {
                 fetched_at = Some(Instant::now());
-                let after = self.fetch_keys(&readiness).await;
+                let after = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Ok(()),
+                    after = self.fetch_keys(&readiness) => after,
+                };
                 keys_due = Instant::now() + after;
             }
+            // Whoever wants keys does not make it look more often than it would.
+            if is_wanted {
+                continue;
+            }
             self.keep(&mut watched);
-            let confirmed = self.confirm(&mut watched);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                () = confirmed => {}
+                () = self.confirm(&mut watched, &readiness) => {}
             }
         }
     }
@@ -132,8 +144,10 @@ impl Reviewer {
                 };
                 Watched {
                     grant: Arc::downgrade(grant),
+                    since: now,
                     due,
                     was_seen: false,
+                    was_refused: false,
                 }
             });
         }
@@ -141,6 +155,7 @@ impl Reviewer {
         let Some(known) = self.inner.cluster.known() else {
             return;
         };
+        let (now, is_synced) = (Instant::now(), known.is_synced());
         for one in watched.values_mut() {
             let Some(grant) = one.grant.upgrade() else {
                 continue;
@@ -149,51 +164,78 @@ impl Reviewer {
             let pod = known.pod(&subject.namespace, &subject.pod);
             let is_there = pod.is_some_and(|pod| *pod.uid == *subject.pod_uid);
             // A pod that is new may not have been heard of yet.
-            if one.was_seen && !is_there {
+            let is_old = is_synced && now.duration_since(one.since) >= UNKNOWN_FOR;
+            if (one.was_seen || is_old) && !is_there {
                 grant.end(Over::PodGone);
             }
             one.was_seen |= is_there;
         }
     }
 
-    /// Asks about those that are due and that somebody has.
-    async fn confirm(&self, watched: &mut HashMap<Hash, Watched>) {
+    /// Asks about some of those that are due and that somebody has.
+    async fn confirm(&self, watched: &mut HashMap<Hash, Watched>, readiness: &Readiness) {
         let now = Instant::now();
         let due = watched.values_mut().filter_map(|one| {
             let grant = one.grant.upgrade().filter(|_| one.due <= now)?;
             // One in the map, and this one.
             (Arc::strong_count(&grant) > 2).then_some((one, grant))
         });
-        stream::iter(due.take(MOST_A_LOOK))
-            .for_each_concurrent(AT_ONCE, |(one, grant)| async move {
-                one.due = Instant::now() + self.inner.confirm(&grant).await;
-            })
-            .await;
+        let asked = due.take(AT_ONCE).map(async |(one, grant)| {
+            let (after, why) = self.inner.confirm(&grant, &mut one.was_refused).await;
+            one.due = Instant::now() + after;
+            why
+        });
+        let answers = join_all(asked).await;
+        match answers.iter().flatten().next() {
+            Some(why) => {
+                let text = format!(
+                    "agents' tokens could not be reviewed: {why}; those that the cluster's keys know are \
+                     taken all the same, until they expire. May the aggregator's service account create \
+                     tokenreviews (ClusterRole system:auth-delegator)?"
+                );
+                readiness.note("token-reviews", Note::Degraded(text));
+            }
+            None if !answers.is_empty() => readiness.clear("token-reviews"),
+            None => {}
+        }
     }
 }
 
 impl Inner {
-    /// Asks whether a token is still good; returns after how long to ask again. Without an answer it stays
-    /// as good as it was.
-    async fn confirm(&self, grant: &Grant) -> Duration {
+    /// Asks whether a token is still good; returns after how long to ask again, and why there was no answer.
+    /// Without one it stays as good as it was.
+    async fn confirm(&self, grant: &Grant, was_refused: &mut bool) -> (Duration, Option<String>) {
         self.confirmed.next().await;
         let asked = timeout(
             ANSWER_DEADLINE,
             self.api.review(grant.token(), &self.rules.audiences),
         );
-        let Ok(Ok(review)) = asked.await else {
+        let unanswered = |why| {
             self.count("unanswered");
-            return RETRY;
+            (RETRY, Some(why))
+        };
+        let review = match asked.await {
+            Ok(Ok(review)) => review,
+            Ok(Err(error)) => return unanswered(error.to_string()),
+            Err(_) => {
+                let s = ANSWER_DEADLINE.as_secs();
+                return unanswered(format!("the Kubernetes API did not answer in {s} s"));
+            }
         };
         let why = match judge::review(&self.rules, &self.cluster, review) {
             Ok(subject) if subject == *grant.subject() => {
                 self.count("good");
-                return later(grant);
+                *was_refused = false;
+                return (later(grant), None);
             }
             Ok(_) => "it is another's than it says".to_owned(),
+            Err(refusal) if !refusal.is_lasting() => return (RETRY, None),
             Err(refusal) => refusal.to_string(),
         };
         self.count("refused");
+        if !std::mem::replace(was_refused, true) {
+            return (SURE_AFTER, None);
+        }
         let pod = &grant.subject().pod;
         tracing::warn!(
             pod,
@@ -201,7 +243,7 @@ impl Inner {
             "the token of an agent is no good any more: its stream ends"
         );
         grant.end(Over::Revoked);
-        AGAIN
+        (AGAIN, None)
     }
 }
 

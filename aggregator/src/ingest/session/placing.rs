@@ -24,7 +24,7 @@ const MOST_PODS_AT_START: usize = 1_024;
 /// Containers and other parts of them.
 const MOST_PARTS: usize = 8_192;
 
-/// How long a pod is held apart once the cluster is known.
+/// How long a pod is held apart before it is told and counted, once the cluster is known. It stays apart.
 const HELD_FOR: Duration = Duration::from_secs(60);
 
 /// Why an entity is not taken.
@@ -71,9 +71,14 @@ pub(super) struct Placing {
     pods: usize,
     since: HashMap<EntityId, Instant>,
     refused: HashMap<EntityId, Refused>,
+    // Held so long that it was told; it is still waited for.
+    told: HashSet<EntityId>,
     // Those that are in the store, so that their containers can be judged.
-    here: HashMap<EntityId, (Box<str>, Box<str>)>,
+    here: HashMap<EntityId, Identity>,
 }
+
+/// Namespace, name and UID of a pod.
+type Identity = (Box<str>, Box<str>, Box<str>);
 
 /// Where a pod is.
 enum Place {
@@ -102,11 +107,12 @@ impl Placing {
         };
         match judged {
             Judged::Here if def.kind == EntityKind::Pod => {
-                let name = (def.namespace.as_str().into(), def.name.as_str().into());
-                self.here.insert(def.id, name);
+                self.here.insert(def.id, identity(def));
             }
             Judged::Here => {}
             Judged::Held => self.hold(def.clone()),
+            // The pod's object may get it a moment later.
+            Judged::Refused(Refused::NoContainer) if self.has_room() => self.hold(def.clone()),
             Judged::Refused(refused) => {
                 self.refused.insert(def.id, refused);
             }
@@ -116,7 +122,7 @@ impl Placing {
 
     /// True while something waits for the watch.
     pub(super) fn is_waiting(&self) -> bool {
-        self.pods > 0
+        !self.held.is_empty()
     }
 
     /// Looks again at what is held apart: gives what is to be named to the store now, in order, and what
@@ -138,6 +144,12 @@ impl Placing {
                 match self.judge_part(known, &def) {
                     Judged::Here => named.push(def),
                     Judged::Held => self.hold(def),
+                    Judged::Refused(Refused::NoContainer) => {
+                        if self.told.insert(def.id) {
+                            gone.push((def.clone(), Refused::NoContainer));
+                        }
+                        self.hold(def);
+                    }
                     Judged::Refused(refused) => gone.push((def, refused)),
                 }
                 continue;
@@ -149,15 +161,17 @@ impl Placing {
             let is_over = now.duration_since(*since) >= HELD_FOR;
             let refused = match place(known, node, &def) {
                 Place::Here => {
-                    let name = (def.namespace.as_str().into(), def.name.as_str().into());
                     self.let_go(def.id);
-                    self.here.insert(def.id, name);
+                    self.here.insert(def.id, identity(&def));
                     named.push(def);
                     continue;
                 }
                 Place::Elsewhere => Refused::Elsewhere,
-                Place::Unknown if is_over => Refused::Unknown,
                 Place::Unknown => {
+                    // Told once, and waited for all the same: the watch may be late by more than that.
+                    if is_over && self.told.insert(def.id) {
+                        gone.push((def.clone(), Refused::Unknown));
+                    }
                     self.hold(def);
                     continue;
                 }
@@ -167,6 +181,10 @@ impl Placing {
             gone.push((def, refused));
         }
         (named, gone)
+    }
+
+    fn has_room(&self) -> bool {
+        self.held.len() < MOST_PODS_AT_START + MOST_PARTS
     }
 
     fn hold(&mut self, def: EntityDef) {
@@ -210,15 +228,17 @@ impl Placing {
             return Judged::Refused(*refused);
         }
         if self.since.contains_key(&parent) || self.held_ids.contains(&parent) {
-            let is_full = self.held.len() >= MOST_PODS_AT_START + MOST_PARTS;
-            return if is_full {
-                Judged::Refused(Refused::TooMany)
-            } else {
+            return if self.has_room() {
                 Judged::Held
+            } else {
+                Judged::Refused(Refused::TooMany)
             };
         }
         let pod = self.here.get(&parent);
-        let pod = pod.and_then(|(namespace, name)| known.pod(namespace, name));
+        let pod = pod.and_then(|(namespace, name, uid)| {
+            let pod = known.pod(namespace, name)?;
+            pod.is_called(uid).then_some(pod)
+        });
         let is_stranger = def.kind == EntityKind::Container
             && pod.is_some_and(|pod| {
                 let containers = pod.containers.iter().map(|container| &container.name);
@@ -235,6 +255,7 @@ impl Placing {
     /// An id that is named again begins anew.
     fn forget(&mut self, id: EntityId) {
         self.refused.remove(&id);
+        self.told.remove(&id);
         self.here.remove(&id);
         if self.held_ids.remove(&id) {
             self.held.retain(|held| held.id != id);
@@ -247,6 +268,11 @@ impl Placing {
             self.pods -= 1;
         }
     }
+}
+
+fn identity(pod: &EntityDef) -> Identity {
+    let text = |text: &String| text.as_str().into();
+    (text(&pod.namespace), text(&pod.name), text(&pod.uid))
 }
 
 fn place(known: &Known, node: &str, def: &EntityDef) -> Place {
