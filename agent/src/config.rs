@@ -301,9 +301,10 @@ fn load(flag: &str, files: TrustFiles, problems: &mut Vec<String>) -> Option<Arc
     }
 }
 
-/// True of a file that is not there, and not of one that cannot be looked at.
+/// True of a file that is not there, in a directory that is.
 fn is_missing(path: &Path) -> bool {
-    matches!(path.try_exists(), Ok(false))
+    let is_in = path.parent().is_some_and(Path::is_dir);
+    is_in && matches!(path.try_exists(), Ok(false))
 }
 
 /// Says when a file cannot be read. The size is checked where the file is used.

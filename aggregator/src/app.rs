@@ -171,6 +171,7 @@ fn memory_limit(given: Option<u64>) -> u64 {
 ///
 /// A file or an address that does not work, with what to do about it.
 pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
+    let by_file = kubernetes::by_file(&config.ingest)?;
     let (cert, key) = &config.tls;
     let server = ServerTls::load(cert, key, &["h2"]).map_err(|e| Failure::config(&e))?;
     let mut access = https::Access::load(&config).map_err(|e| Failure::config(&e))?;
@@ -184,7 +185,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     let instance = format!("{}-{}", std::process::id(), clock.unix_ms());
     let asked = Asked::new(&config, shared.cluster.clone(), &readiness, &token);
     asked.start_watch(&mut supervisor, &mut registry);
-    let auth = Arc::new(asked.agents(&mut supervisor, &mut registry, &clock)?);
+    let auth = Arc::new(asked.agents(by_file, &mut supervisor, &mut registry, &clock)?);
     asked.readers(&mut supervisor, &mut access);
     let wishes = Wishes::new(config.window);
     let replay = Replay::new(replay::Parts {

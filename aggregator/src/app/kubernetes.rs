@@ -36,6 +36,15 @@ pub(super) fn cluster(kubernetes: &Kubernetes) -> Cluster {
     }
 }
 
+/// Who knows the agents by a file, which is read before anything is bound; `None` when none does.
+pub(super) fn by_file(ingest: &Ingest) -> Result<Option<Authenticator>, Failure> {
+    let Ingest::TokenFile(path) = ingest else {
+        return Ok(None);
+    };
+    let file = Authenticator::token_file(path.clone());
+    file.map(Some).map_err(|e| Failure::config(&e))
+}
+
 /// The Kubernetes API, where there is one.
 pub(super) struct Asked<'a> {
     config: &'a Config,
@@ -87,17 +96,16 @@ impl<'a> Asked<'a> {
     /// Who knows the agents; what it does behind them is started.
     pub(super) fn agents(
         &self,
+        by_file: Option<Authenticator>,
         supervisor: &mut Supervisor,
         registry: &mut Registry,
         clock: &Clock,
     ) -> Result<Authenticator, Failure> {
-        let accounts = match &self.config.ingest {
-            Ingest::TokenFile(path) => {
-                let file = Authenticator::token_file(path.clone());
-                return file.map_err(|e| Failure::config(&e));
-            }
-            Ingest::None => return Ok(Authenticator::None),
-            Ingest::TokenReview(accounts) => accounts,
+        if let Some(by_file) = by_file {
+            return Ok(by_file);
+        }
+        let Ingest::TokenReview(accounts) = &self.config.ingest else {
+            return Ok(Authenticator::None);
         };
         let Some(api) = self.authority() else {
             let text = "--ingest-auth token-review needs the Kubernetes API";
