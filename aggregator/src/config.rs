@@ -1,5 +1,6 @@
 //! The configuration, checked as a whole: every problem is found before the first is told.
 
+mod host;
 mod https;
 mod ingest;
 mod kubernetes;
@@ -16,10 +17,11 @@ use cairn_runtime::exit::Failure;
 
 use crate::args::{Args, StoredLabel};
 
+pub use host::HttpsHost;
 pub use https::Https;
 pub use ingest::Ingest;
 pub use kubernetes::{ApiServer, Kubernetes};
-pub use peers::{PeerHost, Peers};
+pub use peers::Peers;
 pub use review::Accounts;
 
 /// The longest window.

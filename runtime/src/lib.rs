@@ -7,6 +7,7 @@
 //! clock                    wall time (system, or driven by a test), tickers
 //! tasks, shutdown          who owns each task, and how all of them stop
 //! files, tls, listen       files read with a cap; every TLS config; every server socket
+//! http2, bearer            connections as a client; tokens in files
 //! admin, readiness         /livez /readyz /metrics /debug/clock
 //! local                    a socket in the file system, for its owner's programs
 //! lookup                   the addresses of a name
@@ -38,6 +39,10 @@ pub mod files;
 pub mod tls;
 
 pub mod listen;
+
+pub mod http2;
+
+pub mod bearer;
 
 pub mod admin;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use cairn_proto::limits::MAX_TOKEN_BYTES;
-use cairn_runtime::{files, logging};
+use cairn_runtime::{bearer, logging};
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 
@@ -24,14 +24,9 @@ impl Bearer {
     /// Reads a token file; `None` when there is none to read.
     pub(super) fn read(path: Option<&Path>) -> Result<Option<Self>, End> {
         let Some(path) = path else { return Ok(None) };
-        let bytes = files::read_small(path, MAX_TOKEN_BYTES)
-            .map_err(|error| refused(&logging::chain(&error)))?;
-        let token = bytes.trim_ascii();
-        // What a header can carry, and what every kind of token is made of.
-        if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
-            return Err(refused("it is empty or holds characters that no token has"));
-        }
-        Ok(Some(Self(String::from_utf8_lossy(token).into_owned())))
+        let token = bearer::read(path, MAX_TOKEN_BYTES);
+        let token = token.map_err(|error| refused(&logging::chain(&error)))?;
+        Ok(Some(Self(token)))
     }
 
     /// Shows the token in the head of a request.

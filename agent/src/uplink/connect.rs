@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use cairn_proto::limits::MAX_FRAME_BYTES;
 use cairn_proto::v1::ingest_client::IngestClient;
+use cairn_runtime::http2::{self, Options};
 use cairn_runtime::logging;
-use cairn_runtime::tasks::{AbortOnDrop, Children};
+use cairn_runtime::tasks::AbortOnDrop;
 use cairn_runtime::tls::{ClientStream, Connector, Hint};
 use hyper::body::Incoming;
-use hyper::client::conn::http2;
-use hyper::rt::Executor as _;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::client::conn::http2::SendRequest;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::body::Body;
@@ -123,20 +122,14 @@ impl Link {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let children = Children::new();
-        let (sender, connection) = http2::Builder::new(children.clone())
-            .timer(TokioTimer::new())
-            .keep_alive_interval(KEEPALIVE.0)
-            .keep_alive_timeout(KEEPALIVE.1)
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES)
-            .handshake(TokioIo::new(stream))
+        let options = Options {
+            windows: (WINDOW_BYTES, WINDOW_BYTES),
+            keep_alive: KEEPALIVE,
+            while_idle: true,
+        };
+        let (sender, guard) = http2::connect(stream, options)
             .await
             .map_err(|error| End::new(EndKind::Closed, logging::chain(&error)))?;
-        let guard = children.abort_on_drop();
-        // Its error also ends the stream, which tells it.
-        children.execute(async move { drop(connection.await) });
         let client = IngestClient::with_origin(Channel { sender }, origin)
             .max_decoding_message_size(MAX_FRAME_BYTES)
             .max_encoding_message_size(MAX_FRAME_BYTES);
@@ -150,7 +143,7 @@ impl Link {
 /// What the generated client sends its requests through.
 #[derive(Debug)]
 pub(super) struct Channel {
-    sender: http2::SendRequest<Body>,
+    sender: SendRequest<Body>,
 }
 
 impl Service<http::Request<Body>> for Channel {

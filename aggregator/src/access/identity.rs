@@ -65,10 +65,9 @@ pub struct Authenticators {
     pub clients: Option<Arc<Trust>>,
     /// By bearer token.
     pub tokens: Tokens,
-    /// What the API server publishes of both, where no flag says it.
-    pub published: Arc<ArcSwapOption<Published>>,
-    /// It is asked for, so that before it was read a certificate cannot be judged.
-    pub is_awaited: bool,
+    /// What the API server publishes of both, where no flag says it: empty until it was read, before which
+    /// a certificate cannot be judged. `None` where there is no API server.
+    pub published: Option<Arc<ArcSwapOption<Published>>>,
 }
 
 impl Authenticators {
@@ -100,10 +99,15 @@ impl Authenticators {
         headers: &HeaderMap,
         shown: &PeerCertificates,
     ) -> Result<Option<User>, Unauthorized> {
-        let published = self.published.load();
-        let published = published.as_deref();
+        let published = self.published.as_ref().map(|published| published.load());
+        let is_awaited = published
+            .as_ref()
+            .is_some_and(|published| published.is_none());
+        let published = published
+            .as_ref()
+            .and_then(|published| published.as_deref());
         let is_told = self.front_proxy.is_some() && self.clients.is_some();
-        if self.is_awaited && published.is_none() && !is_told {
+        if is_awaited && !is_told {
             return Err(Unauthorized);
         }
         let clients = self.clients.as_ref();

@@ -23,7 +23,7 @@ use crate::upkeep;
 pub(super) fn cluster(kubernetes: &Kubernetes) -> Cluster {
     match kubernetes {
         Kubernetes::Watched(api) => {
-            tracing::info!(api = api.authority(), "nodes and pods are watched");
+            tracing::info!(api = api.host.authority(), "nodes and pods are watched");
             Cluster::watched(Arc::new(Known::default()))
         }
         Kubernetes::Off(why) => {
@@ -79,7 +79,7 @@ impl<'a> Asked<'a> {
         let (Some((api, client)), Some(known)) = (&self.api, self.cluster.shared()) else {
             return;
         };
-        let trust = vec![Arc::clone(&api.trust).into()];
+        let trust = vec![Arc::clone(&api.host.trust).into()];
         let reload = tls::reload_loop(trust, upkeep::RELOAD, self.token.clone());
         supervisor.spawn("Kubernetes CA", reload);
         let metrics = Metrics::new(registry, Arc::clone(&known));
@@ -133,8 +133,7 @@ impl<'a> Asked<'a> {
             return;
         };
         let published = Arc::new(ArcSwapOption::empty());
-        access.authenticators.published = Arc::clone(&published);
-        access.authenticators.is_awaited = true;
+        access.authenticators.published = Some(Arc::clone(&published));
         let follow = Follow {
             api: Arc::clone(&api),
             into: published,

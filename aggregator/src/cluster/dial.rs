@@ -10,17 +10,17 @@ use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use cairn_runtime::http2::{self, Options};
 use cairn_runtime::lookup::{self, Host};
-use cairn_runtime::tasks::{AbortOnDrop, Children};
-use cairn_runtime::tls::{Connector, Hint};
-use cairn_runtime::{files, logging};
+use cairn_runtime::tasks::AbortOnDrop;
+use cairn_runtime::tls::{ClientStream, Connector, Hint};
+use cairn_runtime::{bearer, logging};
 use http::header::{AUTHORIZATION, HOST, HeaderValue};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
-use hyper::client::conn::http2;
-use hyper::rt::Executor as _;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::client::conn::http2::SendRequest;
 use kube::client::Body;
+use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tower_service::Service;
@@ -73,17 +73,18 @@ struct Way {
 
 /// An open connection. Dropping it closes it.
 struct Open {
-    sender: http2::SendRequest<Body>,
+    sender: SendRequest<Body>,
     _connection: AbortOnDrop,
 }
 
 impl Dial {
     pub(super) fn new(api: &ApiServer) -> Self {
-        let (trust, name) = (Arc::clone(&api.trust), api.server_name.clone());
+        let host = api.host.clone();
+        let (trust, name) = (Arc::clone(&host.trust), host.server_name.clone());
         let way = Way {
-            host: api.host.clone(),
-            port: api.port,
-            authority: api.authority(),
+            authority: host.authority(),
+            host: host.host,
+            port: host.port,
             connector: Connector::new_with_hint(trust, name, &["h2"], HINT),
             token_file: api.token_file.clone(),
             token: Lock::default(),
@@ -135,7 +136,7 @@ impl Way {
     }
 
     /// The open connection, or a new one.
-    async fn sender(&self) -> Result<http2::SendRequest<Body>, Error> {
+    async fn sender(&self) -> Result<SendRequest<Body>, Error> {
         let mut open = self.open.lock().await;
         if let Some(open) = open.as_ref().filter(|open| !open.sender.is_closed()) {
             return Ok(open.sender.clone());
@@ -167,7 +168,7 @@ impl Way {
                     let authority = self.authority.clone();
                     return Err(Error::Protocol { authority });
                 }
-                Ok(stream) => return handshake(TokioIo::new(stream)).await,
+                Ok(stream) => return handshake(stream).await,
                 Err(source) => {
                     let source = Box::new(source);
                     failed = Error::Connect { source };
@@ -185,13 +186,12 @@ impl Way {
         {
             return Ok(value.clone());
         }
-        let read = files::read_small(&self.token_file, MAX_TOKEN_BYTES);
-        let bytes = read.map_err(|source| Error::Token { source })?;
-        let token = bytes.trim_ascii();
-        if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
-            return Err(Error::NoToken);
-        }
-        let value = HeaderValue::from_bytes(&[b"Bearer ", token].concat());
+        let token = bearer::read(&self.token_file, MAX_TOKEN_BYTES);
+        let token = token.map_err(|error| match error {
+            bearer::Error::Read(source) => Error::Token { source },
+            bearer::Error::Form => Error::NoToken,
+        })?;
+        let value = HeaderValue::from_maybe_shared(format!("Bearer {token}"));
         let mut value = value.map_err(|_| Error::NoToken)?;
         value.set_sensitive(true);
         *kept = Some((Instant::now(), value.clone()));
@@ -199,24 +199,16 @@ impl Way {
     }
 }
 
-async fn handshake<I>(stream: I) -> Result<Open, Error>
-where
-    I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
-{
-    let children = Children::new();
-    let shaken = http2::Builder::new(children.clone())
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEPALIVE.0)
-        .keep_alive_timeout(KEEPALIVE.1)
-        .initial_stream_window_size(BYTES_UNDER_WAY)
-        .initial_connection_window_size(4 * BYTES_UNDER_WAY)
-        .handshake(stream);
+async fn handshake(stream: ClientStream<TcpStream>) -> Result<Open, Error> {
+    let options = Options {
+        windows: (BYTES_UNDER_WAY, 4 * BYTES_UNDER_WAY),
+        keep_alive: KEEPALIVE,
+        while_idle: false,
+    };
     let broken = |why: String| Error::Broken { why };
-    let shaken = timeout(CONNECT_DEADLINE, shaken).await;
+    let shaken = timeout(CONNECT_DEADLINE, http2::connect(stream, options)).await;
     let shaken = shaken.map_err(|_| broken(format!("no HTTP/2 within {CONNECT_DEADLINE:?}")))?;
-    let (sender, connection) = shaken.map_err(|error| broken(logging::chain(&error)))?;
-    let guard = children.abort_on_drop();
-    children.execute(async move { drop(connection.await) });
+    let (sender, guard) = shaken.map_err(|error| broken(logging::chain(&error)))?;
     Ok(Open {
         sender,
         _connection: guard,

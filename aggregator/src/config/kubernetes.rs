@@ -1,40 +1,20 @@
 //! Where the Kubernetes API is, and how it is known.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use cairn_runtime::logging;
-use cairn_runtime::tls::{self, ServerName, Trust, TrustFiles};
+use cairn_runtime::tls::{self, Trust, TrustFiles};
 
-use super::peers::https_host;
+use super::host::{HttpsHost, https_host};
 use crate::args::{KubernetesArgs, Whether};
 
 /// An API server.
 #[derive(Clone, Debug)]
 pub struct ApiServer {
-    /// Host name or address, to be resolved.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// The name that its certificate must have.
-    pub server_name: ServerName<'static>,
-    /// What its certificate is verified against.
-    pub trust: Arc<Trust>,
+    /// Where it is.
+    pub host: HttpsHost,
     /// File of the bearer token.
     pub token_file: PathBuf,
-}
-
-impl ApiServer {
-    /// Host and port as they stand in a URL.
-    #[must_use]
-    pub fn authority(&self) -> String {
-        let Self { host, port, .. } = self;
-        if host.contains(':') {
-            format!("[{host}]:{port}")
-        } else {
-            format!("{host}:{port}")
-        }
-    }
 }
 
 /// Whether the cluster is watched.
@@ -87,10 +67,12 @@ pub(super) fn check(args: KubernetesArgs, mut problem: impl FnMut(String)) -> Ku
     let trust = Trust::load(files);
     match (trust, tls::server_name(&host)) {
         (Ok(trust), Ok(server_name)) => Kubernetes::Watched(ApiServer {
-            host,
-            port,
-            server_name,
-            trust,
+            host: HttpsHost {
+                host,
+                port,
+                server_name,
+                trust,
+            },
             token_file: args.kubernetes_token_file,
         }),
         (Err(error), _) => {

@@ -17,7 +17,7 @@ use super::asking::{Asking, Queue};
 use super::connect::Link;
 use super::end::{Done, Failure, Kind};
 use super::ready::Hold;
-use crate::config::PeerHost;
+use crate::config::HttpsHost;
 use crate::pressure::Level;
 
 /// The first delay after a failure.
@@ -35,7 +35,7 @@ const ELSEWHERE: Duration = Duration::from_secs(30);
 /// What the task of one address works with.
 #[derive(Debug)]
 pub(super) struct Address {
-    pub(super) host: PeerHost,
+    pub(super) host: HttpsHost,
     pub(super) address: SocketAddr,
     pub(super) connector: Connector,
     pub(super) token_file: Option<PathBuf>,

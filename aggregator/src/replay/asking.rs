@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
 
 use super::Inner;
-use super::connect::{Link, bearer};
+use super::connect::{Link, authorization};
 use super::end::{Done, Failure, Kind};
 use super::held;
 use super::ready::Hold;
@@ -178,7 +178,7 @@ impl Asking {
         // The queue is empty and its other end is in this function.
         drop(requests.try_send(request(Ask::Hello(hello))));
         let mut asked = Request::new(ReceiverStream::new(queue));
-        if let Some(value) = bearer(token_file)? {
+        if let Some(value) = authorization(token_file)? {
             asked.metadata_mut().insert("authorization", value);
         }
         let answered = link.client.replay(asked).await;

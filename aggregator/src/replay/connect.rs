@@ -10,20 +10,19 @@ use std::time::Duration;
 
 use cairn_proto::limits::{MAX_FRAME_BYTES, MAX_TOKEN_BYTES};
 use cairn_proto::v1::peer_client::PeerClient;
-use cairn_runtime::tasks::{AbortOnDrop, Children};
+use cairn_runtime::http2::{self, Options};
+use cairn_runtime::tasks::AbortOnDrop;
 use cairn_runtime::tls::{Connector, Hint};
-use cairn_runtime::{files, logging};
+use cairn_runtime::{bearer, logging};
 use hyper::body::Incoming;
-use hyper::client::conn::http2;
-use hyper::rt::Executor as _;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::client::conn::http2::SendRequest;
 use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::metadata::{Ascii, MetadataValue};
 use tower_service::Service;
 
 use super::end::{Failure, Kind};
-use crate::config::PeerHost;
+use crate::config::HttpsHost;
 
 /// The flags that mend a refused certificate.
 const HINT: Hint = Hint {
@@ -43,7 +42,7 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from
 const BYTES_UNDER_WAY: u32 = 256 * 1024;
 
 /// Makes the connector of a host.
-pub(super) fn connector(host: &PeerHost) -> Connector {
+pub(super) fn connector(host: &HttpsHost) -> Connector {
     let (trust, name) = (Arc::clone(&host.trust), host.server_name.clone());
     Connector::new_with_hint(trust, name, &["h2"], HINT)
 }
@@ -64,7 +63,7 @@ impl fmt::Debug for Link {
 impl Link {
     /// Connects, within [`CONNECT_DEADLINE`].
     pub(super) async fn open(
-        host: &PeerHost,
+        host: &HttpsHost,
         connector: &Connector,
         address: SocketAddr,
     ) -> Result<Self, Failure> {
@@ -76,7 +75,7 @@ impl Link {
     }
 
     async fn handshake(
-        host: &PeerHost,
+        host: &HttpsHost,
         connector: &Connector,
         address: SocketAddr,
     ) -> Result<Self, Failure> {
@@ -88,19 +87,14 @@ impl Link {
             let reason = format!("{address} does not speak HTTP/2: check --peer");
             return Err(Failure::new(Kind::Protocol, reason));
         }
-        let children = Children::new();
-        let (sender, connection) = http2::Builder::new(children.clone())
-            .timer(TokioTimer::new())
-            .keep_alive_interval(KEEPALIVE.0)
-            .keep_alive_timeout(KEEPALIVE.1)
-            .initial_stream_window_size(BYTES_UNDER_WAY)
-            .initial_connection_window_size(2 * BYTES_UNDER_WAY)
-            .handshake(TokioIo::new(stream))
+        let options = Options {
+            windows: (BYTES_UNDER_WAY, 2 * BYTES_UNDER_WAY),
+            keep_alive: KEEPALIVE,
+            while_idle: false,
+        };
+        let (sender, guard) = http2::connect(stream, options)
             .await
             .map_err(|error| Failure::new(Kind::Closed, logging::chain(&error)))?;
-        let guard = children.abort_on_drop();
-        // Its error also ends the stream, which tells it.
-        children.execute(async move { drop(connection.await) });
         let origin = format!("https://{}", host.authority()).parse::<http::Uri>();
         let origin = origin.map_err(|error| Failure::new(Kind::Protocol, error.to_string()))?;
         let client = PeerClient::with_origin(Channel { sender }, origin)
@@ -114,18 +108,12 @@ impl Link {
 }
 
 /// Reads a token file, as the value of `authorization`; `None` when there is none to read.
-pub(super) fn bearer(path: Option<&Path>) -> Result<Option<MetadataValue<Ascii>>, Failure> {
+pub(super) fn authorization(path: Option<&Path>) -> Result<Option<MetadataValue<Ascii>>, Failure> {
     let Some(path) = path else { return Ok(None) };
     let refused = |why: &str| Failure::new(Kind::Auth, format!("--peer-token-file: {why}"));
-    let bytes = files::read_small(path, MAX_TOKEN_BYTES)
-        .map_err(|error| refused(&logging::chain(&error)))?;
-    let token = bytes.trim_ascii();
-    // What a header can carry, and what every kind of token is made of.
-    if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
-        return Err(refused("it is empty or holds characters that no token has"));
-    }
-    let value = [b"Bearer ", token].concat();
-    let mut value = MetadataValue::try_from(value.as_slice())
+    let token = bearer::read(path, MAX_TOKEN_BYTES);
+    let token = token.map_err(|error| refused(&logging::chain(&error)))?;
+    let mut value = MetadataValue::try_from(format!("Bearer {token}"))
         .map_err(|_| refused("it holds characters that no token has"))?;
     value.set_sensitive(true);
     Ok(Some(value))
@@ -134,7 +122,7 @@ pub(super) fn bearer(path: Option<&Path>) -> Result<Option<MetadataValue<Ascii>>
 /// What the generated client sends its requests through.
 #[derive(Debug)]
 pub(super) struct Channel {
-    sender: http2::SendRequest<Body>,
+    sender: SendRequest<Body>,
 }
 
 impl Service<http::Request<Body>> for Channel {

@@ -16,7 +16,7 @@ use super::address::Address;
 use super::connect;
 use super::end::Kind;
 use super::ready::Hold;
-use crate::config::PeerHost;
+use crate::config::HttpsHost;
 
 /// Addresses of one host that are asked: more replicas than anybody runs of a cache.
 const MAX_ADDRESSES: usize = 8;
@@ -43,7 +43,7 @@ struct Tracked {
 ///
 /// None: the result is what a supervised task returns.
 pub(super) async fn run(
-    host: PeerHost,
+    host: HttpsHost,
     token_file: Option<PathBuf>,
     inner: Arc<Inner>,
     hold: Arc<Hold>,
@@ -107,7 +107,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-fn name(host: &PeerHost) -> Host<'_> {
+fn name(host: &HttpsHost) -> Host<'_> {
     Host {
         what: "peer",
         flag: "--peer",
