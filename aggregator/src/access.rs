@@ -15,6 +15,8 @@ pub use published::{Follow, Published, PublishedError};
 pub use reviews::Reviews;
 pub use rights::{Decision, Rights};
 
+pub use crate::cluster::access::{Attributes, Resource, User};
+
 /// The user that nobody in particular is.
 pub const ANONYMOUS: &str = "system:anonymous";
 
@@ -26,19 +28,6 @@ pub const UNAUTHENTICATED: &str = "system:unauthenticated";
 
 /// The group that may do everything.
 pub const MASTERS: &str = "system:masters";
-
-/// Who asks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct User {
-    /// The name, such as `system:kube-aggregator`.
-    pub name: String,
-    /// What tells two users of one name apart; empty when it is not said.
-    pub uid: String,
-    /// Groups, in the order in which they were said.
-    pub groups: Vec<String>,
-    /// What else is said, by lower-case key.
-    pub extra: Vec<(String, Vec<String>)>,
-}
 
 impl User {
     /// Whoever did not say.
@@ -65,37 +54,4 @@ impl User {
         }
         self
     }
-}
-
-/// What is to be done, as an access review names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attributes {
-    /// Something with a path alone.
-    Path {
-        /// `get`, `post` and so on.
-        verb: &'static str,
-        /// The path, as it was asked for.
-        path: String,
-    },
-    /// Objects of the Kubernetes API.
-    Resource(Resource),
-}
-
-/// Objects of the Kubernetes API.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resource {
-    /// `get`, `list`, `watch`, or what changes them.
-    pub verb: &'static str,
-    /// Their group.
-    pub group: String,
-    /// Its version.
-    pub version: String,
-    /// Such as `pods`.
-    pub resource: String,
-    /// What of each object; empty for the object itself.
-    pub subresource: String,
-    /// Where they are; empty for all namespaces, and for what is in none.
-    pub namespace: String,
-    /// The name of the one that is meant; empty for all.
-    pub name: String,
 }

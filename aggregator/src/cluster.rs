@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+pub mod access;
 pub mod authority;
 mod client;
 mod decode;

@@ -11,13 +11,14 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ring::digest::{SHA256, digest};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use super::{Attributes, Decision, MASTERS, Resource, Unauthorized, User};
-use crate::cluster::authority::{Access, Authority, What};
+use super::{Attributes, Decision, MASTERS, Unauthorized, User};
+use crate::cluster::access::Access;
+use crate::cluster::authority::Authority;
 use crate::cluster::slots::Slots;
+use crate::cluster::token;
 
 /// How long an answer is kept.
 const KEPT: Duration = Duration::from_secs(10);
@@ -56,7 +57,7 @@ pub struct Reviews {
 struct Inner {
     api: Arc<dyn Authority>,
     audiences: Vec<String>,
-    users: Kept<[u8; 32], Option<User>>,
+    users: Kept<token::Hash, Option<User>>,
     decisions: Kept<Access, Decision>,
     tokens: Semaphore,
     token_turns: Slots,
@@ -92,8 +93,7 @@ impl Reviews {
     /// Whose token this is.
     pub(super) async fn user(&self, token: &str) -> Result<User, Unauthorized> {
         let inner = &self.inner;
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        let hash = token::hash(token.as_bytes());
         if let Some(user) = inner.users.get(&hash) {
             return user.ok_or(Unauthorized);
         }
@@ -129,7 +129,10 @@ impl Reviews {
     /// Whether this user may do this.
     pub(super) async fn decide(&self, user: &User, what: &Attributes) -> Decision {
         let inner = &self.inner;
-        let access = access(user, what);
+        let access = Access {
+            user: user.clone(),
+            what: what.clone(),
+        };
         if let Some(decision) = inner.decisions.get(&access) {
             return decision;
         }
@@ -187,40 +190,6 @@ impl Inner {
             readers.insert(reader.to_owned(), Arc::clone(&turns));
         }
         turns
-    }
-}
-
-fn access(user: &User, what: &Attributes) -> Access {
-    let (verb, what) = match what {
-        Attributes::Path { verb, path } => (*verb, What::Path(path.clone())),
-        Attributes::Resource(resource) => {
-            let Resource {
-                verb,
-                group,
-                version,
-                resource,
-                subresource,
-                namespace,
-                name,
-            } = resource.clone();
-            let what = What::Resource {
-                group,
-                version,
-                resource,
-                subresource,
-                namespace,
-                name,
-            };
-            (verb, what)
-        }
-    };
-    Access {
-        user: user.name.clone(),
-        uid: user.uid.clone(),
-        groups: user.groups.clone(),
-        extra: user.extra.clone(),
-        verb: verb.to_owned(),
-        what,
     }
 }
 

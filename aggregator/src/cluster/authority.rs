@@ -6,8 +6,8 @@ use std::pin::Pin;
 
 use cairn_runtime::logging;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
+use super::access::{self, Access, Allowed};
 use super::token::Keys;
 use super::{Client, Error};
 
@@ -59,8 +59,10 @@ impl Authority for Client {
 
     fn access<'a>(&'a self, question: &'a Access) -> Asked<'a, Allowed> {
         Box::pin(async move {
-            let body = self.post(ACCESS_REVIEWS, access_question(question)).await?;
-            access_answer(&body)
+            let body = self
+                .post(ACCESS_REVIEWS, access::question(question))
+                .await?;
+            access::answer(&body)
         })
     }
 
@@ -108,118 +110,6 @@ pub struct Review {
     pub pod_uid: String,
     /// Node of that pod; empty before Kubernetes 1.30.
     pub node_name: String,
-}
-
-/// A question about somebody's rights.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Access {
-    /// Who.
-    pub user: String,
-    /// What tells two users of one name apart.
-    pub uid: String,
-    /// Groups that the user is in.
-    pub groups: Vec<String>,
-    /// What else is said of the user.
-    pub extra: Vec<(String, Vec<String>)>,
-    /// What is to be done: `get`, `list` and so on.
-    pub verb: String,
-    /// With what.
-    pub what: What,
-}
-
-/// With what something is to be done.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum What {
-    /// Something with a path alone.
-    Path(String),
-    /// Objects of the Kubernetes API.
-    Resource {
-        /// Their group.
-        group: String,
-        /// Its version.
-        version: String,
-        /// Such as `pods`.
-        resource: String,
-        /// What of each object; empty for the object itself.
-        subresource: String,
-        /// Where they are; empty for everywhere.
-        namespace: String,
-        /// The one that is meant; empty for all.
-        name: String,
-    },
-}
-
-impl Default for What {
-    fn default() -> Self {
-        What::Path("/".to_owned())
-    }
-}
-
-/// An answer about rights.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Allowed {
-    /// Whether it may be done.
-    pub allowed: bool,
-    /// What the one who decided said; usually nothing.
-    pub reason: String,
-}
-
-/// The body of a question about rights.
-#[must_use]
-pub fn access_question(access: &Access) -> Vec<u8> {
-    let extra: serde_json::Map<String, Value> = access
-        .extra
-        .iter()
-        .map(|(key, values)| (key.clone(), json!(values)))
-        .collect();
-    let mut spec = json!({
-        "user": access.user, "uid": access.uid, "groups": access.groups, "extra": extra,
-    });
-    let verb = &access.verb;
-    let (section, what) = match &access.what {
-        What::Path(path) => ("nonResourceAttributes", json!({"path": path, "verb": verb})),
-        What::Resource {
-            group,
-            version,
-            resource,
-            subresource,
-            namespace,
-            name,
-        } => (
-            "resourceAttributes",
-            json!({
-                "verb": verb, "group": group, "version": version, "resource": resource,
-                "subresource": subresource, "namespace": namespace, "name": name,
-            }),
-        ),
-    };
-    if let Some(spec) = spec.as_object_mut() {
-        spec.insert(section.to_owned(), what);
-    }
-    let question = json!({
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec,
-    });
-    question.to_string().into_bytes()
-}
-
-/// Reads the answer to a question about rights. What may be done and must not, must not.
-///
-/// # Errors
-///
-/// When it is no `SubjectAccessReview`.
-pub fn access_answer(body: &[u8]) -> Result<Allowed, Unanswered> {
-    let answer: AccessAnswer = serde_json::from_slice(body).map_err(|error| Unanswered {
-        why: format!("no SubjectAccessReview came back: {error}"),
-    })?;
-    let AccessStatus {
-        allowed,
-        denied,
-        reason,
-    } = answer.status;
-    Ok(Allowed {
-        allowed: allowed && !denied,
-        reason,
-    })
 }
 
 /// The body of the question whose token something is.
@@ -281,19 +171,6 @@ struct Answer {
     status: Status,
 }
 
-#[derive(Deserialize)]
-struct AccessAnswer {
-    status: AccessStatus,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct AccessStatus {
-    allowed: bool,
-    denied: bool,
-    reason: String,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Status {
@@ -348,55 +225,9 @@ mod tests {
     }
 
     #[test]
-    fn a_question_about_rights_names_who_and_what() {
-        let access = Access {
-            user: "jane".to_owned(),
-            groups: vec!["dev".to_owned()],
-            extra: vec![("scopes".to_owned(), vec!["a".to_owned(), "b".to_owned()])],
-            verb: "list".to_owned(),
-            what: What::Resource {
-                group: "metrics.k8s.io".to_owned(),
-                version: "v1beta1".to_owned(),
-                resource: "pods".to_owned(),
-                subresource: String::new(),
-                namespace: "shop".to_owned(),
-                name: String::new(),
-            },
-            ..Access::default()
-        };
-        let body: Value = serde_json::from_slice(&access_question(&access)).unwrap();
-        assert_eq!(body["kind"], "SubjectAccessReview");
-        assert_eq!(body["spec"]["user"], "jane");
-        assert_eq!(body["spec"]["extra"]["scopes"][1], "b");
-        assert_eq!(body["spec"]["resourceAttributes"]["namespace"], "shop");
-        assert!(body["spec"]["nonResourceAttributes"].is_null());
-        let path = What::Path("/metrics".to_owned());
-        let access = Access {
-            verb: "get".to_owned(),
-            what: path,
-            ..access
-        };
-        let body: Value = serde_json::from_slice(&access_question(&access)).unwrap();
-        assert_eq!(body["spec"]["nonResourceAttributes"]["path"], "/metrics");
-    }
-
-    #[test]
-    fn what_is_denied_is_not_allowed() {
-        let read = |body: &str| access_answer(body.as_bytes()).map(|answer| answer.allowed);
-        assert_eq!(read(r#"{"status":{"allowed":true}}"#), Ok(true));
-        assert_eq!(read(r#"{"status":{"allowed":false}}"#), Ok(false));
-        assert_eq!(
-            read(r#"{"status":{"allowed":true,"denied":true}}"#),
-            Ok(false)
-        );
-        assert_eq!(read(r#"{"status":{}}"#), Ok(false));
-        assert!(read("{}").is_err() && read("").is_err());
-    }
-
-    #[test]
     fn a_question_names_token_and_audiences() {
         let body = question("to\"ken", &["cairn-aggregator".to_owned()]);
-        let body: Value = serde_json::from_slice(&body).unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["kind"], "TokenReview");
         assert_eq!(body["spec"]["token"], "to\"ken");
         assert_eq!(body["spec"]["audiences"][0], "cairn-aggregator");

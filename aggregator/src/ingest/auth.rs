@@ -9,17 +9,14 @@ use cairn_proto::limits;
 use cairn_proto::model::{EntityKind, check_name};
 use cairn_runtime::clock::Clock;
 use cairn_runtime::files;
-use ring::digest::{SHA256, digest};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
 use super::review::{Grant, Reviewer};
+use crate::cluster::token::{Hash, hash};
 
 /// Bytes of a token file: 10,000 nodes with the longest names.
 const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
-
-/// SHA-256 of a token.
-pub(super) type Hash = [u8; 32];
 
 /// What stands for a node's name in the line of another aggregator's token. No node can have this
 /// name.
@@ -274,7 +271,6 @@ impl Authenticator {
         }
         let token = token.filter(|t| !t.is_empty() && t.len() <= limits::MAX_TOKEN_BYTES);
         let token = token.ok_or(Refusal::NoToken)?;
-        // Looked up by hash: how long it takes says nothing about the tokens that there are.
         let hash = hash(token.as_bytes());
         match self {
             Authenticator::TokenFile { known, .. } => {
@@ -317,12 +313,6 @@ impl Authenticator {
             }
         }
     }
-}
-
-pub(super) fn hash(bytes: &[u8]) -> Hash {
-    let mut out = [0; 32];
-    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    out
 }
 
 fn read(path: &Path) -> Result<Known, Error> {

@@ -24,11 +24,11 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::auth::{Hash, Over, Refusal};
+use super::auth::{Over, Refusal};
 use crate::cluster::Cluster;
 use crate::cluster::authority::Authority;
 use crate::cluster::slots::Slots;
-use crate::cluster::token::{self, Fault, Keys};
+use crate::cluster::token::{self, Fault, Hash, Keys};
 
 pub(crate) use grant::Grant;
 pub use judge::Rules;

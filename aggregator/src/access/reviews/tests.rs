@@ -6,7 +6,9 @@ use futures_util::future::{join, join_all};
 use tokio::time::{advance, sleep};
 
 use super::*;
-use crate::cluster::authority::{Allowed, Asked, Review, Unanswered};
+use crate::access::Resource;
+use crate::cluster::access::Allowed;
+use crate::cluster::authority::{Asked, Review, Unanswered};
 use crate::cluster::token::Keys;
 
 /// Lets `jane` list pods of `shop`, knows her token, and counts.
@@ -51,10 +53,13 @@ impl Authority for Played {
             if self.is_away.load(Ordering::Relaxed) {
                 return Err(away());
             }
-            let is_shop =
-                matches!(&question.what, What::Resource { namespace, .. } if namespace == "shop");
+            let Attributes::Resource(of) = &question.what else {
+                return Ok(Allowed::default());
+            };
             Ok(Allowed {
-                allowed: question.user == "jane" && question.verb == "list" && is_shop,
+                allowed: question.user.name == "jane"
+                    && of.verb == "list"
+                    && of.namespace == "shop",
                 reason: String::new(),
             })
         })

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::super::auth::{Hash, Over};
+use super::super::auth::Over;
+use crate::cluster::token::Hash;
 
 /// What the bearer of a token may do.
 #[derive(Clone, Debug, PartialEq, Eq)]

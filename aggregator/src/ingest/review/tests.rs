@@ -10,7 +10,8 @@ use tokio::time::sleep;
 
 use super::super::auth::Over;
 use super::*;
-use crate::cluster::authority::{Access, Allowed, Asked, Review, Unanswered};
+use crate::cluster::access::{Access, Allowed};
+use crate::cluster::authority::{Asked, Review, Unanswered};
 use crate::cluster::{Change, Known, Pod};
 
 const AGENT: &str = "system:serviceaccount:cairn:cairn-agent";
@@ -118,7 +119,7 @@ impl Bench {
     }
 
     async fn identify(&self, token: &str) -> Result<Arc<Grant>, Refusal> {
-        let hash = crate::ingest::auth::hash(token.as_bytes());
+        let hash = token::hash(token.as_bytes());
         self.reviewer.identify(token, hash).await
     }
 

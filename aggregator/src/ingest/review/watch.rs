@@ -12,9 +12,10 @@ use cairn_runtime::tasks::TaskError;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
-use super::super::auth::{Hash, Over};
+use super::super::auth::Over;
 use super::grant::Grant;
 use super::{ANSWER_DEADLINE, Inner, Reviewer, judge};
+use crate::cluster::token::Hash;
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(1);
