@@ -68,7 +68,7 @@ pub(super) struct Placing {
     // In the order in which they came: a parent before its parts.
     held: Vec<EntityDef>,
     held_ids: HashSet<EntityId>,
-    pods: usize,
+    // Pods among them, and since when.
     since: HashMap<EntityId, Instant>,
     refused: HashMap<EntityId, Refused>,
     // Held so long that it was told; it is still waited for.
@@ -79,13 +79,6 @@ pub(super) struct Placing {
 
 /// Namespace, name and UID of a pod.
 type Identity = (Box<str>, Box<str>, Box<str>);
-
-/// Where a pod is.
-enum Place {
-    Here,
-    Elsewhere,
-    Unknown,
-}
 
 impl Placing {
     /// Judges a definition of a stream of this node. A pod that the store has of this node already was
@@ -106,10 +99,7 @@ impl Placing {
             _ => self.judge_part(known, def),
         };
         match judged {
-            Judged::Here if def.kind == EntityKind::Pod => {
-                self.here.insert(def.id, identity(def));
-            }
-            Judged::Here => {}
+            Judged::Here => self.arrived(def),
             Judged::Held => self.hold(def.clone()),
             // The pod's object may get it a moment later.
             Judged::Refused(Refused::NoContainer) if self.has_room() => self.hold(def.clone()),
@@ -136,49 +126,37 @@ impl Placing {
         let Some(known) = cluster.known() else {
             return (named, gone);
         };
-        let now = Instant::now();
         let is_synced = known.is_synced();
         self.held_ids.clear();
         for def in std::mem::take(&mut self.held) {
-            if def.kind != EntityKind::Pod {
-                match self.judge_part(known, &def) {
-                    Judged::Here => named.push(def),
-                    Judged::Held => self.hold(def),
-                    Judged::Refused(Refused::NoContainer) => {
-                        if self.told.insert(def.id) {
-                            gone.push((def.clone(), Refused::NoContainer));
-                        }
-                        self.hold(def);
-                    }
-                    Judged::Refused(refused) => gone.push((def, refused)),
-                }
-                continue;
-            }
-            let since = self.since.entry(def.id).or_insert(now);
-            if !is_synced {
-                *since = now;
-            }
-            let is_over = now.duration_since(*since) >= HELD_FOR;
-            let refused = match place(known, node, &def) {
-                Place::Here => {
-                    self.let_go(def.id);
-                    self.here.insert(def.id, identity(&def));
+            let judged = match def.kind {
+                EntityKind::Pod => place(known, node, &def),
+                _ => self.judge_part(known, &def),
+            };
+            match judged {
+                Judged::Here => {
+                    self.arrived(&def);
                     named.push(def);
-                    continue;
                 }
-                Place::Elsewhere => Refused::Elsewhere,
-                Place::Unknown => {
+                Judged::Held => {
                     // Told once, and waited for all the same: the watch may be late by more than that.
-                    if is_over && self.told.insert(def.id) {
+                    if self.is_overdue(def.id, is_synced) && self.told.insert(def.id) {
                         gone.push((def.clone(), Refused::Unknown));
                     }
                     self.hold(def);
-                    continue;
                 }
-            };
-            self.let_go(def.id);
-            self.refused.insert(def.id, refused);
-            gone.push((def, refused));
+                Judged::Refused(Refused::NoContainer) => {
+                    if self.told.insert(def.id) {
+                        gone.push((def.clone(), Refused::NoContainer));
+                    }
+                    self.hold(def);
+                }
+                Judged::Refused(refused) => {
+                    self.since.remove(&def.id);
+                    self.refused.insert(def.id, refused);
+                    gone.push((def, refused));
+                }
+            }
         }
         (named, gone)
     }
@@ -199,25 +177,22 @@ impl Placing {
         def: &EntityDef,
         is_held_of: impl FnOnce(&EntityDef) -> bool,
     ) -> Judged {
-        match place(known, node, def) {
-            Place::Here => Judged::Here,
-            Place::Unknown if is_held_of(def) => Judged::Here,
-            Place::Elsewhere => Judged::Refused(Refused::Elsewhere),
-            Place::Unknown => {
-                let is_synced = known.is_synced();
-                let most = if is_synced {
-                    MOST_PODS
-                } else {
-                    MOST_PODS_AT_START
-                };
-                if self.pods >= most {
-                    return Judged::Refused(Refused::TooMany);
-                }
-                self.pods += 1;
-                self.since.insert(def.id, Instant::now());
-                Judged::Held
-            }
+        let judged = place(known, node, def);
+        if judged == Judged::Held && is_held_of(def) {
+            return Judged::Here;
         }
+        if judged == Judged::Held {
+            let most = if known.is_synced() {
+                MOST_PODS
+            } else {
+                MOST_PODS_AT_START
+            };
+            if self.since.len() >= most {
+                return Judged::Refused(Refused::TooMany);
+            }
+            self.since.insert(def.id, Instant::now());
+        }
+        judged
     }
 
     fn judge_part(&self, known: &Known, def: &EntityDef) -> Judged {
@@ -227,6 +202,7 @@ impl Placing {
         if let Some(refused) = self.refused.get(&parent) {
             return Judged::Refused(*refused);
         }
+        // A pod that was named again stands behind its parts.
         if self.since.contains_key(&parent) || self.held_ids.contains(&parent) {
             return if self.has_room() {
                 Judged::Held
@@ -260,13 +236,27 @@ impl Placing {
         if self.held_ids.remove(&id) {
             self.held.retain(|held| held.id != id);
         }
-        self.let_go(id);
+        self.since.remove(&id);
     }
 
-    fn let_go(&mut self, id: EntityId) {
-        if self.since.remove(&id).is_some() {
-            self.pods -= 1;
+    /// It is named to the store.
+    fn arrived(&mut self, def: &EntityDef) {
+        if def.kind == EntityKind::Pod {
+            self.since.remove(&def.id);
+            self.here.insert(def.id, identity(def));
         }
+    }
+
+    /// True of a pod that is held for too long; the time begins when the cluster is known.
+    fn is_overdue(&mut self, id: EntityId, is_synced: bool) -> bool {
+        let now = Instant::now();
+        let Some(since) = self.since.get_mut(&id) else {
+            return false;
+        };
+        if !is_synced {
+            *since = now;
+        }
+        now.duration_since(*since) >= HELD_FOR
     }
 }
 
@@ -275,16 +265,17 @@ fn identity(pod: &EntityDef) -> Identity {
     (text(&pod.namespace), text(&pod.name), text(&pod.uid))
 }
 
-fn place(known: &Known, node: &str, def: &EntityDef) -> Place {
+/// Where the watch has a pod; it is held where that is not known.
+fn place(known: &Known, node: &str, def: &EntityDef) -> Judged {
     let Some(pod) = known.pod(&def.namespace, &def.name) else {
-        return Place::Unknown;
+        return Judged::Held;
     };
     let is_it = pod.is_called(&def.uid);
     match (is_it, &*pod.node) {
-        (true, placed) if *placed == *node => Place::Here,
-        (true, placed) if !placed.is_empty() => Place::Elsewhere,
+        (true, placed) if *placed == *node => Judged::Here,
+        (true, placed) if !placed.is_empty() => Judged::Refused(Refused::Elsewhere),
         // Another pod of this name, which may be the one before or after.
-        _ => Place::Unknown,
+        _ => Judged::Held,
     }
 }
 
