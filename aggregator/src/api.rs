@@ -43,6 +43,7 @@ mod system_name;
 mod time;
 mod values;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,12 +53,10 @@ use axum::response::Response;
 use axum::routing::get;
 use cairn_runtime::clock::Clock;
 use cairn_runtime::shutdown::Token;
-use cairn_runtime::tasks;
 use http::{HeaderMap, Method, Uri};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
 use crate::cluster::Cluster;
 use crate::pressure::{Level, Pressure};
@@ -281,29 +280,14 @@ impl Large {
 /// Answers what may read much of the window, on a thread of its own: a list of a thousand pods
 /// must not keep the tasks of the agents waiting.
 async fn large(api: Api, asked: Asked, segments: path::Segments, work: Large) -> Response {
-    if api.pressure.level() == Level::Refuse {
-        api.metrics.short_of_memory.inc();
-        return answer::short_of_memory();
+    let answering = api.clone();
+    let made = api.whole(move || Ok::<_, Infallible>(work.answer(&answering, &asked, &segments)));
+    match made.await {
+        Ok(Ok(response)) => response,
+        Err(Cut::Short) => answer::short_of_memory(),
+        Err(Cut::Busy) => answer::busy(),
+        Err(_) => answer::failed(),
     }
-    let turns = Arc::clone(&api.turns);
-    let Ok(Ok(turn)) = timeout(TURN_WITHIN, turns.acquire_owned()).await else {
-        api.metrics.busy.inc();
-        return answer::busy();
-    };
-    let (room, metrics) = (api.room.clone(), api.metrics.clone());
-    // The turn is held until the answer has its room, so that no more than a turn's answers are
-    // without, and until the work is done also when nobody waits for it any more.
-    let answered = tasks::blocking("query", move || {
-        (work.answer(&api, &asked, &segments), turn)
-    });
-    let Ok((response, _turn)) = answered.await else {
-        return answer::failed();
-    };
-    let held = room.held(response, TURN_WITHIN).await;
-    held.unwrap_or_else(|| {
-        metrics.no_room.inc();
-        answer::busy()
-    })
 }
 
 #[cfg(test)]

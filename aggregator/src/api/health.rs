@@ -8,11 +8,9 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use cairn_proto::catalogue::{EntityKind, FIELDS, Field};
-use cairn_runtime::tasks;
 use http::{HeaderValue, Method, StatusCode, header};
-use tokio::time::timeout;
 
-use super::{Api, TURN_WITHIN, answer, path};
+use super::{Api, Cut, answer, path};
 use crate::query::View;
 use crate::store::Selector;
 
@@ -83,20 +81,12 @@ async fn check(api: &Api) -> Result<(), String> {
     if others.is_empty() {
         return Err(NO_KUBELET.to_owned());
     }
-    let turns = Arc::clone(&api.turns);
-    let Ok(Ok(turn)) = timeout(TURN_WITHIN, turns.acquire_owned()).await else {
-        api.metrics.busy.inc();
-        return Err(format!(
+    match api.in_turn(move || has_anything(&view, &others)).await {
+        Ok(true) => Ok(()),
+        Err(Cut::Busy) => Err(format!(
             "the {FEW} newest nodes have no value of a kubelet, and large requests keep the others \
              from being looked at: try again in a moment"
-        ));
-    };
-    let found = tasks::blocking("health", move || {
-        let _turn = turn;
-        has_anything(&view, &others)
-    });
-    match found.await {
-        Ok(true) => Ok(()),
+        )),
         _ => Err(NO_KUBELET.to_owned()),
     }
 }

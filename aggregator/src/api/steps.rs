@@ -7,12 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::response::Response;
 use cairn_runtime::tasks::{self, Group};
 use futures_util::stream::{Stream, StreamExt as _, iter};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::{Api, Seat, TURN_WITHIN};
+use crate::pressure::Level;
 
 /// Pieces of one answer that are made at once: one for each of two cores.
 const AT_ONCE: usize = 2;
@@ -56,11 +58,7 @@ impl Api {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Cut> {
-        let turns = Arc::clone(&self.turns);
-        let Ok(Ok(turn)) = timeout(TURN_WITHIN, turns.acquire_owned()).await else {
-            self.metrics.busy.inc();
-            return Err(Cut::Busy);
-        };
+        let turn = self.turn().await?;
         // The turn is held until the work is done also when nobody waits for it any more, and no longer
         // than that also when nobody looks at what came of it.
         let done = tasks::blocking("query", move || {
@@ -69,6 +67,45 @@ impl Api {
             done
         });
         done.await.map_err(|_| Cut::Failed)
+    }
+
+    /// An answer that is made as a whole, on a thread of its own, when its turn comes, and that has its share of
+    /// the room of those that wait for their readers. What `work` refuses needs none.
+    ///
+    /// # Errors
+    ///
+    /// [`Cut::Short`], [`Cut::Busy`] without a turn or room in time, [`Cut::Failed`].
+    pub(super) async fn whole<E: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<Response, E> + Send + 'static,
+    ) -> Result<Result<Response, E>, Cut> {
+        if self.pressure.level() == Level::Refuse {
+            self.metrics.short_of_memory.inc();
+            return Err(Cut::Short);
+        }
+        let turn = self.turn().await?;
+        // The turn is held until the answer has its room, so that no more than a turn's answers are
+        // without, and until the work is done also when nobody waits for it any more.
+        let answered = tasks::blocking("query", move || (work(), turn)).await;
+        let (response, _turn) = answered.map_err(|_| Cut::Failed)?;
+        let response = match response {
+            Ok(response) => response,
+            refused => return Ok(refused),
+        };
+        let held = self.room.held(response, TURN_WITHIN).await;
+        held.map(Ok).ok_or_else(|| {
+            self.metrics.no_room.inc();
+            Cut::Busy
+        })
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Cut> {
+        let turns = Arc::clone(&self.turns);
+        let turn = timeout(TURN_WITHIN, turns.acquire_owned()).await;
+        turn.ok().and_then(Result::ok).ok_or_else(|| {
+            self.metrics.busy.inc();
+            Cut::Busy
+        })
     }
 
     /// What `make` makes of each piece, in their order. The seat is left at the end.

@@ -152,6 +152,15 @@ impl Known {
         self.read().pods.keys().cloned().collect()
     }
 
+    /// The same, each with how many pods.
+    #[must_use]
+    pub fn namespace_sizes(&self) -> Vec<(Arc<str>, usize)> {
+        let objects = self.read();
+        let pods = objects.pods.iter();
+        pods.map(|(namespace, pods)| (Arc::clone(namespace), pods.len()))
+            .collect()
+    }
+
     /// The pod of this name.
     #[must_use]
     pub fn pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {

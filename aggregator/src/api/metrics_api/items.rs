@@ -34,6 +34,16 @@ enum Object {
     None,
 }
 
+impl Object {
+    fn labels(&self) -> &[(Box<str>, Box<str>)] {
+        match self {
+            Object::Node(node) => &node.labels,
+            Object::Pod(pod) => &pod.labels,
+            Object::None => &[],
+        }
+    }
+}
+
 /// What is used.
 #[derive(Clone, Debug)]
 pub(super) enum Used {
@@ -58,11 +68,7 @@ impl Item {
 
     /// Sorted by name.
     pub(super) fn labels(&self) -> &[(Box<str>, Box<str>)] {
-        match &self.object {
-            Object::Node(node) => &node.labels,
-            Object::Pod(pod) => &pod.labels,
-            Object::None => &[],
-        }
+        self.object.labels()
     }
 
     /// CPU and memory in all, nanocores and bytes.
@@ -119,19 +125,11 @@ impl Finder {
         let mut entities = by_name(entities);
         let mut objects = Vec::with_capacity(entities.len());
         entities.retain(|entity| {
-            let object = match self.cluster.known() {
-                None => Object::None,
-                Some(known) => match known.node(&entity.name) {
-                    Some(node) => Object::Node(node),
-                    None => return false,
-                },
-            };
-            let labels: &[(Box<str>, Box<str>)] = match &object {
-                Object::Node(node) => &node.labels,
-                _ => &[],
+            let Some(object) = self.node_object(&entity.name) else {
+                return false;
             };
             let is_wanted =
-                wanted.fields.matches("", &entity.name) && wanted.labels.matches(labels);
+                wanted.fields.matches("", &entity.name) && wanted.labels.matches(object.labels());
             if is_wanted {
                 objects.push(object);
             }
@@ -146,12 +144,8 @@ impl Finder {
 
     /// One node.
     pub(super) fn node(&self, name: &str) -> Found {
-        let object = match self.cluster.known() {
-            None => Object::None,
-            Some(known) => match known.node(name) {
-                Some(node) => Object::Node(node),
-                None => return Found::Unknown(name.to_owned()),
-            },
+        let Some(object) = self.node_object(name) else {
+            return Found::Unknown(name.to_owned());
         };
         let entities = self.view.entities(&Selector::Node(name));
         let mut nodes: Vec<Entity> = entities.into_iter().filter(|e| &*e.name == name).collect();
@@ -173,13 +167,18 @@ impl Finder {
         }
     }
 
+    /// A node's object; `None` when the cluster has no such node.
+    fn node_object(&self, name: &str) -> Option<Object> {
+        match self.cluster.known() {
+            None => Some(Object::None),
+            Some(known) => known.node(name).map(Object::Node),
+        }
+    }
+
     /// Namespaces in which pods may be, by name, each with about how many.
     pub(super) fn namespaces(&self) -> Vec<(Arc<str>, usize)> {
         if let Some(known) = self.cluster.known() {
-            let names = known.namespaces().into_iter();
-            return names
-                .map(|name| (Arc::clone(&name), known.pods(&name).len()))
-                .collect();
+            return known.namespace_sizes();
         }
         let pods = self.view.entities(&Selector::Pods);
         // Sorted by namespace.
@@ -201,7 +200,7 @@ impl Finder {
         };
         candidates.retain(|candidate| {
             wanted.fields.matches(namespace, &candidate.entity.name)
-                && wanted.labels.matches(candidate.labels())
+                && wanted.labels.matches(candidate.object.labels())
         });
         if candidates.is_empty() {
             return Vec::new();
@@ -262,13 +261,6 @@ impl Finder {
 }
 
 impl Candidate {
-    fn labels(&self) -> &[(Box<str>, Box<str>)] {
-        match &self.object {
-            Object::Pod(pod) => &pod.labels,
-            _ => &[],
-        }
-    }
-
     fn item(&self, containers: Vec<(Arc<str>, Usage)>) -> Option<Item> {
         let earliest = containers.iter().map(|(_, usage)| usage);
         let earliest = earliest.min_by_key(|usage| usage.time_ms)?;

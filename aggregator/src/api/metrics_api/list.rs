@@ -9,16 +9,13 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use bytes::Bytes;
-use cairn_runtime::tasks;
 use futures_util::StreamExt as _;
-use tokio::time::timeout;
 
 use super::items::{Finder, Item, Wanted};
 use super::{Items, What, Writing, json, meta, of_cut, protobuf};
+use crate::api::Api;
 use crate::api::room::ROOM_BYTES;
 use crate::api::secure::{GROUP_VERSION, How, Media, Shape, Status, compressed, envelope, pieces};
-use crate::api::{Api, Cut, TURN_WITHIN};
-use crate::pressure::Level;
 
 /// Pods of one piece, about: a few hundred kilobytes.
 const PIECE_PODS: usize = 500;
@@ -158,34 +155,16 @@ impl Part {
 
 /// A list as a whole, with its share of the room of answers that wait.
 async fn at_once(api: &Api, asked: Arc<Asked>, how: How) -> Result<Response, Status> {
-    if api.pressure.level() == Level::Refuse {
-        api.metrics.short_of_memory.inc();
-        return Err(of_cut(Cut::Short));
-    }
-    let turns = Arc::clone(&api.turns);
-    let Ok(Ok(turn)) = timeout(TURN_WITHIN, turns.acquire_owned()).await else {
-        api.metrics.busy.inc();
-        return Err(of_cut(Cut::Busy));
-    };
-    // The turn is held until the answer has its room.
-    let made = tasks::blocking("query", move || {
+    let made = api.whole(move || {
         let body = asked.protobuf();
-        if body.len() > ROOM_BYTES {
-            return (None, turn);
+        if body.len() <= ROOM_BYTES {
+            return Ok(compressed(body, how));
         }
-        (Some(compressed(body, how)), turn)
-    });
-    let (response, _turn) = made.await.map_err(|_| of_cut(Cut::Failed))?;
-    let Some(response) = response else {
         let message = format!(
             "the list is over {ROOM_BYTES} bytes: ask for one namespace, or for JSON, which is sent \
              while it is made"
         );
-        return Err(Status::bad_request(message));
-    };
-    let held = api.room.held(response, TURN_WITHIN).await;
-    held.ok_or_else(|| {
-        api.metrics.no_room.inc();
-        of_cut(Cut::Busy)
-    })
+        Err(Status::bad_request(message))
+    });
+    made.await.map_err(of_cut)?
 }
