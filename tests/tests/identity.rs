@@ -86,14 +86,18 @@ impl Bed {
             signer,
             _dir: dir,
         };
-        let known = Deadline::after(SOON).poll(|| {
-            let aggregator = bed.system.aggregator().unwrap();
-            let name = "cairn_aggregator_cluster_objects";
-            let pods = System::metric(aggregator, name, "\"pods\"").ok()?;
-            (pods >= 2.0).then_some(())
-        });
-        assert!(known.is_some(), "{}", bed.system.stderr());
+        bed.wait_until_known(2.0);
         bed
+    }
+
+    /// Waits until the watch has so many pods.
+    fn wait_until_known(&self, pods: f64) {
+        let name = "cairn_aggregator_cluster_objects";
+        let known = Deadline::after(SOON).poll(|| {
+            let known = System::metric(self.system.aggregator().unwrap(), name, "\"pods\"");
+            (known.ok()? >= pods).then_some(())
+        });
+        assert!(known.is_some(), "{}", self.system.stderr());
     }
 
     fn token_of(&self, pod: &str) -> Minted {
@@ -262,12 +266,7 @@ async fn places(bed: &Bed) {
     ];
     let agent = bed.agent().await;
     // The watch has them before they are named.
-    let known = Deadline::after(SOON).poll(|| {
-        let name = "cairn_aggregator_cluster_objects";
-        let pods = System::metric(bed.system.aggregator().unwrap(), name, "\"pods\"");
-        (pods.ok()? >= 5.0).then_some(())
-    });
-    assert!(known.is_some());
+    bed.wait_until_known(5.0);
     for (id, (name, uid)) in (2..).zip(pods) {
         agent
             .send(define(id, v1::EntityKind::Pod, ("shop", name, uid)))
@@ -285,12 +284,7 @@ async fn places(bed: &Bed) {
     }
     assert_eq!(bed.misplaced("elsewhere"), 1);
     control.put("pods", shop_pod("late", "uid-late", "node1"));
-    let shown = Deadline::after(SOON).poll(|| {
-        let name = "cairn_aggregator_cluster_objects";
-        let pods = System::metric(bed.system.aggregator().unwrap(), name, "\"pods\"");
-        (pods.ok()? >= 6.0).then_some(())
-    });
-    assert!(shown.is_some());
+    bed.wait_until_known(6.0);
     bed.system.aggregator().unwrap().step(at + 30_100).unwrap();
     agent.send(memory_row(3, &[1, 2, 3, 4, 5])).await;
     bed.wait_for_pods(&["late", "web"]);
