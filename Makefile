@@ -108,7 +108,8 @@ BENCH ?=
 
 # What is measured is built by itself: what the kit and the tests want of shared crates is not in it.
 bench: web
-	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent -p cairn-aggregator
+	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent
+	$(CARGO) build $(CARGO_ARGS) --release -p cairn-aggregator
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-aggregator --example store-append
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent --example cgroup-cost
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-tests --bin fleet-sim --bin kubelet-sim

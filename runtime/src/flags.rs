@@ -14,8 +14,8 @@ use crate::exit::{self, Failure};
 ///
 /// The code to exit with: 0 after `--help` and `--version`, whose text was printed; 64 after a
 /// mistake, told in one line on standard error.
-pub fn parse<A: Parser>() -> Result<A, ExitCode> {
-    A::try_parse().map_err(|error| match error.kind() {
+pub fn parse<A: Parser + Send + 'static>() -> Result<A, ExitCode> {
+    aside(A::try_parse).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // A closed standard output is no reason to end in another way.
             drop(write!(std::io::stdout(), "{error}"));
@@ -23,6 +23,17 @@ pub fn parse<A: Parser>() -> Result<A, ExitCode> {
         }
         _ => exit::report(Err(Failure::Config(one_line(&error.to_string())))),
     })
+}
+
+/// Runs work on a thread of its own where there is one to be had. The description of some sixty flags
+/// takes 150 KiB of stack, which the process's first thread would hold for as long as it lives.
+fn aside<T: Send + 'static>(work: fn() -> T) -> T {
+    let started = std::thread::Builder::new().spawn(work);
+    match started.map(std::thread::JoinHandle::join) {
+        Ok(Ok(done)) => done,
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Err(_) => work(),
+    }
 }
 
 /// Joins the message and the tips of a parser's error, without its block of usage.

@@ -3,9 +3,10 @@
 //! A [`Supervisor`] owns the tasks that make up the process; when one of them ends on its own, the
 //! process is broken and begins to stop. A [`Group`] owns the short-lived ones (a connection, a
 //! session), bounded in number. [`Children`] owns those that one connection starts. A [`Lane`] is a thread
-//! for blocking work that comes again and again, [`Aside`] threads for tasks that must not stand in line
+//! for blocking work that comes again and again, `Aside` (with the feature of that name) threads for tasks that must not stand in line
 //! behind others.
 
+#[cfg(feature = "aside")]
 mod aside;
 mod children;
 mod group;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::Instrument as _;
 
+#[cfg(feature = "aside")]
 pub use self::aside::Aside;
 pub use self::children::{AbortOnDrop, Children};
 pub use self::group::{Full, Group};
@@ -149,6 +151,7 @@ impl Supervisor {
     }
 
     /// The same on threads beside those of the runtime.
+    #[cfg(feature = "aside")]
     pub fn spawn_aside<F>(&mut self, aside: &Aside, name: &'static str, task: F)
     where
         F: Future<Output = Result<(), TaskError>> + Send + 'static,

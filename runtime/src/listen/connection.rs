@@ -13,11 +13,11 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
 use super::accept::Shared;
 use super::activity::{Activity, MOST_PAUSE, Verdict, Watched};
@@ -61,7 +61,7 @@ impl Connection {
             tls: None,
         };
         let Some(tls) = self.shared.config.tls.clone() else {
-            return self.serve(stream, service, peer).await;
+            return self.serve(Either::Left(stream), service, peer).await;
         };
         // Both branches are cancel safe: the connection is closed with the future.
         let stream = tokio::select! {
@@ -73,6 +73,7 @@ impl Connection {
             let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let chain: Vec<_> = presented.to_vec();
             let tls = (!chain.is_empty()).then(|| Arc::new(PeerCertificates { chain }));
+            let stream = Either::Right(Box::new(stream));
             self.serve(stream, service, Peer { tls, ..peer }).await;
         }
     }
@@ -113,9 +114,13 @@ impl Connection {
         }
     }
 
-    async fn serve<I, S, B>(&self, stream: I, service: S, peer: Peer)
-    where
-        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    /// One type of stream for both kinds, so that hyper's code is there once.
+    async fn serve<S, B>(
+        &self,
+        stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
+        service: S,
+        peer: Peer,
+    ) where
         S: Service<
                 Request<Incoming>,
                 Response = Response<B>,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cairn_proto::limits::MAX_TOKEN_BYTES;
+use cairn_runtime::tls::ClientStream;
 use cairn_runtime::{body, files, logging};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -17,7 +18,8 @@ use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_util::either::Either;
 
 use super::dial::Line;
 use super::{Endpoint, Error};
@@ -82,13 +84,14 @@ impl Exchange {
             Line::Tls {
                 stream,
                 takes_token,
-            } => Self::over(stream, takes_token, false).await,
-            Line::Plain(stream) => Self::over(stream, false, true).await,
+            } => Self::over(Either::Left(stream), takes_token, false).await,
+            Line::Plain(stream) => Self::over(Either::Right(stream), false, true).await,
         }
     }
 
     async fn over(
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        // One type for both, so that hyper's code is there once.
+        stream: Either<Box<ClientStream<TcpStream>>, TcpStream>,
         takes_token: bool,
         is_plain: bool,
     ) -> Result<Self, Error> {
