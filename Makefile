@@ -4,6 +4,8 @@ CARGO      ?= cargo
 # Extra arguments of every cargo command that resolves dependencies, e.g. --locked.
 CARGO_ARGS ?=
 
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
 # How long `make fuzz` takes for each of its targets, s.
 FUZZ_SECONDS ?= 60
 
@@ -106,9 +108,11 @@ check-instructions: deps-test
 # Options of bench, for example: make bench BENCH='--only w10 --agents 500'
 BENCH ?=
 
-# What is measured is built by itself: what the kit and the tests want of shared crates is not in it.
+# What is measured is built by itself: what the kit and the tests want of shared crates is not in it. The
+# agent has a profile of its own; the bench takes it from beside itself.
 bench: web
-	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent
+	$(CARGO) build $(CARGO_ARGS) --profile agent -p cairn-agent
+	mkdir -p $(TARGET_DIR)/release && cp $(TARGET_DIR)/agent/cairn-agent $(TARGET_DIR)/release/cairn-agent
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-aggregator
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-aggregator --example store-append
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent --example cgroup-cost

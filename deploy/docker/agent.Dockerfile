@@ -14,7 +14,7 @@ COPY runtime runtime
 COPY agent agent
 COPY aggregator aggregator
 COPY tests tests
-RUN deploy/docker/cross.sh build "$TARGETARCH" cairn-agent /out/cairn-agent
+RUN deploy/docker/cross.sh build "$TARGETARCH" cairn-agent agent /out/cairn-agent
 # All of /proc that the agent reads, but for net: for a pod whose network is not the node's (components/restricted).
 RUN mkdir -p /out/proc && for file in loadavg meminfo stat vmstat uptime pressure diskstats; do \
         ln -s "/proc/$file" "/out/proc/$file"; \

@@ -22,7 +22,7 @@ COPY agent agent
 COPY aggregator aggregator
 COPY tests tests
 COPY --from=web /src/aggregator/web/dist aggregator/web/dist
-RUN deploy/docker/cross.sh build "$TARGETARCH" cairn-aggregator /out/cairn-aggregator
+RUN deploy/docker/cross.sh build "$TARGETARCH" cairn-aggregator release /out/cairn-aggregator
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /out/cairn-aggregator /usr/bin/cairn-aggregator

@@ -2,7 +2,8 @@
 # Builds one binary for the architecture of an image, inside of the images' build stages.
 #
 #   cross.sh install ARCH                 the target's standard library, C compiler and linker (ring has assembly)
-#   cross.sh build ARCH PACKAGE FILE      the package's release binary, as FILE
+#   cross.sh build ARCH PACKAGE PROFILE FILE
+#                                         the package's binary, built with the profile, as FILE
 #
 # ARCH is the container world's name: amd64 or arm64.
 set -eu
@@ -29,12 +30,12 @@ install)
     ;;
 build)
     export "CARGO_TARGET_${variable}_LINKER=$tool-gcc" "CC_$(echo "$target" | tr - _)=$tool-gcc"
-    cargo build --locked --release --target "$target" -p "$3"
-    mkdir -p "${4%/*}"
-    cp "target/$target/release/$3" "$4"
+    cargo build --locked --profile "$4" --target "$target" -p "$3"
+    mkdir -p "${5%/*}"
+    cp "target/$target/$4/$3" "$5"
     ;;
 *)
-    echo 'usage: cross.sh install ARCH | build ARCH PACKAGE FILE' >&2
+    echo 'usage: cross.sh install ARCH | build ARCH PACKAGE PROFILE FILE' >&2
     exit 64
     ;;
 esac
