@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 60
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .PHONY: help run test test-python test-web test-rust test-vm check check-static check-tree check-page check-rust \
-	check-deny check-instructions bench bench-rivals soak fuzz build web fmt clean deps-run deps-test
+	check-deny check-instructions agent bench bench-rivals soak fuzz build web fmt clean deps-run deps-test
 
 # Targets share cargo's and npm's directories, and the order below is meant: also under -j one at a time.
 .NOTPARALLEL:
@@ -33,6 +33,7 @@ help:
 	@echo 'make soak     100,000 ticks of pods that come and go: nothing that a process holds grows'
 	@echo 'make fuzz     feeds the agent'"'"'s parsers and the codec made-up bytes, FUZZ_SECONDS=60 each (needs cargo-fuzz)'
 	@echo 'make build    the page and all binaries, into target/debug'
+	@echo 'make agent    the agent as it is shipped, small and with its C library in it: target/agent/cairn-agent'
 	@echo 'make web      the page only, into aggregator/web/dist'
 	@echo 'make fmt      formats the Rust sources'
 	@echo 'make clean    removes everything that was built or installed below this directory'
@@ -48,6 +49,10 @@ web: deps-run
 
 build: web
 	$(CARGO) build $(CARGO_ARGS) --workspace --bins
+
+# As it is shipped, into target/agent.
+agent:
+	@CARGO='$(CARGO)' CARGO_ARGS='$(CARGO_ARGS)' scripts/agent.sh
 
 run: web
 	@CARGO='$(CARGO)' CARGO_ARGS='$(CARGO_ARGS)' scripts/run.sh
@@ -111,8 +116,7 @@ BENCH ?=
 # What is measured is built by itself: what the kit and the tests want of shared crates is not in it. The
 # agent has a profile of its own; the bench takes it from beside itself.
 bench: web
-	$(CARGO) build $(CARGO_ARGS) --profile agent -p cairn-agent
-	mkdir -p $(TARGET_DIR)/release && cp $(TARGET_DIR)/agent/cairn-agent $(TARGET_DIR)/release/cairn-agent
+	@CARGO='$(CARGO)' CARGO_ARGS='$(CARGO_ARGS)' scripts/agent.sh $(TARGET_DIR)/release/cairn-agent
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-aggregator
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-aggregator --example store-append
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent --example cgroup-cost

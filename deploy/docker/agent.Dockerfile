@@ -20,7 +20,7 @@ RUN mkdir -p /out/proc && for file in loadavg meminfo stat vmstat uptime pressur
         ln -s "/proc/$file" "/out/proc/$file"; \
     done
 
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/cairn-agent /usr/bin/cairn-agent
 COPY --from=build /out/proc /usr/share/cairn/proc-without-net
 USER 65532:65532

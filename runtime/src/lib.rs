@@ -19,6 +19,14 @@
 //! It deliberately knows no wire format, no Kubernetes type and no metric of another crate. It reads
 //! no environment variable, installs no global except the log subscriber, and spawns only in
 //! [`tasks`].
+#![cfg_attr(
+    not(feature = "secure-listen"),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "what serves certificates is left out"
+    )
+)]
 
 pub mod logging;
 

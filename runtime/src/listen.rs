@@ -5,18 +5,18 @@
 //! beyond a limit is closed unanswered and counted, a handshake or a request header that takes too
 //! long ends its connection, so does a client that asks nothing more or takes nothing of its answer,
 //! and accepting never stops for a peer's fault or for want of descriptors. HTTP/1.1 and HTTP/2 are
-//! told apart by what the client sends. A request that cannot be read is answered with why.
+//! told apart by what the client sends; TLS and HTTP/2 are there with the feature `secure-listen`. A request that cannot be read is answered with why.
 
 mod accept;
 mod activity;
 mod connection;
 mod metrics;
 mod peers;
-mod protocol;
 mod refusals;
 mod socket;
-#[cfg(test)]
+#[cfg(all(test, feature = "secure-listen"))]
 mod tests;
+mod transport;
 mod turns;
 
 use std::io;

@@ -19,9 +19,10 @@ mod glob;
 mod material;
 mod refusal;
 mod reload;
+#[cfg_attr(not(feature = "secure-listen"), path = "tls/no_server.rs")]
 mod server;
 mod subject;
-#[cfg(test)]
+#[cfg(all(test, feature = "secure-listen"))]
 mod tests;
 mod trust;
 mod verifier;

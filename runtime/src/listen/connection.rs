@@ -15,19 +15,16 @@ use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-use tokio_util::either::Either;
 
 use super::accept::Shared;
 use super::activity::{Activity, MOST_PAUSE, Verdict, Watched};
 use super::metrics::Open;
 use super::peers::Place;
 use super::refusals::{Explained, mark};
-use super::{BoxError, Closed, Peer, Refused, protocol};
+use super::transport::{self, Stream};
+use super::{BoxError, Closed, Peer, Refused};
 use crate::logging;
 use crate::tasks::Children;
-use crate::tls::{PeerCertificates, ServerTls};
 
 /// A connection with its place in the counts.
 pub(super) struct Connection {
@@ -60,20 +57,13 @@ impl Connection {
             local,
             tls: None,
         };
-        let Some(tls) = self.shared.config.tls.clone() else {
-            return self.serve(Either::Left(stream), service, peer).await;
-        };
-        // Both branches are cancel safe: the connection is closed with the future.
-        let stream = tokio::select! {
+        // Cancel safe: the connection is closed with the future.
+        let opened = tokio::select! {
             biased;
             () = self.shared.token.cancelled() => return,
-            stream = self.handshake(&tls, stream) => stream,
+            opened = transport::open(&self, stream) => opened,
         };
-        if let Some(stream) = stream {
-            let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
-            let chain: Vec<_> = presented.to_vec();
-            let tls = (!chain.is_empty()).then(|| Arc::new(PeerCertificates { chain }));
-            let stream = Either::Right(Box::new(stream));
+        if let Some((stream, tls)) = opened {
             self.serve(stream, service, Peer { tls, ..peer }).await;
         }
     }
@@ -86,41 +76,8 @@ impl Connection {
         SockRef::from(stream).set_tcp_user_timeout(Some(deadline))
     }
 
-    /// Makes the TLS handshake when it is its turn; None when it was refused.
-    async fn handshake(&self, tls: &ServerTls, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-        let handshake = async {
-            // A turn is for those who began: silent strangers would keep everybody else out. A look at
-            // the first byte is sure, unlike the socket's readiness, which may be announced falsely.
-            stream.peek(&mut [0]).await?;
-            let turn = self.shared.turns.take(self.addr.ip()).await;
-            let _turn = turn.map_err(io::Error::other)?;
-            TlsAcceptor::from(tls.config()).accept(stream).await
-        };
-        let deadline = self.shared.config.handshake_deadline;
-        match tokio::time::timeout(deadline, handshake).await {
-            Ok(Ok(stream)) => Some(stream),
-            Ok(Err(error)) => {
-                let why = logging::chain(&error);
-                self.shared
-                    .refuse(Refused::HandshakeFailed, self.addr, &why);
-                None
-            }
-            Err(_) => {
-                let why = "the TLS handshake took too long";
-                self.shared
-                    .refuse(Refused::HandshakeTimeout, self.addr, why);
-                None
-            }
-        }
-    }
-
-    /// One type of stream for both kinds, so that hyper's code is there once.
-    async fn serve<S, B>(
-        &self,
-        stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
-        service: S,
-        peer: Peer,
-    ) where
+    async fn serve<S, B>(&self, stream: Stream, service: S, peer: Peer)
+    where
         S: Service<
                 Request<Incoming>,
                 Response = Response<B>,
@@ -133,7 +90,7 @@ impl Connection {
         let config = &self.shared.config;
         let children = Children::new();
         let _guard = children.abort_on_drop();
-        let builder = protocol::builder(children, config);
+        let builder = transport::builder(children, config);
         let activity = Activity::new(Instant::now());
         let service = Introduced {
             service,
@@ -153,7 +110,7 @@ impl Connection {
                     leaving = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                result = connection.as_mut() => break result,
+                result = connection.as_mut() => break result.map_err(boxed),
                 // hyper times headers only once it knows the protocol, and not for HTTP/2.
                 () = look.as_mut() => match activity.judge(Instant::now(), config) {
                     Verdict::LookAt(then) => look.as_mut().reset(then),
@@ -193,6 +150,11 @@ impl Connection {
         }
         tracing::debug!(listener = config.name, peer = %self.addr, ?verdict, "connection cut");
     }
+}
+
+/// An error of whichever protocol is spoken.
+fn boxed(error: impl Into<BoxError>) -> BoxError {
+    error.into()
 }
 
 /// A service that learns who asks, and tells what goes on.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ServerTls, Trust};
+#[cfg(feature = "secure-listen")]
+use super::ServerTls;
+use super::Trust;
 use crate::shutdown::Token;
 use crate::tasks::TaskError;
 use crate::{clock, logging, tasks};
@@ -21,11 +23,13 @@ pub enum Reload {
 #[derive(Clone, Debug)]
 pub enum Reloadable {
     /// A serving certificate.
+    #[cfg(feature = "secure-listen")]
     Server(Arc<ServerTls>),
     /// What a client trusts.
     Trust(Arc<Trust>),
 }
 
+#[cfg(feature = "secure-listen")]
 impl From<Arc<ServerTls>> for Reloadable {
     fn from(server: Arc<ServerTls>) -> Self {
         Self::Server(server)
@@ -71,6 +75,7 @@ pub async fn reload_loop(
 }
 
 enum Watched {
+    #[cfg(feature = "secure-listen")]
     Server(Arc<ServerTls>, Told),
     // It says itself what it finds: others have it read again as well.
     Trust(Arc<Trust>),
@@ -79,6 +84,7 @@ enum Watched {
 impl From<Reloadable> for Watched {
     fn from(item: Reloadable) -> Self {
         match item {
+            #[cfg(feature = "secure-listen")]
             Reloadable::Server(server) => {
                 Self::Server(server, Told::new("serving certificate", None))
             }
@@ -90,6 +96,7 @@ impl From<Reloadable> for Watched {
 impl Watched {
     fn check(&mut self) {
         match self {
+            #[cfg(feature = "secure-listen")]
             Self::Server(server, told) => match server.reload() {
                 Ok(reload) => told.tell(reload, None),
                 Err(error) => told.tell(Reload::Same, Some(logging::chain(&error))),
