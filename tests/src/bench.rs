@@ -25,6 +25,7 @@ mod program;
 mod restart;
 mod sheet;
 mod stream;
+mod text;
 mod w1;
 mod w10;
 mod wire;
@@ -67,6 +68,8 @@ pub enum Part {
     Freshness,
     /// CPU and memory of the processes.
     Cost,
+    /// What cAdvisor's text costs.
+    Text,
     /// What a node pays in all.
     Pays,
     /// An aggregator under thousands of agents: memory, ingest, queries, freshness, growth.
@@ -83,7 +86,7 @@ pub enum Part {
 
 impl Part {
     /// Every part, in the order they are run.
-    pub const ALL: [Part; 13] = [
+    pub const ALL: [Part; 14] = [
         Part::Wire,
         Part::Stream,
         Part::Codec,
@@ -91,6 +94,7 @@ impl Part {
         Part::Cgroups,
         Part::Freshness,
         Part::Cost,
+        Part::Text,
         Part::Pays,
         Part::W10,
         Part::W1,
@@ -110,6 +114,7 @@ impl Part {
             Part::Cgroups => "cgroups",
             Part::Freshness => "freshness",
             Part::Cost => "cost",
+            Part::Text => "text",
             Part::Pays => "pays",
             Part::W10 => "w10",
             Part::W1 => "w1",
@@ -184,6 +189,7 @@ fn measure(part: Part, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
         Part::Cgroups => cgroups::run()?,
         Part::Freshness => freshness::run(options.duration)?,
         Part::Cost => cost::run(options.duration)?,
+        Part::Text => text::run(options.duration)?,
         Part::Pays => pays::run()?,
         Part::W10 => return w10::run(options, sheet),
         Part::W1 => return w1::run(options, sheet),

@@ -25,6 +25,9 @@ const PAST_PHASE_MS: u64 = 500;
 
 const TOKEN: &str = "kubelet-token";
 
+/// As its pod in deploy/base has it.
+const AGENT_ENV: [(&str, &str); 1] = [("MALLOC_ARENA_MAX", "1")];
+
 /// Where a node is, and what it shows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
@@ -44,6 +47,8 @@ pub(super) struct Place<'a> {
     pub(super) start_unix_ms: u64,
     /// Where the aggregator's CA lies, and its own certificates and tokens may lie.
     pub(super) dir: &'a Path,
+    /// What else its agent is told.
+    pub(super) agent_args: &'a [&'a str],
 }
 
 /// One node.
@@ -66,8 +71,14 @@ pub(super) struct Bed {
 }
 
 impl Bed {
-    /// Starts recorded nodes, scaled to so many pods each; `None` shows the recorded pods.
-    pub(super) fn start(trace: &Trace, names: &[&str], pods: Option<usize>) -> Result<Self> {
+    /// Starts recorded nodes, scaled to so many pods each; `None` shows the recorded pods. Their agents
+    /// are told what else is given.
+    pub(super) fn start(
+        trace: &Trace,
+        names: &[&str],
+        pods: Option<usize>,
+        agent_args: &[&str],
+    ) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let pki = Pki::new(dir.path())?;
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -101,6 +112,7 @@ impl Bed {
                 token: None,
                 start_unix_ms: TRACE_START_MS,
                 dir: dir.path(),
+                agent_args,
             })
         });
         let nodes = nodes.collect::<Result<_>>()?;
@@ -229,7 +241,8 @@ fn start_agent(place: &Place<'_>, kubelet: SocketAddr) -> Result<Proc> {
         std::fs::write(&token_file, token)?;
         args.extend(["--token-file", &token_file]);
     }
-    Proc::start("cairn-agent", &args, &[])
+    args.extend(place.agent_args);
+    Proc::start("cairn-agent", &args, &AGENT_ENV)
         .with_context(|| format!("the agent of {name} does not come up"))
 }
 

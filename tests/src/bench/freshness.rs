@@ -36,7 +36,7 @@ enum What {
 }
 
 pub(super) fn run(duration: Duration) -> Result<Vec<Line>> {
-    let mut bed = Bed::start(&Trace::carried()?, &["node1", "node2"], None)?;
+    let mut bed = Bed::start(&Trace::carried()?, &["node1", "node2"], None, &[])?;
     let mut marker = FIRST_MARKER;
     for _ in 0..WARM_TICKS {
         one(&mut bed, What::Node, marker)?;

@@ -124,6 +124,7 @@ impl Marked {
             token: Some(GUEST.1),
             start_unix_ms: ticking.bed.now_ms,
             dir: ticking.bed.dir(),
+            agent_args: &[],
         })?;
         let mut marked = Self {
             node,
