@@ -4,8 +4,10 @@
 //! told before the first agent connects; [`Started::run`] runs until the token is cancelled and
 //! then stops in order: readiness, listeners and streams, admin last.
 
+mod grpc;
 mod https;
 mod kubernetes;
+mod serving;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,7 +21,6 @@ use cairn_runtime::listen::{self, Bound, ListenMetrics};
 use cairn_runtime::readiness::Readiness;
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::{Aside, Outcome, Supervisor};
-use cairn_runtime::tls::ServerTls;
 use cairn_runtime::{bound, duration, logging, memory};
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
@@ -40,6 +41,7 @@ use crate::rpc;
 use crate::store::{Door, Exchange, PackedStore};
 use crate::upkeep::{self, MemoryParts, Upkeep};
 use kubernetes::Asked;
+use serving::Served;
 
 /// How long requests in flight may take once the process is asked to go.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -172,9 +174,8 @@ fn memory_limit(given: Option<u64>) -> u64 {
 /// A file or an address that does not work, with what to do about it.
 pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     let by_file = kubernetes::by_file(&config.ingest)?;
-    let (cert, key) = &config.tls;
-    let server = ServerTls::load(cert, key, &["h2"]).map_err(|e| Failure::config(&e))?;
-    let mut access = https::Access::load(&config).map_err(|e| Failure::config(&e))?;
+    let served = Served::load(&config).map_err(|e| Failure::config(&e))?;
+    let mut access = https::Access::load(&config, &served).map_err(|e| Failure::config(&e))?;
     let (listeners, readers) = bind(&config).await?;
     let addresses = listeners.addresses();
     let mut registry = Registry::default();
@@ -185,6 +186,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     let instance = format!("{}-{}", std::process::id(), clock.unix_ms());
     let asked = Asked::new(&config, shared.cluster.clone(), &readiness, &token);
     asked.start_watch(&mut supervisor, &mut registry);
+    asked.certificates(&served, &mut supervisor, &mut registry, &clock)?;
     let auth = Arc::new(asked.agents(by_file, &mut supervisor, &mut registry, &clock)?);
     asked.readers(&mut supervisor, &mut access);
     let wishes = Wishes::new(config.window);
@@ -210,12 +212,12 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
         wishes: (!config.peers.hosts.is_empty()).then_some(wishes),
         token: token.clone(),
     });
-    start_grpc(
+    grpc::start(
         &mut supervisor,
         listeners.grpc,
         &shared,
         (ingest, replay.clone()),
-        Arc::clone(&server),
+        Arc::clone(&served.grpc),
     );
     replay.start(&mut supervisor, &config.peers);
     let mut certificates = access.reloaded();
@@ -232,7 +234,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
         readiness: readiness.clone(),
         token: token.clone(),
     };
-    certificates.push(server.into());
+    certificates.push(served.grpc.into());
     upkeep.start(&mut supervisor, auth, certificates);
     start_admin(
         &mut supervisor,
@@ -340,52 +342,6 @@ async fn bind(config: &Config) -> Result<(Listeners, Aside), Failure> {
 /// but sockets, and each further thread has memory of its own.
 fn reader_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2))
-}
-
-fn start_grpc(
-    supervisor: &mut Supervisor,
-    bound: Bound,
-    shared: &Shared,
-    (ingest, replay): (Ingest, Replay),
-    tls: Arc<ServerTls>,
-) {
-    let config = listen::Config {
-        name: "grpc",
-        // A fleet of 5,000 that reconnects before its old connections are noticed.
-        max_connections: 10_240,
-        // Agents behind one address: several nodes behind a NAT.
-        max_per_peer: 1_024,
-        // Each is about a millisecond of CPU; more at once only makes all of them late.
-        max_handshakes: 64,
-        handshake_deadline: Duration::from_secs(5),
-        header_deadline: Duration::from_secs(10),
-        idle_deadline: Duration::from_secs(60),
-        write_deadline: Duration::from_secs(30),
-        max_header_bytes: 32 * 1024,
-        tls: Some(tls),
-        metrics: Arc::clone(&shared.listens),
-    };
-    let routes = tonic::service::Routes::new(ingest.service())
-        .add_service(replay.service())
-        .prepare();
-    let router = routes.into_axum_router().merge(rpc::elsewhere());
-    let service = TowerToHyperService::new(router);
-    let token = shared.token.clone();
-    supervisor.spawn("grpc", async move {
-        // Streams end with the token; the listener then has nothing left to wait for.
-        let (_, cut) = tokio::join!(
-            listen::serve(bound, config, service, token.clone(), DRAIN),
-            async {
-                token.cancelled().await;
-                tokio::join!(ingest.drained(DRAIN), replay.drained(DRAIN))
-            }
-        );
-        if cut != (0, 0) {
-            let (agents, peers) = cut;
-            tracing::warn!(agents, peers, "streams were cut off");
-        }
-        Ok(())
-    });
 }
 
 fn label_rules(flags: &LabelFlags) -> LabelRules {

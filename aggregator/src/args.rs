@@ -3,6 +3,7 @@
 mod https;
 mod kubernetes;
 mod review;
+mod serving;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use clap::{Parser, ValueEnum};
 pub use https::HttpsArgs;
 pub use kubernetes::{KubernetesArgs, Whether};
 pub use review::ReviewArgs;
+pub use serving::ServingArgs;
 
 /// Keeps rolling windows of what the agents report and serves them.
 #[derive(Clone, Debug, Parser)]
@@ -118,13 +120,9 @@ pub struct Args {
     #[arg(long, env = "CAIRN_INGEST_TOKEN_FILE", value_name = "FILE")]
     pub ingest_token_file: Option<PathBuf>,
 
-    /// Serving certificate of the gRPC and HTTPS listeners, PEM, with its chain; read again when it changes
-    #[arg(long, env = "CAIRN_TLS_CERT", value_name = "FILE")]
-    pub tls_cert: Option<PathBuf>,
-
-    /// Private key of the serving certificate, PEM
-    #[arg(long, env = "CAIRN_TLS_KEY", value_name = "FILE")]
-    pub tls_key: Option<PathBuf>,
+    /// The serving certificate.
+    #[command(flatten)]
+    pub serving: ServingArgs,
 
     /// The most memory that the process shall use. At 75 % of it no more history is asked for, at 85 %
     /// every window is shortened, at 95 % new agents and large requests are sent away for a while.

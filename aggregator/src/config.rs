@@ -6,6 +6,7 @@ mod ingest;
 mod kubernetes;
 mod peers;
 mod review;
+mod serving;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub use ingest::Ingest;
 pub use kubernetes::{ApiServer, Kubernetes};
 pub use peers::Peers;
 pub use review::Accounts;
+pub use serving::{SelfManaged, Serving};
 
 /// The longest window.
 const MAX_WINDOW: Duration = Duration::from_secs(MAX_WINDOW_S);
@@ -63,8 +65,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// What readers' tokens must be made for.
     pub reader_audience: String,
-    /// Serving certificate and key.
-    pub tls: (PathBuf, PathBuf),
+    /// Where the serving certificate comes from.
+    pub serving: Serving,
     /// Bytes of the process; 0 means no limit, `None` what the control group says.
     pub memory_limit: Option<u64>,
     /// Bytes that a node may hold in any case.
@@ -96,12 +98,6 @@ impl TryFrom<Args> for Config {
         if args.window < 2 * args.interval || args.window > MAX_WINDOW {
             problem("--window must be between two intervals and 24h".to_owned());
         }
-        let tls = args.tls_cert.zip(args.tls_key);
-        if tls.is_none() {
-            problem(
-                "--tls-cert FILE and --tls-key FILE are needed: agents connect over TLS".into(),
-            );
-        }
         for host in args.http_host.iter().filter(|host| !is_host_name(host)) {
             problem(format!(
                 "--http-host {host:?} is no name: give it without scheme, port and path, such as \
@@ -109,21 +105,24 @@ impl TryFrom<Args> for Config {
             ));
         }
         let https = https::check(args.https, &mut problem);
-        let peers = peers::check(args.peers, &mut problem);
+        let own_ca = args.serving.tls_self_managed;
+        let peers = peers::check(args.peers, own_ca, &mut problem);
         let kubernetes = kubernetes::check(args.kubernetes, &mut problem);
+        let is_watched = matches!(kubernetes, Kubernetes::Watched(_));
+        let serving = serving::check(args.serving, &args.review, is_watched, &mut problem);
         let ingest = ingest::Given {
             auth: args.ingest_auth,
             token_file: args.ingest_token_file,
             review: &args.review,
             is_loopback: args.grpc_listen.ip().is_loopback(),
-            is_watched: matches!(kubernetes, Kubernetes::Watched(_)),
+            is_watched,
         };
         let ingest = ingest::check(ingest, &mut problem);
         if args.clock != Mode::System && !args.admin_listen.ip().is_loopback() {
             problem("--clock driven needs --admin-listen on loopback".to_owned());
         }
-        match (ingest, tls) {
-            (Some(ingest), Some(tls)) if problems.is_empty() => Ok(Config {
+        match (ingest, serving) {
+            (Some(ingest), Some(serving)) if problems.is_empty() => Ok(Config {
                 grpc_listen: args.grpc_listen,
                 http_listen: args.http_listen,
                 https,
@@ -139,7 +138,7 @@ impl TryFrom<Args> for Config {
                 window: args.window,
                 ingest,
                 reader_audience: args.review.reader_audience,
-                tls,
+                serving,
                 memory_limit: args.memory_limit,
                 node_budget: args.node_budget,
                 process_status: args.process_status,
@@ -245,6 +244,36 @@ mod tests {
             };
             assert!(text.contains(says), "{text}");
         }
+    }
+
+    #[test]
+    fn a_certificate_is_named_or_made_and_made_only_in_a_cluster() {
+        let made = [
+            "--tls-self-managed",
+            "--ingest-auth",
+            "token-file",
+            "--ingest-token-file",
+            "t",
+        ];
+        let told = |flags: &[&str]| match config(flags) {
+            Err(Failure::Config(text)) => text,
+            other => panic!("{other:?} was taken"),
+        };
+        let text = told(&made);
+        assert!(
+            text.contains("--tls-self-managed keeps what it makes in a Secret"),
+            "{text}"
+        );
+        assert!(text.contains("--namespace-file"), "{text}");
+        let text = told(&[GOOD.as_slice(), &["--tls-self-managed"]].concat());
+        assert!(text.contains("give either"), "{text}");
+        let text = told(&[GOOD.as_slice(), &["--tls-api-service", "v1.x"]].concat());
+        assert_eq!(text, "--tls-api-service goes with --tls-self-managed");
+        let text = told(&[made.as_slice(), &["--tls-secret", "No_Name"]].concat());
+        assert!(
+            text.contains("--tls-secret \"No_Name\" is no name"),
+            "{text}"
+        );
     }
 
     #[test]

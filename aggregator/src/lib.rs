@@ -27,6 +27,8 @@ pub mod cluster;
 
 pub mod access;
 
+pub mod certificates;
+
 pub mod api;
 
 mod rpc;

@@ -1,7 +1,7 @@
 //! Every TLS configuration of the process, on both sides.
 //!
-//! Server: [`ServerTls`] serves a certificate from two files and takes new ones without dropping a
-//! connection. It asks clients for a certificate and verifies that they hold its key; whether the
+//! Server: [`ServerTls`] serves a certificate from two files, or one that its owner puts into an
+//! [`Identity`], and takes new ones without dropping a connection. It asks clients for a certificate and verifies that they hold its key; whether the
 //! certificate is trusted is for the authenticators, which find it as [`PeerCertificates`] and have a [`Trust`] judge it.
 //!
 //! Client: a [`Connector`] dials one address and verifies another's name against a [`Trust`], whose
@@ -12,10 +12,12 @@
 //! connection proves both certificates anew.
 
 mod certificate;
+mod chain;
 mod client;
 mod connector;
 mod error;
 mod glob;
+mod identity;
 mod material;
 mod refusal;
 mod reload;
@@ -34,9 +36,11 @@ use rustls::crypto::CryptoProvider;
 pub use rustls_pki_types::{CertificateDer, ServerName};
 pub use tokio_rustls::client::TlsStream as ClientStream;
 
+pub use self::chain::{Chain, Validity, one_pair};
 pub use self::client::ClientRefusal;
 pub use self::connector::{ConnectError, ConnectKind, Connector, Hint};
 pub use self::error::Error;
+pub use self::identity::Identity;
 pub use self::reload::{Reload, Reloadable, reload_loop};
 pub use self::server::{PeerCertificates, ServerTls};
 pub use self::subject::Subject;

@@ -17,6 +17,8 @@ PLAIN = ("base", *sorted(f"overlays/{path.name}" for path in (DEPLOY / "overlays
 
 # What is put together by hand: base with these components, in this order.
 MIXED = (
+    ("tls-files",),
+    ("metrics-api", "tls-files"),
     ("cert-manager",),
     ("metrics-api", "cert-manager"),
     ("restricted", "cert-manager"),
@@ -54,6 +56,11 @@ def kustomize(directory):
     if run.returncode != 0 or run.stderr:
         raise AssertionError(f"kubectl kustomize {directory}: {run.stderr}")
     return [found for found in yaml.safe_load_all(run.stdout) if found]
+
+
+def is_self_managed(name):
+    """True where the aggregator makes its certificate by itself."""
+    return not {"tls-files", "cert-manager"} & set(name.split("+"))
 
 
 def of_kind(objects, *kinds):

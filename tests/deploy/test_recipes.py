@@ -102,7 +102,7 @@ class Recipes(unittest.TestCase):
         )
 
     def certificates(self):
-        objects = rendered.render("base")
+        objects = rendered.render("tls-files")
         self.have("secret", rendered.named(objects, "Secret", "cairn-aggregator-tls"))
         self.have("configmap", rendered.named(objects, "ConfigMap", "cairn-ca"))
         run = self.run_block(block("cairn-ingest.cairn.svc"))
@@ -127,9 +127,8 @@ class Recipes(unittest.TestCase):
 
     def test_the_ca_bundle_goes_into_an_api_service_of_cairns_and_into_no_other(self):
         self.certificates()
-        code = block("/spec/caBundle").replace("kubectl apply -k deploy/overlays/metrics-api\n", "")
-        code = code[: code.index("kubectl wait")]
-        ours = rendered.named(rendered.render("overlays/metrics-api"), "APIService", "v1beta1.metrics.k8s.io", None)
+        code = block("/spec/caBundle")
+        ours = rendered.named(rendered.render("metrics-api+tls-files"), "APIService", "v1beta1.metrics.k8s.io", None)
         self.have("apiservice", ours)
         run = self.run_block(code)
         self.assertEqual(run.returncode, 0, run.stderr)

@@ -5,6 +5,7 @@ import re
 import tomllib
 import unittest
 
+import flags
 import rendered
 
 # In every namespace of a cluster.
@@ -124,6 +125,22 @@ class References(unittest.TestCase):
                 self.assertNotIn("caBundle", thing["spec"])
                 self.assertIs(thing["spec"]["insecureSkipTLSVerify"], False)
 
+    def test_the_objects_of_the_aggregators_flags_are_shipped_and_its_own(self):
+        known = flags.of("cairn-aggregator")
+        for name, objects in each():
+            (container,) = rendered.containers(rendered.named(objects, "Deployment", "cairn-aggregator"))
+            given = dict(flags.given(container))
+            with self.subTest(name):
+                self.assertEqual("--tls-self-managed" in given, rendered.is_self_managed(name))
+                self.assertEqual("--tls-cert" in given, not rendered.is_self_managed(name))
+                services = {thing["metadata"]["name"] for thing in rendered.of_kind(objects, "APIService")}
+                if rendered.is_self_managed(name):
+                    for kind, flag in (("Secret", "--tls-secret"), ("Lease", "--tls-secret"), ("ConfigMap", "--tls-ca-config-map")):
+                        rendered.named(objects, kind, given.get(flag, known[flag].default))
+                    self.assertEqual({given.get("CAIRN_TLS_API_SERVICE")} - {None}, services)
+                else:
+                    self.assertNotIn("CAIRN_TLS_API_SERVICE", given)
+
     def test_volumes_and_mounts_are_the_same(self):
         for name, objects in each():
             for workload in rendered.workloads(objects):
@@ -224,6 +241,10 @@ class References(unittest.TestCase):
                 with self.subTest(name, host=host):
                     self.assertIn(port, service_names(objects)[host])
                     self.assertIn(f"DNS:{host}", recipe)
+                    if rendered.is_self_managed(name):
+                        # NAME.cairn.svc of each Service in the flag's default.
+                        services = flags.of("cairn-aggregator")["--tls-service"].default.split(",")
+                        self.assertIn(host, {f"{service}.cairn.svc" for service in services})
                     if "cert-manager" in name:
                         certificate = rendered.named(objects, "Certificate", "cairn-aggregator-tls")
                         self.assertIn(host, certificate["spec"]["dnsNames"])

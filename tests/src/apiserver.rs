@@ -1,7 +1,8 @@
 //! A simulated API server of Kubernetes: the recorded objects, which a test puts, changes and deletes,
 //! behind TLS and bearer tokens, with faults on demand.
 //!
-//! It lists in pages and watches as the real one does, and reviews tokens and rights. Answers are made on
+//! It lists in pages and watches as the real one does, takes writes of single objects by the version that was
+//! read, and reviews tokens and rights. Answers are made on
 //! a thread of the simulator's own; whoever drops it ends it and every connection.
 //!
 //! ```text
@@ -9,6 +10,7 @@
 //! watching   a watch: changes after a version, bookmarks, the end
 //! signer     tokens as they are signed, and the keys that an API server publishes
 //! review     TokenReview and SubjectAccessReview, and the tokens to review
+//! writing    writes of Secrets, ConfigMaps, Leases and APIServices by their names
 //! fault      what is broken, for how many requests
 //! routes     a request becomes one of these
 //! ```
@@ -21,6 +23,7 @@ mod review;
 mod routes;
 mod signer;
 mod watching;
+mod writing;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

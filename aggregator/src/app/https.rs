@@ -10,6 +10,7 @@ use cairn_runtime::tls::{self, Reloadable, ServerTls, Trust, TrustFiles};
 use hyper_util::service::TowerToHyperService;
 
 use super::DRAIN;
+use super::serving::{self, Served};
 use crate::access::{Authenticators, FrontProxy, Rights};
 use crate::api::{Secure, secure_router};
 use crate::config::{Config, Kubernetes};
@@ -28,9 +29,8 @@ impl Access {
     /// # Errors
     ///
     /// The file that does not work.
-    pub(super) fn load(config: &Config) -> Result<Self, tls::Error> {
-        let (cert, key) = &config.tls;
-        let tls = ServerTls::load(cert, key, &["h2", "http/1.1"])?;
+    pub(super) fn load(config: &Config, served: &Served) -> Result<Self, tls::Error> {
+        let tls = Arc::clone(&served.https);
         let trust = |file: &Path| {
             Trust::load(TrustFiles {
                 ca: vec![file.to_owned()],
@@ -79,7 +79,8 @@ impl Access {
     }
 }
 
-/// Starts it beside the plain listener, on the threads of the readers.
+/// Starts it beside the plain listener, on the threads of the readers; it takes connections once there is a
+/// certificate to show.
 pub(super) fn start(
     (supervisor, readers): (&mut Supervisor, &Aside),
     bound: Bound,
@@ -101,11 +102,14 @@ pub(super) fn start(
         write_deadline: Duration::from_secs(30),
         // A bearer token and a user of many groups.
         max_header_bytes: 32 * 1024,
-        tls: Some(tls),
+        tls: Some(Arc::clone(&tls)),
         metrics: Arc::clone(listens),
     };
     let service = TowerToHyperService::new(secure_router(secure));
     supervisor.spawn_aside(readers, "https", async move {
+        if !serving::is_there(&tls, &token).await {
+            return Ok(());
+        }
         listen::serve(bound, config, service, token, DRAIN).await;
         Ok(())
     });

@@ -8,11 +8,13 @@ use cairn_runtime::exit::Failure;
 use cairn_runtime::readiness::Readiness;
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::Supervisor;
-use cairn_runtime::tls;
+use cairn_runtime::tls::{self, Trust};
 use prometheus_client::registry::Registry;
 
 use super::https::Access;
+use super::serving::Served;
 use crate::access::{Follow, Reviews, Rights, Tokens};
+use crate::certificates::{self, Keeper};
 use crate::cluster::authority::Authority;
 use crate::cluster::{Client, Cluster, Known, Metrics, Watch};
 use crate::config::{ApiServer, Config, Ingest, Kubernetes};
@@ -91,6 +93,36 @@ impl<'a> Asked<'a> {
             token: self.token.clone(),
         };
         watch.start(supervisor);
+    }
+
+    /// Starts what looks after the certificate, where it is made here.
+    pub(super) fn certificates(
+        &self,
+        served: &Served,
+        supervisor: &mut Supervisor,
+        registry: &mut Registry,
+        clock: &Clock,
+    ) -> Result<(), Failure> {
+        let Some((managed, identity)) = &served.own else {
+            return Ok(());
+        };
+        let Some((_, client)) = &self.api else {
+            let text = "--tls-self-managed needs the Kubernetes API";
+            return Err(Failure::Config(text.to_owned()));
+        };
+        let peers = &self.config.peers;
+        let trust = peers.trust.clone().filter(|_| peers.own_ca);
+        let keeper = Keeper::new(certificates::Parts {
+            config: managed.clone(),
+            api: Arc::new(client.clone()),
+            clock: clock.clone(),
+            identity: Arc::clone(identity),
+            trust: trust.unwrap_or_else(Trust::empty),
+            readiness: self.readiness.clone(),
+            metrics: certificates::Metrics::new(registry),
+        });
+        supervisor.spawn("certificates", keeper.run(self.token.clone()));
+        Ok(())
     }
 
     /// Who knows the agents; what it does behind them is started.

@@ -70,6 +70,27 @@ impl Client {
         self.whole(request("POST", path, body)?).await
     }
 
+    /// Replaces an object by this JSON; the API server compares the version that stands in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::get`]; 409 when the object has changed since. Nothing is sent a second time.
+    pub async fn put(&self, path: &str, body: Vec<u8>) -> Result<Bytes, Error> {
+        self.whole(request("PUT", path, body)?).await
+    }
+
+    /// Applies a JSON patch (RFC 6902) to an object.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::get`]; 422 when a `test` of the patch does not hold. Nothing is sent a second time.
+    pub async fn json_patch(&self, path: &str, patch: Vec<u8>) -> Result<Bytes, Error> {
+        let mut request = request("PATCH", path, patch)?;
+        let of_patch = HeaderValue::from_static("application/json-patch+json");
+        request.headers_mut().insert(CONTENT_TYPE, of_patch);
+        self.whole(request).await
+    }
+
     async fn whole(&self, request: Request<Vec<u8>>) -> Result<Bytes, Error> {
         let answer = self.open(request).await?;
         Ok(body::read_capped(answer, MAX_ANSWER_BYTES, BODY_DEADLINE).await?)

@@ -18,10 +18,13 @@ pub struct Peers {
     pub token_file: Option<PathBuf>,
     /// What certificates are verified against, to be read again when it changes.
     pub trust: Option<Arc<Trust>>,
+    /// True: nothing was named, and the CAs that this process makes are to be put into the trust.
+    pub own_ca: bool,
 }
 
-/// Checks the flags about peers; what is wrong goes to `problem`.
-pub(super) fn check(args: PeerArgs, mut problem: impl FnMut(String)) -> Peers {
+/// Checks the flags about peers; what is wrong goes to `problem`. With `own_ca` this process makes the CA of all
+/// replicas, and needs no file of it.
+pub(super) fn check(args: PeerArgs, own_ca: bool, mut problem: impl FnMut(String)) -> Peers {
     let mut peers = Peers {
         token_file: args.peer_token_file,
         ..Peers::default()
@@ -32,7 +35,8 @@ pub(super) fn check(args: PeerArgs, mut problem: impl FnMut(String)) -> Peers {
         }
         return peers;
     }
-    if args.peer_ca.is_empty() {
+    peers.own_ca = own_ca && args.peer_ca.is_empty();
+    if args.peer_ca.is_empty() && !own_ca {
         problem("--peer needs --peer-ca: the CA that signed the peers' certificate".to_owned());
         return peers;
     }
@@ -40,7 +44,12 @@ pub(super) fn check(args: PeerArgs, mut problem: impl FnMut(String)) -> Peers {
         ca: args.peer_ca,
         ..TrustFiles::default()
     };
-    let trust = match Trust::load(files) {
+    let loaded = if peers.own_ca {
+        Ok(Trust::empty())
+    } else {
+        Trust::load(files)
+    };
+    let trust = match loaded {
         Ok(trust) => trust,
         Err(error) => {
             problem(format!("--peer-ca: {}", logging::chain(&error)));
@@ -74,7 +83,7 @@ mod tests {
     fn peers_need_a_ca_and_nothing_stands_without_peers() {
         let problems = |args: PeerArgs| {
             let mut problems = Vec::new();
-            check(args, |text| problems.push(text));
+            check(args, false, |text| problems.push(text));
             problems.join("; ")
         };
         let peer = vec!["https://peer:9443".to_owned()];
@@ -83,6 +92,12 @@ mod tests {
             ..PeerArgs::default()
         };
         assert!(problems(without_ca).contains("--peer-ca"));
+        let own = PeerArgs {
+            peer: peer.clone(),
+            ..PeerArgs::default()
+        };
+        let own = check(own, true, |text| panic!("{text}"));
+        assert!(own.own_ca && own.trust.is_some_and(|trust| trust.is_empty()));
         let alone = PeerArgs {
             peer_token_file: Some("t".into()),
             ..PeerArgs::default()

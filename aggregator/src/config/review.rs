@@ -67,13 +67,13 @@ pub(super) fn accounts(args: &ReviewArgs, mut problem: impl FnMut(String)) -> Ac
     accounts
 }
 
-fn own_namespace(file: &Path) -> Option<String> {
+pub(super) fn own_namespace(file: &Path) -> Option<String> {
     let text = files::read_small(file, MAX_NAMESPACE_BYTES).ok()?;
     let text = String::from_utf8(text.to_vec()).ok()?;
     Some(text.trim().to_owned()).filter(|text| is_name(text))
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let is_inner =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     !text.is_empty() && text.len() <= 253 && text.bytes().all(is_inner)

@@ -49,6 +49,13 @@ pub(super) async fn run(
     hold: Arc<Hold>,
 ) -> Result<(), TaskError> {
     let token = inner.parts.token.clone();
+    // Certificates that are made here come a moment after the start; nobody is asked before, and whoever
+    // waits for the answers waits on.
+    tokio::select! {
+        biased;
+        () = token.cancelled() => return Ok(()),
+        () = host.trust.there() => {}
+    }
     let connector = connect::connector(&host);
     let group = Group::new("exchanges", MAX_ADDRESSES);
     let mut tracked: HashMap<SocketAddr, Tracked> = HashMap::new();

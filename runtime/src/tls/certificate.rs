@@ -71,6 +71,18 @@ pub(super) fn not_after(
     }
 }
 
+/// The first moment at which a certificate is valid; `None` when it is not understood.
+pub(super) fn not_before(
+    certificate: &CertificateDer<'_>,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Option<UnixTime> {
+    let zero = UnixTime::since_unix_epoch(Duration::ZERO);
+    match judge_alone(certificate, zero, algorithms) {
+        Some(PkiError::CertNotValidYet { not_before, .. }) => Some(not_before),
+        _ => None,
+    }
+}
+
 /// The day of a time in Unix seconds, `2022-01-01`, UTC.
 pub(super) fn day(unix_s: u64) -> String {
     // Counted from 0000-03-01, so that a leap day is the last of its year; 400 years have 146,097 days.

@@ -78,6 +78,12 @@ pub enum Error {
         /// The text as given.
         text: String,
     },
+    /// A client would refuse the certificate.
+    #[error("a client would refuse the certificate")]
+    Judged {
+        /// What it would say.
+        source: rustls::Error,
+    },
     /// The TLS library refused the configuration.
     #[error("the TLS library refused the configuration")]
     Config {

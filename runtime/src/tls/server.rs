@@ -3,19 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
-use rustls::{
-    DigitallySignedStruct, DistinguishedName, InconsistentKeys, ServerConfig, SignatureScheme,
-};
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
+use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use super::material::{self, Fingerprint};
-use super::{Error, Reload, provider};
+use super::identity::{self, Current, Identity};
+use super::{Error, Reload, material, provider};
 
 /// The certificates a client presented, leaf first, never empty. The handshake proved that the client
 /// holds the leaf's key; **nothing else was judged**: not the chain, not the dates, not the use.
@@ -25,13 +21,12 @@ pub struct PeerCertificates {
     pub chain: Vec<CertificateDer<'static>>,
 }
 
-/// A serving certificate from two files, replaceable while in use.
+/// A serving certificate, replaceable while in use: from two files, or put by its owner.
 #[derive(Debug)]
 pub struct ServerTls {
-    cert: PathBuf,
-    key: PathBuf,
-    provider: Arc<CryptoProvider>,
-    served: Arc<Served>,
+    // None where somebody else puts what is served.
+    files: Option<(PathBuf, PathBuf)>,
+    served: Arc<Identity>,
     config: Arc<ServerConfig>,
 }
 
@@ -43,15 +38,32 @@ impl ServerTls {
     ///
     /// Any of [`Error`] but `NoTrust` and `Name`, each naming the file.
     pub fn load(cert: &Path, key: &Path, alpn: &[&str]) -> Result<Arc<Self>, Error> {
+        let current = read_pair(cert, key, &provider())?;
+        let served = Identity::empty();
+        served.serve(current);
+        let files = Some((cert.to_owned(), key.to_owned()));
+        Self::serving(files, served, alpn)
+    }
+
+    /// Makes the configuration for what somebody else puts, now or later.
+    ///
+    /// # Errors
+    ///
+    /// `Config` alone.
+    pub fn of(identity: &Arc<Identity>, alpn: &[&str]) -> Result<Arc<Self>, Error> {
+        Self::serving(None, Arc::clone(identity), alpn)
+    }
+
+    fn serving(
+        files: Option<(PathBuf, PathBuf)>,
+        served: Arc<Identity>,
+        alpn: &[&str],
+    ) -> Result<Arc<Self>, Error> {
         let provider = provider();
-        let current = read_pair(cert, key, &provider)?;
-        let served = Arc::new(Served {
-            current: ArcSwap::from_pointee(current),
-        });
         let verifier = AnyHolder {
             algorithms: provider.signature_verification_algorithms,
         };
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|source| Error::Config { source })?
             .with_client_cert_verifier(Arc::new(verifier))
@@ -60,28 +72,29 @@ impl ServerTls {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(Arc::new(Self {
-            cert: cert.to_owned(),
-            key: key.to_owned(),
-            provider,
+            files,
             served,
             config: Arc::new(config),
         }))
     }
 
     /// Re-reads both files; new content that is valid serves the next handshakes, living connections
-    /// are not touched.
+    /// are not touched. Without files nothing is read, and nothing changes.
     ///
     /// # Errors
     ///
     /// As [`ServerTls::load`]; then the old certificate stays in use. Half a rotation (one file new,
     /// the other not yet) is such an error and mends itself.
     pub fn reload(&self) -> Result<Reload, Error> {
-        let new = read_pair(&self.cert, &self.key, &self.provider)?;
-        if new.fingerprint == self.served.current.load().fingerprint {
+        let Some((cert, key)) = &self.files else {
             return Ok(Reload::Same);
-        }
-        self.served.current.store(Arc::new(new));
-        Ok(Reload::Changed)
+        };
+        Ok(self.served.serve(read_pair(cert, key, &provider())?))
+    }
+
+    /// Waits until there is a certificate to serve. Cancel safe.
+    pub async fn there(&self) {
+        self.served.there().await;
     }
 
     /// Returns the configuration for an acceptor. It stays right across reloads.
@@ -91,54 +104,9 @@ impl ServerTls {
     }
 }
 
-#[derive(Debug)]
-struct Current {
-    key: Arc<CertifiedKey>,
-    fingerprint: Fingerprint,
-}
-
 fn read_pair(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<Current, Error> {
     let (cert_bytes, key_bytes) = (material::read(cert)?, material::read(key)?);
-    let chain = material::certificates(cert, &cert_bytes)?;
-    let private = provider
-        .key_provider
-        .load_private_key(material::private_key(key, &key_bytes)?)
-        .map_err(|source| Error::Key {
-            path: key.to_owned(),
-            source,
-        })?;
-    let pair = CertifiedKey::new(chain, private);
-    match pair.keys_match() {
-        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
-        Err(rustls::Error::InconsistentKeys(_)) => {
-            return Err(Error::Mismatch {
-                cert: cert.to_owned(),
-                key: key.to_owned(),
-            });
-        }
-        Err(source) => {
-            return Err(Error::Certificate {
-                path: cert.to_owned(),
-                source,
-            });
-        }
-    }
-    let fingerprint = material::fingerprint([&*cert_bytes, &*key_bytes]);
-    Ok(Current {
-        key: Arc::new(pair),
-        fingerprint,
-    })
-}
-
-#[derive(Debug)]
-struct Served {
-    current: ArcSwap<Current>,
-}
-
-impl ResolvesServerCert for Served {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.current.load().key))
-    }
+    identity::pair((cert, key), (&cert_bytes, &key_bytes), provider)
 }
 
 /// Takes any client certificate whose key the client proves to hold, and none as well.

@@ -1,4 +1,5 @@
 mod places;
+mod put;
 
 use std::io;
 use std::net::SocketAddr;

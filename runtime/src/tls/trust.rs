@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use rustls::RootCertStore;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls_pki_types::{CertificateDer, UnixTime};
+use tokio::sync::watch;
 
 use super::certificate;
 use super::material::{self, Fingerprint};
@@ -37,6 +38,8 @@ pub struct Trust {
     current: ArcSwap<Anchors>,
     // How often the content was replaced.
     version: AtomicU64,
+    // Whether there is anything to trust by.
+    there: watch::Sender<bool>,
     // Held while files are read, compared and put into use: the later reading is the later everywhere.
     held: Mutex<Held>,
     /// An expired pin is warned of once, not at each connection, and again when the files have changed.
@@ -113,6 +116,7 @@ impl Trust {
     fn of(files: TrustFiles, anchors: Anchors, held: Held) -> Self {
         Self {
             files,
+            there: watch::Sender::new(!anchors.is_empty()),
             current: ArcSwap::from_pointee(anchors),
             version: AtomicU64::new(0),
             held: Mutex::new(held),
@@ -150,6 +154,41 @@ impl Trust {
         Ok(Arc::new(Self::of(TrustFiles::default(), anchors, held)))
     }
 
+    /// Makes a trust that has nothing yet and is given its CA certificates by [`Trust::put`].
+    #[must_use]
+    pub fn empty() -> Arc<Self> {
+        let held = Held::new(Vec::new(), None);
+        Arc::new(Self::of(TrustFiles::default(), anchors(&[]), held))
+    }
+
+    /// Trusts other CA certificates, PEM, from the next connection on; `name` is what errors call them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trust::of_pem`]; then what was trusted stays.
+    pub fn put(&self, name: &str, pem: &[u8]) -> Result<Reload, Error> {
+        let new = anchors(&[Piece {
+            path: name.into(),
+            is_pin: false,
+            content: content(Path::new(name), pem, false)?,
+        }]);
+        let _held = self.held();
+        Ok(self.replace(new))
+    }
+
+    /// Puts a reading into use, where it is another one. The caller holds `held`.
+    fn replace(&self, new: Anchors) -> Reload {
+        if new.fingerprint == self.current.load().fingerprint {
+            return Reload::Same;
+        }
+        let is_there = !new.is_empty();
+        self.current.store(Arc::new(new));
+        self.there.send_replace(is_there);
+        self.version.fetch_add(1, Ordering::Release);
+        self.warned_expired.store(false, Ordering::Relaxed);
+        Reload::Changed
+    }
+
     /// Re-reads all files; new content that is valid counts from the next connection on. What is found is
     /// logged here, whoever asks: a change, and what is broken when it breaks and when it is mended.
     ///
@@ -171,14 +210,7 @@ impl Trust {
         if self.files.optional {
             held.pieces = reading.pieces;
         }
-        let reload = if new.fingerprint == self.current.load().fingerprint {
-            Reload::Same
-        } else {
-            self.current.store(Arc::new(new));
-            self.version.fetch_add(1, Ordering::Release);
-            self.warned_expired.store(false, Ordering::Relaxed);
-            Reload::Changed
-        };
+        let reload = self.replace(new);
         held.told.tell(reload, broken);
         Ok(reload)
     }
@@ -202,6 +234,13 @@ impl Trust {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.current.load().is_empty()
+    }
+
+    /// Waits until some server can be trusted. Cancel safe.
+    pub async fn there(&self) {
+        let mut there = self.there.subscribe();
+        // The sender lives as long as this does.
+        drop(there.wait_for(|there| *there).await);
     }
 
     /// Tells whether everything is trusted.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::fault::{Fault, Faults};
 use super::objects::Objects;
 use super::review::{Minted, Permit, Reviews};
+use super::writing::{self, Refused};
 
 /// Looks at a simulated API server, changes it and breaks it. All clones are one.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +57,8 @@ impl Control {
     }
 
     /// Adds an object or takes the place of the one of its name. `resource` is `nodes`, `namespaces` or
-    /// `pods`; the version is the server's own.
+    /// `pods`, or, to be read and written by name, `secrets`, `configmaps`, `leases` or `apiservices`; the
+    /// version is the server's own.
     pub fn put(&self, resource: &'static str, object: Value) {
         self.objects().put(resource, object);
         self.state.told.send_modify(|told| told.changes += 1);
@@ -76,6 +78,42 @@ impl Control {
         change(&mut object);
         self.put(resource, object);
         true
+    }
+
+    /// Changes an object as somebody does who is called `manager` in its managed fields; false when there is
+    /// none of this name, or the server would refuse it.
+    pub fn write_as(
+        &self,
+        manager: &str,
+        resource: &'static str,
+        (namespace, name): (&str, &str),
+        change: impl FnOnce(&mut Value),
+    ) -> bool {
+        self.write(resource, (namespace, name), |held| {
+            let mut new = held.clone();
+            change(&mut new);
+            writing::replaced((resource, name), held, new, manager)
+        })
+        .is_some_and(|written| written.is_ok())
+    }
+
+    /// Puts what `make` makes of an object into its place; `None` when there is none of this name. Nobody
+    /// else writes meanwhile.
+    pub(super) fn write(
+        &self,
+        resource: &'static str,
+        (namespace, name): (&str, &str),
+        make: impl FnOnce(&Value) -> Result<Value, Refused>,
+    ) -> Option<Result<Value, Refused>> {
+        let mut objects = self.objects();
+        let made = make(objects.get(resource, namespace, name)?);
+        let written = made.map(|new| {
+            objects.put(resource, new);
+            objects.get(resource, namespace, name).cloned()
+        });
+        drop(objects);
+        self.state.told.send_modify(|told| told.changes += 1);
+        Some(written.map(Option::unwrap_or_default))
     }
 
     /// Removes an object; false when there is none of this name.
@@ -117,7 +155,7 @@ impl Control {
         self.state.told.send_modify(|told| told.bookmarks += 1);
     }
 
-    /// Breaks so many requests of a verb (`list`, `watch`, `get`, `create`) and a resource.
+    /// Breaks so many requests of a verb (`list`, `watch`, `get`, `create`, `update`, `patch`) and a resource.
     pub fn fault(&self, verb: &str, resource: &str, fault: Fault, requests: u64) {
         lock(&self.state.faults).set(verb, resource, fault, requests);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -16,6 +16,7 @@ use super::fault::Fault;
 use super::objects::Snapshot;
 use super::review;
 use super::watching::{self, Wanted};
+use super::writing;
 
 /// No test waits longer for an answer that does not come; then the request ends all the same.
 const HANG_LIMIT: Duration = Duration::from_secs(600);
@@ -29,6 +30,8 @@ enum Route {
     Many(&'static str, Option<String>),
     /// One object: resource, namespace, name.
     One(&'static str, String, String),
+    /// One object that may be written too.
+    Written(&'static str, String, String),
     TokenReview,
     AccessReview,
     Other,
@@ -46,6 +49,11 @@ pub(super) async fn answer(
         Route::Many(resource, _) if query.is("watch") => ("watch", *resource),
         Route::Many(resource, _) => ("list", *resource),
         Route::One(resource, ..) => ("get", *resource),
+        Route::Written(resource, ..) => match *request.method() {
+            Method::PUT => ("update", *resource),
+            Method::PATCH => ("patch", *resource),
+            _ => ("get", *resource),
+        },
         Route::TokenReview => ("create", "tokenreviews"),
         Route::AccessReview => ("create", "subjectaccessreviews"),
         Route::Other => ("get", path.as_str()),
@@ -62,7 +70,8 @@ pub(super) async fn answer(
         Route::TokenReview | Route::AccessReview => Method::POST,
         _ => Method::GET,
     };
-    if request.method() != wanted {
+    let is_write = matches!(route, Route::Written(..)) && matches!(verb, "update" | "patch");
+    if request.method() != wanted && !is_write {
         let text = "the server does not allow this method on the requested resource";
         return Ok(answer::refusal(405, "MethodNotAllowed", text));
     }
@@ -72,6 +81,14 @@ pub(super) async fn answer(
         }
         Route::Many(resource, namespace) => list(&control, resource, namespace.as_deref(), &query),
         Route::One(resource, namespace, name) => found(control.get(resource, &namespace, &name)),
+        Route::Written(resource, namespace, name) if is_write => {
+            write(&control, (resource, &namespace, &name), &query, request).await
+        }
+        Route::Written(resource, namespace, name) => {
+            let held = control.get(resource, &namespace, &name);
+            // A test may have put a document there, which nobody writes.
+            found(held.or_else(|| control.document(&path)))
+        }
         Route::TokenReview => match body(request).await {
             Some(review) => review::token(&control, review).await,
             None => unreadable(),
@@ -101,9 +118,60 @@ fn route(path: &str) -> Route {
         ["api", "v1", "namespaces", within, "pods", name] => {
             Route::One("pods", text(within), text(name))
         }
+        ["api", "v1", "namespaces", within, "secrets", name] => {
+            Route::Written("secrets", text(within), text(name))
+        }
+        ["api", "v1", "namespaces", within, "configmaps", name] => {
+            Route::Written("configmaps", text(within), text(name))
+        }
+        [
+            "apis",
+            "coordination.k8s.io",
+            "v1",
+            "namespaces",
+            within,
+            "leases",
+            name,
+        ] => Route::Written("leases", text(within), text(name)),
+        ["apis", "apiregistration.k8s.io", "v1", "apiservices", name] => {
+            Route::Written("apiservices", String::new(), text(name))
+        }
         ["apis", "authentication.k8s.io", "v1", "tokenreviews"] => Route::TokenReview,
         ["apis", "authorization.k8s.io", "v1", "subjectaccessreviews"] => Route::AccessReview,
         _ => Route::Other,
+    }
+}
+
+/// Replaces or patches an object. The writer is who it says it is, else what its program is called.
+async fn write(
+    control: &Control,
+    (resource, namespace, name): (&'static str, &str, &str),
+    query: &Query,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let is_patch = request.method() == Method::PATCH;
+    let media_type = request.headers().get(CONTENT_TYPE).cloned();
+    if is_patch && media_type.is_none_or(|of| of != "application/json-patch+json") {
+        let text = "the body of the request was in an unknown format - accepted media types include: \
+                    application/json-patch+json";
+        return answer::refusal(415, "UnsupportedMediaType", text);
+    }
+    let manager = query.get("fieldManager").unwrap_or("unknown").to_owned();
+    let Some(sent) = body(request).await else {
+        return unreadable();
+    };
+    let of = (resource, name);
+    let written = control.write(resource, (namespace, name), |held| {
+        if is_patch {
+            writing::patched(of, held, &sent, &manager)
+        } else {
+            writing::replaced(of, held, sent, &manager)
+        }
+    });
+    match written {
+        Some(Ok(object)) => answer::json(StatusCode::OK, &object),
+        Some(Err(refused)) => refused.answer(),
+        None => found(None),
     }
 }
 

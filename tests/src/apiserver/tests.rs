@@ -202,3 +202,26 @@ fn rights_are_reviewed() {
     control.forbid(&permit);
     assert_eq!(ask("sar_denied.json").0, json!({"allowed": false}));
 }
+
+#[test]
+fn objects_are_written_by_the_version_that_was_read() {
+    let (_dir, server) = started();
+    let control = server.control();
+    let path = "/api/v1/namespaces/cairn/configmaps/cairn-ca";
+    assert_eq!(client(&server).get(path).unwrap().status, 404);
+    let named = json!({"metadata": {"namespace": "cairn", "name": "cairn-ca"}});
+    control.put("configmaps", named);
+    let read = json_of(&client(&server).get(path).unwrap());
+    assert!(read["metadata"]["resourceVersion"].is_string());
+    assert!(
+        control.write_as("argo", "configmaps", ("cairn", "cairn-ca"), |object| {
+            object["data"] = json!({"ca.crt": "pem"});
+        })
+    );
+    let later = json_of(&client(&server).get(path).unwrap());
+    assert_ne!(
+        later["metadata"]["resourceVersion"],
+        read["metadata"]["resourceVersion"]
+    );
+    assert_eq!(later["metadata"]["managedFields"][0]["manager"], "argo");
+}

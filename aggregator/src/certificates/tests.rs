@@ -1,0 +1,7 @@
+//! Replicas against an API server that is played, by a driven clock.
+
+mod bed;
+mod loss;
+mod model;
+mod publishing;
+mod rotation;

@@ -1,0 +1,307 @@
+//! An API server of four objects, replicas that look at it, and agents whose copy of the bundle is late.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cairn_runtime::clock::Clock;
+use cairn_runtime::readiness::Readiness;
+use cairn_runtime::tls::{self, Chain, Identity, ServerName, Trust};
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+
+use super::super::keeper::{Keeper, Parts};
+use super::super::metrics::Metrics;
+use super::super::requests::{Answered, Requests};
+use crate::cluster::Error;
+use crate::config::SelfManaged;
+
+pub(super) const START_S: u64 = 1_800_000_000;
+
+pub(super) const SECRET: &str = "/api/v1/namespaces/cairn/secrets/cairn-aggregator-tls";
+pub(super) const CONFIG_MAP: &str = "/api/v1/namespaces/cairn/configmaps/cairn-ca";
+pub(super) const LEASE: &str =
+    "/apis/coordination.k8s.io/v1/namespaces/cairn/leases/cairn-aggregator-tls";
+pub(super) const API_SERVICE: &str =
+    "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io";
+
+/// Later than the kubelet brings a `ConfigMap` into a pod.
+pub(super) const LAG_S: u64 = 120;
+
+/// Keeps objects by their paths, and takes a write only of the version that is there.
+#[derive(Debug, Default)]
+pub(super) struct Played {
+    objects: Mutex<BTreeMap<String, Value>>,
+    version: AtomicU64,
+    away: AtomicBool,
+    /// Verb and path of each write that was taken.
+    pub(super) writes: Mutex<Vec<(&'static str, String)>>,
+}
+
+impl Played {
+    /// As the manifests ship them.
+    fn shipped() -> Self {
+        let played = Self::default();
+        for path in [SECRET, CONFIG_MAP, LEASE] {
+            played.set(path, json!({"metadata": {"name": "x"}}));
+        }
+        played.set(
+            API_SERVICE,
+            json!({"metadata": {"name": "v1beta1.metrics.k8s.io"},
+                   "spec": {"service": {"namespace": "cairn", "name": "cairn-aggregator"}}}),
+        );
+        played
+    }
+
+    pub(super) fn set(&self, path: &str, mut object: Value) {
+        let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
+        object["metadata"]["resourceVersion"] = json!(version.to_string());
+        self.objects.lock().unwrap().insert(path.to_owned(), object);
+    }
+
+    pub(super) fn object(&self, path: &str) -> Value {
+        self.objects.lock().unwrap()[path].clone()
+    }
+
+    pub(super) fn change(&self, path: &str, change: impl FnOnce(&mut Value)) {
+        let mut object = self.object(path);
+        change(&mut object);
+        self.set(path, object);
+    }
+
+    pub(super) fn remove(&self, path: &str) {
+        self.objects.lock().unwrap().remove(path);
+    }
+
+    pub(super) fn go_away(&self, away: bool) {
+        self.away.store(away, Ordering::Relaxed);
+    }
+
+    /// How many writes of an object were taken.
+    pub(super) fn written(&self, path: &str) -> usize {
+        let writes = self.writes.lock().unwrap();
+        writes.iter().filter(|(_, written)| written == path).count()
+    }
+
+    fn answer(&self, path: &str) -> Result<Bytes, Error> {
+        if self.away.load(Ordering::Relaxed) {
+            let why = "connection refused".to_owned();
+            return Err(Error::Broken { why });
+        }
+        let objects = self.objects.lock().unwrap();
+        let found = objects.get(path).ok_or_else(|| status(404, path))?;
+        Ok(found.to_string().into())
+    }
+
+    fn replace(&self, verb: &'static str, path: &str, object: Value) -> Result<Bytes, Error> {
+        self.answer(path)?;
+        if self.object(path)["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"]
+        {
+            return Err(status(409, path));
+        }
+        self.set(path, object);
+        self.writes.lock().unwrap().push((verb, path.to_owned()));
+        self.answer(path)
+    }
+}
+
+fn status(code: u16, path: &str) -> Error {
+    Error::Status {
+        code,
+        path: path.to_owned(),
+        message: String::new(),
+        retry_after: None,
+    }
+}
+
+/// Without what stands after the `?`.
+fn bare(path: &str) -> &str {
+    path.split('?').next().unwrap_or_default()
+}
+
+impl Requests for Played {
+    fn get<'a>(&'a self, path: &'a str) -> Answered<'a> {
+        Box::pin(async move {
+            // Replicas that look at the same time take turns.
+            tokio::task::yield_now().await;
+            self.answer(bare(path))
+        })
+    }
+
+    fn put<'a>(&'a self, path: &'a str, object: Vec<u8>) -> Answered<'a> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            let object = serde_json::from_slice(&object).unwrap();
+            self.replace("put", bare(path), object)
+        })
+    }
+
+    fn patch<'a>(&'a self, path: &'a str, patch: Vec<u8>) -> Answered<'a> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.answer(bare(path))?;
+            let mut object = self.object(bare(path));
+            let patch: Vec<Value> = serde_json::from_slice(&patch).unwrap();
+            for step in patch {
+                let at = step["path"].as_str().unwrap();
+                match step["op"].as_str().unwrap() {
+                    "test" if object.pointer(at) != Some(&step["value"]) => {
+                        return Err(status(422, path));
+                    }
+                    "test" => {}
+                    "add" => {
+                        let (within, name) = at.rsplit_once('/').unwrap();
+                        object.pointer_mut(within).unwrap()[name] = step["value"].clone();
+                    }
+                    other => panic!("{other}"),
+                }
+            }
+            self.replace("patch", bare(path), object)
+        })
+    }
+}
+
+/// One replica.
+pub(super) struct Replica {
+    pub(super) keeper: Keeper,
+    pub(super) identity: Arc<Identity>,
+    pub(super) readiness: Readiness,
+    pub(super) metrics: Metrics,
+}
+
+impl Replica {
+    /// What is wrong, as `/readyz?verbose` has it.
+    pub(super) fn notes(&self) -> String {
+        let notes = self.readiness.degraded();
+        notes
+            .into_iter()
+            .map(|(name, text)| format!("{name}: {text}\n"))
+            .collect()
+    }
+}
+
+/// All of it.
+pub(super) struct Bed {
+    pub(super) api: Arc<Played>,
+    pub(super) clock: Clock,
+    pub(super) replicas: Vec<Replica>,
+    names: Vec<ServerName<'static>>,
+    // What the ConfigMap had, and since when.
+    bundles: VecDeque<(u64, String)>,
+}
+
+impl Bed {
+    pub(super) fn new(replicas: usize) -> Self {
+        Self::with_api_service(replicas, None)
+    }
+
+    pub(super) fn with_api_service(replicas: usize, api_service: Option<&str>) -> Self {
+        let config = SelfManaged {
+            namespace: "cairn".to_owned(),
+            secret: "cairn-aggregator-tls".to_owned(),
+            config_map: "cairn-ca".to_owned(),
+            services: vec!["cairn-aggregator".to_owned(), "cairn-ingest".to_owned()],
+            api_service: api_service.map(str::to_owned),
+        };
+        let api = Arc::new(Played::shipped());
+        let clock = Clock::driven(START_S * 1000);
+        let names = config.names();
+        let names = names.iter().map(|name| tls::server_name(name).unwrap());
+        let names = names.collect();
+        let replica = |index| {
+            let (identity, readiness) = (Identity::empty(), Readiness::new());
+            let metrics = Metrics::new(&mut Registry::default());
+            let parts = Parts {
+                config: config.clone(),
+                api: Arc::clone(&api) as Arc<dyn Requests>,
+                clock: clock.clone(),
+                identity: Arc::clone(&identity),
+                trust: Trust::empty(),
+                readiness: readiness.clone(),
+                metrics: metrics.clone(),
+            };
+            Replica {
+                keeper: Keeper::named(parts, format!("replica-{index}")),
+                identity,
+                readiness,
+                metrics,
+            }
+        };
+        let replicas = (0..replicas).map(replica).collect();
+        Self {
+            api,
+            clock,
+            replicas,
+            names,
+            bundles: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn now_s(&self) -> u64 {
+        self.clock.unix_ms() / 1000
+    }
+
+    pub(super) async fn pass(&mut self, seconds: u64) {
+        let to = (self.now_s() + seconds) * 1000;
+        self.clock.step(to, Duration::from_secs(10)).await.unwrap();
+    }
+
+    pub(super) async fn look(&mut self, index: usize) {
+        self.replicas[index].keeper.look().await;
+        self.note_bundle();
+    }
+
+    /// The same while the `ConfigMap` is not there.
+    pub(super) async fn look_without_bundle(&mut self, index: usize) {
+        self.replicas[index].keeper.look().await;
+    }
+
+    /// Everybody looks, one after the other.
+    pub(super) async fn look_all(&mut self) {
+        for index in 0..self.replicas.len() {
+            self.look(index).await;
+        }
+    }
+
+    fn note_bundle(&mut self) {
+        let bundle = self.bundle();
+        if self.bundles.back().is_none_or(|(_, last)| *last != bundle) {
+            self.bundles.push_back((self.now_s(), bundle));
+        }
+    }
+
+    /// What the `ConfigMap` has now.
+    pub(super) fn bundle(&self) -> String {
+        let object = self.api.object(CONFIG_MAP);
+        object["data"]["ca.crt"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// True when a bundle was written a short while ago.
+    pub(super) fn is_fresh(&self) -> bool {
+        let last = self.bundles.back().map_or(0, |(since, _)| *since);
+        self.now_s() - last < 3 * LAG_S
+    }
+
+    /// What agents have: the bundle of two minutes ago.
+    pub(super) fn late_bundle(&self) -> Option<Chain> {
+        let before = self.now_s() - LAG_S;
+        let had = self
+            .bundles
+            .iter()
+            .rev()
+            .find(|(since, _)| *since <= before);
+        let (_, pem) = had.filter(|(_, pem)| !pem.is_empty())?;
+        Some(Chain::parse("the agents' bundle", pem.as_bytes()).unwrap())
+    }
+
+    /// Whether a client that trusts these takes what a replica serves, under all of its names.
+    pub(super) fn judge(&self, replica: usize, trusted: &Chain) -> Result<(), tls::Error> {
+        let served = self.replicas[replica].identity.served().unwrap();
+        served.verify(trusted, &self.names, self.now_s())
+    }
+}
