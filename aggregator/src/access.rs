@@ -5,6 +5,7 @@
 //! Both are asked for each request, and both may have to ask somebody else; what they ask by is an enum, where
 //! the reviews of the Kubernetes API join.
 
+mod answers;
 mod identity;
 mod published;
 mod reviews;

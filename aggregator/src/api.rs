@@ -65,6 +65,7 @@ use crate::store::Door;
 
 pub use gate::Gate;
 pub use label_rules::LabelRules;
+pub use metrics_api::{MetricsApi, Start};
 pub use room::Room;
 pub use seats::{Seat, Streams};
 pub use secure::{Secure, Wellness, secure_router};
@@ -162,6 +163,17 @@ impl Api {
             self.window_ms,
             self.clock.unix_ms(),
         )
+    }
+
+    /// The same window, with turns, places and room of its own: who asks here waits for nobody who asks there.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self {
+            readers: Streams::new(MAX_READERS),
+            turns: Arc::new(Semaphore::new(TURNS)),
+            room: Room::default(),
+            ..self.clone()
+        }
     }
 
     /// A place among the answers that are made while they are read.

@@ -381,15 +381,15 @@ fn start_readers(
     let api = api_of(shared, config);
     start_http((&mut *supervisor, readers), http, (shared, &api), config);
     let (tls, authenticators, rights) = access.parts();
+    let metrics = https::metrics_api(&api, config, readiness, supervisor);
     let secure = Secure {
-        api,
+        metrics,
         authenticators,
         rights,
         wellness: Wellness {
             readiness: readiness.clone(),
             health: supervisor.health(),
         },
-        span_ms: millis(config.https.span),
     };
     https::start((supervisor, readers), https, secure, tls, &shared.listens);
 }

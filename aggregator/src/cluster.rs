@@ -121,6 +121,20 @@ impl Pod {
     }
 }
 
+/// Whether a container runs, as the status of its pod says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContainerState {
+    /// The status does not say.
+    #[default]
+    Unknown,
+    /// It has not begun, or is to begin again.
+    Waiting,
+    /// It runs.
+    Running,
+    /// It has ended.
+    Terminated,
+}
+
 /// A container of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
@@ -130,6 +144,8 @@ pub struct Container {
     pub runtime_id: Box<str>,
     /// How often it was begun again.
     pub restarts: u64,
+    /// Whether it runs.
+    pub state: ContainerState,
     /// What it asks for.
     pub requests: Amounts,
     /// What it may have.

@@ -9,7 +9,6 @@
 
 mod arriving;
 mod attendance;
-mod current;
 mod entity;
 mod exchange;
 mod frame;
@@ -17,6 +16,7 @@ mod gap;
 mod index;
 mod packed;
 mod plain;
+mod recent;
 mod share;
 mod spelled;
 
@@ -26,6 +26,7 @@ use std::sync::Arc;
 pub use entity::{Entity, EntityPath, Selector};
 pub use exchange::{Copied, Exchange, HeldRun, Known, Named, Piece};
 pub use packed::Parts;
+pub use recent::{Recent, SeeRecent};
 pub use share::NODE_BUDGET;
 
 /// Keeps rows as chunks of the dense codec.
@@ -271,20 +272,6 @@ pub struct RawRow {
     pub interrupted: bool,
 }
 
-/// What an entity says in its node's newest row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Current {
-    /// The row's grid time, Unix ms.
-    pub tick_ms: u64,
-    /// Its CPU, as measured last.
-    pub cpu: Option<Point>,
-    /// Its CPU as measured before that, at another time, by the same source and in the same life;
-    /// `None` when that is not in the window.
-    pub cpu_before: Option<Point>,
-    /// Its working set, as measured last.
-    pub memory: Option<Point>,
-}
-
 /// What [`Door::evict`] dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evicted {
@@ -465,10 +452,10 @@ pub trait Door: Send + Sync + Debug {
         read
     }
 
-    /// The newest measurements of entities, in their order; `None` of those that are not in their
-    /// node's newest row. Does not read the window, but where a CPU was not measured twice since its
-    /// session began.
-    fn current(&self, entities: &[&Entity]) -> Vec<Option<Current>>;
+    /// Shows what the containers of a node, of one namespace or of all, say in its newest row, each once and in no
+    /// order, without reading the window. False when that row is not at hand: then nothing was shown. The node waits
+    /// meanwhile, so nothing else is done with the store.
+    fn recent(&self, node: &str, namespace: Option<&str>, see: &mut SeeRecent<'_>) -> bool;
 
     /// A number that rises with every change; wakes its receivers.
     fn subscribe(&self) -> Versions;

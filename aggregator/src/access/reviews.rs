@@ -1,30 +1,25 @@
 //! What the Kubernetes API says of readers: whose token something is, and what somebody may do.
 //!
-//! Answers are kept for [`KEPT`], as long as an aggregated API server keeps them, and so is how long a right
-//! that was taken away still counts. Without an answer nothing is allowed that is not kept.
+//! Answers are kept for ten seconds, as long as an aggregated API server keeps them, and so is how long a right
+//! that was taken away still counts. Without an answer nothing is allowed that is not kept. Whether a reader may
+//! do something in a namespace is asked of all namespaces first: who may do it in all, such as an autoscaler
+//! with a thousand of them, costs one question.
 //!
-//! Bounds: [`MOST_KEPT`] answers of each kind; [`TOKENS`] tokens and [`QUESTIONS`] rights that wait, of one
-//! reader [`OF_ONE`].
+//! Bounds: those of [`Answers`]; [`TOKENS`] tokens and [`QUESTIONS`] rights that wait, of one reader [`OF_ONE`].
 
 use std::collections::HashMap;
-use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
+use super::answers::{Answers, Told};
 use super::{Attributes, Decision, MASTERS, Unauthorized, User};
 use crate::cluster::access::Access;
 use crate::cluster::authority::Authority;
 use crate::cluster::slots::Slots;
 use crate::cluster::token;
-
-/// How long an answer is kept.
-const KEPT: Duration = Duration::from_secs(10);
-
-/// Answers of a kind.
-const MOST_KEPT: usize = 4_096;
 
 /// How long a question may take, the wait for its turn included.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -57,8 +52,8 @@ pub struct Reviews {
 struct Inner {
     api: Arc<dyn Authority>,
     audiences: Vec<String>,
-    users: Kept<token::Hash, Option<User>>,
-    decisions: Kept<Access, Decision>,
+    users: Answers<token::Hash, Result<User, Unauthorized>>,
+    decisions: Answers<Access, Decision>,
     tokens: Semaphore,
     token_turns: Slots,
     questions: Semaphore,
@@ -80,8 +75,8 @@ impl Reviews {
             inner: Arc::new(Inner {
                 api,
                 audiences,
-                users: Kept::default(),
-                decisions: Kept::default(),
+                users: Answers::default(),
+                decisions: Answers::default(),
                 tokens: Semaphore::new(TOKENS),
                 token_turns: Slots::new(TOKEN_EVERY),
                 questions: Semaphore::new(QUESTIONS),
@@ -92,25 +87,58 @@ impl Reviews {
 
     /// Whose token this is.
     pub(super) async fn user(&self, token: &str) -> Result<User, Unauthorized> {
-        let inner = &self.inner;
         let hash = token::hash(token.as_bytes());
-        if let Some(user) = inner.users.get(&hash) {
-            return user.ok_or(Unauthorized);
+        let (inner, token) = (Arc::clone(&self.inner), token.to_owned());
+        let ask = |_| async move { inner.review(&token).await };
+        self.inner.users.ask(hash, ask).await
+    }
+
+    /// Whether this user may do this.
+    pub(super) async fn decide(&self, user: &User, what: &Attributes) -> Decision {
+        let access = |what: Attributes| Access {
+            user: user.clone(),
+            what,
+        };
+        let own = access(what.clone());
+        if let Some(decision) = self.inner.decisions.kept(&own) {
+            return decision;
         }
-        let _place = inner.tokens.try_acquire().map_err(|_| Unauthorized)?;
+        if let Some(everywhere) = what.everywhere() {
+            match self.asked(access(everywhere)).await {
+                // Not in all of them: then in this one, perhaps.
+                Decision::Denied(_) => {}
+                decision => return decision,
+            }
+        }
+        self.asked(own).await
+    }
+
+    async fn asked(&self, access: Access) -> Decision {
+        let inner = Arc::clone(&self.inner);
+        let ask = |access: Arc<Access>| async move { inner.question(&access).await };
+        self.inner.decisions.ask(access, ask).await
+    }
+}
+
+impl Inner {
+    /// Has a token reviewed.
+    async fn review(&self, token: &str) -> Told<Result<User, Unauthorized>> {
+        let Ok(_place) = self.tokens.try_acquire() else {
+            return Told::Passing(Err(Unauthorized));
+        };
         let asked = timeout(DEADLINE, async {
-            inner.token_turns.next().await;
-            inner.api.review(token, &inner.audiences).await
+            self.token_turns.next().await;
+            self.api.review(token, &self.audiences).await
         });
         let review = match asked.await {
             Ok(Ok(review)) => review,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a reader's token could not be reviewed and is refused");
-                return Err(Unauthorized);
+                return Told::Passing(Err(Unauthorized));
             }
-            Err(_) => return Err(Unauthorized),
+            Err(_) => return Told::Passing(Err(Unauthorized)),
         };
-        let is_meant = review.audiences.iter().any(|a| inner.audiences.contains(a));
+        let is_meant = review.audiences.iter().any(|a| self.audiences.contains(a));
         let user = (review.authenticated && is_meant).then(|| User {
             name: review.username,
             uid: review.uid,
@@ -122,57 +150,34 @@ impl Reviews {
                 .collect(),
             extra: review.extra,
         });
-        inner.users.put(hash, user.clone());
-        user.ok_or(Unauthorized)
+        Told::Kept(user.ok_or(Unauthorized))
     }
 
-    /// Whether this user may do this.
-    pub(super) async fn decide(&self, user: &User, what: &Attributes) -> Decision {
-        let inner = &self.inner;
-        let access = Access {
-            user: user.clone(),
-            what: what.clone(),
-        };
-        if let Some(decision) = inner.decisions.get(&access) {
-            return decision;
-        }
-        let turns = inner.turns(&user.name);
-        let (Ok(_place), Ok(_own)) = (inner.questions.try_acquire(), turns.places.try_acquire())
+    /// Asks about a right.
+    async fn question(&self, access: &Access) -> Told<Decision> {
+        let turns = self.turns(&access.user.name);
+        let (Ok(_place), Ok(_own)) = (self.questions.try_acquire(), turns.places.try_acquire())
         else {
-            return Decision::Busy;
+            return Told::Passing(Decision::Busy);
         };
         let asked = timeout(DEADLINE, async {
             turns.slots.next().await;
-            // Another request of this reader may have asked the same meanwhile.
-            match inner.decisions.get(&access) {
-                Some(decision) => Ok(decision),
-                None => inner.api.access(&access).await.map(|answer| {
-                    if answer.allowed {
-                        Decision::Allowed
-                    } else {
-                        Decision::Denied(answer.reason)
-                    }
-                }),
-            }
+            self.api.access(access).await
         });
         match asked.await {
-            Ok(Ok(decision)) => {
-                inner.decisions.put(access, decision.clone());
-                decision
-            }
-            Ok(Err(unanswered)) => Decision::Unanswered(unanswered.to_string()),
+            Ok(Ok(answer)) if answer.allowed => Told::Kept(Decision::Allowed),
+            Ok(Ok(answer)) => Told::Kept(Decision::Denied(answer.reason)),
+            Ok(Err(unanswered)) => Told::Passing(Decision::Unanswered(unanswered.to_string())),
             Err(_) => {
                 let why = format!(
                     "the Kubernetes API did not answer in {} s",
                     DEADLINE.as_secs()
                 );
-                Decision::Unanswered(why)
+                Told::Passing(Decision::Unanswered(why))
             }
         }
     }
-}
 
-impl Inner {
     fn turns(&self, reader: &str) -> Arc<Turns> {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(turns) = readers.get(reader) {
@@ -190,43 +195,6 @@ impl Inner {
             readers.insert(reader.to_owned(), Arc::clone(&turns));
         }
         turns
-    }
-}
-
-/// Answers that are kept for a while.
-#[derive(Debug)]
-struct Kept<K, V> {
-    known: Mutex<HashMap<K, (V, Instant)>>,
-}
-
-impl<K, V> Default for Kept<K, V> {
-    fn default() -> Self {
-        let known = Mutex::default();
-        Self { known }
-    }
-}
-
-impl<K: Eq + Hash, V: Clone> Kept<K, V> {
-    fn get(&self, key: &K) -> Option<V> {
-        let known = self.lock();
-        let (value, until) = known.get(key)?;
-        (*until > Instant::now()).then(|| value.clone())
-    }
-
-    /// Keeps one more, where there is room.
-    fn put(&self, key: K, value: V) {
-        let now = Instant::now();
-        let mut known = self.lock();
-        if known.len() >= MOST_KEPT {
-            known.retain(|_, (_, until)| *until > now);
-        }
-        if known.len() < MOST_KEPT {
-            known.insert(key, (value, now + KEPT));
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, (V, Instant)>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

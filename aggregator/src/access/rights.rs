@@ -62,6 +62,21 @@ fn is_allowed_by_rules(user: &User, what: &Attributes) -> bool {
 }
 
 impl Attributes {
+    /// The same in all namespaces; `None` of what is in none, and of what is asked of all already.
+    pub(super) fn everywhere(&self) -> Option<Self> {
+        let Attributes::Resource(resource) = self else {
+            return None;
+        };
+        let is_in_one = !resource.namespace.is_empty();
+        is_in_one.then(|| {
+            Attributes::Resource(Resource {
+                namespace: String::new(),
+                name: String::new(),
+                ..resource.clone()
+            })
+        })
+    }
+
     /// What a refusal says that the user cannot do, as the API server says it.
     #[must_use]
     pub fn refusal(&self, user: &User, reason: &str) -> String {

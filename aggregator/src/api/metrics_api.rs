@@ -1,7 +1,7 @@
 //! metrics.k8s.io/v1beta1: what nodes and pods use now, for `kubectl top` and autoscalers.
 //!
-//! `items` finds what is asked for and what it uses; `json`, `table` and `protobuf` write it; `list` makes long
-//! answers while they are read. A pod is there with all of its containers or not at all, a value is held to its
+//! `items` finds what is asked for and what it uses; `json` and `protobuf` write it; `list` makes long answers
+//! while they are read; `start` says when there is an answer at all. A pod is there with all of its containers or not at all, a value is held to its
 //! max-age and then withdrawn, and using nothing is a value.
 
 mod fields;
@@ -9,8 +9,7 @@ mod items;
 mod json;
 mod list;
 mod protobuf;
-
-use std::sync::Arc;
+mod start;
 
 use axum::response::Response;
 use cairn_proto::rfc3339;
@@ -20,7 +19,21 @@ use super::secure::{Details, Form, GROUP, GROUP_VERSION, How, Media, Shape, Stat
 use super::secure::{Kind, choose, envelope, is_watch, small};
 use super::selector::Selector as LabelSelector;
 use super::{Api, Cut, path, secure};
-use items::{Finder, Found, Item, Wanted};
+use items::{Copies, Finder, Found, Wanted};
+
+pub use start::Start;
+
+/// What these routes need.
+#[derive(Clone, Debug)]
+pub struct MetricsApi {
+    /// The window, and what is known of the cluster: with turns, places and room that nobody else uses, so that
+    /// no other question delays or refuses one of these, and the other way round.
+    pub api: Api,
+    /// Least span of CPU, ms.
+    pub span_ms: u64,
+    /// When there is an answer.
+    pub start: Start,
+}
 
 /// What is asked.
 pub(super) struct Question<'a> {
@@ -99,11 +112,11 @@ impl Writing {
 
 /// Answers for nodes and pods, or says why not.
 pub(super) async fn answer(
-    api: &Api,
-    span_ms: u64,
+    metrics: &MetricsApi,
     target: &Target,
     question: Question<'_>,
 ) -> Result<Response, Status> {
+    let MetricsApi { api, span_ms, .. } = metrics;
     let now_ms = api.clock.unix_ms();
     let (what, kind) = match target {
         Target::Nodes => (What::Nodes, Kind::List),
@@ -119,16 +132,27 @@ pub(super) async fn answer(
         let message = "the cluster's nodes and pods are not all known yet".to_owned();
         return Err(Status::unavailable(message, RETRY_AFTER_S));
     }
+    if !metrics.start.is_over() {
+        let message = "too few nodes have been measured since the start: ask again; /readyz?verbose on \
+                       the admin listener says how many are awaited";
+        return Err(Status::unavailable(message.to_owned(), RETRY_AFTER_S));
+    }
     let writing = Writing::new(what, kind, &question, now_ms)?;
     let how = How::of(
         question.headers,
         question.query,
         writing.form.media.as_str(),
     );
+    let namespace = match target {
+        Target::Pods(namespace) => namespace.as_deref(),
+        Target::Pod(namespace, _) => Some(namespace.as_str()),
+        _ => None,
+    };
     let finder = Finder {
+        copies: Copies::new(namespace),
         view: api.view(),
         cluster: api.cluster.clone(),
-        span_ms,
+        span_ms: *span_ms,
     };
     match target {
         Target::Node(name) => {
@@ -139,16 +163,11 @@ pub(super) async fn answer(
             let (namespace, name) = (namespace.clone(), name.clone());
             one(api, how, writing, move || finder.pod(&namespace, &name)).await
         }
-        target => {
+        _ => {
             let wanted = wanted(question.query)?;
-            let namespace = match target {
-                Target::Pods(namespace) => namespace.clone(),
-                _ => None,
-            };
             let asked = list::Asked {
                 finder,
                 wanted,
-                namespace,
                 writing,
             };
             list::answer(api, asked, how).await
@@ -195,11 +214,11 @@ async fn one(
     };
     let body = match (writing.form.media, writing.form.shape) {
         (Media::Protobuf, Shape::Metadata(version)) => {
-            let object = protobuf::metadata_only(&item, &writing);
+            let object = protobuf::MetadataOnly(&item, &writing);
             envelope(meta(version), "PartialObjectMetadata", &object)
         }
         (Media::Protobuf, _) => {
-            let object = protobuf::item(&item, &writing);
+            let object = protobuf::Whole(&item, &writing);
             envelope(GROUP_VERSION, writing.what.kind(), &object)
         }
         _ => secure::indented(json::alone(&item, &writing), how.pretty),
@@ -222,9 +241,6 @@ fn of_cut(cut: Cut) -> Status {
         cut => Status::unavailable(cut.to_string(), 1),
     }
 }
-
-/// An item that several parts of an answer share.
-type Items = Vec<Arc<Item>>;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,9 @@
 //! Quantities as Kubernetes writes them, in their canonical form.
 
+use std::fmt;
+
+use crate::query::Usage;
+
 /// Millicores as a decimal quantity: whole cores without a suffix, the rest in `m`.
 pub(super) fn millicores(millis: u64) -> String {
     let (number, suffix) = if millis.is_multiple_of(1000) {
@@ -18,23 +22,36 @@ pub(super) fn millicores(millis: u64) -> String {
     format!("{number}{suffix}")
 }
 
+/// A number and its suffix, in canonical form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Quantity {
+    pub(super) number: u64,
+    pub(super) suffix: &'static str,
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.number, self.suffix)
+    }
+}
+
 /// Billionths of a core as a decimal quantity: the largest suffix that leaves no fraction.
-pub(super) fn nanocores(nanos: u64) -> String {
+pub(super) fn nanocores(nanos: u64) -> Quantity {
     let (mut number, mut suffix) = (nanos, "n");
     for larger in ["u", "m", "", "k", "M", "G"] {
         if number == 0 {
-            return "0".to_owned();
+            return Quantity { number, suffix: "" };
         }
         if !number.is_multiple_of(1000) {
             break;
         }
         (number, suffix) = (number / 1000, larger);
     }
-    format!("{number}{suffix}")
+    Quantity { number, suffix }
 }
 
 /// Bytes as a binary quantity: the largest suffix that leaves no fraction.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(super) fn bytes(bytes: u64) -> Quantity {
     let (mut number, mut suffix) = (bytes, "");
     for larger in ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"] {
         if number == 0 || !number.is_multiple_of(1024) {
@@ -42,7 +59,17 @@ pub(super) fn bytes(bytes: u64) -> String {
         }
         (number, suffix) = (number / 1024, larger);
     }
-    format!("{number}{suffix}")
+    Quantity { number, suffix }
+}
+
+/// What something uses, by the names of resources.
+pub(super) fn of_usage(usage: &Usage) -> impl Iterator<Item = (&'static str, Quantity)> {
+    let all = [
+        Some(("cpu", nanocores(usage.cpu_nanocores))),
+        Some(("memory", bytes(usage.memory_bytes))),
+        usage.swap_bytes.map(|swap| ("swap", bytes(swap))),
+    ];
+    all.into_iter().flatten()
 }
 
 #[cfg(test)]
@@ -84,7 +111,7 @@ mod tests {
             (1_000_000_000_000, "1k"),
             (u64::MAX, "18446744073709551615n"),
         ] {
-            assert_eq!(nanocores(nanos), expected, "{nanos}");
+            assert_eq!(nanocores(nanos).to_string(), expected, "{nanos}");
         }
     }
 
@@ -105,7 +132,7 @@ mod tests {
             (1 << 60, "1Ei"),
             (u64::MAX, "18446744073709551615"),
         ] {
-            assert_eq!(bytes(number), expected, "{number}");
+            assert_eq!(bytes(number).to_string(), expected, "{number}");
         }
     }
 }

@@ -238,7 +238,7 @@ impl Now<'_> {
         let memory = self.moment.sample(entity, table::MEMORY_WORKING_SET)?;
         Some(Usage {
             cpu: quantity::millicores(rate.nanocores() / 1_000_000),
-            memory: quantity::bytes(memory.value),
+            memory: quantity::bytes(memory.value).to_string(),
         })
     }
 

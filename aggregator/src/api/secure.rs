@@ -3,13 +3,14 @@
 //! * `target`: what a request is about, for the decision and for the answer;
 //! * `accept`: which form of an answer the client takes;
 //! * `status`: what goes wrong, as clients of Kubernetes read it;
-//! * `discovery`: what is served; `probes`: whether the process is well;
+//! * `discovery`: what is served; `openapi`: what objects look like; `probes`: whether the process is well;
 //! * `sent`, `wire`: bodies, as the API server sends them.
 //!
 //! What is said of nodes and pods is [`metrics_api`](super::metrics_api)'s.
 
 mod accept;
 mod discovery;
+mod openapi;
 mod probes;
 mod sent;
 mod status;
@@ -22,30 +23,28 @@ use axum::response::Response;
 use cairn_runtime::listen::Peer;
 use http::{HeaderValue, Method, StatusCode, header};
 
-use super::{Api, metrics_api};
+use super::metrics_api::{self, MetricsApi};
 use crate::access::{Attributes, Authenticators, Decision, Rights};
 
 pub(super) use accept::{Form, Kind, Media, Shape, choose};
 pub(super) use discovery::GROUP_VERSION;
 pub use probes::Wellness;
-pub(super) use sent::{How, indented, pieces, small, whole as compressed};
+pub(super) use sent::{How, indented, pieces, small};
 pub(super) use status::{Details, Status};
 pub(super) use target::{GROUP, Target, is_watch};
-pub(super) use wire::{Message, envelope};
+pub(super) use wire::{Count, Message, Sink, Written, envelope, envelope_end, envelope_head};
 
 /// What the listener needs.
 #[derive(Clone, Debug)]
 pub struct Secure {
-    /// The window, and what is known of the cluster.
-    pub api: Api,
+    /// metrics.k8s.io.
+    pub metrics: MetricsApi,
     /// Who asks.
     pub authenticators: Authenticators,
     /// What they may.
     pub rights: Rights,
     /// Whether the process is well.
     pub wellness: Wellness,
-    /// Least span of CPU in metrics.k8s.io, ms.
-    pub span_ms: u64,
 }
 
 /// Every route of the HTTPS listener.
@@ -100,6 +99,9 @@ async fn answer(State(secure): State<Secure>, request: Request) -> Response {
         Target::Group => discovery::one_group(headers, query),
         Target::Resources => discovery::resources(headers, query),
         Target::Version => discovery::version(headers, query),
+        Target::OpenApi2 => openapi::v2(headers, query),
+        Target::OpenApi3Index => openapi::index(headers, query),
+        Target::OpenApi3 => openapi::v3(headers, query),
         Target::Probe(probe, check) => {
             let answered = secure.wellness.answer(probe, check.as_deref(), query);
             answered.unwrap_or_else(nothing)
@@ -107,8 +109,7 @@ async fn answer(State(secure): State<Secure>, request: Request) -> Response {
         Target::Nothing => nothing(),
         target => {
             let question = metrics_api::Question { headers, query };
-            let answered =
-                metrics_api::answer(&secure.api, secure.span_ms, &target, question).await;
+            let answered = metrics_api::answer(&secure.metrics, &target, question).await;
             answered.unwrap_or_else(refuse)
         }
     }
@@ -134,6 +135,9 @@ fn nothing() -> Response {
         "/apis/metrics.k8s.io/v1beta1",
         "/healthz",
         "/livez",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openapi/v3/apis/metrics.k8s.io/v1beta1",
         "/readyz",
         "/version",
     ];

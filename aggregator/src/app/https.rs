@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_runtime::listen::{self, Bound, ListenMetrics};
+use cairn_runtime::readiness::Readiness;
 use cairn_runtime::tasks::{Aside, Supervisor};
 use cairn_runtime::tls::{self, Reloadable, ServerTls, Trust, TrustFiles};
 use hyper_util::service::TowerToHyperService;
@@ -12,8 +13,8 @@ use hyper_util::service::TowerToHyperService;
 use super::DRAIN;
 use super::serving::{self, Served};
 use crate::access::{Authenticators, FrontProxy, Rights};
-use crate::api::{Secure, secure_router};
-use crate::config::{Config, Kubernetes};
+use crate::api::{Api, MetricsApi, Secure, Start, secure_router};
+use crate::config::{Config, Ingest, Kubernetes};
 
 /// What is read of files for it.
 pub(super) struct Access {
@@ -79,6 +80,29 @@ impl Access {
     }
 }
 
+/// metrics.k8s.io over this window, and the task that says when it answers.
+pub(super) fn metrics_api(
+    api: &Api,
+    config: &Config,
+    readiness: &Readiness,
+    supervisor: &mut Supervisor,
+) -> MetricsApi {
+    let agents = match &config.ingest {
+        Ingest::TokenReview(accounts) => Some(&*accounts.agent),
+        _ => None,
+    };
+    let metrics = MetricsApi {
+        // No question of people's pages shall delay an autoscaler's, or be delayed by it.
+        api: api.apart(),
+        span_ms: super::millis(config.https.span),
+        start: Start::new(&api.clock, agents),
+    };
+    let (start, token) = (metrics.start.clone(), api.token.clone());
+    let looking = start.run(metrics.clone(), readiness.clone(), token);
+    supervisor.spawn("start of metrics.k8s.io", looking);
+    metrics
+}
+
 /// Starts it beside the plain listener, on the threads of the readers; it takes connections once there is a
 /// certificate to show.
 pub(super) fn start(
@@ -88,7 +112,7 @@ pub(super) fn start(
     tls: Arc<ServerTls>,
     listens: &Arc<ListenMetrics>,
 ) {
-    let token = secure.api.token.clone();
+    let token = secure.metrics.api.token.clone();
     let config = listen::Config {
         name: "https",
         max_connections: 4_096,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cairn_proto::rfc3339;
 
 use super::known::Change;
-use super::{Amounts, Container, Labels, Node, Phase, Pod, quantity};
+use super::{Amounts, Container, ContainerState, Labels, Node, Phase, Pod, quantity};
 use wire::{ContainerSpec, ContainerStatus, Metadata, NodeObject, PodObject, Resources, Versioned};
 
 /// What a container is that starts before the others and stays.
@@ -128,8 +128,19 @@ fn container(spec: &ContainerSpec<'_>, status: Option<&ContainerStatus<'_>>) -> 
         name: boxed(&spec.name),
         runtime_id: id.into(),
         restarts: status.map_or(0, |status| status.restart_count),
+        state: status.map_or(ContainerState::Unknown, |status| state(&status.state)),
         requests: amounts(&spec.resources.requests),
         limits: amounts(&spec.resources.limits),
+    }
+}
+
+/// One of the three is there; the others are absent or null.
+fn state(told: &wire::State) -> ContainerState {
+    match told {
+        told if told.running.is_some() => ContainerState::Running,
+        told if told.terminated.is_some() => ContainerState::Terminated,
+        told if told.waiting.is_some() => ContainerState::Waiting,
+        _ => ContainerState::Unknown,
     }
 }
 

@@ -152,15 +152,6 @@ impl Known {
         self.read().pods.keys().cloned().collect()
     }
 
-    /// The same, each with how many pods.
-    #[must_use]
-    pub fn namespace_sizes(&self) -> Vec<(Arc<str>, usize)> {
-        let objects = self.read();
-        let pods = objects.pods.iter();
-        pods.map(|(namespace, pods)| (Arc::clone(namespace), pods.len()))
-            .collect()
-    }
-
     /// The pod of this name.
     #[must_use]
     pub fn pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
@@ -175,6 +166,16 @@ impl Known {
         let objects = self.read();
         let pods = objects.pods.get(namespace).into_iter().flatten();
         pods.map(|(_, held)| Arc::clone(&held.object)).collect()
+    }
+
+    /// The pods of all namespaces in every phase, by namespace and name: all as of one moment.
+    #[must_use]
+    pub fn all_pods(&self) -> Vec<Arc<Pod>> {
+        let objects = self.read();
+        let mut all = Vec::with_capacity(objects.pod_count);
+        let pods = objects.pods.values().flat_map(BTreeMap::values);
+        all.extend(pods.map(|held| Arc::clone(&held.object)));
+        all
     }
 
     /// The pods that are placed on a node, in every phase and no order.

@@ -5,12 +5,16 @@
 //! start is a measurement too: one that is younger than the span is measured since then, once it has lived
 //! long enough for that to mean something. Where there is no such pair there is no number.
 
+mod of_node;
+
 use cairn_proto::catalogue::{EntityKind, Field, table};
 use cairn_proto::rate::{Point, Rate, Tracker};
 
 use super::series::walk;
 use super::{View, is_skewed};
 use crate::store::{Entity, RawRow, Wanted};
+
+pub use of_node::{Measured, Names, OfNode};
 
 /// How long a container must have lived for its CPU to be measured since its start, ms: what a start costs
 /// is no rate to scale by.

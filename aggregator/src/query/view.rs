@@ -10,7 +10,7 @@ use super::watermark::{
     NODE_MAX_AGE_MS, is_skewed, nodes_missing, published_tick, published_tick_by,
 };
 use super::{Sample, Sum, on_grid, pieces};
-use crate::store::{Door, Entity, NodeState, RawRow, Selector, VisitFields, Wanted};
+use crate::store::{Door, Entity, NodeState, RawRow, SeeRecent, Selector, VisitFields, Wanted};
 
 /// How far before its first tick a series is read at most, ms: a held value may be a max-age old, and
 /// a held rate's two measurements each of them.
@@ -233,6 +233,16 @@ impl View {
     #[must_use]
     pub fn series(&self, entity: &Entity, field: &Field, ticks_ms: &[u64]) -> Vec<Option<Sample>> {
         on_grid(field, &self.rows(entity, field, ticks_ms), ticks_ms)
+    }
+
+    /// See [`Door::recent`].
+    pub(super) fn recent(
+        &self,
+        node: &str,
+        namespace: Option<&str>,
+        see: &mut SeeRecent<'_>,
+    ) -> bool {
+        self.store.recent(node, namespace, see)
     }
 
     /// The rows themselves of entities of one node, as the store shows them.

@@ -122,6 +122,8 @@ pub enum Selector<'a> {
     },
     /// Every container of a pod.
     AllContainers,
+    /// Every container of the pods of a node.
+    ContainersOfNode(&'a str),
     /// Every container of the pods of a namespace.
     ContainersOf(&'a str),
     /// The containers of all lives of one pod name.
@@ -198,6 +200,7 @@ impl Selector<'_> {
             | Selector::PodsOfNode(node)
             | Selector::NodeParts(node)
             | Selector::SystemParts(node, _)
+            | Selector::ContainersOfNode(node)
             | Selector::OfNode(node) => Some(node),
             _ => None,
         }
@@ -226,9 +229,10 @@ impl Selector<'_> {
             | Selector::PodsOfNode(_)
             | Selector::Namespace(_)
             | Selector::Pod { .. } => kind == EntityKind::Pod,
-            Selector::AllContainers | Selector::ContainersOf(_) | Selector::Containers { .. } => {
-                kind == EntityKind::Container
-            }
+            Selector::AllContainers
+            | Selector::ContainersOfNode(_)
+            | Selector::ContainersOf(_)
+            | Selector::Containers { .. } => kind == EntityKind::Container,
             Selector::AllParts
             | Selector::NodeParts(_)
             | Selector::SystemParts(..)
@@ -257,7 +261,7 @@ impl Selector<'_> {
             | Selector::AllParts => true,
             Selector::Namespace(namespace) => thing.namespace == namespace,
             Selector::Pod { namespace, name } => is_named(thing, namespace, name),
-            Selector::AllContainers => within.pod.is_some(),
+            Selector::AllContainers | Selector::ContainersOfNode(_) => within.pod.is_some(),
             Selector::ContainersOf(namespace) => is_in(namespace),
             Selector::Containers { namespace, pod } => is_in_pod(namespace, pod),
             Selector::NodeParts(_) => is_part_of(EntityKind::Node),

@@ -24,10 +24,9 @@ use tokio::sync::watch;
 
 use super::arriving;
 use super::attendance::Attendance;
-use super::current;
 use super::index::{Gone, Index};
 use super::{
-    Applied, Current, Defined, Door, Entity, EntityPath, Error, Evicted, NodeState, Opening,
+    Applied, Defined, Door, Entity, EntityPath, Error, Evicted, NodeState, Opening, SeeRecent,
     Selector, Session, Size, SourceState, Visit, VisitEach, VisitFields, Wanted, WireRow,
 };
 use changes::Changes;
@@ -133,9 +132,8 @@ pub trait Window: Default + Debug + Send + 'static {
     /// Adds what the selector admits, one entry an identity.
     fn entities(&self, node: &Arc<str>, selector: &Selector<'_>, out: &mut Vec<Entity>);
 
-    /// What the newest row says of an entity, if that is at hand; without `cpu_before` where it would
-    /// have to be read.
-    fn current(&self, path: &EntityPath) -> Option<Current>;
+    /// See [`Door::recent`].
+    fn recent(&self, namespace: Option<&str>, see: &mut SeeRecent<'_>) -> bool;
 
     /// Takes references to the rows of a range of ticks.
     fn find(&self, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> Self::Found;
@@ -413,25 +411,9 @@ impl<N: Window> Door for Store<N> {
         });
     }
 
-    fn current(&self, entities: &[&Entity]) -> Vec<Option<Current>> {
-        let at_hand = |entity: &&Entity| {
-            let node = self.node(&entity.node)?;
-            let current = lock(&node).current(&entity.path);
-            // Without a CPU there is none before it.
-            current.filter(|one| one.cpu.is_none() || one.cpu_before.is_some())
-        };
-        let mut all: Vec<Option<Current>> = entities.iter().map(at_hand).collect();
-        let unknown: Vec<usize> = (0..all.len())
-            .filter(|nth| all.get(*nth).is_some_and(Option::is_none))
-            .collect();
-        let asked = unknown.iter().filter_map(|nth| entities.get(*nth).copied());
-        let asked: Vec<&Entity> = asked.collect();
-        for (nth, current) in unknown.into_iter().zip(current::read(self, &asked)) {
-            if let Some(slot) = all.get_mut(nth) {
-                *slot = current;
-            }
-        }
-        all
+    fn recent(&self, node: &str, namespace: Option<&str>, see: &mut SeeRecent<'_>) -> bool {
+        let node = self.node(node);
+        node.is_none_or(|node| lock(&node).recent(namespace, see))
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

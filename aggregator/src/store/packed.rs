@@ -5,13 +5,13 @@
 //! rows. Beside them one row is decoded: the one that the next refers to.
 
 mod block;
-mod current;
 mod exchange;
 mod listing;
 mod names;
 mod node;
 mod parts;
 mod reading;
+mod recent;
 mod run;
 mod times;
 

@@ -3,15 +3,16 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::future::{join, join_all};
-use tokio::time::{advance, sleep};
+use tokio::time::{Instant, advance, sleep};
 
+use super::super::answers::KEPT;
 use super::*;
 use crate::access::Resource;
 use crate::cluster::access::Allowed;
 use crate::cluster::authority::{Asked, Review, Unanswered};
 use crate::cluster::token::Keys;
 
-/// Lets `jane` list pods of `shop`, knows her token, and counts.
+/// Lets `jane` list pods of `shop` and `controller` those of all namespaces, knows tokens, and counts.
 #[derive(Debug, Default)]
 struct Played {
     reviews: AtomicUsize,
@@ -57,9 +58,11 @@ impl Authority for Played {
                 return Ok(Allowed::default());
             };
             Ok(Allowed {
-                allowed: question.user.name == "jane"
-                    && of.verb == "list"
-                    && of.namespace == "shop",
+                allowed: match question.user.name.as_str() {
+                    "controller" => true,
+                    "jane" => of.verb == "list" && of.namespace == "shop",
+                    _ => false,
+                },
                 reason: String::new(),
             })
         })
@@ -88,14 +91,18 @@ fn named(name: &str) -> User {
     }
 }
 
-fn pods(namespace: &str) -> Attributes {
-    Attributes::Resource(Resource {
+fn of_pods(namespace: &str) -> Resource {
+    Resource {
         verb: "list",
         group: "metrics.k8s.io".to_owned(),
         resource: "pods".to_owned(),
         namespace: namespace.to_owned(),
         ..Resource::default()
-    })
+    }
+}
+
+fn pods(namespace: &str) -> Attributes {
+    Attributes::Resource(of_pods(namespace))
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,10 +118,63 @@ async fn a_right_is_asked_for_once_in_ten_seconds() {
         assert_eq!(reviews.decide(&named("jane"), &pods("bank")).await, denied);
         assert_eq!(reviews.decide(&named("joe"), &pods("shop")).await, denied);
     }
-    assert_eq!(played.questions.load(Ordering::Relaxed), 3);
+    // Of each of them about all namespaces, and then about each that was asked for.
+    assert_eq!(played.questions.load(Ordering::Relaxed), 5);
     advance(KEPT).await;
     reviews.decide(&named("jane"), &pods("shop")).await;
-    assert_eq!(played.questions.load(Ordering::Relaxed), 4);
+    assert_eq!(played.questions.load(Ordering::Relaxed), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_of_a_thousand_namespaces_costs_one_question_a_burst() {
+    let played = Arc::new(Played {
+        takes: Duration::from_millis(50),
+        ..Played::default()
+    });
+    let reviews = reviews(&played);
+    let controller = named("controller");
+    for burst in 1..=4 {
+        let all = join_all((0..1_000).map(async |index| {
+            let one = Attributes::Resource(Resource {
+                verb: "get",
+                name: format!("web-{index}"),
+                ..of_pods(&format!("ns-{index}"))
+            });
+            let list = pods(&format!("ns-{index}"));
+            let (list, one) = join(
+                reviews.decide(&controller, &list),
+                reviews.decide(&controller, &one),
+            )
+            .await;
+            list == Decision::Allowed && one == Decision::Allowed
+        }))
+        .await;
+        assert!(all.into_iter().all(|allowed| allowed));
+        // One for each verb.
+        assert_eq!(played.questions.load(Ordering::Relaxed), 2 * burst);
+        advance(Duration::from_secs(15)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_the_same_at_once_waits_for_one_answer() {
+    let played = Arc::new(Played {
+        takes: Duration::from_millis(50),
+        ..Played::default()
+    });
+    let reviews = reviews(&played);
+    // More than one reader may have under way.
+    let all = join_all((0..100).map(async |_| {
+        let user = reviews.user("good").await.unwrap();
+        reviews.decide(&user, &pods("shop")).await
+    }))
+    .await;
+    assert!(all.into_iter().all(|one| one == Decision::Allowed));
+    let counted = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+    assert_eq!(
+        (counted(&played.reviews), counted(&played.questions)),
+        (1, 2)
+    );
 }
 
 #[tokio::test(start_paused = true)]

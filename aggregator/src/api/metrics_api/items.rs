@@ -4,13 +4,12 @@
 //! they are what agents say, and nothing has labels.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::fields::Fields;
-use crate::api::moment::of_pod;
 use crate::api::selector::Selector as LabelSelector;
-use crate::cluster::{Cluster, Known, Node, Phase, Pod};
-use crate::query::{Usage, View};
+use crate::cluster::{Cluster, ContainerState, Known, Node, Phase, Pod};
+use crate::query::{Measured, Names, OfNode, Usage, View};
 use crate::store::{Entity, Selector};
 
 /// A node or pod, and what it uses.
@@ -109,12 +108,16 @@ pub(super) struct Finder {
     pub(super) cluster: Cluster,
     /// Least span of CPU, ms.
     pub(super) span_ms: u64,
+    pub(super) copies: Arc<Copies>,
 }
 
 /// A pod that may be shown.
-struct Candidate {
-    entity: Entity,
-    object: Object,
+#[derive(Clone, Debug)]
+pub(super) enum Candidate {
+    /// As the Kubernetes API knows it.
+    Known(Arc<Pod>),
+    /// As its agent tells it.
+    Told(Box<Entity>),
 }
 
 impl Finder {
@@ -175,103 +178,178 @@ impl Finder {
         }
     }
 
-    /// Namespaces in which pods may be, by name, each with about how many.
-    pub(super) fn namespaces(&self) -> Vec<(Arc<str>, usize)> {
-        if let Some(known) = self.cluster.known() {
-            return known.namespace_sizes();
-        }
-        let pods = self.view.entities(&Selector::Pods);
-        // Sorted by namespace.
-        let runs = pods.chunk_by(|a, b| a.namespace == b.namespace);
-        runs.filter_map(|run| Some((Arc::clone(&run.first()?.namespace), run.len())))
-            .collect()
-    }
-
-    /// The pods of a namespace, by name.
-    pub(super) fn pods(&self, namespace: &str, wanted: &Wanted) -> Vec<Item> {
-        if wanted.fields.excludes_namespace(namespace) {
+    /// The pods that are to be shown if they are measured, of one namespace or of all, by namespace and name: as
+    /// they are at one moment.
+    pub(super) fn candidates(&self, wanted: &Wanted) -> Vec<Candidate> {
+        let namespace = self.copies.namespace.as_deref();
+        if namespace.is_some_and(|one| wanted.fields.excludes_namespace(one)) {
             return Vec::new();
         }
-        let mut entities = self.view.entities(&Selector::Namespace(namespace));
-        self.view.retain_current(&mut entities);
-        let mut candidates = match self.cluster.known() {
-            Some(known) => of_cluster(known.pods(namespace), entities),
-            None => of_agents(entities),
+        let mut candidates: Vec<Candidate> = match self.cluster.known() {
+            Some(known) => {
+                let pods = namespace.map_or_else(|| known.all_pods(), |one| known.pods(one));
+                let pods = pods.into_iter();
+                let running = pods.filter(|pod| pod.phase == Phase::Running);
+                running.map(Candidate::Known).collect()
+            }
+            None => self.told(&namespace.map_or(Selector::Pods, Selector::Namespace)),
         };
         candidates.retain(|candidate| {
-            wanted.fields.matches(namespace, &candidate.entity.name)
-                && wanted.labels.matches(candidate.object.labels())
+            wanted
+                .fields
+                .matches(candidate.namespace(), candidate.name())
+                && wanted.labels.matches(candidate.labels())
         });
-        if candidates.is_empty() {
-            return Vec::new();
-        }
-        let containers = self.view.entities(&Selector::ContainersOf(namespace));
-        self.whole(candidates, containers)
+        candidates
+    }
+
+    /// Pods as agents tell them, by namespace and name; of two lives of one name the later.
+    fn told(&self, selector: &Selector<'_>) -> Vec<Candidate> {
+        let mut pods = self.view.entities(selector);
+        self.view.retain_current(&mut pods);
+        pods.sort_by(|a, b| {
+            (&a.namespace, &a.name, b.start_ms).cmp(&(&b.namespace, &b.name, a.start_ms))
+        });
+        pods.dedup_by(|later, kept| later.namespace == kept.namespace && later.name == kept.name);
+        let told = pods.into_iter();
+        told.map(|pod| Candidate::Told(Box::new(pod))).collect()
     }
 
     /// One pod.
     pub(super) fn pod(&self, namespace: &str, name: &str) -> Found {
-        let mut entities = self.view.entities(&Selector::Pod { namespace, name });
-        self.view.retain_current(&mut entities);
-        let known = self
-            .cluster
-            .known()
-            .map(|known| running(known, namespace, name));
-        let candidates = match known {
-            Some(None) => return Found::Unknown(name.to_owned()),
-            Some(Some(pod)) => of_cluster(vec![pod], entities),
-            None if entities.is_empty() => return Found::Unknown(name.to_owned()),
-            None => of_agents(entities),
+        let candidate = match self.cluster.known() {
+            Some(known) => running(known, namespace, name).map(Candidate::Known),
+            None => self.told(&Selector::Pod { namespace, name }).pop(),
         };
-        let containers = self.view.entities(&Selector::Containers {
-            namespace,
-            pod: name,
-        });
-        let mut items = self.whole(candidates, containers);
-        match items.pop() {
+        let Some(candidate) = candidate else {
+            return Found::Unknown(name.to_owned());
+        };
+        match self.item(&candidate) {
             Some(item) => Found::Item(Box::new(item)),
             None => Found::Unmeasured(format!("{namespace}/{name}")),
         }
     }
 
-    /// The pods of which every container has been measured.
-    fn whole(&self, candidates: Vec<Candidate>, mut containers: Vec<Entity>) -> Vec<Item> {
-        self.view.retain_current(&mut containers);
-        let mut of: HashMap<(Arc<str>, Arc<str>), Vec<Entity>> = HashMap::new();
-        for container in containers {
-            of.entry(of_pod(&container)).or_default().push(container);
-        }
-        let mut pods: Vec<(Candidate, Vec<Entity>)> = Vec::with_capacity(candidates.len());
-        for candidate in candidates {
-            if let Some(inner) = of.remove(&of_pod(&candidate.entity)) {
-                pods.push((candidate, by_name(inner)));
-            }
-        }
-        let asked: Vec<&Entity> = pods.iter().flat_map(|(_, inner)| inner).collect();
-        let mut usages = self.view.usages(&asked, self.span_ms).into_iter();
-        let items = pods.iter().filter_map(|(candidate, inner)| {
-            // All are taken, also when one of them is missing.
-            let used: Vec<_> = inner.iter().map(|_| usages.next().flatten()).collect();
-            let used = inner.iter().zip(used);
-            let used = used.map(|(container, usage)| Some((Arc::clone(&container.name), usage?)));
-            candidate.item(used.collect::<Option<_>>()?)
+    /// A pod with what it uses; `None` when it is not whole. What its node says is copied when the first of its
+    /// pods is asked for, and is the same from then on.
+    pub(super) fn item(&self, candidate: &Candidate) -> Option<Item> {
+        let of_node = self.copies.of(candidate.node());
+        let of_node = of_node.get_or_init(|| {
+            let asked = (self.copies.namespace.as_deref(), self.span_ms);
+            self.view
+                .of_node(candidate.node(), asked, &self.copies.names)
         });
-        items.collect()
+        let names = &self.copies.names;
+        let (measured, object) = match candidate {
+            Candidate::Known(pod) => {
+                let told = of_node.pod(names, &pod.uid, &pod.name);
+                // The node of a static pod calls it by another UID.
+                let told = told.or_else(|| of_node.pod(names, &pod.mirror_of, &pod.name));
+                (whole(pod, told?)?, Object::Pod(Arc::clone(pod)))
+            }
+            Candidate::Told(pod) => {
+                let told = of_node.pod(names, &pod.pod_uid, &pod.name)?.into_iter();
+                let all: Option<Vec<_>> = told.map(|(name, usage)| Some((name, usage?))).collect();
+                (all?, Object::None)
+            }
+        };
+        let earliest = measured.iter().map(|(_, usage)| usage);
+        let earliest = earliest.min_by_key(|usage| usage.time_ms)?;
+        Some(Item {
+            namespace: Arc::clone(candidate.namespace()),
+            name: candidate.name().into(),
+            object,
+            time_ms: earliest.time_ms,
+            window_ms: earliest.over_ms,
+            used: Used::Pod(measured),
+        })
     }
 }
 
-impl Candidate {
-    fn item(&self, containers: Vec<(Arc<str>, Usage)>) -> Option<Item> {
-        let earliest = containers.iter().map(|(_, usage)| usage);
-        let earliest = earliest.min_by_key(|usage| usage.time_ms)?;
-        Some(Item {
-            namespace: Arc::clone(&self.entity.namespace),
-            name: Arc::clone(&self.entity.name),
-            object: self.object.clone(),
-            time_ms: earliest.time_ms,
-            window_ms: earliest.over_ms,
-            used: Used::Pod(containers),
+/// What the running containers of a pod use; `None` when one of them is not measured. One that waits or has ended
+/// by the pod's own status uses nothing, and is there only where it is measured all the same, as the status is
+/// told later than the usage.
+fn whole(pod: &Pod, measured: Vec<Measured>) -> Option<Vec<(Arc<str>, Usage)>> {
+    let is_measured = |name: &str| measured.iter().any(|(measured, _)| **measured == *name);
+    let mut running = pod.containers.iter();
+    if running.any(|one| one.state == ContainerState::Running && !is_measured(&one.name)) {
+        return None;
+    }
+    let rests = |name: &str| {
+        let mut of_status = pod.containers.iter().filter(|one| *one.name == *name);
+        of_status.any(|one| {
+            let state = one.state;
+            matches!(state, ContainerState::Waiting | ContainerState::Terminated)
         })
+    };
+    let mut used = Vec::with_capacity(measured.len());
+    for (name, usage) in measured {
+        match usage {
+            Some(usage) => used.push((name, usage)),
+            None if rests(&name) => {}
+            None => return None,
+        }
+    }
+    Some(used)
+}
+
+impl Candidate {
+    fn namespace(&self) -> &Arc<str> {
+        match self {
+            Candidate::Known(pod) => &pod.namespace,
+            Candidate::Told(pod) => &pod.namespace,
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Candidate::Known(pod) => &pod.name,
+            Candidate::Told(pod) => &pod.name,
+        }
+    }
+
+    fn node(&self) -> &Arc<str> {
+        match self {
+            Candidate::Known(pod) => &pod.node,
+            Candidate::Told(pod) => &pod.node,
+        }
+    }
+
+    fn labels(&self) -> &[(Box<str>, Box<str>)] {
+        match self {
+            Candidate::Known(pod) => &pod.labels,
+            Candidate::Told(_) => &[],
+        }
+    }
+}
+
+/// What nodes said, each copied once.
+#[derive(Debug, Default)]
+pub(super) struct Copies {
+    // Of which alone there are copies; `None` for all.
+    namespace: Option<String>,
+    names: Names,
+    of_nodes: Mutex<HashMap<Arc<str>, Arc<OnceLock<OfNode>>>>,
+}
+
+impl Copies {
+    /// None yet.
+    pub(super) fn new(namespace: Option<&str>) -> Arc<Self> {
+        Arc::new(Self {
+            namespace: namespace.map(str::to_owned),
+            ..Self::default()
+        })
+    }
+
+    /// The place for that of a node.
+    fn of(&self, node: &Arc<str>) -> Arc<OnceLock<OfNode>> {
+        let of_nodes = self.of_nodes.lock();
+        let mut of_nodes = of_nodes.unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_node) = of_nodes.get(node) {
+            return Arc::clone(of_node);
+        }
+        let of_node = of_nodes.entry(Arc::clone(node)).or_default();
+        Arc::clone(of_node)
     }
 }
 
@@ -290,33 +368,6 @@ fn node_item(entity: &Entity, object: Object, usage: Usage) -> Item {
 fn running(known: &Known, namespace: &str, name: &str) -> Option<Arc<Pod>> {
     let pod = known.pod(namespace, name)?;
     (pod.phase == Phase::Running).then_some(pod)
-}
-
-/// Pods of the cluster that run, each with what the agent of its own node says of it.
-fn of_cluster(pods: Vec<Arc<Pod>>, entities: Vec<Entity>) -> Vec<Candidate> {
-    let keyed = entities.into_iter().map(|entity| (of_pod(&entity), entity));
-    let mut by_key: HashMap<(Arc<str>, Arc<str>), Entity> = keyed.collect();
-    let runs = pods.into_iter().filter(|pod| pod.phase == Phase::Running);
-    let found = runs.filter_map(|pod| {
-        let mut take = |uid: &str| by_key.remove(&(Arc::clone(&pod.node), Arc::from(uid)));
-        // The node of a static pod calls it by another UID.
-        let told = take(&pod.uid);
-        let entity = told.or_else(|| take(&pod.mirror_of))?;
-        (*entity.name == *pod.name).then_some(Candidate {
-            entity,
-            object: Object::Pod(pod),
-        })
-    });
-    found.collect()
-}
-
-/// Pods as agents tell them.
-fn of_agents(entities: Vec<Entity>) -> Vec<Candidate> {
-    let candidate = |entity| Candidate {
-        entity,
-        object: Object::None,
-    };
-    by_name(entities).into_iter().map(candidate).collect()
 }
 
 /// Sorted by name, of two lives of one name the later.

@@ -1,14 +1,15 @@
 //! Items as JSON: objects, rows of a table, metadata.
 
-use serde::ser::{SerializeMap as _, SerializeStruct as _};
-use serde::{Serialize, Serializer};
+use std::fmt;
+use std::io::Write as _;
+
+use cairn_proto::rfc3339;
 
 use super::items::{Item, Used};
 use super::{Include, Writing, meta};
 use crate::api::quantity;
 use crate::api::secure::{GROUP_VERSION, Shape};
 use crate::query::Usage;
-use cairn_proto::rfc3339;
 
 /// A list up to its items.
 pub(super) fn head(writing: &Writing) -> Vec<u8> {
@@ -52,47 +53,170 @@ fn columns() -> String {
     all.map(column).join(",")
 }
 
-/// One of a list.
-pub(super) fn put(text: &mut Vec<u8>, item: &Item, writing: &Writing) {
-    match writing.form.shape {
-        Shape::Table(version) => {
-            let (cpu, memory) = item.total();
-            let row = Row {
-                cells: [
-                    item.name.to_string(),
-                    quantity::nanocores(cpu),
-                    quantity::bytes(memory),
-                    window(item.window_ms),
-                ],
-                object: beside(item, writing, meta(version)),
-            };
-            write(text, &row);
+/// Writes items one after the other. Of times and spans most are those of the item before, and are written once.
+pub(super) struct Pen {
+    text: Vec<u8>,
+    second: Option<(u64, String)>,
+    span: Option<(u64, String)>,
+}
+
+impl Pen {
+    /// Nothing yet, with room for so many bytes.
+    pub(super) fn with_room(bytes: usize) -> Self {
+        Self {
+            text: Vec::with_capacity(bytes),
+            second: None,
+            span: None,
         }
-        Shape::Metadata(version) => write(text, &partial(item, writing, meta(version))),
-        _ => write(text, &Object::of(item, writing, false)),
+    }
+
+    /// What was written.
+    pub(super) fn text(self) -> Vec<u8> {
+        self.text
+    }
+
+    /// One of a list, with the comma before it.
+    pub(super) fn put(&mut self, item: &Item, writing: &Writing) {
+        self.raw(",");
+        match writing.form.shape {
+            Shape::Table(version) => self.row(item, writing, meta(version)),
+            Shape::Metadata(version) => self.partial(item, writing, meta(version)),
+            _ => self.object(item, writing, false),
+        }
+    }
+
+    fn row(&mut self, item: &Item, writing: &Writing, api_version: &str) {
+        let (cpu, memory) = item.total();
+        self.raw("{\"cells\":[");
+        self.string(&item.name);
+        let (cpu, memory) = (quantity::nanocores(cpu), quantity::bytes(memory));
+        self.args(format_args!(",\"{cpu}\",\"{memory}\",\""));
+        self.window(item.window_ms);
+        self.raw("\"],\"object\":");
+        match writing.include {
+            Include::Nothing => self.raw("null"),
+            Include::Metadata => self.partial(item, writing, api_version),
+            Include::Object => self.object(item, writing, true),
+        }
+        self.raw("}");
+    }
+
+    fn partial(&mut self, item: &Item, writing: &Writing, api_version: &str) {
+        self.args(format_args!(
+            "{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"{api_version}\","
+        ));
+        self.metadata(item, writing);
+        self.raw("}");
+    }
+
+    /// A whole object. Those of a list do not say what they are.
+    fn object(&mut self, item: &Item, writing: &Writing, is_named: bool) {
+        self.raw("{");
+        if is_named {
+            let kind = writing.what.kind();
+            self.args(format_args!(
+                "\"kind\":\"{kind}\",\"apiVersion\":\"{GROUP_VERSION}\","
+            ));
+        }
+        self.metadata(item, writing);
+        self.raw(",\"timestamp\":\"");
+        self.second(item.time_ms);
+        self.raw("\",\"window\":\"");
+        self.window(item.window_ms);
+        match &item.used {
+            Used::Node(usage) => {
+                self.raw("\",");
+                self.usage(usage);
+            }
+            Used::Pod(containers) => {
+                self.raw("\",\"containers\":[");
+                for (nth, (name, usage)) in containers.iter().enumerate() {
+                    self.raw(if nth > 0 { ",{\"name\":" } else { "{\"name\":" });
+                    self.string(name);
+                    self.raw(",");
+                    self.usage(usage);
+                    self.raw("}");
+                }
+                self.raw("]");
+            }
+        }
+        self.raw("}");
+    }
+
+    fn metadata(&mut self, item: &Item, writing: &Writing) {
+        self.raw("\"metadata\":{\"name\":");
+        self.string(&item.name);
+        if !item.namespace.is_empty() {
+            self.raw(",\"namespace\":");
+            self.string(&item.namespace);
+        }
+        self.raw(",\"creationTimestamp\":\"");
+        self.raw(&writing.now);
+        self.raw("\"");
+        for (nth, (key, value)) in item.labels().iter().enumerate() {
+            self.raw(if nth > 0 { "," } else { ",\"labels\":{" });
+            self.string(key);
+            self.raw(":");
+            self.string(value);
+        }
+        self.raw(if item.labels().is_empty() { "}" } else { "}}" });
+    }
+
+    fn usage(&mut self, usage: &Usage) {
+        self.raw("\"usage\":{");
+        for (nth, (name, quantity)) in quantity::of_usage(usage).enumerate() {
+            let comma = if nth > 0 { "," } else { "" };
+            self.args(format_args!("{comma}\"{name}\":\"{quantity}\""));
+        }
+        self.raw("}");
+    }
+
+    fn second(&mut self, time_ms: u64) {
+        let time_ms = time_ms / 1_000 * 1_000;
+        if self.second.as_ref().is_none_or(|(of, _)| *of != time_ms) {
+            self.second = Some((time_ms, rfc3339::format(time_ms)));
+        }
+        let (_, text) = self.second.get_or_insert_default();
+        self.text.extend_from_slice(text.as_bytes());
+    }
+
+    fn window(&mut self, ms: u64) {
+        if self.span.as_ref().is_none_or(|(of, _)| *of != ms) {
+            self.span = Some((ms, window(ms)));
+        }
+        let (_, text) = self.span.get_or_insert_default();
+        self.text.extend_from_slice(text.as_bytes());
+    }
+
+    fn raw(&mut self, text: &str) {
+        self.text.extend_from_slice(text.as_bytes());
+    }
+
+    /// Memory does not fail, here and below.
+    fn args(&mut self, args: fmt::Arguments<'_>) {
+        drop(self.text.write_fmt(args));
+    }
+
+    fn string(&mut self, text: &str) {
+        drop(serde_json::to_writer(&mut self.text, text));
     }
 }
 
 /// One by itself, as a line.
 pub(super) fn alone(item: &Item, writing: &Writing) -> Vec<u8> {
-    let mut text = Vec::new();
+    let mut pen = Pen::with_room(1_024);
     match writing.form.shape {
-        Shape::Table(_) => {
-            text.extend(head(writing));
-            put(&mut text, item, writing);
-            text.extend_from_slice(TAIL);
-            return text;
+        Shape::Table(version) => {
+            pen.text.extend(head(writing));
+            pen.row(item, writing, meta(version));
+            pen.text.extend_from_slice(TAIL);
+            return pen.text;
         }
-        Shape::Metadata(version) => write(&mut text, &partial(item, writing, meta(version))),
-        _ => write(&mut text, &Object::of(item, writing, true)),
+        Shape::Metadata(version) => pen.partial(item, writing, meta(version)),
+        _ => pen.object(item, writing, true),
     }
-    text.push(b'\n');
-    text
-}
-
-/// Memory does not fail, and the keys are text: there is nothing to go wrong.
-fn write(text: &mut Vec<u8>, value: &impl Serialize) {
-    drop(serde_json::to_writer(text, value));
+    pen.raw("\n");
+    pen.text
 }
 
 /// A span as Go writes it: `15.061s`, `1m0.2s`, `500ms`.
@@ -114,155 +238,6 @@ pub(super) fn window(ms: u64) -> String {
         (0, 0) => format!("{seconds}s"),
         (0, minutes) => format!("{minutes}m{seconds}s"),
         (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
-    }
-}
-
-/// Usage as quantities, by name.
-pub(super) fn quantities(usage: &Usage) -> Vec<(&'static str, String)> {
-    let mut all = vec![
-        ("cpu", quantity::nanocores(usage.cpu_nanocores)),
-        ("memory", quantity::bytes(usage.memory_bytes)),
-    ];
-    all.extend(usage.swap_bytes.map(|swap| ("swap", quantity::bytes(swap))));
-    all
-}
-
-#[derive(Serialize)]
-struct Row<'a> {
-    cells: [String; 4],
-    object: Beside<'a>,
-}
-
-/// What stands beside the cells of a row.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Beside<'a> {
-    Nothing(()),
-    Metadata(Partial<'a>),
-    Whole(Object<'a>),
-}
-
-fn beside<'a>(item: &'a Item, writing: &'a Writing, api_version: &'static str) -> Beside<'a> {
-    match writing.include {
-        Include::Nothing => Beside::Nothing(()),
-        Include::Metadata => Beside::Metadata(partial(item, writing, api_version)),
-        Include::Object => Beside::Whole(Object::of(item, writing, true)),
-    }
-}
-
-#[derive(Serialize)]
-struct Partial<'a> {
-    kind: &'static str,
-    #[serde(rename = "apiVersion")]
-    api_version: &'static str,
-    metadata: Metadata<'a>,
-}
-
-fn partial<'a>(item: &'a Item, writing: &'a Writing, api_version: &'static str) -> Partial<'a> {
-    Partial {
-        kind: "PartialObjectMetadata",
-        api_version,
-        metadata: Metadata::of(item, writing),
-    }
-}
-
-struct Metadata<'a> {
-    item: &'a Item,
-    created: &'a str,
-}
-
-impl<'a> Metadata<'a> {
-    fn of(item: &'a Item, writing: &'a Writing) -> Self {
-        let created = &writing.now;
-        Self { item, created }
-    }
-}
-
-impl Serialize for Metadata<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { item, created } = self;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("name", &*item.name)?;
-        if !item.namespace.is_empty() {
-            map.serialize_entry("namespace", &*item.namespace)?;
-        }
-        map.serialize_entry("creationTimestamp", created)?;
-        if !item.labels().is_empty() {
-            map.serialize_entry("labels", &Pairs(item.labels()))?;
-        }
-        map.end()
-    }
-}
-
-struct Pairs<'a, T>(&'a [(T, T)]);
-
-impl<T: AsRef<str>> Serialize for Pairs<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let pairs = self.0.iter();
-        serializer.collect_map(pairs.map(|(key, value)| (key.as_ref(), value.as_ref())))
-    }
-}
-
-/// A whole object.
-struct Object<'a> {
-    item: &'a Item,
-    writing: &'a Writing,
-    // Those of a list do not say what they are.
-    is_named: bool,
-}
-
-impl<'a> Object<'a> {
-    fn of(item: &'a Item, writing: &'a Writing, is_named: bool) -> Self {
-        Self {
-            item,
-            writing,
-            is_named,
-        }
-    }
-}
-
-impl Serialize for Object<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { item, writing, .. } = self;
-        let mut map = serializer.serialize_map(None)?;
-        if self.is_named {
-            map.serialize_entry("kind", writing.what.kind())?;
-            map.serialize_entry("apiVersion", GROUP_VERSION)?;
-        }
-        map.serialize_entry("metadata", &Metadata::of(item, writing))?;
-        map.serialize_entry("timestamp", &rfc3339::format(item.time_ms / 1_000 * 1_000))?;
-        map.serialize_entry("window", &window(item.window_ms))?;
-        match &item.used {
-            Used::Node(usage) => map.serialize_entry("usage", &Quantities(usage))?,
-            Used::Pod(containers) => {
-                let containers = containers.iter();
-                let containers = containers.map(|(name, usage)| Container { name, usage });
-                map.serialize_entry("containers", &containers.collect::<Vec<_>>())?;
-            }
-        }
-        map.end()
-    }
-}
-
-struct Container<'a> {
-    name: &'a str,
-    usage: &'a Usage,
-}
-
-impl Serialize for Container<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Container", 2)?;
-        fields.serialize_field("name", self.name)?;
-        fields.serialize_field("usage", &Quantities(self.usage))?;
-        fields.end()
-    }
-}
-
-struct Quantities<'a>(&'a Usage);
-
-impl Serialize for Quantities<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(quantities(self.0))
     }
 }
 

@@ -1,170 +1,209 @@
 //! Lists, made while they are read.
 //!
-//! A list of all pods is made namespace by namespace, so that it takes no more memory than a few of them,
-//! however many there are. Protobuf says first how long it is, so such a list has to be there as a whole; it
-//! counts as one of the answers that wait for their readers.
+//! What there is, is looked up once: all pods of one moment, by namespace and name. What their nodes say of them
+//! is copied node by node when the first pod of a node is written (`Copies`), and stays as it was copied. So a list
+//! is of one moment as far as names, labels and places go, and of each node it is of one row. It is written in
+//! pieces of a few hundred kilobytes, a large namespace in several, and takes no more memory than the copies: a few
+//! dozen bytes a container.
+//!
+//! Protobuf says first how long a list is. So it is gone through twice: once to count, which makes the copies, and
+//! once to write the very same.
 
 use std::iter;
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
-use super::items::{Finder, Item, Wanted};
-use super::{Items, What, Writing, json, meta, of_cut, protobuf};
+use super::items::{Candidate, Finder, Item, Wanted};
+use super::{What, Writing, json, meta, of_cut, protobuf};
 use crate::api::Api;
-use crate::api::room::ROOM_BYTES;
-use crate::api::secure::{GROUP_VERSION, How, Media, Shape, Status, compressed, envelope, pieces};
+use crate::api::secure::{Count, GROUP_VERSION, How, Media, Message, Shape, Sink as _, Status};
+use crate::api::secure::{envelope_end, envelope_head, pieces};
 
-/// Pods of one piece, about: a few hundred kilobytes.
-const PIECE_PODS: usize = 500;
+/// Things of one piece: some two hundred kilobytes, made in a few milliseconds.
+const PIECE: usize = 500;
+
+/// From so many things on a list is sent from its first byte on, before anybody knows how long it gets.
+const LONG: usize = 1_000;
 
 /// What is asked.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) finder: Finder,
     pub(super) wanted: Wanted,
-    /// `None` for all.
-    pub(super) namespace: Option<String>,
     pub(super) writing: Writing,
 }
 
-/// What is to be written next.
+/// What is to be listed, as it was at one moment.
+struct Frozen {
+    asked: Asked,
+    nodes: Vec<Item>,
+    pods: Vec<Candidate>,
+}
+
+/// What is to be made next.
 enum Part {
-    Head(Arc<Asked>),
-    Nodes(Arc<Asked>),
-    Pods(Arc<Asked>, Vec<Arc<str>>),
-    Tail,
+    Head(Arc<Frozen>),
+    Counted(Arc<Frozen>, Range<usize>),
+    Length,
+    Items(Arc<Frozen>, Range<usize>),
+    Tail(Arc<Frozen>),
+}
+
+/// What was made of it.
+enum Made {
+    Bytes(Bytes),
+    // So many bytes are to come.
+    Counted(usize),
+    // Here stands how many, before that.
+    Length(Vec<u8>),
 }
 
 /// Answers for a list.
 pub(super) async fn answer(api: &Api, asked: Asked, how: How) -> Result<Response, Status> {
-    let asked = Arc::new(asked);
-    if asked.writing.form.media == Media::Protobuf {
-        return at_once(api, asked, how).await;
-    }
     let seat = api.seat().map_err(of_cut)?;
-    let looking = Arc::clone(&asked);
-    let batches = api
-        .in_turn(move || looking.batches())
-        .await
-        .map_err(of_cut)?;
-    let head = iter::once(Part::Head(Arc::clone(&asked)));
-    let items: Vec<Part> = match asked.writing.what {
-        What::Nodes => vec![Part::Nodes(asked)],
-        What::Pods => batches
-            .into_iter()
-            .map(|batch| Part::Pods(Arc::clone(&asked), batch))
-            .collect(),
+    let is_counted = asked.writing.form.media == Media::Protobuf;
+    let frozen = api.in_turn(move || Frozen::of(asked)).await;
+    let frozen = Arc::new(frozen.map_err(of_cut)?);
+    let count = frozen.count();
+    let ranges = || {
+        (0..count)
+            .step_by(PIECE)
+            .map(move |from| from..(from + PIECE).min(count))
     };
-    let parts = head.chain(items).chain(iter::once(Part::Tail));
-    let mut is_first = true;
-    let texts = api.made(seat, parts, Part::text).map(move |text| {
-        // Every item begins with a comma, and the first of all must not.
-        text.map(|text| match text.first() {
-            Some(b',') if std::mem::take(&mut is_first) => text.slice(1..),
-            _ => text,
+    let (of, counted) = (Arc::clone(&frozen), Arc::clone(&frozen));
+    let counts = ranges().take(if is_counted { usize::MAX } else { 0 });
+    let counts = counts.map(move |range| Part::Counted(Arc::clone(&counted), range));
+    let length = is_counted.then_some(Part::Length);
+    let items = ranges().map(move |range| Part::Items(Arc::clone(&of), range));
+    let parts = iter::once(Part::Head(Arc::clone(&frozen)))
+        .chain(counts)
+        .chain(length)
+        .chain(items)
+        .chain(iter::once(Part::Tail(frozen)));
+    let mut joint = Joint::default();
+    let bytes = api.made(seat, parts, Part::make).filter_map(move |made| {
+        let joined = made.map(|made| joint.join(made));
+        std::future::ready(match joined {
+            Ok(bytes) if bytes.is_empty() => None,
+            joined => Some(joined),
         })
     });
-    pieces(texts.boxed(), how).await.map_err(of_cut)
+    pieces(bytes.boxed(), how, count > LONG)
+        .await
+        .map_err(of_cut)
 }
 
-impl Asked {
-    /// The namespaces of each piece.
-    fn batches(&self) -> Vec<Vec<Arc<str>>> {
-        if self.writing.what == What::Nodes {
-            return Vec::new();
-        }
-        let namespaces = match &self.namespace {
-            Some(namespace) => vec![(Arc::from(namespace.as_str()), 0)],
-            None => self.finder.namespaces(),
-        };
-        let mut batches: Vec<Vec<Arc<str>>> = Vec::new();
-        let mut room = 0;
-        for (namespace, count) in namespaces {
-            match batches.last_mut().filter(|_| count <= room) {
-                Some(batch) => batch.push(namespace),
-                None => {
-                    batches.push(vec![namespace]);
-                    room = PIECE_PODS;
-                }
+/// What goes from one piece to the next.
+#[derive(Default)]
+struct Joint {
+    has_items: bool,
+    counted: usize,
+}
+
+impl Joint {
+    fn join(&mut self, made: Made) -> Bytes {
+        match made {
+            // Every item begins with a comma, and the first of all must not.
+            Made::Bytes(text) if text.first() == Some(&b',') && !self.has_items => {
+                self.has_items = true;
+                text.slice(1..)
             }
-            room = room.saturating_sub(count);
+            Made::Bytes(bytes) => bytes,
+            Made::Counted(bytes) => {
+                self.counted += bytes;
+                Bytes::new()
+            }
+            Made::Length(first) => {
+                let mut head = Message::default();
+                head.begin(2, first.len() + self.counted);
+                [head.as_ref(), &first].concat().into()
+            }
         }
-        batches
+    }
+}
+
+impl Frozen {
+    fn of(asked: Asked) -> Self {
+        let (mut nodes, mut pods) = (Vec::new(), Vec::new());
+        match asked.writing.what {
+            What::Nodes => nodes = asked.finder.nodes(&asked.wanted),
+            What::Pods => pods = asked.finder.candidates(&asked.wanted),
+        }
+        Self { asked, nodes, pods }
     }
 
-    fn items(&self) -> Items {
-        let items: Vec<Item> = match self.writing.what {
-            What::Nodes => self.finder.nodes(&self.wanted),
-            What::Pods => {
-                let batches = self.batches().into_iter().flatten();
-                batches
-                    .flat_map(|namespace| self.finder.pods(&namespace, &self.wanted))
-                    .collect()
-            }
-        };
-        items.into_iter().map(Arc::new).collect()
+    fn count(&self) -> usize {
+        self.nodes.len().max(self.pods.len())
     }
 
-    fn protobuf(&self) -> Vec<u8> {
-        let items = self.items();
-        let items = items.iter().map(|item| &**item);
-        let writing = &self.writing;
+    /// Shows the items of a range, those that are measured.
+    fn each(&self, range: &Range<usize>, mut see: impl FnMut(&Item)) {
+        let nodes = self.nodes.get(range.clone()).unwrap_or_default();
+        nodes.iter().for_each(&mut see);
+        let pods = self.pods.get(range.clone()).unwrap_or_default();
+        let pods = pods.iter().filter_map(|pod| self.asked.finder.item(pod));
+        pods.for_each(|item| see(&item));
+    }
+
+    /// The type of the list in its envelope.
+    fn list_type(&self) -> (&'static str, String) {
+        let writing = &self.asked.writing;
         match writing.form.shape {
-            Shape::Metadata(version) => {
-                let list = protobuf::list(items, |item| protobuf::metadata_only(item, writing));
-                envelope(meta(version), "PartialObjectMetadataList", &list)
-            }
-            _ => {
-                let list = protobuf::list(items, |item| protobuf::item(item, writing));
-                envelope(
-                    GROUP_VERSION,
-                    &format!("{}List", writing.what.kind()),
-                    &list,
-                )
-            }
+            Shape::Metadata(version) => (meta(version), "PartialObjectMetadataList".to_owned()),
+            _ => (GROUP_VERSION, format!("{}List", writing.what.kind())),
         }
+    }
+
+    fn head(&self) -> Vec<u8> {
+        let writing = &self.asked.writing;
+        if writing.form.media == Media::Protobuf {
+            let (api_version, kind) = self.list_type();
+            return envelope_head(api_version, &kind);
+        }
+        json::head(writing)
+    }
+
+    fn counted(&self, range: &Range<usize>) -> usize {
+        let writing = &self.asked.writing;
+        let mut count = Count::default();
+        self.each(range, |item| match writing.form.shape {
+            Shape::Metadata(_) => count.message(2, &protobuf::MetadataOnly(item, writing)),
+            _ => count.message(2, &protobuf::Whole(item, writing)),
+        });
+        count.bytes_written()
+    }
+
+    fn items(&self, range: &Range<usize>) -> Vec<u8> {
+        let writing = &self.asked.writing;
+        if writing.form.media != Media::Protobuf {
+            let mut pen = json::Pen::with_room(range.len() * 512);
+            self.each(range, |item| pen.put(item, writing));
+            return pen.text();
+        }
+        let mut message = Message::with_room(range.len() * 512);
+        self.each(range, |item| match writing.form.shape {
+            Shape::Metadata(_) => message.message(2, &protobuf::MetadataOnly(item, writing)),
+            _ => message.message(2, &protobuf::Whole(item, writing)),
+        });
+        message.into_bytes()
     }
 }
 
 impl Part {
-    fn text(self) -> Bytes {
-        let put = |asked: &Asked, items: Vec<Item>| {
-            let mut text = Vec::with_capacity(items.len() * 256);
-            for item in &items {
-                text.push(b',');
-                json::put(&mut text, item, &asked.writing);
-            }
-            text.into()
-        };
+    fn make(self) -> Made {
         match self {
-            Part::Head(asked) => json::head(&asked.writing).into(),
-            Part::Nodes(asked) => put(&asked, asked.finder.nodes(&asked.wanted)),
-            Part::Pods(asked, namespaces) => {
-                let finder = &asked.finder;
-                let pods = namespaces.iter();
-                let pods = pods.flat_map(|namespace| finder.pods(namespace, &asked.wanted));
-                put(&asked, pods.collect())
+            Part::Head(frozen) => Made::Bytes(frozen.head().into()),
+            Part::Counted(frozen, range) => Made::Counted(frozen.counted(&range)),
+            Part::Length => Made::Length(protobuf::list_metadata()),
+            Part::Items(frozen, range) => Made::Bytes(frozen.items(&range).into()),
+            Part::Tail(frozen) if frozen.asked.writing.form.media == Media::Protobuf => {
+                Made::Bytes(envelope_end().into())
             }
-            Part::Tail => Bytes::from_static(json::TAIL),
+            Part::Tail(_) => Made::Bytes(Bytes::from_static(json::TAIL)),
         }
     }
-}
-
-/// A list as a whole, with its share of the room of answers that wait.
-async fn at_once(api: &Api, asked: Arc<Asked>, how: How) -> Result<Response, Status> {
-    let made = api.whole(move || {
-        let body = asked.protobuf();
-        if body.len() <= ROOM_BYTES {
-            return Ok(compressed(body, how));
-        }
-        let message = format!(
-            "the list is over {ROOM_BYTES} bytes: ask for one namespace, or for JSON, which is sent \
-             while it is made"
-        );
-        Err(Status::bad_request(message))
-    });
-    made.await.map_err(of_cut)?
 }

@@ -1,6 +1,8 @@
 //! Lists and objects against those of metrics-server, and the rules of what is there.
 
 mod forms;
+mod long;
+mod whole;
 
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use serde_json::{Value, json};
 use super::items::Item;
 use super::*;
 use crate::api::secure::tests::{Listener, recorded};
+use crate::api::secure::{Message, Sink as _};
 use crate::api::tests::window::{Says, USUAL, def, pod, window};
 use crate::cluster::{Change, Cluster, Known, Labels, Node, Phase, Pod};
 use crate::query::Usage;
@@ -171,7 +174,11 @@ fn protobuf_is_the_recorded_one_byte_for_byte() {
         now_ms: RECORDED_NOW_S * 1_000,
         now: String::new(),
     };
-    let list = protobuf::list(items.iter(), |item| protobuf::item(item, &writing));
+    let mut list = Message::default();
+    list.raw(&protobuf::list_metadata());
+    for item in &items {
+        list.message(2, &protobuf::Whole(item, &writing));
+    }
     let body = envelope(GROUP_VERSION, "NodeMetricsList", &list);
     assert_eq!(body, recorded("nodes.protobuf"));
 }
@@ -219,7 +226,7 @@ fn names(body: &Value) -> Vec<&str> {
 #[tokio::test]
 async fn until_the_cluster_is_known_lists_wait_and_discovery_does_not() {
     let mut listener = listener();
-    listener.secure.api.cluster = Cluster::watched(Arc::new(Known::default()));
+    listener.secure.metrics.api.cluster = Cluster::watched(Arc::new(Known::default()));
     for path in ["nodes", "nodes/node1", "pods", "namespaces/shop/pods"] {
         let told = listener.get(&format!("{ROOT}/{path}"), &[]).await;
         assert_eq!(told.status, 503, "{path}: {}", told.text());
@@ -342,7 +349,7 @@ async fn a_pod_is_whole_or_absent_and_swap_is_told_where_it_is_known() {
 #[tokio::test]
 async fn only_pods_that_run_where_the_cluster_says_are_there() {
     let listener = listener();
-    let known = listener.secure.api.cluster.known().unwrap();
+    let known = listener.secure.metrics.api.cluster.known().unwrap();
     let ended = Pod {
         phase: Phase::Succeeded,
         ..running(WEBS[0], Labels::default())
@@ -405,7 +412,7 @@ async fn only_pods_that_run_where_the_cluster_says_are_there() {
 #[tokio::test]
 async fn a_silent_node_is_withdrawn_with_its_pods_after_ninety_seconds() {
     let listener = listener();
-    let clock = listener.secure.api.clock.clone();
+    let clock = listener.secure.metrics.api.clock.clone();
     let (nodes, pods) = (format!("{ROOT}/nodes"), format!("{ROOT}/pods"));
     let newest = crate::api::tests::T0 + 20_000;
     for (after_ms, expected) in [(90_000, (2, 4)), (100_000, (0, 0))] {

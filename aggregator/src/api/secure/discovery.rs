@@ -3,7 +3,7 @@
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use ring::digest::{SHA256, digest};
+use ring::digest::{SHA512, digest};
 use serde_json::{Value, json};
 
 use super::accept::{self, Kind, Shape};
@@ -66,7 +66,7 @@ fn group() -> Value {
     json!({"name": GROUP, "versions": [version.clone()], "preferredVersion": version})
 }
 
-fn document(headers: &HeaderMap, query: Option<&str>, document: &Value) -> Response {
+pub(super) fn document(headers: &HeaderMap, query: Option<&str>, document: &Value) -> Response {
     let body = sent::json(document, sent::is_pretty(headers, query));
     sent::small(StatusCode::OK, "application/json", body)
 }
@@ -85,21 +85,31 @@ fn aggregated(headers: &HeaderMap, query: Option<&str>, version: &'static str) -
         "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {},
         "items": [{"metadata": {"name": GROUP}, "versions": [
             {"version": VERSION, "resources": resources, "freshness": "Current"}]}]});
-    let body = sent::json(&list, false);
-    let etag = etag(&body);
+    let content_type = match version {
+        "v2" => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        _ => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
+    };
+    tagged(headers, query, content_type, &list)
+}
+
+/// A document that a client may keep, and is not sent again while it is the same.
+pub(super) fn tagged(
+    headers: &HeaderMap,
+    query: Option<&str>,
+    content_type: &'static str,
+    document: &Value,
+) -> Response {
+    let body = sent::json(document, false);
+    let etag = format!("\"{}\"", hash(&body));
     let told = headers.get_all(header::IF_NONE_MATCH).iter();
     let known = told.filter_map(|told| told.to_str().ok());
     let is_known = known
         .flat_map(|told| told.split(','))
         .any(|one| one.trim() == etag);
-    let content_type = match version {
-        "v2" => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
-        _ => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
-    };
     let mut response = if is_known {
         sent::small(StatusCode::NOT_MODIFIED, content_type, Vec::new())
     } else if sent::is_pretty(headers, query) {
-        sent::small(StatusCode::OK, content_type, sent::json(&list, true))
+        sent::small(StatusCode::OK, content_type, sent::json(document, true))
     } else {
         sent::small(StatusCode::OK, content_type, body)
     };
@@ -112,11 +122,11 @@ fn aggregated(headers: &HeaderMap, query: Option<&str>, version: &'static str) -
     response
 }
 
-fn etag(body: &[u8]) -> String {
-    let mut text = String::from("\"");
-    for byte in digest(&SHA256, body).as_ref() {
+/// What a document is known by: hexadecimal digits.
+pub(super) fn hash(body: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in digest(&SHA512, body).as_ref() {
         text.push_str(&format!("{byte:02X}"));
     }
-    text.push('"');
     text
 }

@@ -90,12 +90,17 @@ pub(in super::super) fn small(
     response
 }
 
-/// A body that is made while it is read. A small one has its length, as others have it.
+/// A body that is made while it is read. A small one has its length, as others have it; of one that is known to be
+/// long nothing is kept back to find that out.
 ///
 /// # Errors
 ///
 /// Why its beginning could not be made; an end that cannot be made breaks the connection off.
-pub(in super::super) async fn pieces(mut pieces: Pieces, how: How) -> Result<Response, Cut> {
+pub(in super::super) async fn pieces(
+    mut pieces: Pieces,
+    how: How,
+    is_long: bool,
+) -> Result<Response, Cut> {
     let mut indent = how.pretty.then(Indent::default);
     let mut beginning = BytesMut::new();
     let mut is_all = true;
@@ -105,7 +110,7 @@ pub(in super::super) async fn pieces(mut pieces: Pieces, how: How) -> Result<Res
             Some(indent) => beginning.extend_from_slice(&indent.taken(&piece)),
             None => beginning.extend_from_slice(&piece),
         }
-        if beginning.len() > LARGE_BYTES {
+        if is_long || beginning.len() > LARGE_BYTES {
             is_all = false;
             break;
         }
@@ -133,22 +138,6 @@ pub(in super::super) async fn pieces(mut pieces: Pieces, how: How) -> Result<Res
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     Ok(response)
-}
-
-/// A large body that is there, compressed for who wants it. Takes as long as the body is large.
-pub(in super::super) fn whole(body: Vec<u8>, how: How) -> Response {
-    if body.len() <= LARGE_BYTES || !how.gzip {
-        return small(StatusCode::OK, how.content_type, body);
-    }
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
-    // Writing into memory does not fail.
-    let Ok(shorter) = encoder.write_all(&body).and_then(|()| encoder.finish()) else {
-        return small(StatusCode::OK, how.content_type, body);
-    };
-    let mut response = varied(small(StatusCode::OK, how.content_type, shorter));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    response
 }
 
 fn varied(mut response: Response) -> Response {
@@ -281,7 +270,7 @@ mod tests {
             ..PLAIN
         };
         let texts = vec![Bytes::from_static(b"[1,"), Bytes::from_static(b"2]")];
-        let response = pieces(of(texts), how).await.unwrap();
+        let response = pieces(of(texts), how, false).await.unwrap();
         assert_eq!(response.headers().get(header::CONTENT_ENCODING), None);
         let size = axum::body::HttpBody::size_hint(response.body());
         assert_eq!(size.exact(), Some(5));
@@ -293,7 +282,7 @@ mod tests {
             .map(|n| Bytes::from(format!("{n:05}").repeat(2_000)))
             .collect();
         let expected = texts.concat();
-        let response = pieces(of(texts.clone()), PLAIN).await.unwrap();
+        let response = pieces(of(texts.clone()), PLAIN, false).await.unwrap();
         assert_eq!(response.headers().get(header::CONTENT_ENCODING), None);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, expected);
@@ -301,28 +290,33 @@ mod tests {
             gzip: true,
             ..PLAIN
         };
-        for response in [
-            pieces(of(texts), how).await.unwrap(),
-            whole(expected.clone(), how),
-        ] {
-            assert_eq!(response.headers()[header::CONTENT_ENCODING], "gzip");
-            assert_eq!(response.headers()[header::VARY], "Accept-Encoding");
-            let body = response.into_body().collect().await.unwrap().to_bytes();
-            assert!(body.len() < expected.len() / 4);
-            let mut plain = Vec::new();
-            let mut decoder = flate2::read::GzDecoder::new(&*body);
-            decoder.read_to_end(&mut plain).unwrap();
-            assert_eq!(plain, expected);
-        }
+        let response = pieces(of(texts), how, true).await.unwrap();
+        assert_eq!(response.headers()[header::CONTENT_ENCODING], "gzip");
+        assert_eq!(response.headers()[header::VARY], "Accept-Encoding");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.len() < expected.len() / 4);
+        let mut plain = Vec::new();
+        let mut decoder = flate2::read::GzDecoder::new(&*body);
+        decoder.read_to_end(&mut plain).unwrap();
+        assert_eq!(plain, expected);
+    }
+
+    #[tokio::test]
+    async fn of_what_is_long_the_first_piece_does_not_wait_for_the_next() {
+        let first = stream::iter([Ok(Bytes::from_static(b"["))]);
+        let never: Pieces = first.chain(stream::pending()).boxed();
+        let mut body = pieces(never, PLAIN, true).await.unwrap().into_body();
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(&*frame.into_data().unwrap(), b"[");
     }
 
     #[tokio::test]
     async fn a_beginning_that_fails_is_no_answer_and_an_end_that_fails_breaks_it_off() {
         let fails: Pieces = stream::iter([Err(Cut::Busy)]).boxed();
-        assert_eq!(pieces(fails, PLAIN).await.err(), Some(Cut::Busy));
+        assert_eq!(pieces(fails, PLAIN, false).await.err(), Some(Cut::Busy));
         let large = Bytes::from(vec![b'x'; LARGE_BYTES + 1]);
         let fails: Pieces = stream::iter([Ok(large), Err(Cut::Going)]).boxed();
-        let response = pieces(fails, PLAIN).await.unwrap();
+        let response = pieces(fails, PLAIN, false).await.unwrap();
         assert!(response.into_body().collect().await.is_err());
     }
 

@@ -23,6 +23,12 @@ pub(in super::super) enum Target {
     Resources,
     /// Which program this is.
     Version,
+    /// What objects look like, in `OpenAPI` 2.
+    OpenApi2,
+    /// Where that is said in `OpenAPI` 3.
+    OpenApi3Index,
+    /// What objects look like, in `OpenAPI` 3.
+    OpenApi3,
     /// Whether the process is well: `livez`, `readyz` or `healthz`, and one check of it or all.
     Probe(Probe, Option<String>),
     /// All nodes.
@@ -77,6 +83,9 @@ impl Target {
         match segments.as_slice() {
             ["apis"] => Target::Groups,
             ["version"] => Target::Version,
+            ["openapi", "v2"] => Target::OpenApi2,
+            ["openapi", "v3"] => Target::OpenApi3Index,
+            ["openapi", "v3", "apis", GROUP, VERSION] => Target::OpenApi3,
             ["livez", check @ ..] => probe(Probe::Live, check),
             ["readyz", check @ ..] => probe(Probe::Ready, check),
             ["healthz", check @ ..] => probe(Probe::Health, check),
@@ -203,6 +212,10 @@ mod tests {
             ("/apis/metrics.k8s.io", Target::Group),
             (ROOT, Target::Resources),
             ("/version", Target::Version),
+            ("/openapi/v2", Target::OpenApi2),
+            ("/openapi/v3", Target::OpenApi3Index),
+            ("/openapi/v3/apis/metrics.k8s.io/v1beta1", Target::OpenApi3),
+            ("/openapi/v3/apis/metrics.k8s.io", Target::Nothing),
             ("/livez", Target::Probe(Probe::Live, None)),
             (
                 "/readyz/ping",

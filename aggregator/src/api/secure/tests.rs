@@ -1,5 +1,8 @@
 //! Requests as they come in: who is let in, and what each is told.
 
+mod described;
+mod waiting;
+
 use axum::body::Body;
 use cairn_runtime::readiness::Readiness;
 use cairn_runtime::shutdown::Token;
@@ -13,6 +16,7 @@ use testkit::pki::{Ca, Leaf, Pki};
 use tower_service::Service as _;
 
 use super::super::tests::window::{Says, USUAL, def, pod, window};
+use super::super::{Api, Start};
 use super::*;
 use crate::access::FrontProxy;
 use cairn_proto::catalogue::EntityKind;
@@ -37,6 +41,7 @@ impl Told {
 /// The listener, and certificates for it.
 pub(in super::super) struct Listener {
     pub(in super::super) secure: Secure,
+    plain: Api,
     proxies: Ca,
     others: Ca,
     _dir: tempfile::TempDir,
@@ -69,20 +74,28 @@ impl Listener {
             }),
             ..Authenticators::default()
         };
+        // What each of these tests has told is all there is.
+        let start = Start::new(&api.clock, None);
+        let metrics = MetricsApi {
+            api: api.apart(),
+            span_ms: 10_000,
+            start,
+        };
         let secure = Secure {
-            api,
+            metrics,
             authenticators,
             rights: Rights::default(),
             wellness: Wellness {
                 readiness: Readiness::new(),
                 health: Supervisor::new(Token::new()).health(),
             },
-            span_ms: 10_000,
         };
+        secure.metrics.start.end();
         Self {
             secure,
             proxies,
             others,
+            plain: api,
             _dir: dir,
         }
     }
@@ -99,6 +112,23 @@ impl Listener {
         headers: &[(&str, &str)],
         shown: Option<Arc<PeerCertificates>>,
     ) -> Told {
+        let answered = self.begin(method, path, headers, shown).await;
+        let (parts, body) = answered.into_parts();
+        Told {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes().to_vec(),
+        }
+    }
+
+    /// Asks, and does not read the answer yet.
+    async fn begin(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        shown: Option<Arc<PeerCertificates>>,
+    ) -> Response {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -110,16 +140,8 @@ impl Listener {
             tls: shown,
         });
         let request = request.body(Body::empty()).unwrap();
-        let answered = secure_router(self.secure.clone())
-            .call(request)
-            .await
-            .unwrap();
-        let (parts, body) = answered.into_parts();
-        Told {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: body.collect().await.unwrap().to_bytes().to_vec(),
-        }
+        let answered = secure_router(self.secure.clone()).call(request).await;
+        answered.unwrap()
     }
 
     /// As one who may do everything, through the front proxy.
@@ -130,6 +152,16 @@ impl Listener {
         ];
         let headers: Vec<(&str, &str)> = who.iter().chain(headers).copied().collect();
         self.ask(Method::GET, path, &headers, self.proxy()).await
+    }
+
+    /// The same, not read yet.
+    pub(in super::super) async fn open(&self, path: &str, headers: &[(&str, &str)]) -> Response {
+        let who = [
+            ("x-remote-user", "admin"),
+            ("x-remote-group", "system:masters"),
+        ];
+        let headers: Vec<(&str, &str)> = who.iter().chain(headers).copied().collect();
+        self.begin(Method::GET, path, &headers, self.proxy()).await
     }
 }
 

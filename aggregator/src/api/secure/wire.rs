@@ -1,6 +1,8 @@
 //! Protobuf as the API server writes it: the envelope of every object, and fields by hand, since all that is
 //! written is a few messages that never change.
 
+use std::io::Write as _;
+
 /// Begins every answer.
 const MAGIC: &[u8] = b"k8s\0";
 
@@ -25,14 +27,20 @@ impl Message {
         self
     }
 
-    /// What was written so far, without a length: the fields of a message may come in pieces.
-    pub(in super::super) fn join(&mut self, other: &Message) -> &mut Self {
-        self.0.extend_from_slice(&other.0);
-        self
+    /// Nothing yet, with room for so many bytes.
+    pub(in super::super) fn with_room(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
     }
 
-    pub(in super::super) fn len(&self) -> usize {
-        self.0.len()
+    /// The beginning of a text or another message of so many bytes, which come next.
+    pub(in super::super) fn begin(&mut self, field: u8, bytes: usize) {
+        self.0.push(field << 3 | 2);
+        self.varint(bytes as u64);
+    }
+
+    /// What was written.
+    pub(in super::super) fn into_bytes(self) -> Vec<u8> {
+        self.0
     }
 
     fn varint(&mut self, mut value: u64) {
@@ -50,22 +58,185 @@ impl Message {
     }
 }
 
+impl Written for Message {
+    fn put(&self, into: &mut impl Sink) {
+        into.raw(&self.0);
+    }
+}
+
 impl AsRef<[u8]> for Message {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// An object in its envelope.
-pub(in super::super) fn envelope(api_version: &str, kind: &str, object: &Message) -> Vec<u8> {
+/// What is written into a message, of a known length before it is written.
+pub(in super::super) trait Written {
+    /// Writes the fields, the same each time.
+    fn put(&self, into: &mut impl Sink);
+}
+
+/// Takes fields: writes them, or counts their bytes.
+pub(in super::super) trait Sink: Sized {
+    /// A text, whether it is empty or not.
+    fn bytes(&mut self, field: u8, content: &[u8]);
+
+    /// A number.
+    fn number(&mut self, field: u8, value: u64);
+
+    /// A text of a decimal number and a suffix.
+    fn decimal(&mut self, field: u8, number: u64, suffix: &str);
+
+    /// Another message.
+    fn message(&mut self, field: u8, part: &impl Written);
+
+    /// Fields that are written already.
+    fn raw(&mut self, fields: &[u8]);
+}
+
+/// Counts what would be written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in super::super) struct Count(usize);
+
+impl Count {
+    /// Bytes so far.
+    pub(in super::super) fn bytes_written(self) -> usize {
+        self.0
+    }
+
+    fn of(part: &impl Written) -> usize {
+        let mut count = Self::default();
+        part.put(&mut count);
+        count.0
+    }
+
+    fn text(&mut self, bytes: usize) {
+        self.0 += 1 + varint_bytes(bytes as u64) + bytes;
+    }
+}
+
+impl Sink for Count {
+    fn bytes(&mut self, _: u8, content: &[u8]) {
+        self.text(content.len());
+    }
+
+    fn number(&mut self, _: u8, value: u64) {
+        self.0 += 1 + varint_bytes(value);
+    }
+
+    fn decimal(&mut self, _: u8, number: u64, suffix: &str) {
+        self.text(digits(number) + suffix.len());
+    }
+
+    fn message(&mut self, _: u8, part: &impl Written) {
+        self.text(Self::of(part));
+    }
+
+    fn raw(&mut self, fields: &[u8]) {
+        self.0 += fields.len();
+    }
+}
+
+impl Sink for Message {
+    fn bytes(&mut self, field: u8, content: &[u8]) {
+        Message::bytes(self, field, content);
+    }
+
+    fn number(&mut self, field: u8, value: u64) {
+        Message::number(self, field, value);
+    }
+
+    fn decimal(&mut self, field: u8, number: u64, suffix: &str) {
+        self.begin(field, digits(number) + suffix.len());
+        // Memory does not fail.
+        drop(write!(self.0, "{number}{suffix}"));
+    }
+
+    fn message(&mut self, field: u8, part: &impl Written) {
+        self.begin(field, Count::of(part));
+        part.put(self);
+    }
+
+    fn raw(&mut self, fields: &[u8]) {
+        self.0.extend_from_slice(fields);
+    }
+}
+
+/// Bytes of a number: seven bits in each.
+fn varint_bytes(value: u64) -> usize {
+    let bits = u64::BITS - value.leading_zeros();
+    bits.div_ceil(7).max(1) as usize
+}
+
+/// Digits of a number.
+fn digits(number: u64) -> usize {
+    number.checked_ilog10().unwrap_or(0) as usize + 1
+}
+
+/// An envelope up to its object, whose length and bytes come next as field 2, and then [`envelope_end`].
+pub(in super::super) fn envelope_head(api_version: &str, kind: &str) -> Vec<u8> {
     let mut meta = Message::default();
     meta.bytes(1, api_version).bytes(2, kind);
-    let mut unknown = Message(Vec::with_capacity(object.len() + 96));
-    unknown.0.extend_from_slice(MAGIC);
-    unknown
-        .bytes(1, meta)
-        .bytes(2, object)
-        .bytes(3, "")
-        .bytes(4, "");
+    let mut head = Message(MAGIC.to_vec());
+    head.bytes(1, meta);
+    head.0
+}
+
+/// An envelope behind its object.
+pub(in super::super) fn envelope_end() -> Vec<u8> {
+    let mut end = Message::default();
+    end.bytes(3, "").bytes(4, "");
+    end.0
+}
+
+/// An object in its envelope.
+pub(in super::super) fn envelope(api_version: &str, kind: &str, object: &impl Written) -> Vec<u8> {
+    let mut unknown = Message(envelope_head(api_version, kind));
+    unknown.message(2, object);
+    unknown.0.extend(envelope_end());
     unknown.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Odd(u64);
+
+    impl Written for Odd {
+        fn put(&self, into: &mut impl Sink) {
+            into.number(1, self.0);
+            into.decimal(2, self.0, "Ki");
+            into.bytes(3, "x".repeat((self.0 % 300) as usize).as_bytes());
+            if self.0 > 0 {
+                into.message(4, &Odd(self.0 / 300));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_counted_is_what_is_written() {
+        for value in [
+            0,
+            1,
+            9,
+            10,
+            127,
+            128,
+            299,
+            16_383,
+            16_384,
+            1 << 35,
+            u64::MAX,
+        ] {
+            let mut message = Message::default();
+            message.message(5, &Odd(value));
+            let mut count = Count::default();
+            count.message(5, &Odd(value));
+            assert_eq!(count.bytes_written(), message.into_bytes().len(), "{value}");
+        }
+        let mut message = Message::default();
+        message.decimal(1, 1_536, "Ki");
+        assert_eq!(message.as_ref(), b"\x0a\x061536Ki");
+    }
 }

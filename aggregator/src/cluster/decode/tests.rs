@@ -41,6 +41,7 @@ fn a_recorded_pod_is_read_in_full() {
         name: name.into(),
         runtime_id: id.into(),
         restarts: 0,
+        state: ContainerState::Running,
         requests,
         limits,
     };

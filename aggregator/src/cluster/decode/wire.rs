@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -212,6 +213,17 @@ pub(super) struct ContainerStatus<'a> {
     pub(super) container_id: Cow<'a, str>,
     #[serde(default)]
     pub(super) restart_count: u64,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) state: State,
+}
+
+/// What a container does: what is said of it is passed over.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct State {
+    pub(super) running: Option<IgnoredAny>,
+    pub(super) terminated: Option<IgnoredAny>,
+    pub(super) waiting: Option<IgnoredAny>,
 }
 
 /// Takes `null` for the default.

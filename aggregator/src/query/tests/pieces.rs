@@ -10,7 +10,7 @@ use cairn_proto::model::{Builder, EntityDef, EntityId, Run, Stamp};
 use crate::query::pieces::AT_ONCE;
 use crate::query::{Bounds, Sum, View};
 use crate::store::{
-    Applied, Current, Defined, Door, Entity, Error, Evicted, NodeState, Opening, PackedStore,
+    Applied, Defined, Door, Entity, Error, Evicted, NodeState, Opening, PackedStore, SeeRecent,
     Selector, Session, Size, SourceState, Versions, Visit, VisitFields, Wanted, WireRow,
 };
 
@@ -125,8 +125,8 @@ impl Door for Counting {
         self.store.visit_fields(entities, fields, visit);
     }
 
-    fn current(&self, entities: &[&Entity]) -> Vec<Option<Current>> {
-        Door::current(&self.store, entities)
+    fn recent(&self, node: &str, namespace: Option<&str>, see: &mut SeeRecent<'_>) -> bool {
+        self.store.recent(node, namespace, see)
     }
 
     fn subscribe(&self) -> Versions {

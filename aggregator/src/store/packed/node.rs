@@ -11,15 +11,15 @@ use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::model::{EntityDef, EntityId};
 
 use super::block::{Block, Incoming};
-use super::current::Befores;
 use super::reading::{self, Found};
+use super::recent::Recents;
 use super::run::{RunRows, check_known};
 use crate::store::attendance::{Attendance, Last};
 use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::gap;
 use crate::store::index::Gone;
 use crate::store::{
-    Applied, Current, Entity, EntityPath, Error, Opening, Selector, Size, VisitEach, VisitFields,
+    Applied, Entity, EntityPath, Error, Opening, SeeRecent, Selector, Size, VisitEach, VisitFields,
     Wanted, WireRow,
 };
 
@@ -29,7 +29,7 @@ pub struct Node {
     pub(super) attendance: Attendance,
     pub(super) runs: Vec<RunRows>,
     oldest_ms: u64,
-    pub(super) befores: Befores,
+    pub(super) recents: Recents,
     // Rows have gone since names were looked through.
     untidy: bool,
     // Namespaces of pods whose names went and were not told of.
@@ -78,11 +78,17 @@ impl Node {
         }
     }
 
-    /// The newest row, if it is at hand, and its tick.
-    fn tail(&self) -> Option<(u64, Arc<Slim>)> {
+    /// The newest row, if it is at hand, with its run and its tick.
+    fn tail(&self) -> Option<(&RunRows, u64, &Arc<Slim>)> {
         let run = self.runs.iter().max_by_key(|run| run.newest_tick())?;
         let block = run.blocks.back()?;
-        Some((block.times.last_tick_ms(), Arc::clone(block.tail()?)))
+        Some((run, block.times.last_tick_ms(), block.tail()?))
+    }
+
+    /// The same, when it is of the session's run: what comes next goes on from it.
+    fn tail_of_session(&self) -> Option<(u64, Arc<Slim>)> {
+        let (run, tick_ms, row) = self.tail()?;
+        (Some(run.run) == self.attendance.run()).then(|| (tick_ms, Arc::clone(row)))
     }
 
     /// The row as it came, when the next one can go on from it: it refers to none, or to the very
@@ -143,7 +149,7 @@ impl Window for Node {
         // A clock that was set back has another past: what it tells from now on has not expired.
         let oldest_ms = self.attendance.own(opening.now_ms);
         self.oldest_ms = self.oldest_ms.min(oldest_ms.saturating_sub(window_ms));
-        self.befores.clear();
+        self.recents.clear();
         let run = opening.run;
         let mut gone = 0;
         for other in &mut self.runs {
@@ -206,7 +212,7 @@ impl Window for Node {
             run.check_defined(row.seq, slim.entities())?;
         }
         run.check_rises(row.seq, row.tick_ms)?;
-        let before = self.tail();
+        let before = self.tail_of_session();
         let applied = self.insert(Incoming {
             seq: row.seq,
             tick_ms: row.tick_ms,
@@ -216,9 +222,9 @@ impl Window for Node {
         });
         match (applied, before) {
             (Applied::Applied, Some((tick_ms, before))) => {
-                self.befores.advance((tick_ms, &before), &slim);
+                self.recents.advance((tick_ms, &before), row.tick_ms);
             }
-            (Applied::Applied | Applied::Late, _) => self.befores.clear(),
+            (Applied::Applied | Applied::Late, _) => self.recents.clear(),
             _ => {}
         }
         self.attendance.heard(row, slim, decoded.counts.bytes);
@@ -233,7 +239,7 @@ impl Window for Node {
         window_ms: u64,
     ) -> Result<Taken, Error> {
         let first = block.saturating_mul(BLOCK_ROWS);
-        self.befores.clear();
+        self.recents.clear();
         let fresh = self.check(block, sealed, (now_ms, window_ms))?;
         self.current()?.take(first, sealed, fresh)
     }
@@ -271,7 +277,7 @@ impl Window for Node {
         };
         filled.sort_by_key(oldest);
         let gone = filled.first_mut().map_or(0, |run| run.shorten(is_only));
-        self.befores.clear();
+        self.recents.clear();
         self.untidy |= gone > 0;
         gone
     }
@@ -316,7 +322,7 @@ impl Window for Node {
         let tails = self.runs.iter().filter_map(|run| run.blocks.back()?.tail());
         let others = tails.filter(|tail| !last.is_some_and(|last| Arc::ptr_eq(last, tail)));
         let rows: usize = last.into_iter().chain(others).map(|row| row.bytes()).sum();
-        size.bytes += (rows + self.befores.bytes()) as u64;
+        size.bytes += (rows + self.recents.bytes()) as u64;
         size
     }
 
@@ -324,11 +330,15 @@ impl Window for Node {
         self.list(node, selector, out);
     }
 
-    fn current(&self, path: &EntityPath) -> Option<Current> {
-        let run = self.runs.iter().max_by_key(|run| run.newest_tick())?;
-        let (tick_ms, newest) = self.tail()?;
-        let id = run.names.find(path)?;
-        self.befores.current((tick_ms, &newest), id, self.oldest_ms)
+    fn recent(&self, namespace: Option<&str>, see: &mut SeeRecent<'_>) -> bool {
+        let Some((run, tick_ms, newest)) = self.tail() else {
+            return false;
+        };
+        if tick_ms >= self.oldest_ms {
+            let newest = (run, tick_ms, &**newest);
+            self.recents.show(newest, (namespace, self.oldest_ms), see);
+        }
+        true
     }
 
     fn find(&self, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> Found {

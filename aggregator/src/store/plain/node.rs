@@ -14,7 +14,7 @@ use crate::store::attendance::Attendance;
 use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::index::Gone;
 use crate::store::{
-    Applied, Current, Entity, EntityPath, Error, Opening, RawRow, Selector, Size, VisitEach,
+    Applied, Entity, EntityPath, Error, Opening, RawRow, SeeRecent, Selector, Size, VisitEach,
     VisitFields, Wanted, WireRow,
 };
 
@@ -294,8 +294,9 @@ impl Window for Node {
         self.list(node, selector, out);
     }
 
-    fn current(&self, _: &EntityPath) -> Option<Current> {
-        None
+    fn recent(&self, namespace: Option<&str>, see: &mut SeeRecent<'_>) -> bool {
+        self.show_recent(namespace, see);
+        true
     }
 
     fn find(&self, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> Self::Found {

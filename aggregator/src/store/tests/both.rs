@@ -410,7 +410,9 @@ impl Both {
                 self.tick_ms - 3 * STEP_MS,
             ),
         ];
-        assert_eq!(self.plain.current(&asked), self.packed.current(&asked));
+        for namespace in [None, Some("shop"), Some("none")] {
+            self.compare_recent(namespace);
+        }
         let fields = [
             (table::CPU, ranges[1]),
             (table::NETWORK_RX, ranges[0]),
@@ -436,6 +438,38 @@ impl Both {
                     assert_eq!(packed, self.packed.read(entity, field, range));
                 }
             }
+        }
+    }
+}
+
+/// What one container says: names, then CPU, memory and swap.
+type Said = ([String; 4], Vec<RawRow>, [Option<Point>; 2]);
+
+fn said(store: &dyn Door, namespace: Option<&str>) -> Option<Vec<Said>> {
+    let mut all: Vec<Said> = Vec::new();
+    let is_at_hand = store.recent("node1", namespace, &mut |one| {
+        let names = [one.namespace, one.pod, one.pod_uid, one.name];
+        let names = names.map(str::to_owned);
+        all.push((names, one.cpu.to_vec(), [one.memory, one.swap]));
+    });
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    is_at_hand.then_some(all)
+}
+
+impl Both {
+    /// What is at hand is what the window says, of fewer rows at most.
+    fn compare_recent(&self, namespace: Option<&str>) {
+        let Some(packed) = said(&self.packed, namespace) else {
+            return;
+        };
+        let plain = said(&self.plain, namespace).unwrap();
+        assert_eq!(packed.len(), plain.len());
+        for (packed, plain) in packed.iter().zip(&plain) {
+            assert_eq!((&packed.0, packed.2), (&plain.0, plain.2));
+            assert!(
+                plain.1.ends_with(&packed.1) && !packed.1.is_empty(),
+                "{packed:?} {plain:?}"
+            );
         }
     }
 }

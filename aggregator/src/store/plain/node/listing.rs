@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cairn_proto::catalogue::table;
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run};
 
 use super::super::run::{EntityRow, RunRows, seen};
 use super::Node;
 use crate::store::entity::{Face, Within};
 use crate::store::frame::Window;
-use crate::store::{Entity, EntityPath, Selector};
+use crate::store::recent::REACH_MS;
+use crate::store::{Entity, EntityPath, RawRow, Recent, SeeRecent, Selector};
 
 impl Node {
     /// Adds what the selector admits, one entry an identity.
@@ -34,6 +36,59 @@ impl Node {
             }
         }
         out.extend(found.into_values());
+    }
+
+    /// See [`Door::recent`](crate::store::Door::recent).
+    pub(super) fn show_recent(&self, namespace: Option<&str>, see: &mut SeeRecent<'_>) {
+        let Some((newest_ms, (run, seq))) = self.ticks.last_key_value() else {
+            return;
+        };
+        let of = self.runs.iter().find(|known| known.run == *run);
+        let Some((of, newest)) = of.and_then(|of| Some((of, of.rows.get(seq)?))) else {
+            return;
+        };
+        if *newest_ms < self.oldest_ms {
+            return;
+        }
+        let ticks_ms = (newest_ms.saturating_sub(REACH_MS), *newest_ms);
+        let oldest_ms = ticks_ms.0.max(self.oldest_ms);
+        for (path, id) in &of.paths {
+            let Some(def) = of
+                .defs
+                .get(id)
+                .filter(|_| newest.snapshot.position(*id).is_some())
+            else {
+                continue;
+            };
+            let pod = of.enclosing(def, EntityKind::Pod);
+            let Some(pod) = pod.filter(|_| def.kind == EntityKind::Container) else {
+                continue;
+            };
+            if namespace.is_some_and(|one| one != pod.namespace) {
+                continue;
+            }
+            let all = self.rows(path, (oldest_ms, ticks_ms.1));
+            // Those of the newest row's run that follow each other.
+            let own = |tick_ms: u64| self.ticks.get(&tick_ms).is_some_and(|(of, _)| of == run);
+            let before = all.iter().rposition(|row| !own(row.tick_ms));
+            let rows = all.get(before.map_or(0, |at| at + 1)..).unwrap_or_default();
+            let raw = rows.iter().map(|row| RawRow {
+                began: None,
+                interrupted: false,
+                ..row.raw(table::CPU)
+            });
+            let cpu: Vec<RawRow> = raw.collect();
+            let point = |field| rows.last().and_then(|row| row.raw(field).point);
+            see(&Recent {
+                namespace: &pod.namespace,
+                pod: &pod.name,
+                pod_uid: &pod.uid,
+                name: &def.name,
+                cpu: &cpu,
+                memory: point(table::MEMORY_WORKING_SET),
+                swap: point(table::SWAP_USAGE),
+            });
+        }
     }
 
     /// The rows of the node in a range of ticks, seen from one entity.

@@ -1,26 +1,37 @@
 //! What chance would seldom make.
 
+use std::collections::BTreeSet;
+
 use cairn_proto::codec::chunk::MAX_ROWS;
 
 use super::*;
 
-/// Scenario: after a row the next nine are lost, so that the newest two lie 100 s apart.
-/// Guarantees: no rate reaches over that: both stores say that there was no CPU before.
+/// Scenario: twenty rows one after the other, then a reconnect, then some more.
+/// Guarantees: the rows of the last 45 s are at hand, and after a new session as many as it told.
 #[test]
-fn the_cpu_before_is_none_from_beyond_reach() {
-    for lost in [8, 9] {
-        let mut both = Both::new(600);
-        let row = both.sample();
-        both.send(row);
-        (0..lost).for_each(|_| drop(both.sample()));
+fn the_cpu_of_the_last_rows_is_at_hand() {
+    let mut both = Both::new(600);
+    for told in 1..=20_usize {
         let row = both.sample();
         both.send(row);
         both.compare();
-        let entities = both.packed.entities(&Selector::Node("node1"));
-        let asked: Vec<&Entity> = entities.iter().collect();
-        let before = both.packed.current(&asked)[0].and_then(|one| one.cpu_before);
-        assert_eq!(before.is_some(), lost == 8);
+        assert_eq!(rows_at_hand(&both.packed), told.min(5), "{told}");
     }
+    both.act(&Op::Reconnect(0));
+    assert_eq!(rows_at_hand(&both.packed), 1);
+    let row = both.sample();
+    both.send(row);
+    assert_eq!(rows_at_hand(&both.packed), 2);
+}
+
+/// Of how many rows the CPU is at hand, of every container.
+fn rows_at_hand(store: &dyn Door) -> usize {
+    let mut rows = BTreeSet::new();
+    store.recent("node1", None, &mut |one| {
+        rows.insert(one.cpu.len());
+    });
+    assert_eq!(rows.len(), 1);
+    rows.pop_first().unwrap()
 }
 
 /// Scenario: 900 rows one after the other, evicted at each, in windows of every kind.

@@ -1,0 +1,265 @@
+//! When answers begin: not before most nodes have been measured.
+//!
+//! A replica that has just started knows a part of the pods, and who is told a part takes it for all: an autoscaler
+//! would scale by it. So until two measurements have come from nine in ten of the nodes that run an agent, there is
+//! no answer, and autoscalers hold. A node without an agent shall not keep the others waiting for ever: 45 s after
+//! the start there are answers in any case, and what is missing is said where people look.
+//!
+//! One task looks once a second ([`Start::run`]); requests only read what it found.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cairn_runtime::clock::{Clock, Line, ticker};
+use cairn_runtime::readiness::{Note, Readiness};
+use cairn_runtime::shutdown::Token;
+use cairn_runtime::tasks::TaskError;
+
+use super::MetricsApi;
+use crate::cluster::{Known, Phase, Pod};
+use crate::store::{Entity, Selector};
+
+/// Answers begin so long after the start in any case, ms: a rolling update goes on although some nodes have no
+/// agent, and a fleet whose rings are empty has told two measurements by then.
+pub(super) const LONGEST_MS: u64 = 45_000;
+
+/// Of so many nodes in ten two measurements are awaited.
+const TENTHS: usize = 9;
+
+/// How often the nodes are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Under which name it is noted.
+const NOTE: &str = "metrics.k8s.io";
+
+/// Begins every service account's user name.
+const ACCOUNT: &str = "system:serviceaccount:";
+
+/// What is found out since the start. A clone is the same.
+#[derive(Clone, Debug)]
+pub struct Start {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    line: Line,
+    began_ms: u64,
+    // The namespace and the name of the agents' service account, where they have one.
+    agents: Option<(String, String)>,
+    found: Mutex<Found>,
+}
+
+/// What was found last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Found {
+    /// The nodes are not known yet.
+    #[default]
+    Nothing,
+    /// So many of them have been measured.
+    Some(Share),
+    /// Enough had been, once.
+    Enough,
+}
+
+/// How many of the nodes that are awaited have been measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    pub(super) measured: usize,
+    pub(super) of: usize,
+    /// They are those that run an agent, and not all that there are.
+    pub(super) run_agents: bool,
+}
+
+impl Share {
+    /// How many of them have to be measured.
+    pub(super) fn awaited(&self) -> usize {
+        (self.of * TENTHS).div_ceil(10)
+    }
+
+    fn is_enough(&self) -> bool {
+        self.measured >= self.awaited()
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes = if self.run_agents {
+            "nodes that run an agent"
+        } else {
+            "nodes of the cluster"
+        };
+        write!(
+            f,
+            "{} of {} {nodes} have been measured twice, {} are awaited",
+            self.measured,
+            self.of,
+            self.awaited()
+        )
+    }
+}
+
+impl Start {
+    /// Begins now. `agents` is the user name of the agents' service account; without one, or where no pod has it,
+    /// all nodes are awaited.
+    #[must_use]
+    pub fn new(clock: &Clock, agents: Option<&str>) -> Self {
+        let line = clock.line();
+        let agents = agents.and_then(|user| user.strip_prefix(ACCOUNT)?.split_once(':'));
+        Self {
+            inner: Arc::new(Inner {
+                began_ms: line.unix_ms(),
+                line,
+                agents: agents.map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
+                found: Mutex::default(),
+            }),
+        }
+    }
+
+    /// True when there are answers.
+    pub(super) fn is_over(&self) -> bool {
+        *self.lock() == Found::Enough || self.left_ms() == 0
+    }
+
+    /// How long until there are answers in any case, ms.
+    fn left_ms(&self) -> u64 {
+        let passed_ms = self
+            .inner
+            .line
+            .unix_ms()
+            .saturating_sub(self.inner.began_ms);
+        LONGEST_MS.saturating_sub(passed_ms)
+    }
+
+    /// Looks at the nodes, unless enough had been measured already. Reads the newest rows of all of them: not to be
+    /// called on a thread that others wait for.
+    pub(super) fn look(&self, metrics: &MetricsApi) {
+        if *self.lock() == Found::Enough {
+            return;
+        }
+        let found = match metrics.api.cluster.known() {
+            // There is nobody to say which nodes there are.
+            None => Found::Enough,
+            Some(known) if !known.is_synced() => Found::Nothing,
+            Some(known) => {
+                let share = self.share(known, metrics);
+                if share.is_enough() {
+                    Found::Enough
+                } else {
+                    Found::Some(share)
+                }
+            }
+        };
+        *self.lock() = found;
+    }
+
+    fn share(&self, known: &Known, metrics: &MetricsApi) -> Share {
+        let mut nodes = self.nodes_of_agents(known);
+        let run_agents = !nodes.is_empty();
+        if !run_agents {
+            let all = known.nodes().into_iter();
+            nodes = all.map(|node| Arc::clone(&node.name)).collect();
+        }
+        let view = metrics.api.view();
+        let mut entities = view.entities(&Selector::Nodes);
+        view.retain_current(&mut entities);
+        entities.retain(|entity| nodes.binary_search(&entity.name).is_ok());
+        let asked: Vec<&Entity> = entities.iter().collect();
+        let usages = view.usages(&asked, metrics.span_ms);
+        Share {
+            measured: usages.into_iter().flatten().count(),
+            of: nodes.len(),
+            run_agents,
+        }
+    }
+
+    /// The nodes on which agents are placed, by name: those too whose agent is still to come up.
+    fn nodes_of_agents(&self, known: &Known) -> Vec<Arc<str>> {
+        let Some((namespace, account)) = &self.inner.agents else {
+            return Vec::new();
+        };
+        let is_agent = |pod: &&Arc<Pod>| {
+            let is_over = matches!(pod.phase, Phase::Succeeded | Phase::Failed);
+            *pod.service_account == **account && !pod.node.is_empty() && !is_over
+        };
+        let pods = known.pods(namespace);
+        let nodes = pods.iter().filter(is_agent);
+        let mut nodes: Vec<Arc<str>> = nodes.map(|pod| Arc::clone(&pod.node)).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
+    }
+
+    /// What people are told; `None` when there is nothing to tell.
+    pub(super) fn note(&self) -> Option<String> {
+        let left_s = self.left_ms().div_ceil(1_000);
+        match *self.lock() {
+            Found::Enough => None,
+            Found::Nothing => Some(
+                "metrics.k8s.io answers 503: the cluster's nodes and pods are not all known yet"
+                    .to_owned(),
+            ),
+            Found::Some(share) if left_s > 0 => Some(format!(
+                "metrics.k8s.io answers 503: {share}; it answers then, and in {left_s} s in any case"
+            )),
+            Found::Some(share) => Some(format!(
+                "metrics.k8s.io answers without the pods of some nodes: {share}; look at the agents of \
+                 the others (cairn-aggregator's overview, kubectl get pods -o wide)"
+            )),
+        }
+    }
+
+    /// Looks once a second until enough nodes were measured, says in `/readyz?verbose` how far that is, and then
+    /// waits for the end.
+    ///
+    /// # Errors
+    ///
+    /// When the look dies.
+    pub async fn run(
+        self,
+        metrics: MetricsApi,
+        readiness: Readiness,
+        token: Token,
+    ) -> Result<(), TaskError> {
+        let mut ticker = ticker(LOOK);
+        let mut told = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = token.cancelled() => return Ok(()),
+                _ = ticker.tick() => {}
+            }
+            let (start, looked) = (self.clone(), metrics.clone());
+            cairn_runtime::tasks::blocking("start", move || start.look(&looked)).await?;
+            let note = self.note();
+            let Some(text) = &note else {
+                break;
+            };
+            if note != told {
+                readiness.note(NOTE, Note::Degraded(text.clone()));
+            }
+            told = note;
+        }
+        if told.is_some() {
+            readiness.clear(NOTE);
+            tracing::info!("enough nodes have been measured: metrics.k8s.io is complete");
+        }
+        token.cancelled().await;
+        Ok(())
+    }
+
+    /// Ends it, for tests of what is answered.
+    #[cfg(test)]
+    pub(in crate::api) fn end(&self) {
+        *self.lock() = Found::Enough;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        let found = self.inner.found.lock();
+        found.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! What the containers of one node use, taken once and kept in little room: a list of all pods keeps one of these
+//! of each node while it is written, and reads no node twice.
+//!
+//! Nearly all of it is in the newest rows, which the store has at hand. What is not, such as a container that is
+//! younger than the span, is read from the window as [`View::usages`] reads it.
+
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher as _;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use cairn_proto::catalogue::{FieldId, table};
+use cairn_proto::rate::Point;
+
+use super::super::present::is_current_at;
+use super::super::{NODE_MAX_AGE_MS, View, is_skewed};
+use super::{Usage, cpu_over};
+use crate::store::{Entity, Recent, Selector};
+
+/// Names of containers, each once, and how pods are told apart.
+#[derive(Debug, Default)]
+pub struct Names {
+    // Not to be guessed, so that nobody can make two pods of a node seem one.
+    state: RandomState,
+    known: RwLock<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    places: HashMap<Arc<str>, u32>,
+    names: Vec<Arc<str>>,
+}
+
+/// A pod of a node, by its UID and its name.
+type Key = u64;
+
+/// Of the containers of one node.
+#[derive(Debug, Default)]
+pub struct OfNode {
+    // Ends of spans are so long before this, Unix ms.
+    until_ms: u64,
+    // Rising by key.
+    pods: Box<[PodAt]>,
+    // Of one pod after the other, by name.
+    containers: Box<[ContainerAt]>,
+    // Of each container, where any has it; `NO_SWAP` of one that has not.
+    swap: Box<[u64]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PodAt {
+    key: Key,
+    from: u32,
+    to: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ContainerAt {
+    cpu_nanocores: u64,
+    memory_bytes: u64,
+    // 0 of one that is not measured.
+    over_ms: u32,
+    before_ms: u32,
+    name: u32,
+}
+
+const NO_SWAP: u64 = u64::MAX;
+
+/// A container that is there: its name, and what it uses; `None` when that is not measured.
+pub type Measured = (Arc<str>, Option<Usage>);
+
+/// A container while they are collected.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    key: Key,
+    name: u32,
+    usage: Option<Usage>,
+}
+
+impl Names {
+    fn key(&self, uid: &str, pod: &str) -> Key {
+        self.state.hash_one((uid, pod))
+    }
+
+    fn place(&self, name: &str) -> u32 {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = known.places.get(name) {
+            return *place;
+        }
+        drop(known);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = known.places.get(name) {
+            return *place;
+        }
+        let name: Arc<str> = name.into();
+        let place = u32::try_from(known.names.len()).unwrap_or(u32::MAX);
+        known.names.push(Arc::clone(&name));
+        known.places.insert(name, place);
+        place
+    }
+}
+
+impl OfNode {
+    /// The containers of a pod, by name; `None` when the node tells none of it.
+    #[must_use]
+    pub fn pod(&self, names: &Names, uid: &str, pod: &str) -> Option<Vec<Measured>> {
+        let key = names.key(uid, pod);
+        let at = self.pods.binary_search_by_key(&key, |pod| pod.key);
+        let PodAt { from, to, .. } = self.pods.get(at.ok()?)?;
+        let known = names.known.read().unwrap_or_else(PoisonError::into_inner);
+        let places = *from as usize..*to as usize;
+        let measured = places.filter_map(|at| {
+            let container = self.containers.get(at)?;
+            let name = known.names.get(container.name as usize)?;
+            Some((Arc::clone(name), self.usage(at, container)))
+        });
+        Some(measured.collect())
+    }
+
+    fn usage(&self, at: usize, container: &ContainerAt) -> Option<Usage> {
+        let swap = self.swap.get(at).copied();
+        (container.over_ms > 0).then(|| Usage {
+            cpu_nanocores: container.cpu_nanocores,
+            over_ms: u64::from(container.over_ms),
+            time_ms: self.until_ms.saturating_sub(u64::from(container.before_ms)),
+            memory_bytes: container.memory_bytes,
+            swap_bytes: swap.filter(|swap| *swap != NO_SWAP),
+        })
+    }
+
+    fn of(mut told: Vec<Told>, names: &Names) -> Self {
+        {
+            let known = names.known.read().unwrap_or_else(PoisonError::into_inner);
+            let name = |one: &Told| known.names.get(one.name as usize);
+            told.sort_by(|a, b| (a.key, name(a)).cmp(&(b.key, name(b))));
+        }
+        let times = told.iter().filter_map(|one| Some(one.usage?.time_ms));
+        let until_ms = times.max().unwrap_or(0);
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let mut pods: Vec<PodAt> = Vec::new();
+        for (at, one) in told.iter().enumerate() {
+            match pods.last_mut().filter(|pod| pod.key == one.key) {
+                Some(pod) => pod.to = place(at + 1),
+                None => pods.push(PodAt {
+                    key: one.key,
+                    from: place(at),
+                    to: place(at + 1),
+                }),
+            }
+        }
+        let swaps = || told.iter().map(|one| one.usage.and_then(|u| u.swap_bytes));
+        let swap = if swaps().any(|swap| swap.is_some()) {
+            swaps().map(|swap| swap.unwrap_or(NO_SWAP)).collect()
+        } else {
+            Box::default()
+        };
+        let containers = told.iter().map(|one| {
+            let short = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
+            ContainerAt {
+                cpu_nanocores: one.usage.map_or(0, |usage| usage.cpu_nanocores),
+                memory_bytes: one.usage.map_or(0, |usage| usage.memory_bytes),
+                over_ms: one.usage.map_or(0, |usage| short(usage.over_ms)),
+                before_ms: one.usage.map_or(0, |u| short(until_ms - u.time_ms)),
+                name: one.name,
+            }
+        });
+        Self {
+            until_ms,
+            pods: pods.into(),
+            containers: containers.collect(),
+            swap,
+        }
+    }
+}
+
+impl View {
+    /// What the containers of a node use now, those of one namespace or all.
+    #[must_use]
+    pub fn of_node(
+        &self,
+        node: &str,
+        (namespace, span_ms): (Option<&str>, u64),
+        names: &Names,
+    ) -> OfNode {
+        let tick_ms = self.newest_of_node(node);
+        let state = self.node(node).filter(|state| is_skewed(state));
+        let offset_ms = state.map_or(0, |state| state.offset_ms);
+        let mut told: Vec<Told> = Vec::new();
+        let mut is_gone = false;
+        let is_at_hand = self.recent(node, namespace, &mut |one| {
+            let row_ms = one.cpu.last().map_or(0, |row| row.tick_ms);
+            is_gone |= tick_ms.saturating_sub(row_ms) > NODE_MAX_AGE_MS;
+            let usage = at_hand(one, tick_ms, span_ms).map(|usage| Usage {
+                time_ms: usage
+                    .time_ms
+                    .saturating_add_signed(offset_ms.saturating_neg()),
+                ..usage
+            });
+            told.push(Told {
+                key: names.key(one.pod_uid, one.pod),
+                name: names.place(one.name),
+                usage,
+            });
+        });
+        if is_gone {
+            return OfNode::default();
+        }
+        let mut seen = HashSet::new();
+        let is_open = |one: &&Told| one.usage.is_none() || !seen.insert((one.key, one.name));
+        let open: Vec<&Told> = told.iter().filter(is_open).collect();
+        let open: HashSet<Key> = open.into_iter().map(|one| one.key).collect();
+        if is_at_hand && open.is_empty() {
+            return OfNode::of(told, names);
+        }
+        told.retain(|one| !open.contains(&one.key));
+        let is_asked = |key: Key| !is_at_hand || open.contains(&key);
+        told.extend(self.read_pods(node, (namespace, span_ms), names, is_asked));
+        OfNode::of(told, names)
+    }
+
+    /// Reads the containers of some pods of a node from the window; of two lives of a name the later.
+    fn read_pods(
+        &self,
+        node: &str,
+        (namespace, span_ms): (Option<&str>, u64),
+        names: &Names,
+        is_asked: impl Fn(Key) -> bool,
+    ) -> Vec<Told> {
+        let newest_ms = self.newest_of_node(node);
+        let mut entities = self.entities(&Selector::ContainersOfNode(node));
+        entities.retain(|one| {
+            namespace.is_none_or(|namespace| *one.namespace == *namespace)
+                && is_current_at(one, newest_ms)
+                && is_asked(names.key(&one.pod_uid, &one.pod))
+        });
+        entities.sort_by(|a, b| {
+            let of = |one: &Entity| (Arc::clone(&one.pod_uid), Arc::clone(&one.name));
+            (of(a), b.start_ms).cmp(&(of(b), a.start_ms))
+        });
+        entities.dedup_by(|later, kept| later.pod_uid == kept.pod_uid && later.name == kept.name);
+        let asked: Vec<&Entity> = entities.iter().collect();
+        let usages = self.usages(&asked, span_ms);
+        let told = entities.iter().zip(usages).map(|(one, usage)| Told {
+            key: names.key(&one.pod_uid, &one.pod),
+            name: names.place(&one.name),
+            usage,
+        });
+        told.collect()
+    }
+}
+
+/// What a container uses at a tick, if the rows at hand say so; times by the node's own clock.
+fn at_hand(one: &Recent<'_>, tick_ms: u64, span_ms: u64) -> Option<Usage> {
+    // Lives are told apart by the stamps of CPU alone, and the newest row is what counts.
+    let mut points = one.cpu.iter().filter_map(|row| row.point);
+    let is_plain = points.all(|point| point.stamp.start_ms.is_some());
+    let is_newest = one.cpu.last().is_some_and(|row| row.tick_ms <= tick_ms);
+    if !is_plain || !is_newest {
+        return None;
+    }
+    let cpu = cpu_over(one.cpu, tick_ms, span_ms, false)?;
+    Some(Usage {
+        cpu_nanocores: cpu.rate.nanocores(),
+        over_ms: cpu.rate.over_ms,
+        time_ms: cpu.time_ms,
+        memory_bytes: held(table::MEMORY_WORKING_SET, one.memory, tick_ms)?,
+        swap_bytes: held(table::SWAP_USAGE, one.swap, tick_ms),
+    })
+}
+
+/// A gauge as it is at a tick, if it is not too old.
+fn held(field: FieldId, point: Option<Point>, tick_ms: u64) -> Option<u64> {
+    let max_age_ms = table::field(field)?.group.max_age_ms();
+    let point = point.filter(|p| tick_ms.saturating_sub(p.stamp.time_ms) <= max_age_ms)?;
+    Some(point.value)
+}
+
+#[cfg(test)]
+mod tests;

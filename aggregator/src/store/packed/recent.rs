@@ -1,0 +1,239 @@
+//! The CPU of the last rows, and what else containers say in the newest one, at hand without reading the window.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use cairn_proto::catalogue::{EntityKind, FieldId, Group, Source, table};
+use cairn_proto::codec::slim::Slim;
+use cairn_proto::model::{ColumnId, EntityId, Stamp};
+use cairn_proto::rate::Point;
+
+use super::run::RunRows;
+use crate::store::RawRow;
+use crate::store::recent::{REACH_MS, Recent, SeeRecent};
+
+/// Rows at most, beside the newest: those of [`REACH_MS`] at five seconds. A node that tells rows more often has
+/// none here, since so few of them say nothing that is long enough: it is read from the window.
+const ROWS: usize = 9;
+
+/// The rows before the newest, of its run, with CPU alone.
+#[derive(Debug, Default)]
+pub(super) struct Recents {
+    // Rising by tick.
+    rows: VecDeque<(u64, Slim)>,
+}
+
+impl Recents {
+    /// Forgets everything: rows came or went in between.
+    pub(super) fn clear(&mut self) {
+        self.rows = VecDeque::new();
+    }
+
+    /// Bytes that it takes. The lists of entities are nearly always those of the newest row.
+    pub(super) fn bytes(&self) -> usize {
+        let rows = self.rows.iter();
+        rows.map(|(_, row)| row.bytes() - size_of_val(&**row.entities()))
+            .sum()
+    }
+
+    /// Takes in what was the newest row until now; `newest_ms` is the tick of the one that is now.
+    pub(super) fn advance(&mut self, (tick_ms, row): (u64, &Slim), newest_ms: u64) {
+        let step_ms = newest_ms.saturating_sub(tick_ms);
+        if step_ms.saturating_mul(ROWS as u64) < REACH_MS || step_ms > REACH_MS {
+            self.clear();
+            return;
+        }
+        let is_old = |(tick_ms, _): &(u64, Slim)| newest_ms.saturating_sub(*tick_ms) > REACH_MS;
+        while self.rows.len() >= ROWS || self.rows.front().is_some_and(is_old) {
+            self.rows.pop_front();
+        }
+        let cpu = row.only(&COLUMNS);
+        self.rows.push_back((tick_ms, Slim::of(&cpu, Some(row))));
+    }
+
+    /// Shows what the containers of one namespace, or of all, say in the newest row of their run; rows of CPU
+    /// before that only as far as they have not expired.
+    pub(super) fn show(
+        &self,
+        (run, newest_ms, newest): (&RunRows, u64, &Slim),
+        (namespace, oldest_ms): (Option<&str>, u64),
+        see: &mut SeeRecent<'_>,
+    ) {
+        let before = self
+            .rows
+            .iter()
+            .filter(|(tick_ms, _)| *tick_ms >= oldest_ms);
+        let rows = before.map(|(tick_ms, row)| (*tick_ms, row));
+        let rows: Vec<Cells<'_>> = rows
+            .chain([(newest_ms, newest)])
+            .map(|(tick_ms, row)| Cells::of(tick_ms, row, namespace.is_none()))
+            .collect();
+        let mut pod = Pod::default();
+        let mut cpu = Vec::with_capacity(rows.len());
+        for id in run.names.of_kinds(|kind| kind == EntityKind::Container) {
+            let Some(place) = newest.position(id) else {
+                continue;
+            };
+            if !pod.enclose(run, id) || namespace.is_some_and(|one| one != pod.namespace) {
+                continue;
+            }
+            let Some(face) = run.names.face(id) else {
+                continue;
+            };
+            cpu.clear();
+            cpu.extend(rows.iter().map(|row| row.cpu(id, newest, place)));
+            let of = |field, group| point(newest, place, field, group);
+            face.name.with(|name| {
+                see(&Recent {
+                    namespace: &pod.namespace,
+                    pod: &pod.name,
+                    pod_uid: &pod.uid,
+                    name,
+                    cpu: &cpu,
+                    memory: of(table::MEMORY_WORKING_SET, Group::Memory),
+                    swap: of(table::SWAP_USAGE, swap_group()),
+                });
+            });
+        }
+    }
+}
+
+/// The columns of CPU.
+const COLUMNS: [ColumnId; 4] = [
+    ColumnId::time(Group::Cpu),
+    ColumnId::start(Group::Cpu),
+    ColumnId::source(Group::Cpu),
+    ColumnId::field(table::CPU),
+];
+
+fn swap_group() -> Group {
+    table::field(table::SWAP_USAGE).map_or(Group::Memory, |field| field.group)
+}
+
+/// The pod of the container that was looked at last: those of one pod stand together.
+#[derive(Debug, Default)]
+struct Pod {
+    id: Option<EntityId>,
+    namespace: String,
+    name: String,
+    uid: Arc<str>,
+}
+
+impl Pod {
+    /// Goes on to the pod that a container is in; false when it is in none.
+    fn enclose(&mut self, run: &RunRows, container: EntityId) -> bool {
+        let Some(id) = run.names.enclosing(container, EntityKind::Pod) else {
+            return false;
+        };
+        if self.id == Some(id) {
+            return true;
+        }
+        let Some(face) = run.names.face(id) else {
+            return false;
+        };
+        self.id = Some(id);
+        self.namespace.clear();
+        self.namespace.push_str(face.namespace);
+        self.name.clear();
+        face.name.with(|name| self.name.push_str(name));
+        self.uid = run.names.uid(id);
+        true
+    }
+}
+
+/// The CPU of a row: of all of its entities, or as it is kept.
+struct Cells<'a> {
+    tick_ms: u64,
+    row: &'a Slim,
+    all: Option<Vec<Cpu>>,
+}
+
+/// The CPU of one entity in a row, as far as it is told.
+#[derive(Clone, Copy, Default)]
+struct Cpu {
+    value: Option<u64>,
+    time_ms: Option<u64>,
+    source: Option<u64>,
+    start_ms: Option<u64>,
+}
+
+impl<'a> Cells<'a> {
+    /// To unpack a column costs as much as to look up a few dozen of its cells.
+    fn of(tick_ms: u64, row: &'a Slim, is_unpacked: bool) -> Self {
+        Self {
+            tick_ms,
+            row,
+            all: is_unpacked.then(|| cpus(row)),
+        }
+    }
+
+    /// The row as one entity sees it, which stands at a place of the newest row.
+    fn cpu(&self, id: EntityId, newest: &Slim, place: usize) -> RawRow {
+        let is_same = Arc::ptr_eq(self.row.entities(), newest.entities());
+        let place = if is_same {
+            Some(place)
+        } else {
+            self.row.position(id)
+        };
+        let told = |place| match &self.all {
+            Some(all) => all.get(place).and_then(Cpu::point),
+            None => point(self.row, place, table::CPU, Group::Cpu),
+        };
+        RawRow {
+            tick_ms: self.tick_ms,
+            present: place.is_some(),
+            point: place.and_then(told),
+            began: None,
+            interrupted: false,
+        }
+    }
+}
+
+impl Cpu {
+    fn point(&self) -> Option<Point> {
+        Some(Point {
+            value: self.value?,
+            stamp: Stamp {
+                time_ms: self.time_ms?,
+                start_ms: self.start_ms,
+                source: Source::from_number(self.source?)?,
+            },
+        })
+    }
+}
+
+/// A field of an entity of a row, with its stamp.
+fn point(row: &Slim, place: usize, field: FieldId, group: Group) -> Option<Point> {
+    let value = row.cell(place, ColumnId::field(field))?;
+    let source = row.cell(place, ColumnId::source(group))?;
+    let stamp = Stamp {
+        time_ms: row.cell(place, ColumnId::time(group))?,
+        start_ms: row.cell(place, ColumnId::start(group)),
+        source: Source::from_number(source)?,
+    };
+    Some(Point { value, stamp })
+}
+
+/// The CPU of each entity of a row.
+fn cpus(row: &Slim) -> Vec<Cpu> {
+    let mut cpus = vec![Cpu::default(); row.entities().len()];
+    let all = &mut cpus;
+    spread(row, ColumnId::field(table::CPU), all, |cpu| &mut cpu.value);
+    spread(row, ColumnId::time(Group::Cpu), all, |cpu| &mut cpu.time_ms);
+    spread(row, ColumnId::source(Group::Cpu), all, |cpu| {
+        &mut cpu.source
+    });
+    spread(row, ColumnId::start(Group::Cpu), all, |cpu| {
+        &mut cpu.start_ms
+    });
+    cpus
+}
+
+#[inline]
+fn spread(row: &Slim, id: ColumnId, cpus: &mut [Cpu], of: impl Fn(&mut Cpu) -> &mut Option<u64>) {
+    row.each(id, |place, value| {
+        if let Some(cpu) = cpus.get_mut(place) {
+            *of(cpu) = Some(value);
+        }
+    });
+}
