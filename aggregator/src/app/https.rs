@@ -13,6 +13,7 @@ use super::DRAIN;
 use crate::access::{Authenticators, FrontProxy, Rights};
 use crate::api::{Secure, secure_router};
 use crate::config::{Config, Kubernetes};
+use crate::rpc;
 
 /// What is read of files for it.
 pub(super) struct Access {
@@ -104,7 +105,8 @@ pub(super) fn start(
         tls: Some(tls),
         metrics: Arc::clone(listens),
     };
-    let service = TowerToHyperService::new(secure_router(secure));
+    let calls = rpc::readers(secure.clone());
+    let service = TowerToHyperService::new(secure_router(secure).merge(calls));
     supervisor.spawn_aside(readers, "https", async move {
         listen::serve(bound, config, service, token, DRAIN).await;
         Ok(())
