@@ -11,7 +11,7 @@ mod published;
 mod reviews;
 mod rights;
 
-pub use identity::{Authenticators, FrontProxy, Tokens, Unauthorized};
+pub use identity::{Authenticators, FrontProxy, Tokens, Unauthorized, evidence};
 pub use published::{Follow, Published, PublishedError};
 pub use reviews::Reviews;
 pub use rights::{Decision, Rights};

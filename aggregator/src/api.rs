@@ -10,7 +10,9 @@
 //! * `values`: every value of one node;
 //! * `range`: one field of many entities over a range, made while it is read;
 //! * `page`: the page itself;
-//! * `gate`: which of these a listener serves, and to which `Host`.
+//! * `native`: every route, and what its answer is about;
+//! * `gate`: which of these the plain listener serves, and to which `Host`;
+//! * `readers`: who reads at the HTTPS listener, what they may see, and for how long.
 //!
 //! Data flows one way: a route is parsed, [`query`](crate::query) answers, an answer is written.
 
@@ -25,10 +27,13 @@ mod labels;
 mod metrics_api;
 mod model;
 mod moment;
+mod native;
+mod needs;
 mod page;
 mod path;
 mod quantity;
 mod range;
+mod readers;
 mod resource;
 mod room;
 mod route;
@@ -50,7 +55,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::get;
 use cairn_runtime::clock::Clock;
 use cairn_runtime::shutdown::Token;
 use http::{HeaderMap, Method, Uri};
@@ -60,12 +64,16 @@ use tokio::sync::Semaphore;
 
 use crate::cluster::Cluster;
 use crate::pressure::{Level, Pressure};
-use crate::query::View;
+use crate::query::{View, Visible};
 use crate::store::Door;
+use native::{Large, Native};
 
+pub(crate) use answer::{OF_VISIBLE, PART};
 pub use gate::Gate;
 pub use label_rules::LabelRules;
 pub use metrics_api::{MetricsApi, Start};
+pub use needs::{Asks, Needs};
+pub use readers::{Admitted, Denied, Lease, Over};
 pub use room::Room;
 pub use seats::{Seat, Streams};
 pub use secure::{Secure, Wellness, secure_router};
@@ -103,6 +111,10 @@ pub struct Api {
     pub pressure: Pressure,
     /// Requests that were sent away.
     pub metrics: Metrics,
+    /// What of the window may be seen; all of it on the plain listener.
+    pub visible: Visible,
+    /// For how long.
+    pub lease: Lease,
 }
 
 /// Counts requests that were sent away because too many came, and looks at everything.
@@ -154,15 +166,36 @@ pub const MAX_READERS: usize = 64;
 const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 impl Api {
-    /// The window at this moment.
+    /// The window at this moment, as far as it may be seen.
     #[must_use]
     pub fn view(&self) -> View {
-        View::new(
-            &self.store,
-            self.interval_ms,
-            self.window_ms,
-            self.clock.unix_ms(),
-        )
+        self.view_of(self.visible.clone())
+    }
+
+    /// The window at this moment for somebody who may see that.
+    fn view_of(&self, visible: Visible) -> View {
+        let (interval_ms, window_ms) = (self.interval_ms, self.window_ms);
+        let view = View::new(&self.store, interval_ms, window_ms, self.clock.unix_ms());
+        view.narrowed(visible)
+    }
+
+    /// The same for somebody who was let in.
+    #[must_use]
+    pub fn for_reader(self, admitted: Admitted) -> Self {
+        Self {
+            visible: admitted.visible,
+            lease: admitted.lease,
+            ..self
+        }
+    }
+
+    /// The same for work that is done for several, each of whom says what they may see.
+    fn for_nobody(self) -> Self {
+        Self {
+            visible: Visible::nothing(),
+            lease: Lease::default(),
+            ..self
+        }
     }
 
     /// The same window, with turns, places and room of its own: who asks here waits for nobody who asks there.
@@ -205,9 +238,7 @@ impl Api {
 /// Every route of the plain listener; `calls` are those of gRPC.
 pub fn router(api: Api, gate: Gate, calls: Router) -> Router {
     Router::new()
-        .route("/api/cairn/v1/overview", get(stream::overview))
-        .route("/api/cairn/v1/stream", get(stream::events))
-        .fallback(other)
+        .fallback(plain)
         .with_state(api)
         .merge(calls)
         .layer(axum::middleware::from_fn_with_state(gate, gate::check))
@@ -221,61 +252,38 @@ struct Asked {
     headers: HeaderMap,
 }
 
-/// Routes whose paths are decoded as their first servers did, and the page.
-async fn other(State(api): State<Api>, request: Request) -> Response {
+/// Whoever has passed the gate sees everything.
+async fn plain(State(api): State<Api>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let asked = Asked {
         method: parts.method,
         uri: parts.uri,
         headers: parts.headers,
     };
-    let segments = match path::Segments::parse(asked.uri.path()) {
-        Ok(segments) => segments,
-        Err(cleaned) => return answer::moved(&cleaned, asked.uri.query()),
-    };
-    let [_, meant] = segments.readings();
-    if let ["healthz", rest @ ..] = meant.as_slice() {
-        let found = health::answer(&api, &asked.method, asked.uri.query(), rest).await;
-        return found.unwrap_or_else(|| page::answer(&asked.method, &["healthz"]));
+    match path::Segments::parse(asked.uri.path()) {
+        Ok(segments) => serve(api, asked, segments).await,
+        Err(cleaned) => answer::moved(&cleaned, asked.uri.query()),
     }
-    if segments
-        .readings()
-        .iter()
-        .any(|r| r == &["api", "cairn", "v1", "range"])
-    {
-        return range::answer(api, asked).await;
-    }
-    if let Some(work) = Large::of(&segments) {
-        return large(api, asked, segments, work).await;
-    }
-    page::answer(&asked.method, &segments.as_strs())
 }
 
-/// Routes that may read much of the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Large {
-    Export,
-    Model,
-    Resource,
-    Scraper,
-    Values,
+/// Answers by the route that a path means. What may be seen stands in `api`.
+async fn serve(api: Api, asked: Asked, segments: path::Segments) -> Response {
+    match Native::of(&segments) {
+        Native::Health => {
+            let [_, meant] = segments.readings();
+            let rest = meant.get(1..).unwrap_or_default();
+            let found = health::answer(&api, &asked.method, asked.uri.query(), rest).await;
+            found.unwrap_or_else(|| page::answer(&asked.method, &["healthz"]))
+        }
+        Native::Overview => stream::overview(api, &asked).await,
+        Native::Stream => stream::events(api, &asked),
+        Native::Range => range::answer(api, asked).await,
+        Native::Large(work) => large(api, asked, segments, work).await,
+        Native::Page => page::answer(&asked.method, &segments.as_strs()),
+    }
 }
 
 impl Large {
-    fn of(segments: &path::Segments) -> Option<Self> {
-        let readings = segments.readings();
-        readings
-            .iter()
-            .find_map(|reading| match reading.as_slice() {
-                ["api", "v1", "metric-export" | "metric-export-schema", ..] => Some(Large::Export),
-                ["api", "v1", "model", ..] => Some(Large::Model),
-                ["api", "v1", "dashboard", ..] => Some(Large::Scraper),
-                ["api", "cairn", "v1", "values"] => Some(Large::Values),
-                ["apis", "metrics" | "metrics.k8s.io", "v1alpha1", ..] => Some(Large::Resource),
-                _ => None,
-            })
-    }
-
     fn answer(self, api: &Api, asked: &Asked, segments: &path::Segments) -> Response {
         let answer = match self {
             Large::Export => export::answer(api, asked, segments),

@@ -27,15 +27,15 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
 use crate::api::{
-    self, Api, Gate, LabelRules, Looks, MAX_READERS, MAX_STREAMS, Room, Secure, Streams, TURNS,
-    Wellness,
+    self, Api, Gate, LabelRules, Lease, Looks, MAX_READERS, MAX_STREAMS, Room, Secure, Streams,
+    TURNS, Wellness,
 };
 use crate::cluster::Cluster;
 use crate::config::{Config, Ingest as IngestConfig, LabelFlags};
 use crate::ingest::{Ingest, Metrics, Parts, Wishes};
 use crate::metrics;
 use crate::pressure::Pressure;
-use crate::query::KEPT_LONGER_MS;
+use crate::query::{KEPT_LONGER_MS, Visible};
 use crate::replay::{self, Replay};
 use crate::rpc;
 use crate::store::{Door, Exchange, PackedStore};
@@ -411,6 +411,9 @@ fn api_of(shared: &Shared, config: &Config) -> Api {
         room: Room::default(),
         pressure: shared.pressure.clone(),
         metrics: shared.requests.clone(),
+        // Of the plain listener; the other narrows it for each request.
+        visible: Visible::ALL,
+        lease: Lease::default(),
     }
 }
 

@@ -14,6 +14,7 @@ mod sum;
 mod tests;
 mod usage;
 mod view;
+mod visible;
 mod watermark;
 
 pub use choice::{Choice, Refusal};
@@ -23,6 +24,7 @@ pub use series::{Sample, on_grid};
 pub use sum::Sum;
 pub use usage::{Cpu, Measured, Names, OfNode, Usage, cpu_over};
 pub use view::{Bounds, KEPT_LONGER_MS, Named, View};
+pub use visible::{Names, Visible};
 pub use watermark::{
     NODE_MAX_AGE_MS, is_skewed, newest_here, nodes_missing, published_tick, wait_ms,
 };

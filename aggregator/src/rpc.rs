@@ -20,11 +20,13 @@ use std::pin::Pin;
 use axum::Router;
 use cairn_proto::v1;
 use cairn_proto::v1::query_server::{Query as Service, QueryServer};
+use cairn_runtime::listen::Peer;
 use futures_util::stream::Stream;
+use tonic::metadata::MetadataValue;
 use tonic::server::NamedService as _;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
-use crate::api::{Api, Cut};
+use crate::api::{Api, Cut, Denied, Needs, OF_VISIBLE, Over, PART, Secure};
 
 /// The most bytes of a request: names of one entity and of a few fields.
 const MAX_REQUEST_BYTES: usize = 16 * 1024;
@@ -33,50 +35,104 @@ const MAX_REQUEST_BYTES: usize = 16 * 1024;
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// Where readers are served instead.
-const ELSEWHERE: &str = "readers are not known on this listener yet, so it serves agents alone: call \
-                         cairn.v1.Query without TLS on the loopback address of --http-listen \
-                         (kubectl port-forward)";
+const ELSEWHERE: &str = "this listener serves agents alone: call cairn.v1.Query at --https-listen with a token or a \
+                         client certificate (docs/access.md), or without TLS on the loopback address of \
+                         --http-listen (kubectl port-forward)";
 
 /// The service on one listener.
 #[derive(Clone, Debug)]
 struct Query {
-    // None where nobody may read.
-    api: Option<Api>,
+    door: Door,
+}
+
+/// Who may read on a listener.
+#[derive(Clone, Debug)]
+enum Door {
+    /// Whoever has passed [`Gate`](crate::api::Gate).
+    Open(Box<Api>),
+    /// Readers, what they may see.
+    Readers(Box<Secure>),
+    /// Nobody.
+    Elsewhere,
 }
 
 impl Query {
-    /// Decides who may read. Every call asks it first: what a reader's identity will open is decided
-    /// here and nowhere else. On the plain listener [`Gate`](crate::api::Gate) has been passed.
-    fn admit<T>(&self, _: &Request<T>) -> Result<&Api, Status> {
-        let api = self.api.as_ref();
-        api.ok_or_else(|| Status::permission_denied(ELSEWHERE))
+    /// Decides who may read what. Every call asks it first: what a reader's identity opens is decided here
+    /// and nowhere else. Says also whether that may be less than is asked for.
+    async fn admit<T>(
+        &self,
+        request: &mut Request<T>,
+        selector: Option<v1::Selector>,
+    ) -> Result<(Api, bool), Status> {
+        let secure = match &self.door {
+            Door::Open(api) => return Ok((Api::clone(api), false)),
+            Door::Readers(secure) => secure,
+            Door::Elsewhere => return Err(Status::permission_denied(ELSEWHERE)),
+        };
+        // What cannot be understood is told to those who say who they are, and is of nothing.
+        let choice = ask::choice(selector);
+        let needs = choice.map_or_else(|_| Needs::default(), |choice| Needs::of(&choice));
+        let mut headers = std::mem::take(request.metadata_mut()).into_headers();
+        let peer = request.extensions().get::<Peer>();
+        let admitted = secure.admit(&mut headers, peer, needs).await;
+        admitted.map_err(|denied| refused(&denied))
     }
 }
 
 /// The routes of the plain listener, to go behind its gate.
 pub(crate) fn router(api: Api) -> Router {
-    routes(Some(api))
+    routes(Door::Open(Box::new(api)))
+}
+
+/// The routes of the HTTPS listener.
+pub(crate) fn readers(secure: Secure) -> Router {
+    routes(Door::Readers(Box::new(secure)))
 }
 
 /// For a listener where readers are not known: says where they are served.
 pub(crate) fn elsewhere() -> Router {
-    routes(None)
+    routes(Door::Elsewhere)
 }
 
-fn routes(api: Option<Api>) -> Router {
+fn routes(door: Door) -> Router {
     let path = format!("/{}/{{*call}}", QueryServer::<Query>::NAME);
-    let service = QueryServer::new(Query { api }).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let service = QueryServer::new(Query { door }).max_decoding_message_size(MAX_REQUEST_BYTES);
     Router::new().route_service(&path, service)
+}
+
+/// Why somebody is not let in, in the words of gRPC.
+fn refused(denied: &Denied) -> Status {
+    let code = match denied {
+        Denied::Anonymous | Denied::Unauthorized => Code::Unauthenticated,
+        Denied::Forbidden(_) => Code::PermissionDenied,
+        Denied::Undecided => Code::Unavailable,
+        Denied::Busy | Denied::TooMany => Code::ResourceExhausted,
+    };
+    Status::new(code, denied.to_string())
 }
 
 /// Why an answer ends, in the words of gRPC.
 fn status(cut: Cut) -> Status {
-    match cut {
-        Cut::Busy | Cut::Full | Cut::Short => Status::resource_exhausted(cut.to_string()),
-        Cut::Late => Status::deadline_exceeded(cut.to_string()),
-        Cut::Going => Status::unavailable(cut.to_string()),
-        Cut::Failed => Status::internal(cut.to_string()),
+    let code = match cut {
+        Cut::Busy | Cut::Full | Cut::Short => Code::ResourceExhausted,
+        Cut::Late => Code::DeadlineExceeded,
+        Cut::Going | Cut::Over(Over::Undecided) => Code::Unavailable,
+        Cut::Over(Over::Expired | Over::Unverified) => Code::Unauthenticated,
+        Cut::Over(Over::Refused) => Code::PermissionDenied,
+        Cut::Over(Over::Changed) => Code::Aborted,
+        Cut::Failed => Code::Internal,
+    };
+    Status::new(code, cut.to_string())
+}
+
+/// An answer, marked when it is of what its reader may see.
+fn marked<T>(answer: T, is_part: bool) -> Response<T> {
+    let mut response = Response::new(answer);
+    if is_part {
+        let of = MetadataValue::from_static(OF_VISIBLE);
+        response.metadata_mut().insert(PART, of);
     }
+    response
 }
 
 #[tonic::async_trait]
@@ -88,49 +144,51 @@ impl Service for Query {
 
     async fn list_entities(
         &self,
-        request: Request<v1::ListEntitiesRequest>,
+        mut request: Request<v1::ListEntitiesRequest>,
     ) -> Result<Response<Self::ListEntitiesStream>, Status> {
-        let api = self.admit(&request)?;
-        lists::entities(api, request.into_inner())
-            .await
-            .map(Response::new)
+        let selector = request.get_ref().selector.clone();
+        let (api, is_part) = self.admit(&mut request, selector).await?;
+        let answer = lists::entities(&api, request.into_inner()).await?;
+        Ok(marked(answer, is_part))
     }
 
     async fn latest(
         &self,
-        request: Request<v1::LatestRequest>,
+        mut request: Request<v1::LatestRequest>,
     ) -> Result<Response<Self::LatestStream>, Status> {
-        let api = self.admit(&request)?;
-        lists::latest(api, request.into_inner())
-            .await
-            .map(Response::new)
+        let selector = request.get_ref().selector.clone();
+        let (api, is_part) = self.admit(&mut request, selector).await?;
+        let answer = lists::latest(&api, request.into_inner()).await?;
+        Ok(marked(answer, is_part))
     }
 
     async fn range(
         &self,
-        request: Request<v1::RangeRequest>,
+        mut request: Request<v1::RangeRequest>,
     ) -> Result<Response<Self::RangeStream>, Status> {
-        let api = self.admit(&request)?;
-        range::range(api, request.into_inner())
-            .await
-            .map(Response::new)
+        let selector = request.get_ref().selector.clone();
+        let (api, is_part) = self.admit(&mut request, selector).await?;
+        let answer = range::range(&api, request.into_inner()).await?;
+        Ok(marked(answer, is_part))
     }
 
     async fn top(
         &self,
-        request: Request<v1::TopRequest>,
+        mut request: Request<v1::TopRequest>,
     ) -> Result<Response<v1::TopResponse>, Status> {
-        let api = self.admit(&request)?;
-        lists::top(api, request.into_inner())
-            .await
-            .map(Response::new)
+        let selector = request.get_ref().selector.clone();
+        let (api, is_part) = self.admit(&mut request, selector).await?;
+        let answer = lists::top(&api, request.into_inner()).await?;
+        Ok(marked(answer, is_part))
     }
 
     async fn watch(
         &self,
-        request: Request<v1::WatchRequest>,
+        mut request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let api = self.admit(&request)?;
-        watch::watch(api, request.into_inner()).map(Response::new)
+        let selector = request.get_ref().selector.clone();
+        let (api, is_part) = self.admit(&mut request, selector).await?;
+        let answer = watch::watch(&api, request.into_inner())?;
+        Ok(marked(answer, is_part))
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Result;
 use cairn_runtime::tasks::{AbortOnDrop, Children};
 use cairn_runtime::tls::{Connector, Trust, TrustFiles, server_name};
+use http::header::{AUTHORIZATION, HeaderValue};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper::rt::Executor as _;
@@ -29,6 +30,8 @@ const WINDOW_BYTES: u32 = 65_535;
 #[derive(Clone, Debug)]
 pub(crate) struct Channel {
     sender: http2::SendRequest<Body>,
+    // Sent with every request.
+    bearer: Option<HeaderValue>,
 }
 
 impl Channel {
@@ -50,6 +53,12 @@ impl Channel {
         Self::over(stream).await
     }
 
+    /// Sends a bearer token with every request.
+    pub(crate) fn bearer(self, token: &str) -> Result<Self> {
+        let bearer = Some(format!("Bearer {token}").parse()?);
+        Ok(Self { bearer, ..self })
+    }
+
     async fn over<S>(stream: S) -> Result<(Self, AbortOnDrop)>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -62,7 +71,8 @@ impl Channel {
         let (sender, connection) = timeout(SOON, handshake).await??;
         let guard = children.abort_on_drop();
         children.execute(async move { drop(connection.await) });
-        Ok((Self { sender }, guard))
+        let bearer = None;
+        Ok((Self { sender, bearer }, guard))
     }
 }
 
@@ -75,7 +85,11 @@ impl tower_service::Service<http::Request<Body>> for Channel {
         self.sender.poll_ready(cx)
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        if let Some(bearer) = &self.bearer {
+            let headers = request.headers_mut();
+            headers.insert(AUTHORIZATION, bearer.clone());
+        }
         Box::pin(self.sender.send_request(request))
     }
 }

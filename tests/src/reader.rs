@@ -63,6 +63,20 @@ impl Reader {
         })
     }
 
+    /// Connects over TLS, as who has this token.
+    ///
+    /// # Errors
+    ///
+    /// When the connection cannot be made.
+    pub async fn known(addr: SocketAddr, ca: &Path, token: &str) -> Result<Self> {
+        let (channel, connection) = Channel::tls(addr, ca).await?;
+        let origin: http::Uri = format!("https://{addr}").parse()?;
+        Ok(Self {
+            client: QueryClient::with_origin(channel.bearer(token)?, origin),
+            _connection: connection,
+        })
+    }
+
     /// A range, read to its end: each series with the name of its entity.
     ///
     /// # Errors

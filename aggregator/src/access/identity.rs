@@ -13,6 +13,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 
 use super::{Published, Reviews, User};
+use crate::cluster::token;
 
 const USER: &str = "x-remote-user";
 const UID: &str = "x-remote-uid";
@@ -90,6 +91,18 @@ impl Authenticators {
             (_, Some(token)) => Ok(self.tokens.review(&token).await?.authenticated()),
             (Ok(None), None) => Ok(User::anonymous()),
             (Err(Unauthorized), None) => Err(Unauthorized),
+        }
+    }
+
+    /// Until when what proves a user holds, Unix ms; `None` when it does not say. Before [`Self::user`], which
+    /// takes it from the headers.
+    #[must_use]
+    pub fn until_ms(&self, headers: &HeaderMap, shown: Option<&PeerCertificates>) -> Option<u64> {
+        let is_proof =
+            |shown: &&PeerCertificates| matches!(self.by_certificate(headers, shown), Ok(Some(_)));
+        match shown.filter(is_proof) {
+            Some(shown) => shown.until_ms(),
+            None => token::expiry_ms(&bearer(headers)?),
         }
     }
 
@@ -202,6 +215,20 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
     let (scheme, token) = text.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
+}
+
+/// Of some headers those by which somebody says who asks, to be judged again later.
+#[must_use]
+pub fn evidence(headers: &HeaderMap) -> HeaderMap {
+    let says = |name: &HeaderName| name.as_str().starts_with(REMOTE) || name == AUTHORIZATION;
+    let said = headers.iter().filter(|(name, _)| says(name));
+    said.map(|(name, value)| {
+        let mut value = value.clone();
+        // It is kept for a while, and shall stand in no log.
+        value.set_sensitive(true);
+        (name.clone(), value)
+    })
+    .collect()
 }
 
 /// Takes away what says who asks.

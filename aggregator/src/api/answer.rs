@@ -135,6 +135,19 @@ pub(super) fn grpc_denied(why: &'static str) -> Response {
     response
 }
 
+/// What sums, lists and the highest of something are of, where a reader may not see everything.
+pub(crate) const OF_VISIBLE: &str = "what you may see";
+
+/// Marks an answer that is of what its reader may see.
+pub(super) fn of_visible(mut response: Response) -> Response {
+    let of = HeaderValue::from_static(OF_VISIBLE);
+    response.headers_mut().insert(PART, of);
+    response
+}
+
+/// The header, and over gRPC the metadata, that says so.
+pub(crate) const PART: &str = "cairn-of";
+
 /// There is no such path below one that is served.
 pub(super) fn no_page() -> Response {
     text(StatusCode::NOT_FOUND, "404: Page Not Found")

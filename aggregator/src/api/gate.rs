@@ -16,6 +16,7 @@ use http::uri::Authority;
 use http::{StatusCode, Version, header};
 
 use super::answer;
+use super::native::{Large, Native};
 use super::path::Segments;
 
 /// The rules of one listener.
@@ -69,11 +70,22 @@ impl Gate {
         let segments = Segments::parse(path).ok().filter(|_| !self.loopback)?;
         // Every spelling of a path is judged as the path that it means.
         let [_, meant] = segments.readings();
-        match meant.as_slice() {
-            ["api", "v1", "metric-export" | "metric-export-schema"]
-            | ["api", "v1", "model", "debug", "allkeys"] => (!self.dumps).then_some(DUMP),
-            ["healthz"] | ["healthz", "healthz"] | ["api", "v1", "model" | "dashboard", ..] => None,
-            _ => Some(ELSEWHERE),
+        match Native::of(&segments) {
+            Native::Large(Large::Export) => (!self.dumps).then_some(DUMP),
+            Native::Large(Large::Model) => {
+                let is_dump = matches!(meant.get(3..), Some(["debug", "allkeys"]));
+                (is_dump && !self.dumps).then_some(DUMP)
+            }
+            Native::Large(Large::Scraper) => None,
+            Native::Health => {
+                let is_check = matches!(meant.as_slice(), ["healthz"] | ["healthz", "healthz"]);
+                (!is_check).then_some(ELSEWHERE)
+            }
+            Native::Overview
+            | Native::Stream
+            | Native::Range
+            | Native::Large(Large::Resource | Large::Values)
+            | Native::Page => Some(ELSEWHERE),
         }
     }
 }
@@ -98,7 +110,8 @@ const DUMP: &str = "dumps of everything are not served on a listener that is not
                     unless --http-serve-dumps allows it";
 
 const ELSEWHERE: &str = "this listener is not on loopback and serves only /healthz, /api/v1/model \
-                         and /api/v1/dashboard: reach the rest on a loopback listener (kubectl \
+                         and /api/v1/dashboard: reach the rest at --https-listen with a token or a \
+                         client certificate (docs/access.md), or on a loopback listener (kubectl \
                          port-forward)";
 
 const NO_HOST: &str = "a request must have one Host, and only one: check the client, or the proxy \
@@ -122,6 +135,7 @@ pub(super) async fn check(State(gate): State<Gate>, request: Request, next: Next
 
 #[cfg(test)]
 mod tests {
+    use super::super::native;
     use super::*;
 
     #[test]
@@ -254,6 +268,30 @@ mod tests {
         ] {
             assert_eq!(gate.refusal(bad), Some(ELSEWHERE), "{bad}");
         }
+    }
+
+    #[test]
+    fn every_route_off_loopback_is_served_or_names_where_it_is() {
+        for native in native::tests::ALL {
+            let path = native::tests::example(native);
+            let path = path.split('?').next().unwrap();
+            let expected = match native {
+                Native::Health | Native::Large(Large::Model | Large::Scraper) => None,
+                Native::Large(Large::Export) => Some(DUMP),
+                Native::Overview
+                | Native::Stream
+                | Native::Range
+                | Native::Large(Large::Resource | Large::Values)
+                | Native::Page => Some(ELSEWHERE),
+            };
+            assert_eq!(off_loopback(false).refusal(path), expected, "{path}");
+            let loopback = Gate {
+                loopback: true,
+                ..off_loopback(false)
+            };
+            assert_eq!(loopback.refusal(path), None, "{path}");
+        }
+        assert!(ELSEWHERE.contains("--https-listen"));
     }
 
     #[test]

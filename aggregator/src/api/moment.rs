@@ -31,7 +31,7 @@ pub(super) struct Moment<'a> {
 
 impl<'a> Moment<'a> {
     pub(super) fn newest(view: &'a View) -> Self {
-        let skewed = view.nodes().iter().filter(|node| is_skewed(node));
+        let skewed = view.states().iter().filter(|node| is_skewed(node));
         let skewed = skewed.map(|node| (&*node.name, view.newest_of_node(&node.name)));
         Self {
             view,

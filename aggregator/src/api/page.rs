@@ -20,14 +20,24 @@ include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Answers a path that is no API's.
-pub(super) fn answer(method: &Method, segments: &[&str]) -> Response {
+/// The file of a path.
+fn file(segments: &[&str]) -> Option<&'static Asset> {
     let path = if segments.is_empty() {
         "index.html".to_owned()
     } else {
         segments.join("/")
     };
-    let Some(asset) = ASSETS.iter().find(|asset| asset.path == path) else {
+    ASSETS.iter().find(|asset| asset.path == path)
+}
+
+/// True when there is a file of this path.
+pub(super) fn has(segments: &[&str]) -> bool {
+    file(segments).is_some()
+}
+
+/// Answers a path that is no API's.
+pub(super) fn answer(method: &Method, segments: &[&str]) -> Response {
+    let Some(asset) = file(segments) else {
         return answer::text(StatusCode::NOT_FOUND, "404 page not found\n");
     };
     // A monitor's HEAD is answered like GET; the server leaves the body out.
@@ -36,7 +46,7 @@ pub(super) fn answer(method: &Method, segments: &[&str]) -> Response {
     }
     let mut response = Response::new(Body::from(asset.body));
     // Names below assets/ carry a hash of their content; the page itself changes with the binary.
-    let caching = if path.starts_with("assets/") {
+    let caching = if asset.path.starts_with("assets/") {
         "public, max-age=31536000, immutable"
     } else {
         "no-cache"

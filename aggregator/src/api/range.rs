@@ -99,14 +99,7 @@ fn begin(api: &Api, asked: &Asked) -> Result<Writing, Box<Response>> {
         "true" => true,
         _ => return Err(bad("rate is true or false".to_owned())),
     };
-    let mut choice = Choice {
-        kind: None,
-        node: word("node"),
-        namespace: word("namespace"),
-        pod: word("pod"),
-        container: word("container"),
-    };
-    choice.kind = kind(&choice, &word("kind")).map_err(bad)?;
+    let choice = choice(query).map_err(bad)?;
     let range = Range::new(api.view(), &choice, &metric, bounds).map_err(|e| bad(e.0))?;
     if rate && range.field().kind == Kind::Gauge {
         return Err(bad(format!("{metric} is a gauge and has no rate")));
@@ -116,6 +109,24 @@ fn begin(api: &Api, asked: &Asked) -> Result<Writing, Box<Response>> {
         rate,
         interval_ms: api.interval_ms,
     })
+}
+
+/// Of which entities a range is.
+///
+/// # Errors
+///
+/// When their kind is none.
+pub(super) fn choice(query: Option<&str>) -> Result<Choice, String> {
+    let word = |name| path::parameter(query, name).unwrap_or_default();
+    let mut choice = Choice {
+        kind: None,
+        node: word("node"),
+        namespace: word("namespace"),
+        pod: word("pod"),
+        container: word("container"),
+    };
+    choice.kind = kind(&choice, &word("kind"))?;
+    Ok(choice)
 }
 
 /// The kind that is named, or the one that the other words are about.

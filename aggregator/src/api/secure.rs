@@ -4,7 +4,8 @@
 //! * `accept`: which form of an answer the client takes;
 //! * `status`: what goes wrong, as clients of Kubernetes read it;
 //! * `discovery`: what is served; `openapi`: what objects look like; `probes`: whether the process is well;
-//! * `sent`, `wire`: bodies, as the API server sends them.
+//! * `sent`, `wire`: bodies, as the API server sends them;
+//! * `reading`: Cairn's own answers, to who may see something of what they are about.
 //!
 //! What is said of nodes and pods is [`metrics_api`](super::metrics_api)'s.
 
@@ -12,6 +13,7 @@ mod accept;
 mod discovery;
 mod openapi;
 mod probes;
+mod reading;
 mod sent;
 mod status;
 mod target;
@@ -54,6 +56,12 @@ pub fn secure_router(secure: Secure) -> Router {
 
 async fn answer(State(secure): State<Secure>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
+    let (path, query) = (parts.uri.path(), parts.uri.query());
+    if Target::parse(path) == Target::Nothing
+        && let Some(wanted) = reading::wanted(path, query)
+    {
+        return reading::answer(&secure, parts, wanted).await;
+    }
     let peer: Option<&Peer> = parts.extensions.get();
     let shown = peer.and_then(|peer| peer.tls.clone());
     let user = secure

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use axum::response::Response;
 use cairn_runtime::tasks::{self, Group};
-use futures_util::stream::{Stream, StreamExt as _, iter};
+use futures_util::FutureExt as _;
+use futures_util::stream::{Stream, StreamExt as _, iter, unfold};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
 
-use super::{Api, Seat, TURN_WITHIN};
+use super::{Api, Lease, Over, Seat, TURN_WITHIN};
 use crate::pressure::Level;
 
 /// Pieces of one answer that are made at once: one for each of two cores.
@@ -40,6 +41,9 @@ pub enum Cut {
     /// It was not read to its end in time.
     #[error("the answer was not read within ten minutes: read faster, or ask for less")]
     Late,
+    /// Its reader may be told no more.
+    #[error("{0}")]
+    Over(Over),
     /// The process is going.
     #[error("the aggregator is going: ask another one")]
     Going,
@@ -108,7 +112,8 @@ impl Api {
         })
     }
 
-    /// What `make` makes of each piece, in their order. The seat is left at the end.
+    /// What `make` makes of each piece, in their order, for as long as its reader may be told. The seat is left
+    /// at the end.
     ///
     /// A client that does not read leaves the stream unpolled. So each piece waits for its turn in a task
     /// of its own: in the stream it would be given a turn and hold it without knowing.
@@ -142,6 +147,25 @@ impl Api {
                 told.await.unwrap_or(Err(Cut::Failed))
             }
         });
-        making.buffered(AT_ONCE)
+        while_leased(making.buffered(AT_ONCE), self.lease.clone())
     }
+}
+
+/// Ends with why, when the lease is over before everything was told.
+fn while_leased<T>(
+    told: impl Stream<Item = Result<T, Cut>> + Send + 'static,
+    lease: Lease,
+) -> impl Stream<Item = Result<T, Cut>> + Send + 'static
+where
+    T: Send + 'static,
+{
+    let begin = Some((told.boxed(), lease.over().boxed()));
+    unfold(begin, |state| async move {
+        let (mut told, mut over) = state?;
+        tokio::select! {
+            biased;
+            over = &mut over => Some((Err(Cut::Over(over)), None)),
+            next = told.next() => next.map(|next| (next, Some((told, over)))),
+        }
+    })
 }

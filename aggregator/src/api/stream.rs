@@ -14,16 +14,15 @@ use std::future::ready;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Query, State};
 use axum::response::Response;
 use bytes::Bytes;
 use cairn_runtime::clock::ticker;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{Stream, StreamExt as _, iter, unfold};
-use http::{HeaderValue, StatusCode, header};
-use serde::Deserialize;
+use http::{HeaderValue, Method, StatusCode, header};
 use tokio::time::{Instant, timeout};
 
-use super::{Api, Cut, Seat, answer};
+use super::{Api, Asked, Cut, Over, Seat, answer, path};
 use frame::Scope;
 use looks::NEW;
 
@@ -42,14 +41,20 @@ const SPACING: Duration = Duration::from_millis(50);
 const RETRY: Duration = Duration::from_secs(2);
 
 /// Which part of the window a client looks at.
-#[derive(Debug, Deserialize)]
-pub(super) struct Wanted {
-    node: Option<String>,
+fn scope(api: &Api, asked: &Asked) -> Scope {
+    Scope {
+        node: path::parameter(asked.uri.query(), "node"),
+        visible: api.visible.clone(),
+    }
 }
 
 /// The newest tick, once.
-pub(super) async fn overview(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Response {
-    let scope = Scope { node: wanted.node };
+pub(super) async fn overview(api: Api, asked: &Asked) -> Response {
+    // A monitor's HEAD is answered like GET; the server leaves the body out.
+    if let Some(refusal) = answer::not_get(&asked.method).filter(|_| asked.method != Method::HEAD) {
+        return refusal;
+    }
+    let scope = scope(&api, asked);
     let newest = api.view().published_ms();
     match api
         .looks
@@ -69,12 +74,16 @@ pub(super) async fn overview(State(api): State<Api>, Query(wanted): Query<Wanted
 }
 
 /// The window, then each tick as it is published or corrected.
-pub(super) async fn events(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Response {
+pub(super) fn events(api: Api, asked: &Asked) -> Response {
+    if let Some(refusal) = answer::not_get(&asked.method) {
+        return refusal;
+    }
     let Some(seat) = api.watch() else {
         let body = "too many open event streams: close some pages and try again";
         return answer::text(StatusCode::SERVICE_UNAVAILABLE, body);
     };
-    let stream = follow(api, Scope { node: wanted.node }, seat);
+    let scope = scope(&api, asked);
+    let stream = follow(api, scope, seat);
     let body = Body::from_stream(stream.map(Ok::<_, Infallible>));
     let mut response = answer::build(StatusCode::OK, "text/event-stream", body);
     let no_store = HeaderValue::from_static("no-store");
@@ -106,6 +115,7 @@ fn follow(api: Api, scope: Scope, seat: Seat) -> impl Stream<Item = Bytes> {
     let changes = api.store.subscribe();
     let version = *changes.borrow();
     let look = ticker(LOOK);
+    let over: BoxFuture<'static, Over> = Box::pin(api.lease.clone().over());
     let follower = Follower {
         api,
         scope,
@@ -118,8 +128,15 @@ fn follow(api: Api, scope: Scope, seat: Seat) -> impl Stream<Item = Bytes> {
         is_put_off: false,
         _seat: seat,
     };
-    let events = unfold(Box::pin(follower.next()), |mut next| async move {
-        let found = timeout(KEEP_ALIVE, &mut next).await;
+    let begin = Some((Box::pin(follower.next()), over));
+    let events = unfold(begin, |state| async move {
+        let (mut next, mut over) = state?;
+        let found = tokio::select! {
+            biased;
+            // Between two events, so that what was begun is whole.
+            over = &mut over => return Some((iter(end(over)), None)),
+            found = timeout(KEEP_ALIVE, &mut next) => found,
+        };
         let (event, next) = match found {
             Ok(found) => {
                 let (event, follower) = found?;
@@ -128,7 +145,7 @@ fn follow(api: Api, scope: Scope, seat: Seat) -> impl Stream<Item = Bytes> {
             // It goes on waiting where it stands.
             Err(_) => ([SILENT, Bytes::new(), Bytes::new()], next),
         };
-        Some((iter(event), next))
+        Some((iter(event), Some((next, over))))
     });
     events.flatten().filter(|part| ready(!part.is_empty()))
 }
@@ -137,6 +154,13 @@ fn follow(api: Api, scope: Scope, seat: Seat) -> impl Stream<Item = Bytes> {
 type Event = [Bytes; 3];
 
 const SILENT: Bytes = Bytes::from_static(b":keepalive\n\n");
+
+/// The last event, which says why there is no other.
+fn end(over: Over) -> Event {
+    let reason = serde_json::json!({ "reason": over.to_string() }).to_string();
+    let head = Bytes::from_static(b"event: end\ndata: ");
+    [head, reason.into(), Bytes::from_static(b"\n\n")]
+}
 
 impl Follower {
     /// The next event, and who follows on; `None` when the process is going.

@@ -104,6 +104,8 @@ pub(super) fn with_store(store: Arc<dyn Door>) -> Api {
         room: Room::default(),
         pressure: Pressure::default(),
         metrics: Metrics::default(),
+        visible: Visible::ALL,
+        lease: Lease::default(),
     }
 }
 

@@ -66,12 +66,13 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> Response {
         return answer::text(StatusCode::BAD_REQUEST, body);
     }
     let view = api.view();
-    if view.node(&node).is_none() {
+    let mut found = view.entities(&Selector::OfNode(&node));
+    // Whoever may not see the node may see pods on it.
+    if view.node(&node).is_none() && found.is_empty() {
         let body = "no such node: see /api/v1/model/nodes/ for those that are here";
         return answer::text(StatusCode::NOT_FOUND, body);
     }
     let ticks = view.ticks(view.newest_of_node(&node), bounds);
-    let mut found = view.entities(&Selector::OfNode(&node));
     found.sort_by(|a, b| order(a).cmp(&order(b)));
     let wanted = |name: &str| metric.as_deref().is_none_or(|metric| metric == name);
     let series_count: usize = found

@@ -15,6 +15,7 @@ use super::serving::{self, Served};
 use crate::access::{Authenticators, FrontProxy, Rights};
 use crate::api::{Api, MetricsApi, Secure, Start, secure_router};
 use crate::config::{Config, Ingest, Kubernetes};
+use crate::rpc;
 
 /// What is read of files for it.
 pub(super) struct Access {
@@ -129,7 +130,8 @@ pub(super) fn start(
         tls: Some(Arc::clone(&tls)),
         metrics: Arc::clone(listens),
     };
-    let service = TowerToHyperService::new(secure_router(secure));
+    let calls = rpc::readers(secure.clone());
+    let service = TowerToHyperService::new(secure_router(secure).merge(calls));
     supervisor.spawn_aside(readers, "https", async move {
         if !serving::is_there(&tls, &token).await {
             return Ok(());

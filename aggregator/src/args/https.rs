@@ -9,7 +9,7 @@ use cairn_runtime::duration;
 /// What the API server and programs ask, and how they prove who they are.
 #[derive(Clone, Debug, clap::Args)]
 pub struct HttpsArgs {
-    /// Where metrics.k8s.io is served, over TLS
+    /// Where metrics.k8s.io, the page and all else that readers may see is served, over TLS
     #[arg(
         long,
         env = "CAIRN_HTTPS_LISTEN",

@@ -21,7 +21,7 @@ impl View {
         if entities.iter().all(|entity| entity.node == node) {
             return Some(node);
         }
-        let _all = self.nodes();
+        let _all = self.states();
         None
     }
 

@@ -1,6 +1,7 @@
 //! The window as seen at one moment: the grid, its newest ticks, series by name.
 
-use std::borrow::Cow;
+mod nodes;
+
 use std::sync::{Arc, OnceLock};
 
 use cairn_proto::catalogue::{Field, FieldId, Kind, table};
@@ -9,7 +10,7 @@ use super::series::{Told, told_on_grid, walk};
 use super::watermark::{
     NODE_MAX_AGE_MS, is_skewed, nodes_missing, published_tick, published_tick_by,
 };
-use super::{Sample, Sum, on_grid, pieces};
+use super::{Sample, Sum, Visible, on_grid, pieces};
 use crate::store::{Door, Entity, NodeState, RawRow, SeeRecent, Selector, VisitFields, Wanted};
 
 /// How far before its first tick a series is read at most, ms: a held value may be a max-age old, and
@@ -58,7 +59,10 @@ pub struct View {
     now_ms: u64,
     interval_ms: u64,
     window_ms: u64,
+    visible: Visible,
     nodes: OnceLock<Vec<NodeState>>,
+    // Of those the visible ones, where that is not all.
+    shown: OnceLock<Vec<NodeState>>,
     published_ms: OnceLock<u64>,
 }
 
@@ -71,32 +75,17 @@ impl View {
             now_ms,
             interval_ms,
             window_ms,
+            visible: Visible::ALL,
             nodes: OnceLock::new(),
+            shown: OnceLock::new(),
             published_ms: OnceLock::new(),
         }
-    }
-
-    /// Every node, sorted by name.
-    #[must_use]
-    pub fn nodes(&self) -> &[NodeState] {
-        self.nodes.get_or_init(|| self.store.nodes())
-    }
-
-    /// One node; `None` when it is not known.
-    #[must_use]
-    pub fn node(&self, name: &str) -> Option<Cow<'_, NodeState>> {
-        let Some(all) = self.nodes.get() else {
-            return self.store.node_state(name).map(Cow::Owned);
-        };
-        // Sorted by name: this is asked for every entity of a list.
-        let at = all.binary_search_by(|node| (*node.name).cmp(name));
-        at.ok().and_then(|at| all.get(at)).map(Cow::Borrowed)
     }
 
     /// True when no node has a row.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.nodes()
+        self.states()
             .iter()
             .all(|node| node.newest_tick_ms.is_none())
     }
@@ -113,18 +102,6 @@ impl View {
             };
             published.unwrap_or(0)
         })
-    }
-
-    /// Nodes that count at the published tick with held values.
-    #[must_use]
-    pub fn nodes_missing(&self) -> usize {
-        self.nodes_missing_at(self.published_ms())
-    }
-
-    /// Nodes that count at a tick with held values.
-    #[must_use]
-    pub fn nodes_missing_at(&self, tick_ms: u64) -> usize {
-        nodes_missing(self.nodes(), tick_ms)
     }
 
     /// Newest tick of a node's own values: what it has delivered, or the published one, by the
@@ -152,7 +129,7 @@ impl View {
 
     /// True when a node's clock is right, and the newest tick of its own values.
     fn newest_by_clock(&self, node: &str) -> (bool, u64) {
-        self.newest_by_state(self.node(node).as_deref())
+        self.newest_by_state(self.state(node).as_deref())
     }
 
     fn newest_by_state(&self, state: Option<&NodeState>) -> (bool, u64) {
@@ -206,10 +183,18 @@ impl View {
             .collect()
     }
 
-    /// What the selector finds, alive or not.
+    /// What the selector finds of what may be seen, alive or not. All that is shown of anything is found
+    /// here first.
     #[must_use]
     pub fn entities(&self, selector: &Selector<'_>) -> Vec<Entity> {
-        self.store.entities(selector)
+        if self.visible.rules_out(selector) {
+            return Vec::new();
+        }
+        let mut found = self.store.entities(selector);
+        if self.is_narrowed() {
+            found.retain(|entity| self.visible.has(entity));
+        }
+        found
     }
 
     /// True when the last row of the entity's node at or before the tick knows it, and that row is

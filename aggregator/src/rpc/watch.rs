@@ -76,10 +76,16 @@ pub(super) fn watch(
         looked_at: Instant::now(),
         _seat: seat,
     };
-    let stream = unfold(Some(watch), |watch| async move {
-        let mut watch = watch?;
-        match watch.next().await {
-            Ok(response) => Some((Ok(response), Some(watch))),
+    let over = Box::pin(api.lease.clone().over());
+    let stream = unfold(Some((watch, over)), |state| async move {
+        let (mut watch, mut over) = state?;
+        let next = tokio::select! {
+            biased;
+            over = &mut over => Err(Cut::Over(over)),
+            next = watch.next() => next,
+        };
+        match next {
+            Ok(response) => Some((Ok(response), Some((watch, over)))),
             Err(cut) => Some((Err(status(cut)), None)),
         }
     });
@@ -148,6 +154,8 @@ impl Watch {
     fn newest(&self, view: &View) -> u64 {
         match &*self.asked.choice.node {
             "" => view.published_ms(),
+            // One that may not be seen is as one that is not there.
+            node if view.node(node).is_none() => view.published_ms(),
             node => view.newest_of_node(node),
         }
     }

@@ -207,7 +207,7 @@ impl Selector<'_> {
     }
 
     /// The namespace that all of them are in; `None` when they may be in any or in none.
-    pub(super) fn namespace(&self) -> Option<&str> {
+    pub(crate) fn namespace(&self) -> Option<&str> {
         match self {
             Selector::Namespace(namespace)
             | Selector::ContainersOf(namespace)

@@ -1,6 +1,6 @@
 // What the page knows: the window, the stream that feeds it, and who wants to hear of changes.
 
-import { parseFrame } from "./frame";
+import { parseEnd, parseFrame } from "./frame";
 import type { Route } from "./route";
 import { Stream } from "./stream";
 import type { Connection } from "./stream";
@@ -86,6 +86,8 @@ export class App {
       this.podsOf = node;
     } else if (name === "tick" && this.window !== null) {
       this.window.merge(parseFrame(data), Date.now());
+    } else if (name === "end") {
+      throw new Error(parseEnd(data));
     } else {
       // A later aggregator may send events that this page does not know.
       return;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { FrameError, parseFrame } from "./frame";
+import { FrameError, parseEnd, parseFrame } from "./frame";
 
 const GOOD = {
   interval_ms: 10_000,
@@ -34,6 +34,13 @@ test("a frame is read", () => {
   });
   expect(frame.nodes[0]?.series.cpu).toEqual([0.087, null]);
   expect(frame.cluster.memory).toEqual([123, 456]);
+});
+
+test("what a frame is of is read, and why a stream ended", () => {
+  expect(read({}).of).toBeNull();
+  expect(read({ of: "what you may see" }).of).toBe("what you may see");
+  expect(parseEnd('{"reason":"connect again"}')).toBe("connect again");
+  expect(() => parseEnd("{}")).toThrow(FrameError);
 });
 
 test("gaps, reason and sources may be left out", () => {

@@ -41,6 +41,8 @@ export interface Frame {
   nowMs: number;
   /** Grid times, Unix ms, ascending. Every column has one entry per tick. */
   ticks: number[];
+  /** What is told is of this, such as "what you may see"; null when it is of everything. */
+  of: string | null;
   cluster: Columns;
   nodes: FrameNode[];
   /** Null when the frame is not about one node. */
@@ -145,6 +147,11 @@ function pod(value: unknown, length: number): FramePod {
   };
 }
 
+/** Why a stream was ended by who sends it; throws when the text says none. */
+export function parseEnd(json: string): string {
+  return text(fields(JSON.parse(json), "the end").reason, "the reason of the end");
+}
+
 /** Reads one frame; throws FrameError (or SyntaxError) when the text is none. */
 export function parseFrame(json: string): Frame {
   const raw = fields(JSON.parse(json), "the frame");
@@ -154,6 +161,7 @@ export function parseFrame(json: string): Frame {
     windowMs: positive(raw.window_ms, "window_ms"),
     nowMs: number(raw.now_ms, "now_ms"),
     ticks,
+    of: optionalText(raw.of),
     cluster: columns(raw.cluster ?? {}, ticks.length, "cluster"),
     nodes: list(raw.nodes, "nodes").map((n) => node(n, ticks.length)),
     pods:

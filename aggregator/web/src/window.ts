@@ -67,6 +67,8 @@ export class Window {
   /** Grid times, Unix ms, ascending and without holes. Every column has one entry per tick. */
   ticks: number[];
   cluster: Columns = noColumns();
+  /** What is told is of this; null when it is of everything. */
+  of: string | null = null;
   readonly nodes = new Map<string, WindowNode>();
   /** By uid: a pod that was replaced under the same name is another pod. */
   readonly pods = new Map<string, WindowPod>();
@@ -95,6 +97,7 @@ export class Window {
     const before = this.newest();
     this.reshape(frame.ticks);
     const at = this.positions(frame.ticks);
+    this.of = frame.of;
     this.write(this.cluster, frame.cluster, at);
     for (const node of frame.nodes) this.mergeNode(node, at);
     for (const pod of frame.pods ?? []) this.mergePod(pod, at);

@@ -4,6 +4,7 @@
 use rustls_pki_types::UnixTime;
 use webpki::{EndEntityCert, KeyUsage};
 
+use super::certificate;
 use super::{PeerCertificates, Subject, Trust, provider};
 
 /// Why a client's certificate is not taken. For the log: the client is told nothing of it.
@@ -21,6 +22,17 @@ pub enum ClientRefusal {
     /// Its subject cannot be read.
     #[error("the subject of the certificate cannot be read: make it of UTF-8 or printable strings")]
     Subject,
+}
+
+impl PeerCertificates {
+    /// The last moment at which the certificate of the client itself is valid, Unix ms; `None` when that is
+    /// not understood.
+    #[must_use]
+    pub fn until_ms(&self) -> Option<u64> {
+        let leaf = self.chain.first()?;
+        let until = certificate::not_after(leaf, &provider().signature_verification_algorithms)?;
+        Some(until.as_secs().saturating_mul(1_000))
+    }
 }
 
 impl Trust {

@@ -1,6 +1,7 @@
 //! Requests as they come in: who is let in, and what each is told.
 
 mod described;
+mod reading;
 mod waiting;
 
 use axum::body::Body;
@@ -393,11 +394,11 @@ async fn nothing_is_changed_here_and_nothing_else_is_served() {
         assert_eq!(told.headers["allow"], "GET");
     }
     for path in [
-        "/",
-        "/api/cairn/v1/overview",
-        "/api/v1/model/nodes",
+        "/nosuch",
+        "/api/v1/nodes",
         "/metrics",
         "/apis/apps/v1",
+        "/apis/metrics/v1alpha1/nodes",
     ] {
         let told = listener.get(path, &[]).await;
         assert_eq!(told.status, 404, "{path}");

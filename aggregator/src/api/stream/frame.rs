@@ -3,18 +3,19 @@
 use cairn_proto::model::EntityKind;
 use serde::Serialize;
 
-use super::super::Api;
+use super::super::{Api, answer};
 use super::values::{Cluster, NodeSeries, PodSeries, Reader, Values};
-use crate::query::{View, is_skewed, newest_here};
+use crate::query::{View, Visible, is_skewed, newest_here};
 use crate::store::{Entity, EntityPath, Limited, NodeState, Selector};
 
 /// Pods of one node's frame: ten times what a kubelet runs by default.
 const MAX_PODS: usize = 1_100;
 
-/// What a client looks at: every node, or one node and its pods.
+/// What a client looks at: every node, or one node and its pods; and what of that it may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Scope {
     pub(super) node: Option<String>,
+    pub(super) visible: Visible,
 }
 
 /// Series of one length, that of `ticks`; `null` where there is no value.
@@ -24,6 +25,9 @@ pub(super) struct Frame<'a> {
     window_ms: u64,
     now_ms: u64,
     ticks: &'a [u64],
+    /// What the sums are of, when that is not everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<&'static str>,
     nodes_missing: usize,
     cluster: &'a Cluster,
     nodes: Vec<NodeFrame<'a>>,
@@ -118,6 +122,7 @@ impl<'a> Frame<'a> {
             interval_ms: api.interval_ms,
             window_ms: api.window_ms,
             now_ms: api.clock.unix_ms(),
+            of: view.is_narrowed().then_some(answer::OF_VISIBLE),
             nodes_missing: view.nodes_missing_at(newest_ms),
             cluster: &values.cluster,
             nodes: nodes.collect(),

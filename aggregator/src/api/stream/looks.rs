@@ -1,4 +1,4 @@
-//! One look at all nodes for everybody who looks.
+//! One look at all nodes for everybody who looks, and who may see the same.
 //!
 //! With thousands of nodes a look costs what a person does not see but a row does: it reads the window
 //! of every pod. So one task looks, on a thread of its own, once for all who stood in line for the same
@@ -25,7 +25,7 @@ use super::super::room::Room;
 use super::super::{Api, Cut};
 use super::frame::{Frame, Own, Scope};
 use super::values::Values;
-use kept::{Kept, Stamp, Text};
+use kept::{Kept, Sight, Stamp, Text};
 
 pub(super) use kept::NEW;
 
@@ -170,7 +170,9 @@ impl Looks {
             shared: Arc::clone(&self.shared),
             is_over: false,
         };
-        let started = self.shared.tasks.try_spawn(serve(api.clone(), server));
+        // It serves others too, and each of them sees what they may see themselves.
+        let api = api.clone().for_nobody();
+        let started = self.shared.tasks.try_spawn(serve(api, server));
         started.map_err(|_| Cut::Busy).map(|()| answer)
     }
 }
@@ -247,26 +249,34 @@ impl Line {
     fn batch(&mut self, api: &Api) -> Option<Next> {
         let rested = self.kept.rest_until;
         let is_rested = rested.is_none_or(|until| until <= Instant::now());
-        let values = |wish: &Wish| self.kept.values(api, &wish.range);
-        let (range, known) = if is_rested {
+        let values = |wish: &Wish| self.kept.values(api, &wish.sight());
+        let (sight, known) = if is_rested {
             let first = self.waiting.first()?;
-            (first.range.clone(), values(first))
+            (first.sight(), values(first))
         } else {
             let mut waiting = self.waiting.iter();
-            waiting.find_map(|wish| Some((wish.range.clone(), Some(values(wish)?))))?
+            waiting.find_map(|wish| Some((wish.sight(), Some(values(wish)?))))?
         };
         let all = std::mem::take(&mut self.waiting).into_iter();
-        let (wishes, waiting) = all.partition(|wish| wish.range == range);
+        let (wishes, waiting) = all.partition(|wish| wish.sight() == sight);
         self.waiting = waiting;
         Some(Next::Batch {
             wishes,
-            range,
+            sight,
             known,
         })
     }
 }
 
 impl Wish {
+    /// What has to be read for it: the same for all who may see the same.
+    fn sight(&self) -> Sight {
+        Sight {
+            range: self.range.clone(),
+            visible: self.scope.visible.clone(),
+        }
+    }
+
     fn is_waited_for(&self) -> bool {
         self.answer.receiver_count() > 0
     }
@@ -281,7 +291,7 @@ enum Next {
     /// To answer those who want the same ticks, which may be known.
     Batch {
         wishes: Vec<Wish>,
-        range: RangeInclusive<u64>,
+        sight: Sight,
         known: Option<(Stamp, Arc<Values>)>,
     },
     Wait(Instant),
@@ -328,12 +338,12 @@ async fn serve(api: Api, mut server: Server) {
             },
             Next::Batch {
                 wishes,
-                range,
+                sight,
                 known,
             } => {
                 let found = match known {
                     Some(known) => Ok(known),
-                    None => look(&api, &server.shared, range).await,
+                    None => look(&api, &server.shared, sight).await,
                 };
                 for wish in wishes.into_iter().filter(Wish::is_waited_for) {
                     let answer = match &found {
@@ -352,16 +362,13 @@ fn span_ms(range: &RangeInclusive<u64>) -> u64 {
 }
 
 /// Reads the values at these ticks.
-async fn look(
-    api: &Api,
-    shared: &Shared,
-    range: RangeInclusive<u64>,
-) -> Result<(Stamp, Arc<Values>), Cut> {
+async fn look(api: &Api, shared: &Shared, sight: Sight) -> Result<(Stamp, Arc<Values>), Cut> {
+    let view = api.view_of(sight.visible.clone());
+    let range = sight.range.clone();
     let of = Stamp {
-        range: range.clone(),
+        sight,
         version: *api.store.subscribe().borrow(),
     };
-    let view = api.view();
     let began = Instant::now();
     let values = tasks::blocking("look", move || Arc::new(Values::read(&view, range))).await;
     let values = values.map_err(|_| Cut::Failed)?;
@@ -380,7 +387,7 @@ async fn write(
 ) -> Answer {
     let (own_api, own_scope, values) = (api.clone(), scope.clone(), Arc::clone(values));
     let write = move || {
-        let view = own_api.view();
+        let view = own_api.view_of(own_scope.visible.clone());
         let own = Own::of(&view, &own_scope, &values);
         let frame = Frame::new(&own_api, &view, &own_scope, &values, &own);
         let mut text = serde_json::to_vec(&frame)?;
@@ -393,7 +400,7 @@ async fn write(
     let mut line = shared.lock();
     let Some(share) = shared.room.share(json.len()) else {
         line.refuse(Refused {
-            span_ms: span_ms(&of.range),
+            span_ms: span_ms(&of.sight.range),
             bytes: json.len().min(shared.room.all()),
         });
         return Err(Cut::Busy);

@@ -65,9 +65,12 @@ impl Values {
         let summed = fields(&[table::CPU, table::MEMORY_WORKING_SET]);
         let mut sums = vec![Sum::new(ticks.len()); summed.len()];
         let mut nodes = HashMap::with_capacity(view.nodes().len());
-        for state in view.nodes() {
-            let lives = view.entities(&Selector::Node(&state.name));
-            nodes.insert(Arc::clone(&state.name), reader.node(lives));
+        // Pods may be seen on nodes that may not.
+        for state in view.states() {
+            if view.node(&state.name).is_some() {
+                let lives = view.entities(&Selector::Node(&state.name));
+                nodes.insert(Arc::clone(&state.name), reader.node(lives));
+            }
             let pods = view.entities(&Selector::PodsOfNode(&state.name));
             view.add_pods(&pods, &summed, &ticks, &mut sums);
         }

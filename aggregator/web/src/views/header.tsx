@@ -41,6 +41,7 @@ export function Header({ app }: { app: App }) {
     const value = current(w?.cluster[name]);
     return value === null ? "–" : format(value);
   };
+  const pods = w === null || w.of === null ? "all pods" : `of ${w.of}`;
   const other = counts === null ? 0 : counts.connecting;
   return (
     <header>
@@ -54,12 +55,12 @@ export function Header({ app }: { app: App }) {
       </a>
       <dl class="totals">
         <div class="total">
-          <dt>CPU, all pods</dt>
+          <dt>CPU, {pods}</dt>
           <dd id="total-cpu">{total("cpu", cores)}</dd>
           <Spark id="cpu" subject="cluster" colour="--cpu" ticks={w?.ticks ?? []} column={w?.cluster.cpu} />
         </div>
         <div class="total">
-          <dt>Memory, all pods</dt>
+          <dt>Memory, {pods}</dt>
           <dd id="total-memory">{total("memory", bytes)}</dd>
           <Spark
             id="memory"

@@ -11,6 +11,7 @@ use super::super::super::Api;
 use super::super::super::room::Share;
 use super::super::frame::Scope;
 use super::super::values::Values;
+use crate::query::Visible;
 
 /// Ticks of a look that is kept when nobody uses it: a node that is late corrects a few. 5,000 nodes have
 /// half a megabyte of values at each.
@@ -42,10 +43,17 @@ pub(super) struct Kept {
     frames: Vec<Written>,
 }
 
-/// What was read of which ticks, and when.
+/// Which ticks of what may be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sight {
+    pub(super) range: RangeInclusive<u64>,
+    pub(super) visible: Visible,
+}
+
+/// What was read, and when.
 #[derive(Clone, Debug)]
 pub(super) struct Stamp {
-    pub(super) range: RangeInclusive<u64>,
+    pub(super) sight: Sight,
     /// Of the store, before it was read.
     pub(super) version: u64,
 }
@@ -104,7 +112,7 @@ impl Kept {
         let is_it = |one: &&Written| {
             one.scope == *scope
                 && now.saturating_duration_since(one.at) < age
-                && one.of.range == *range
+                && one.of.sight.range == *range
                 && one.of.is_right(api)
         };
         let mut those = self.frames.iter().filter(is_it);
@@ -112,13 +120,9 @@ impl Kept {
     }
 
     /// The values at these ticks as the last look found them, unless one of them changed since.
-    pub(super) fn values(
-        &self,
-        api: &Api,
-        range: &RangeInclusive<u64>,
-    ) -> Option<(Stamp, Arc<Values>)> {
+    pub(super) fn values(&self, api: &Api, sight: &Sight) -> Option<(Stamp, Arc<Values>)> {
         let looked = self.looked.as_ref()?;
-        let is_it = looked.of.range == *range && looked.of.is_right(api);
+        let is_it = looked.of.sight == *sight && looked.of.is_right(api);
         let values = is_it.then(|| looked.values.upgrade()).flatten()?;
         Some((looked.of.clone(), values))
     }
@@ -138,7 +142,7 @@ impl Kept {
     /// Takes a frame that was just written, in place of an older one.
     pub(super) fn written(&mut self, scope: Scope, of: Stamp, text: &Arc<Text>) {
         self.frames
-            .retain(|one| one.scope != scope || one.of.range != of.range);
+            .retain(|one| one.scope != scope || one.of.sight.range != of.sight.range);
         if self.frames.len() == FRAMES {
             self.frames.remove(0);
         }
@@ -187,6 +191,6 @@ impl Stamp {
     /// True when nothing has changed at its ticks since.
     fn is_right(&self, api: &Api) -> bool {
         let changed = api.store.changed_since(self.version);
-        changed.is_some_and(|lowest| lowest.is_none_or(|lowest| lowest > *self.range.end()))
+        changed.is_some_and(|lowest| lowest.is_none_or(|lowest| lowest > *self.sight.range.end()))
     }
 }

@@ -11,9 +11,13 @@ use crate::api::tests::T0;
 use crate::api::tests::jam::{Jam, alone, is_pending};
 use crate::api::tests::looks::two_nodes;
 use crate::api::tests::window::{USUAL, def, report};
+use crate::query::Visible;
 use crate::store::Door;
 
-const EVERYTHING: Scope = Scope { node: None };
+const EVERYTHING: Scope = Scope {
+    node: None,
+    visible: Visible::ALL,
+};
 
 const NEWEST: RangeInclusive<u64> = T0 + 20_000..=T0 + 20_000;
 
@@ -113,6 +117,7 @@ fn what_is_known_is_told_while_a_look_is_rested_from() {
         assert_eq!(same.await.unwrap(), found);
         let node1 = Scope {
             node: Some("node1".to_owned()),
+            ..EVERYTHING
         };
         let own = api.looks.frame(&api, &node1, NEWEST, NEW).await.unwrap();
         assert_ne!(own, found);

@@ -1,0 +1,158 @@
+//! For how long somebody may be told more: until what says who they are runs out, and as long as they may see
+//! what they could at the start.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_runtime::tls::PeerCertificates;
+use http::HeaderMap;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::{Denied, Readers};
+use crate::api::needs::Needs;
+use crate::query::Visible;
+
+/// Between two judgements. An answer of the Kubernetes API is kept for ten seconds, and there are ten more for
+/// it to come: who may read no more is told nothing after 70 seconds.
+const EVERY: Duration = Duration::from_secs(45);
+
+/// The part of that by which one judgement may be earlier, ms: streams that began together, as after a restart,
+/// shall not be judged together.
+const SPREAD_MS: u64 = 15_000;
+
+/// How long an answer may be waited for when there is none, before the end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two attempts to have one.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Why somebody is told no more: for people, with the next step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Over {
+    /// A token or certificate has run out.
+    #[error("the token or certificate has run out: connect again with a new one")]
+    Expired,
+    /// What says who they are is not taken any more, or nobody could say whether it is.
+    #[error(
+        "who you are could not be verified any more: connect again, with a new token if need be"
+    )]
+    Unverified,
+    /// They may see nothing of it any more.
+    #[error("you may not read this any more: see docs/access.md for the rights that it takes")]
+    Refused,
+    /// They may see more, or less, than before.
+    #[error("what you may see has changed: connect again")]
+    Changed,
+    /// Nobody could say.
+    #[error("whether you may still read this could not be found out: connect again in a moment")]
+    Undecided,
+}
+
+/// A right to be told more. A clone is the same.
+#[derive(Clone, Debug, Default)]
+pub struct Lease(Option<Arc<Held>>);
+
+#[derive(Debug)]
+struct Held {
+    readers: Readers,
+    proof: Proof,
+    needs: Needs,
+    visible: Visible,
+    began: Instant,
+    // By the clock of this process: wall time may step.
+    until: Option<Instant>,
+}
+
+/// What says who somebody is.
+#[derive(Debug)]
+pub(super) struct Proof {
+    pub(super) evidence: HeaderMap,
+    pub(super) shown: Option<Arc<PeerCertificates>>,
+    /// Until when it holds, Unix ms; `None` without an end.
+    pub(super) until_ms: Option<u64>,
+}
+
+impl Lease {
+    pub(super) fn new(readers: Readers, proof: Proof, needs: Needs, visible: Visible) -> Self {
+        let began = Instant::now();
+        let now_ms = readers.clock.unix_ms();
+        let left = proof
+            .until_ms
+            .map(|until_ms| Duration::from_millis(until_ms.saturating_sub(now_ms)));
+        Self(Some(Arc::new(Held {
+            readers,
+            proof,
+            needs,
+            visible,
+            began,
+            // One that lasts beyond all time has no end.
+            until: left.and_then(|left| began.checked_add(left)),
+        })))
+    }
+
+    /// Waits for the end, for ever where readers are not known. It has to be asked for to be noticed, but is
+    /// then found whenever that is.
+    pub(crate) async fn over(self) -> Over {
+        let Some(held) = self.0 else {
+            return pending().await;
+        };
+        let mut next = held.began + rest();
+        loop {
+            let until = held.until.unwrap_or(next);
+            sleep_until(next.min(until)).await;
+            if held.is_expired() {
+                return Over::Expired;
+            }
+            if let Some(over) = held.judged().await {
+                return over;
+            }
+            next = Instant::now() + rest();
+        }
+    }
+}
+
+/// How long until the next judgement.
+fn rest() -> Duration {
+    EVERY.saturating_sub(Duration::from_millis(fastrand::u64(..SPREAD_MS)))
+}
+
+impl Held {
+    fn is_expired(&self) -> bool {
+        let now_ms = self.readers.clock.unix_ms();
+        let by_time = self.until.is_some_and(|until| until <= Instant::now());
+        by_time || self.proof.until_ms.is_some_and(|until| until <= now_ms)
+    }
+
+    /// Why it is over; `None` when it goes on. An API server that is away for a moment ends nothing.
+    async fn judged(&self) -> Option<Over> {
+        let mut without = Over::Undecided;
+        let answered = timeout(PATIENCE, async {
+            loop {
+                match self.answered().await {
+                    Ok(over) => return over,
+                    Err(over) => without = over,
+                }
+                sleep(AGAIN).await;
+            }
+        });
+        match answered.await {
+            Ok(over) => over,
+            Err(_) => Some(without),
+        }
+    }
+
+    /// Why it is over, if it is; else what that would be without a better answer.
+    async fn answered(&self) -> Result<Option<Over>, Over> {
+        let mut headers = self.proof.evidence.clone();
+        let shown = self.proof.shown.as_deref();
+        let found = self.readers.visible(&mut headers, shown, &self.needs).await;
+        match found {
+            Ok(visible) if visible == self.visible => Ok(None),
+            Ok(_) => Ok(Some(Over::Changed)),
+            Err(Denied::Forbidden(_)) => Ok(Some(Over::Refused)),
+            Err(Denied::Anonymous | Denied::Unauthorized) => Err(Over::Unverified),
+            Err(Denied::Undecided | Denied::Busy | Denied::TooMany) => Err(Over::Undecided),
+        }
+    }
+}

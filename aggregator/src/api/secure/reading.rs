@@ -1,0 +1,110 @@
+//! Cairn's own answers on the HTTPS listener: as on the plain one, of what their reader may see.
+
+use axum::response::Response;
+use cairn_runtime::listen::Peer;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::super::native::Native;
+use super::super::needs::Needs;
+use super::super::path::Segments;
+use super::super::readers::{Admitted, Denied, Readers};
+use super::super::{Api, Asked, answer, page, serve};
+use super::Secure;
+
+/// What of Cairn's own a path means, and what that is about; `None` of all else.
+pub(super) fn wanted(path: &str, query: Option<&str>) -> Option<(Segments, Needs)> {
+    let segments = Segments::parse(path).ok()?;
+    let native = Native::of(&segments);
+    let needs = native.needs(&segments, query)?;
+    let is_nothing = native == Native::Page && !page::has(&segments.as_strs());
+    (!is_nothing).then_some((segments, needs))
+}
+
+/// Answers it.
+pub(super) async fn answer(secure: &Secure, parts: Parts, wanted: (Segments, Needs)) -> Response {
+    let Parts {
+        method,
+        uri,
+        mut headers,
+        extensions,
+        ..
+    } = parts;
+    let (segments, needs) = wanted;
+    let admitted = secure
+        .admit(&mut headers, extensions.get::<Peer>(), needs)
+        .await;
+    let (api, is_part) = match admitted {
+        Ok(admitted) => admitted,
+        Err(denied) => return refused(&denied),
+    };
+    let asked = Asked {
+        method,
+        uri,
+        headers,
+    };
+    let response = serve(api, asked, segments).await;
+    // What is kept anywhere between is given to nobody else.
+    let mut response = if is_part {
+        answer::of_visible(response)
+    } else {
+        response
+    };
+    let headers = response.headers_mut();
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-cache, private"),
+        );
+    }
+    response
+}
+
+impl Secure {
+    /// Lets a reader in: what they are answered of, and whether that may be less than they ask for. Takes from
+    /// the headers what says who asks.
+    ///
+    /// # Errors
+    ///
+    /// See [`Denied`].
+    pub(crate) async fn admit(
+        &self,
+        headers: &mut HeaderMap,
+        peer: Option<&Peer>,
+        needs: Needs,
+    ) -> Result<(Api, bool), Denied> {
+        let readers = Readers {
+            authenticators: self.authenticators.clone(),
+            rights: self.rights.clone(),
+            cluster: self.api.cluster.clone(),
+            clock: self.api.clock.clone(),
+        };
+        let shown = peer.and_then(|peer| peer.tls.clone());
+        let admitted: Admitted = readers.admit(headers, shown, needs).await?;
+        let is_part = admitted.is_part;
+        Ok((self.api.clone().for_reader(admitted), is_part))
+    }
+}
+
+/// Says why somebody is not let in.
+fn refused(denied: &Denied) -> Response {
+    let status = match denied {
+        Denied::Anonymous | Denied::Unauthorized => StatusCode::UNAUTHORIZED,
+        Denied::Forbidden(_) => StatusCode::FORBIDDEN,
+        Denied::Undecided => StatusCode::SERVICE_UNAVAILABLE,
+        Denied::Busy | Denied::TooMany => StatusCode::TOO_MANY_REQUESTS,
+    };
+    let mut response = answer::text(status, denied.to_string());
+    let more = match denied {
+        Denied::Anonymous | Denied::Unauthorized => (header::WWW_AUTHENTICATE, "Bearer"),
+        Denied::Forbidden(_) => return response,
+        Denied::Undecided | Denied::Busy => (header::RETRY_AFTER, "1"),
+        // The right has to be asked for, or the question changed.
+        Denied::TooMany => (header::RETRY_AFTER, "60"),
+    };
+    let (name, value) = more;
+    response
+        .headers_mut()
+        .insert(name, HeaderValue::from_static(value));
+    response
+}
