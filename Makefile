@@ -118,7 +118,7 @@ BENCH ?=
 bench: web
 	@CARGO='$(CARGO)' CARGO_ARGS='$(CARGO_ARGS)' scripts/agent.sh $(TARGET_DIR)/release/cairn-agent
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-aggregator
-	$(CARGO) build $(CARGO_ARGS) --release -p cairn-aggregator --example store-append
+	$(CARGO) build $(CARGO_ARGS) --release -p cairn-aggregator --example store-append --example pods
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-agent --example cgroup-cost
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-tests --bin fleet-sim --bin kubelet-sim
 	$(CARGO) run $(CARGO_ARGS) --release -p cairn-tests --bin bench -- $(BENCH)

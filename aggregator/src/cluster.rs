@@ -7,28 +7,34 @@
 use std::sync::Arc;
 
 pub mod access;
+mod amounts;
 pub mod authority;
 mod client;
 mod decode;
 mod dial;
 mod error;
+mod gone;
 mod known;
 mod lines;
 mod metrics;
+mod pool;
 mod quantity;
 pub(crate) mod slots;
 pub mod token;
 mod watch;
+mod workload;
 
+pub use amounts::{Amounts, Requirements};
 pub use client::Client;
 pub use decode::Resource;
 pub use error::{Error, Kind};
 pub use known::{Change, Known};
 pub use metrics::Metrics;
 pub use watch::Watch;
+pub use workload::{Workload, WorkloadKind};
 
-/// Labels of a node or pod, sorted by name.
-pub type Labels = Box<[(Box<str>, Box<str>)]>;
+/// Labels of a node or pod, sorted by name. Pods of a workload mostly have the same.
+pub type Labels = Arc<[(Box<str>, Box<str>)]>;
 
 /// A node, as its object says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,21 +47,14 @@ pub struct Node {
     pub labels: Labels,
     /// When the object was made, Unix ms.
     pub created_ms: u64,
-    /// What can be asked for on it, millicores and bytes; `None` where it does not say.
+    /// What pods can ask for on it.
     pub allocatable: Amounts,
     /// What it has.
     pub capacity: Amounts,
     /// Its condition `Ready` is `True`.
     pub ready: bool,
-}
-
-/// An amount of CPU and one of memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Amounts {
-    /// Thousandths of a core.
-    pub cpu_milli: Option<u64>,
-    /// Bytes.
-    pub memory_bytes: Option<u64>,
+    /// Amounts that could not be read.
+    pub bad_amounts: u16,
 }
 
 /// Where a pod is in its life.
@@ -95,12 +94,23 @@ pub struct Pod {
     pub phase: Phase,
     /// When the object was made, Unix ms.
     pub created_ms: u64,
-    /// Who it belongs to, one step up: kind and name, such as `ReplicaSet`, `web-7d4`.
-    pub owner: Option<(Box<str>, Box<str>)>,
+    /// Who controls it.
+    pub owner: Option<Arc<Owner>>,
     /// Containers and sidecars, in the order of its spec.
     pub containers: Box<[Container]>,
     /// Names of containers that only prepare it, and of those that were put in to look at it.
     pub others: Box<[Box<str>]>,
+    /// Amounts of its containers that could not be read, or were too many.
+    pub bad_amounts: u16,
+}
+
+/// Who controls a pod, one step up: such as a `ReplicaSet` `web-7d4`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// What it is.
+    pub kind: Box<str>,
+    /// Its name, in the pod's namespace.
+    pub name: Box<str>,
 }
 
 impl Pod {
@@ -146,10 +156,8 @@ pub struct Container {
     pub restarts: u64,
     /// Whether it runs.
     pub state: ContainerState,
-    /// What it asks for.
-    pub requests: Amounts,
-    /// What it may have.
-    pub limits: Amounts,
+    /// What it asks for, and may have.
+    pub requirements: Arc<Requirements>,
 }
 
 /// The cluster, for whoever asks; clones share what is known.
@@ -175,6 +183,12 @@ impl Cluster {
     #[must_use]
     pub fn shared(&self) -> Option<Arc<Known>> {
         self.known.clone()
+    }
+
+    /// True when there is a Kubernetes API.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.known.is_some()
     }
 
     /// What is known; `None` without a Kubernetes API.

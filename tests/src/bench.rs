@@ -21,6 +21,7 @@ pub(crate) mod moment;
 pub mod payload;
 mod pays;
 pub(crate) mod percentile;
+mod pods;
 mod program;
 mod restart;
 mod sheet;
@@ -62,6 +63,8 @@ pub enum Part {
     Codec,
     /// What a sample costs the store.
     Append,
+    /// What the watch of pods keeps.
+    Pods,
     /// What reading cgroups costs.
     Cgroups,
     /// From a kubelet's answer to the aggregator's.
@@ -91,6 +94,7 @@ impl Part {
         Part::Stream,
         Part::Codec,
         Part::Append,
+        Part::Pods,
         Part::Cgroups,
         Part::Freshness,
         Part::Cost,
@@ -111,6 +115,7 @@ impl Part {
             Part::Stream => "stream",
             Part::Codec => "codec",
             Part::Append => "append",
+            Part::Pods => "pods",
             Part::Cgroups => "cgroups",
             Part::Freshness => "freshness",
             Part::Cost => "cost",
@@ -186,6 +191,7 @@ fn measure(part: Part, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
         Part::Stream => return stream::run(sheet),
         Part::Codec => codec::run()?,
         Part::Append => append::run()?,
+        Part::Pods => pods::run()?,
         Part::Cgroups => cgroups::run()?,
         Part::Freshness => freshness::run(options.duration)?,
         Part::Cost => cost::run(options.duration)?,

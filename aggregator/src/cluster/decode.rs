@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use cairn_proto::rfc3339;
 
+use super::amounts::Reader;
 use super::known::Change;
-use super::{Amounts, Container, ContainerState, Labels, Node, Phase, Pod, quantity};
-use wire::{ContainerSpec, ContainerStatus, Metadata, NodeObject, PodObject, Resources, Versioned};
+use super::{Container, ContainerState, Labels, Node, Owner, Phase, Pod};
+use wire::{ContainerSpec, ContainerStatus, Metadata, NodeObject, PodObject, Versioned};
 
 /// What a container is that starts before the others and stays.
 const SIDECAR: &str = "Always";
@@ -72,14 +73,16 @@ pub(super) fn version(json: &[u8]) -> Option<String> {
 fn node(object: &NodeObject<'_>) -> Node {
     let NodeObject { metadata, status } = object;
     let mut conditions = status.conditions.iter();
+    let mut amounts = Reader::default();
     Node {
         name: Arc::from(&*metadata.name),
         uid: boxed(&metadata.uid),
         labels: labels(metadata),
         created_ms: created_ms(metadata),
-        allocatable: amounts(&status.allocatable),
-        capacity: amounts(&status.capacity),
+        allocatable: amounts.amounts(&status.allocatable),
+        capacity: amounts.amounts(&status.capacity),
         ready: conditions.any(|condition| condition.kind == "Ready" && condition.status == "True"),
+        bad_amounts: amounts.bad,
     }
 }
 
@@ -93,10 +96,16 @@ fn pod(object: PodObject<'_>) -> Pod {
     let sidecars = sidecars.filter(|container| container.restart_policy == SIDECAR);
     let all = spec.containers.iter().chain(sidecars);
     let statuses = || status.containers.iter().chain(&status.init_containers);
+    let mut amounts = Reader::default();
     let containers = all.map(|spec| {
         let mut statuses = statuses();
-        container(spec, statuses.find(|status| status.name == spec.name))
+        let status = statuses.find(|status| status.name == spec.name);
+        Container {
+            requirements: Arc::new(amounts.requirements(&spec.resources)),
+            ..container(spec, status)
+        }
     });
+    let containers = containers.collect();
     let preparing = spec.init_containers.iter();
     let preparing = preparing.filter(|container| container.restart_policy != SIDECAR);
     let others = preparing.chain(&spec.ephemeral_containers);
@@ -112,9 +121,15 @@ fn pod(object: PodObject<'_>) -> Pod {
         labels: labels(&metadata),
         phase: phase(&status.phase),
         created_ms: created_ms(&metadata),
-        owner: owner.map(|owner| (boxed(&owner.kind), boxed(&owner.name))),
-        containers: containers.collect(),
+        owner: owner.map(|owner| {
+            Arc::new(Owner {
+                kind: boxed(&owner.kind),
+                name: boxed(&owner.name),
+            })
+        }),
+        containers,
         others: others.map(|spec| boxed(&spec.name)).collect(),
+        bad_amounts: amounts.bad,
     }
 }
 
@@ -129,8 +144,7 @@ fn container(spec: &ContainerSpec<'_>, status: Option<&ContainerStatus<'_>>) -> 
         runtime_id: id.into(),
         restarts: status.map_or(0, |status| status.restart_count),
         state: status.map_or(ContainerState::Unknown, |status| state(&status.state)),
-        requests: amounts(&spec.resources.requests),
-        limits: amounts(&spec.resources.limits),
+        requirements: Arc::default(),
     }
 }
 
@@ -158,13 +172,6 @@ fn labels(metadata: &Metadata<'_>) -> Labels {
 fn created_ms(metadata: &Metadata<'_>) -> u64 {
     let created = rfc3339::parse(&metadata.creation_timestamp);
     created.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)
-}
-
-fn amounts(resources: &Resources<'_>) -> Amounts {
-    Amounts {
-        cpu_milli: resources.cpu.as_deref().and_then(quantity::milli),
-        memory_bytes: resources.memory.as_deref().and_then(quantity::whole),
-    }
 }
 
 fn phase(text: &str) -> Phase {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{Node, Pod, Resource};
+use super::gone::Gone;
+use super::pool::Pool;
+use super::{Node, Owner, Pod, Requirements, Resource, Workload};
 
 /// One object that came, changed or went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,12 +42,33 @@ struct Objects {
     pod_list: u32,
     // By resource: it was listed once to its end.
     listed: [bool; Resource::ALL.len()],
+    common: Common,
+    gone: Gone,
+}
+
+/// What pods have in common.
+#[derive(Debug, Default)]
+struct Common {
+    labels: Pool<[(Box<str>, Box<str>)]>,
+    owners: Pool<Owner>,
+    requirements: Pool<Requirements>,
 }
 
 #[derive(Debug)]
 struct Held<T> {
     object: Arc<T>,
     list: u32,
+}
+
+impl Change {
+    /// Amounts of the object that could not be read.
+    pub(super) fn bad_amounts(&self) -> u16 {
+        match self {
+            Self::Node(node) => node.bad_amounts,
+            Self::Pod(pod) => pod.bad_amounts,
+            Self::NodeGone(_) | Self::PodGone(..) => 0,
+        }
+    }
 }
 
 impl Known {
@@ -184,6 +207,18 @@ impl Known {
         self.read().on_nodes.get(node).cloned().unwrap_or_default()
     }
 
+    /// The workload that a pod belongs to now, or did when it went; the pod is the one of that name that its node
+    /// calls by that UID. `None` of a pod of no workload, and of one that is not known.
+    #[must_use]
+    pub fn workload(&self, namespace: &str, name: &str, uid: &str) -> Option<Workload> {
+        let objects = self.read();
+        let held = objects.pods.get(namespace).and_then(|pods| pods.get(name));
+        match held.filter(|held| held.object.is_called(uid)) {
+            Some(held) => held.object.workload(),
+            None => objects.gone.workload(uid).cloned(),
+        }
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Objects> {
         self.objects.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -194,8 +229,10 @@ impl Known {
 }
 
 impl Objects {
-    /// Takes a pod in. Pods of one namespace, and of one node, share its name.
+    /// Takes a pod in. Pods of one namespace, and of one node, share its name, and those of a workload what
+    /// they have in common.
     fn put(&mut self, mut pod: Pod) {
+        self.common.share(&mut pod);
         if let Some((name, _)) = self.pods.get_key_value(&pod.namespace) {
             pod.namespace = Arc::clone(name);
         }
@@ -209,7 +246,12 @@ impl Objects {
             list,
         };
         match pods.insert(object.name.clone(), held) {
-            Some(before) => self.displace(&before.object),
+            Some(before) => {
+                if before.object.uid != object.uid {
+                    self.gone.add(&before.object);
+                }
+                self.displace(&before.object);
+            }
             None => self.pod_count += 1,
         }
         if !object.node.is_empty() {
@@ -228,6 +270,7 @@ impl Objects {
         }
         if let Some(held) = removed {
             self.pod_count -= 1;
+            self.gone.add(&held.object);
             self.displace(&held.object);
         }
     }
@@ -240,6 +283,18 @@ impl Objects {
         pods.retain(|other| !Arc::ptr_eq(other, pod));
         if pods.is_empty() {
             self.on_nodes.remove(&pod.node);
+        }
+    }
+}
+
+impl Common {
+    fn share(&mut self, pod: &mut Pod) {
+        self.labels.share(&mut pod.labels);
+        if let Some(owner) = &mut pod.owner {
+            self.owners.share(owner);
+        }
+        for container in &mut pod.containers {
+            self.requirements.share(&mut container.requirements);
         }
     }
 }
@@ -318,6 +373,51 @@ mod tests {
         known.apply(Change::PodGone("shop".into(), "web-1".into(), "b".into()));
         assert_eq!(names_on(&known, "node1"), [""; 0]);
         assert_eq!(known.count(Resource::Pods), 1);
+    }
+
+    #[test]
+    fn a_pod_counts_for_its_workload_also_when_it_is_gone() {
+        let known = Known::default();
+        let owned = |uid: &str, kind: &str| {
+            let Change::Pod(mut pod) = pod("shop", "web-0", uid) else {
+                panic!("no pod")
+            };
+            pod.owner = Some(Arc::new(Owner {
+                kind: kind.into(),
+                name: "web".into(),
+            }));
+            Change::Pod(pod)
+        };
+        let kind = |uid: &str| {
+            let workload = known.workload("shop", "web-0", uid)?;
+            Some(workload.kind.as_str())
+        };
+        known.apply(owned("old", "DaemonSet"));
+        known.apply(owned("old", "StatefulSet"));
+        assert_eq!(kind("old"), Some("StatefulSet"));
+        known.apply(owned("new", "DaemonSet"));
+        assert_eq!(
+            (kind("old"), kind("new")),
+            (Some("StatefulSet"), Some("DaemonSet"))
+        );
+        known.apply(Change::PodGone("shop".into(), "web-0".into(), "new".into()));
+        assert_eq!((kind("new"), kind("other")), (Some("DaemonSet"), None));
+    }
+
+    #[test]
+    fn what_pods_have_in_common_is_kept_once() {
+        let known = Known::default();
+        let labelled = |name: &str| {
+            let Change::Pod(mut pod) = pod("shop", name, name) else {
+                panic!("no pod")
+            };
+            pod.labels = Arc::new([("app".into(), "web".into())]);
+            Change::Pod(pod)
+        };
+        known.apply(labelled("web-0"));
+        known.apply(labelled("web-1"));
+        let pods = known.pods("shop");
+        assert!(Arc::ptr_eq(&pods[0].labels, &pods[1].labels));
     }
 
     #[test]

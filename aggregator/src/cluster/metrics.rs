@@ -26,6 +26,7 @@ pub struct Metrics {
     failures: Family<Labels, Counter>,
     restarts: Family<Label, Counter>,
     bad_objects: Family<Label, Counter>,
+    bad_amounts: Family<Label, Counter>,
     heard: Arc<Mutex<[Option<Instant>; Resource::ALL.len()]>>,
 }
 
@@ -43,12 +44,16 @@ impl Metrics {
         r.register("watch_restarts", help, m.restarts.clone());
         let help = "Objects that were not understood or too large, and passed over";
         r.register("bad_objects", help, m.bad_objects.clone());
+        let help =
+            "Requests, limits and capacities that were no amounts or too many, and passed over";
+        r.register("bad_amounts", help, m.bad_amounts.clone());
         for resource in Resource::ALL {
             // Each is there from the start, so that its first step is seen.
             let of = [("resource", resource.as_str())];
             drop(m.lists.get_or_create(&of));
             drop(m.restarts.get_or_create(&of));
             drop(m.bad_objects.get_or_create(&of));
+            drop(m.bad_amounts.get_or_create(&of));
         }
         registry.register_collector(Box::new(Figures { known, heard }));
         m
@@ -72,6 +77,11 @@ impl Metrics {
     pub(super) fn bad_object(&self, resource: Resource) {
         let of = [("resource", resource.as_str())];
         self.bad_objects.get_or_create(&of).inc();
+    }
+
+    pub(super) fn bad_amounts(&self, resource: Resource, count: u16) {
+        let of = [("resource", resource.as_str())];
+        self.bad_amounts.get_or_create(&of).inc_by(count.into());
     }
 
     /// Something of this resource came: an object, or a bookmark.

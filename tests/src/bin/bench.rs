@@ -13,8 +13,8 @@ use testkit::bench::{self, AGENTS, Options, Part};
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Part to run; may be repeated. Without it all of them: wire, stream, codec, append, cgroups,
-    /// freshness, cost, pays, w10, w1, restart, churn, fairness.
+    /// Part to run; may be repeated. Without it all of them: wire, stream, codec, append, pods,
+    /// cgroups, freshness, cost, pays, w10, w1, restart, churn, fairness.
     #[arg(long, value_name = "NAME", value_parser = part)]
     only: Vec<Part>,
     /// How long each part with processes may go on beyond its least number of ticks, seconds.

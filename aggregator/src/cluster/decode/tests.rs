@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::cluster::{Amounts, Requirements};
 
 fn present(resource: Resource, json: &Value) -> Change {
     resource.present(json.to_string().as_bytes()).unwrap()
@@ -36,14 +37,14 @@ fn a_recorded_pod_is_read_in_full() {
     let amounts = |cpu_milli, memory_mib: u64| Amounts {
         cpu_milli,
         memory_bytes: Some(memory_mib << 20),
+        ..Amounts::default()
     };
     let container = |name: &str, id: &str, requests, limits| Container {
         name: name.into(),
         runtime_id: id.into(),
         restarts: 0,
         state: ContainerState::Running,
-        requests,
-        limits,
+        requirements: Arc::new(Requirements { requests, limits }),
     };
     let (cpu, disk) = (
         "5a3a25ecbabe7b1eff6e3938de74f0199b7fbdd0687ed53ba4f282d6a421f427",
@@ -60,12 +61,16 @@ fn a_recorded_pod_is_read_in_full() {
         phase: Phase::Running,
         // 2026-11-22T07:27:16Z
         created_ms: 1_795_332_436_000,
-        owner: Some(("ReplicaSet".into(), "burner-6cb655c9bf".into())),
+        owner: Some(Arc::new(Owner {
+            kind: "ReplicaSet".into(),
+            name: "burner-6cb655c9bf".into(),
+        })),
         containers: Box::new([
             container("cpu", cpu, amounts(Some(50), 16), amounts(Some(200), 64)),
             container("disk", disk, amounts(Some(10), 8), amounts(None, 64)),
         ]),
         others: Box::new([]),
+        bad_amounts: 0,
     };
     assert_eq!(pod, expected);
     assert_eq!(
@@ -83,12 +88,14 @@ fn a_recorded_node_is_read_in_full() {
         (&*node.name, node.ready, node.labels.len()),
         ("node1", true, 5)
     );
-    let amounts = |kib: u64| Amounts {
+    let amounts = |memory_kib: u64, ephemeral_storage_bytes: u64| Amounts {
         cpu_milli: Some(2_000),
-        memory_bytes: Some(kib << 10),
+        memory_bytes: Some(memory_kib << 10),
+        ephemeral_storage_bytes: Some(ephemeral_storage_bytes),
+        ..Amounts::default()
     };
-    assert_eq!(node.capacity, amounts(24_684_096));
-    assert_eq!(node.allocatable, amounts(24_581_696));
+    assert_eq!(node.capacity, amounts(24_684_096, 264_212_084 << 10));
+    assert_eq!(node.allocatable, amounts(24_581_696, 243_497_856_212));
 }
 
 #[test]
@@ -116,12 +123,43 @@ fn sidecars_count_and_what_only_prepares_does_not() {
         .map(|c| (&*c.name, &*c.runtime_id, c.restarts))
         .collect();
     assert_eq!(seen, [("web", "", 3), ("proxy", "abc", 1)]);
-    assert_eq!(pod.containers[1].requests.cpu_milli, Some(1_000));
+    assert_eq!(
+        pod.containers[1].requirements.requests.cpu_milli,
+        Some(1_000)
+    );
     let others: Vec<&str> = pod.others.iter().map(|name| &**name).collect();
     assert_eq!(others, ["prepare", "debugger"]);
     assert_eq!(
         (&*pod.mirror_of, &*pod.node, pod.phase),
         ("f00", "", Phase::Pending)
+    );
+}
+
+#[test]
+fn an_amount_that_is_none_takes_nothing_with_it() {
+    let pod = read_pod(&json!({
+        "metadata": {"namespace": "shop", "name": "web", "uid": "u"},
+        "spec": {"containers": [
+            {"name": "a", "resources": {"requests": {"cpu": "much", "memory": "64Mi"}}},
+            {"name": "b", "resources": {"limits": {"nvidia.com/gpu": "one"}}},
+        ]},
+    }));
+    let first = &pod.containers[0].requirements.requests;
+    assert_eq!(
+        (first.cpu_milli, first.memory_bytes),
+        (None, Some(64 << 20))
+    );
+    assert_eq!((pod.containers.len(), pod.bad_amounts), (2, 2));
+    let node = json!({
+        "metadata": {"name": "n", "uid": "u"},
+        "status": {"capacity": {"cpu": "4", "memory": true, "example.com/x": "?"}},
+    });
+    let Change::Node(node) = present(Resource::Nodes, &node) else {
+        panic!("no node")
+    };
+    assert_eq!(
+        (node.capacity.cpu_milli, node.bad_amounts),
+        (Some(4_000), 1)
     );
 }
 

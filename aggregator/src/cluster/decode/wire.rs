@@ -1,7 +1,7 @@
 //! The parts of objects, lists and events that are read. Unknown fields are passed over; texts are borrowed
 //! where they have no escapes. `null` stands for what is absent, as in everything that Go writes.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
@@ -171,21 +171,44 @@ pub(super) struct ContainerSpec<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Requirements<'a> {
+pub(in crate::cluster) struct Requirements<'a> {
     #[serde(borrow, deserialize_with = "nullable")]
-    pub(super) requests: Resources<'a>,
+    pub(in crate::cluster) requests: Resources<'a>,
     #[serde(borrow, deserialize_with = "nullable")]
-    pub(super) limits: Resources<'a>,
+    pub(in crate::cluster) limits: Resources<'a>,
 }
 
-/// Amounts; each stands there as a text.
+/// Amounts by the names of their resources. Each is taken as it stands there, so that one that is no text
+/// does not take the object with it.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Resources<'a> {
-    #[serde(borrow)]
-    pub(super) cpu: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub(super) memory: Option<Cow<'a, str>>,
+#[serde(transparent)]
+pub(in crate::cluster) struct Resources<'a>(#[serde(borrow)] BTreeMap<Word<'a>, &'a RawValue>);
+
+/// A text that is borrowed where it can be.
+#[derive(Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(transparent)]
+struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Borrow<str> for Word<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Resources<'_> {
+    /// Names of the resources, sorted.
+    pub(in crate::cluster) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(|name| &*name.0)
+    }
+
+    /// The amount of a resource, as it is written; `None` where it is not set.
+    pub(in crate::cluster) fn text(&self, name: &str) -> Option<&str> {
+        let text = self.0.get(name)?.get();
+        let quoted = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
+        (text != "null").then(|| quoted.unwrap_or(text))
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

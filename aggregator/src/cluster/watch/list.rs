@@ -82,7 +82,10 @@ impl Watcher {
         let (metrics, resource) = (&self.parts.metrics, self.resource);
         metrics.heard(resource);
         match change {
-            Ok(change) => self.parts.known.apply(change),
+            Ok(change) => {
+                metrics.bad_amounts(resource, change.bad_amounts());
+                self.parts.known.apply(change);
+            }
             Err(error) => {
                 metrics.bad_object(resource);
                 tracing::debug!(resource = resource.as_str(), %error, "object passed over");
