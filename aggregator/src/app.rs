@@ -383,6 +383,7 @@ fn start_readers(
     let (tls, authenticators, rights) = access.parts();
     let metrics = https::metrics_api(&api, config, readiness, supervisor);
     let secure = Secure {
+        api,
         metrics,
         authenticators,
         rights,

@@ -89,7 +89,7 @@ pub enum Part {
 
 impl Part {
     /// Every part, in the order they are run.
-    pub const ALL: [Part; 14] = [
+    pub const ALL: [Part; 15] = [
         Part::Wire,
         Part::Stream,
         Part::Codec,

@@ -25,6 +25,7 @@ use axum::response::Response;
 use cairn_runtime::listen::Peer;
 use http::{HeaderValue, Method, StatusCode, header};
 
+use super::Api;
 use super::metrics_api::{self, MetricsApi};
 use crate::access::{Attributes, Authenticators, Decision, Rights};
 
@@ -39,6 +40,8 @@ pub(super) use wire::{Count, Message, Sink, Written, envelope, envelope_end, env
 /// What the listener needs.
 #[derive(Clone, Debug)]
 pub struct Secure {
+    /// Cairn's own answers.
+    pub api: Api,
     /// metrics.k8s.io.
     pub metrics: MetricsApi,
     /// Who asks.

@@ -14,7 +14,7 @@ use super::series::walk;
 use super::{View, is_skewed};
 use crate::store::{Entity, RawRow, Wanted};
 
-pub use of_node::{Measured, Names, OfNode};
+pub use of_node::{ContainerNames, Measured, OfNode};
 
 /// How long a container must have lived for its CPU to be measured since its start, ms: what a start costs
 /// is no rate to scale by.

@@ -7,9 +7,7 @@ use std::sync::{Arc, OnceLock};
 use cairn_proto::catalogue::{Field, FieldId, Kind, table};
 
 use super::series::{Told, told_on_grid, walk};
-use super::watermark::{
-    NODE_MAX_AGE_MS, is_skewed, nodes_missing, published_tick, published_tick_by,
-};
+use super::watermark::{NODE_MAX_AGE_MS, is_skewed, published_tick, published_tick_by};
 use super::{Sample, Sum, Visible, on_grid, pieces};
 use crate::store::{Door, Entity, NodeState, RawRow, SeeRecent, Selector, VisitFields, Wanted};
 

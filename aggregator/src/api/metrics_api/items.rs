@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::fields::Fields;
 use crate::api::selector::Selector as LabelSelector;
 use crate::cluster::{Cluster, ContainerState, Known, Node, Phase, Pod};
-use crate::query::{Measured, Names, OfNode, Usage, View};
+use crate::query::{ContainerNames, Measured, OfNode, Usage, View};
 use crate::store::{Entity, Selector};
 
 /// A node or pod, and what it uses.
@@ -328,7 +328,7 @@ impl Candidate {
 pub(super) struct Copies {
     // Of which alone there are copies; `None` for all.
     namespace: Option<String>,
-    names: Names,
+    names: ContainerNames,
     of_nodes: Mutex<HashMap<Arc<str>, Arc<OnceLock<OfNode>>>>,
 }
 

@@ -83,6 +83,7 @@ impl Listener {
             start,
         };
         let secure = Secure {
+            api: api.clone(),
             metrics,
             authenticators,
             rights: Rights::default(),

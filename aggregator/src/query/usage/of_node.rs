@@ -19,7 +19,7 @@ use crate::store::{Entity, Recent, Selector};
 
 /// Names of containers, each once, and how pods are told apart.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct ContainerNames {
     // Not to be guessed, so that nobody can make two pods of a node seem one.
     state: RandomState,
     known: RwLock<Known>,
@@ -77,7 +77,7 @@ struct Told {
     usage: Option<Usage>,
 }
 
-impl Names {
+impl ContainerNames {
     fn key(&self, uid: &str, pod: &str) -> Key {
         self.state.hash_one((uid, pod))
     }
@@ -103,7 +103,7 @@ impl Names {
 impl OfNode {
     /// The containers of a pod, by name; `None` when the node tells none of it.
     #[must_use]
-    pub fn pod(&self, names: &Names, uid: &str, pod: &str) -> Option<Vec<Measured>> {
+    pub fn pod(&self, names: &ContainerNames, uid: &str, pod: &str) -> Option<Vec<Measured>> {
         let key = names.key(uid, pod);
         let at = self.pods.binary_search_by_key(&key, |pod| pod.key);
         let PodAt { from, to, .. } = self.pods.get(at.ok()?)?;
@@ -128,7 +128,7 @@ impl OfNode {
         })
     }
 
-    fn of(mut told: Vec<Told>, names: &Names) -> Self {
+    fn of(mut told: Vec<Told>, names: &ContainerNames) -> Self {
         {
             let known = names.known.read().unwrap_or_else(PoisonError::into_inner);
             let name = |one: &Told| known.names.get(one.name as usize);
@@ -180,7 +180,7 @@ impl View {
         &self,
         node: &str,
         (namespace, span_ms): (Option<&str>, u64),
-        names: &Names,
+        names: &ContainerNames,
     ) -> OfNode {
         let tick_ms = self.newest_of_node(node);
         let state = self.node(node).filter(|state| is_skewed(state));
@@ -223,7 +223,7 @@ impl View {
         &self,
         node: &str,
         (namespace, span_ms): (Option<&str>, u64),
-        names: &Names,
+        names: &ContainerNames,
         is_asked: impl Fn(Key) -> bool,
     ) -> Vec<Told> {
         let newest_ms = self.newest_of_node(node);

@@ -108,7 +108,7 @@ fn told(rows: &[&[Says]], after_ms: u64) -> Vec<(String, Option<Usage>)> {
         for (seq, says) in (0..).zip(rows) {
             tell(&*store, &session, seq, says);
         }
-        let (view, names) = (view(&store, after_ms), Names::default());
+        let (view, names) = (view(&store, after_ms), ContainerNames::default());
         let of_node = view.of_node("node1", (None, SPAN_MS), &names);
         let shop = view.of_node("node1", (Some("shop"), SPAN_MS), &names);
         let other = view.of_node("node1", (Some("bank"), SPAN_MS), &names);
