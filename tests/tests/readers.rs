@@ -289,38 +289,38 @@ async fn calls(reader: &mut Reader) -> Vec<String> {
             selector: selector.clone(),
             all: true,
         });
-        all.push(format!("{:?}", entities.await.map_err(why)));
+        all.push(format!("{:?}", entities.await.map_err(|error| why(&error))));
         let latest = reader.latest(v1::LatestRequest {
             selector: selector.clone(),
             fields: vec![FIELD.to_owned()],
         });
-        all.push(format!("{:?}", latest.await.map_err(why)));
+        all.push(format!("{:?}", latest.await.map_err(|error| why(&error))));
         let range = reader.range(v1::RangeRequest {
             selector: selector.clone(),
             field: FIELD.to_owned(),
             ..v1::RangeRequest::default()
         });
-        all.push(format!("{:?}", range.await.map_err(why)));
+        all.push(format!("{:?}", range.await.map_err(|error| why(&error))));
         let top = reader.top(v1::TopRequest {
             selector: selector.clone(),
             field: FIELD.to_owned(),
             limit: 0,
         });
-        all.push(format!("{:?}", top.await.map_err(why)));
+        all.push(format!("{:?}", top.await.map_err(|error| why(&error))));
         let watch = reader.watch(v1::WatchRequest {
             selector,
             fields: vec![FIELD.to_owned()],
         });
         let first = match watch.await {
             Ok(mut stream) => stream.message().await.map_err(|status| status.to_string()),
-            Err(error) => Err(why(error)),
+            Err(error) => Err(why(&error)),
         };
         all.push(format!("{first:?}"));
     }
     all
 }
 
-fn why(error: anyhow::Error) -> String {
+fn why(error: &anyhow::Error) -> String {
     error.downcast_ref::<Status>().map_or_else(
         || format!("{error:#}"),
         |status| format!("{:?}: {}", status.code(), status.message()),
@@ -420,7 +420,7 @@ fn who_is_not_known_or_has_no_right_sees_nothing() {
     let known = Reader::known(grpc, &ca, &stranger);
     let mut reader = bed.runtime.block_on(known).unwrap();
     let top = bed.runtime.block_on(reader.top(v1::TopRequest::default()));
-    let refused = why(top.unwrap_err());
+    let refused = why(&top.unwrap_err());
     assert!(refused.contains("--https-listen"), "{refused}");
 }
 
