@@ -14,7 +14,7 @@ pub struct ServingArgs {
     pub tls_key: Option<PathBuf>,
 
     /// Make the serving certificate, and the CA that signs it, and renew both. All replicas share them in a
-    /// Secret; the CAs go into a ConfigMap for the agents. In the place of --tls-cert and --tls-key
+    /// Secret; the CAs go into a `ConfigMap` for the agents. In the place of --tls-cert and --tls-key
     #[arg(long, env = "CAIRN_TLS_SELF_MANAGED")]
     pub tls_self_managed: bool,
 
@@ -28,7 +28,7 @@ pub struct ServingArgs {
     )]
     pub tls_secret: String,
 
-    /// ConfigMap in the namespace of this pod into which --tls-self-managed writes the CAs, as ca.crt
+    /// `ConfigMap` in the namespace of this pod into which --tls-self-managed writes the CAs, as ca.crt
     #[arg(
         long,
         env = "CAIRN_TLS_CA_CONFIG_MAP",
@@ -47,7 +47,7 @@ pub struct ServingArgs {
     )]
     pub tls_service: Vec<String>,
 
-    /// APIService into whose caBundle --tls-self-managed writes the CAs, if it leads to a Service of
+    /// `APIService` into whose caBundle --tls-self-managed writes the CAs, if it leads to a Service of
     /// --tls-service in the namespace of this pod; without it none is written
     #[arg(long, env = "CAIRN_TLS_API_SERVICE", value_name = "NAME")]
     pub tls_api_service: Option<String>,

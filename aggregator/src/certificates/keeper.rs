@@ -279,7 +279,7 @@ impl Keeper {
                 );
             }
             Change::DropOld => {
-                tracing::info!(secret, "a CA that signs no more is not published any more")
+                tracing::info!(secret, "a CA that signs no more is not published any more");
             }
             Change::Begin => tracing::warn!(
                 secret,

@@ -36,7 +36,7 @@ async fn a_key_of_another_pair_is_not_served_and_the_leaf_is_made_anew() {
     bed.look_all().await;
     let (served, bundle) = (bed.replicas[1].identity.served(), bed.bundle());
     bed.api.change(SECRET, |secret| {
-        secret["data"]["tls.key"] = secret["data"]["ca.key"].clone()
+        secret["data"]["tls.key"] = secret["data"]["ca.key"].clone();
     });
     bed.pass(10).await;
     // The one that does not write goes on with what it has.
@@ -84,7 +84,7 @@ async fn what_somebody_else_has_put_there_is_left_alone_and_told() {
     }
     // Emptied, as the message says.
     bed.api.change(SECRET, |secret| {
-        drop(secret.as_object_mut().unwrap().remove("data"))
+        drop(secret.as_object_mut().unwrap().remove("data"));
     });
     bed.look(0).await;
     assert!(bed.replicas[0].readiness.is_ready());

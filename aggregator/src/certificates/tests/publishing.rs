@@ -101,7 +101,7 @@ async fn an_api_service_of_somebody_else_is_untouched_and_told() {
 async fn who_writes_no_more_says_no_more_of_it() {
     let mut bed = Bed::with_api_service(2, Some(NAME));
     bed.api.change(API_SERVICE, |object| {
-        object["spec"]["service"]["name"] = json!("other")
+        object["spec"]["service"]["name"] = json!("other");
     });
     bed.look_all().await;
     assert!(bed.replicas[0].notes().contains("leads to cairn/other"));
