@@ -206,7 +206,8 @@ impl Shared {
             return status(StatusCode::UNAUTHORIZED, "Unauthorized");
         };
         let path = parts.uri.path();
-        if path == "/apis" || path.starts_with("/apis/metrics.k8s.io") {
+        let is_handed = ["/apis/metrics.k8s.io", "/openapi/v3"];
+        if path == "/apis" || is_handed.iter().any(|root| path.starts_with(root)) {
             // What is served is asked for by the proxy itself, and handed out to everybody.
             let handed = self.upstream.ask(&user, &parts).await;
             return handed.unwrap_or_else(|error| {

@@ -290,6 +290,22 @@ fn kubectl_shows_what_the_kubelets_served() {
     for kind in ["NodeMetrics", "PodMetrics"] {
         assert!(resources.contains(kind), "{resources}");
     }
+    // Nor does what objects look like.
+    let version = "--api-version=metrics.k8s.io/v1beta1";
+    for (what, parts) in [
+        (
+            "nodes",
+            &["KIND:       NodeMetrics", "usage", "window", "-required-"][..],
+        ),
+        (
+            "pods.containers",
+            &["The name of the container in its pod.", "usage"],
+        ),
+    ] {
+        let explained = kubectl.run(&["explain", what, version]);
+        let missing = parts.iter().find(|part| !explained.contains(**part));
+        assert_eq!(missing, None, "{explained}");
+    }
     cluster.run();
     objects(&cluster, &kubectl);
     tables(&cluster, &kubectl);
