@@ -8,6 +8,7 @@
 //! * `stream`: Cairn's own JSON for the page, once or as server-sent events;
 //! * `secure`: the HTTPS listener, who asks there and whether they may; `metrics_api`: metrics.k8s.io on it;
 //! * `values`: every value of one node;
+//! * `workloads`: what pods belong to, with sums over them;
 //! * `range`: one field of many entities over a range, made while it is read;
 //! * `page`: the page itself;
 //! * `gate`: which of these a listener serves, and to which `Host`.
@@ -42,6 +43,7 @@ mod stream;
 mod system_name;
 mod time;
 mod values;
+pub(crate) mod workloads;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -162,6 +164,7 @@ impl Api {
             self.window_ms,
             self.clock.unix_ms(),
         )
+        .beside(&self.cluster)
     }
 
     /// A place among the answers that are made while they are read.
@@ -231,7 +234,11 @@ async fn other(State(api): State<Api>, request: Request) -> Response {
         .iter()
         .any(|r| r == &["api", "cairn", "v1", "range"])
     {
-        return range::answer(api, asked).await;
+        return if workloads::is_range(asked.uri.query()) {
+            large(api, asked, segments, Large::WorkloadRange).await
+        } else {
+            range::answer(api, asked).await
+        };
     }
     if let Some(work) = Large::of(&segments) {
         return large(api, asked, segments, work).await;
@@ -247,6 +254,8 @@ enum Large {
     Resource,
     Scraper,
     Values,
+    Workloads,
+    WorkloadRange,
 }
 
 impl Large {
@@ -259,6 +268,7 @@ impl Large {
                 ["api", "v1", "model", ..] => Some(Large::Model),
                 ["api", "v1", "dashboard", ..] => Some(Large::Scraper),
                 ["api", "cairn", "v1", "values"] => Some(Large::Values),
+                ["api", "cairn", "v1", "workloads"] => Some(Large::Workloads),
                 ["apis", "metrics" | "metrics.k8s.io", "v1alpha1", ..] => Some(Large::Resource),
                 _ => None,
             })
@@ -270,6 +280,8 @@ impl Large {
             Large::Model => model::answer(api, asked, segments),
             Large::Resource => resource::answer(api, asked, segments),
             Large::Values => values::answer(api, asked),
+            Large::Workloads => workloads::list(api, asked),
+            Large::WorkloadRange => workloads::range(api, asked),
             // Of another server, which did not compress.
             Large::Scraper => return scraper::answer(api, asked, segments),
         };

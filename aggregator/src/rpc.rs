@@ -4,6 +4,7 @@
 //! * `say`: how an answer is written;
 //! * `lists`: entities, newest values, the highest ones;
 //! * `range`: one field over a range of ticks;
+//! * `workloads`: what pods belong to, with sums;
 //! * `watch`: sums as they are published and corrected.
 //!
 //! What is computed is [`query`](crate::query)'s, and how it is bounded is [`api`](crate::api)'s: the
@@ -14,6 +15,7 @@ mod lists;
 mod range;
 mod say;
 mod watch;
+mod workloads;
 
 use std::pin::Pin;
 
@@ -85,6 +87,7 @@ impl Service for Query {
     type LatestStream = Answers<v1::LatestResponse>;
     type RangeStream = Answers<v1::RangeResponse>;
     type WatchStream = Answers<v1::WatchResponse>;
+    type ListWorkloadsStream = Answers<v1::ListWorkloadsResponse>;
 
     async fn list_entities(
         &self,
@@ -132,5 +135,14 @@ impl Service for Query {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let api = self.admit(&request)?;
         watch::watch(api, request.into_inner()).map(Response::new)
+    }
+    async fn list_workloads(
+        &self,
+        request: Request<v1::ListWorkloadsRequest>,
+    ) -> Result<Response<Self::ListWorkloadsStream>, Status> {
+        let api = self.admit(&request)?;
+        workloads::list(api, request.into_inner())
+            .await
+            .map(Response::new)
     }
 }
