@@ -308,6 +308,25 @@ async fn what_is_asked_of_workloads_in_vain_is_explained() {
 }
 
 #[tokio::test]
+async fn the_page_is_told_what_its_graphs_are_read_against() {
+    let api = api_beside(Cluster::watched(known()));
+    let overview = get(&api, "/api/cairn/v1/overview?node=node1").await;
+    let capacity = json!({"cpu_capacity": 2.0, "memory_capacity": 8_388_608.0});
+    assert_eq!(overview["nodes"][0]["levels"], capacity);
+    let pods = overview["pods"].as_array().unwrap();
+    let levels = |name: &str| {
+        let mut pods = pods.iter();
+        pods.find(|pod| pod["name"] == name)
+            .unwrap()
+            .get("levels")
+            .cloned()
+    };
+    let asks = json!({"cpu_request": 0.3, "cpu_limit": 1.0, "memory_request": 1_048_576.0});
+    assert_eq!(levels("web-0"), Some(asks));
+    assert_eq!((levels("web-1"), levels("other")), (None, None));
+}
+
+#[tokio::test]
 async fn the_dump_has_limits_and_nothing_else_of_objects() {
     let api = api_beside(Cluster::watched(known()));
     let dump = get(&api, "/api/v1/metric-export").await;
