@@ -8,6 +8,7 @@
 //! * `stream`: Cairn's own JSON for the page, once or as server-sent events;
 //! * `secure`: the HTTPS listener, who asks there and whether they may; `metrics_api`: metrics.k8s.io on it;
 //! * `values`: every value of one node;
+//! * `workloads`: what pods belong to, with sums over them;
 //! * `range`: one field of many entities over a range, made while it is read;
 //! * `page`: the page itself;
 //! * `native`: every route, and what its answer is about;
@@ -47,6 +48,7 @@ mod stream;
 mod system_name;
 mod time;
 mod values;
+pub(crate) mod workloads;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -176,7 +178,7 @@ impl Api {
     fn view_of(&self, visible: Visible) -> View {
         let (interval_ms, window_ms) = (self.interval_ms, self.window_ms);
         let view = View::new(&self.store, interval_ms, window_ms, self.clock.unix_ms());
-        view.narrowed(visible)
+        view.beside(&self.cluster).narrowed(visible)
     }
 
     /// The same for somebody who was let in.
@@ -277,6 +279,9 @@ async fn serve(api: Api, asked: Asked, segments: path::Segments) -> Response {
         }
         Native::Overview => stream::overview(api, &asked).await,
         Native::Stream => stream::events(api, &asked),
+        Native::Range if workloads::is_range(asked.uri.query()) => {
+            large(api, asked, segments, Large::Workloads).await
+        }
         Native::Range => range::answer(api, asked).await,
         Native::Large(work) => large(api, asked, segments, work).await,
         Native::Page => page::answer(&asked.method, &segments.as_strs()),
@@ -290,6 +295,10 @@ impl Large {
             Large::Model => model::answer(api, asked, segments),
             Large::Resource => resource::answer(api, asked, segments),
             Large::Values => values::answer(api, asked),
+            Large::Workloads if workloads::is_range(asked.uri.query()) => {
+                workloads::range(api, asked)
+            }
+            Large::Workloads => workloads::list(api, asked),
             // Of another server, which did not compress.
             Large::Scraper => return scraper::answer(api, asked, segments),
         };

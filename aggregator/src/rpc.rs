@@ -4,6 +4,7 @@
 //! * `say`: how an answer is written;
 //! * `lists`: entities, newest values, the highest ones;
 //! * `range`: one field over a range of ticks;
+//! * `workloads`: what pods belong to, with sums;
 //! * `watch`: sums as they are published and corrected.
 //!
 //! What is computed is [`query`](crate::query)'s, and how it is bounded is [`api`](crate::api)'s: the
@@ -14,6 +15,7 @@ mod lists;
 mod range;
 mod say;
 mod watch;
+mod workloads;
 
 use std::pin::Pin;
 
@@ -26,7 +28,7 @@ use tonic::metadata::MetadataValue;
 use tonic::server::NamedService as _;
 use tonic::{Code, Request, Response, Status};
 
-use crate::api::{Api, Cut, Denied, Needs, OF_VISIBLE, Over, PART, Secure};
+use crate::api::{Api, Asks, Cut, Denied, Needs, OF_VISIBLE, Over, PART, Secure};
 
 /// The most bytes of a request: names of one entity and of a few fields.
 const MAX_REQUEST_BYTES: usize = 16 * 1024;
@@ -64,14 +66,23 @@ impl Query {
         request: &mut Request<T>,
         selector: Option<v1::Selector>,
     ) -> Result<(Api, bool), Status> {
+        // What cannot be understood is told to those who say who they are, and is of nothing.
+        let choice = ask::choice(selector);
+        let needs = choice.map_or_else(|_| Needs::default(), |choice| Needs::of(&choice));
+        self.admit_to(request, needs).await
+    }
+
+    /// The same of a call that names in another way what it is about.
+    async fn admit_to<T>(
+        &self,
+        request: &mut Request<T>,
+        needs: Needs,
+    ) -> Result<(Api, bool), Status> {
         let secure = match &self.door {
             Door::Open(api) => return Ok((Api::clone(api), false)),
             Door::Readers(secure) => secure,
             Door::Elsewhere => return Err(Status::permission_denied(ELSEWHERE)),
         };
-        // What cannot be understood is told to those who say who they are, and is of nothing.
-        let choice = ask::choice(selector);
-        let needs = choice.map_or_else(|_| Needs::default(), |choice| Needs::of(&choice));
         let mut headers = std::mem::take(request.metadata_mut()).into_headers();
         let peer = request.extensions().get::<Peer>();
         let admitted = secure.admit(&mut headers, peer, needs).await;
@@ -141,6 +152,7 @@ impl Service for Query {
     type LatestStream = Answers<v1::LatestResponse>;
     type RangeStream = Answers<v1::RangeResponse>;
     type WatchStream = Answers<v1::WatchResponse>;
+    type ListWorkloadsStream = Answers<v1::ListWorkloadsResponse>;
 
     async fn list_entities(
         &self,
@@ -189,6 +201,16 @@ impl Service for Query {
         let selector = request.get_ref().selector.clone();
         let (api, is_part) = self.admit(&mut request, selector).await?;
         let answer = watch::watch(&api, request.into_inner())?;
+        Ok(marked(answer, is_part))
+    }
+
+    async fn list_workloads(
+        &self,
+        mut request: Request<v1::ListWorkloadsRequest>,
+    ) -> Result<Response<Self::ListWorkloadsStream>, Status> {
+        let needs = Needs::pods(Asks::of(&request.get_ref().namespace));
+        let (api, is_part) = self.admit_to(&mut request, needs).await?;
+        let answer = workloads::list(&api, request.into_inner()).await?;
         Ok(marked(answer, is_part))
     }
 }

@@ -103,6 +103,7 @@ function frame(ticks, only) {
     series: Object.fromEntries(
       ["cpu", "memory", "rx", "tx", "load1", "load5", "load15"].map((s) => [s, ticks.map((t) => nodeValue(i, s, t))]),
     ),
+    levels: { cpu_capacity: 4, memory_capacity: 2 ** 34 },
   }));
   const out = {
     interval_ms: INTERVAL,
@@ -119,6 +120,7 @@ function frame(ticks, only) {
     const pods = new Map(ticks.flatMap((t) => podsAt(only, t)).map((p) => [p.uid, p]));
     out.pods = [...pods.values()].map((p) => ({
       ...p,
+      levels: { cpu_request: 0.01, cpu_limit: 0.05, memory_request: 2 ** 24 },
       series: Object.fromEntries(
         ["cpu", "memory", "rx", "tx"].map((s) => [
           s,

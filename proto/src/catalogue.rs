@@ -13,7 +13,7 @@ pub use kind::EntityKind;
 pub use table::{FIELDS, field};
 
 /// Version of the table; grows when rows are added. Rows never change their meaning.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The lowest field number; the numbers below are the stamps' columns.
 pub const FIRST_FIELD: u16 = 64;
@@ -172,6 +172,10 @@ pub enum Unit {
     Percent,
     /// Hundredths of a percent.
     CentiPercent,
+    /// Thousandths of a core.
+    Millicores,
+    /// Millionths of a whole.
+    Millionths,
 }
 
 impl Unit {
@@ -187,8 +191,29 @@ impl Unit {
             Unit::Millis => "ms",
             Unit::Percent => "%",
             Unit::CentiPercent => "1/100 %",
+            Unit::Millicores => "millicores",
+            Unit::Millionths => "1/1000000",
         }
     }
+}
+
+/// Where the values of a field come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Agents measure it; it travels, and has a history.
+    Measured,
+    /// The Kubernetes API says it. It never travels and has no history: at each tick at which its
+    /// entity has a row, it is what is known now; absent where that is nothing.
+    Cluster,
+    /// What is measured as a part of what the Kubernetes API says now; rounded down.
+    Utilization {
+        /// What is used: of a counter its rate.
+        usage: FieldId,
+        /// What there is to be used. Where it is 0 there is no value.
+        allocatable: FieldId,
+    },
+    /// 1 at each tick at which its entity has a row.
+    Presence,
 }
 
 /// How a counter's rate is named and counted in the Heapster API.
@@ -225,8 +250,10 @@ pub struct Field {
     pub group: Group,
     /// Which entities carry it.
     pub entities: &'static [EntityKind],
-    /// Who measures it, best first.
+    /// Who measures it, best first; nobody, where it is not measured.
     pub sources: &'static [Source],
+    /// Where its values come from.
+    pub origin: Origin,
     /// Name of the value in the Heapster API.
     pub heapster: Option<&'static str>,
     /// Name and unit of the rate in the Heapster API.
@@ -280,7 +307,7 @@ impl HeapsterMetric {
     }
 
     /// What a metric is called today: another name than the given one for the five names of the
-    /// oldest clients. Not all of them are in the table yet.
+    /// oldest clients.
     #[must_use]
     pub fn current_name(name: &str) -> &str {
         match name {

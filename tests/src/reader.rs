@@ -114,6 +114,22 @@ impl Reader {
             .collect())
     }
 
+    /// Workloads, read to their end.
+    ///
+    /// # Errors
+    ///
+    /// The status that it was refused with.
+    pub async fn workloads(
+        &mut self,
+        request: v1::ListWorkloadsRequest,
+    ) -> Result<Vec<v1::Workload>> {
+        let answers = all(timeout(SOON, self.client.list_workloads(request)).await?).await?;
+        Ok(answers
+            .into_iter()
+            .flat_map(|answer| answer.workloads)
+            .collect())
+    }
+
     /// The newest values, read to their end.
     ///
     /// # Errors

@@ -5,6 +5,9 @@
     reason = "helpers of tests: what cannot go on has failed"
 )]
 
+#[path = "cluster/objects.rs"]
+mod objects;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! The dump: everything that is there at the newest tick, in one answer.
 //!
-//! Only what was measured: neither rates nor sums, which a reader can make of it.
+//! Only what was measured, and what CPU and memory may be used: neither rates nor sums nor what follows from
+//! objects, which a reader can make of it or read there.
 
 mod schema;
 
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::response::Response;
-use cairn_proto::catalogue::{FIELDS, HEAPSTER_UPTIME, Kind};
+use cairn_proto::catalogue::{FIELDS, Field, HEAPSTER_UPTIME, Kind, Origin, table};
 use serde::Serialize;
 
 use super::known_labels::KnownLabels;
@@ -151,7 +152,8 @@ impl<'a> Export<'a> {
         entity: &Entity,
         labels: &Labels,
     ) {
-        for field in FIELDS.iter().filter(|f| f.entities.contains(&entity.kind)) {
+        let carried = FIELDS.iter().filter(|f| f.entities.contains(&entity.kind));
+        for field in carried.filter(is_exported) {
             let Some(name) = field.heapster else { continue };
             let Some(sample) = self.moment.sample(entity, field.id) else {
                 continue;
@@ -180,6 +182,12 @@ impl<'a> Export<'a> {
             value,
         }
     }
+}
+
+/// True of what the first server of this route exported.
+fn is_exported(field: &&Field) -> bool {
+    let is_limit = matches!(field.id, table::CPU_LIMIT | table::MEMORY_LIMIT);
+    field.origin == Origin::Measured || is_limit
 }
 
 fn put(labels: &mut Labels, name: &str, value: &str) {

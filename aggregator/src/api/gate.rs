@@ -84,7 +84,7 @@ impl Gate {
             Native::Overview
             | Native::Stream
             | Native::Range
-            | Native::Large(Large::Resource | Large::Values)
+            | Native::Large(Large::Resource | Large::Values | Large::Workloads)
             | Native::Page => Some(ELSEWHERE),
         }
     }
@@ -281,7 +281,7 @@ mod tests {
                 Native::Overview
                 | Native::Stream
                 | Native::Range
-                | Native::Large(Large::Resource | Large::Values)
+                | Native::Large(Large::Resource | Large::Values | Large::Workloads)
                 | Native::Page => Some(ELSEWHERE),
             };
             assert_eq!(off_loopback(false).refusal(path), expected, "{path}");

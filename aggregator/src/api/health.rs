@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use axum::response::Response;
-use cairn_proto::catalogue::{EntityKind, FIELDS, Field};
+use cairn_proto::catalogue::{EntityKind, FIELDS, Field, Origin};
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{Api, Cut, answer, path};
@@ -120,10 +120,14 @@ fn young(view: &View, now_ms: u64) -> Result<Vec<Newest>, String> {
 }
 
 /// True when one of the nodes has a value that an API of Heapster shows. An agent puts its node into
-/// every row and reads `/proc` by itself, so only what a kubelet says counts.
+/// every row and reads `/proc` by itself, and the Kubernetes API knows it without any agent, so only what a
+/// kubelet says counts.
 fn has_anything(view: &View, nodes: &[Newest]) -> bool {
-    let shown =
-        |field: &&Field| field.heapster.is_some() && field.entities.contains(&EntityKind::Node);
+    let shown = |field: &&Field| {
+        field.origin == Origin::Measured
+            && field.heapster.is_some()
+            && field.entities.contains(&EntityKind::Node)
+    };
     nodes.iter().any(|(name, tick_ms)| {
         let found = view.entities(&Selector::Node(name));
         found.iter().any(|node| {

@@ -17,7 +17,8 @@ use super::labels::Pairs;
 use super::path::Segments;
 use super::route::{Route, Target};
 use super::series::{
-    Point, labeled_points, metric_names, of_named, parts_by_pod, pods_by_name, points,
+    Point, labeled_points, metric_names, of_named, other_of_named, other_points, parts_by_pod,
+    pods_by_name, points,
 };
 use super::{Api, Asked, answer, labels, path, system_name, time};
 use crate::query::{Bounds, Named, View};
@@ -140,8 +141,10 @@ fn metric_points(view: &View, target: Target<'_>, metric: &str, wanted: &Wanted)
     if !labels.is_empty() {
         return labeled_points(view, target, metric, labels, *bounds);
     }
-    HeapsterMetric::find(metric)
-        .map_or_else(Vec::new, |metric| points(view, target, metric, *bounds))
+    match HeapsterMetric::find(metric) {
+        Some(metric) => points(view, target, metric, *bounds),
+        None => other_points(view, target, metric, *bounds),
+    }
 }
 
 /// Every item on the ticks of the sums, since their readers add them up by second.
@@ -158,9 +161,11 @@ fn pod_list<'a>(
     let mut known: HashMap<&str, Rc<MetricResult>> = HashMap::new();
     let items = names.map(|name| {
         let result = known.entry(name).or_insert_with(|| {
-            let points = pods.remove(name).map_or_else(Vec::new, |(lives, metric)| {
-                of_named(view, &lives, metric, &ticks)
-            });
+            let points = match pods.remove(name) {
+                Some((lives, Some(found))) => of_named(view, &lives, found, &ticks),
+                Some((lives, None)) => other_of_named(view, &lives, metric, &ticks),
+                None => Vec::new(),
+            };
             Rc::new(MetricResult::from(points.as_slice()))
         });
         Rc::clone(result)
@@ -170,21 +175,23 @@ fn pod_list<'a>(
     }
 }
 
-/// What answers for each pod name of a namespace: the pod, or the part of it that the labels mean.
+/// What answers for each pod name of a namespace: the pod, or the part of it that the labels mean; and the
+/// metric of the catalogue, if it is one.
 fn pods_of(
     view: &View,
     namespace: &str,
     metric: &str,
     wanted: &Wanted,
-) -> HashMap<Arc<str>, (Named, HeapsterMetric)> {
+) -> HashMap<Arc<str>, (Named, Option<HeapsterMetric>)> {
     if wanted.labels.is_empty() {
         let pods = pods_by_name(view, namespace).into_iter();
         let metric = HeapsterMetric::find(metric);
-        return pods
-            .filter_map(|(name, lives)| Some((name, (lives, metric?))))
-            .collect();
+        return pods.map(|(name, lives)| (name, (lives, metric))).collect();
     }
-    parts_by_pod(view, namespace, metric, &wanted.labels)
+    let parts = parts_by_pod(view, namespace, metric, &wanted.labels).into_iter();
+    parts
+        .map(|(name, (lives, metric))| (name, (lives, Some(metric))))
+        .collect()
 }
 
 /// Names of what is there now, sorted.

@@ -8,6 +8,7 @@ use super::needs::{Asks, Needs};
 use super::path::{self, Segments};
 use super::range;
 use super::route::{Route, Target};
+use super::workloads;
 
 /// A route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub(super) enum Large {
     Scraper,
     /// `/api/cairn/v1/values`.
     Values,
+    /// `/api/cairn/v1/workloads`, and a range of them.
+    Workloads,
 }
 
 impl Native {
@@ -59,6 +62,7 @@ impl Native {
             ["api", "cairn", "v1", "stream"] => Native::Stream,
             ["api", "cairn", "v1", "range"] => Native::Range,
             ["api", "cairn", "v1", "values"] => Native::Large(Large::Values),
+            ["api", "cairn", "v1", "workloads"] => Native::Large(Large::Workloads),
             ["api", "v1", "metric-export" | "metric-export-schema", ..] => {
                 Native::Large(Large::Export)
             }
@@ -80,6 +84,8 @@ impl Native {
             // The probes of that listener have its place.
             Native::Health | Native::Large(Large::Resource) => return None,
             Native::Overview | Native::Stream | Native::Large(Large::Values) => Needs::all(&node()),
+            Native::Large(Large::Workloads) => of_workloads(query),
+            Native::Range if workloads::is_range(query) => of_workloads(query),
             Native::Range => {
                 range::choice(query).map_or_else(|_| Needs::all(""), |c| Needs::of(&c))
             }
@@ -92,6 +98,12 @@ impl Native {
             Native::Page => Needs::default(),
         })
     }
+}
+
+/// What a question about workloads is about: the pods that they are sums of.
+fn of_workloads(query: Option<&str>) -> Needs {
+    let namespace = path::parameter(query, "namespace").unwrap_or_default();
+    Needs::pods(Asks::of(&namespace))
 }
 
 /// What a route of the model is about.
@@ -150,12 +162,13 @@ pub(super) mod tests {
             Native::Large(Large::Resource) => "/apis/metrics/v1alpha1/nodes",
             Native::Large(Large::Scraper) => "/api/v1/dashboard/nodes/node1/metrics/cpu/x",
             Native::Large(Large::Values) => "/api/cairn/v1/values?node=node1",
+            Native::Large(Large::Workloads) => "/api/cairn/v1/workloads",
             Native::Page => "/",
         }
     }
 
     /// Every route.
-    pub(in super::super) const ALL: [Native; 10] = [
+    pub(in super::super) const ALL: [Native; 11] = [
         Native::Health,
         Native::Overview,
         Native::Stream,
@@ -165,6 +178,7 @@ pub(super) mod tests {
         Native::Large(Large::Resource),
         Native::Large(Large::Scraper),
         Native::Large(Large::Values),
+        Native::Large(Large::Workloads),
         Native::Page,
     ];
 
@@ -219,6 +233,13 @@ pub(super) mod tests {
             ("/api/cairn/v1/range?kind=node&node=n", nodes(one("n"))),
             ("/api/cairn/v1/range?kind=system", nodes(Asks::All)),
             ("/api/cairn/v1/range?kind=odd", Needs::all("")),
+            ("/api/cairn/v1/range?kind=workload", pods(Asks::All)),
+            (
+                "/api/cairn/v1/range?kind=workload&namespace=a",
+                pods(one("a")),
+            ),
+            ("/api/cairn/v1/workloads", pods(Asks::All)),
+            ("/api/cairn/v1/workloads?namespace=a", pods(one("a"))),
             ("/api/v1/dashboard/nodes/n/metrics/cpu/x", nodes(one("n"))),
             (
                 "/api/v1/dashboard/namespaces/a/pod-list/p/metrics/cpu/x",

@@ -46,7 +46,7 @@ impl Needs {
     }
 
     /// Pods and containers alone.
-    pub(super) fn pods(namespaces: Asks) -> Self {
+    pub(crate) fn pods(namespaces: Asks) -> Self {
         Self {
             namespaces,
             ..Self::default()

@@ -138,7 +138,7 @@ fn kind(choice: &Choice, named: &str) -> Result<Option<EntityKind>, String> {
         "container" => Ok(Some(EntityKind::Container)),
         "" if !choice.container.is_empty() => Ok(Some(EntityKind::Container)),
         "" => Ok(None),
-        _ => Err("kind is node, system, pod or container".to_owned()),
+        _ => Err("kind is node, system, pod, container or workload".to_owned()),
     }
 }
 

@@ -142,11 +142,38 @@ impl Readers {
             self.namespaces(&user, &needs.namespaces),
         )
         .await?;
-        let visible = Visible { nodes, namespaces };
-        if visible.is_nothing() && !needs.is_nothing() {
+        let visible = Visible {
+            nodes,
+            namespaces,
+            specs: false,
+        };
+        if needs.is_nothing() {
+            return Ok(visible);
+        }
+        if visible.is_nothing() {
             return Err(Denied::Forbidden(refusal(&user, needs)));
         }
-        Ok(visible)
+        let specs = self.specs(&user, &needs.namespaces).await?;
+        Ok(Visible { specs, ..visible })
+    }
+
+    /// Requests and limits stand in the pods themselves: who may list these where they are asked of may see them.
+    async fn specs(&self, user: &User, asks: &Asks) -> Result<bool, Denied> {
+        if !self.cluster.is_watched() {
+            return Ok(false);
+        }
+        let namespace = match asks {
+            Asks::One(name) => name.clone(),
+            Asks::Nothing | Asks::All => String::new(),
+        };
+        let pods = Attributes::Resource(Resource {
+            verb: "list",
+            version: "v1".to_owned(),
+            resource: "pods".to_owned(),
+            namespace,
+            ..Resource::default()
+        });
+        self.may(user, pods).await
     }
 
     async fn nodes(&self, user: &User, asks: &Asks) -> Result<Names, Denied> {

@@ -1,9 +1,12 @@
 //! Series by what is addressed, for every API that addresses names.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cairn_proto::catalogue::{FIELDS, Field, HEAPSTER_UPTIME, HeapsterMetric, Kind, RateUnit, Sum};
+use cairn_proto::catalogue::{
+    FIELDS, Field, HEAPSTER_UPTIME, HeapsterMetric, Kind, Origin, RateUnit, Sum, Unit,
+};
 use cairn_proto::model::EntityKind;
 
 use super::route::Target;
@@ -162,7 +165,7 @@ fn parts_of(target: Target<'_>) -> Option<Selector<'_>> {
 
 /// Names of the metrics that have a value in the window, sorted. Those that are told apart by
 /// labels are not among them.
-pub(super) fn metric_names(view: &View, target: Target<'_>) -> Vec<&'static str> {
+pub(super) fn metric_names(view: &View, target: Target<'_>) -> Vec<Cow<'static, str>> {
     let kind = match target {
         Target::Cluster | Target::Namespace(_) => None,
         Target::Node(_) => Some(EntityKind::Node),
@@ -188,12 +191,55 @@ pub(super) fn metric_names(view: &View, target: Target<'_>) -> Vec<&'static str>
         (None, Some(named)) => !of_named(view, named, metric, &ticks(&named.lives)).is_empty(),
         (None, None) => false,
     };
-    let mut names: Vec<&'static str> = of_fields
+    let mut names: Vec<Cow<'static, str>> = of_fields
         .chain(kind.map(|_| HEAPSTER_UPTIME))
         .filter(|name| HeapsterMetric::find(name).is_some_and(has_points))
+        .map(Cow::Borrowed)
         .collect();
+    names.extend(named.iter().flat_map(|named| other_names(view, named)));
     names.sort_unstable();
     names
+}
+
+/// What is asked for of a resource beside CPU, memory and ephemeral storage is called after it.
+const REQUEST: &str = "/request";
+
+/// Names of the metrics of such resources.
+fn other_names(view: &View, named: &Named) -> Vec<Cow<'static, str>> {
+    let names = view.other_names(named).into_iter();
+    names
+        .map(|name| Cow::Owned(format!("{name}{REQUEST}")))
+        .collect()
+}
+
+/// The points of `<resource>/request`; none of a name that is no such metric.
+pub(super) fn other_points(
+    view: &View,
+    target: Target<'_>,
+    metric: &str,
+    bounds: Bounds,
+) -> Vec<Point> {
+    named(view, target).map_or_else(Vec::new, |named| {
+        let ticks = view.ticks(view.newest_of(&named.lives), bounds);
+        other_of_named(view, &named, metric, &ticks)
+    })
+}
+
+/// The same of one name on the given ticks.
+pub(super) fn other_of_named(
+    view: &View,
+    named: &Named,
+    metric: &str,
+    ticks_ms: &[u64],
+) -> Vec<Point> {
+    let Some(resource) = metric.strip_suffix(REQUEST) else {
+        return Vec::new();
+    };
+    let values = view.other_request(named, resource, ticks_ms);
+    let points = ticks_ms.iter().zip(values);
+    points
+        .filter_map(|(tick_ms, value)| Some(whole(*tick_ms, value?)))
+        .collect()
 }
 
 fn sum(view: &View, pods: &[Entity], metric: HeapsterMetric, bounds: Bounds) -> Vec<Point> {
@@ -228,7 +274,8 @@ fn sum(view: &View, pods: &[Entity], metric: HeapsterMetric, bounds: Bounds) -> 
 
 fn point(tick_ms: u64, sample: Sample, metric: HeapsterMetric) -> Option<Point> {
     let (value, float) = match metric {
-        HeapsterMetric::Value(_) | HeapsterMetric::Uptime => (sample.value, None),
+        HeapsterMetric::Value(field) => fraction(field, sample.value),
+        HeapsterMetric::Uptime => (sample.value, None),
         HeapsterMetric::Rate(_, RateUnit::Millicores) => {
             (sample.rate?.nanocores() / 1_000_000, None)
         }
@@ -242,6 +289,21 @@ fn point(tick_ms: u64, sample: Sample, metric: HeapsterMetric) -> Option<Point> 
         value,
         float,
     })
+}
+
+/// A value, and beside it its fraction where the first server of this API told one: of capacities of nodes
+/// and their parts.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "JSON has no more than 53 bits anyway"
+)]
+fn fraction(field: &Field, value: u64) -> (u64, Option<f64>) {
+    let is_of_node = field.entities == [EntityKind::Node] && field.origin != Origin::Measured;
+    match field.unit {
+        Unit::Millionths => (value / 1_000_000, Some(value as f64 / 1e6)),
+        _ if is_of_node => (value, Some(value as f64)),
+        _ => (value, None),
+    }
 }
 
 fn whole(tick_ms: u64, value: u64) -> Point {

@@ -6,6 +6,7 @@
 //! state is how far the client is.
 
 mod frame;
+mod levels;
 mod looks;
 mod values;
 

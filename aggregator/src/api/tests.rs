@@ -4,6 +4,7 @@ mod asking;
 pub(super) mod jam;
 pub(super) mod looks;
 mod moments;
+mod objects;
 mod parts;
 mod unread;
 pub(super) mod window;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use axum::response::Response;
-use cairn_proto::catalogue::{FIELDS, Field, Kind, UPTIME, UPTIME_ENTITIES, table};
+use cairn_proto::catalogue::{FIELDS, Field, Kind, Origin, UPTIME, UPTIME_ENTITIES, table};
 use http::StatusCode;
 use serde::Serialize;
 
@@ -75,9 +75,15 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> Response {
     let ticks = view.ticks(view.newest_of_node(&node), bounds);
     found.sort_by(|a, b| order(a).cmp(&order(b)));
     let wanted = |name: &str| metric.as_deref().is_none_or(|metric| metric == name);
+    let is_watched = view.is_watched();
     let series_count: usize = found
         .iter()
-        .map(|entity| carried(entity).filter(|field| wanted(field.name)).count() + 1)
+        .map(|entity| {
+            carried(entity, is_watched)
+                .filter(|field| wanted(field.name))
+                .count()
+                + 1
+        })
         .sum();
     if series_count.saturating_mul(ticks.len()) > MAX_VALUES {
         let body =
@@ -124,9 +130,20 @@ fn labels(entity: &Entity) -> BTreeMap<&str, &str> {
 }
 
 /// The fields that an entity of this kind can have.
-fn carried(entity: &Entity) -> impl Iterator<Item = &'static Field> {
-    let kind = entity.kind;
-    FIELDS.iter().filter(move |f| f.entities.contains(&kind))
+fn carried(entity: &Entity, is_watched: bool) -> impl Iterator<Item = &'static Field> {
+    FIELDS
+        .iter()
+        .filter(move |field| is_carried(field, entity, is_watched))
+}
+
+/// Of what objects say nothing is read where nobody watches them. That something is there is seen from the rest.
+fn is_carried(field: &Field, entity: &Entity, is_watched: bool) -> bool {
+    let can_be = match field.origin {
+        Origin::Measured => true,
+        Origin::Cluster | Origin::Utilization { .. } => is_watched,
+        Origin::Presence => false,
+    };
+    can_be && field.entities.contains(&entity.kind)
 }
 
 /// Of each entity the metrics that have a value at any of the ticks. Metric by metric: what the
@@ -139,9 +156,10 @@ fn metrics(
 ) -> Vec<BTreeMap<&'static str, Series>> {
     let mut all: Vec<BTreeMap<&'static str, Series>> = Vec::new();
     all.resize_with(entities.len(), BTreeMap::new);
+    let is_watched = view.is_watched();
     for field in FIELDS.iter().filter(|field| wanted(field.name)) {
-        let carrying = |entity: &Entity| field.entities.contains(&entity.kind);
-        let places = entities.iter().enumerate().filter(|(_, e)| carrying(e));
+        let places = entities.iter().enumerate();
+        let places = places.filter(|(_, entity)| is_carried(field, entity, is_watched));
         let (places, asked): (Vec<usize>, Vec<&Entity>) = places.unzip();
         for (at, samples) in places
             .into_iter()

@@ -71,7 +71,7 @@ impl Range {
         let ticks_ms = last.map_or_else(Vec::new, |newest| view.ticks(newest, bounds));
         let mut entities: Vec<(Entity, u64)> = entities.into_iter().zip(each).collect();
         if let (Some(first), Some(last)) = (ticks_ms.first(), ticks_ms.last()) {
-            let held_ms = field.group.max_age_ms();
+            let held_ms = field.read_as().group.max_age_ms();
             entities.retain(|(entity, _)| {
                 let until = entity.last_tick_ms.saturating_add(held_ms);
                 until >= *first && entity.first_tick_ms <= *last

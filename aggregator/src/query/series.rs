@@ -38,13 +38,6 @@ pub(super) struct Told {
     pub(super) sample: Option<Sample>,
 }
 
-/// Like [`on_grid`], and says also where the entity is there without a value.
-pub(super) fn told_on_grid(field: &Field, rows: &[RawRow], ticks_ms: &[u64]) -> Vec<Told> {
-    let mut out = Vec::with_capacity(ticks_ms.len());
-    walk(field, rows, ticks_ms, |told| out.push(told));
-    out
-}
-
 /// Goes through the rows and says what they mean at each tick.
 pub(super) fn walk(field: &Field, rows: &[RawRow], ticks_ms: &[u64], mut say: impl FnMut(Told)) {
     let mut tracker = Tracker::new(field);

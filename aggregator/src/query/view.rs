@@ -4,11 +4,12 @@ mod nodes;
 
 use std::sync::{Arc, OnceLock};
 
-use cairn_proto::catalogue::{Field, FieldId, Kind, table};
+use cairn_proto::catalogue::{Field, Kind, table};
 
-use super::series::{Told, told_on_grid, walk};
+use super::series::Told;
 use super::watermark::{NODE_MAX_AGE_MS, is_skewed, published_tick, published_tick_by};
-use super::{Sample, Sum, Visible, on_grid, pieces};
+use super::{Sample, Sum, Visible, pieces};
+use crate::cluster::Cluster;
 use crate::store::{Door, Entity, NodeState, RawRow, SeeRecent, Selector, VisitFields, Wanted};
 
 /// How far before its first tick a series is read at most, ms: a held value may be a max-age old, and
@@ -19,17 +20,6 @@ const LOOK_BACK_MS: u64 = 300_000;
 /// last, so a value is in the row of its tick, however old; what came before matters for a rate, whose
 /// earlier measurement may be a max-age of CPU back, and where rows are missing.
 pub const KEPT_LONGER_MS: u64 = 100_000;
-
-/// The fields whose stamps tell the start of a life, best first: memory is the summary's, which
-/// tells the start of everything that it lists.
-const UPTIME_BY: [FieldId; 3] = [table::MEMORY_WORKING_SET, table::MEMORY_USAGE, table::CPU];
-
-/// The lives of one name: what an API that addresses names means by it.
-#[derive(Clone, Debug)]
-pub struct Named {
-    /// Sorted by the start of the life; never empty.
-    pub lives: Vec<Entity>,
-}
 
 /// Times of a request, Unix ms, both inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +52,9 @@ pub struct View {
     // Of those the visible ones, where that is not all.
     shown: OnceLock<Vec<NodeState>>,
     published_ms: OnceLock<u64>,
+    cluster: Cluster,
+    // What those are told of it who may not see it.
+    nothing: Cluster,
 }
 
 impl View {
@@ -77,6 +70,31 @@ impl View {
             nodes: OnceLock::new(),
             shown: OnceLock::new(),
             published_ms: OnceLock::new(),
+            cluster: Cluster::off(),
+            nothing: Cluster::off(),
+        }
+    }
+
+    /// The same beside what the Kubernetes API says.
+    #[must_use]
+    pub fn beside(self, cluster: &Cluster) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            ..self
+        }
+    }
+
+    /// What the Kubernetes API says of who is what.
+    pub(super) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// What it says of what things ask for, may have and can give, as far as it may be seen.
+    pub(super) fn specs(&self) -> &Cluster {
+        if self.visible.specs {
+            &self.cluster
+        } else {
+            &self.nothing
         }
     }
 
@@ -215,7 +233,8 @@ impl View {
     /// One entity's series.
     #[must_use]
     pub fn series(&self, entity: &Entity, field: &Field, ticks_ms: &[u64]) -> Vec<Option<Sample>> {
-        on_grid(field, &self.rows(entity, field, ticks_ms), ticks_ms)
+        let told = self.told(entity, field, ticks_ms);
+        told.into_iter().map(|told| told.sample).collect()
     }
 
     /// See [`Door::recent`].
@@ -272,11 +291,15 @@ impl View {
         };
         let mut samples = Vec::with_capacity(ticks_ms.len());
         let store = &self.store;
-        for places in self.pieces(entities, &[(field.id, range)]) {
+        let read = field.read_as().id;
+        for places in self.pieces(entities, &[(read, range)]) {
             let asked = pieces::at(&places, entities);
-            store.visit(&asked, field.id, range, &mut |nth, rows| {
+            store.visit(&asked, read, range, &mut |nth, rows| {
                 samples.clear();
-                walk(field, rows, ticks_ms, |told| samples.push(told.sample));
+                if let Some(entity) = asked.get(nth) {
+                    let meaning = self.meaning(field, entity);
+                    meaning.walk(field, rows, ticks_ms, |told| samples.push(told.sample));
+                }
                 if let Some(at) = places.get(nth) {
                     see(*at, &samples);
                 }
@@ -300,8 +323,9 @@ impl View {
             let store = &self.store;
             store.visit_fields(&asked, &wanted, &mut |at, nth, rows| {
                 samples.clear();
-                if let Some(field) = fields.get(at) {
-                    walk(field, rows, ticks_ms, |told| samples.push(told.sample));
+                if let (Some(field), Some(entity)) = (fields.get(at), asked.get(nth)) {
+                    let meaning = self.meaning(field, entity);
+                    meaning.walk(field, rows, ticks_ms, |told| samples.push(told.sample));
                 }
                 if let Some(nth) = places.get(nth) {
                     see(at, *nth, &samples);
@@ -311,89 +335,17 @@ impl View {
     }
 
     /// The same, saying also where the entity is there without a value.
-    fn told(&self, entity: &Entity, field: &Field, ticks_ms: &[u64]) -> Vec<Told> {
-        told_on_grid(field, &self.rows(entity, field, ticks_ms), ticks_ms)
+    pub(super) fn told(&self, entity: &Entity, field: &Field, ticks_ms: &[u64]) -> Vec<Told> {
+        let (rows, mut told) = (self.rows(entity, field, ticks_ms), Vec::new());
+        self.meaning(field, entity)
+            .walk(field, &rows, ticks_ms, |one| told.push(one));
+        told
     }
 
     /// The rows of a series that can matter at these ticks.
-    fn rows(&self, entity: &Entity, field: &Field, ticks_ms: &[u64]) -> Vec<RawRow> {
-        let range = range(field, ticks_ms);
-        range.map_or_else(Vec::new, |range| self.store.read(entity, field.id, range))
-    }
-
-    /// The series of a name: at each tick that of the life that was alive then, of two the later.
-    /// With none alive the one that began last before is held, so that what an earlier life left
-    /// behind never shows again.
-    #[must_use]
-    pub fn named_series(
-        &self,
-        named: &Named,
-        field: &Field,
-        ticks_ms: &[u64],
-    ) -> Vec<Option<Sample>> {
-        let told = |_, life: &Entity| {
-            let told = self.told(life, field, ticks_ms);
-            told.into_iter().map(|t| (t.present, t.sample)).collect()
-        };
-        merge_lives(named, ticks_ms, told)
-    }
-
-    /// The same of several fields, one list each: what they share in the rows is read once.
-    #[must_use]
-    pub fn named_fields(
-        &self,
-        named: &Named,
-        fields: &[&Field],
-        ticks_ms: &[u64],
-    ) -> Vec<Vec<Option<Sample>>> {
-        // Of each field, of each life.
-        let mut told = vec![vec![Vec::new(); named.lives.len()]; fields.len()];
-        let lives: Vec<&Entity> = named.lives.iter().collect();
-        let wanted = wanted(fields, ticks_ms);
-        self.store
-            .visit_fields(&lives, &wanted, &mut |at, nth, rows| {
-                let slot = told.get_mut(at).and_then(|of| of.get_mut(nth));
-                if let (Some(field), Some(slot)) = (fields.get(at), slot) {
-                    walk(field, rows, ticks_ms, |t| slot.push((t.present, t.sample)));
-                }
-            });
-        let merged = told.into_iter().map(|mut of| {
-            merge_lives(named, ticks_ms, |nth, _| {
-                of.get_mut(nth).map(std::mem::take).unwrap_or_default()
-            })
-        });
-        merged.collect()
-    }
-
-    /// Time since one life began, ms, at each tick at which it is measured.
-    #[must_use]
-    pub fn uptime(&self, entity: &Entity, ticks_ms: &[u64]) -> Vec<Option<u64>> {
-        let told = self.told_uptime(entity, ticks_ms);
-        told.into_iter().map(|(_, uptime)| uptime).collect()
-    }
-
-    /// The same of a name: at each tick of the life that speaks for it then.
-    #[must_use]
-    pub fn named_uptime(&self, named: &Named, ticks_ms: &[u64]) -> Vec<Option<u64>> {
-        let told = |_, life: &Entity| self.told_uptime(life, ticks_ms);
-        merge_lives(named, ticks_ms, told)
-    }
-
-    /// The uptime of one life, and whether it is there.
-    fn told_uptime(&self, entity: &Entity, ticks_ms: &[u64]) -> Vec<(bool, Option<u64>)> {
-        let mut uptime = vec![(false, None); ticks_ms.len()];
-        for field in UPTIME_BY.iter().filter_map(|id| table::field(*id)) {
-            let told = self.told(entity, field, ticks_ms);
-            for (tick_ms, (into, told)) in ticks_ms.iter().zip(uptime.iter_mut().zip(told)) {
-                let start_ms = told.sample.and_then(|sample| sample.start_ms);
-                let since = start_ms.map(|start_ms| tick_ms.saturating_sub(start_ms));
-                *into = (told.present, into.1.or(since));
-            }
-            if uptime.iter().all(|(_, uptime)| uptime.is_some()) {
-                break;
-            }
-        }
-        uptime
+    pub(super) fn rows(&self, entity: &Entity, field: &Field, ticks_ms: &[u64]) -> Vec<RawRow> {
+        let (read, range) = (field.read_as().id, range(field, ticks_ms));
+        range.map_or_else(Vec::new, |range| self.store.read(entity, read, range))
     }
 
     /// Sums a field over pods: gauges as they are, CPU as billionths of a core, so that the
@@ -424,38 +376,18 @@ impl View {
     }
 }
 
-/// At each tick what the life says that is alive then; of two, the later one. With none alive it is
-/// the one that began last before. `read` says at each tick whether a life is there, and its value.
-fn merge_lives<T: Copy>(
-    named: &Named,
-    ticks_ms: &[u64],
-    mut read: impl FnMut(usize, &Entity) -> Vec<(bool, Option<T>)>,
-) -> Vec<Option<T>> {
-    // For each tick: whether the life that speaks is alive then, and what it says.
-    let mut merged = vec![(false, None); ticks_ms.len()];
-    for (nth, life) in named.lives.iter().enumerate() {
-        let told = read(nth, life);
-        for (tick, (into, (present, value))) in ticks_ms.iter().zip(merged.iter_mut().zip(told)) {
-            let alive = present && *tick <= life.last_tick_ms;
-            if life.first_tick_ms <= *tick && (alive || !into.0) {
-                *into = (alive, value);
-            }
-        }
-    }
-    merged.into_iter().map(|(_, value)| value).collect()
-}
-
 /// What is to be read of each field; nothing without a tick.
-fn wanted(fields: &[&Field], ticks_ms: &[u64]) -> Vec<Wanted> {
+pub(super) fn wanted(fields: &[&Field], ticks_ms: &[u64]) -> Vec<Wanted> {
     let wanted = fields
         .iter()
-        .map(|field| Some((field.id, range(field, ticks_ms)?)));
+        .map(|field| Some((field.read_as().id, range(field, ticks_ms)?)));
     wanted.collect::<Option<_>>().unwrap_or_default()
 }
 
 /// The ticks of the rows that can matter at these.
 fn range(field: &Field, ticks_ms: &[u64]) -> Option<(u64, u64)> {
     let (first, last) = (ticks_ms.first()?, ticks_ms.last()?);
+    let field = field.read_as();
     let measurements = match field.kind {
         Kind::Gauge => 1,
         Kind::Counter => 2,

@@ -25,6 +25,8 @@ pub struct Visible {
     pub nodes: Names,
     /// Namespaces, with the pods and containers in them.
     pub namespaces: Names,
+    /// What these ask for, may have and can give: requests, limits, capacity, restarts and phases.
+    pub specs: bool,
 }
 
 impl Names {
@@ -60,6 +62,7 @@ impl Visible {
     pub const ALL: Visible = Visible {
         nodes: Names::All,
         namespaces: Names::All,
+        specs: true,
     };
 
     /// Nothing.
@@ -68,6 +71,7 @@ impl Visible {
         Self {
             nodes: Names::none(),
             namespaces: Names::none(),
+            specs: false,
         }
     }
 
@@ -147,10 +151,12 @@ mod tests {
         let of_a = Visible {
             nodes: Names::none(),
             namespaces: Names::only(["a".into()]),
+            specs: false,
         };
         let of_nodes = Visible {
             nodes: Names::only(["node1".into()]),
             namespaces: Names::none(),
+            specs: false,
         };
         let pod = EntityPath::Pod("u".into());
         for (path, namespace, by_a, by_nodes) in [

@@ -4,7 +4,7 @@ use cairn_proto::catalogue::{EntityKind, Field};
 use cairn_proto::v1;
 use tonic::Status;
 
-use crate::query::{Bounds, Choice, Refusal};
+use crate::query::{Bounds, Choice, Refusal, WorkloadChoice};
 
 /// Fields of one request.
 const MAX_FIELDS: usize = 16;
@@ -45,6 +45,16 @@ pub(super) fn fields(choice: &Choice, names: &[String]) -> Result<Vec<&'static F
     }
     let fields = names.iter().map(|name| choice.field(name).map_err(refused));
     fields.collect()
+}
+
+/// The fields of these names, of which workloads have sums; there may be none.
+pub(super) fn summed(names: &[String]) -> Result<Vec<&'static Field>, Status> {
+    if names.len() > MAX_FIELDS {
+        let why = format!("name up to {MAX_FIELDS} fields; docs/metrics.md has them");
+        return Err(Status::invalid_argument(why));
+    }
+    let fields = names.iter().map(|name| WorkloadChoice::field(name));
+    fields.collect::<Result<_, _>>().map_err(refused)
 }
 
 /// The bounds of a range, of which 0 is none.

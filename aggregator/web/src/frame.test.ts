@@ -48,6 +48,14 @@ test("gaps, reason and sources may be left out", () => {
   expect(frame.nodes[0]).toMatchObject({ gapTicks: 0, reason: null, sinceMs: null, sources: [] });
 });
 
+test("levels are read, and what is no number is not there", () => {
+  const levels = { cpu_request: 0.25, cpu_limit: null, memory_limit: "much" };
+  const pods = [{ namespace: "a", name: "b", uid: "c", series: {}, levels }];
+  const frame = read({ pods });
+  expect(frame.pods?.[0]?.levels).toEqual({ cpu_request: 0.25 });
+  expect(frame.nodes[0]?.levels).toEqual({});
+});
+
 test.each([
   ["columns of another length", { cluster: { cpu: [1] } }],
   ["ticks that do not ascend", { ticks: [2, 1] }],

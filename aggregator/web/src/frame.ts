@@ -6,6 +6,12 @@ export type Column = (number | null)[];
 /** Columns by series name: cpu (cores), memory (bytes), rx and tx (bytes/s), load1, load5, load15. */
 export type Columns = Record<string, Column>;
 
+/**
+ * What graphs are read against, by name: cpu_request, cpu_limit, cpu_capacity (cores), memory_request, memory_limit,
+ * memory_capacity (bytes). Known now, without a history; what is not set is not there.
+ */
+export type Levels = Record<string, number>;
+
 export type NodeState = "fresh" | "stale" | "connecting";
 
 /** One source of a node's agent; `reason` says what fails and is null when nothing does. */
@@ -25,6 +31,7 @@ export interface FrameNode {
   reason: string | null;
   sources: Source[];
   series: Columns;
+  levels: Levels;
 }
 
 export interface FramePod {
@@ -32,6 +39,7 @@ export interface FramePod {
   name: string;
   uid: string;
   series: Columns;
+  levels: Levels;
 }
 
 export interface Frame {
@@ -105,6 +113,14 @@ function columns(value: unknown, length: number, what: string): Columns {
   return out;
 }
 
+function levels(value: unknown, what: string): Levels {
+  const out = Object.create(null) as Levels;
+  for (const [name, raw] of Object.entries(fields(value, what))) {
+    if (typeof raw === "number" && Number.isFinite(raw)) out[name] = raw;
+  }
+  return out;
+}
+
 function ticksOf(value: unknown): number[] {
   const ticks = list(value, "ticks").map((t) => number(t, "a tick"));
   ticks.forEach((t, i) => {
@@ -134,6 +150,7 @@ function node(value: unknown, length: number): FrameNode {
       };
     }),
     series: columns(raw.series ?? {}, length, "a node's series"),
+    levels: levels(raw.levels ?? {}, "a node's levels"),
   };
 }
 
@@ -144,6 +161,7 @@ function pod(value: unknown, length: number): FramePod {
     name: text(raw.name, "a pod's name"),
     uid: text(raw.uid, "a pod's uid"),
     series: columns(raw.series ?? {}, length, "a pod's series"),
+    levels: levels(raw.levels ?? {}, "a pod's levels"),
   };
 }
 

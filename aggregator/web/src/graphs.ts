@@ -11,10 +11,19 @@ export interface Line {
   colour: string;
 }
 
+/** What the values are read against: a line across the graph, where it is known. */
+export interface Level {
+  /** Name of the level in a frame. */
+  level: string;
+  label: string;
+  colour: string;
+}
+
 export interface GraphKind {
   id: "cpu" | "memory" | "network" | "load";
   title: string;
   lines: Line[];
+  levels: Level[];
   /** A value with its unit. */
   format: (value: number) => string;
   /** Labels of the value axis. */
@@ -25,10 +34,19 @@ export interface GraphKind {
   binary: boolean;
 }
 
+function levels(of: string): Level[] {
+  return ["request", "limit", "capacity"].map((label) => ({
+    level: `${of}_${label}`,
+    label,
+    colour: `--${label}`,
+  }));
+}
+
 export const CPU: GraphKind = {
   id: "cpu",
   title: "CPU",
   lines: [{ series: "cpu", label: "", colour: "--cpu" }],
+  levels: levels("cpu"),
   format: cores,
   axis: plainAxis,
   floor: 0.001,
@@ -39,6 +57,7 @@ export const MEMORY: GraphKind = {
   id: "memory",
   title: "Memory",
   lines: [{ series: "memory", label: "", colour: "--memory" }],
+  levels: levels("memory"),
   format: bytes,
   axis: (splits) => byteAxis(splits, ""),
   floor: 1024,
@@ -52,6 +71,7 @@ export const NETWORK: GraphKind = {
     { series: "rx", label: "rx", colour: "--rx" },
     { series: "tx", label: "tx", colour: "--tx" },
   ],
+  levels: [],
   format: byteRate,
   axis: (splits) => byteAxis(splits, "/s"),
   floor: 128,
@@ -64,6 +84,7 @@ export const LOAD: GraphKind = {
   id: "load",
   title: "Load",
   lines: [LOAD_1],
+  levels: [],
   format: load,
   axis: plainAxis,
   floor: 0.1,

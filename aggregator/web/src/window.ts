@@ -1,7 +1,7 @@
 // The rolling window that the page draws: frames are merged into it, and it forgets what is too old.
 
 import { noColumns } from "./frame";
-import type { Column, Columns, Frame, FrameNode, FramePod, Source } from "./frame";
+import type { Column, Columns, Frame, FrameNode, FramePod, Levels, Source } from "./frame";
 
 /** A node; "gone" when the newest frame no longer names it. */
 export interface WindowNode {
@@ -12,6 +12,7 @@ export interface WindowNode {
   reason: string | null;
   sources: Source[];
   series: Columns;
+  levels: Levels;
 }
 
 export interface WindowPod {
@@ -21,6 +22,7 @@ export interface WindowPod {
   /** The last tick with a value, once the newest frame no longer names the pod; null before. */
   endedMs: number | null;
   series: Columns;
+  levels: Levels;
 }
 
 /** Filling a hole never makes the time axis longer than this (60 min at 1 s). */

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::table::AREAS;
+use super::table::{AREAS, field as field_of};
 use super::{
-    EntityKind, Field, Group, HEAPSTER_UPTIME, Kind, RateUnit, Sum, UPTIME, UPTIME_ENTITIES,
+    EntityKind, Field, Group, HEAPSTER_UPTIME, Kind, Origin, RateUnit, Sum, UPTIME, UPTIME_ENTITIES,
 };
 
 /// The text of `docs/metrics.md`.
@@ -34,6 +34,7 @@ pub fn markdown() -> String {
             row(&mut out, field);
         }
     }
+    known(&mut out);
     uptime(&mut out);
     labeled(&mut out);
     out.push_str(
@@ -49,6 +50,17 @@ pub fn markdown() -> String {
         );
     }
     out
+}
+
+fn known(out: &mut String) {
+    out.push_str(
+        "\nNobody measures what the Kubernetes API says, so it has no history: at each tick at which its entity has a \
+         row, it is\nwhat is known now. It is absent, never 0, where nothing is set, where no Kubernetes API is \
+         watched (`--kubernetes`), and\nwhile the watch does not have the object, or has another one of the name. \
+         Requests and limits are those of containers\nand sidecars, as their pod's object says, whether they run yet \
+         or not; init containers and overhead are not in them. A\nsum over containers or pods is of those that have a \
+         value. Of a node, pods in phase Running count.\n",
+    );
 }
 
 fn uptime(out: &mut String) {
@@ -76,7 +88,22 @@ fn labeled(out: &mut String) {
 
 fn row(out: &mut String, field: &Field) {
     let entities: Vec<&str> = field.entities.iter().map(|k| k.as_str()).collect();
-    let sources: Vec<&str> = field.sources.iter().map(|s| s.as_str()).collect();
+    let sources = match field.origin {
+        Origin::Measured => {
+            let sources: Vec<&str> = field.sources.iter().map(|s| s.as_str()).collect();
+            sources.join(", ")
+        }
+        Origin::Cluster => "Kubernetes API".to_owned(),
+        Origin::Utilization { usage, allocatable } => {
+            let name = |id| field_of(id).map_or("", |field| field.name);
+            format!("`{}` / `{}`", name(usage), name(allocatable))
+        }
+        Origin::Presence => "rows".to_owned(),
+    };
+    let group = match field.origin {
+        Origin::Measured => field.group.as_str(),
+        _ => "",
+    };
     let kind = match field.kind {
         Kind::Counter => "counter",
         Kind::Gauge => "gauge",
@@ -101,9 +128,9 @@ fn row(out: &mut String, field: &Field) {
             field.id.0,
             field.name,
             field.unit.as_str(),
-            field.group.as_str(),
+            group,
             entities.join(", "),
-            sources.join(", "),
+            sources,
             field.prometheus,
             field.help,
         ),

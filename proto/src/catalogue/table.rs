@@ -4,6 +4,7 @@
 //! Numbers are never used again.
 
 mod cgroup;
+mod cluster;
 mod detail;
 mod device;
 mod host;
@@ -14,6 +15,7 @@ mod row;
 mod storage;
 
 pub use cgroup::*;
+pub use cluster::*;
 pub use detail::*;
 pub use device::*;
 pub use host::*;
@@ -25,7 +27,7 @@ pub use storage::*;
 use super::{Field, FieldId};
 
 /// The rows of each area with what they are about, in order of their numbers.
-pub(super) const AREAS: [(&str, &[Field]); 14] = [
+pub(super) const AREAS: [(&str, &[Field]); 15] = [
     (CGROUPS_TITLE, FIRST_CGROUP_ROWS),
     ("Network", NETWORK_ROWS),
     (HOST_TITLE, FIRST_HOST_ROWS),
@@ -43,6 +45,7 @@ pub(super) const AREAS: [(&str, &[Field]); 14] = [
         DETAIL_ROWS,
     ),
     ("Processors of the host", PROCESSOR_ROWS),
+    ("What the Kubernetes API says", CLUSTER_ROWS),
 ];
 
 const CGROUPS_TITLE: &str = "CPU, memory and processes";
@@ -94,7 +97,7 @@ pub fn by_name(name: &str) -> Option<&'static Field> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::{EntityKind, FIRST_FIELD, Group, HeapsterMetric};
+    use crate::catalogue::{EntityKind, FIRST_FIELD, Group, HeapsterMetric, Origin};
 
     #[test]
     fn numbers_are_sorted_unique_and_above_the_stamps() {
@@ -138,11 +141,29 @@ mod tests {
 
     #[test]
     fn names_of_the_oldest_clients_are_understood() {
-        for (old, new) in [("cpu-usage", CPU), ("memory-usage", MEMORY_USAGE)] {
+        for (old, new) in [
+            ("cpu-usage", CPU),
+            ("cpu-limit", CPU_LIMIT),
+            ("memory-limit", MEMORY_LIMIT),
+            ("memory-usage", MEMORY_USAGE),
+            ("memory-working", MEMORY_WORKING_SET),
+        ] {
             let found = HeapsterMetric::find(old).and_then(|m| m.field());
             assert_eq!(found.map(|field| field.id), Some(new));
         }
         assert!(HeapsterMetric::find("no/such").is_none());
+    }
+
+    #[test]
+    fn what_has_a_source_is_measured_and_nothing_else() {
+        for field in FIELDS {
+            let is_measured = field.origin == Origin::Measured;
+            assert_eq!(is_measured, !field.sources.is_empty(), "{}", field.name);
+        }
+        let utilization = field(CPU_UTILIZATION).unwrap();
+        assert_eq!(utilization.read_as().id, CPU);
+        let request = field(CPU_REQUEST).unwrap();
+        assert_eq!(request.read_as().id, CPU_REQUEST);
     }
 
     #[test]

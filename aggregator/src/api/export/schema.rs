@@ -83,7 +83,7 @@ pub(super) fn schema() -> Schema {
         value_type: "int64",
         units: Some("ms"),
     }];
-    for field in FIELDS {
+    for field in FIELDS.iter().filter(super::is_exported) {
         let Some(name) = field.heapster else { continue };
         // Two fields of one name are one metric of different things.
         if metrics.iter().all(|known| known.name != name) {

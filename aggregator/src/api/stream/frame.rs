@@ -4,6 +4,7 @@ use cairn_proto::model::EntityKind;
 use serde::Serialize;
 
 use super::super::{Api, answer};
+use super::levels::Levels;
 use super::values::{Cluster, NodeSeries, PodSeries, Reader, Values};
 use crate::query::{View, Visible, is_skewed, newest_here};
 use crate::store::{Entity, EntityPath, Limited, NodeState, Selector};
@@ -47,6 +48,8 @@ struct NodeFrame<'a> {
     reason: Option<String>,
     sources: Vec<SourceFrame<'a>>,
     series: &'a NodeSeries,
+    #[serde(skip_serializing_if = "Levels::is_empty")]
+    levels: Levels,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,6 +65,8 @@ struct PodFrame<'a> {
     name: &'a str,
     uid: &'a str,
     series: PodSeries,
+    #[serde(skip_serializing_if = "Levels::is_empty")]
+    levels: Levels,
 }
 
 /// What of a frame is made for it alone, and not for everybody who looks.
@@ -107,7 +112,10 @@ impl<'a> Frame<'a> {
         let newest_ms = newest.unwrap_or_else(|| view.published_ms());
         let nodes = view.nodes().iter().filter(wanted).map(|state| {
             let series = values.nodes.get(&state.name).unwrap_or(&own.blank);
-            node_frame(state, series, newest_ms)
+            NodeFrame {
+                levels: Levels::of_node(view, &state.name),
+                ..node_frame(state, series, newest_ms)
+            }
         });
         let reader = Reader {
             view,
@@ -116,7 +124,11 @@ impl<'a> Frame<'a> {
         let pods = own.pods.as_deref().map(|pods| {
             let series = reader.pods(pods);
             let both = pods.iter().zip(series);
-            both.map(|(pod, series)| pod_frame(pod, series)).collect()
+            both.map(|(pod, series)| PodFrame {
+                levels: Levels::of_pod(view, pod),
+                ..pod_frame(pod, series)
+            })
+            .collect()
         });
         Frame {
             interval_ms: api.interval_ms,
@@ -187,6 +199,7 @@ fn node_frame<'a>(state: &'a NodeState, series: &'a NodeSeries, newest_ms: u64) 
         reason,
         sources: sources.collect(),
         series,
+        levels: Levels::default(),
     }
 }
 
@@ -218,5 +231,6 @@ fn pod_frame(pod: &Entity, series: PodSeries) -> PodFrame<'_> {
         name: &pod.name,
         uid,
         series,
+        levels: Levels::default(),
     }
 }

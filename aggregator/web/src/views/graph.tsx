@@ -2,7 +2,7 @@
 
 import type uPlot from "uplot";
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Columns } from "../frame";
+import type { Columns, Levels } from "../frame";
 import type { GraphKind } from "../graphs";
 import { timeOfDay } from "../units";
 import { countPoints, current, newestPoint } from "../window";
@@ -12,6 +12,7 @@ interface Props {
   kind: GraphKind;
   ticks: number[];
   series: Columns;
+  levels: Levels;
   /** Changes whenever the data does. */
   version: number;
   height: number;
@@ -32,8 +33,8 @@ function usePlot(props: Props, onHover: (index: number | null) => void) {
     const element = box.current;
     if (!element) return undefined;
     const data = () => {
-      const { ticks, kind, series } = latest.current;
-      return plotData(ticks, kind, series);
+      const { ticks, kind, series, levels } = latest.current;
+      return plotData(ticks, kind, series, levels);
     };
     const show = () => {
       if (plot.current || element.clientWidth === 0) return;
@@ -67,7 +68,7 @@ function usePlot(props: Props, onHover: (index: number | null) => void) {
   }, [props.kind]);
 
   useEffect(() => {
-    plot.current?.setData(plotData(props.ticks, props.kind, props.series));
+    plot.current?.setData(plotData(props.ticks, props.kind, props.series, props.levels));
   }, [props.version, props.series]);
   return box;
 }
@@ -86,9 +87,16 @@ export function Graph(props: Props) {
     const value = values[i] ?? null;
     return { line, text: value === null ? "–" : kind.format(value) };
   });
+  const known = kind.levels.flatMap((level) => {
+    const value = props.levels[level.level];
+    return value === undefined ? [] : [{ level, text: kind.format(value) }];
+  });
   const said = nothing
     ? props.missing(newest)
-    : shown.map(({ line, text }) => `${line.label} ${text}`.trim()).join(", ");
+    : [
+        ...shown.map(({ line, text }) => `${line.label} ${text}`.trim()),
+        ...known.map(({ level, text }) => `${level.label} ${text}`),
+      ].join(", ");
   return (
     <figure
       class="graph"
@@ -127,6 +135,16 @@ export function Graph(props: Props) {
         role="img"
         aria-label={`${kind.title} of ${props.subject}: ${said}`}
       />
+      {known.length > 0 && (
+        <p class="levels">
+          {known.map(({ level, text }) => (
+            <span key={level.level} data-level={level.level}>
+              <i style={{ borderColor: `var(${level.colour})` }} />
+              {level.label} {text}
+            </span>
+          ))}
+        </p>
+      )}
     </figure>
   );
 }

@@ -38,6 +38,7 @@ export function NodeView({ name, window: w, hasPods }: Props) {
                 kind={kind}
                 ticks={w.ticks}
                 series={node.series}
+                levels={node.levels}
                 version={w.version}
                 height={190}
                 subject={name}

@@ -78,6 +78,7 @@ export function Overview({ window: w }: { window: Window }) {
                 kind={kind}
                 ticks={w.ticks}
                 series={node.series}
+                levels={node.levels}
                 version={w.version}
                 height={120}
                 subject={node.name}

@@ -3,7 +3,7 @@
 import uPlot from "uplot";
 import type { GraphKind } from "../graphs";
 import { ceiling, timeAxis } from "../units";
-import type { Column, Columns } from "../frame";
+import type { Column, Columns, Levels } from "../frame";
 
 const FONT = '11px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
 /** Wide enough for "1000 KiB/s", so that axes of all graphs line up. */
@@ -19,12 +19,40 @@ export function timeRange(ticks: readonly number[]): [number, number] {
   return [Math.min(first, last - SHORTEST_MS), last];
 }
 
-/** What uPlot draws: the ticks and one column per line. */
-export function plotData(ticks: number[], kind: GraphKind, series: Columns): uPlot.AlignedData {
+/** A level that is further above the values than this many times is told and not drawn up to. */
+const REACH = 4;
+
+/** What uPlot draws: the ticks, one column per line, and one per level. */
+export function plotData(
+  ticks: number[],
+  kind: GraphKind,
+  series: Columns,
+  levels: Levels,
+): uPlot.AlignedData {
   const columns = kind.lines.map(
     (line): Column => series[line.series] ?? new Array<null>(ticks.length).fill(null),
   );
-  return [ticks, ...columns];
+  const across = kind.levels.map(
+    ({ level }): Column => new Array<number | null>(ticks.length).fill(levels[level] ?? null),
+  );
+  return [ticks, ...columns, ...across];
+}
+
+function largest(columns: readonly ArrayLike<number | null | undefined>[]): number {
+  let most = 0;
+  for (const column of columns) {
+    for (let i = 0; i < column.length; i++) most = Math.max(most, column[i] ?? 0);
+  }
+  return most;
+}
+
+/** The largest value that the value axis shows: levels only as far as they leave the values readable. */
+export function topOf(kind: GraphKind, data: uPlot.AlignedData): number {
+  const columns = data.slice(1);
+  const values = largest(columns.slice(0, kind.lines.length));
+  const levels = columns.slice(kind.lines.length).map((column) => largest([column]));
+  const near = levels.filter((level) => values === 0 || level <= REACH * Math.max(values, kind.floor));
+  return Math.max(values, ...near);
 }
 
 function steps(binary: boolean): number[] {
@@ -73,7 +101,7 @@ export function makePlot(target: HTMLElement, options: PlotOptions, data: uPlot.
       },
       scales: {
         x: { time: true, range: (u) => timeRange(u.data[0] as number[]) },
-        y: { range: (_u, _min, max) => [0, ceiling(max ?? 0, kind.floor, kind.binary)] },
+        y: { range: (u) => [0, ceiling(topOf(kind, u.data), kind.floor, kind.binary)] },
       },
       axes: [
         {
@@ -106,6 +134,13 @@ export function makePlot(target: HTMLElement, options: PlotOptions, data: uPlot.
           // Only the first line is filled: overlapping fills hide which line is which.
           ...(i === 0 ? { fill: () => `${colour(target, line.colour)}1f` } : {}),
           points: { show: lonely },
+        })),
+        ...kind.levels.map((level) => ({
+          label: level.label,
+          stroke: paint(level.colour),
+          width: 1,
+          dash: [5, 4],
+          points: { show: false },
         })),
       ],
       hooks: { setCursor: [(u) => options.onHover(u.cursor.idx ?? null)] },

@@ -136,6 +136,7 @@ function Row({ pod, window: w, open, toggle }: RowProps) {
                   kind={kind}
                   ticks={w.ticks}
                   series={pod.series}
+                  levels={pod.levels}
                   version={w.version}
                   height={150}
                   subject={subject}

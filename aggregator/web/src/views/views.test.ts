@@ -3,17 +3,18 @@ import { nodeHref, parseRoute } from "../route";
 import type { WindowNode, WindowPod } from "../window";
 import { gapsOf } from "./node_parts";
 import { pickNodes } from "./overview";
-import { timeRange } from "./plot";
+import { CPU } from "../graphs";
+import { plotData, timeRange, topOf } from "./plot";
 import { pickPods } from "./pods";
 import { sparkPath } from "./spark";
 
 function pod(namespace: string, name: string, cpu: number | null): WindowPod {
-  return { namespace, name, uid: `${namespace}-${name}`, endedMs: null, series: { cpu: [cpu] } };
+  return { namespace, name, uid: `${namespace}-${name}`, endedMs: null, series: { cpu: [cpu] }, levels: {} };
 }
 
 function node(name: string, cpu: number | null): WindowNode {
   const series = { cpu: [cpu] };
-  return { name, state: "fresh", sinceMs: null, gapTicks: 0, reason: null, sources: [], series };
+  return { name, state: "fresh", sinceMs: null, gapTicks: 0, reason: null, sources: [], series, levels: {} };
 }
 
 test("a node says how many ticks it lacks", () => {
@@ -71,4 +72,12 @@ test("a long window keeps its peaks in a small line", () => {
 test("a young window is not stretched", () => {
   expect(timeRange([500_000, 510_000])).toEqual([390_000, 510_000]);
   expect(timeRange([0, 900_000])).toEqual([0, 900_000]);
+});
+
+test("levels are lines over all ticks, and one that is far above the values stretches nothing", () => {
+  const data = plotData([1, 2], CPU, { cpu: [0.1, null] }, { cpu_request: 0.2, cpu_limit: 8 });
+  expect(data).toEqual([[1, 2], [0.1, null], [0.2, 0.2], [8, 8], [null, null]]);
+  expect(topOf(CPU, data)).toBe(0.2);
+  expect(topOf(CPU, plotData([1], CPU, { cpu: [3] }, { cpu_limit: 8 }))).toBe(8);
+  expect(topOf(CPU, plotData([1], CPU, {}, { cpu_limit: 8 }))).toBe(8);
 });

@@ -1,6 +1,8 @@
 //! How a row is written down.
 
-use crate::catalogue::{EntityKind, Field, FieldId, Group, Kind, RateUnit, Source, Sum, Unit};
+use crate::catalogue::{
+    EntityKind, Field, FieldId, Group, Kind, Origin, RateUnit, Source, Sum, Unit, table,
+};
 
 /// A gauge that nobody measures yet: everything else is said behind it.
 pub(super) const fn gauge(
@@ -18,6 +20,7 @@ pub(super) const fn gauge(
         group: Group::Memory,
         entities: &[],
         sources: &[],
+        origin: Origin::Measured,
         heapster: None,
         heapster_rate: None,
         prometheus,
@@ -77,6 +80,15 @@ impl Field {
         Self {
             sum: Sum::Pods,
             ..self
+        }
+    }
+
+    /// The field whose rows this one is read from: its own, or that of the usage that it is a part of.
+    #[must_use]
+    pub fn read_as(&self) -> &Self {
+        match self.origin {
+            Origin::Utilization { usage, .. } => table::field(usage).unwrap_or(self),
+            _ => self,
         }
     }
 
