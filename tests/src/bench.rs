@@ -15,6 +15,7 @@ mod fairness;
 mod fill;
 mod freshness;
 pub(crate) mod line;
+mod lists;
 mod look;
 pub(crate) mod machine;
 pub(crate) mod moment;
@@ -79,6 +80,8 @@ pub enum Part {
     W10,
     /// The same at one row a second, with fewer.
     W1,
+    /// Lists of all pods in metrics.k8s.io.
+    Lists,
     /// An aggregator that is killed under them.
     Restart,
     /// Pods that come and go for hours.
@@ -89,7 +92,7 @@ pub enum Part {
 
 impl Part {
     /// Every part, in the order they are run.
-    pub const ALL: [Part; 15] = [
+    pub const ALL: [Part; 16] = [
         Part::Wire,
         Part::Stream,
         Part::Codec,
@@ -102,6 +105,7 @@ impl Part {
         Part::Pays,
         Part::W10,
         Part::W1,
+        Part::Lists,
         Part::Restart,
         Part::Churn,
         Part::Fairness,
@@ -123,6 +127,7 @@ impl Part {
             Part::Pays => "pays",
             Part::W10 => "w10",
             Part::W1 => "w1",
+            Part::Lists => "lists",
             Part::Restart => "restart",
             Part::Churn => "churn",
             Part::Fairness => "fairness",
@@ -199,6 +204,7 @@ fn measure(part: Part, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
         Part::Pays => pays::run()?,
         Part::W10 => return w10::run(options, sheet),
         Part::W1 => return w1::run(options, sheet),
+        Part::Lists => return lists::run(options, sheet),
         Part::Restart => return restart::run(options, sheet),
         Part::Churn => return churn::run(options, sheet),
         Part::Fairness => return fairness::run(options, sheet),

@@ -81,3 +81,17 @@ fn a_killed_aggregator_is_measured() {
     ];
     assert_eq!(lines(&[Part::Restart]), wanted);
 }
+
+#[test]
+fn lists_of_all_pods_are_measured() {
+    let wanted = [
+        "9 list_json_last_byte",
+        "9 list_json_first_byte",
+        "9 list_protobuf_last_byte",
+        "9 list_protobuf_first_byte",
+        "9 list_gzip_last_byte",
+        "9 list_extra_memory",
+        "9 list_namespace_last_byte",
+    ];
+    assert_eq!(lines(&[Part::Lists]), wanted);
+}

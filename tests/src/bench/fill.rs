@@ -103,7 +103,7 @@ impl Fill {
         })?;
         connected.with_context(|| format!("not all agents are connected:\n{}", bed.stderr()))?;
         let connected = memory(&bed)?;
-        let mut ticking = Ticking { bed, grid, rows: 0 };
+        let mut ticking = Ticking::new(bed, grid);
         let deadline = Deadline::after(FILLED_WITHIN);
         ticking.steps(WARM_ROWS, deadline)?;
         ticking.taken(deadline)?;
@@ -215,6 +215,11 @@ pub(super) struct Ticking {
 }
 
 impl Ticking {
+    /// None has passed yet.
+    pub(super) fn new(bed: Bed, grid: Grid) -> Self {
+        Self { bed, grid, rows: 0 }
+    }
+
     /// The tick that was begun last, Unix ms.
     pub(super) fn newest_tick_ms(&self) -> u64 {
         self.grid.tick_ms(self.rows.saturating_sub(1))

@@ -22,6 +22,12 @@ impl Memory {
         Self::read(&status)
     }
 
+    /// Lets the peak begin anew with what is resident now.
+    pub(crate) fn forget_peak(pid: u32) -> Result<()> {
+        fs::write(format!("/proc/{pid}/clear_refs"), "5")
+            .with_context(|| format!("the peak of process {pid} cannot be set back"))
+    }
+
     fn read(status: &str) -> Result<Self> {
         let bytes = |key: &str| {
             let value = after(status, key).and_then(|text| text.strip_suffix("kB"));
