@@ -14,7 +14,8 @@ mod metrics;
 mod peers;
 mod refusals;
 mod socket;
-#[cfg(all(test, feature = "secure-listen"))]
+#[cfg(test)]
+#[cfg(feature = "secure-listen")]
 mod tests;
 mod transport;
 mod turns;

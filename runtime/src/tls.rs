@@ -24,7 +24,8 @@ mod reload;
 #[cfg_attr(not(feature = "secure-listen"), path = "tls/no_server.rs")]
 mod server;
 mod subject;
-#[cfg(all(test, feature = "secure-listen"))]
+#[cfg(test)]
+#[cfg(feature = "secure-listen")]
 mod tests;
 mod trust;
 mod verifier;
