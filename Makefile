@@ -90,12 +90,14 @@ check-tree:
 check-page: deps-test
 	npm --prefix aggregator/web run check
 
-# The page is embedded by the aggregator's build, so it has to be there first.
+# The page is embedded by the aggregator's build, so it has to be there first. An agent that is built by itself
+# is made of less than one that is built beside the others.
 check-rust: web
 	$(CARGO) fmt --all --check
 	cd agent/fuzz && $(CARGO) fmt --check
 	cd proto/fuzz && $(CARGO) fmt --check
 	$(CARGO) clippy $(CARGO_ARGS) --workspace --all-targets -- -D warnings
+	$(CARGO) clippy $(CARGO_ARGS) -p cairn-agent -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(CARGO_ARGS) --workspace --no-deps
 
 # Licences, bans and sources; advisories need a network and are the build server's own matter.

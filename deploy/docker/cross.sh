@@ -31,6 +31,7 @@ install)
 build)
     export "CARGO_TARGET_${variable}_LINKER=$tool-gcc" "CC_$(echo "$target" | tr - _)=$tool-gcc"
     # The agent carries its own C library, see scripts/agent.sh.
+    unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
     [ "$4" != agent ] || export "CARGO_TARGET_${variable}_RUSTFLAGS=-C target-feature=+crt-static"
     cargo build --locked --profile "$4" --target "$target" -p "$3"
     mkdir -p "${5%/*}"

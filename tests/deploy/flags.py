@@ -35,7 +35,8 @@ def of(binary):
     for text in texts:
         for found in ENUM.finditer(text):
             enums[found["name"]] = [kebab(name) for name in re.findall(r"^    (\w+),", found["body"], re.MULTILINE)]
-    flags = {}
+    # Of the C library in both.
+    flags = {"MALLOC_ARENA_MAX": Flag(takes_value=True, values=None, default=None)}
     for text in texts:
         for found in FIELD.finditer(text):
             add(flags, found, enums)

@@ -160,7 +160,8 @@ impl Readers {
     /// Requests and limits stand in the pods themselves: who may list these where they are asked of may see them.
     async fn specs(&self, user: &User, asks: &Asks) -> Result<bool, Denied> {
         if !self.cluster.is_watched() {
-            return Ok(false);
+            // There is nothing to be hidden.
+            return Ok(true);
         }
         let namespace = match asks {
             Asks::One(name) => name.clone(),
@@ -201,6 +202,10 @@ impl Readers {
         }
         let all = if *asks == Asks::All {
             let known = self.cluster.known();
+            if known.is_some_and(|known| !known.is_synced()) {
+                // Of namespaces that are not known yet nobody can be told that they may not see them.
+                return Err(Denied::Undecided);
+            }
             known.map(Known::namespaces).unwrap_or_default()
         } else {
             all

@@ -159,13 +159,13 @@ fn while_leased<T>(
 where
     T: Send + 'static,
 {
-    let begin = Some((told.boxed(), lease.over().boxed()));
+    let begin = Some((told.boxed(), lease.clone(), lease.over().boxed()));
     unfold(begin, |state| async move {
-        let (mut told, mut over) = state?;
+        let (mut told, lease, mut over) = state?;
         tokio::select! {
             biased;
             over = &mut over => Some((Err(Cut::Over(over)), None)),
-            next = told.next() => next.map(|next| (next, Some((told, over)))),
+            next = lease.settled(told.next()) => next.map(|next| (next, Some((told, lease, over)))),
         }
     })
 }

@@ -116,7 +116,8 @@ fn follow(api: Api, scope: Scope, seat: Seat) -> impl Stream<Item = Bytes> {
     let changes = api.store.subscribe();
     let version = *changes.borrow();
     let look = ticker(LOOK);
-    let over: BoxFuture<'static, Over> = Box::pin(api.lease.clone().over());
+    let lease = api.lease.clone();
+    let over: BoxFuture<'static, Over> = Box::pin(lease.clone().over());
     let follower = Follower {
         api,
         scope,
@@ -129,14 +130,14 @@ fn follow(api: Api, scope: Scope, seat: Seat) -> impl Stream<Item = Bytes> {
         is_put_off: false,
         _seat: seat,
     };
-    let begin = Some((Box::pin(follower.next()), over));
+    let begin = Some((Box::pin(follower.next()), lease, over));
     let events = unfold(begin, |state| async move {
-        let (mut next, mut over) = state?;
+        let (mut next, lease, mut over) = state?;
         let found = tokio::select! {
             biased;
             // Between two events, so that what was begun is whole.
             over = &mut over => return Some((iter(end(over)), None)),
-            found = timeout(KEEP_ALIVE, &mut next) => found,
+            found = lease.settled(timeout(KEEP_ALIVE, &mut next)) => found,
         };
         let (event, next) = match found {
             Ok(found) => {
@@ -146,7 +147,7 @@ fn follow(api: Api, scope: Scope, seat: Seat) -> impl Stream<Item = Bytes> {
             // It goes on waiting where it stands.
             Err(_) => ([SILENT, Bytes::new(), Bytes::new()], next),
         };
-        Some((iter(event), Some((next, over))))
+        Some((iter(event), Some((next, lease, over))))
     });
     events.flatten().filter(|part| ready(!part.is_empty()))
 }

@@ -298,12 +298,9 @@ impl Keeper {
         now_s: u64,
     ) -> Option<Held> {
         let secret = self.objects.secret_name();
-        let held = made.and_then(|held| match &held.facts.leaf {
-            Err(fault) => Err(fault.clone()),
-            Ok(_) if !held.facts.missing.is_empty() => {
-                Err(format!("it is not for {}", held.facts.missing.join(", ")))
-            }
-            Ok(_) => Ok(held),
+        let held = made.and_then(|held| match held.facts.fault() {
+            Some(fault) => Err(fault),
+            None => Ok(held),
         });
         let held = match held {
             Ok(held) => held,

@@ -58,6 +58,19 @@ pub(super) enum Change {
     Begin,
 }
 
+impl Facts {
+    /// Why the leaf does not hold, or not for all names; such a Secret is not written.
+    pub(super) fn fault(&self) -> Option<String> {
+        match &self.leaf {
+            Err(fault) => Some(fault.clone()),
+            Ok(_) if !self.missing.is_empty() => {
+                Some(format!("it is not for {}", self.missing.join(", ")))
+            }
+            Ok(_) => None,
+        }
+    }
+}
+
 /// The change that is due, if any. `is_published`: everybody who publishes the bundle had all of it at the
 /// last look.
 pub(super) fn due(facts: &Facts, is_published: bool, now_s: u64) -> Option<Change> {
@@ -72,30 +85,29 @@ pub(super) fn due(facts: &Facts, is_published: bool, now_s: u64) -> Option<Chang
         if waited || now_s.saturating_add(LAST_CALL_S) >= facts.ca.until_unix_s {
             return Some(Change::Promote);
         }
-        if next.published_s.is_none() && is_published {
-            return Some(Change::NotePublished);
-        }
     }
     if now_s > facts.ca.until_unix_s {
         return Some(Change::Begin);
+    }
+    // Before what signs nothing: a Secret with a leaf that does not hold is not written.
+    if let Some(fault) = facts.fault() {
+        return Some(Change::RenewLeaf { fault: Some(fault) });
+    }
+    if let Some(next) = facts.next
+        && next.published_s.is_none()
+        && is_published
+    {
+        return Some(Change::NotePublished);
     }
     if facts.next.is_none() && now_s >= two_thirds(facts.ca) {
         return Some(Change::MakeNext);
     }
     match &facts.leaf {
-        Err(fault) => {
-            let fault = Some(fault.clone());
-            return Some(Change::RenewLeaf { fault });
-        }
         // A leaf that ends with its CA is not made longer by making it again.
         Ok(leaf) if now_s >= two_thirds(*leaf) && leaf.until_unix_s < facts.ca.until_unix_s => {
             return Some(Change::RenewLeaf { fault: None });
         }
-        Ok(_) if !facts.missing.is_empty() => {
-            let fault = format!("it is not for {}", facts.missing.join(", "));
-            return Some(Change::RenewLeaf { fault: Some(fault) });
-        }
-        Ok(_) => {}
+        Ok(_) | Err(_) => {}
     }
     let is_over = facts.old_until_s.is_some_and(|until| now_s > until);
     is_over.then_some(Change::DropOld)

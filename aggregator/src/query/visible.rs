@@ -75,10 +75,10 @@ impl Visible {
         }
     }
 
-    /// True when nothing is left out, now or later.
+    /// True when no node and no namespace is left out, now or later.
     #[must_use]
-    pub fn is_all(&self) -> bool {
-        *self == Self::ALL
+    pub fn has_all(&self) -> bool {
+        self.nodes == Names::All && self.namespaces == Names::All
     }
 
     /// True when nothing may be seen.
@@ -173,7 +173,7 @@ mod tests {
             assert_eq!(of_nodes.has(&entity), by_nodes, "{entity:?}");
             assert!(Visible::ALL.has(&entity) && !Visible::nothing().has(&entity));
         }
-        assert!(Visible::nothing().is_nothing() && Visible::ALL.is_all());
-        assert!(!of_a.is_nothing() && !of_a.is_all());
+        assert!(Visible::nothing().is_nothing() && Visible::ALL.has_all());
+        assert!(!of_a.is_nothing() && !of_a.has_all());
     }
 }

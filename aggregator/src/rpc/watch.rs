@@ -76,16 +76,17 @@ pub(super) fn watch(
         looked_at: Instant::now(),
         _seat: seat,
     };
-    let over = Box::pin(api.lease.clone().over());
-    let stream = unfold(Some((watch, over)), |state| async move {
-        let (mut watch, mut over) = state?;
+    let lease = api.lease.clone();
+    let over = Box::pin(lease.clone().over());
+    let stream = unfold(Some((watch, lease, over)), |state| async move {
+        let (mut watch, lease, mut over) = state?;
         let next = tokio::select! {
             biased;
             over = &mut over => Err(Cut::Over(over)),
-            next = watch.next() => next,
+            next = lease.settled(watch.next()) => next,
         };
         match next {
-            Ok(response) => Some((Ok(response), Some((watch, over)))),
+            Ok(response) => Some((Ok(response), Some((watch, lease, over)))),
             Err(cut) => Some((Err(status(cut)), None)),
         }
     });

@@ -5,16 +5,17 @@
 //! no answer, and autoscalers hold. A node without an agent shall not keep the others waiting for ever: 45 s after
 //! the start there are answers in any case, and what is missing is said where people look.
 //!
-//! One task looks once a second ([`Start::run`]); requests only read what it found.
+//! One task looks once a second until there are ([`Start::run`]); requests only read what it found.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cairn_runtime::clock::{Clock, Line, ticker};
+use cairn_runtime::clock::{Clock, Line};
 use cairn_runtime::readiness::{Note, Readiness};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
+use tokio::time::sleep;
 
 use super::MetricsApi;
 use crate::cluster::{Known, Phase, Pod};
@@ -29,6 +30,9 @@ const TENTHS: usize = 9;
 
 /// How often the nodes are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How often it is looked at when it answers with what it has.
+const SELDOM: Duration = Duration::from_secs(30);
 
 /// Under which name it is noted.
 const NOTE: &str = "metrics.k8s.io";
@@ -210,7 +214,7 @@ impl Start {
         }
     }
 
-    /// Looks once a second until enough nodes were measured, says in `/readyz?verbose` how far that is, and then
+    /// Looks once a second, and once it answers all the same now and then, until enough nodes were measured; says in `/readyz?verbose` how far that is, and then
     /// waits for the end.
     ///
     /// # Errors
@@ -222,14 +226,8 @@ impl Start {
         readiness: Readiness,
         token: Token,
     ) -> Result<(), TaskError> {
-        let mut ticker = ticker(LOOK);
         let mut told = None;
         loop {
-            tokio::select! {
-                biased;
-                () = token.cancelled() => return Ok(()),
-                _ = ticker.tick() => {}
-            }
             let (start, looked) = (self.clone(), metrics.clone());
             cairn_runtime::tasks::blocking("start", move || start.look(&looked)).await?;
             let note = self.note();
@@ -240,6 +238,14 @@ impl Start {
                 readiness.note(NOTE, Note::Degraded(text.clone()));
             }
             told = note;
+            // Nobody waits for it any more: it is looked at for the note alone.
+            let is_told = matches!(*self.lock(), Found::Some(_)) && self.left_ms() == 0;
+            let rest = if is_told { SELDOM } else { LOOK };
+            tokio::select! {
+                biased;
+                () = token.cancelled() => return Ok(()),
+                () = sleep(rest) => {}
+            }
         }
         if told.is_some() {
             readiness.clear(NOTE);

@@ -2,11 +2,14 @@
 //! what they could at the start.
 
 use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cairn_runtime::tls::PeerCertificates;
 use http::HeaderMap;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{Denied, Readers};
@@ -23,6 +26,9 @@ const SPREAD_MS: u64 = 15_000;
 
 /// How long an answer may be waited for when there is none, before the end.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How much later than planned a judgement may be that nothing waits for.
+const LATE: Duration = Duration::from_secs(1);
 
 /// Between two attempts to have one.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -62,6 +68,10 @@ struct Held {
     began: Instant,
     // By the clock of this process: wall time may step.
     until: Option<Instant>,
+    // When it is judged next, ms after it began.
+    next_ms: AtomicU64,
+    // It was judged.
+    judged: Notify,
 }
 
 /// What says who somebody is.
@@ -88,6 +98,8 @@ impl Lease {
             began,
             // One that lasts beyond all time has no end.
             until: left.and_then(|left| began.checked_add(left)),
+            next_ms: AtomicU64::new(u64::MAX),
+            judged: Notify::new(),
         })))
     }
 
@@ -99,6 +111,7 @@ impl Lease {
         };
         let mut next = held.began + rest();
         loop {
+            held.plan(next);
             let until = held.until.unwrap_or(next);
             sleep_until(next.min(until)).await;
             if held.is_expired() {
@@ -110,6 +123,16 @@ impl Lease {
             next = Instant::now() + rest();
         }
     }
+
+    /// What is to be told next, once the judgement that is due is made: who took nothing for an hour is not told
+    /// more on the word of an hour ago. [`Lease::over`] has to be asked for beside it.
+    pub(crate) async fn settled<T>(&self, told: impl Future<Output = T>) -> T {
+        let told = told.await;
+        if let Some(held) = &self.0 {
+            held.settled().await;
+        }
+        told
+    }
 }
 
 /// How long until the next judgement.
@@ -118,6 +141,27 @@ fn rest() -> Duration {
 }
 
 impl Held {
+    /// Says when it is judged next, to those who wait for that to be later.
+    fn plan(&self, next: Instant) {
+        let next_ms = next.saturating_duration_since(self.began).as_millis();
+        let next_ms = u64::try_from(next_ms).unwrap_or(u64::MAX);
+        self.next_ms.store(next_ms, Ordering::Release);
+        self.judged.notify_waiters();
+    }
+
+    async fn settled(&self) {
+        loop {
+            let mut judged = pin!(self.judged.notified());
+            judged.as_mut().enable();
+            let next_ms = self.next_ms.load(Ordering::Acquire);
+            let next = Duration::from_millis(next_ms).saturating_add(LATE);
+            if self.began.elapsed() <= next {
+                return;
+            }
+            judged.await;
+        }
+    }
+
     fn is_expired(&self) -> bool {
         let now_ms = self.readers.clock.unix_ms();
         let by_time = self.until.is_some_and(|until| until <= Instant::now());

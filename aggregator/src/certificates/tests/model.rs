@@ -73,6 +73,12 @@ impl World {
 
     /// Does one change and checks what it may break.
     fn act(&mut self, change: &Change) {
+        let signs = matches!(
+            change,
+            Change::Promote | Change::RenewLeaf { .. } | Change::Begin
+        );
+        // It would not be written.
+        assert!(signs || self.facts().fault().is_none(), "{change:?}");
         match change {
             Change::MakeNext => {
                 assert!(self.next.is_none());

@@ -19,10 +19,10 @@ impl View {
         }
     }
 
-    /// True when something may be left out of what is found.
+    /// True when some nodes or namespaces may be left out of what is found.
     #[must_use]
     pub fn is_narrowed(&self) -> bool {
-        !self.visible.is_all()
+        !self.visible.has_all()
     }
 
     /// Every node that may be seen, sorted by name.

@@ -7,7 +7,9 @@ use tokio::time::{Duration, advance};
 
 use super::*;
 use crate::api::native;
-use crate::cluster::{Change, Cluster, Container, Known, Node, Phase, Pod};
+use crate::cluster::{
+    Amounts, Change, Cluster, Container, Known, Node, Owner, Phase, Pod, Requirements,
+};
 use played::Played;
 
 fn object(namespace: &str, name: &str) -> Pod {
@@ -17,8 +19,19 @@ fn object(namespace: &str, name: &str) -> Pod {
         uid: format!("uid-of-{name}").into(),
         node: "node1".into(),
         phase: Phase::Running,
+        owner: Some(Arc::new(Owner {
+            kind: "StatefulSet".into(),
+            name: format!("set-of-{name}").into(),
+        })),
         containers: Box::new([Container {
             name: "app".into(),
+            requirements: Arc::new(Requirements {
+                requests: Amounts {
+                    cpu_milli: Some(125),
+                    ..Amounts::default()
+                },
+                ..Requirements::default()
+            }),
             ..Container::default()
         }]),
         ..Pod::default()
@@ -52,7 +65,7 @@ fn cluster(has_b: bool) -> Api {
 }
 
 /// Every kind of question, about what there is, what there is not and what is another's.
-const QUESTIONS: [&str; 46] = [
+const QUESTIONS: [&str; 53] = [
     "/",
     "/api/v1/model/debug/allkeys",
     "/api/v1/model/nodes/",
@@ -92,6 +105,13 @@ const QUESTIONS: [&str; 46] = [
     "/api/cairn/v1/range?metric=memory_working_set_bytes&namespace=b",
     "/api/cairn/v1/range?metric=memory_working_set_bytes&pod=bank",
     "/api/cairn/v1/range?metric=memory_working_set_bytes&node=node1",
+    "/api/cairn/v1/workloads",
+    "/api/cairn/v1/workloads?namespace=a",
+    "/api/cairn/v1/workloads?namespace=b",
+    "/api/cairn/v1/range?kind=workload&metric=memory_working_set_bytes",
+    "/api/cairn/v1/range?kind=workload&metric=cpu_request_millicores&namespace=b",
+    "/api/cairn/v1/range?metric=cpu_request_millicores",
+    "/api/v1/model/namespaces/b/metrics/cpu/request",
     "/apis/metrics.k8s.io/v1beta1/nodes",
     "/apis/metrics.k8s.io/v1beta1/pods",
     "/apis/metrics.k8s.io/v1beta1/namespaces/a/pods",
@@ -180,6 +200,41 @@ async fn a_reader_finds_all_of_their_namespace_and_is_told_of_what_sums_are() {
     for path in ["/", "/api/v1/metric-export-schema"] {
         assert_eq!(listener.tells("jane", path).await.status, 200, "{path}");
     }
+}
+
+#[tokio::test]
+async fn what_pods_ask_for_is_for_who_may_list_the_pods_themselves() {
+    let played = Played::with(&[
+        ("jane", "pods", "a"),
+        ("dev", "pods", "a"),
+        ("dev", "core/pods", "a"),
+        ("admin", "*", ""),
+    ]);
+    let listener = played.listener(cluster(true));
+    let of_a = "/api/cairn/v1/range?metric=cpu_request_millicores&namespace=a";
+    let of_all = "/api/cairn/v1/range?metric=cpu_request_millicores";
+    let workloads = "/api/cairn/v1/workloads?namespace=a";
+    for (who, path, is_shown) in [
+        ("jane", of_a, false),
+        ("dev", of_a, true),
+        ("admin", of_a, true),
+        // Of all of them: who may list all.
+        ("dev", of_all, false),
+        ("admin", of_all, true),
+        ("jane", workloads, false),
+        ("dev", workloads, true),
+    ] {
+        let told = listener.tells(who, path).await;
+        assert_eq!(told.status, 200, "{who} {path}");
+        assert_eq!(
+            told.text().contains("125"),
+            is_shown,
+            "{who} {path} {}",
+            told.text()
+        );
+    }
+    let of_jane = listener.tells("jane", workloads).await;
+    assert!(of_jane.text().contains("set-of-web"), "{}", of_jane.text());
 }
 
 #[tokio::test]
@@ -356,8 +411,8 @@ async fn a_question_about_more_namespaces_than_can_be_asked_for_is_put_off() {
     let before = played.questions();
     let told = listener.tells("jane", path).await;
     assert_eq!((told.status, told.text()), (200, "[\n  \"a\"\n ]"));
-    // One for all namespaces, and one each.
-    assert_eq!(played.questions() - before, 161);
+    // One for all namespaces, and one each; and whether the pods themselves may be listed.
+    assert_eq!(played.questions() - before, 162);
     known.apply(Change::Pod(object("one-more", "p")));
     let told = listener.tells("jane", path).await;
     assert_eq!(told.status, 429);

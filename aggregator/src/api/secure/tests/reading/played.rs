@@ -96,6 +96,8 @@ impl Authority for Played {
             };
             let what = if of.verb == "get" && of.resource == "nodes" {
                 format!("nodes/{}", of.name)
+            } else if of.group.is_empty() {
+                format!("core/{}", of.resource)
             } else {
                 of.resource.clone()
             };

@@ -118,6 +118,19 @@ async fn a_revoked_readers_stream_ends_with_its_reason() {
     );
 }
 
+/// Guarantees: a reader who took nothing while a right was taken away is told no more on the word of before.
+#[tokio::test(start_paused = true)]
+async fn a_stalled_reader_is_judged_before_they_are_told_more() {
+    let played = Played::with(&[("jane", "pods", "a")]);
+    let listener = played.listener(cluster(true));
+    let mut events = Events::open(&listener, "jane", STREAM).await;
+    events.next().await.unwrap();
+    played.forbid(("jane", "pods", "a"));
+    advance(Duration::from_secs(3_600)).await;
+    let next = events.next().await.unwrap();
+    assert!(next.starts_with("event: end\n"), "{next}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_ends_when_its_reader_may_see_more_or_nobody_can_say() {
     let played = Played::with(&[("jane", "pods", "a")]);
