@@ -124,6 +124,10 @@ fn live(bed: &mut Bed, truth: &mut Truth, options: &Options, ticks: u64) -> Resu
     step(bed, truth, 1)?;
     served(bed, truth, nodes)?;
     still(bed)?;
+    // And what went at that one, when there was room for history for a moment: now without any new row.
+    bed.aggregator
+        .step(bed.now_ms + options.fleet.mix.interval_ms)?;
+    still(bed)?;
     let first = compare::first_rows(&bed.aggregator, truth, nodes)?;
     let of = |node: usize| first.get(node).copied().unwrap_or(0);
     let rows_of = || (0..nodes).map(|node| truth.rows() - of(node));
