@@ -270,7 +270,7 @@ async fn plain(State(api): State<Api>, request: Request) -> Response {
 
 /// Answers by the route that a path means. What may be seen stands in `api`.
 async fn serve(api: Api, asked: Asked, segments: path::Segments) -> Response {
-    match Native::of(&segments) {
+    match Native::of(&segments, asked.uri.query()) {
         Native::Health => {
             let [_, meant] = segments.readings();
             let rest = meant.get(1..).unwrap_or_default();
@@ -279,9 +279,6 @@ async fn serve(api: Api, asked: Asked, segments: path::Segments) -> Response {
         }
         Native::Overview => stream::overview(api, &asked).await,
         Native::Stream => stream::events(api, &asked),
-        Native::Range if workloads::is_range(asked.uri.query()) => {
-            large(api, asked, segments, Large::Workloads).await
-        }
         Native::Range => range::answer(api, asked).await,
         Native::Large(work) => large(api, asked, segments, work).await,
         Native::Page => page::answer(&asked.method, &segments.as_strs()),
@@ -295,10 +292,8 @@ impl Large {
             Large::Model => model::answer(api, asked, segments),
             Large::Resource => resource::answer(api, asked, segments),
             Large::Values => values::answer(api, asked),
-            Large::Workloads if workloads::is_range(asked.uri.query()) => {
-                workloads::range(api, asked)
-            }
             Large::Workloads => workloads::list(api, asked),
+            Large::WorkloadRange => workloads::range(api, asked),
             // Of another server, which did not compress.
             Large::Scraper => return scraper::answer(api, asked, segments),
         };

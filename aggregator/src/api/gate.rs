@@ -70,7 +70,8 @@ impl Gate {
         let segments = Segments::parse(path).ok().filter(|_| !self.loopback)?;
         // Every spelling of a path is judged as the path that it means.
         let [_, meant] = segments.readings();
-        match Native::of(&segments) {
+        // By the path alone: no range is served here, of whatever it is.
+        match Native::of(&segments, None) {
             Native::Large(Large::Export) => (!self.dumps).then_some(DUMP),
             Native::Large(Large::Model) => {
                 let is_dump = matches!(meant.get(3..), Some(["debug", "allkeys"]));
@@ -84,7 +85,9 @@ impl Gate {
             Native::Overview
             | Native::Stream
             | Native::Range
-            | Native::Large(Large::Resource | Large::Values | Large::Workloads)
+            | Native::Large(
+                Large::Resource | Large::Values | Large::Workloads | Large::WorkloadRange,
+            )
             | Native::Page => Some(ELSEWHERE),
         }
     }
@@ -281,7 +284,9 @@ mod tests {
                 Native::Overview
                 | Native::Stream
                 | Native::Range
-                | Native::Large(Large::Resource | Large::Values | Large::Workloads)
+                | Native::Large(
+                    Large::Resource | Large::Values | Large::Workloads | Large::WorkloadRange,
+                )
                 | Native::Page => Some(ELSEWHERE),
             };
             assert_eq!(off_loopback(false).refusal(path), expected, "{path}");

@@ -40,20 +40,27 @@ pub(super) enum Large {
     Scraper,
     /// `/api/cairn/v1/values`.
     Values,
-    /// `/api/cairn/v1/workloads`, and a range of them.
+    /// `/api/cairn/v1/workloads`.
     Workloads,
+    /// `/api/cairn/v1/range` of workloads.
+    WorkloadRange,
 }
 
 impl Native {
-    /// Reads a path.
-    pub(super) fn of(segments: &Segments) -> Self {
+    /// Reads a path and what is asked of it.
+    pub(super) fn of(segments: &Segments, query: Option<&str>) -> Self {
         let readings = segments.readings();
         let [_, meant] = &readings;
         if let ["healthz", ..] = meant.as_slice() {
             return Native::Health;
         }
         let found = readings.iter().find_map(|r| Self::of_reading(r));
-        found.unwrap_or(Native::Page)
+        match found {
+            Some(Native::Range) if workloads::is_range(query) => {
+                Native::Large(Large::WorkloadRange)
+            }
+            found => found.unwrap_or(Native::Page),
+        }
     }
 
     fn of_reading(reading: &[&str]) -> Option<Self> {
@@ -84,8 +91,7 @@ impl Native {
             // The probes of that listener have its place.
             Native::Health | Native::Large(Large::Resource) => return None,
             Native::Overview | Native::Stream | Native::Large(Large::Values) => Needs::all(&node()),
-            Native::Large(Large::Workloads) => of_workloads(query),
-            Native::Range if workloads::is_range(query) => of_workloads(query),
+            Native::Large(Large::Workloads | Large::WorkloadRange) => of_workloads(query),
             Native::Range => {
                 range::choice(query).map_or_else(|_| Needs::all(""), |c| Needs::of(&c))
             }
@@ -163,12 +169,15 @@ pub(super) mod tests {
             Native::Large(Large::Scraper) => "/api/v1/dashboard/nodes/node1/metrics/cpu/x",
             Native::Large(Large::Values) => "/api/cairn/v1/values?node=node1",
             Native::Large(Large::Workloads) => "/api/cairn/v1/workloads",
+            Native::Large(Large::WorkloadRange) => {
+                "/api/cairn/v1/range?kind=workload&metric=memory_usage_bytes"
+            }
             Native::Page => "/",
         }
     }
 
     /// Every route.
-    pub(in super::super) const ALL: [Native; 11] = [
+    pub(in super::super) const ALL: [Native; 12] = [
         Native::Health,
         Native::Overview,
         Native::Stream,
@@ -179,21 +188,23 @@ pub(super) mod tests {
         Native::Large(Large::Scraper),
         Native::Large(Large::Values),
         Native::Large(Large::Workloads),
+        Native::Large(Large::WorkloadRange),
         Native::Page,
     ];
 
     fn needs(path: &str) -> Option<Needs> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let segments = Segments::parse(path).unwrap();
-        Native::of(&segments).needs(&segments, Some(query))
+        Native::of(&segments, Some(query)).needs(&segments, Some(query))
     }
 
     #[test]
     fn every_route_is_found_by_its_path() {
         for native in ALL {
-            let path = example(native).split('?').next().unwrap();
+            let (path, query) = example(native).split_once('?').unzip();
+            let path = path.unwrap_or(example(native));
             let segments = Segments::parse(path).unwrap();
-            assert_eq!(Native::of(&segments), native, "{path}");
+            assert_eq!(Native::of(&segments, query), native, "{path}");
         }
     }
 

@@ -102,12 +102,12 @@ pub(super) fn due(facts: &Facts, is_published: bool, now_s: u64) -> Option<Chang
     if facts.next.is_none() && now_s >= two_thirds(facts.ca) {
         return Some(Change::MakeNext);
     }
-    match &facts.leaf {
-        // A leaf that ends with its CA is not made longer by making it again.
-        Ok(leaf) if now_s >= two_thirds(*leaf) && leaf.until_unix_s < facts.ca.until_unix_s => {
-            return Some(Change::RenewLeaf { fault: None });
-        }
-        Ok(_) | Err(_) => {}
+    // A leaf that ends with its CA is not made longer by making it again.
+    if let Ok(leaf) = &facts.leaf
+        && now_s >= two_thirds(*leaf)
+        && leaf.until_unix_s < facts.ca.until_unix_s
+    {
+        return Some(Change::RenewLeaf { fault: None });
     }
     let is_over = facts.old_until_s.is_some_and(|until| now_s > until);
     is_over.then_some(Change::DropOld)

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::thread::JoinHandle;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use cairn_runtime::clock::Mode;
 use cairn_runtime::shutdown::Token;
 use tokio::runtime::{Builder, Runtime};
@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::pki::{Pki, Validity};
 use crate::proc::Proc;
 use crate::sim::{self, Control};
-use crate::system::{FIRST_TICK_MS, TRACE_START_MS};
+use crate::system::{FIRST_TICK_MS, System, TRACE_START_MS};
 use crate::trace::{Options, Replay, Trace};
 
 /// Distance of the ticks.
@@ -209,6 +209,16 @@ impl Node {
             stop,
             thread: Some(thread),
         })
+    }
+}
+
+impl Node {
+    /// CPU time that its agent has taken since its start, s.
+    pub(super) fn agent_seconds(&self) -> Result<f64> {
+        let name = "cairn_agent_process_cpu_seconds_total";
+        let seconds = System::metric(&self.agent, name, "")?;
+        ensure!(seconds > 0.0, "{name} is not in the metrics");
+        Ok(seconds)
     }
 }
 

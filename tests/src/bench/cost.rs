@@ -188,17 +188,12 @@ struct Used {
 impl Used {
     fn of(bed: &Bed) -> Result<Self> {
         let node = bed.nodes.first().context("no node")?;
-        let seconds = |process, name| {
-            let value = System::metric(process, name, "")?;
-            ensure!(value > 0.0, "{name} is not in the metrics");
-            Ok(value)
-        };
+        let name = "cairn_aggregator_process_cpu_seconds_total";
+        let aggregator_seconds = System::metric(&bed.aggregator, name, "")?;
+        ensure!(aggregator_seconds > 0.0, "{name} is not in the metrics");
         Ok(Self {
-            agent_seconds: seconds(&node.agent, "cairn_agent_process_cpu_seconds_total")?,
-            aggregator_seconds: seconds(
-                &bed.aggregator,
-                "cairn_aggregator_process_cpu_seconds_total",
-            )?,
+            agent_seconds: node.agent_seconds()?,
+            aggregator_seconds,
             scrapes: node.kubelet.requests(Endpoint::Summary),
         })
     }

@@ -112,11 +112,8 @@ struct Used {
 impl Used {
     fn of(bed: &Bed) -> Result<Self> {
         let node = bed.nodes.first().context("no node")?;
-        let name = "cairn_agent_process_cpu_seconds_total";
-        let seconds = System::metric(&node.agent, name, "")?;
-        ensure!(seconds > 0.0, "{name} is not in the metrics");
         Ok(Self {
-            seconds,
+            seconds: node.agent_seconds()?,
             answers: node.kubelet.requests(Endpoint::Cadvisor),
         })
     }

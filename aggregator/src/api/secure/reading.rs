@@ -15,7 +15,7 @@ use super::Secure;
 /// What of Cairn's own a path means, and what that is about; `None` of all else.
 pub(super) fn wanted(path: &str, query: Option<&str>) -> Option<(Segments, Needs)> {
     let segments = Segments::parse(path).ok()?;
-    let native = Native::of(&segments);
+    let native = Native::of(&segments, query);
     let needs = native.needs(&segments, query)?;
     let is_nothing = native == Native::Page && !page::has(&segments.as_strs());
     (!is_nothing).then_some((segments, needs))

@@ -65,7 +65,7 @@ fn cluster(has_b: bool) -> Api {
 }
 
 /// Every kind of question, about what there is, what there is not and what is another's.
-const QUESTIONS: [&str; 53] = [
+const QUESTIONS: [&str; 54] = [
     "/",
     "/api/v1/model/debug/allkeys",
     "/api/v1/model/nodes/",
@@ -106,6 +106,7 @@ const QUESTIONS: [&str; 53] = [
     "/api/cairn/v1/range?metric=memory_working_set_bytes&pod=bank",
     "/api/cairn/v1/range?metric=memory_working_set_bytes&node=node1",
     "/api/cairn/v1/workloads",
+    "/api/cairn/v1/workloads?kind=workload",
     "/api/cairn/v1/workloads?namespace=a",
     "/api/cairn/v1/workloads?namespace=b",
     "/api/cairn/v1/range?kind=workload&metric=memory_working_set_bytes",
