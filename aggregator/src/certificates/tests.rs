@@ -1,6 +1,7 @@
 //! Replicas against an API server that is played, by a driven clock.
 
 mod bed;
+mod clocks;
 mod loss;
 mod model;
 mod publishing;
