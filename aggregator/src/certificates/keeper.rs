@@ -149,8 +149,9 @@ impl Keeper {
         let leader = self.leader(now_s).await;
         let writes = leader == Leader::Me;
         self.metrics.leads(writes);
-        if !writes {
-            // The one that writes looks at them.
+        if let Leader::Other(_) = leader {
+            // That one looks at them. While nobody knows who writes, what was told stands.
+            self.told.forget(About::Renewal);
             self.told.forget(About::ConfigMap);
             self.told.forget(About::ApiService);
             self.metrics.foreign(false);
@@ -193,7 +194,10 @@ impl Keeper {
                 Some(held) => held,
                 None => return,
             },
-            None => held,
+            None => {
+                self.told.well(About::Renewal);
+                held
+            }
         };
         self.publish(&held, now_s).await;
     }
@@ -322,20 +326,21 @@ impl Keeper {
                     "Secret {secret}: no certificate can be made that holds: {why}; check the clock and \
                      --tls-service"
                 );
-                self.told.wrong(About::Secret, "make", text);
+                self.told.wrong(About::Renewal, "make", text);
                 return None;
             }
         };
         match self.objects.put_secret(&held.write(object)).await {
             Ok(()) => {
                 self.metrics.written(About::Secret, now_s);
+                self.told.well(About::Renewal);
                 self.serve(&held, now_s, true);
                 Some(held)
             }
             // Another replica has written; the next look reads what.
             Err(failed) if failed.is_conflict() => None,
             Err(failed) => {
-                self.wrong(About::Secret, &failed);
+                self.wrong(About::Renewal, &failed);
                 None
             }
         }
@@ -431,6 +436,11 @@ impl Keeper {
     fn wrong(&mut self, about: About, failed: &Failed) {
         self.metrics.failed(about, failed.kind());
         self.told.wrong(about, failed.kind(), failed.to_string());
+    }
+
+    #[cfg(test)]
+    pub(super) fn said(&self) -> usize {
+        self.told.lines
     }
 
     async fn give_back(&mut self) {

@@ -6,3 +6,4 @@ mod loss;
 mod model;
 mod publishing;
 mod rotation;
+mod saying;

@@ -20,8 +20,10 @@ const CLOCK_AGAIN: Duration = Duration::from_secs(3600);
 pub(super) enum About {
     /// Who writes.
     Lease,
-    /// The certificates themselves.
+    /// The certificates themselves: what is read and served.
     Secret,
+    /// What is made anew and written. Apart from what is served: that may be well while nothing can be written.
+    Renewal,
     /// Where agents find the CAs.
     ConfigMap,
     /// Where the API server finds them.
@@ -39,7 +41,7 @@ impl About {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Lease => "lease",
-            Self::Secret => "secret",
+            Self::Secret | Self::Renewal => "secret",
             Self::ConfigMap => "config-map",
             Self::ApiService => "api-service",
             Self::Clock => "clock",
@@ -51,6 +53,7 @@ impl About {
         match self {
             Self::Lease => "certificate lease",
             Self::Secret => "certificate",
+            Self::Renewal => "certificate renewal",
             Self::ConfigMap => "certificate config map",
             Self::ApiService => "certificate api service",
             Self::Clock => "certificate clock",
@@ -59,7 +62,7 @@ impl About {
 
     /// True of what may keep a first certificate from being served.
     fn holds_back(self) -> bool {
-        matches!(self, Self::Secret | Self::Clock)
+        matches!(self, Self::Secret | Self::Renewal | Self::Clock)
     }
 
     fn again(self) -> Duration {
@@ -85,6 +88,9 @@ pub(super) struct Told {
     said: BTreeMap<(About, Kind), u64>,
     // Goes straight on when somebody sets the clock.
     line: Line,
+    // Lines of the log so far.
+    #[cfg(test)]
+    pub(super) lines: usize,
 }
 
 /// Something that is wrong now.
@@ -103,6 +109,8 @@ impl Told {
             wrong: BTreeMap::new(),
             said: BTreeMap::new(),
             line,
+            #[cfg(test)]
+            lines: 0,
         }
     }
 
@@ -116,6 +124,10 @@ impl Told {
         let says = self.is_due(about, kind);
         if says {
             tracing::warn!("{text}");
+            #[cfg(test)]
+            {
+                self.lines += 1;
+            }
         }
         let before = self.wrong.get(&about);
         let is_said = says || before.is_some_and(|before| before.is_said);
@@ -147,7 +159,11 @@ impl Told {
         };
         self.readiness.clear(about.note());
         if wrong.is_said {
-            tracing::info!(about = about.as_str(), "it is in order again");
+            tracing::info!(about = about.note(), "it is in order again");
+            #[cfg(test)]
+            {
+                self.lines += 1;
+            }
         }
         wrong.is_said
     }

@@ -40,6 +40,8 @@ pub(super) struct Played {
     clock: Clock,
     ahead_s: AtomicI64,
     says_date: AtomicBool,
+    // Writes of these paths are refused with this status.
+    refused: Mutex<BTreeMap<String, u16>>,
     /// Verb and path of each write that was taken.
     pub(super) writes: Mutex<Vec<(&'static str, String)>>,
 }
@@ -54,6 +56,7 @@ impl Played {
             clock: clock.clone(),
             ahead_s: AtomicI64::default(),
             says_date: AtomicBool::new(true),
+            refused: Mutex::default(),
             writes: Mutex::default(),
         };
         for path in [SECRET, CONFIG_MAP, LEASE] {
@@ -89,6 +92,11 @@ impl Played {
 
     pub(super) fn go_away(&self, away: bool) {
         self.away.store(away, Ordering::Relaxed);
+    }
+
+    /// Refuses writes of an object with this status from now on; 0 takes them again.
+    pub(super) fn refuse(&self, path: &str, code: u16) {
+        self.refused.lock().unwrap().insert(path.to_owned(), code);
     }
 
     /// By how much its clock is ahead of that of the replicas.
@@ -128,6 +136,10 @@ impl Played {
 
     fn replace(&self, verb: &'static str, path: &str, mut object: Value) -> Result<Dated, Error> {
         self.answer(path)?;
+        let refused = self.refused.lock().unwrap().get(path).copied();
+        if let Some(code) = refused.filter(|code| *code != 0) {
+            return Err(status(code, path));
+        }
         if self.object(path)["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"]
         {
             return Err(status(409, path));
@@ -208,6 +220,11 @@ pub(super) struct Replica {
 }
 
 impl Replica {
+    /// Lines of the log that say that something is wrong, or is in order again, so far.
+    pub(super) fn said(&self) -> usize {
+        self.keeper.said()
+    }
+
     /// What is wrong, as `/readyz?verbose` has it.
     pub(super) fn notes(&self) -> String {
         let notes = self.readiness.degraded();
