@@ -7,11 +7,14 @@
 
 mod answers;
 mod identity;
+mod metrics;
 mod published;
 mod reviews;
 mod rights;
 
-pub use identity::{Authenticators, FrontProxy, Tokens, Unauthorized, evidence};
+pub use identity::Unproven::{self, Unauthorized};
+pub use identity::{Authenticators, FrontProxy, Tokens, evidence};
+pub use metrics::Metrics;
 pub use published::{Follow, Published, PublishedError};
 pub use reviews::Reviews;
 pub use rights::{Decision, Rights};

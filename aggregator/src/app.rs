@@ -188,7 +188,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     asked.start_watch(&mut supervisor, &mut registry);
     asked.certificates(&served, &mut supervisor, &mut registry, &clock)?;
     let auth = Arc::new(asked.agents(by_file, &mut supervisor, &mut registry, &clock)?);
-    asked.readers(&mut supervisor, &mut access);
+    asked.readers(&mut supervisor, &mut registry, &mut access);
     let wishes = Wishes::new(config.window);
     let replay = Replay::new(replay::Parts {
         store: Arc::clone(&shared.exchange),

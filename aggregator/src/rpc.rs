@@ -117,7 +117,7 @@ fn refused(denied: &Denied) -> Status {
         Denied::Anonymous | Denied::Unauthorized => Code::Unauthenticated,
         Denied::Forbidden(_) => Code::PermissionDenied,
         Denied::Undecided => Code::Unavailable,
-        Denied::Busy | Denied::TooMany => Code::ResourceExhausted,
+        Denied::Unheard | Denied::Busy | Denied::TooMany => Code::ResourceExhausted,
     };
     Status::new(code, denied.to_string())
 }

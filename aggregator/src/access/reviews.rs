@@ -5,30 +5,28 @@
 //! do something in a namespace is asked of all namespaces first: who may do it in all, such as an autoscaler
 //! with a thousand of them, costs one question.
 //!
-//! Bounds: those of [`Answers`]; [`TOKENS`] tokens and [`QUESTIONS`] rights that wait, of one reader [`OF_ONE`].
+//! Bounds: those of [`Answers`] and [`Lanes`]; [`QUESTIONS`] rights that wait, of one reader [`OF_ONE`].
+
+mod lanes;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answers::{Answers, Told};
-use super::{Attributes, Decision, MASTERS, Unauthorized, User};
+use super::metrics::Of;
+use super::{Attributes, Decision, MASTERS, Metrics, Unauthorized, Unproven, User};
 use crate::cluster::access::Access;
 use crate::cluster::authority::Authority;
 use crate::cluster::slots::Slots;
 use crate::cluster::token;
+use lanes::Lanes;
 
 /// How long a question may take, the wait for its turn included.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// Tokens that wait for their review.
-const TOKENS: usize = 64;
-
-/// Between two of them.
-const TOKEN_EVERY: Duration = Duration::from_millis(100);
 
 /// Questions about rights that wait.
 const QUESTIONS: usize = 256;
@@ -52,10 +50,10 @@ pub struct Reviews {
 struct Inner {
     api: Arc<dyn Authority>,
     audiences: Vec<String>,
-    users: Answers<token::Hash, Result<User, Unauthorized>>,
+    users: Answers<token::Hash, Result<User, Unproven>>,
     decisions: Answers<Access, Decision>,
-    tokens: Semaphore,
-    token_turns: Slots,
+    lanes: Lanes,
+    metrics: Metrics,
     questions: Semaphore,
     readers: Mutex<HashMap<String, Arc<Turns>>>,
 }
@@ -70,15 +68,15 @@ struct Turns {
 impl Reviews {
     /// Asks this API; a token must be meant for one of these audiences.
     #[must_use]
-    pub fn new(api: Arc<dyn Authority>, audiences: Vec<String>) -> Self {
+    pub fn new(api: Arc<dyn Authority>, audiences: Vec<String>, metrics: Metrics) -> Self {
         Self {
             inner: Arc::new(Inner {
                 api,
                 audiences,
                 users: Answers::default(),
                 decisions: Answers::default(),
-                tokens: Semaphore::new(TOKENS),
-                token_turns: Slots::new(TOKEN_EVERY),
+                lanes: Lanes::new(),
+                metrics,
                 questions: Semaphore::new(QUESTIONS),
                 readers: Mutex::default(),
             }),
@@ -86,10 +84,10 @@ impl Reviews {
     }
 
     /// Whose token this is.
-    pub(super) async fn user(&self, token: &str) -> Result<User, Unauthorized> {
+    pub(super) async fn user(&self, token: &str) -> Result<User, Unproven> {
         let hash = token::hash(token.as_bytes());
         let (inner, token) = (Arc::clone(&self.inner), token.to_owned());
-        let ask = |_| async move { inner.review(&token).await };
+        let ask = |_| async move { inner.review(&token, hash).await };
         self.inner.users.ask(hash, ask).await
     }
 
@@ -122,14 +120,17 @@ impl Reviews {
 
 impl Inner {
     /// Has a token reviewed.
-    async fn review(&self, token: &str) -> Told<Result<User, Unauthorized>> {
-        let Ok(_place) = self.tokens.try_acquire() else {
-            return Told::Passing(Err(Unauthorized));
+    async fn review(&self, token: &str, hash: token::Hash) -> Told<Result<User, Unproven>> {
+        let until = Instant::now() + DEADLINE;
+        let is_known = self.lanes.is_known(&hash);
+        let of = if is_known { Of::KnownToken } else { Of::Token };
+        // Whoever could not be asked about may well be good.
+        let Some(_turn) = self.lanes.turn(is_known, until).await else {
+            self.metrics.refused(of);
+            return Told::Passing(Err(Unproven::Busy));
         };
-        let asked = timeout(DEADLINE, async {
-            self.token_turns.next().await;
-            self.api.review(token, &self.audiences).await
-        });
+        self.metrics.asked(of);
+        let asked = timeout_at(until, self.api.review(token, &self.audiences));
         let review = match asked.await {
             Ok(Ok(review)) => review,
             Ok(Err(error)) => {
@@ -150,6 +151,7 @@ impl Inner {
                 .collect(),
             extra: review.extra,
         });
+        self.lanes.reviewed(hash, user.is_some());
         Told::Kept(user.ok_or(Unauthorized))
     }
 
@@ -158,10 +160,12 @@ impl Inner {
         let turns = self.turns(&access.user.name);
         let (Ok(_place), Ok(_own)) = (self.questions.try_acquire(), turns.places.try_acquire())
         else {
+            self.metrics.refused(Of::Right);
             return Told::Passing(Decision::Busy);
         };
         let asked = timeout(DEADLINE, async {
             turns.slots.next().await;
+            self.metrics.asked(Of::Right);
             self.api.access(access).await
         });
         match asked.await {

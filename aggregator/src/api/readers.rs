@@ -16,7 +16,8 @@ use http::HeaderMap;
 use super::needs::{Asks, Needs};
 use super::secure::GROUP;
 use crate::access::{
-    Attributes, Authenticators, Decision, Resource, Rights, UNAUTHENTICATED, User, evidence,
+    Attributes, Authenticators, Decision, Resource, Rights, UNAUTHENTICATED, Unproven, User,
+    evidence,
 };
 use crate::cluster::{Cluster, Known};
 use crate::query::{Names, Visible};
@@ -66,6 +67,9 @@ pub enum Denied {
          (docs/access.md)"
     )]
     Unauthorized,
+    /// Too many tokens wait for their review.
+    #[error("too many tokens wait for their review: try again in a moment")]
+    Unheard,
     /// They may see nothing of it.
     #[error("{0}: ask for a role that may (docs/access.md)")]
     Forbidden(String),
@@ -133,7 +137,10 @@ impl Readers {
         needs: &Needs,
     ) -> Result<Visible, Denied> {
         let user = self.authenticators.user(headers, shown).await;
-        let user = user.map_err(|_| Denied::Unauthorized)?;
+        let user = user.map_err(|unproven| match unproven {
+            Unproven::Unauthorized => Denied::Unauthorized,
+            Unproven::Busy => Denied::Unheard,
+        })?;
         if user.is_in(UNAUTHENTICATED) {
             return Err(Denied::Anonymous);
         }

@@ -27,7 +27,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 
 use super::Api;
 use super::metrics_api::{self, MetricsApi};
-use crate::access::{Attributes, Authenticators, Decision, Rights};
+use crate::access::{Attributes, Authenticators, Decision, Rights, Unproven};
 
 pub(super) use accept::{Form, Kind, Media, Shape, choose};
 pub(super) use discovery::GROUP_VERSION;
@@ -73,8 +73,10 @@ async fn answer(State(secure): State<Secure>, request: Request) -> Response {
         .await;
     let (path, query) = (parts.uri.path(), parts.uri.query());
     let refuse = |status: Status| status.response(&parts.headers, query);
-    let Ok(user) = user else {
-        return refuse(Status::unauthorized());
+    let user = match user {
+        Ok(user) => user,
+        Err(Unproven::Unauthorized) => return refuse(Status::unauthorized()),
+        Err(Unproven::Busy) => return refuse(Status::too_many_tokens()),
     };
     let attributes = target::attributes(&parts.method, path, query);
     match secure.rights.decide(&user, &attributes).await {

@@ -196,7 +196,9 @@ impl Held {
             Ok(_) => Ok(Some(Over::Changed)),
             Err(Denied::Forbidden(_)) => Ok(Some(Over::Refused)),
             Err(Denied::Anonymous | Denied::Unauthorized) => Err(Over::Unverified),
-            Err(Denied::Undecided | Denied::Busy | Denied::TooMany) => Err(Over::Undecided),
+            Err(Denied::Unheard | Denied::Undecided | Denied::Busy | Denied::TooMany) => {
+                Err(Over::Undecided)
+            }
         }
     }
 }

@@ -92,13 +92,13 @@ fn refused(denied: &Denied) -> Response {
         Denied::Anonymous | Denied::Unauthorized => StatusCode::UNAUTHORIZED,
         Denied::Forbidden(_) => StatusCode::FORBIDDEN,
         Denied::Undecided => StatusCode::SERVICE_UNAVAILABLE,
-        Denied::Busy | Denied::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        Denied::Unheard | Denied::Busy | Denied::TooMany => StatusCode::TOO_MANY_REQUESTS,
     };
     let mut response = answer::text(status, denied.to_string());
     let more = match denied {
         Denied::Anonymous | Denied::Unauthorized => (header::WWW_AUTHENTICATE, "Bearer"),
         Denied::Forbidden(_) => return response,
-        Denied::Undecided | Denied::Busy => (header::RETRY_AFTER, "1"),
+        Denied::Unheard | Denied::Undecided | Denied::Busy => (header::RETRY_AFTER, "1"),
         // The right has to be asked for, or the question changed.
         Denied::TooMany => (header::RETRY_AFTER, "60"),
     };
