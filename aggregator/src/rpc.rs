@@ -125,7 +125,9 @@ fn refused(denied: &Denied) -> Status {
 /// Why an answer ends, in the words of gRPC.
 fn status(cut: Cut) -> Status {
     let code = match cut {
-        Cut::Busy | Cut::Full | Cut::Short => Code::ResourceExhausted,
+        Cut::Busy | Cut::Full | Cut::Crowded | Cut::OfOne(_) | Cut::Short => {
+            Code::ResourceExhausted
+        }
         Cut::Late => Code::DeadlineExceeded,
         Cut::Going | Cut::Over(Over::Undecided) => Code::Unavailable,
         Cut::Over(Over::Expired | Over::Unverified) => Code::Unauthenticated,

@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
-use super::Asked;
 use super::room::{self, Bounded, ROOM_BYTES};
+use super::{Asked, Cut};
 
 /// Text, such as errors.
 pub(super) fn text(status: StatusCode, body: impl Into<String>) -> Response {
@@ -60,6 +60,26 @@ pub(super) fn moved(path: &str, query: Option<&str>) -> Response {
 /// Too many requests that read much are under way.
 pub(super) fn busy() -> Response {
     again("too many large requests at once: try again in a moment, or ask for fewer pods")
+}
+
+/// Why an answer does not begin.
+pub(super) fn cut(cut: Cut) -> Response {
+    match cut {
+        Cut::Short => short_of_memory(),
+        Cut::Busy => busy(),
+        Cut::OfOne(most) => over_own(most.to_string()),
+        Cut::Full | Cut::Crowded | Cut::Late | Cut::Over(_) | Cut::Going => again(cut.to_string()),
+        Cut::Failed => failed(),
+    }
+}
+
+/// A reader has as much as one may have; the text says of what, and how much that is.
+fn over_own(body: String) -> Response {
+    let mut response = text(StatusCode::TOO_MANY_REQUESTS, body);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// There is no place now, for this reason.

@@ -43,6 +43,8 @@ pub(super) struct Readers {
 /// Somebody who is let in.
 #[derive(Clone, Debug)]
 pub struct Admitted {
+    /// Who they are: what they have is counted by it.
+    pub reader: Arc<str>,
     /// What they may see of what they ask for.
     pub visible: Visible,
     /// True when that may be less than they ask for.
@@ -113,7 +115,7 @@ impl Readers {
     ) -> Result<Admitted, Denied> {
         let evidence = evidence(headers);
         let until_ms = self.authenticators.until_ms(headers, shown.as_deref());
-        let visible = self.visible(headers, shown.as_deref(), &needs).await?;
+        let (reader, visible) = self.visible(headers, shown.as_deref(), &needs).await?;
         let is_part = is_part(&needs.nodes, &visible.nodes)
             || is_part(&needs.namespaces, &visible.namespaces);
         let proof = lease::Proof {
@@ -123,19 +125,20 @@ impl Readers {
         };
         let lease = Lease::new(self.clone(), proof, needs, visible.clone());
         Ok(Admitted {
+            reader,
             visible,
             is_part,
             lease,
         })
     }
 
-    /// What somebody may see of what they ask for; at least something, when it is about anything.
+    /// Who asks, and what they may see of what they ask for; at least something, when it is about anything.
     async fn visible(
         &self,
         headers: &mut HeaderMap,
         shown: Option<&PeerCertificates>,
         needs: &Needs,
-    ) -> Result<Visible, Denied> {
+    ) -> Result<(Arc<str>, Visible), Denied> {
         let user = self.authenticators.user(headers, shown).await;
         let user = user.map_err(|unproven| match unproven {
             Unproven::Unauthorized => Denied::Unauthorized,
@@ -154,14 +157,15 @@ impl Readers {
             namespaces,
             specs: false,
         };
+        let reader = Arc::from(user.name.as_str());
         if needs.is_nothing() {
-            return Ok(visible);
+            return Ok((reader, visible));
         }
         if visible.is_nothing() {
             return Err(Denied::Forbidden(refusal(&user, needs)));
         }
         let specs = self.specs(&user, &needs.namespaces).await?;
-        Ok(Visible { specs, ..visible })
+        Ok((reader, Visible { specs, ..visible }))
     }
 
     /// Requests and limits stand in the pods themselves: who may list these where they are asked of may see them.

@@ -122,7 +122,8 @@ async fn answer(State(secure): State<Secure>, request: Request) -> Response {
         Target::Nothing => nothing(),
         target => {
             let question = metrics_api::Question { headers, query };
-            let answered = metrics_api::answer(&secure.metrics, &target, question).await;
+            let metrics = secure.metrics.for_reader(&user.name);
+            let answered = metrics_api::answer(&metrics, &target, question).await;
             answered.unwrap_or_else(refuse)
         }
     }

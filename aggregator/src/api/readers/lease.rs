@@ -192,7 +192,7 @@ impl Held {
         let shown = self.proof.shown.as_deref();
         let found = self.readers.visible(&mut headers, shown, &self.needs).await;
         match found {
-            Ok(visible) if visible == self.visible => Ok(None),
+            Ok((_, visible)) if visible == self.visible => Ok(None),
             Ok(_) => Ok(Some(Over::Changed)),
             Err(Denied::Forbidden(_)) => Ok(Some(Over::Refused)),
             Err(Denied::Anonymous | Denied::Unauthorized) => Err(Over::Unverified),

@@ -1,6 +1,7 @@
 //! Cairn's own answers to readers: what each of them finds, for how long, and what nobody finds.
 
 mod played;
+mod shares;
 mod streams;
 
 use tokio::time::{Duration, advance};

@@ -16,7 +16,7 @@ async fn heavy_questions_elsewhere_delay_nobody_here_and_the_other_way_round() {
         (
             turns.unwrap(),
             seats,
-            api.room.share(api.room.all()).unwrap(),
+            api.room.share(api.room.all(), &None).unwrap(),
         )
     };
     let held = everything(plain);
