@@ -74,12 +74,12 @@ use crate::store::Door;
 use native::{Large, Native};
 use seats::Full;
 
-pub(crate) use answer::{OF_VISIBLE, PART};
+pub(crate) use answer::{OF_VISIBLE, PART, PENDING};
 pub use gate::Gate;
 pub use label_rules::LabelRules;
 pub use metrics_api::{MetricsApi, Start};
 pub use needs::{Asks, Needs};
-pub use readers::{Admitted, Denied, Lease, Over};
+pub use readers::{Admitted, Denied, Lease, Of, Over};
 pub use room::Room;
 pub use seats::{Seat, Streams};
 pub use secure::{Secure, Wellness, secure_router};

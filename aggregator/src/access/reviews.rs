@@ -5,25 +5,32 @@
 //! do something in a namespace is asked of all namespaces first: who may do it in all, such as an autoscaler
 //! with a thousand of them, costs one question.
 //!
-//! Bounds: those of [`Answers`] and [`Lanes`]; [`QUESTIONS`] rights that wait, of one reader [`OF_ONE`].
+//! Bounds: those of [`Answers`], [`Lanes`] and [`Rounds`]; [`QUESTIONS`] rights that wait, of one reader [`OF_ONE`].
 
 mod lanes;
+mod rounds;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::answers::{Answers, Told};
 use super::metrics::Of;
-use super::{Attributes, Decision, MASTERS, Metrics, Unauthorized, Unproven, User};
+use super::{Attributes, Decision, MASTERS, Metrics, Resource, Unauthorized, Unproven, User};
 use crate::cluster::access::Access;
 use crate::cluster::authority::Authority;
 use crate::cluster::slots::Slots;
 use crate::cluster::token;
+use cairn_runtime::tasks::Group;
 use lanes::Lanes;
+use rounds::{Round, Rounds};
+
+pub use rounds::Within;
 
 /// How long a question may take, the wait for its turn included.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -37,6 +44,12 @@ const OF_ONE: usize = 16;
 /// Between two of one reader; others have turns of their own.
 const QUESTION_EVERY: Duration = Duration::from_millis(50);
 
+/// Readers about whose namespaces is asked at once.
+const MOST_ASKING: usize = 64;
+
+/// How long it is rested when a question found no room.
+const REST: Duration = Duration::from_millis(500);
+
 /// Readers with turns of their own.
 const MOST_READERS: usize = 1_024;
 
@@ -44,6 +57,8 @@ const MOST_READERS: usize = 1_024;
 #[derive(Clone, Debug)]
 pub struct Reviews {
     inner: Arc<Inner>,
+    // Those that ask about many namespaces; they end with the last clone.
+    asking: Group,
 }
 
 #[derive(Debug)]
@@ -55,6 +70,7 @@ struct Inner {
     lanes: Lanes,
     metrics: Metrics,
     questions: Semaphore,
+    rounds: Rounds,
     readers: Mutex<HashMap<String, Arc<Turns>>>,
 }
 
@@ -70,6 +86,7 @@ impl Reviews {
     #[must_use]
     pub fn new(api: Arc<dyn Authority>, audiences: Vec<String>, metrics: Metrics) -> Self {
         Self {
+            asking: Group::new("namespaces", MOST_ASKING),
             inner: Arc::new(Inner {
                 api,
                 audiences,
@@ -78,6 +95,7 @@ impl Reviews {
                 lanes: Lanes::new(),
                 metrics,
                 questions: Semaphore::new(QUESTIONS),
+                rounds: Rounds::default(),
                 readers: Mutex::default(),
             }),
         }
@@ -109,6 +127,34 @@ impl Reviews {
             }
         }
         self.asked(own).await
+    }
+
+    /// In which of these namespaces this user may do this, as far as it is settled: who may do it in all of them was
+    /// found out before.
+    pub(super) async fn within(
+        &self,
+        user: &User,
+        what: &Resource,
+        names: &[Arc<str>],
+    ) -> Result<Within, Decision> {
+        let access = Access {
+            user: user.clone(),
+            what: Attributes::Resource(what.clone()),
+        };
+        let Some(round) = self.inner.rounds.of(&access) else {
+            self.inner.metrics.refused(Of::Right);
+            return Err(Decision::Busy);
+        };
+        let planned = round.plan(names);
+        if planned.begins {
+            let asking = Arc::clone(&self.inner).ask_round(Arc::clone(&round), access);
+            if self.asking.try_spawn(asking).is_err() {
+                round.give_up();
+                self.inner.metrics.refused(Of::Right);
+                return Err(Decision::Busy);
+            }
+        }
+        round.settled(planned, names).await
     }
 
     async fn asked(&self, access: Access) -> Decision {
@@ -178,6 +224,44 @@ impl Inner {
                     DEADLINE.as_secs()
                 );
                 Told::Passing(Decision::Unanswered(why))
+            }
+        }
+    }
+
+    /// Asks about the namespaces of a table, until nothing is to be asked or nobody can say.
+    async fn ask_round(self: Arc<Self>, round: Arc<Round>, access: Access) {
+        let of = |name: &Arc<str>| {
+            let mut access = access.clone();
+            if let Attributes::Resource(what) = &mut access.what {
+                what.namespace = name.to_string();
+            }
+            access
+        };
+        let mut asking = FuturesUnordered::new();
+        let mut goes_on = true;
+        loop {
+            while goes_on
+                && asking.len() < rounds::AT_ONCE
+                && let Some(name) = round.next()
+            {
+                let (access, inner) = (of(&name), &self);
+                asking.push(async move {
+                    let (Told::Kept(decision) | Told::Passing(decision)) =
+                        inner.question(&access).await;
+                    (name, decision)
+                });
+            }
+            let Some((name, decision)) = asking.next().await else {
+                if round.is_over() {
+                    return;
+                }
+                goes_on = true;
+                continue;
+            };
+            let is_busy = decision == Decision::Busy;
+            goes_on = round.answered(&name, decision) && goes_on;
+            if is_busy {
+                sleep(REST).await;
             }
         }
     }

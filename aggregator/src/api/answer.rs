@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
 use super::room::{self, Bounded, ROOM_BYTES};
-use super::{Asked, Cut};
+use super::{Asked, Cut, Of};
 
 /// Text, such as errors.
 pub(super) fn text(status: StatusCode, body: impl Into<String>) -> Response {
@@ -158,15 +158,23 @@ pub(super) fn grpc_denied(why: &'static str) -> Response {
 /// What sums, lists and the highest of something are of, where a reader may not see everything.
 pub(crate) const OF_VISIBLE: &str = "what you may see";
 
-/// Marks an answer that is of what its reader may see.
-pub(super) fn of_visible(mut response: Response) -> Response {
-    let of = HeaderValue::from_static(OF_VISIBLE);
-    response.headers_mut().insert(PART, of);
+/// Marks an answer that is of what its reader may see, and says how much is still being found out.
+pub(super) fn of_visible(mut response: Response, of: Of) -> Response {
+    let headers = response.headers_mut();
+    if of.is_part {
+        headers.insert(PART, HeaderValue::from_static(OF_VISIBLE));
+    }
+    if of.pending > 0 {
+        headers.insert(PENDING, HeaderValue::from(of.pending));
+    }
     response
 }
 
 /// The header, and over gRPC the metadata, that says so.
 pub(crate) const PART: &str = "cairn-of";
+
+/// The one that says of how many namespaces it is not known yet whether their reader may see them.
+pub(crate) const PENDING: &str = "cairn-namespaces-pending";
 
 /// There is no such path below one that is served.
 pub(super) fn no_page() -> Response {
