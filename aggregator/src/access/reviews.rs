@@ -9,6 +9,7 @@
 
 mod lanes;
 mod rounds;
+mod weigh;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

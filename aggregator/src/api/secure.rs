@@ -32,7 +32,7 @@ use crate::access::{Attributes, Authenticators, Decision, Rights, Unproven};
 pub(super) use accept::{Form, Kind, Media, Shape, choose};
 pub(super) use discovery::GROUP_VERSION;
 pub use probes::Wellness;
-pub(super) use sent::{How, indented, pieces, small};
+pub(super) use sent::{How, Pieces, indented, pieces, small};
 pub(super) use status::{Details, Status};
 pub(super) use target::{GROUP, Target, is_watch};
 pub(super) use wire::{Count, Message, Sink, Written, envelope, envelope_end, envelope_head};

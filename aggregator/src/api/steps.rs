@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
+use bytes::Bytes;
 use cairn_runtime::tasks::{self, Group};
 use futures_util::FutureExt as _;
 use futures_util::stream::{Stream, StreamExt as _, iter, unfold};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::room::{self, NoRoom};
+use super::room::{self, NoRoom, Share};
+use super::secure::Pieces;
 use super::shares::{Part, READERS};
 use super::{Api, Lease, MAX_READERS, MAX_STREAMS, OWN_TURNS, Over, Seat, TURN_WITHIN};
 use crate::pressure::Level;
@@ -183,6 +185,71 @@ impl Api {
                 Err(Cut::Busy)
             }
         }
+    }
+
+    /// A share of the room for something that is kept while it is read. Who may see all of it has no share of
+    /// their own.
+    ///
+    /// # Errors
+    ///
+    /// [`Cut::Busy`], [`Cut::OfOne`].
+    pub(super) fn share(&self, bytes: usize, is_all: bool) -> Result<Share, Cut> {
+        let reader = self.reader.as_ref().filter(|_| !is_all);
+        self.room
+            .share(bytes, &reader.cloned())
+            .map_err(|no_room| match no_room {
+                NoRoom::OfOne => self.over(Most::Room),
+                NoRoom::All | NoRoom::TooLarge => {
+                    self.metrics.no_room.inc();
+                    Cut::Busy
+                }
+            })
+    }
+
+    /// Does something more with each of the pieces, one after the other, on a thread of its own when its turn comes:
+    /// what takes as long as the piece is large is no work for the threads that hand answers out. `None` is the end of
+    /// the pieces, and comes once.
+    pub(super) fn dressed<S: Send + 'static>(
+        &self,
+        pieces: Pieces,
+        state: S,
+        dress: fn(&mut S, Option<Bytes>) -> Result<Bytes, Cut>,
+    ) -> Pieces {
+        let begin = Some((
+            pieces,
+            state,
+            self.clone(),
+            Group::new("dressing", MOST_TASKS),
+        ));
+        let dressed = unfold(begin, move |begin| async move {
+            let (mut pieces, mut state, api, tasks) = begin?;
+            let piece = match pieces.next().await {
+                Some(Err(cut)) => return Some((Err(cut), None)),
+                Some(Ok(piece)) => Some(piece),
+                None => None,
+            };
+            let is_end = piece.is_none();
+            let (tell, told) = oneshot::channel();
+            let turn = api.clone();
+            // In a task, for the reason that `made` has.
+            let started = tasks.try_spawn(async move {
+                let done = turn.in_turn(move || {
+                    let done = dress(&mut state, piece);
+                    (state, done)
+                });
+                drop(tell.send(done.await));
+            });
+            let done = match started {
+                Ok(()) => told.await.unwrap_or(Err(Cut::Failed)),
+                Err(_) => Err(Cut::Failed),
+            };
+            match done {
+                Ok((_, Ok(bytes))) if is_end => (!bytes.is_empty()).then_some((Ok(bytes), None)),
+                Ok((state, Ok(bytes))) => Some((Ok(bytes), Some((pieces, state, api, tasks)))),
+                Ok((_, Err(cut))) | Err(cut) => Some((Err(cut), None)),
+            }
+        });
+        dressed.boxed()
     }
 
     /// Waits at first for those of the same reader, who so stands in the line of all with few requests at a time.
