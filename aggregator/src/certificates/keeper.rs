@@ -188,8 +188,8 @@ impl Keeper {
             return;
         }
         let is_published = self.published.is(&held.bundle());
-        let due = plan::due(&held.facts, is_published, now_s);
-        let held = match due.filter(|_| is_right) {
+        let held = match plan::due(&held.facts, is_published, now_s) {
+            Some(_) if !is_right => held,
             Some(change) => match self.change(&object, held, change, now_s).await {
                 Some(held) => held,
                 None => return,
