@@ -25,7 +25,7 @@ mod watch;
 mod workload;
 
 pub use amounts::{Amounts, Requirements};
-pub use client::Client;
+pub use client::{Client, Dated};
 pub use decode::Resource;
 pub use error::{Error, Kind};
 pub use known::{Change, Known};

@@ -247,6 +247,39 @@ fn two_aggregators_share_a_ca_that_an_agent_verifies() {
     );
 }
 
+/// Scenario: the clock of the API server is a year behind, as that of an aggregator's node a year ahead is to it, and
+/// somebody empties the Secret meanwhile.
+/// Guarantees: no CA is made by that clock, both times are told, and it is made once the clocks agree.
+#[test]
+fn no_ca_is_made_by_a_clock_that_is_a_year_ahead() {
+    let bed = Bed::start();
+    bed.apply();
+    let control = bed.server.control();
+    control.set_clock_ahead_ms(-365 * 86_400_000);
+    let aggregator = bed.aggregator(&[]);
+    until("it is told", &[&aggregator], || {
+        let (status, text) = readyz(&aggregator);
+        status == 503 && text.contains("more than an hour apart")
+    });
+    let looks = control.requests("get", "secrets");
+    until("it looks again", &[&aggregator], || {
+        control.requests("get", "secrets") > looks + 2
+    });
+    assert_eq!(control.requests("update", "secrets"), 0);
+    let told = aggregator
+        .stderr()
+        .matches("more than an hour apart")
+        .count();
+    assert_eq!(told, 1, "{}", aggregator.stderr());
+    let held = "cairn_aggregator_certificates_clock_held";
+    assert_eq!(System::count(&aggregator, held, "").unwrap(), 1);
+    control.set_clock_ahead_ms(0);
+    until("a CA is made", &[&aggregator], || {
+        readyz(&aggregator).0 == 200 && bed.bundle().matches("BEGIN").count() == 1
+    });
+    assert_eq!(System::count(&aggregator, held, "").unwrap(), 0);
+}
+
 /// Guarantees: what a Secret of somebody else's has is left alone, and the log says what to do.
 #[test]
 fn a_secret_that_somebody_else_has_filled_is_left_alone() {

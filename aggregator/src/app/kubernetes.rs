@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::https::Access;
 use super::serving::Served;
-use crate::access::{Follow, Reviews, Rights, Tokens};
+use crate::access::{self, Follow, Reviews, Rights, Tokens};
 use crate::certificates::{self, Keeper};
 use crate::cluster::authority::Authority;
 use crate::cluster::{Client, Cluster, Known, Metrics, Watch};
@@ -160,7 +160,12 @@ impl<'a> Asked<'a> {
     }
 
     /// Lets readers be known by what the API server says of them.
-    pub(super) fn readers(&self, supervisor: &mut Supervisor, access: &mut Access) {
+    pub(super) fn readers(
+        &self,
+        supervisor: &mut Supervisor,
+        registry: &mut Registry,
+        access: &mut Access,
+    ) {
         let Some(api) = self.authority() else {
             return;
         };
@@ -172,7 +177,9 @@ impl<'a> Asked<'a> {
             readiness: self.readiness.clone(),
         };
         supervisor.spawn("front proxy", follow.run(self.token.clone()));
-        let reviews = Reviews::new(api, vec![self.config.reader_audience.clone()]);
+        let metrics = access::Metrics::new(registry);
+        let audiences = vec![self.config.reader_audience.clone()];
+        let reviews = Reviews::new(api, audiences, metrics);
         access.authenticators.tokens = Tokens::Reviewed(reviews.clone());
         access.rights = Rights::Reviewed(reviews);
     }

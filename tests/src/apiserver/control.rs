@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
+use cairn_runtime::clock::Clock;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::fault::{Fault, Faults};
 use super::objects::Objects;
 use super::review::{Minted, Permit, Reviews};
-use super::writing::{self, Refused};
+use super::writing::{self, By, Refused};
 
 /// Looks at a simulated API server, changes it and breaks it. All clones are one.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,8 @@ struct State {
     documents: Mutex<BTreeMap<String, Value>>,
     requests: Mutex<BTreeMap<(String, String), u64>>,
     told: watch::Sender<Told>,
+    /// By how much its clock is ahead of the machine's, ms.
+    ahead_ms: AtomicI64,
 }
 
 /// What open watches are to look at.
@@ -89,10 +93,11 @@ impl Control {
         (namespace, name): (&str, &str),
         change: impl FnOnce(&mut Value),
     ) -> bool {
+        let now_ms = self.now_ms();
         self.write(resource, (namespace, name), |held| {
             let mut new = held.clone();
             change(&mut new);
-            writing::replaced((resource, name), held, new, manager)
+            writing::replaced((resource, name), held, new, By { manager, now_ms })
         })
         .is_some_and(|written| written.is_ok())
     }
@@ -177,6 +182,18 @@ impl Control {
     #[must_use]
     pub fn all_requests(&self) -> BTreeMap<(String, String), u64> {
         lock(&self.state.requests).clone()
+    }
+
+    /// Sets its clock: by how much it is ahead of the machine's, ms. What it says of its time, in the header `Date`
+    /// and in managed fields, is by it.
+    pub fn set_clock_ahead_ms(&self, ahead_ms: i64) {
+        self.state.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+    }
+
+    /// The time by its clock, Unix ms.
+    pub(super) fn now_ms(&self) -> u64 {
+        let ahead_ms = self.state.ahead_ms.load(Ordering::Relaxed);
+        Clock::system().unix_ms().saturating_add_signed(ahead_ms)
     }
 
     /// Lets requests with this bearer token in.

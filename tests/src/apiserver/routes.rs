@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -16,7 +16,8 @@ use super::fault::Fault;
 use super::objects::Snapshot;
 use super::review;
 use super::watching::{self, Wanted};
-use super::writing;
+use super::writing::{self, By};
+use crate::rfc3339;
 
 /// No test waits longer for an answer that does not come; then the request ends all the same.
 const HANG_LIMIT: Duration = Duration::from_secs(600);
@@ -37,11 +38,20 @@ enum Route {
     Other,
 }
 
-/// Answers one request.
+/// Answers one request, and says when, as every server does.
 pub(super) async fn answer(
     control: Control,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
+    let mut response = answered(&control, request).await;
+    let date = rfc3339::date(control.now_ms() / 1000);
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        response.headers_mut().insert(DATE, date);
+    }
+    Ok(response)
+}
+
+async fn answered(control: &Control, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let query = Query::of(request.uri().query());
     let route = route(&path);
@@ -61,10 +71,10 @@ pub(super) async fn answer(
     let fault = control.count(verb, resource);
     let authorization = request.headers().get(AUTHORIZATION);
     if !control.admits(authorization.map(|value| value.as_bytes())) {
-        return Ok(answer::refusal(401, "Unauthorized", "Unauthorized"));
+        return answer::refusal(401, "Unauthorized", "Unauthorized");
     }
     if let Some(broken) = broken(fault, verb).await {
-        return Ok(broken);
+        return broken;
     }
     let wanted = match &route {
         Route::TokenReview | Route::AccessReview => Method::POST,
@@ -73,16 +83,16 @@ pub(super) async fn answer(
     let is_write = matches!(route, Route::Written(..)) && matches!(verb, "update" | "patch");
     if request.method() != wanted && !is_write {
         let text = "the server does not allow this method on the requested resource";
-        return Ok(answer::refusal(405, "MethodNotAllowed", text));
+        return answer::refusal(405, "MethodNotAllowed", text);
     }
-    Ok(match route {
+    match route {
         Route::Many(resource, namespace) if query.is("watch") => {
-            watch(&control, resource, namespace, &query)
+            watch(control, resource, namespace, &query)
         }
-        Route::Many(resource, namespace) => list(&control, resource, namespace.as_deref(), &query),
+        Route::Many(resource, namespace) => list(control, resource, namespace.as_deref(), &query),
         Route::One(resource, namespace, name) => found(control.get(resource, &namespace, &name)),
         Route::Written(resource, namespace, name) if is_write => {
-            write(&control, (resource, &namespace, &name), &query, request).await
+            write(control, (resource, &namespace, &name), &query, request).await
         }
         Route::Written(resource, namespace, name) => {
             let held = control.get(resource, &namespace, &name);
@@ -90,15 +100,15 @@ pub(super) async fn answer(
             found(held.or_else(|| control.document(&path)))
         }
         Route::TokenReview => match body(request).await {
-            Some(review) => review::token(&control, review).await,
+            Some(review) => review::token(control, review).await,
             None => unreadable(),
         },
         Route::AccessReview => match body(request).await {
-            Some(review) => review::access(&control, review).await,
+            Some(review) => review::access(control, review).await,
             None => unreadable(),
         },
         Route::Other => found(control.document(&path)),
-    })
+    }
 }
 
 fn route(path: &str) -> Route {
@@ -157,15 +167,17 @@ async fn write(
         return answer::refusal(415, "UnsupportedMediaType", text);
     }
     let manager = query.get("fieldManager").unwrap_or("unknown").to_owned();
+    let (manager, now_ms) = (manager.as_str(), control.now_ms());
+    let by = By { manager, now_ms };
     let Some(sent) = body(request).await else {
         return unreadable();
     };
     let of = (resource, name);
     let written = control.write(resource, (namespace, name), |held| {
         if is_patch {
-            writing::patched(of, held, &sent, &manager)
+            writing::patched(of, held, &sent, by)
         } else {
-            writing::replaced(of, held, sent, &manager)
+            writing::replaced(of, held, sent, by)
         }
     });
     match written {
