@@ -10,6 +10,7 @@
 //! terminal        a program on a terminal, its keys and its screen
 //! pair            a system with a second aggregator
 //! busy, pays      a node on which pods come and go, and what it pays for being watched
+//! rendered        the objects of deploy/, as kubectl renders them
 //! front_proxy     the API server in front of an aggregator, for clients of Kubernetes
 //! proxy           a network that is cut, slowed down and mended
 //! raw, peer       an agent and an aggregator by hand, for frames that no real one sends
@@ -76,6 +77,8 @@ pub mod proxy;
 pub mod raw;
 
 pub mod reader;
+
+pub mod rendered;
 
 pub mod rfc3339;
 
