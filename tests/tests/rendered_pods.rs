@@ -8,6 +8,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -19,8 +20,9 @@ use testkit::proc::Proc;
 use testkit::rendered;
 use testkit::system::{SERVICE_HOST, System};
 
-/// Data is shown after 45 s at the latest, and everything here is in real time.
-const SOON: Duration = Duration::from_secs(120);
+/// Everything here is in real time: pods of the recording take up to two minutes to be shown, and a busy machine
+/// takes longer.
+const SOON: Duration = Duration::from_secs(300);
 
 const API_SERVICE: &str = "v1beta1.metrics.k8s.io";
 const TLS: &str = "cairn-aggregator-tls";
@@ -41,11 +43,14 @@ struct Bed {
     dir: tempfile::TempDir,
 }
 
-/// Addresses of loopback that stand for a pod's and a node's: as written, ports may then be those of the manifest.
+/// Addresses of loopback that stand for a pod's and a node's, of each test its own: so ports may be those of the
+/// manifest.
 fn addresses() -> (IpAddr, IpAddr) {
+    static TAKEN: AtomicU8 = AtomicU8::new(10);
+    let first = TAKEN.fetch_add(2, Ordering::Relaxed);
     let [.., high, low] = std::process::id().to_be_bytes();
     let of = |last: u8| IpAddr::V4(Ipv4Addr::new(127, high.max(1), low, last));
-    (of(10), of(20))
+    (of(first), of(first + 1))
 }
 
 impl Bed {
@@ -124,7 +129,7 @@ impl Bed {
 
     /// What stands for the manifest's texts on this machine, all of it; files of mounts come in front.
     fn mapped(&self, pod: &Pod) -> Vec<Mapping> {
-        let (pod_ip, node_ip) = addresses();
+        let (pod_ip, node_ip) = (self.aggregator.ip, self.agent.ip);
         let mut mapped = pod.mounts().unwrap();
         mapped.extend([
             // All addresses of a pod are one of loopback.

@@ -32,10 +32,10 @@ fn a_table_has_a_row_each_and_below_what_is_to_be_done() {
     ];
     let expected = "namespace cairn at 10.96.0.1:443\n\
                     \n\
-                    CHECK   STATE   WHAT            FOUND\n\
-                    rights  ok      all             has all\n\
+                    CHECK   STATE   WHAT             FOUND\n\
+                    rights  ok      all              has all\n\
                     agents  FAILED  node a\\u{1b}[2J  gone\\u{a}FAKED ok\n\
-                    window  -       b               not asked\n\
+                    window  -       b                not asked\n\
                     \n\
                     agents node a\\u{1b}[2J: look\\u{202e} there\n\
                     \n\
