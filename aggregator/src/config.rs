@@ -1,5 +1,6 @@
 //! The configuration, checked as a whole: every problem is found before the first is told.
 
+mod checking;
 mod host;
 mod https;
 mod ingest;
@@ -18,6 +19,7 @@ use cairn_runtime::exit::Failure;
 
 use crate::args::{Args, StoredLabel};
 
+pub use checking::Checking;
 pub use host::HttpsHost;
 pub use https::Https;
 pub use ingest::Ingest;

@@ -10,6 +10,8 @@
 //! terminal        a program on a terminal, its keys and its screen
 //! pair            a system with a second aggregator
 //! busy, pays      a node on which pods come and go, and what it pays for being watched
+//! rendered        the objects of deploy/, as kubectl renders them
+//! pod             a rendered pod as a process: what a kubelet does with it
 //! front_proxy     the API server in front of an aggregator, for clients of Kubernetes
 //! proxy           a network that is cut, slowed down and mended
 //! raw, peer       an agent and an aggregator by hand, for frames that no real one sends
@@ -67,6 +69,8 @@ pub mod peer;
 
 pub mod pki;
 
+pub mod pod;
+
 pub mod played;
 
 pub mod proc;
@@ -76,6 +80,8 @@ pub mod proxy;
 pub mod raw;
 
 pub mod reader;
+
+pub mod rendered;
 
 pub mod rfc3339;
 

@@ -14,7 +14,9 @@ use super::answer::{self, Body};
 use super::control::Control;
 use super::fault::Fault;
 use super::objects::Snapshot;
+use super::rbac::{Act, Caller};
 use super::review;
+use super::selecting;
 use super::watching::{self, Wanted};
 use super::writing::{self, By};
 use crate::rfc3339;
@@ -35,6 +37,8 @@ enum Route {
     Written(&'static str, String, String),
     TokenReview,
     AccessReview,
+    OwnAccessReview,
+    OwnReview,
     Other,
 }
 
@@ -66,18 +70,26 @@ async fn answered(control: &Control, request: Request<Incoming>) -> Response<Bod
         },
         Route::TokenReview => ("create", "tokenreviews"),
         Route::AccessReview => ("create", "subjectaccessreviews"),
+        Route::OwnAccessReview => ("create", "selfsubjectaccessreviews"),
+        Route::OwnReview => ("create", "selfsubjectreviews"),
         Route::Other => ("get", path.as_str()),
     };
     let fault = control.count(verb, resource);
     let authorization = request.headers().get(AUTHORIZATION);
-    if !control.admits(authorization.map(|value| value.as_bytes())) {
+    let Some(caller) = control.caller(authorization.map(|value| value.as_bytes())) else {
         return answer::refusal(401, "Unauthorized", "Unauthorized");
+    };
+    let act = Act::of(request.method().as_str(), &path, query.is("watch"));
+    if let Err(why) = control.admit(&caller, &act) {
+        return answer::refusal(403, "Forbidden", &why);
     }
     if let Some(broken) = broken(fault, verb).await {
         return broken;
     }
     let wanted = match &route {
-        Route::TokenReview | Route::AccessReview => Method::POST,
+        Route::TokenReview | Route::AccessReview | Route::OwnAccessReview | Route::OwnReview => {
+            Method::POST
+        }
         _ => Method::GET,
     };
     let is_write = matches!(route, Route::Written(..)) && matches!(verb, "update" | "patch");
@@ -99,15 +111,28 @@ async fn answered(control: &Control, request: Request<Incoming>) -> Response<Bod
             // A test may have put a document there, which nobody writes.
             found(held.or_else(|| control.document(&path)))
         }
-        Route::TokenReview => match body(request).await {
-            Some(review) => review::token(control, review).await,
-            None => unreadable(),
-        },
-        Route::AccessReview => match body(request).await {
-            Some(review) => review::access(control, review).await,
-            None => unreadable(),
-        },
+        Route::TokenReview | Route::AccessReview | Route::OwnAccessReview | Route::OwnReview => {
+            match body(request).await {
+                Some(sent) => reviewed(control, &route, &caller, sent).await,
+                None => unreadable(),
+            }
+        }
         Route::Other => found(control.document(&path)),
+    }
+}
+
+/// What a review says.
+async fn reviewed(
+    control: &Control,
+    route: &Route,
+    caller: &Caller,
+    review: Value,
+) -> Response<Body> {
+    match route {
+        Route::TokenReview => review::token(control, review).await,
+        Route::AccessReview => review::access(control, review).await,
+        Route::OwnAccessReview => review::own_access(control, caller, review).await,
+        _ => review::oneself(caller, review),
     }
 }
 
@@ -146,7 +171,31 @@ fn route(path: &str) -> Route {
         ["apis", "apiregistration.k8s.io", "v1", "apiservices", name] => {
             Route::Written("apiservices", String::new(), text(name))
         }
+        [
+            "apis",
+            "discovery.k8s.io",
+            "v1",
+            "namespaces",
+            within,
+            "endpointslices",
+        ] => Route::Many("endpointslices", Some(text(within))),
+        [
+            "apis",
+            "apps",
+            "v1",
+            "namespaces",
+            within,
+            "daemonsets",
+            name,
+        ] => Route::One("daemonsets", text(within), text(name)),
         ["apis", "authentication.k8s.io", "v1", "tokenreviews"] => Route::TokenReview,
+        ["apis", "authentication.k8s.io", "v1", "selfsubjectreviews"] => Route::OwnReview,
+        [
+            "apis",
+            "authorization.k8s.io",
+            "v1",
+            "selfsubjectaccessreviews",
+        ] => Route::OwnAccessReview,
         ["apis", "authorization.k8s.io", "v1", "subjectaccessreviews"] => Route::AccessReview,
         _ => Route::Other,
     }
@@ -239,7 +288,10 @@ fn list(
     let mut objects = control.objects();
     let (snapshot, from) = match query.get("continue").filter(|text| !text.is_empty()) {
         None => {
-            let listed = objects.list(resource, namespace);
+            let mut listed = objects.list(resource, namespace);
+            let asked = |name: &str| query.get(name).unwrap_or_default();
+            let (labels, fields) = (asked("labelSelector"), asked("fieldSelector"));
+            listed.retain(|object| selecting::selects((labels, fields), object));
             (objects.keep(listed), 0)
         }
         Some(text) => {
@@ -270,13 +322,14 @@ fn page(resource: &str, snapshot: &Snapshot, from: usize, limit: u64) -> Value {
         metadata["continue"] = json!(format!("{version}-{count}-{next}"));
         metadata["remainingItemCount"] = json!(rest.len() - taken);
     }
-    let kind = match resource {
-        "nodes" => "NodeList",
-        "pods" => "PodList",
-        _ => "NamespaceList",
+    let (kind, version) = match resource {
+        "nodes" => ("NodeList", "v1"),
+        "pods" => ("PodList", "v1"),
+        "endpointslices" => ("EndpointSliceList", "discovery.k8s.io/v1"),
+        _ => ("NamespaceList", "v1"),
     };
     json!({
-        "kind": kind, "apiVersion": "v1", "metadata": metadata,
+        "kind": kind, "apiVersion": version, "metadata": metadata,
         "items": items.collect::<Vec<Value>>(),
     })
 }
