@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! trace, mix      what nodes say: the recording replayed, or generated
+//! usage           what metrics.k8s.io must say of the recording
+//! metrics_server  what metrics-server would say of it
 //! apiserver       an API server of Kubernetes that lists, watches and reviews, with faults
 //! pki             certificates of every shape that a test needs
 //! sim             a kubelet that serves a replay, with faults
@@ -55,6 +57,8 @@ pub mod hostile_names;
 
 pub mod http1;
 
+pub mod metrics_server;
+
 pub mod mix;
 
 pub mod oracle;
@@ -90,3 +94,5 @@ pub mod system;
 pub mod terminal;
 
 pub mod trace;
+
+pub mod usage;
