@@ -73,7 +73,7 @@ use native::{Large, Native};
 pub(crate) use answer::{OF_VISIBLE, PART};
 pub use gate::Gate;
 pub use label_rules::LabelRules;
-pub use metrics_api::{MetricsApi, Start};
+pub use metrics_api::{HELD, MetricsApi, Start};
 pub use needs::{Asks, Needs};
 pub use readers::{Admitted, Denied, Lease, Over};
 pub use room::Room;

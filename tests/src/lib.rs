@@ -11,6 +11,7 @@
 //! proc, system    the real binaries as processes; a whole cluster of them
 //! terminal        a program on a terminal, its keys and its screen
 //! pair            a system with a second aggregator
+//! replicas        aggregators that replace each other, and an API server that knows who is ready
 //! busy, pays      a node on which pods come and go, and what it pays for being watched
 //! front_proxy     the API server in front of an aggregator, for clients of Kubernetes
 //! proxy           a network that is cut, slowed down and mended
@@ -80,6 +81,8 @@ pub mod proxy;
 pub mod raw;
 
 pub mod reader;
+
+pub mod replicas;
 
 pub mod rfc3339;
 

@@ -56,8 +56,8 @@ impl Control {
         Ok(control)
     }
 
-    /// Adds an object or takes the place of the one of its name. `resource` is `nodes`, `namespaces` or
-    /// `pods`, or, to be read and written by name, `secrets`, `configmaps`, `leases` or `apiservices`; the
+    /// Adds an object or takes the place of the one of its name. `resource` is `nodes`, `namespaces`,
+    /// `pods` or `endpointslices`, or, to be read and written by name, `secrets`, `configmaps`, `leases` or `apiservices`; the
     /// version is the server's own.
     pub fn put(&self, resource: &'static str, object: Value) {
         self.objects().put(resource, object);

@@ -126,6 +126,14 @@ fn route(path: &str) -> Route {
         }
         [
             "apis",
+            "discovery.k8s.io",
+            "v1",
+            "namespaces",
+            within,
+            "endpointslices",
+        ] => Route::Many("endpointslices", Some(text(within))),
+        [
+            "apis",
             "coordination.k8s.io",
             "v1",
             "namespaces",
@@ -227,7 +235,8 @@ fn list(
     let mut objects = control.objects();
     let (snapshot, from) = match query.get("continue").filter(|text| !text.is_empty()) {
         None => {
-            let listed = objects.list(resource, namespace);
+            let mut listed = objects.list(resource, namespace);
+            listed.retain(|object| query.selects(object));
             (objects.keep(listed), 0)
         }
         Some(text) => {
@@ -258,13 +267,14 @@ fn page(resource: &str, snapshot: &Snapshot, from: usize, limit: u64) -> Value {
         metadata["continue"] = json!(format!("{version}-{count}-{next}"));
         metadata["remainingItemCount"] = json!(rest.len() - taken);
     }
-    let kind = match resource {
-        "nodes" => "NodeList",
-        "pods" => "PodList",
-        _ => "NamespaceList",
+    let (kind, version) = match resource {
+        "nodes" => ("NodeList", "v1"),
+        "pods" => ("PodList", "v1"),
+        "endpointslices" => ("EndpointSliceList", "discovery.k8s.io/v1"),
+        _ => ("NamespaceList", "v1"),
     };
     json!({
-        "kind": kind, "apiVersion": "v1", "metadata": metadata,
+        "kind": kind, "apiVersion": version, "metadata": metadata,
         "items": items.collect::<Vec<Value>>(),
     })
 }
@@ -314,6 +324,14 @@ impl Query {
 
     fn is(&self, name: &str) -> bool {
         matches!(self.get(name), Some("true" | "1"))
+    }
+
+    /// True when an object has the label of `labelSelector=KEY=VALUE`, or none is asked for.
+    fn selects(&self, object: &Value) -> bool {
+        let wanted = self
+            .get("labelSelector")
+            .and_then(|text| text.split_once('='));
+        wanted.is_none_or(|(key, value)| object["metadata"]["labels"][key] == value)
     }
 
     fn number(&self, name: &str) -> Option<u64> {
