@@ -4,6 +4,7 @@
 //! trace, mix      what nodes say: the recording replayed, or generated
 //! usage           what metrics.k8s.io must say of the recording
 //! metrics_server  what metrics-server would say of it
+//! hpa             an autoscaler that acts on either
 //! apiserver       an API server of Kubernetes that lists, watches and reviews, with faults
 //! pki             certificates of every shape that a test needs
 //! sim             a kubelet that serves a replay, with faults
@@ -55,6 +56,8 @@ pub mod greedy;
 pub mod hostile;
 
 pub mod hostile_names;
+
+pub mod hpa;
 
 pub mod http1;
 
