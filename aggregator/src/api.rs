@@ -77,7 +77,7 @@ use seats::Full;
 pub(crate) use answer::{OF_VISIBLE, PART, PENDING};
 pub use gate::Gate;
 pub use label_rules::LabelRules;
-pub use metrics_api::{MetricsApi, Start};
+pub use metrics_api::{HELD, MetricsApi, Start};
 pub use needs::{Asks, Needs};
 pub use readers::{Admitted, Denied, Lease, Of, Over};
 pub use room::Room;

@@ -224,7 +224,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     start_readers(
         (&mut supervisor, &readers),
         (listeners.http, listeners.https),
-        (&shared, access, &readiness),
+        (&shared, access, &asked),
         &config,
     );
     let upkeep = Upkeep {
@@ -375,13 +375,13 @@ fn start_admin(
 fn start_readers(
     (supervisor, readers): (&mut Supervisor, &Aside),
     (http, https): (Bound, Bound),
-    (shared, access, readiness): (&Shared, https::Access, &Readiness),
+    (shared, access, asked): (&Shared, https::Access, &Asked<'_>),
     config: &Config,
 ) {
     let api = api_of(shared, config);
     start_http((&mut *supervisor, readers), http, (shared, &api), config);
     let (tls, authenticators, rights) = access.parts();
-    let metrics = https::metrics_api(&api, config, readiness, supervisor);
+    let metrics = https::metrics_api(&api, config, asked, supervisor);
     let secure = Secure {
         // What is asked on one listener holds up nobody on the other.
         api: api.apart(),
@@ -389,7 +389,7 @@ fn start_readers(
         authenticators,
         rights,
         wellness: Wellness {
-            readiness: readiness.clone(),
+            readiness: asked.readiness().clone(),
             health: supervisor.health(),
         },
     };

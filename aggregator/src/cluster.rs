@@ -19,6 +19,7 @@ mod lines;
 mod metrics;
 mod pool;
 mod quantity;
+pub mod replicas;
 pub(crate) mod slots;
 pub mod token;
 mod watch;

@@ -2,6 +2,9 @@
 //!
 //! ```text
 //! trace, mix      what nodes say: the recording replayed, or generated
+//! usage           what metrics.k8s.io must say of the recording
+//! metrics_server  what metrics-server would say of it
+//! hpa             an autoscaler that acts on either
 //! apiserver       an API server of Kubernetes that lists, watches and reviews, with faults
 //! pki             certificates of every shape that a test needs
 //! sim             a kubelet that serves a replay, with faults
@@ -9,6 +12,7 @@
 //! proc, system    the real binaries as processes; a whole cluster of them
 //! terminal        a program on a terminal, its keys and its screen
 //! pair            a system with a second aggregator
+//! replicas        aggregators that replace each other, and an API server that knows who is ready
 //! busy, pays      a node on which pods come and go, and what it pays for being watched
 //! rendered        the objects of deploy/, as kubectl renders them
 //! pod             a rendered pod as a process: what a kubelet does with it
@@ -55,7 +59,11 @@ pub mod hostile;
 
 pub mod hostile_names;
 
+pub mod hpa;
+
 pub mod http1;
+
+pub mod metrics_server;
 
 pub mod mix;
 
@@ -83,6 +91,8 @@ pub mod reader;
 
 pub mod rendered;
 
+pub mod replicas;
+
 pub mod rfc3339;
 
 pub mod rivals;
@@ -96,3 +106,5 @@ pub mod system;
 pub mod terminal;
 
 pub mod trace;
+
+pub mod usage;

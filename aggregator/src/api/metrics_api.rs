@@ -21,7 +21,7 @@ use super::selector::Selector as LabelSelector;
 use super::{Api, Cut, Shares, TURNS, path, secure};
 use items::{Copies, Finder, Found, Wanted};
 
-pub use start::Start;
+pub use start::{HELD, Start};
 
 /// What these routes need.
 #[derive(Clone, Debug)]

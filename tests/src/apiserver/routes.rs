@@ -161,6 +161,14 @@ fn route(path: &str) -> Route {
         }
         [
             "apis",
+            "discovery.k8s.io",
+            "v1",
+            "namespaces",
+            within,
+            "endpointslices",
+        ] => Route::Many("endpointslices", Some(text(within))),
+        [
+            "apis",
             "coordination.k8s.io",
             "v1",
             "namespaces",
