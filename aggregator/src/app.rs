@@ -439,6 +439,7 @@ fn start_http(
         handshake_deadline: Duration::ZERO,
         // Above the Dashboard's health check, which comes every 30 s on one connection.
         header_deadline: Duration::from_secs(60),
+        answer_deadline: Duration::from_secs(60),
         idle_deadline: Duration::from_secs(120),
         write_deadline: Duration::from_secs(30),
         // The Dashboard puts every pod of a namespace into one URL.
