@@ -49,6 +49,15 @@ pub struct Args {
     #[arg(long, env = "CAIRN_AGGREGATOR_SERVER_NAME", value_name = "NAME")]
     pub aggregator_server_name: Option<String>,
 
+    /// Certificate that is shown to an aggregator, PEM, with its chain: for --ingest-auth mtls. Read again at
+    /// each connect
+    #[arg(long, env = "CAIRN_AGGREGATOR_CLIENT_CERT", value_name = "FILE")]
+    pub aggregator_client_cert: Option<PathBuf>,
+
+    /// Private key of that certificate, PEM
+    #[arg(long, env = "CAIRN_AGGREGATOR_CLIENT_KEY", value_name = "FILE")]
+    pub aggregator_client_key: Option<PathBuf>,
+
     /// File with the bearer token for the aggregator; read again at each connect and each 10 s
     #[arg(long, env = "CAIRN_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,

@@ -17,7 +17,7 @@ use std::time::Duration;
 use cairn_proto::limits::{INTERVALS_S, MAX_TOKEN_BYTES};
 use cairn_proto::model::{EntityKind, check_name};
 use cairn_runtime::clock::Mode;
-use cairn_runtime::tls::{self, ServerName, Trust, TrustFiles};
+use cairn_runtime::tls::{self, ClientIdentity, ServerName, Trust, TrustFiles};
 use cairn_runtime::{duration, files, logging};
 
 pub use self::cadvisor::Cadvisor;
@@ -42,6 +42,8 @@ pub struct Aggregator {
     pub server_name: ServerName<'static>,
     /// What its certificate is verified against.
     pub trust: Arc<Trust>,
+    /// The certificate that is shown to it; `None` shows none.
+    pub client: Option<Arc<ClientIdentity>>,
 }
 
 /// Where the agent's own state is served, and on which clock it runs.
@@ -267,6 +269,7 @@ fn aggregators(args: &Args, problems: &mut Vec<String>) -> Vec<Aggregator> {
             .then(|| load("--aggregator-ca", files, problems))
             .flatten()
     };
+    let client = client_identity(args, problems);
     let mut found = Vec::new();
     for text in &args.aggregator {
         let Some((host, port)) = https_host(text) else {
@@ -281,6 +284,7 @@ fn aggregators(args: &Args, problems: &mut Vec<String>) -> Vec<Aggregator> {
                     port,
                     server_name,
                     trust: Arc::clone(trust),
+                    client: client.clone(),
                 });
             }
             (Ok(_), None) => {}
@@ -288,6 +292,26 @@ fn aggregators(args: &Args, problems: &mut Vec<String>) -> Vec<Aggregator> {
         }
     }
     found
+}
+
+/// The certificate that is shown to aggregators, if there is one.
+fn client_identity(args: &Args, problems: &mut Vec<String>) -> Option<Arc<ClientIdentity>> {
+    let (cert, key) = match (&args.aggregator_client_cert, &args.aggregator_client_key) {
+        (None, None) => return None,
+        (Some(cert), Some(key)) => (cert, key),
+        _ => {
+            let text = "--aggregator-client-cert and --aggregator-client-key go together: give both, of one pair";
+            problems.push(text.to_owned());
+            return None;
+        }
+    };
+    let loaded = ClientIdentity::load(cert, key);
+    loaded
+        .map_err(|error| {
+            let why = logging::chain(&error);
+            problems.push(format!("--aggregator-client-cert: {why}"));
+        })
+        .ok()
 }
 
 /// Loads a trust, or says what is wrong with it.

@@ -173,7 +173,7 @@ fn memory_limit(given: Option<u64>) -> u64 {
 ///
 /// A file or an address that does not work, with what to do about it.
 pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
-    let by_file = kubernetes::by_file(&config.ingest)?;
+    let by_file = kubernetes::by_file(&config)?;
     let served = Served::load(&config).map_err(|e| Failure::config(&e))?;
     let mut access = https::Access::load(&config, &served).map_err(|e| Failure::config(&e))?;
     let (listeners, readers) = bind(&config).await?;
@@ -442,6 +442,7 @@ fn start_http(
         handshake_deadline: Duration::ZERO,
         // Above the Dashboard's health check, which comes every 30 s on one connection.
         header_deadline: Duration::from_secs(60),
+        answer_deadline: Duration::from_secs(60),
         idle_deadline: Duration::from_secs(120),
         write_deadline: Duration::from_secs(30),
         // The Dashboard puts every pod of a namespace into one URL.

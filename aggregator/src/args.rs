@@ -122,6 +122,16 @@ pub struct Args {
     #[arg(long, env = "CAIRN_INGEST_TOKEN_FILE", value_name = "FILE")]
     pub ingest_token_file: Option<PathBuf>,
 
+    /// CA certificates, PEM, of the agents' client certificates, for --ingest-auth mtls; read again when they
+    /// change. CAs that sign for agents alone: never the cluster's. May be repeated
+    #[arg(
+        long,
+        env = "CAIRN_INGEST_CLIENT_CA",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    pub ingest_client_ca: Vec<PathBuf>,
+
     /// The serving certificate.
     #[command(flatten)]
     pub serving: ServingArgs,
@@ -207,6 +217,8 @@ pub struct PeerArgs {
 pub enum IngestAuth {
     /// By the token of their service account, which the Kubernetes API knows
     TokenReview,
+    /// By a client certificate of a CA of --ingest-client-ca, whose one DNS name is the node
+    Mtls,
     /// By a bearer token whose hash stands beside the node's name in a file
     TokenFile,
     /// Not at all; only on a loopback listener

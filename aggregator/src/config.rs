@@ -116,6 +116,8 @@ impl TryFrom<Args> for Config {
         let ingest = ingest::Given {
             auth: args.ingest_auth,
             token_file: args.ingest_token_file,
+            client_ca: args.ingest_client_ca,
+            has_peers: !peers.hosts.is_empty(),
             review: &args.review,
             is_loopback: args.grpc_listen.ip().is_loopback(),
             is_watched,

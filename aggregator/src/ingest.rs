@@ -10,12 +10,14 @@
 //! Invariant: a frame that is refused leaves the window as it was, and ends only its own stream.
 
 mod auth;
+mod certified;
 mod fence;
 mod history;
 mod metrics;
 mod names;
 mod pace;
 mod quota;
+mod refusal;
 mod review;
 mod rush;
 mod session;
@@ -40,6 +42,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 pub(crate) use auth::Identity;
 pub use auth::{Authenticator, Error as AuthError};
+pub use certified::Clients;
 pub use metrics::Metrics;
 pub use review::{Reviewer, Rules};
 pub use wishes::Wishes;
@@ -178,8 +181,9 @@ impl v1::ingest_server::Ingest for Ingest {
         request: Request<Streaming<v1::AgentFrame>>,
     ) -> Result<Response<Self::ReportStream>, Status> {
         let inner = Arc::clone(&self.inner);
-        let peer = request.extensions().get::<Peer>().map(|peer| peer.addr);
-        let identity = inner.auth.identify(request.metadata()).await;
+        let who = request.extensions().get::<Peer>();
+        let peer = who.map(|peer| peer.addr);
+        let identity = inner.auth.identify(request.metadata(), who).await;
         let identity = identity.map_err(|refusal| {
             inner.metrics.refused_identity(&refusal);
             tracing::warn!(peer = ?peer, reason = %refusal, "agent refused");

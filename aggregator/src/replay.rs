@@ -35,6 +35,7 @@ use cairn_proto::limits::MAX_FRAME_BYTES;
 use cairn_proto::v1;
 use cairn_proto::v1::peer_server::PeerServer;
 use cairn_runtime::clock::Clock;
+use cairn_runtime::listen::Peer;
 use cairn_runtime::readiness::Readiness;
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::{Group, Supervisor};
@@ -189,7 +190,8 @@ impl v1::peer_server::Peer for Replay {
         request: Request<Streaming<v1::ReplayRequest>>,
     ) -> Result<Response<Self::ReplayStream>, Status> {
         let Parts { auth, metrics, .. } = &self.inner.parts;
-        let identity = auth.identify(request.metadata()).await;
+        let who = request.extensions().get::<Peer>();
+        let identity = auth.identify(request.metadata(), who).await;
         let identity = identity.map_err(|refusal| {
             metrics.refused("identity");
             tracing::warn!(reason = %refusal, "aggregator refused");

@@ -43,8 +43,9 @@ impl Upkeep {
         self,
         supervisor: &mut Supervisor,
         auth: Arc<Authenticator>,
-        certificates: Vec<Reloadable>,
+        mut certificates: Vec<Reloadable>,
     ) {
+        certificates.extend(auth.reloadable());
         let reload = tls::reload_loop(certificates, RELOAD, self.token.clone());
         supervisor.spawn("certificates", reload);
         supervisor.spawn("tokens", self.clone().reload_tokens(auth));

@@ -31,6 +31,9 @@ const HEADER_DEADLINE: Duration = Duration::from_secs(30);
 /// Above the same periods, as the header deadline.
 const IDLE_DEADLINE: Duration = Duration::from_secs(60);
 
+/// Above the time that a step of a driven clock may take.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+
 /// The longest answer is the exposition, some hundred KiB: a scraper that takes none of it is dead.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -82,6 +85,7 @@ pub async fn serve_counted(
         max_handshakes: 0,
         handshake_deadline: Duration::ZERO,
         header_deadline: HEADER_DEADLINE,
+        answer_deadline: ANSWER_DEADLINE,
         idle_deadline: IDLE_DEADLINE,
         write_deadline: WRITE_DEADLINE,
         max_header_bytes: MAX_HEADER_BYTES,

@@ -3,8 +3,9 @@
 //! [`bind`] makes the socket early, so that a taken port is a configuration error and not a dead
 //! task; [`serve`] is the task that accepts. It owns its connections as a bounded group: a connection
 //! beyond a limit is closed unanswered and counted, a handshake or a request header that takes too
-//! long ends its connection, so does a client that asks nothing more or takes nothing of its answer,
-//! and accepting never stops for a peer's fault or for want of descriptors. HTTP/1.1 and HTTP/2 are
+//! long ends its connection, so does a client that asks nothing more, takes nothing of its answer or
+//! takes back its requests without end, a request whose body does not come is given up, and accepting
+//! never stops for a peer's fault or for want of descriptors. HTTP/1.1 and HTTP/2 are
 //! told apart by what the client sends; TLS and HTTP/2 are there with the feature `secure-listen`. A request that cannot be read is answered with why.
 
 mod accept;
@@ -12,6 +13,7 @@ mod activity;
 mod connection;
 mod metrics;
 mod peers;
+mod places;
 mod refusals;
 mod socket;
 #[cfg(test)]
@@ -44,7 +46,9 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub struct Config {
     /// The listener's name in logs and metrics: a constant, such as `grpc`.
     pub name: &'static str,
-    /// The most connections at a time; 0 refuses all.
+    /// The most connections at a time; 0 refuses all. When all places are taken, a connection that rests
+    /// has to make room for a new one: of the address with the most connections the one that has asked
+    /// nothing for longest, but none with an answer under way.
     pub max_connections: usize,
     /// The most connections of one address at a time; loopback is exempt, since a whole test fleet
     /// or every local agent shares it.
@@ -59,6 +63,10 @@ pub struct Config {
     /// The time for the first request to arrive, and for each later HTTP/1 request header: an idle
     /// HTTP/1 connection is closed after it too, so keep it above the clients' polling period.
     pub header_deadline: Duration,
+    /// The time from a request's head to the head of its answer, usually 60 s. A request whose body does
+    /// not come, or is not answered in this time for another reason, is given up: its stream is reset,
+    /// and a connection of HTTP/1 ends. Keep it above the longest that an answer may take to begin.
+    pub answer_deadline: Duration,
     /// The time without any request in flight after which a connection that had one is closed, with
     /// the protocol's farewell, usually 60 s. A request is in flight until its answer's body is
     /// complete, so a long stream is never idle. Keep it above the clients' polling period.

@@ -5,7 +5,7 @@
 //! certificate is trusted is for the authenticators, which find it as [`PeerCertificates`] and have a [`Trust`] judge it.
 //!
 //! Client: a [`Connector`] dials one address and verifies another's name against a [`Trust`], whose
-//! files are re-read too. [`reload_loop`] is the task that re-reads both kinds, by content: watching
+//! files are re-read too, and may show a certificate of its own, a [`ClientIdentity`]. [`reload_loop`] is the task that re-reads both kinds, by content: watching
 //! for file events misses the way Kubernetes swaps mounted files.
 //!
 //! The crypto provider is passed explicitly everywhere. Sessions are never resumed, so each
@@ -23,6 +23,7 @@ mod refusal;
 mod reload;
 #[cfg_attr(not(feature = "secure-listen"), path = "tls/no_server.rs")]
 mod server;
+mod shown;
 mod subject;
 #[cfg(test)]
 #[cfg(feature = "secure-listen")]
@@ -44,6 +45,7 @@ pub use self::error::Error;
 pub use self::identity::Identity;
 pub use self::reload::{Reload, Reloadable, reload_loop};
 pub use self::server::{PeerCertificates, ServerTls};
+pub use self::shown::ClientIdentity;
 pub use self::subject::Subject;
 pub use self::trust::{Trust, TrustFiles};
 pub use self::vouch::{By, Voucher};

@@ -231,6 +231,7 @@ fn listen_config(tls: Arc<ServerTls>) -> listen::Config {
         max_handshakes: MOST_CONNECTIONS,
         handshake_deadline: Duration::from_secs(5),
         header_deadline: Duration::from_secs(90),
+        answer_deadline: Duration::from_secs(600),
         idle_deadline: Duration::from_secs(90),
         write_deadline: Duration::from_secs(30),
         max_header_bytes: 32 * 1024,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use cairn_runtime::tasks::{AbortOnDrop, Children};
-use cairn_runtime::tls::{Connector, Trust, TrustFiles, server_name};
+use cairn_runtime::tls::{ClientIdentity, Connector, Trust, TrustFiles, server_name};
 use http::header::{AUTHORIZATION, HeaderValue};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
@@ -37,11 +37,23 @@ pub(crate) struct Channel {
 impl Channel {
     /// Over TLS, as an agent comes; the connection ends with the guard.
     pub(crate) async fn tls(addr: SocketAddr, ca: &Path) -> Result<(Self, AbortOnDrop)> {
+        Self::showing(addr, ca, None).await
+    }
+
+    /// The same, with a certificate of its own.
+    pub(crate) async fn showing(
+        addr: SocketAddr,
+        ca: &Path,
+        client: Option<&ClientIdentity>,
+    ) -> Result<(Self, AbortOnDrop)> {
         let trust = Trust::load(TrustFiles {
             ca: vec![ca.to_owned()],
             ..TrustFiles::default()
         })?;
-        let connector = Connector::new(trust, server_name("localhost")?, &["h2"]);
+        let mut connector = Connector::new(trust, server_name("localhost")?, &["h2"]);
+        if let Some(client) = client {
+            connector = connector.showing(client);
+        }
         Self::over(connector.connect(addr, SOON).await?).await
     }
 

@@ -164,6 +164,7 @@ impl FrontProxy {
             max_handshakes: 16,
             handshake_deadline: Duration::from_secs(10),
             header_deadline: Duration::from_secs(30),
+            answer_deadline: Duration::from_secs(120),
             idle_deadline: Duration::from_secs(60),
             write_deadline: Duration::from_secs(30),
             max_header_bytes: 64 * 1024,

@@ -12,6 +12,7 @@ use cairn_proto::v1::agent_frame::Kind;
 use cairn_proto::v1::aggregator_frame::Kind as Answer;
 use cairn_proto::{catalogue, codec, v1};
 use cairn_runtime::tasks::AbortOnDrop;
+use cairn_runtime::tls::ClientIdentity;
 use futures_util::StreamExt as _;
 use http::uri::PathAndQuery;
 use prost::Message as _;
@@ -50,6 +51,21 @@ impl RawAgent {
         Self::with_queue(FRAMES, (addr, ca), token, now_ms).await
     }
 
+    /// The same with a client certificate in the place of a token.
+    ///
+    /// # Errors
+    ///
+    /// As [`RawAgent::connect`].
+    pub async fn certified(
+        addr: SocketAddr,
+        ca: &Path,
+        client: &ClientIdentity,
+        now_ms: u64,
+    ) -> Result<Self> {
+        let channel = Channel::showing(addr, ca, Some(client)).await?;
+        Self::open(FRAMES, (addr, channel), None, now_ms).await
+    }
+
     /// The same; so many frames wait for the connection at most.
     ///
     /// # Errors
@@ -61,15 +77,25 @@ impl RawAgent {
         token: &str,
         now_ms: u64,
     ) -> Result<Self> {
-        let (channel, guard) = Channel::tls(addr, ca).await?;
+        let channel = Channel::tls(addr, ca).await?;
+        Self::open(frames, (addr, channel), Some(token), now_ms).await
+    }
+
+    async fn open(
+        frames: usize,
+        (addr, (channel, guard)): (SocketAddr, (Channel, AbortOnDrop)),
+        token: Option<&str>,
+        now_ms: u64,
+    ) -> Result<Self> {
         let origin: http::Uri = format!("https://{addr}").parse()?;
         let mut client = Grpc::with_origin(channel, origin).max_encoding_message_size(usize::MAX);
         let (frames, queue) = mpsc::channel(frames);
         let queue = ReceiverStream::new(queue).flat_map(futures_util::stream::iter);
         let mut request = Request::new(queue);
-        request
-            .metadata_mut()
-            .insert("authorization", format!("Bearer {token}").parse()?);
+        if let Some(token) = token {
+            let bearer = format!("Bearer {token}").parse()?;
+            request.metadata_mut().insert("authorization", bearer);
+        }
         timeout(SOON, client.ready()).await??;
         let path = PathAndQuery::from_static("/cairn.v1.Ingest/Report");
         let opening = client.streaming(request, path, Verbatim);

@@ -46,6 +46,7 @@ impl Served {
             max_handshakes: 4,
             handshake_deadline: Duration::from_secs(5),
             header_deadline: Duration::from_secs(10),
+            answer_deadline: Duration::from_secs(60),
             idle_deadline: Duration::from_secs(60),
             write_deadline: Duration::from_secs(30),
             max_header_bytes: 32 * 1024,

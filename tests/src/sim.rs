@@ -206,6 +206,7 @@ fn listen_config(name: &'static str, tls: Option<Arc<tls::ServerTls>>) -> listen
         max_handshakes: CONNECTION_LIMIT,
         handshake_deadline: Duration::from_secs(5),
         header_deadline: IDLE_DEADLINE,
+        answer_deadline: Duration::from_secs(600),
         idle_deadline: IDLE_DEADLINE,
         write_deadline: Duration::from_secs(30),
         max_header_bytes: 32 * 1024,

@@ -62,6 +62,8 @@ pub struct Options {
     pub extra_agent_args: Vec<String>,
     /// Further arguments of the aggregator.
     pub extra_aggregator_args: Vec<String>,
+    /// The address at which every process listens.
+    pub loopback: IpAddr,
     /// Nodes that are not simulated, but whose tokens the aggregator knows.
     pub guests: Vec<String>,
 }
@@ -89,6 +91,7 @@ impl Options {
             sim_args: Vec::new(),
             extra_agent_args: Vec::new(),
             extra_aggregator_args: Vec::new(),
+            loopback: IpAddr::V4(Ipv4Addr::LOCALHOST),
             guests: Vec::new(),
             recording,
         }
@@ -135,7 +138,7 @@ impl System {
     /// A process that did not come up, with its stderr.
     pub fn start(options: Options) -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let any = SocketAddr::new(options.loopback, 0);
         let mut system = Self {
             options,
             dir,
@@ -173,11 +176,10 @@ impl System {
     /// The aggregator's serving certificate, the agents' tokens, and the file that knows them.
     fn write_identities(&self) -> Result<()> {
         let pki = Pki::new(self.dir.path())?;
-        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         pki.ca("ingest-ca")?
             .leaf("server")
             .dns(&["localhost", SERVICE_HOST])
-            .ips(&[loopback])
+            .ips(&[self.options.loopback])
             .write()?;
         let mut lines = String::from("# node, sha256 of its agent's token\n");
         if self.options.nodes.is_empty() {
@@ -214,17 +216,18 @@ impl System {
     /// The arguments of the aggregator, without its clock.
     #[must_use]
     pub fn aggregator_args(&self) -> Vec<String> {
+        let any = self.any();
         let own = [
             "--interval",
             &self.options.interval,
             "--grpc-listen",
             &self.grpc.to_string(),
             "--http-listen",
-            "127.0.0.1:0",
+            &any,
             "--https-listen",
-            "127.0.0.1:0",
+            &any,
             "--admin-listen",
-            "127.0.0.1:0",
+            &any,
             "--tls-cert",
             &self.text("server.pem"),
             "--tls-key",
@@ -247,6 +250,11 @@ impl System {
         own.map(str::to_owned).chain(more.iter().cloned()).collect()
     }
 
+    /// A free port of this system's address.
+    pub(crate) fn any(&self) -> String {
+        SocketAddr::new(self.options.loopback, 0).to_string()
+    }
+
     /// The arguments of a node's agent, without its clock.
     ///
     /// # Errors
@@ -260,6 +268,7 @@ impl System {
         let own = self.options.agent_intervals.get(name);
         let interval = own.unwrap_or(&self.options.interval);
         let ca = self.text(&format!("kubelet-{name}/{name}-kubelet-ca.pem"));
+        let any = self.any();
         let args = [
             "--node-name",
             name,
@@ -278,7 +287,7 @@ impl System {
             "--kubelet-token-file",
             &self.text("kubelet.token"),
             "--admin-listen",
-            "127.0.0.1:0",
+            &any,
         ];
         let more = self.options.extra_agent_args.iter().map(String::as_str);
         // The recordings have nothing of cAdvisor: a test that looks at it asks for it.

@@ -299,6 +299,7 @@ mod tests {
             port: address.port(),
             server_name: "aggregator".try_into().unwrap(),
             trust: Trust::insecure(),
+            client: None,
         };
         let tried = Address {
             connector: connect::connector(&target),

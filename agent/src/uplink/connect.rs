@@ -45,7 +45,23 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from
 /// Makes the connector of an aggregator.
 pub(super) fn connector(target: &Aggregator) -> Connector {
     let (trust, name) = (Arc::clone(&target.trust), target.server_name.clone());
-    Connector::new_with_hint(trust, name, &["h2"], HINT)
+    let connector = Connector::new_with_hint(trust, name, &["h2"], HINT);
+    match &target.client {
+        Some(client) => connector.showing(client),
+        None => connector,
+    }
+}
+
+/// Reads the certificate that is shown again, in case it was renewed.
+fn renew(target: &Aggregator) {
+    let Some(client) = &target.client else { return };
+    if let Err(error) = client.reload() {
+        let why = logging::chain(&error);
+        tracing::warn!(
+            why,
+            "--aggregator-client-cert cannot be read again: the old one is shown"
+        );
+    }
 }
 
 /// An open connection. Dropping it closes it.
@@ -82,6 +98,7 @@ impl Link {
         connector: &Connector,
         address: SocketAddr,
     ) -> Result<Self, End> {
+        renew(target);
         let stream = Self::dial(connector, address).await?;
         Self::speak(target, stream).await
     }

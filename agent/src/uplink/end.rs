@@ -108,8 +108,14 @@ impl End {
     #[must_use]
     pub fn of_status(status: &Status) -> Self {
         let (kind, check) = match status.code() {
-            Code::Unauthenticated => (EndKind::Auth, ": check --token-file"),
-            Code::PermissionDenied => (EndKind::Auth, ": check --node-name and --token-file"),
+            Code::Unauthenticated => (
+                EndKind::Auth,
+                ": check --token-file or --aggregator-client-cert",
+            ),
+            Code::PermissionDenied => (
+                EndKind::Auth,
+                ": check --node-name, and --token-file or --aggregator-client-cert",
+            ),
             Code::Aborted => (EndKind::Fenced, ""),
             Code::DeadlineExceeded => (EndKind::Timeout, ""),
             // What the connection itself says comes with these codes.
@@ -136,7 +142,7 @@ mod tests {
         let end = End::of_status(&Status::unauthenticated("token is\nexpired"));
         assert_eq!(end.kind, EndKind::Auth);
         let expected = "aggregator ended the stream: Unauthenticated: token is\\u{a}expired: check \
-                        --token-file";
+                        --token-file or --aggregator-client-cert";
         assert_eq!(end.reason, expected);
         assert_eq!(
             End::of_status(&Status::aborted("newer session")).kind,

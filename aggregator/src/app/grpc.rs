@@ -31,6 +31,8 @@ pub(super) fn start(
         max_handshakes: 64,
         handshake_deadline: Duration::from_secs(5),
         header_deadline: Duration::from_secs(10),
+        // A token may have to wait for its review.
+        answer_deadline: Duration::from_secs(30),
         idle_deadline: Duration::from_secs(60),
         write_deadline: Duration::from_secs(30),
         max_header_bytes: 32 * 1024,

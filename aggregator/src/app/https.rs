@@ -124,6 +124,7 @@ pub(super) fn start(
         handshake_deadline: Duration::from_secs(5),
         // The API server keeps its connections and asks what is served every minute.
         header_deadline: Duration::from_secs(90),
+        answer_deadline: Duration::from_secs(60),
         idle_deadline: Duration::from_secs(120),
         write_deadline: Duration::from_secs(30),
         // A bearer token and a user of many groups.

@@ -1,14 +1,16 @@
 //! The wiring of what asks the Kubernetes API: the watch, and the reviews of agents and readers.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use cairn_runtime::clock::Clock;
 use cairn_runtime::exit::Failure;
+use cairn_runtime::logging;
 use cairn_runtime::readiness::Readiness;
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::Supervisor;
-use cairn_runtime::tls::{self, Trust};
+use cairn_runtime::tls::{self, Trust, TrustFiles};
 use prometheus_client::registry::Registry;
 
 use super::https::Access;
@@ -20,7 +22,7 @@ use crate::cluster::authority::Authority;
 use crate::cluster::replicas::Endpoints;
 use crate::cluster::{Client, Cluster, Known, Metrics, Watch};
 use crate::config::{ApiServer, Config, Ingest, Kubernetes};
-use crate::ingest::{Authenticator, Reviewer, Rules};
+use crate::ingest::{Authenticator, Clients, Reviewer, Rules};
 use crate::upkeep;
 
 /// What is known of the cluster: nothing yet, or nothing ever.
@@ -40,13 +42,72 @@ pub(super) fn cluster(kubernetes: &Kubernetes) -> Cluster {
     }
 }
 
-/// Who knows the agents by a file, which is read before anything is bound; `None` when none does.
-pub(super) fn by_file(ingest: &Ingest) -> Result<Option<Authenticator>, Failure> {
-    let Ingest::TokenFile(path) = ingest else {
-        return Ok(None);
+/// What agents are known by, where that stands in files.
+pub(super) enum ByFile {
+    /// A file of tokens.
+    Tokens(Authenticator),
+    /// CAs of client certificates.
+    Certificates(Arc<Trust>),
+}
+
+/// Reads what agents are known by, before anything is bound; `None` when that is no file.
+pub(super) fn by_file(config: &Config) -> Result<Option<ByFile>, Failure> {
+    match &config.ingest {
+        Ingest::TokenFile(path) => {
+            let file = Authenticator::token_file(path.clone());
+            let file = file.map_err(|e| Failure::config(&e))?;
+            Ok(Some(ByFile::Tokens(file)))
+        }
+        Ingest::Mtls(ca) => {
+            let trust = Trust::load(TrustFiles {
+                ca: ca.clone(),
+                ..TrustFiles::default()
+            });
+            let trust = trust.map_err(|e| {
+                let why = logging::chain(&e);
+                Failure::Config(format!("--ingest-client-ca: {why}"))
+            })?;
+            of_its_own(config, &trust)?;
+            Ok(Some(ByFile::Certificates(trust)))
+        }
+        Ingest::TokenReview(_) | Ingest::None => Ok(None),
+    }
+}
+
+/// Refuses a CA for agents that signs for others too: whoever gets a certificate with a node's name from
+/// it could report that node.
+fn of_its_own(config: &Config, agents: &Trust) -> Result<(), Failure> {
+    let api = match &config.kubernetes {
+        Kubernetes::Watched(api) => Some(("the Kubernetes API (--kubernetes-ca)", &api.host.trust)),
+        Kubernetes::Off(_) => None,
     };
-    let file = Authenticator::token_file(path.clone());
-    file.map(Some).map_err(|e| Failure::config(&e))
+    let load = |file: Option<&Path>| {
+        let files = TrustFiles {
+            ca: vec![file?.to_owned()],
+            ..TrustFiles::default()
+        };
+        // What is wrong with it is said where it is used.
+        Trust::load(files).ok()
+    };
+    let clients = load(config.https.client_ca.as_deref());
+    let proxy = load(config.https.proxy_ca.as_deref());
+    let others = api
+        .into_iter()
+        .chain(clients.iter().map(|ca| ("--client-ca-file", ca)))
+        .chain(
+            proxy
+                .iter()
+                .map(|ca| ("--requestheader-client-ca-file", ca)),
+        );
+    for (whose, other) in others {
+        if agents.shares_authority(other) {
+            return Err(Failure::Config(format!(
+                "--ingest-client-ca has a CA of {whose}, and whoever else that signs for could report a \
+                 node: make a CA for the agents alone"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The Kubernetes API, where there is one.
@@ -130,13 +191,20 @@ impl<'a> Asked<'a> {
     /// Who knows the agents; what it does behind them is started.
     pub(super) fn agents(
         &self,
-        by_file: Option<Authenticator>,
+        by_file: Option<ByFile>,
         supervisor: &mut Supervisor,
         registry: &mut Registry,
         clock: &Clock,
     ) -> Result<Authenticator, Failure> {
-        if let Some(by_file) = by_file {
-            return Ok(by_file);
+        match by_file {
+            Some(ByFile::Tokens(file)) => return Ok(file),
+            Some(ByFile::Certificates(trust)) => {
+                return Ok(Authenticator::Certificates(Clients::new(
+                    trust,
+                    clock.clone(),
+                )));
+            }
+            None => {}
         }
         let Ingest::TokenReview(accounts) = &self.config.ingest else {
             return Ok(Authenticator::None);

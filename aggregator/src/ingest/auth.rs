@@ -9,9 +9,12 @@ use cairn_proto::limits;
 use cairn_proto::model::{EntityKind, check_name};
 use cairn_runtime::clock::Clock;
 use cairn_runtime::files;
-use tonic::Status;
+use cairn_runtime::listen::Peer;
+use cairn_runtime::tls::Reloadable;
 use tonic::metadata::MetadataMap;
 
+use super::certified::{Certified, Clients};
+use super::refusal::{Over, Refusal};
 use super::review::{Grant, Reviewer};
 use crate::cluster::token::{Hash, hash};
 
@@ -49,116 +52,6 @@ pub enum Error {
     },
 }
 
-/// Why a stream is not who it says.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// No `authorization` with a bearer token.
-    #[error("no bearer token was sent: start the agent with --token-file")]
-    NoToken,
-    /// A token that no line of the file has.
-    #[error(
-        "the token is not in the aggregator's token file: is the node's line there, with the \
-         sha256 of this token?"
-    )]
-    Unknown,
-    /// Not what an API server makes for a service account.
-    #[error("the token is no service account's: is it the projected one of the agent's pod?")]
-    NoServiceAccount,
-    /// Changed, or of another cluster.
-    #[error("the token was not signed by this cluster: does the agent run in another one?")]
-    Signature,
-    /// Its time is over.
-    #[error("the token has expired: does the kubelet still renew the agent's projected token?")]
-    Expired,
-    /// Meant for somebody else.
-    #[error("the token is not meant for this aggregator: its audience must be one of {0}")]
-    Audience(String),
-    /// Of another service account.
-    #[error("the token belongs to {is}, and agents are {expected}: see --agent-service-account")]
-    Account {
-        /// Its own.
-        is: String,
-        /// The agents'.
-        expected: String,
-    },
-    /// Nothing says on which node it is used.
-    #[error("the token is not bound to a pod: agents send the projected token of their pod")]
-    NotBound,
-    /// What the token says is not where the pod is.
-    #[error("the token's pod is placed on another node than the token says")]
-    Placed,
-    /// Neither the token nor the watch says where its pod is.
-    #[error("the token's pod is not known yet: it is taken as soon as the cluster's watch has it")]
-    PodUnknown,
-    /// The Kubernetes API does not know it.
-    #[error("the Kubernetes API does not know the token: {0}")]
-    NotAuthenticated(String),
-    /// The Kubernetes API was asked and said nothing.
-    #[error(
-        "the token could not be reviewed, since the Kubernetes API gave no answer: try again later"
-    )]
-    Unanswered,
-    /// Too many others wait.
-    #[error("too many tokens wait for their review: try again later")]
-    Busy,
-    /// It was good.
-    #[error("{0}")]
-    Over(Over),
-}
-
-impl Refusal {
-    /// The same token will be refused again.
-    pub(super) fn is_lasting(&self) -> bool {
-        !matches!(self, Self::Unanswered | Self::Busy | Self::PodUnknown)
-    }
-
-    /// What to answer with: later it may go well, or not.
-    pub(crate) fn status(&self) -> Status {
-        let text = self.to_string();
-        match self {
-            Self::Unanswered | Self::Busy | Self::PodUnknown => Status::unavailable(text),
-            _ => Status::unauthenticated(text),
-        }
-    }
-
-    /// In metrics.
-    pub(super) fn word(&self) -> &'static str {
-        match self {
-            Self::NoToken => "no_token",
-            Self::Unknown => "unknown_token",
-            Self::NoServiceAccount => "no_service_account",
-            Self::Signature => "signature",
-            Self::Expired => "expired",
-            Self::Audience(_) => "audience",
-            Self::Account { .. } => "account",
-            Self::NotBound => "not_bound",
-            Self::Placed => "placed",
-            Self::PodUnknown => "pod_unknown",
-            Self::NotAuthenticated(_) => "not_authenticated",
-            Self::Unanswered => "unanswered",
-            Self::Busy => "busy",
-            Self::Over(_) => "over",
-        }
-    }
-}
-
-/// Why an identity that was given out is no good any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Over {
-    /// Its line is not in the file of tokens any more.
-    #[error("the token was taken out of the aggregator's token file")]
-    Removed,
-    /// Its end has come, and no fresh one.
-    #[error("the token has expired and no fresh one came: does the kubelet still renew it?")]
-    Expired,
-    /// The Kubernetes API does not know it any more.
-    #[error("the Kubernetes API does not know the token any more")]
-    Revoked,
-    /// The pod that it was made for.
-    #[error("the token's pod is gone")]
-    PodGone,
-}
-
 /// What an authenticated stream may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Identity {
@@ -168,6 +61,8 @@ pub(crate) enum Identity {
     Peer(Hash),
     /// What the token of a service account is good for.
     Reviewed(Arc<Grant>),
+    /// Report the node of a client certificate.
+    Certified(Arc<Certified>),
     /// Any: nobody asked who it is.
     Anyone,
 }
@@ -178,6 +73,7 @@ impl Identity {
         match self {
             Identity::Node(node, _) => Some(node),
             Identity::Reviewed(grant) => grant.node(),
+            Identity::Certified(certified) => Some(&certified.node),
             Identity::Peer(_) | Identity::Anyone => None,
         }
     }
@@ -191,7 +87,7 @@ impl Identity {
         match self {
             Identity::Peer(_) | Identity::Anyone => true,
             Identity::Reviewed(grant) => grant.may_replay(),
-            Identity::Node(..) => false,
+            Identity::Node(..) | Identity::Certified(_) => false,
         }
     }
 }
@@ -214,6 +110,8 @@ pub enum Authenticator {
         /// Ages tokens.
         clock: Clock,
     },
+    /// By client certificates.
+    Certificates(Clients),
     /// Takes everybody at their word; only on loopback.
     None,
 }
@@ -255,7 +153,16 @@ impl Authenticator {
     }
 
     /// Who sent this. May wait for the Kubernetes API, [`Refusal::Unanswered`] at the latest.
-    pub(crate) async fn identify(&self, metadata: &MetadataMap) -> Result<Identity, Refusal> {
+    pub(crate) async fn identify(
+        &self,
+        metadata: &MetadataMap,
+        peer: Option<&Peer>,
+    ) -> Result<Identity, Refusal> {
+        if let Authenticator::Certificates(clients) = self {
+            let shown = peer.and_then(|peer| peer.tls.as_ref());
+            let certified = clients.identify(shown)?;
+            return Ok(Identity::Certified(Arc::new(certified)));
+        }
         let bearer = metadata
             .get("authorization")
             .and_then(|value| value.to_str().ok())
@@ -284,7 +191,16 @@ impl Authenticator {
                 let grant = reviewer.identify(token, hash).await?;
                 Ok(Identity::Reviewed(grant))
             }
+            Authenticator::Certificates(_) => Err(Refusal::NoCertificate),
             Authenticator::None => Ok(Identity::Anyone),
+        }
+    }
+
+    /// The certificates that are to be read again when they change; `None` without any.
+    pub(crate) fn reloadable(&self) -> Option<Reloadable> {
+        match self {
+            Authenticator::Certificates(clients) => Some(clients.reloadable()),
+            _ => None,
         }
     }
 
@@ -307,10 +223,16 @@ impl Authenticator {
             (Authenticator::TokenReview { clock, .. }, Identity::Reviewed(grant)) => {
                 grant.over(clock.unix_ms()).map_or(Ok(()), Err)
             }
-            // Nobody gives these out.
-            (Authenticator::TokenFile { .. } | Authenticator::TokenReview { .. }, _) => {
-                Err(Over::Removed)
+            (Authenticator::Certificates(clients), Identity::Certified(certified)) => {
+                clients.over(certified).map_or(Ok(()), Err)
             }
+            // Nobody gives these out.
+            (
+                Authenticator::TokenFile { .. }
+                | Authenticator::TokenReview { .. }
+                | Authenticator::Certificates(_),
+                _,
+            ) => Err(Over::Removed),
         }
     }
 }

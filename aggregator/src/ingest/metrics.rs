@@ -5,7 +5,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::auth::Refusal;
+use super::refusal::Refusal;
 use crate::store::{Applied, Error};
 
 /// One label whose values are a closed set of words.

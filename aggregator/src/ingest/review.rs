@@ -24,7 +24,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::auth::{Over, Refusal};
+use super::refusal::{Over, Refusal};
 use crate::cluster::Cluster;
 use crate::cluster::authority::Authority;
 use crate::cluster::slots::Slots;

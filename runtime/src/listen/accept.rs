@@ -14,8 +14,10 @@ use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
+use super::activity::Activity;
 use super::connection::Connection;
 use super::peers::Peers;
+use super::places::Places;
 use super::turns::Turns;
 use super::{BoxError, Config, Refused};
 use crate::logging::Repeat;
@@ -30,6 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Accept {
     group: Group,
     peers: Peers,
+    places: Places,
     shared: Arc<Shared>,
 }
 
@@ -44,7 +47,9 @@ pub(super) struct Shared {
 
 impl Accept {
     pub(super) fn new(config: Config, local: SocketAddr, token: Token) -> Self {
-        let group = Group::new(config.name, config.max_connections);
+        let places = Places::new(config.max_connections);
+        let most = config.max_connections.saturating_add(places.leaving());
+        let group = Group::new(config.name, most);
         let turns = Turns::new(config.max_handshakes);
         let repeat = Mutex::default();
         let shared = Arc::new(Shared {
@@ -57,6 +62,7 @@ impl Accept {
         Self {
             group,
             peers: Peers::default(),
+            places,
             shared,
         }
     }
@@ -118,23 +124,25 @@ impl Accept {
                 .refuse(Refused::PerPeer, addr, "the peer has too many connections");
             return false;
         };
-        let shared = Arc::clone(&self.shared);
-        let open = config.metrics.open(config.name);
-        let connection = Connection {
-            shared,
-            addr,
-            _place: place,
-            _open: open,
-        };
-        let started = self.group.try_spawn(connection.run(stream, service));
-        if started.is_err() {
-            self.shared.refuse(
-                Refused::Limit,
+        let now = Instant::now();
+        let activity = Activity::new(now);
+        let held = self.places.enter(addr.ip(), &activity, now);
+        let started = held.is_some_and(|held| {
+            let connection = Connection {
+                shared: Arc::clone(&self.shared),
                 addr,
-                "the listener has too many connections",
-            );
+                activity,
+                _places: (place, held),
+                _open: config.metrics.open(config.name),
+            };
+            let run = connection.run(stream, service);
+            self.group.try_spawn(run).is_ok()
+        });
+        if !started {
+            let why = "the listener has too many connections";
+            self.shared.refuse(Refused::Limit, addr, why);
         }
-        started.is_ok()
+        started
     }
 
     /// Waits for the connections, at most `drain`; returns how many were aborted.

@@ -12,19 +12,41 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Config;
+use super::{Closed, Config};
 
 /// The bounds of the time between two looks at a connection, whatever was configured: a deadline of
 /// 0 must not make a busy loop, nor a huge one overflow the clock.
 const LEAST_PAUSE: Duration = Duration::from_millis(10);
 pub(super) const MOST_PAUSE: Duration = Duration::from_secs(600);
 
+/// After this long a connection that asks nothing may have to make room for another one: long enough to
+/// say what it wants once it has its place.
+const RESTS_AFTER: Duration = Duration::from_secs(1);
+
+/// After this long so may one that asked and has no answer yet, which is mostly because its question is
+/// not complete.
+const UNANSWERED_RESTS_AFTER: Duration = Duration::from_secs(10);
+
+/// Requests that a client of HTTP/2 may take back before they were answered: so many at once, and one
+/// more after each pause. A proxy of many people takes some back each second; a client that opens and
+/// resets streams as fast as it can reaches this within a tenth of a second.
+const MOST_RESETS: u32 = 1_000;
+const RESET_EVERY: Duration = Duration::from_millis(20);
+
 /// What one connection does; a clone is the same.
 #[derive(Clone, Debug)]
 pub(super) struct Activity {
-    state: Arc<Mutex<State>>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    // Rung when somebody has ordered the end.
+    ordered: Notify,
 }
 
 #[derive(Debug)]
@@ -33,10 +55,17 @@ struct State {
     asked: bool,
     /// Requests whose answer's body is not complete.
     in_flight: usize,
+    /// Of these, those whose answer has begun.
+    answered: usize,
     /// Of these, the answers with something to send that nobody has come for yet.
     waiting: usize,
     /// When a request came or ended, or somebody came for a waiting answer.
     last: Instant,
+    /// Requests taken back lately, and until when that was counted.
+    resets: u32,
+    counted: Instant,
+    /// Why it has to end at once.
+    ordered: Option<Closed>,
 }
 
 /// What to do about a connection.
@@ -57,11 +86,57 @@ impl Activity {
         let state = State {
             asked: false,
             in_flight: 0,
+            answered: 0,
             waiting: 0,
             last: now,
+            resets: 0,
+            counted: now,
+            ordered: None,
         };
         Self {
-            state: Arc::new(Mutex::new(state)),
+            inner: Arc::new(Inner {
+                state: Mutex::new(state),
+                ordered: Notify::new(),
+            }),
+        }
+    }
+
+    /// Notes that the connection can be asked from now on.
+    pub(super) fn opened(&self) {
+        self.lock().last = Instant::now();
+    }
+
+    /// Since when the connection does nothing that anybody waits for; `None` while it does, or did just
+    /// now.
+    pub(super) fn rests_since(&self, now: Instant) -> Option<Instant> {
+        let state = self.lock();
+        let after = match (state.in_flight, state.answered) {
+            (0, _) => RESTS_AFTER,
+            (_, 0) => UNANSWERED_RESTS_AFTER,
+            _ => return None,
+        };
+        (now.saturating_duration_since(state.last) >= after).then_some(state.last)
+    }
+
+    /// Orders the connection's end.
+    pub(super) fn end(&self, why: Closed) {
+        self.lock().ordered.get_or_insert(why);
+        self.inner.ordered.notify_one();
+    }
+
+    /// Why the connection has to end, if it has to.
+    pub(super) fn ordered(&self) -> Option<Closed> {
+        self.lock().ordered
+    }
+
+    /// Waits until the connection has to end. Cancel safe.
+    pub(super) async fn ended(&self) -> Closed {
+        loop {
+            if let Some(why) = self.ordered() {
+                return why;
+            }
+            // One waits, and what was rung before is heard.
+            self.inner.ordered.notified().await;
         }
     }
 
@@ -70,15 +145,18 @@ impl Activity {
         self.lock().asked
     }
 
-    /// Notes that a request came; it is in flight until the returned value is dropped.
-    pub(super) fn begin(&self) -> InFlight {
+    /// Notes that a request came; it is in flight until the returned value is dropped. With `can_reset`
+    /// a client can take it back without ending its connection.
+    pub(super) fn begin(&self, can_reset: bool) -> InFlight {
         let mut state = self.lock();
         state.asked = true;
         state.in_flight += 1;
         state.last = Instant::now();
         InFlight {
             activity: self.clone(),
+            answered: false,
             waiting: false,
+            complete: !can_reset,
         }
     }
 
@@ -106,7 +184,24 @@ impl Activity {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Counts a request that was taken back; true when those are too many.
+    fn reset(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.counted).as_millis();
+        let forgiven = u32::try_from(passed / RESET_EVERY.as_millis()).unwrap_or(u32::MAX);
+        if forgiven > 0 {
+            self.counted = now;
+            self.resets = self.resets.saturating_sub(forgiven);
+        }
+        self.resets = self.resets.saturating_add(1);
+        self.resets > MOST_RESETS
     }
 }
 
@@ -114,10 +209,25 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct InFlight {
     activity: Activity,
+    answered: bool,
     waiting: bool,
+    // All of the answer was handed out, or whoever drops this does so for a reason of this side.
+    complete: bool,
 }
 
 impl InFlight {
+    /// Notes that the answer begins.
+    pub(super) fn answered(&mut self) {
+        if !std::mem::replace(&mut self.answered, true) {
+            self.activity.lock().answered += 1;
+        }
+    }
+
+    /// Notes that nothing of the answer is left, or that there will be none.
+    pub(super) fn complete(&mut self) {
+        self.complete = true;
+    }
+
     /// Notes whether the answer has something that nobody has come for yet.
     fn set_waiting(&mut self, waiting: bool) {
         let before = std::mem::replace(&mut self.waiting, waiting);
@@ -134,10 +244,17 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        let now = Instant::now();
         let mut state = self.activity.lock();
         state.waiting -= usize::from(self.waiting);
+        state.answered -= usize::from(self.answered);
         state.in_flight -= 1;
-        state.last = Instant::now();
+        state.last = now;
+        let too_many = !self.complete && state.reset(now);
+        drop(state);
+        if too_many {
+            self.activity.end(Closed::Resets);
+        }
     }
 }
 
@@ -157,7 +274,14 @@ pub(super) struct Watched<B> {
 
 impl<B> Watched<B> {
     /// With `hides_end` the body tells its end only to who asks for more.
-    pub(super) fn new(body: B, mut in_flight: InFlight, hides_end: bool) -> Self {
+    pub(super) fn new(body: B, mut in_flight: InFlight, hides_end: bool) -> Self
+    where
+        B: Body,
+    {
+        in_flight.answered();
+        if body.is_end_stream() {
+            in_flight.complete();
+        }
         // A client that grants no window never comes even for the first part.
         in_flight.set_waiting(true);
         Self {
@@ -190,11 +314,22 @@ impl<B: Body<Data = Bytes>> Body for Watched<B> {
             Ok(data) => Frame::data(data),
             Err(frame) => frame,
         });
+        let is_last = match &polled {
+            Poll::Ready(Some(Ok(_))) => self.rest.is_empty() && self.body.is_end_stream(),
+            // What went wrong here is not the client's doing.
+            Poll::Ready(Some(Err(_)) | None) => true,
+            Poll::Pending => false,
+        };
         match (&polled, &mut self.in_flight) {
             (Poll::Ready(Some(_)), Some(in_flight)) => in_flight.set_waiting(true),
             (Poll::Pending, Some(in_flight)) => in_flight.set_waiting(false),
-            (Poll::Ready(None), _) => self.in_flight = None,
-            (_, None) => {}
+            (Poll::Ready(None), _) | (_, None) => {}
+        }
+        if let Some(in_flight) = self.in_flight.as_mut().filter(|_| is_last) {
+            in_flight.complete();
+        }
+        if matches!(polled, Poll::Ready(None)) {
+            self.in_flight = None;
         }
         polled
     }

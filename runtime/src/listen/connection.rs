@@ -20,6 +20,7 @@ use super::accept::Shared;
 use super::activity::{Activity, MOST_PAUSE, Verdict, Watched};
 use super::metrics::Open;
 use super::peers::Place;
+use super::places::Held;
 use super::refusals::{Explained, mark};
 use super::transport::{self, Stream};
 use super::{BoxError, Closed, Peer, Refused};
@@ -30,7 +31,8 @@ use crate::tasks::Children;
 pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
     pub(super) addr: SocketAddr,
-    pub(super) _place: Place,
+    pub(super) activity: Activity,
+    pub(super) _places: (Place, Held),
     pub(super) _open: Open,
 }
 
@@ -61,6 +63,7 @@ impl Connection {
         let opened = tokio::select! {
             biased;
             () = self.shared.token.cancelled() => return,
+            why = self.activity.ended() => return self.end(why),
             opened = transport::open(&self, stream) => opened,
         };
         if let Some((stream, tls)) = opened {
@@ -91,11 +94,13 @@ impl Connection {
         let children = Children::new();
         let _guard = children.abort_on_drop();
         let builder = transport::builder(children, config);
-        let activity = Activity::new(Instant::now());
+        let activity = &self.activity;
+        activity.opened();
         let service = Introduced {
             service,
             peer,
             activity: activity.clone(),
+            shared: Arc::clone(&self.shared),
         };
         let stream = Explained::new(stream, config.max_header_bytes);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -110,6 +115,7 @@ impl Connection {
                     leaving = true;
                     connection.as_mut().graceful_shutdown();
                 }
+                why = activity.ended() => return self.end(why),
                 result = connection.as_mut() => break result.map_err(boxed),
                 // hyper times headers only once it knows the protocol, and not for HTTP/2.
                 () = look.as_mut() => match activity.judge(Instant::now(), config) {
@@ -131,9 +137,19 @@ impl Connection {
             if timed_out && !activity.asked() {
                 self.shared.refuse(Refused::HeaderTimeout, self.addr, &why);
             } else {
+                if transport::is_malformed(&*error) {
+                    config.metrics.count_closed(config.name, Closed::Malformed);
+                }
                 tracing::debug!(listener = config.name, peer = %self.addr, why, "connection ended");
             }
         }
+    }
+
+    /// Counts a connection whose end was ordered; it is dropped as it is.
+    fn end(&self, why: Closed) {
+        let config = &self.shared.config;
+        config.metrics.count_closed(config.name, why);
+        tracing::debug!(listener = config.name, peer = %self.addr, ?why, "connection ended");
     }
 
     /// Tells why the connection is dropped as it is.
@@ -162,26 +178,50 @@ struct Introduced<S> {
     service: S,
     peer: Peer,
     activity: Activity,
+    shared: Arc<Shared>,
 }
+
+/// A request is not answered in time.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("no answer in time: did all of the request's body come?")]
+struct Unanswered;
 
 impl<S, B> Service<Request<Incoming>> for Introduced<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Future: Send + 'static>,
+    S: Service<
+            Request<Incoming>,
+            Response = Response<B>,
+            Future: Send + 'static,
+            Error: Into<BoxError>,
+        >,
     B: Body,
 {
     type Response = Response<Watched<B>>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let in_flight = self.activity.begin();
+        // HTTP/1 has no way to take a request back, and nobody reads the body of an answer to HEAD.
+        let is_head = request.method() == Method::HEAD;
+        let can_reset = request.version() == Version::HTTP_2 && !is_head;
+        let mut in_flight = self.activity.begin(can_reset);
         request.extensions_mut().insert(self.peer.clone());
         // Only there is a bare answer ambiguous, and HEAD's answers say what GET's would.
-        let is_ambiguous =
-            request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
+        let is_ambiguous = request.version() == Version::HTTP_11 && !is_head;
         let answer = self.service.call(request);
+        let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let mut answer = answer.await?;
+            let answered = tokio::time::timeout(shared.config.answer_deadline, answer).await;
+            if !matches!(answered, Ok(Ok(_))) {
+                in_flight.complete();
+            }
+            let Ok(answered) = answered else {
+                // Of HTTP/2 the stream is reset, of HTTP/1 the connection ends.
+                let config = &shared.config;
+                config.metrics.count_unanswered(config.name);
+                return Err(Unanswered.into());
+            };
+            let mut answer = answered.map_err(Into::into)?;
             let hides_end = is_ambiguous && mark(&mut answer);
             Ok(answer.map(|body| Watched::new(body, in_flight, hides_end)))
         })

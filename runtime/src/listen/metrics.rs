@@ -46,6 +46,12 @@ pub enum Closed {
     Idle,
     /// It took nothing of its answer for too long.
     Stalled,
+    /// It asked nothing while another one found no place.
+    Displaced,
+    /// It took back too many of its requests.
+    Resets,
+    /// What it sent breaks the protocol, or its bounds.
+    Malformed,
 }
 
 impl EncodeLabelValue for Closed {
@@ -53,6 +59,9 @@ impl EncodeLabelValue for Closed {
         let value = match self {
             Self::Idle => "idle",
             Self::Stalled => "stalled",
+            Self::Displaced => "displaced",
+            Self::Resets => "resets",
+            Self::Malformed => "malformed",
         };
         EncodeLabelValue::encode(&value, encoder)
     }
@@ -83,6 +92,7 @@ pub struct ListenMetrics {
     refused: Family<Refusal, Counter>,
     closed: Family<Closing, Counter>,
     aborted: Family<Listener, Counter>,
+    unanswered: Family<Listener, Counter>,
 }
 
 impl ListenMetrics {
@@ -113,6 +123,11 @@ impl ListenMetrics {
             "aborted_connections",
             "Connections aborted at the end of a drain, by listener",
             self.aborted.clone(),
+        );
+        registry.register(
+            "unanswered_requests",
+            "Requests given up because their body, or their answer, did not come in time, by listener",
+            self.unanswered.clone(),
         );
     }
 
@@ -148,6 +163,16 @@ impl ListenMetrics {
         self.closed
             .get_or_create(&Closing { listener, reason })
             .inc();
+    }
+
+    /// Returns how many requests a listener gave up.
+    #[must_use]
+    pub fn unanswered(&self, listener: &'static str) -> u64 {
+        self.unanswered.get_or_create(&Listener { listener }).get()
+    }
+
+    pub(super) fn count_unanswered(&self, listener: &'static str) {
+        self.unanswered.get_or_create(&Listener { listener }).inc();
     }
 
     pub(super) fn count_aborted(&self, listener: &'static str, aborted: usize) {

@@ -1,5 +1,6 @@
 mod deadlines;
 mod headers;
+mod siege;
 mod tls;
 
 use std::convert::Infallible;
@@ -30,6 +31,7 @@ fn config() -> Config {
         max_handshakes: 8,
         handshake_deadline: LONG,
         header_deadline: LONG,
+        answer_deadline: LONG,
         idle_deadline: LONG,
         write_deadline: LONG,
         max_header_bytes: 32 * 1024,
@@ -199,12 +201,14 @@ async fn connections_beyond_the_limit_are_closed_and_counted() {
             max_connections: 1,
             ..config()
         },
-        LONG,
-        introduce,
+        Duration::from_millis(200),
+        endless,
     )
     .await;
+    // An answer is under way, so nobody makes room.
     let mut first = TcpStream::connect(running.addr).await.unwrap();
-    ask(&mut first).await;
+    first.write_all(GET).await.unwrap();
+    first.read_u8().await.unwrap();
     let mut second = TcpStream::connect(running.addr).await.unwrap();
     closed(&mut second).await;
     running.refused(Refused::Limit, 1).await;
@@ -212,12 +216,13 @@ async fn connections_beyond_the_limit_are_closed_and_counted() {
     drop(first);
     running.connections(0).await;
     let mut third = TcpStream::connect(running.addr).await.unwrap();
-    ask(&mut third).await;
+    third.write_all(GET).await.unwrap();
+    third.read_u8().await.unwrap();
     assert_eq!(
         running.stop().await,
         ServeSummary {
             accepted: 2,
-            aborted: 0
+            aborted: 1
         }
     );
 }
@@ -367,6 +372,10 @@ async fn the_exposition_names_listener_and_reason() {
     drop(metrics.open("grpc"));
     metrics.count_closed("grpc", Closed::Idle);
     metrics.count_closed("grpc", Closed::Stalled);
+    metrics.count_closed("grpc", Closed::Displaced);
+    metrics.count_closed("grpc", Closed::Resets);
+    metrics.count_closed("grpc", Closed::Malformed);
+    metrics.count_unanswered("grpc");
     metrics.count_aborted("grpc", 2);
     let mut registry = prometheus_client::registry::Registry::default();
     metrics.register(&mut registry, "cairn_aggregator");
@@ -378,6 +387,10 @@ async fn the_exposition_names_listener_and_reason() {
         "cairn_aggregator_listener_connections{listener=\"grpc\"} 0",
         "cairn_aggregator_listener_closed_connections_total{listener=\"grpc\",reason=\"idle\"} 1",
         "cairn_aggregator_listener_closed_connections_total{listener=\"grpc\",reason=\"stalled\"} 1",
+        "cairn_aggregator_listener_closed_connections_total{listener=\"grpc\",reason=\"displaced\"} 1",
+        "cairn_aggregator_listener_closed_connections_total{listener=\"grpc\",reason=\"resets\"} 1",
+        "cairn_aggregator_listener_closed_connections_total{listener=\"grpc\",reason=\"malformed\"} 1",
+        "cairn_aggregator_listener_unanswered_requests_total{listener=\"grpc\"} 1",
         "cairn_aggregator_listener_aborted_connections_total{listener=\"grpc\"} 2",
     ] {
         assert!(

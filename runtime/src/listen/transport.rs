@@ -13,6 +13,7 @@
 #[cfg_attr(not(feature = "secure-listen"), path = "transport/plain.rs")]
 mod spoken;
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 
 pub(super) use self::spoken::{Stream, builder, open};
@@ -27,4 +28,11 @@ const LEAST_HEADER_BYTES: u32 = 8 * 1024;
 
 fn header_bytes(config: &Config) -> u32 {
     config.max_header_bytes.max(LEAST_HEADER_BYTES)
+}
+
+/// Tells whether a connection ended since its client broke the protocol or its bounds, and not since it
+/// left.
+pub(super) fn is_malformed(error: &(dyn StdError + 'static)) -> bool {
+    let hyper = error.downcast_ref::<hyper::Error>();
+    hyper.is_some_and(|error| error.is_parse() || spoken::is_malformed(error))
 }

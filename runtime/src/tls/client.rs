@@ -1,7 +1,7 @@
 //! How a server judges the certificates of a client: after the handshake, for each request, by the CAs that
 //! count then.
 
-use rustls_pki_types::UnixTime;
+use rustls_pki_types::{TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
 use super::certificate;
@@ -35,7 +35,31 @@ impl PeerCertificates {
     }
 }
 
+impl PeerCertificates {
+    /// The DNS name of the certificate of the client itself, where it has exactly one; other kinds of names
+    /// and the subject are not looked at.
+    #[must_use]
+    pub fn one_dns_name(&self) -> Option<String> {
+        let leaf = EndEntityCert::try_from(self.chain.first()?).ok()?;
+        let mut names = leaf.valid_dns_names();
+        let name = names.next()?.to_owned();
+        names.next().is_none().then_some(name)
+    }
+}
+
 impl Trust {
+    /// Tells whether a CA is trusted here that is trusted there too.
+    #[must_use]
+    pub fn shares_authority(&self, other: &Self) -> bool {
+        let (own, others) = (self.anchors(), other.anchors());
+        let keys = |one: &TrustAnchor<'_>| one.subject_public_key_info.as_ref().to_vec();
+        let others: Vec<Vec<u8>> = others.roots.roots.iter().map(keys).collect();
+        own.roots
+            .roots
+            .iter()
+            .any(|one| others.contains(&keys(one)))
+    }
+
     /// Judges what a client showed by the CAs of this trust, now, and says who it is for. The handshake
     /// has proved that the client holds the key.
     ///

@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 
 use super::refusal::{Refusal, Why};
 use super::verifier::Verifier;
-use super::{ClientStream, Trust, provider};
+use super::{ClientIdentity, ClientStream, Trust, provider};
 
 /// The flags that an operator would use to mend a refusal, for the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +174,17 @@ impl Connector {
             config: Arc::new(config),
             server_name,
             hint,
+        }
+    }
+
+    /// Shows this certificate to a server that asks for one.
+    #[must_use]
+    pub fn showing(self, client: &ClientIdentity) -> Self {
+        let mut config = (*self.config).clone();
+        config.client_auth_cert_resolver = client.resolver();
+        Self {
+            config: Arc::new(config),
+            ..self
         }
     }
 

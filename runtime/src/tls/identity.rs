@@ -69,6 +69,12 @@ impl Identity {
         Some(Chain::of(current.key.cert.clone()))
     }
 
+    /// The pair that is served; `None` before there is one.
+    pub(super) fn key(&self) -> Option<Arc<CertifiedKey>> {
+        let current = self.current.load();
+        current.as_ref().map(|current| Arc::clone(&current.key))
+    }
+
     pub(super) fn serve(&self, new: Current) -> Reload {
         let before = self.current.load();
         if before
@@ -85,9 +91,18 @@ impl Identity {
 
 impl ResolvesServerCert for Identity {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let current = self.current.load();
-        current.as_ref().map(|current| Arc::clone(&current.key))
+        self.key()
     }
+}
+
+/// A chain and its key, of two files.
+pub(super) fn read_pair(
+    cert: &Path,
+    key: &Path,
+    provider: &CryptoProvider,
+) -> Result<Current, Error> {
+    let (cert_bytes, key_bytes) = (material::read(cert)?, material::read(key)?);
+    pair((cert, key), (&cert_bytes, &key_bytes), provider)
 }
 
 /// A chain and its key, of PEM; they must be of one pair.

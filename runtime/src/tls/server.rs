@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use super::identity::{self, Current, Identity};
-use super::{Error, Reload, material, provider};
+use super::identity::{self, Identity};
+use super::{Error, Reload, provider};
 
 /// The certificates a client presented, leaf first, never empty. The handshake proved that the client
 /// holds the leaf's key; **nothing else was judged**: not the chain, not the dates, not the use.
@@ -38,7 +38,7 @@ impl ServerTls {
     ///
     /// Any of [`Error`] but `NoTrust` and `Name`, each naming the file.
     pub fn load(cert: &Path, key: &Path, alpn: &[&str]) -> Result<Arc<Self>, Error> {
-        let current = read_pair(cert, key, &provider())?;
+        let current = identity::read_pair(cert, key, &provider())?;
         let served = Identity::empty();
         served.serve(current);
         let files = Some((cert.to_owned(), key.to_owned()));
@@ -89,7 +89,9 @@ impl ServerTls {
         let Some((cert, key)) = &self.files else {
             return Ok(Reload::Same);
         };
-        Ok(self.served.serve(read_pair(cert, key, &provider())?))
+        Ok(self
+            .served
+            .serve(identity::read_pair(cert, key, &provider())?))
     }
 
     /// Waits until there is a certificate to serve. Cancel safe.
@@ -102,11 +104,6 @@ impl ServerTls {
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
     }
-}
-
-fn read_pair(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<Current, Error> {
-    let (cert_bytes, key_bytes) = (material::read(cert)?, material::read(key)?);
-    identity::pair((cert, key), (&cert_bytes, &key_bytes), provider)
 }
 
 /// Takes any client certificate whose key the client proves to hold, and none as well.

@@ -66,6 +66,15 @@ impl Signer {
     ///
     /// When it cannot be signed.
     pub fn sign(&self, minted: &Minted) -> Result<String> {
+        self.sign_until(minted, ENDS_S)
+    }
+
+    /// Signs a token that says of itself that it ends then, Unix s.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be signed.
+    pub fn sign_until(&self, minted: &Minted, ends_s: u64) -> Result<String> {
         let (namespace, account) = &minted.account;
         let mut bound = json!({
             "namespace": namespace,
@@ -78,7 +87,7 @@ impl Signer {
             bound["node"] = json!({"name": name, "uid": uid});
         }
         let payload = json!({
-            "iss": ISSUER, "aud": [minted.audience], "exp": ENDS_S, "iat": 0, "nbf": 0,
+            "iss": ISSUER, "aud": [minted.audience], "exp": ends_s, "iat": 0, "nbf": 0,
             "sub": format!("system:serviceaccount:{namespace}:{account}"), "kubernetes.io": bound,
         });
         let header = json!({"alg": "ES256", "kid": self.id});

@@ -44,6 +44,7 @@ pub(super) async fn serve(bound: listen::Bound, control: Control, token: Token) 
         max_handshakes: 0,
         handshake_deadline: Duration::ZERO,
         header_deadline: IDLE_DEADLINE,
+        answer_deadline: Duration::from_secs(600),
         idle_deadline: IDLE_DEADLINE,
         write_deadline: Duration::from_secs(30),
         max_header_bytes: 32 * 1024,

@@ -57,15 +57,22 @@ impl System {
         } else {
             "system".to_owned()
         };
+        let any = self.any();
         let mut args = vec![
             "--node",
             name,
+            "--admin-listen",
+            &any,
             "--token",
             &self.options.kubelet_token,
             "--clock",
             &clock,
         ];
         args.extend(certificate);
+        // A test may want it to be elsewhere.
+        if !self.options.sim_args.iter().any(|arg| arg == "--listen") {
+            args.extend(["--listen", &any]);
+        }
         let archive = self.options.recording.archive.as_ref();
         let archive = archive.map(|path| path.display().to_string());
         if let Some(archive) = &archive {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::super::auth::Over;
+use super::super::refusal::Over;
 use crate::cluster::token::Hash;
 
 /// What the bearer of a token may do.
@@ -80,8 +80,8 @@ impl Grant {
         let ended = match over {
             Over::Revoked => REVOKED,
             Over::PodGone => POD_GONE,
-            // Seen by the clock.
-            Over::Expired | Over::Removed => return,
+            // Seen by the clock, or of other kinds of identity.
+            Over::Expired | Over::Removed | Over::CertificateExpired | Over::Untrusted => return,
         };
         self.ended.store(ended, Ordering::Relaxed);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cairn_proto::model::{EntityKind, check_name};
 use cairn_runtime::logging;
 
-use super::super::auth::Refusal;
+use super::super::refusal::Refusal;
 use super::grant::{Role, Subject};
 use crate::cluster::Cluster;
 use crate::cluster::authority::Review;

@@ -8,7 +8,7 @@ use cairn_runtime::tasks::Supervisor;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use super::super::auth::Over;
+use super::super::refusal::Over;
 use super::*;
 use crate::cluster::access::{Access, Allowed};
 use crate::cluster::authority::{Asked, Review, Unanswered};

@@ -12,7 +12,7 @@ use cairn_runtime::tasks::TaskError;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
-use super::super::auth::Over;
+use super::super::refusal::Over;
 use super::grant::Grant;
 use super::{ANSWER_DEADLINE, Inner, Reviewer, judge};
 use crate::cluster::token::Hash;

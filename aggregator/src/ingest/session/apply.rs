@@ -11,6 +11,7 @@ use tokio::task::{coop, yield_now};
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::super::Identity;
 use super::super::names::names;
 use super::placing::{Judged, Refused};
 use super::{End, Inner, Paced, Served, fault};
@@ -296,6 +297,10 @@ impl Served {
     }
 
     async fn renew(&mut self, token: &v1::Token) -> Result<(), End> {
+        if matches!(self.identity, Identity::Certified(_)) {
+            // It is not known by its token.
+            return Ok(());
+        }
         match self.inner.auth.identify_token(Some(&token.bearer)).await {
             Ok(identity) if identity.may_report(&self.session.node) => {
                 self.identity = identity;

@@ -166,7 +166,8 @@ fn check(hello: &v1::Hello, identity: &Identity) -> Result<Option<Opened>, Refus
     if !identity.may_report(&hello.node) {
         let node = &hello.node;
         let text = format!(
-            "this token does not belong to node {node}: check --node-name and the token file"
+            "this identity does not belong to node {node}: check --node-name, and the token file or the \
+             client certificate"
         );
         return Err(Refusal::new("wrong_node", Status::permission_denied(text)));
     }

@@ -30,3 +30,8 @@ pub(in crate::listen) async fn open(connection: &Connection, stream: TcpStream) 
         Some(never) => match *never {},
     }
 }
+
+/// Of HTTP/1 everything is told by hyper itself.
+pub(super) fn is_malformed(_: &hyper::Error) -> bool {
+    false
+}

@@ -1,5 +1,6 @@
 //! Connections with TLS or without, HTTP/1.1 and HTTP/2, told apart by what the client sends.
 
+use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +60,13 @@ pub(in crate::listen) fn builder(children: Children, config: &Config) -> auto::B
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(SEND_BUFFER_BYTES);
     builder
+}
+
+/// Tells whether the connection ended since what came broke HTTP/2.
+pub(super) fn is_malformed(error: &hyper::Error) -> bool {
+    let source = error.source();
+    let broken = source.and_then(|source| source.downcast_ref::<h2::Error>());
+    broken.is_some_and(h2::Error::is_library)
 }
 
 /// Makes the TLS handshake where there is one to make; `None` when it was refused.
