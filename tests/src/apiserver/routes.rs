@@ -58,7 +58,7 @@ pub(super) async fn answer(
         Route::AccessReview => ("create", "subjectaccessreviews"),
         Route::Other => ("get", path.as_str()),
     };
-    let fault = control.count(verb, resource);
+    let fault = control.count_request(verb, resource);
     let authorization = request.headers().get(AUTHORIZATION);
     if !control.admits(authorization.map(|value| value.as_bytes())) {
         return Ok(answer::refusal(401, "Unauthorized", "Unauthorized"));
