@@ -43,7 +43,7 @@ use tokio::sync::watch;
 
 use crate::pki::Pki;
 
-pub use control::Control;
+pub use control::{Control, recorded};
 pub use fault::Fault;
 pub use review::{Minted, Permit};
 pub use signer::Signer;

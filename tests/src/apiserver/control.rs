@@ -138,6 +138,12 @@ impl Control {
         self.objects().get(resource, namespace, name).cloned()
     }
 
+    /// How many objects of a resource there are.
+    #[must_use]
+    pub fn count(&self, resource: &str) -> usize {
+        self.objects().count(resource)
+    }
+
     /// What a `GET` of this path answers from now on, such as a `ConfigMap`.
     pub fn put_document(&self, path: &str, document: Value) {
         lock(&self.state.documents).insert(path.to_owned(), document);
@@ -291,7 +297,7 @@ impl Control {
     }
 
     /// Counts a request and says how it is broken.
-    pub(super) fn count(&self, verb: &str, resource: &str) -> Option<Fault> {
+    pub(super) fn count_request(&self, verb: &str, resource: &str) -> Option<Fault> {
         let of = (verb.to_owned(), resource.to_owned());
         *lock(&self.state.requests).entry(of).or_default() += 1;
         lock(&self.state.faults).take(verb, resource)
@@ -317,8 +323,12 @@ impl Control {
     }
 }
 
-/// The objects of a recorded list.
-fn recorded(resource: &str) -> Result<Vec<Value>> {
+/// The objects of a recorded list, such as `pods`.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn recorded(resource: &str) -> Result<Vec<Value>> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/apiserver-1.36");
     let path = fixtures.join(format!("{resource}.json"));
     let text = std::fs::read(&path).with_context(|| path.display().to_string())?;

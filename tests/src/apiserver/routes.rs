@@ -74,7 +74,7 @@ async fn answered(control: &Control, request: Request<Incoming>) -> Response<Bod
         Route::OwnReview => ("create", "selfsubjectreviews"),
         Route::Other => ("get", path.as_str()),
     };
-    let fault = control.count(verb, resource);
+    let fault = control.count_request(verb, resource);
     let authorization = request.headers().get(AUTHORIZATION);
     let Some(caller) = control.caller(authorization.map(|value| value.as_bytes())) else {
         return answer::refusal(401, "Unauthorized", "Unauthorized");

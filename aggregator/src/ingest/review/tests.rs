@@ -150,6 +150,23 @@ async fn a_good_token_names_its_node_and_is_asked_about_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_comes_with_the_aggregator_waits_for_its_keys_and_takes_no_place_in_the_lane() {
+    let bench = Bench::new();
+    bench.says("a", good("agent-1", "node1"));
+    let early = timeout(KEYS_WITHIN / 2, bench.identify("a")).await;
+    assert!(early.is_err());
+    assert_eq!(bench.asked(), 0);
+    // They cannot be had: from then on nobody waits for them.
+    let running = bench.run();
+    sleep(Duration::from_millis(10)).await;
+    let began = Instant::now();
+    assert!(bench.identify("a").await.is_ok());
+    assert!(began.elapsed() < KEYS_WITHIN / 2);
+    assert_eq!(bench.asked(), 1);
+    drop(running);
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_other_token_is_refused_with_what_to_look_at() {
     let bench = Bench::new();
     bench.placed("agent-9", "node1");
