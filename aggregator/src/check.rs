@@ -103,7 +103,8 @@ pub async fn run(config: &Checking) -> Report {
     match caller(&asked.asker).await {
         Ok(user) => {
             report.user = user;
-            look(&asked, &mut report).await;
+            // Much is looked at together, which is large.
+            Box::pin(look(&asked, &mut report)).await;
         }
         Err(why) => {
             let todo = "check --kubernetes-api, --kubernetes-ca and --kubernetes-token-file";

@@ -1,11 +1,6 @@
 //! `cairn-aggregator check` against a simulated API server, with a real aggregator and agent: what it finds, word
 //! for word, and its exit codes.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests: what cannot go on has failed"
-)]
-
 #[path = "aggregator_check/bed.rs"]
 mod bed;
 

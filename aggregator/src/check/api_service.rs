@@ -225,7 +225,7 @@ mod tests {
     use super::*;
     use crate::check::finding::State;
 
-    fn judged(spec: Value, conditions: Value) -> (Owner, Vec<(State, String)>) {
+    fn judged(spec: &Value, conditions: &Value) -> (Owner, Vec<(State, String)>) {
         let object = from_value(json!({"spec": spec, "status": {"conditions": conditions}}));
         let seen = judge(&object.unwrap(), "cairn", 0);
         let told = seen
@@ -239,16 +239,16 @@ mod tests {
     fn an_api_service_is_judged_by_where_it_leads_and_whether_it_may_be_verified() {
         let ours = json!({"namespace": "cairn", "name": "cairn-aggregator"});
         let available = json!([{"type": "Available", "status": "True"}]);
-        let (owner, told) = judged(json!({}), json!([]));
+        let (owner, told) = judged(&json!({}), &json!([]));
         assert_eq!((owner, told[0].0), (Owner::Theirs, State::Ok));
         // The same names in another namespace are another's.
         let elsewhere = json!({"namespace": "kube-system", "name": "cairn-aggregator"});
-        let (owner, told) = judged(json!({ "service": elsewhere }), json!([]));
+        let (owner, told) = judged(&json!({ "service": elsewhere }), &json!([]));
         assert_eq!(
             (owner, told.len(), told[0].0),
             (Owner::Theirs, 1, State::Warn)
         );
-        let (owner, told) = judged(json!({ "service": ours }), available.clone());
+        let (owner, told) = judged(&json!({ "service": ours }), &available);
         assert_eq!(
             (owner, told[0].0, told[1].0),
             (Owner::Ours, State::Ok, State::Fail)
@@ -266,7 +266,7 @@ mod tests {
             spec.as_object_mut()
                 .unwrap()
                 .extend(more.as_object().unwrap().clone());
-            let (_, told) = judged(spec, available.clone());
+            let (_, told) = judged(&spec, &available);
             assert!(
                 told[1].0 == State::Fail && told[1].1.contains(says),
                 "{told:?}"

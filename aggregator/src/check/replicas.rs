@@ -222,7 +222,7 @@ async fn one(asked: &Asked<'_>, place: &Place, anchors: Option<&Anchors>) -> Vec
     match token {
         // A token goes to nobody who has not proved who they are.
         Some(file) if is_good => {
-            findings.extend(reading::look(&about, stream, file, &asked.host()).await)
+            findings.extend(reading::look(&about, stream, file, &asked.host()).await);
         }
         Some(_) => {
             let found = "no token is shown to a replica that does not verify";
