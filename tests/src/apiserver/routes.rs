@@ -181,14 +181,6 @@ fn route(path: &str) -> Route {
         }
         [
             "apis",
-            "discovery.k8s.io",
-            "v1",
-            "namespaces",
-            within,
-            "endpointslices",
-        ] => Route::Many("endpointslices", Some(text(within))),
-        [
-            "apis",
             "apps",
             "v1",
             "namespaces",

@@ -175,7 +175,7 @@ fn measure(agent: &Agent, shm: &Path) -> Result<Used> {
         addr,
         ready: agent.ready,
     };
-    let server = Server::launch(launch, dir)?;
+    let server = Server::launch(&launch, dir)?;
     scrapes(&kubelet, &text, WARM).with_context(|| server.last_words())?;
     ensure!(
         sent.load(Ordering::Relaxed) > 0,

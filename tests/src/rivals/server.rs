@@ -46,7 +46,7 @@ impl Server {
         fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let addr = free_addr()?;
         let server = Self::launch(
-            Launch {
+            &Launch {
                 name: rival.name,
                 program: rival.program,
                 arguments: (rival.arguments)(&dir, addr)?,
@@ -68,7 +68,7 @@ impl Server {
     }
 
     /// Starts a program in a directory of its own and waits until it is up.
-    pub(super) fn launch(launch: Launch, dir: PathBuf) -> Result<Self> {
+    pub(super) fn launch(launch: &Launch, dir: PathBuf) -> Result<Self> {
         let log = File::create(dir.join("log"))?;
         let child = cores::on_theirs(|| {
             // The kernel ends it with us, however we end.
