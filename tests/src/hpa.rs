@@ -1,4 +1,4 @@
-//! A HorizontalPodAutoscaler: how many replicas it wants of a workload by the CPU that its pods are said to use.
+//! A `HorizontalPodAutoscaler`: how many replicas it wants of a workload by the CPU that its pods are said to use.
 //!
 //! The rules are those of Kubernetes 1.36, `pkg/controller/podautoscaler`; each names the function that has it.
 //! The defaults are those of kube-controller-manager.
