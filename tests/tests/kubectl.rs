@@ -156,19 +156,14 @@ fn objects(kubectl: &Client, expected: &Expected<'_>) {
         kubectl,
         &["get", "nodes.metrics.k8s.io"],
         &head,
-        expected.node_table(),
+        &expected.node_table(),
     );
     let head = ["NAMESPACE", "NAME", "CPU", "MEMORY", "WINDOW"];
     let pods = expected.with_namespaces(expected.pod_table());
-    same(
-        kubectl,
-        &["get", "pods.metrics.k8s.io", "-A"],
-        &head,
-        pods.clone(),
-    );
+    same(kubectl, &["get", "pods.metrics.k8s.io", "-A"], &head, &pods);
     let one = format!("--field-selector=metadata.name={}", pods[0][1]);
     let args = ["get", "pods.metrics.k8s.io", "-A", &one];
-    same(kubectl, &args, &head, pods[..1].to_vec());
+    same(kubectl, &args, &head, &pods[..1]);
     let (ok, _, err) = kubectl.says(&["get", "nodes.metrics.k8s.io", "none"]);
     assert!(!ok && err.contains("node \"none\" not found"), "{err}");
 }
@@ -176,7 +171,7 @@ fn objects(kubectl: &Client, expected: &Expected<'_>) {
 /// What people read.
 fn top(kubectl: &Client, expected: &Expected<'_>) {
     let head = ["NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"];
-    same(kubectl, &["top", "nodes"], &head, expected.top_nodes());
+    same(kubectl, &["top", "nodes"], &head, &expected.top_nodes());
     top_pods(kubectl, expected);
     let head = ["NAME", "CPU(cores)", "MEMORY(bytes)"];
     let is_web = |namespace: &str, name: &str| in_shop(namespace, name) && name.starts_with("web-");
@@ -186,14 +181,14 @@ fn top(kubectl: &Client, expected: &Expected<'_>) {
         kubectl,
         &["top", "pod", "-n", "shop", "-l", "app=web"],
         &head,
-        webs.clone(),
+        &webs,
     );
     let one = webs[..1].to_vec();
     same(
         kubectl,
         &["top", "pod", "-n", "shop", &webs[0][0]],
         &head,
-        one,
+        &one,
     );
     let others =
         expected.top_pods(|namespace, name| in_shop(namespace, name) && !is_web(namespace, name));
@@ -201,7 +196,7 @@ fn top(kubectl: &Client, expected: &Expected<'_>) {
         kubectl,
         &["top", "pod", "-n", "shop", "-l", "app notin (web)"],
         &head,
-        others,
+        &others,
     );
 }
 
@@ -209,7 +204,7 @@ fn top(kubectl: &Client, expected: &Expected<'_>) {
 fn top_pods(kubectl: &Client, expected: &Expected<'_>) {
     let head = ["NAMESPACE", "NAME", "CPU(cores)", "MEMORY(bytes)"];
     let all = expected.with_namespaces(expected.top_pods(|_, _| true));
-    same(kubectl, &["top", "pods", "-A"], &head, all);
+    same(kubectl, &["top", "pods", "-A"], &head, &all);
     let containers = expected.with_namespaces(expected.top_containers(|_, _| true));
     let head = ["NAMESPACE", "POD", "NAME", "CPU(cores)", "MEMORY(bytes)"];
     let mut shown = kubectl.table(&["top", "pods", "-A", "--containers"]);
@@ -242,14 +237,14 @@ fn swap(kubectl: &Client, expected: &Expected<'_>) {
         // Where the machine has no swap it shows neither.
         _ => vec!["<unknown>", "<unknown>"],
     });
-    same(kubectl, &["top", "nodes", "--show-swap"], &head, nodes);
+    same(kubectl, &["top", "nodes", "--show-swap"], &head, &nodes);
     let head = ["NAME", "CPU(cores)", "MEMORY(bytes)", "SWAP(bytes)"];
     let pods = with(expected.top_pods(in_shop), &|_| vec!["0Mi"]);
     same(
         kubectl,
         &["top", "pods", "-n", "shop", "--show-swap"],
         &head,
-        pods,
+        &pods,
     );
 }
 
@@ -266,11 +261,11 @@ fn old(kubectl: &Client, expected: &Expected<'_>) {
         kubectl,
         &["get", "nodes.metrics.k8s.io"],
         &head,
-        expected.node_table(),
+        &expected.node_table(),
     );
     let head = ["NAMESPACE", "NAME", "CPU", "MEMORY", "WINDOW"];
     let pods = expected.with_namespaces(expected.pod_table());
-    same(kubectl, &["get", "pods.metrics.k8s.io", "-A"], &head, pods);
+    same(kubectl, &["get", "pods.metrics.k8s.io", "-A"], &head, &pods);
 }
 
 /// The client of programs.
@@ -298,7 +293,7 @@ fn of_python(of: &Client, expected: &Expected<'_>) {
 }
 
 /// A table must have this head and these lines.
-fn same(kubectl: &Client, args: &[&str], head: &[&str], expected: Vec<Row>) {
+fn same(kubectl: &Client, args: &[&str], head: &[&str], expected: &[Row]) {
     let mut shown = kubectl.table(args);
     assert_eq!(shown.remove(0), head, "{args:?}");
     assert_eq!(shown, expected, "{args:?}");

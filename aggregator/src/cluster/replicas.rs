@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer};
 use super::Client;
 use super::authority::{Asked, Unanswered};
 
-/// Endpoints of one Service that are read: more than it has replicas. `limit` is for slices, each of which has at
-/// most 1,000 endpoints.
+/// Slices of the Service that are read. Each has some hundred endpoints of one family of addresses, so that a
+/// Service of aggregators has two at most.
 const MOST_SLICES: usize = 10;
 
 /// Who knows of other replicas.

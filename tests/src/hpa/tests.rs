@@ -37,7 +37,7 @@ fn wanted(used: &[Option<u64>]) -> Option<u64> {
 #[test]
 fn replicas_follow_the_ratio_beyond_the_tolerance() {
     assert_eq!(wanted(&[Some(50), Some(50)]), Some(2));
-    assert_eq!(wanted(&[Some(55), Some(55)]), Some(2));
+    assert_eq!(wanted(&[Some(54), Some(54)]), Some(2));
     assert_eq!(wanted(&[Some(56), Some(56)]), Some(3));
     assert_eq!(wanted(&[Some(44), Some(44), Some(44)]), Some(3));
     assert_eq!(wanted(&[Some(20), Some(20), Some(20)]), Some(2));

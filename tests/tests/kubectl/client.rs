@@ -14,7 +14,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// The kubectl of PyPI.
+    /// The current kubectl.
     pub(super) fn kubectl(proxy: &FrontProxy, token: &str) -> Self {
         Self::of(tool("bin/kubectl"), proxy, token)
     }

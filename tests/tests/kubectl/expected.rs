@@ -24,7 +24,7 @@ impl Expected<'_> {
     pub(super) fn node_list(&self) -> Value {
         let items = self.usages.nodes.iter();
         let items = items.map(|(name, usage)| self.node(name, usage));
-        list("NodeMetricsList", items.collect())
+        list("NodeMetricsList", &items.collect::<Vec<_>>())
     }
 
     /// One `NodeMetrics`, as an item of a list.
@@ -61,7 +61,7 @@ impl Expected<'_> {
                 "containers": containers.collect::<Vec<Value>>(),
             })
         });
-        list("PodMetricsList", items.collect())
+        list("PodMetricsList", &items.collect::<Vec<_>>())
     }
 
     fn pods(
@@ -194,7 +194,7 @@ impl Expected<'_> {
     }
 }
 
-fn list(kind: &str, items: Vec<Value>) -> Value {
+fn list(kind: &str, items: &[Value]) -> Value {
     json!({"kind": kind, "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}, "items": items})
 }
 

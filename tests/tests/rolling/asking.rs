@@ -215,7 +215,7 @@ fn part(list: &Value, whole: &Whole) -> Option<String> {
             .filter(|name| of_node.contains(name))
             .cloned()
             .collect();
-        let is_whole = ticks.iter().any(|tick| *tick == shown);
+        let is_whole = ticks.contains(&shown);
         (!is_whole).then(|| format!("of {node} {shown:?} is shown, and there are {ticks:?}"))
     })
 }
