@@ -151,6 +151,7 @@ impl Bed {
         assert!(welcomed.is_some(), "grpc: {last:?}");
     }
 
+    #[expect(clippy::print_stdout, reason = "how much it was")]
     fn stays_small(&self, aggregator: u64, agent: u64) {
         let (now, before) = (self.resident(), self.before);
         let grown = (
