@@ -21,6 +21,7 @@
 //! raw, peer       an agent and an aggregator by hand, for frames that no real one sends
 //! greedy          an aggregator by hand that asks its agents for more than it may
 //! hostile         agents that do one bad thing each, as fast as they are let
+//! siege           clients that want to keep others out of a listener
 //! hostile_names   names that no output may carry as they are
 //! reader          asks the gRPC service, and waits at most so long for each answer
 //! oracle          what was sampled, and whether an aggregator says the same
@@ -98,6 +99,8 @@ pub mod rfc3339;
 pub mod rivals;
 
 mod served;
+
+pub mod siege;
 
 pub mod sim;
 

@@ -20,6 +20,7 @@ use testkit::system::{Options, System, at};
 use tokio::runtime::Runtime;
 
 /// Runs an inner half in a network of its own, in which `set_up` was done; says so where none can be made.
+#[expect(clippy::print_stderr, reason = "that a test did not run")]
 fn in_own_network(inner: &str, set_up: &str) {
     let can = Command::new("unshare").args(["--net", "true"]).output();
     if !can.is_ok_and(|output| output.status.success()) {
