@@ -62,7 +62,7 @@ const TLS: (Within, &str) = (Within::Own, "cairn-aggregator-tls");
 const LEASES: (&str, &str) = ("coordination.k8s.io", "leases");
 const API_SERVICES: (&str, &str) = ("apiregistration.k8s.io", "apiservices");
 
-const RIGHTS: [Right; 17] = [
+const RIGHTS: [Right; 18] = [
     right(For::All, "list", ("", "nodes"), EVERYWHERE),
     right(For::All, "watch", ("", "nodes"), EVERYWHERE),
     right(For::All, "list", ("", "pods"), EVERYWHERE),
@@ -91,6 +91,12 @@ const RIGHTS: [Right; 17] = [
         "get",
         ("", "configmaps"),
         (Within::KubeSystem, "extension-apiserver-authentication"),
+    ),
+    right(
+        For::All,
+        "list",
+        ("discovery.k8s.io", "endpointslices"),
+        (Within::Own, ""),
     ),
     right(For::Certificates, "get", ("", "secrets"), TLS),
     right(For::Certificates, "update", ("", "secrets"), TLS),

@@ -57,12 +57,7 @@ impl Server {
         )?;
         if !rival.create.is_empty() {
             let answer = server.session().post(rival.create, &[], &[])?;
-            ensure!(
-                answer.status == 200,
-                "{}: {}",
-                rival.name,
-                answer.text()
-            );
+            ensure!(answer.status == 200, "{}: {}", rival.name, answer.text());
         }
         Ok(server)
     }
