@@ -74,7 +74,7 @@ use crate::store::Door;
 use native::{Large, Native};
 use seats::Full;
 
-pub(crate) use answer::{OF_VISIBLE, PART, PENDING};
+pub(crate) use answer::{IS_PENDING, OF_VISIBLE, PART, PENDING};
 pub use gate::Gate;
 pub use label_rules::LabelRules;
 pub use metrics_api::{HELD, MetricsApi, Start};

@@ -146,12 +146,14 @@ async fn look(asked: &Asked<'_>, report: &mut Report) {
     });
     let uncovered = fleet.uncovered.as_deref();
     report.covers_all = uncovered.map(<[String]>::is_empty);
-    let take_over = fleet::take_over(&seen.owner, uncovered);
     let findings = &mut report.findings;
     findings.extend(seen.findings);
-    for more in [replicas, proxy, rights, fleet.findings, vec![take_over]] {
+    for more in [replicas, proxy, rights, fleet.findings] {
         findings.extend(more);
     }
+    let failed = findings.iter().filter(|one| one.state == State::Fail);
+    let failed = failed.count();
+    findings.push(fleet::take_over(&seen.owner, uncovered, failed));
 }
 
 /// What comes of a part, or that nothing did.

@@ -28,7 +28,9 @@ use tonic::metadata::MetadataValue;
 use tonic::server::NamedService as _;
 use tonic::{Code, Request, Response, Status};
 
-use crate::api::{Api, Asks, Cut, Denied, Needs, OF_VISIBLE, Of, Over, PART, PENDING, Secure};
+use crate::api::{
+    Api, Asks, Cut, Denied, IS_PENDING, Needs, OF_VISIBLE, Of, Over, PART, PENDING, Secure,
+};
 
 /// The most bytes of a request: names of one entity and of a few fields.
 const MAX_REQUEST_BYTES: usize = 16 * 1024;
@@ -117,7 +119,7 @@ fn refused(denied: &Denied) -> Status {
         Denied::Anonymous | Denied::Unauthorized => Code::Unauthenticated,
         Denied::Forbidden(_) => Code::PermissionDenied,
         Denied::Undecided => Code::Unavailable,
-        Denied::Unheard | Denied::Busy | Denied::Asking(_) => Code::ResourceExhausted,
+        Denied::Unheard | Denied::Busy | Denied::Asking => Code::ResourceExhausted,
     };
     Status::new(code, denied.to_string())
 }
@@ -146,7 +148,7 @@ fn marked<T>(answer: T, of: Of) -> Response<T> {
         metadata.insert(PART, MetadataValue::from_static(OF_VISIBLE));
     }
     if of.pending > 0 {
-        metadata.insert(PENDING, of.pending.into());
+        metadata.insert(PENDING, MetadataValue::from_static(IS_PENDING));
     }
     response
 }

@@ -36,8 +36,9 @@ pub use rounds::Within;
 /// How long a question may take, the wait for its turn included.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Questions about rights that wait.
-const QUESTIONS: usize = 256;
+/// Questions about rights that wait: as many as all rounds have at once, and as many of others, so that no number of
+/// readers of many namespaces is in an autoscaler's way.
+const QUESTIONS: usize = 2 * MOST_ASKING * rounds::AT_ONCE;
 
 /// Of one reader.
 const OF_ONE: usize = 16;

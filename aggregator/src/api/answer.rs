@@ -158,14 +158,14 @@ pub(super) fn grpc_denied(why: &'static str) -> Response {
 /// What sums, lists and the highest of something are of, where a reader may not see everything.
 pub(crate) const OF_VISIBLE: &str = "what you may see";
 
-/// Marks an answer that is of what its reader may see, and says how much is still being found out.
+/// Marks an answer that is of what its reader may see, and says whether some is still being found out.
 pub(super) fn of_visible(mut response: Response, of: Of) -> Response {
     let headers = response.headers_mut();
     if of.is_part {
         headers.insert(PART, HeaderValue::from_static(OF_VISIBLE));
     }
     if of.pending > 0 {
-        headers.insert(PENDING, HeaderValue::from(of.pending));
+        headers.insert(PENDING, HeaderValue::from_static(IS_PENDING));
     }
     response
 }
@@ -173,8 +173,12 @@ pub(super) fn of_visible(mut response: Response, of: Of) -> Response {
 /// The header, and over gRPC the metadata, that says so.
 pub(crate) const PART: &str = "cairn-of";
 
-/// The one that says of how many namespaces it is not known yet whether their reader may see them.
+/// The one that says that of some namespaces it is not known yet whether their reader may see them. Of how many
+/// would tell of what they may not.
 pub(crate) const PENDING: &str = "cairn-namespaces-pending";
+
+/// What it says.
+pub(crate) const IS_PENDING: &str = "true";
 
 /// There is no such path below one that is served.
 pub(super) fn no_page() -> Response {

@@ -98,10 +98,10 @@ pub enum Denied {
     Busy,
     /// Nothing is settled that they may see, and namespaces are being asked about.
     #[error(
-        "what you may see is still being found out, of {0} namespaces: try again in a moment, name one, or ask for the \
-         right to list pods.metrics.k8s.io in all of them"
+        "what you may see is still being found out, namespace by namespace: try again in a moment, name one, or ask for \
+         the right to list pods.metrics.k8s.io in all of them"
     )]
-    Asking(usize),
+    Asking,
 }
 
 /// What may be done with metrics.k8s.io.
@@ -189,7 +189,7 @@ impl Readers {
             return Ok(seen(visible));
         }
         if visible.is_nothing() && pending > 0 {
-            return Err(Denied::Asking(pending));
+            return Err(Denied::Asking);
         }
         if visible.is_nothing() {
             return Err(Denied::Forbidden(refusal(&user, needs)));

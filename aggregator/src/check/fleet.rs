@@ -68,7 +68,8 @@ pub(super) async fn look(asker: &Asker, namespace: &str) -> Fleet {
             };
         }
     };
-    let lacking = lacking(&set.unwrap_or_default(), &nodes, &pods);
+    let template = Template::of(set);
+    let lacking = lacking(&template, &nodes, &pods);
     let busy = busy(asker, &lacking).await;
     findings.extend(told(namespace, &lacking, busy.as_ref().ok()));
     findings.extend(versions(&pods));
@@ -83,6 +84,39 @@ pub(super) async fn look(asker: &Asker, namespace: &str) -> Fleet {
     Fleet {
         findings,
         uncovered,
+    }
+}
+
+/// What is known of the pods that the `DaemonSet` makes.
+enum Template {
+    Known(Box<DaemonSet>),
+    Absent,
+    /// It may not be read, or was not.
+    Unread,
+}
+
+impl Template {
+    fn of(set: Result<DaemonSet, Missed>) -> Self {
+        match set {
+            Ok(set) => Self::Known(Box::new(set)),
+            Err(Missed::Absent) => Self::Absent,
+            Err(_) => Self::Unread,
+        }
+    }
+
+    /// Why a node has no agent's pod, and whether it is kept off.
+    fn why_none(&self, node: &Node) -> (String, bool) {
+        match self {
+            Self::Known(set) => match placing::kept_off(node, &set.spec.template.spec) {
+                Some(why) => (why, true),
+                None => ("the DaemonSet has made no pod for it".to_owned(), false),
+            },
+            Self::Absent => ("there is no DaemonSet".to_owned(), false),
+            Self::Unread => {
+                let why = "it has no pod, and the DaemonSet that tells why could not be read";
+                (why.to_owned(), false)
+            }
+        }
     }
 }
 
@@ -114,7 +148,7 @@ fn is_of(pod: &Pod, component: &str) -> bool {
 }
 
 /// The nodes without an agent that works, by name.
-fn lacking<'a>(set: &DaemonSet, nodes: &'a [Node], pods: &[Pod]) -> Vec<Lacking<'a>> {
+fn lacking<'a>(template: &Template, nodes: &'a [Node], pods: &[Pod]) -> Vec<Lacking<'a>> {
     let agents = pods.iter().filter(|pod| is_of(pod, "agent"));
     let agents = agents.filter_map(|pod| Some((placing::node_of(pod)?.to_owned(), pod)));
     let mut by_node: BTreeMap<String, Vec<&Pod>> = BTreeMap::new();
@@ -136,10 +170,7 @@ fn lacking<'a>(set: &DaemonSet, nodes: &'a [Node], pods: &[Pod]) -> Vec<Lacking<
                     false,
                 )
             }
-            None => match placing::kept_off(node, &set.spec.template.spec) {
-                Some(why) => (why, true),
-                None => ("the DaemonSet has made no pod for it".to_owned(), false),
-            },
+            None => template.why_none(node),
         };
         Some(Lacking {
             name,
@@ -177,12 +208,16 @@ fn told(namespace: &str, lacking: &[Lacking<'_>], busy: Option<&BTreeSet<String>
     let named = lacking.iter().take(NAMED).map(|node| {
         let of = (CHECK, format!("node {}", node.name));
         let is_busy = busy.is_some_and(|busy| busy.contains(node.name));
-        let pods = if is_busy { "pods run there" } else { "no pod runs there" };
+        let pods = match busy {
+            None => "whether pods run there is not known",
+            Some(_) if is_busy => "pods run there",
+            Some(_) => "no pod runs there",
+        };
         if node.is_kept_off {
             let found = format!("no agent: {}; {pods}", node.why);
             let todo = "nothing is known of the pods there, and none of a node like this can be: keep \
                         metrics-server for them, or change selector and tolerations of the DaemonSet";
-            if is_busy {
+            if is_busy || busy.is_none() {
                 Finding::warn(of, found, todo)
             } else {
                 Finding::ok(of, found)
@@ -255,7 +290,7 @@ fn tag(image: &str) -> &str {
 }
 
 /// Whether metrics.k8s.io may be Cairn's.
-pub(super) fn take_over(owner: &Owner, uncovered: Option<&[String]>) -> Finding {
+pub(super) fn take_over(owner: &Owner, uncovered: Option<&[String]>, failed: usize) -> Finding {
     let of = (TAKE_OVER, "metrics.k8s.io");
     let Some(uncovered) = uncovered else {
         let found = "not known: which nodes have agents was not found out";
@@ -266,6 +301,13 @@ pub(super) fn take_over(owner: &Owner, uncovered: Option<&[String]>) -> Finding 
         );
     };
     let is_ours = *owner == Owner::Ours;
+    if uncovered.is_empty() && !is_ours && (failed > 0 || *owner == Owner::Unknown) {
+        let found = match failed {
+            0 => "not known: whose metrics.k8s.io is could not be read".to_owned(),
+            failed => format!("not ready: {failed} of the checks above failed"),
+        };
+        return Finding::warn(of, found, "see what is to be done for those first");
+    }
     if uncovered.is_empty() {
         let found = if is_ours {
             "every node that runs pods has an agent"

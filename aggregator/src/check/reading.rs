@@ -193,7 +193,10 @@ fn judge(about: &str, overview: &Overview, held_ms: Option<u64>) -> Vec<Finding>
     let (all, fresh) = (nodes.len(), nodes.len() - lost.len());
     let found = format!("{fresh} of {all} agents report");
     let of = || ("reports", about);
-    let reports = if lost.is_empty() {
+    let reports = if nodes.is_empty() {
+        let todo = "look at the logs of the agents: none has a stream to this replica";
+        Finding::warn(of(), "no agent reports", todo)
+    } else if lost.is_empty() {
         Finding::ok(of(), found)
     } else {
         let todo = "look at these nodes on the page, or at the logs of their agents";

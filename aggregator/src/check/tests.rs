@@ -83,7 +83,7 @@ fn a_document_says_the_same_for_programs() {
 fn nobody_takes_over_while_pods_run_where_no_agent_is() {
     let names: Vec<String> = (0..12).map(|n| format!("fargate-{n:02}")).collect();
     let judged = |owner: &Owner, uncovered: Option<&[String]>| {
-        let finding = fleet::take_over(owner, uncovered);
+        let finding = fleet::take_over(owner, uncovered, 0);
         (finding.state, finding.found)
     };
     let (state, found) = judged(&Owner::Theirs, Some(&names));

@@ -180,7 +180,9 @@ fn judged(answer: &Answer, known: &Asked, allowed: [&Whole; 2]) -> Option<String
         503 if known.is_ready || known.has_answered => Some(format!("503: {}", answer.text())),
         503 => None,
         200 => {
-            let list: Value = serde_json::from_slice(&answer.body).ok()?;
+            let Ok(list) = serde_json::from_slice::<Value>(&answer.body) else {
+                return Some(format!("no JSON: {}", answer.text()));
+            };
             let problem = |whole: &&Whole| part(&list, whole);
             let mut problems = allowed.iter().map(problem);
             // Either will do.

@@ -196,7 +196,7 @@ impl Held {
             Ok(_) => Ok(Some(Over::Changed)),
             Err(Denied::Forbidden(_)) => Ok(Some(Over::Refused)),
             Err(Denied::Anonymous | Denied::Unauthorized) => Err(Over::Unverified),
-            Err(Denied::Unheard | Denied::Undecided | Denied::Busy | Denied::Asking(_)) => {
+            Err(Denied::Unheard | Denied::Undecided | Denied::Busy | Denied::Asking) => {
                 Err(Over::Undecided)
             }
         }

@@ -91,7 +91,7 @@ fn refused(denied: &Denied) -> Response {
         Denied::Anonymous | Denied::Unauthorized => StatusCode::UNAUTHORIZED,
         Denied::Forbidden(_) => StatusCode::FORBIDDEN,
         Denied::Undecided => StatusCode::SERVICE_UNAVAILABLE,
-        Denied::Unheard | Denied::Busy | Denied::Asking(_) => StatusCode::TOO_MANY_REQUESTS,
+        Denied::Unheard | Denied::Busy | Denied::Asking => StatusCode::TOO_MANY_REQUESTS,
     };
     let mut response = answer::text(status, denied.to_string());
     let more = match denied {
@@ -99,7 +99,7 @@ fn refused(denied: &Denied) -> Response {
         Denied::Forbidden(_) => return response,
         Denied::Unheard | Denied::Undecided | Denied::Busy => (header::RETRY_AFTER, "1"),
         // A round of a few hundred takes so long.
-        Denied::Asking(_) => (header::RETRY_AFTER, "5"),
+        Denied::Asking => (header::RETRY_AFTER, "5"),
     };
     let (name, value) = more;
     response
