@@ -98,14 +98,21 @@ impl Fill {
         options
     }
 
-    /// Starts both processes, fills the window, and leaves them as they are then.
-    pub(super) fn run(self, guests: Vec<(String, String)>) -> Result<Filled> {
+    /// Starts both processes, fills the window, and leaves them as they are then. Where there is a cluster, it
+    /// signs the guests' tokens.
+    pub(super) fn run(self, mut guests: Vec<(String, String)>) -> Result<Filled> {
         let of_cluster = if self.has_cluster { CLUSTER_BYTES } else { 0 };
         machine::has_room(self.nodes as u64 * (NODE_BYTES + of_cluster))?;
         let options = self.options();
         let grid = options.grid(TRACE_START_MS);
         let interval = format!("{}s", self.interval_ms / 1000);
-        let around = self.around(&options, &guests)?;
+        let around = self.around(&options)?;
+        if let Some((cluster, _)) = &around {
+            for (name, token) in &mut guests {
+                *token = cluster.admit(name)?;
+            }
+        }
+        let first_token = guests.first().map(|(_, token)| token.clone());
         let setup = Setup {
             // What is measured is how much it takes, not what it does when it may not.
             aggregator_args: ["--memory-limit", "0", "--interval", &interval]
@@ -151,20 +158,18 @@ impl Fill {
             counted_bytes: figure("store_bytes")?,
             taken,
             ticking,
+            first_token,
             around,
         })
     }
 
     /// The cluster around the fleet, where there is to be one, and the directory that it needs.
-    fn around(&self, fleet: &fleet::Options, guests: &[(String, String)]) -> Result<Around> {
+    fn around(&self, fleet: &fleet::Options) -> Result<Around> {
         if !self.has_cluster {
             return Ok(None);
         }
         let dir = tempfile::tempdir()?;
         let cluster = Cluster::start(fleet, dir.path())?;
-        for (name, token) in guests {
-            cluster.admit(name, token);
-        }
         Ok(Some((cluster, dir)))
     }
 }
@@ -205,6 +210,8 @@ pub(super) struct Filled {
     pub(super) taken: Moment,
     /// What goes on.
     pub(super) ticking: Ticking,
+    /// The token of the first guest.
+    pub(super) first_token: Option<String>,
     /// Dropped after the processes that ask it.
     pub(super) around: Around,
 }

@@ -44,6 +44,7 @@ pub struct Cluster {
     /// Namespace and name of some of them.
     some: Vec<(String, String)>,
     tokens: PathBuf,
+    signer: Signer,
 }
 
 impl Cluster {
@@ -88,6 +89,7 @@ impl Cluster {
             pods,
             some,
             tokens: path,
+            signer,
         })
     }
 
@@ -97,13 +99,20 @@ impl Cluster {
         self.api.control().count("pods")
     }
 
-    /// Lets the agent of one more node in, by this token.
-    pub fn admit(&self, node: &str, token: &str) {
+    /// Lets the agent of one more node in; gives its token.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be signed.
+    pub fn admit(&self, node: &str) -> Result<String> {
         let control = self.api.control();
         let agent = agent_object(node);
         control.put("nodes", node_object(node));
-        control.know(token, Minted::of_pod(&agent, AUDIENCE));
+        let token = self
+            .signer
+            .mint(control, Minted::of_pod(&agent, AUDIENCE))?;
         control.put("pods", agent);
+        Ok(token)
     }
 
     /// Changes some pods, as a kubelet does that tells of a restart; gives how many. After them comes a new

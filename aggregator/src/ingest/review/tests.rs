@@ -127,6 +127,11 @@ impl Bench {
         self.api.asked.load(Ordering::Relaxed)
     }
 
+    /// The keys were asked for, and cannot be had.
+    fn has_no_keys(&self) {
+        self.reviewer.inner.were_keys_asked.send_replace(true);
+    }
+
     /// What goes on behind it, until it is dropped.
     fn run(&self) -> Supervisor {
         let stop = Token::new();
@@ -308,6 +313,7 @@ async fn with_the_api_server_away_what_was_taken_stays_until_its_end() {
 #[tokio::test(start_paused = true)]
 async fn of_one_token_there_is_one_grant_and_who_goes_away_takes_no_turn() {
     let bench = Bench::new();
+    bench.has_no_keys();
     bench.says("a", good("agent-1", "node1"));
     let (one, other) = tokio::join!(bench.identify("a"), bench.identify("a"));
     assert!(Arc::ptr_eq(&one.unwrap(), &other.unwrap()));
