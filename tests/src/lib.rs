@@ -10,6 +10,7 @@
 //! sim             a kubelet that serves a replay, with faults
 //! fleet           thousands of agents in one process, and what they hold
 //! proc, system    the real binaries as processes; a whole cluster of them
+//! lone_agent      an agent that reads its machine alone
 //! terminal        a program on a terminal, its keys and its screen
 //! pair            a system with a second aggregator
 //! replicas        aggregators that replace each other, and an API server that knows who is ready
@@ -63,6 +64,8 @@ pub mod hostile_names;
 pub mod hpa;
 
 pub mod http1;
+
+pub mod lone_agent;
 
 pub mod metrics_server;
 

@@ -41,27 +41,12 @@ impl Served {
         Self::serving(service, Some(tls))
     }
 
-    /// Starts one of plain HTTP.
+    /// Starts one of any service, of plain HTTP where there is no certificate.
     ///
     /// # Errors
     ///
     /// When it cannot listen.
-    pub(crate) fn plain<S, B>(service: S) -> Result<Self>
-    where
-        S: Service<
-                Request<Incoming>,
-                Response = Response<B>,
-                Future: Send + 'static,
-                Error: Into<BoxError>,
-            > + Clone
-            + Send
-            + 'static,
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    {
-        Self::serving(service, None)
-    }
-
-    fn serving<S, B>(service: S, tls: Option<Arc<ServerTls>>) -> Result<Self>
+    pub(crate) fn serving<S, B>(service: S, tls: Option<Arc<ServerTls>>) -> Result<Self>
     where
         S: Service<
                 Request<Incoming>,

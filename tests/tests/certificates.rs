@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use testkit::apiserver::ApiServer;
 use testkit::deadline::Deadline;
+use testkit::lone_agent;
 use testkit::proc::Proc;
 use testkit::system::{System, sha256_hex};
 
@@ -93,24 +94,7 @@ impl Bed {
     }
 
     fn agent(&self, aggregators: &[&Proc]) -> Proc {
-        let url = |one: &&Proc| format!("https://{}", one.addr("grpc").unwrap());
-        let urls: Vec<String> = aggregators.iter().map(url).collect();
-        let args = [
-            ("--node-name", "node1"),
-            ("--interval", "1s"),
-            ("--aggregator", &urls.join(",")),
-            ("--aggregator-ca", &self.text("ca.crt")),
-            ("--aggregator-server-name", "cairn-ingest.cairn.svc"),
-            ("--token-file", &self.text("agent.token")),
-            ("--kubelet", "off"),
-            ("--cadvisor", "off"),
-            ("--admin-listen", "127.0.0.1:0"),
-        ];
-        let args: Vec<&str> = args
-            .iter()
-            .flat_map(|(flag, value)| [*flag, *value])
-            .collect();
-        Proc::start("cairn-agent", &args, &[]).unwrap()
+        lone_agent::start(self.dir.path(), aggregators).unwrap()
     }
 
     fn object(&self, resource: &'static str, name: &str) -> Value {

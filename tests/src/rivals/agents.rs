@@ -246,7 +246,7 @@ fn scrape_config(dir: &Path, target: SocketAddr, to: SocketAddr) -> String {
 fn sink() -> Result<(Arc<AtomicU64>, Served)> {
     let sent = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&sent);
-    let served = Served::plain(service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let counted = Arc::clone(&counted);
         async move {
             let body = request.into_body().collect().await;
@@ -256,6 +256,6 @@ fn sink() -> Result<(Arc<AtomicU64>, Served)> {
             *response.status_mut() = StatusCode::NO_CONTENT;
             Ok::<_, Infallible>(response)
         }
-    }))?;
-    Ok((sent, served))
+    });
+    Ok((sent, Served::serving(service, None)?))
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testkit::apiserver::{ApiServer, Minted, Permit};
 use testkit::deadline::Deadline;
+use testkit::lone_agent;
 use testkit::proc::{Finished, Proc};
 use testkit::rendered;
 use testkit::system::sha256_hex;
@@ -196,23 +197,7 @@ impl Bed {
     }
 
     pub(crate) fn agent(&self, aggregator: &Proc) -> Proc {
-        let url = format!("https://{}", aggregator.addr("grpc").unwrap());
-        let args = [
-            ("--node-name", "node1"),
-            ("--interval", "1s"),
-            ("--aggregator", &url),
-            ("--aggregator-ca", &self.text("ca.crt")),
-            ("--aggregator-server-name", "cairn-ingest.cairn.svc"),
-            ("--token-file", &self.text("agent.token")),
-            ("--kubelet", "off"),
-            ("--cadvisor", "off"),
-            ("--admin-listen", "127.0.0.1:0"),
-        ];
-        let args: Vec<&str> = args
-            .iter()
-            .flat_map(|(flag, value)| [*flag, *value])
-            .collect();
-        Proc::start("cairn-agent", &args, &[]).unwrap()
+        lone_agent::start(self.dir.path(), &[aggregator]).unwrap()
     }
 
     /// A reader's token in a file.
