@@ -36,7 +36,6 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 pub use rustls_pki_types::{CertificateDer, ServerName};
-pub use tokio_rustls::client::TlsStream as ClientStream;
 
 pub use self::chain::{Chain, Validity, one_pair};
 pub use self::client::ClientRefusal;
@@ -49,6 +48,9 @@ pub use self::shown::ClientIdentity;
 pub use self::subject::Subject;
 pub use self::trust::{Trust, TrustFiles};
 pub use self::vouch::{By, Voucher};
+
+/// A verified connection, and the end of it that reads the socket in pieces.
+pub type ClientStream = tokio_rustls::client::TlsStream<tokio::io::BufReader<tokio::net::TcpStream>>;
 
 /// Takes a host name or an address as the name to expect of a server.
 ///

@@ -7,6 +7,7 @@
 //! What breaks the syntax ends the reading; a value that no number or text can hold is for its reader
 //! to refuse.
 
+mod digits;
 mod text;
 
 #[cfg(test)]
@@ -18,7 +19,6 @@ use std::borrow::Cow;
 const MAX_DEPTH: u32 = 128;
 
 const SPACES: u64 = u64::from_le_bytes([b' '; 8]);
-const MANY_SPACES: u128 = u128::from_le_bytes([b' '; 16]);
 
 /// Where a body stops being JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -120,9 +120,15 @@ impl<'a> Lexer<'a> {
     /// It is no JSON.
     #[inline]
     pub fn more_keys(&mut self, inside: &mut Inside) -> Result<bool, Error> {
-        if !inside.first && self.line() {
+        if self.line(inside) {
             return Ok(true);
         }
+        self.any_more_keys(inside)
+    }
+
+    /// The same of an object however it is written.
+    #[inline(never)]
+    fn any_more_keys(&mut self, inside: &mut Inside) -> Result<bool, Error> {
         if !self.more(inside, b'}')? {
             return Ok(false);
         }
@@ -248,16 +254,7 @@ impl<'a> Lexer<'a> {
         }
         self.blank()?;
         let rest = self.bytes.get(self.at..)?;
-        let mut number: u64 = 0;
-        let mut len = 0;
-        for byte in rest {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                break;
-            }
-            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
-            len += 1;
-        }
+        let (number, len) = digits::read(rest);
         let zeros = len > 1 && rest.first() == Some(&b'0');
         // Nineteen digits are always below 2^64.
         if len == 0 || len > 19 || zeros || matches!(rest.get(len), Some(b'.' | b'e' | b'E')) {
@@ -265,6 +262,17 @@ impl<'a> Lexer<'a> {
         }
         self.at += len;
         Some(number)
+    }
+
+    /// Passes over the brace of an object that stands next as a kubelet writes it; otherwise it stays where it is.
+    #[inline]
+    pub fn object(&mut self) -> Option<Inside> {
+        if self.ahead() != Some(b" {") || self.depth >= MAX_DEPTH {
+            return None;
+        }
+        self.at += 2;
+        self.depth += 1;
+        Some(Inside { first: true })
     }
 
     /// Nothing but blanks may be left.
@@ -316,21 +324,23 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Passes over a comma, the end of its line and the next one's spaces when a quote follows, as a
-    /// kubelet writes nearly all keys.
+    /// Passes over a comma (which the first key has none of), the end of its line and up to eight spaces of
+    /// the next one when a quote follows, as a kubelet writes nearly all keys.
     #[inline]
-    fn line(&mut self) -> bool {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let Some(([b',', b'\n'], rest)) = rest.split_first_chunk() else {
+    fn line(&mut self, inside: &mut Inside) -> bool {
+        let Some(ahead) = self.ahead::<11>() else {
             return false;
         };
-        let Some(chunk) = rest.first_chunk() else {
-            return false;
+        let (begins, from, spaces) = match ahead {
+            [b',', b'\n', spaces @ .., _] if !inside.first => (true, 2, spaces),
+            [b'\n', spaces @ .., _, _] => (inside.first, 1, spaces),
+            _ => return false,
         };
-        let spaces = (u128::from_le_bytes(*chunk) ^ MANY_SPACES).trailing_zeros() as usize / 8;
-        let is_key = rest.get(spaces) == Some(&b'"');
+        let spaces = (u64::from_le_bytes(*spaces) ^ SPACES).trailing_zeros() as usize / 8;
+        let is_key = begins && ahead.get(from + spaces) == Some(&b'"');
         if is_key {
-            self.at += 2 + spaces;
+            self.at += from + spaces;
+            inside.first = false;
         }
         is_key
     }

@@ -29,6 +29,9 @@ use super::cadvisor::{Ids, Teller};
 use super::{Answer, Reading, Worker, cadvisor, metered, resource, scrape_deadline, summary};
 use crate::config::{self, Config, Target};
 
+/// A socket's bytes are taken in such pieces: a record of TLS each, of which a summary has some thirty.
+const READ_BYTES: usize = 16 * 1024;
+
 /// One thing that is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -215,7 +218,8 @@ impl Client {
         let trust = Arc::clone(target.trust.trust());
         let (name, hint) = (target.server_name.clone(), target.who.hint());
         Self {
-            connector: Connector::new_with_hint(trust, name, &["http/1.1"], hint),
+            connector: Connector::new_with_hint(trust, name, &["http/1.1"], hint)
+                .reading(READ_BYTES),
             target,
             preferred: 0,
             kept: None,

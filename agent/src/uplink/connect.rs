@@ -16,7 +16,6 @@ use cairn_runtime::tls::{ClientStream, Connector, Hint};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tonic::body::Body;
 use tower_service::Service;
 
@@ -107,7 +106,7 @@ impl Link {
     pub(super) async fn dial(
         connector: &Connector,
         address: SocketAddr,
-    ) -> Result<ClientStream<TcpStream>, End> {
+    ) -> Result<ClientStream, End> {
         let stream = connector
             .connect(address, CONNECT_DEADLINE)
             .await
@@ -122,7 +121,7 @@ impl Link {
     /// Speaks HTTP/2 over such a connection.
     pub(super) async fn speak(
         target: &Aggregator,
-        stream: ClientStream<TcpStream>,
+        stream: ClientStream,
     ) -> Result<Self, End> {
         let host = if target.host.contains(':') {
             format!("[{}]", target.host)

@@ -13,7 +13,6 @@ use http_body_util::Empty;
 use hyper::client::conn::http2::SendRequest;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::finding::Finding;
@@ -82,7 +81,7 @@ struct Link<'a> {
 /// Asks it, showing the token of this file.
 pub(super) async fn look(
     about: &str,
-    stream: ClientStream<TcpStream>,
+    stream: ClientStream,
     token_file: &Path,
     host: &str,
 ) -> Vec<Finding> {
@@ -96,7 +95,7 @@ pub(super) async fn look(
 type Refused = (String, String);
 
 async fn ask(
-    stream: ClientStream<TcpStream>,
+    stream: ClientStream,
     token_file: &Path,
     host: &str,
 ) -> Result<(Overview, Option<u64>), Refused> {

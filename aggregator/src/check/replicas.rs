@@ -8,7 +8,6 @@ use cairn_runtime::logging;
 use cairn_runtime::tls::{self, Chain, ClientStream, Connector, Trust};
 use futures_util::future::join_all;
 use serde::Deserialize;
-use tokio::net::TcpStream;
 
 use super::api_service::{self, Owner, Seen};
 use super::ask::Missed;
@@ -287,7 +286,7 @@ fn judge(
 async fn dial(
     asked: &Asked<'_>,
     addr: SocketAddr,
-) -> Result<(ClientStream<TcpStream>, Chain), String> {
+) -> Result<(ClientStream, Chain), String> {
     let name = tls::server_name(&asked.host()).map_err(|error| error.to_string())?;
     let connector = Connector::new(Trust::insecure(), name, &["h2"]);
     let stream = connector.connect(addr, DEADLINE).await;

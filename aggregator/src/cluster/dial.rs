@@ -20,7 +20,6 @@ use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use kube::client::Body;
-use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tower_service::Service;
@@ -47,6 +46,9 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from
 
 /// Bytes of one answer that may come before the ones before are taken in: a third of a page of pods.
 const BYTES_UNDER_WAY: u32 = 1024 * 1024;
+
+/// The socket's bytes are taken in such pieces: the lists of a large cluster are a gigabyte.
+const READ_BYTES: usize = 64 * 1024;
 
 /// How long a token is used before its file is read again. A projected token is renewed when a fifth of
 /// its life is left: minutes at least.
@@ -85,7 +87,7 @@ impl Dial {
             authority: host.authority(),
             host: host.host,
             port: host.port,
-            connector: Connector::new_with_hint(trust, name, &["h2"], HINT),
+            connector: Connector::new_with_hint(trust, name, &["h2"], HINT).reading(READ_BYTES),
             token_file: api.token_file.clone(),
             token: Lock::default(),
             open: Mutex::default(),
@@ -199,7 +201,7 @@ impl Way {
     }
 }
 
-async fn handshake(stream: ClientStream<TcpStream>) -> Result<Open, Error> {
+async fn handshake(stream: ClientStream) -> Result<Open, Error> {
     let options = Options {
         windows: (BYTES_UNDER_WAY, 4 * BYTES_UNDER_WAY),
         keep_alive: KEEPALIVE,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls_pki_types::ServerName;
+use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -151,6 +152,7 @@ pub struct Connector {
     config: Arc<ClientConfig>,
     server_name: ServerName<'static>,
     hint: Hint,
+    read_bytes: usize,
 }
 
 impl Connector {
@@ -174,7 +176,15 @@ impl Connector {
             config: Arc::new(config),
             server_name,
             hint,
+            read_bytes: 0,
         }
+    }
+
+    /// Reads from sockets in pieces of up to so many bytes, which each connection takes in memory: for large
+    /// answers. The TLS library by itself asks for 4 KiB at a time, which is a call to the kernel each.
+    #[must_use]
+    pub fn reading(self, read_bytes: usize) -> Self {
+        Self { read_bytes, ..self }
     }
 
     /// Shows this certificate to a server that asks for one.
@@ -205,7 +215,7 @@ impl Connector {
         &self,
         dial: SocketAddr,
         deadline: Duration,
-    ) -> Result<ClientStream<TcpStream>, ConnectError> {
+    ) -> Result<ClientStream, ConnectError> {
         tokio::time::timeout(deadline, self.handshake(dial))
             .await
             .unwrap_or(Err(ConnectError::Deadline {
@@ -214,13 +224,15 @@ impl Connector {
             }))
     }
 
-    async fn handshake(&self, addr: SocketAddr) -> Result<ClientStream<TcpStream>, ConnectError> {
+    async fn handshake(&self, addr: SocketAddr) -> Result<ClientStream, ConnectError> {
         let dialled = |source| ConnectError::Dial { addr, source };
         let stream = TcpStream::connect(addr).await.map_err(dialled)?;
         // Small frames go out at once; nothing here benefits from waiting for more.
         stream.set_nodelay(true).map_err(dialled)?;
+        // Of no size it is passed by.
+        let buffered = BufReader::with_capacity(self.read_bytes, stream);
         TlsConnector::from(Arc::clone(&self.config))
-            .connect(self.server_name.clone(), stream)
+            .connect(self.server_name.clone(), buffered)
             .await
             .map_err(|error| self.refused(addr, error))
     }

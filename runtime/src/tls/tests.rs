@@ -156,7 +156,7 @@ async fn connect(
     trust: Arc<Trust>,
     name: &str,
     address: SocketAddr,
-) -> Result<(CertificateDer<'static>, ClientStream<TcpStream>), ConnectError> {
+) -> Result<(CertificateDer<'static>, ClientStream), ConnectError> {
     let stream = connector(trust, name).connect(address, DEADLINE).await?;
     let leaf = stream
         .get_ref()

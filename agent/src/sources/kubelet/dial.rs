@@ -30,7 +30,7 @@ pub(super) struct Reached {
 /// What a connection goes over.
 pub(super) enum Line {
     Tls {
-        stream: Box<ClientStream<TcpStream>>,
+        stream: Box<ClientStream>,
         /// Whether a token may be sent.
         takes_token: bool,
     },
@@ -149,7 +149,7 @@ async fn dial_tls(
     })?;
     let takes_token = match trust {
         TargetTrust::Verified(_) => true,
-        TargetTrust::Insecure(_) => owner::is_root(stream.get_ref().0).await,
+        TargetTrust::Insecure(_) => owner::is_root(stream.get_ref().0.get_ref()).await,
     };
     Ok(Line::Tls {
         stream: Box::new(stream),

@@ -91,7 +91,7 @@ impl Exchange {
 
     async fn over(
         // One type for both, so that hyper's code is there once.
-        stream: Either<Box<ClientStream<TcpStream>>, TcpStream>,
+        stream: Either<Box<ClientStream>, TcpStream>,
         takes_token: bool,
         is_plain: bool,
     ) -> Result<Self, Error> {

@@ -3,7 +3,7 @@
 //! Two thirds of the lines of a summary are of pressure, and nearly all of those are zeros.
 
 use super::Input;
-use super::field::{Field, Wanted};
+use super::field::{Field, Wanted, expected};
 use super::shape::{RawPsi, RawShare};
 use crate::sources::json::{Error, Inside, Lexer};
 
@@ -53,6 +53,11 @@ impl<'a, T: Copy> Again<'a, T> {
 pub(super) struct Psi(pub(super) RawPsi);
 
 impl<'a> Wanted<'a> for Psi {
+    #[inline]
+    fn read(input: &mut Input<'a>) -> Result<Field<Self>, Error> {
+        expected(input)
+    }
+
     fn object(input: &mut Input<'a>, inside: Inside) -> Result<Option<Self>, Error> {
         if let Some(says) = input.psi.pass(&mut input.lexer) {
             return Ok(Some(Self(says)));
@@ -71,6 +76,11 @@ impl<'a> Wanted<'a> for Psi {
 pub(super) struct Share(pub(super) RawShare);
 
 impl<'a> Wanted<'a> for Share {
+    #[inline]
+    fn read(input: &mut Input<'a>) -> Result<Field<Self>, Error> {
+        expected(input)
+    }
+
     fn object(input: &mut Input<'a>, inside: Inside) -> Result<Option<Self>, Error> {
         let mut past_total = input.lexer.clone();
         let Some(total) = total(&mut past_total, inside.clone()) else {

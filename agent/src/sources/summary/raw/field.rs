@@ -86,6 +86,15 @@ fn any<'a, T: Wanted<'a>>(input: &mut Input<'a>) -> Result<Field<T>, Error> {
     Ok(field(known))
 }
 
+/// Reads the next value where nearly always an object stands.
+#[inline]
+pub(super) fn expected<'a, T: Wanted<'a>>(input: &mut Input<'a>) -> Result<Field<T>, Error> {
+    match input.lexer.object() {
+        Some(inside) => T::object(input, inside).map(field),
+        None => any(input),
+    }
+}
+
 pub(super) fn field<T>(known: Option<T>) -> Field<T> {
     known.map_or(Field::Odd, Field::Known)
 }
@@ -182,6 +191,13 @@ macro_rules! objects {
         }
     };
     (@object $($key:literal => $field:ident: $type:ty,)+) => {
+        #[inline]
+        fn read(
+            input: &mut Input<'a>,
+        ) -> Result<$crate::sources::summary::raw::field::Field<Self>, Error> {
+            $crate::sources::summary::raw::field::expected(input)
+        }
+
         fn object(input: &mut Input<'a>, mut inside: Inside) -> Result<Option<Self>, Error> {
             let mut this = Self::default();
             'values: while input.lexer.more_keys(&mut inside)? {
