@@ -160,6 +160,26 @@ impl Slim {
         self.unpack(|id| columns.contains(&id))
     }
 
+    /// A row of these columns alone, kept like this one: their values are copied as they are.
+    #[must_use]
+    pub fn narrowed(&self, columns: &[ColumnId]) -> Self {
+        Draft::with(self.entities.len(), |draft| {
+            for column in self.columns.iter().filter(|c| columns.contains(&c.id)) {
+                let set = match self.set(column.set) {
+                    None => ALL,
+                    Some(words) => draft.seek(|own| {
+                        for (own, word) in own.iter_mut().zip(words) {
+                            *own = *word;
+                        }
+                    }),
+                };
+                let bytes = self.bytes_of(column, self.size(column.set));
+                draft.carry(Column { set, ..*column }, bytes);
+            }
+            draft.finish(Arc::clone(&self.entities))
+        })
+    }
+
     fn unpack(&self, is_wanted: impl Fn(ColumnId) -> bool) -> Snapshot {
         let mut places: Vec<(u16, Arc<[u32]>)> = Vec::with_capacity(SETS);
         let wanted = self.columns.iter().filter(|column| is_wanted(column.id));

@@ -47,8 +47,7 @@ impl Recents {
         while self.rows.len() >= ROWS || self.rows.front().is_some_and(is_old) {
             self.rows.pop_front();
         }
-        let cpu = row.only(&COLUMNS);
-        self.rows.push_back((tick_ms, Slim::of(&cpu, Some(row))));
+        self.rows.push_back((tick_ms, row.narrowed(&COLUMNS)));
     }
 
     /// Shows what the containers of one namespace, or of all, say in the newest row of their run; rows of CPU
@@ -59,6 +58,11 @@ impl Recents {
         (namespace, oldest_ms): (Option<&str>, u64),
         see: &mut SeeRecent<'_>,
     ) {
+        // A node has one or two pods of a namespace, and thirty of others.
+        let pods = namespace.map(|one| pods_of(run, one));
+        if pods.as_ref().is_some_and(Vec::is_empty) {
+            return;
+        }
         let before = self
             .rows
             .iter()
@@ -71,10 +75,17 @@ impl Recents {
         let mut pod = Pod::default();
         let mut cpu = Vec::with_capacity(rows.len());
         for id in run.names.of_kinds(|kind| kind == EntityKind::Container) {
+            let Some(in_pod) = run.names.enclosing(id, EntityKind::Pod) else {
+                continue;
+            };
+            let is_other = |pods: &Vec<EntityId>| pods.binary_search(&in_pod).is_err();
+            if pods.as_ref().is_some_and(is_other) {
+                continue;
+            }
             let Some(place) = newest.position(id) else {
                 continue;
             };
-            if !pod.enclose(run, id) || namespace.is_some_and(|one| one != pod.namespace) {
+            if !pod.turn_to(run, in_pod) {
                 continue;
             }
             let Some(face) = run.names.face(id) else {
@@ -119,12 +130,19 @@ struct Pod {
     uid: Arc<str>,
 }
 
+/// The pods of a namespace, rising.
+fn pods_of(run: &RunRows, namespace: &str) -> Vec<EntityId> {
+    let is_in = |id: &EntityId| {
+        let face = run.names.face(*id);
+        face.is_some_and(|face| face.namespace == namespace)
+    };
+    let pods = run.names.of_kinds(|kind| kind == EntityKind::Pod);
+    pods.filter(is_in).collect()
+}
+
 impl Pod {
-    /// Goes on to the pod that a container is in; false when it is in none.
-    fn enclose(&mut self, run: &RunRows, container: EntityId) -> bool {
-        let Some(id) = run.names.enclosing(container, EntityKind::Pod) else {
-            return false;
-        };
+    /// Goes on to a pod; false when it has no name.
+    fn turn_to(&mut self, run: &RunRows, id: EntityId) -> bool {
         if self.id == Some(id) {
             return true;
         }

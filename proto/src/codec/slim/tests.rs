@@ -62,6 +62,7 @@ proptest! {
             prop_assert_eq!(only.column(id), row.column(id));
         }
         prop_assert!(only.columns().len() <= some.len());
+        prop_assert_eq!(slim.narrowed(&some), Slim::of(&only, Some(&slim)));
     }
 }
 
