@@ -75,8 +75,17 @@ pub struct Started {
     pub readiness: Readiness,
     supervisor: Supervisor,
     token: Token,
-    // Ends with the rest.
+    // End with the rest.
+    asides: Asides,
+}
+
+/// Threads beside those on which agents' streams run.
+#[derive(Debug)]
+struct Asides {
     readers: Aside,
+    // One that does not wait for anybody: probes that are late end the process, and they would be late in every
+    // storm of agents, when it can be used least.
+    admin: Aside,
 }
 
 /// The listeners, bound.
@@ -176,7 +185,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     let by_file = kubernetes::by_file(&config)?;
     let served = Served::load(&config).map_err(|e| Failure::config(&e))?;
     let mut access = https::Access::load(&config, &served).map_err(|e| Failure::config(&e))?;
-    let (listeners, readers) = bind(&config).await?;
+    let (listeners, asides) = bind(&config).await?;
     let addresses = listeners.addresses();
     let mut registry = Registry::default();
     let shared = Shared::new(&config, &token, &mut registry);
@@ -222,7 +231,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     replay.start(&mut supervisor, &config.peers);
     let mut certificates = access.reloaded();
     start_readers(
-        (&mut supervisor, &readers),
+        (&mut supervisor, &asides.readers),
         (listeners.http, listeners.https),
         (&shared, access, &asked),
         &config,
@@ -236,8 +245,9 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     };
     certificates.push(served.grpc.into());
     upkeep.start(&mut supervisor, auth, certificates);
+    supervisor.feel_pulse();
     start_admin(
-        &mut supervisor,
+        (&mut supervisor, &asides.admin),
         listeners.admin,
         registry,
         &shared,
@@ -249,7 +259,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
         readiness,
         supervisor,
         token,
-        readers,
+        asides,
     })
 }
 
@@ -261,7 +271,7 @@ impl Started {
     /// The task that died, or those that did not stop in time.
     pub async fn run(self) -> Result<(), Failure> {
         let (token, readiness) = (self.token.clone(), self.readiness.clone());
-        let (mut supervisor, _readers) = (self.supervisor, self.readers);
+        let (mut supervisor, _asides) = (self.supervisor, self.asides);
         supervisor.spawn("readiness", async move {
             token.cancelled().await;
             readiness.shutting_down();
@@ -316,26 +326,31 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Binds all listeners, and starts the threads to which that of the readers belongs.
-async fn bind(config: &Config) -> Result<(Listeners, Aside), Failure> {
-    let readers = Aside::start("readers", reader_threads()).map_err(|e| Failure::other(&e))?;
+/// Binds all listeners, and starts the threads to which most of them belong.
+async fn bind(config: &Config) -> Result<(Listeners, Asides), Failure> {
+    let start = |name, threads| Aside::start(name, threads).map_err(|e| Failure::other(&e));
+    let asides = Asides {
+        readers: start("readers", reader_threads())?,
+        admin: start("admin", 1)?,
+    };
     let told = |flag: &'static str, bound: Result<Bound, listen::Error>| {
         bound.map_err(|e| Failure::Other(format!("{flag}: {}", logging::chain(&e))))
     };
     // The socket belongs to the threads that made it.
-    let aside = async |addr| {
-        let bound = readers.run(listen::bind(addr)).await;
+    let on = async |aside: &Aside, addr| {
+        let bound = aside.run(listen::bind(addr)).await;
         bound.map_err(|e| Failure::Other(e.to_string()))
     };
-    let http = aside(config.http_listen).await?;
-    let https = aside(config.https.listen).await?;
+    let http = on(&asides.readers, config.http_listen).await?;
+    let https = on(&asides.readers, config.https.listen).await?;
+    let admin = on(&asides.admin, config.admin_listen).await?;
     let listeners = Listeners {
         grpc: told("--grpc-listen", listen::bind(config.grpc_listen).await)?,
         http: told("--http-listen", http)?,
         https: told("--https-listen", https)?,
-        admin: told("--admin-listen", listen::bind(config.admin_listen).await)?,
+        admin: told("--admin-listen", admin)?,
     };
-    Ok((listeners, readers))
+    Ok((listeners, asides))
 }
 
 /// Threads that take questions and hand answers out; the answers are made on others. They wait for little
@@ -355,7 +370,7 @@ fn label_rules(flags: &LabelFlags) -> LabelRules {
 
 /// The process's own endpoints; nothing registers any more.
 fn start_admin(
-    supervisor: &mut Supervisor,
+    (supervisor, aside): (&mut Supervisor, &Aside),
     bound: Bound,
     registry: Registry,
     shared: &Shared,
@@ -368,7 +383,8 @@ fn start_admin(
         clock: shared.clock.clone(),
     };
     let (listens, token) = (Arc::clone(&shared.listens), shared.token.clone());
-    supervisor.spawn("admin", admin::serve_counted(bound, admin, listens, token));
+    let serve = admin::serve_counted(bound, admin, listens, token);
+    supervisor.spawn_aside(aside, "admin", serve);
 }
 
 /// Both listeners of those who read.

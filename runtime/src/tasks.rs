@@ -11,9 +11,12 @@ mod aside;
 mod children;
 mod group;
 mod lane;
+#[cfg(feature = "aside")]
+mod pulse;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -27,6 +30,8 @@ pub use self::aside::Aside;
 pub use self::children::{AbortOnDrop, Children};
 pub use self::group::{Full, Group};
 pub use self::lane::Lane;
+#[cfg(feature = "aside")]
+use self::pulse::Pulse;
 use crate::logging;
 use crate::shutdown::Token;
 
@@ -85,6 +90,9 @@ pub enum Outcome {
 #[derive(Clone, Debug, Default)]
 pub struct TaskHealth {
     died: Arc<OnceLock<String>>,
+    // Whoever is asked on threads of their own cannot see otherwise that the others hang.
+    #[cfg(feature = "aside")]
+    pulse: Pulse,
 }
 
 impl TaskHealth {
@@ -94,16 +102,36 @@ impl TaskHealth {
         Self::default()
     }
 
-    /// Tells whether no supervised task has died.
+    /// Tells whether no supervised task has died, and the threads get to them.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.died.get().is_none()
+        self.reason().is_none()
     }
 
-    /// Returns which task died first and why, or None while all live.
+    /// Returns which task died first and why, or for how long no task was got to (with the feature `aside`, after
+    /// a minute of it), or None while all live.
     #[must_use]
-    pub fn reason(&self) -> Option<&str> {
-        self.died.get().map(String::as_str)
+    pub fn reason(&self) -> Option<Cow<'_, str>> {
+        if let Some(died) = self.died.get() {
+            return Some(Cow::Borrowed(died));
+        }
+        self.stalled().map(Cow::Owned)
+    }
+
+    #[cfg(feature = "aside")]
+    fn stalled(&self) -> Option<String> {
+        let stopped = self.pulse.stopped_for()?;
+        Some(format!(
+            "no task was got to for {} s: its threads hang; restart it, and report it with what they wait for (its \
+             stacks)",
+            stopped.as_secs()
+        ))
+    }
+
+    #[cfg(not(feature = "aside"))]
+    #[expect(clippy::unused_self, reason = "the other one needs it")]
+    fn stalled(&self) -> Option<String> {
+        None
     }
 
     /// Notes a death; only the first counts.
@@ -138,6 +166,19 @@ impl Supervisor {
     #[must_use]
     pub fn health(&self) -> TaskHealth {
         self.health.clone()
+    }
+
+    /// Feels the pulse of the runtime that this is called in, so that its health says when it hangs.
+    #[cfg(feature = "aside")]
+    pub fn feel_pulse(&mut self) {
+        let (pulse, token) = (self.health.pulse.clone(), self.token.clone());
+        self.spawn("pulse", async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = pulse.beat() => {}
+            }
+            Ok(())
+        });
     }
 
     /// Starts a task in a log span of its name. Must be called inside a tokio runtime.

@@ -3,18 +3,25 @@
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
+use rustix::process::{getpriority_process, setpriority_process};
 use tokio::sync::oneshot;
 
 use super::TaskError;
 
 type Job = Box<dyn FnOnce() + Send>;
 
+/// How far a lane's thread stands behind all others where there is not enough of the processors, as of
+/// nice(1): a third of what another thread gets (weights 335 and 1024, sched(7)). So it goes on, and whoever
+/// waits for something that it holds does not wait for long.
+const NICE: i32 = 5;
+
 /// A thread that does one piece of work after the other; it ends when this is dropped and what it was
 /// at is done, or with the process if that hangs.
 ///
 /// What [`blocking`](super::blocking) runs is now on this and now on that thread. An allocator that
 /// keeps memory for each thread then has what is long-lived in all of them, each with holes of its own
-/// that the others cannot use. So work that makes what stays runs on a lane.
+/// that the others cannot use. So work that makes what stays runs on a lane, behind the other threads of the
+/// process ([`NICE`]): nobody waits for an answer of it.
 #[derive(Debug)]
 pub struct Lane {
     name: &'static str,
@@ -32,7 +39,15 @@ impl Lane {
         // The handle is let go: whoever waits for an answer sees when the thread is not there.
         std::thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || queue.into_iter().for_each(|job| job()))?;
+            .spawn(move || {
+                // Of this thread alone, as Linux understands it; less is never refused.
+                let stands = getpriority_process(None)
+                    .and_then(|nice| setpriority_process(None, nice + NICE));
+                if let Err(error) = stands {
+                    tracing::debug!(thread = name, %error, "thread keeps its priority");
+                }
+                queue.into_iter().for_each(|job| job());
+            })?;
         Ok(Self { name, jobs })
     }
 
@@ -63,7 +78,7 @@ impl Lane {
 
 #[cfg(test)]
 mod tests {
-    use super::Lane;
+    use super::{Lane, NICE, getpriority_process};
 
     #[tokio::test]
     async fn all_work_of_a_lane_is_on_one_thread_of_its_name() {
@@ -77,6 +92,15 @@ mod tests {
         assert_eq!(lane.run(of).await.unwrap(), first);
         assert_ne!(first.0, here);
         assert_eq!(first.1.as_deref(), Some("lane"));
+    }
+
+    #[tokio::test]
+    async fn a_lane_stands_behind_whoever_starts_it() {
+        let of = || getpriority_process(None).unwrap();
+        let here = of();
+        let lane = Lane::start("lane").unwrap();
+        assert_eq!(lane.run(of).await.unwrap(), (here + NICE).min(19));
+        assert_eq!(of(), here);
     }
 
     #[tokio::test]

@@ -48,7 +48,7 @@ async fn an_early_end_stops_the_others_and_turns_the_health_bad() {
         );
         assert!(token.is_cancelled() && heard.await.is_ok());
         assert_eq!(
-            health.reason(),
+            health.reason().as_deref(),
             Some(&*format!("task sampler failed: {expected}"))
         );
     }
