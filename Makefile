@@ -67,9 +67,10 @@ test-python: deps-test
 test-web: deps-test
 	npm --prefix aggregator/web test
 
-# End-to-end tests start the built binaries, so these are built first.
+# End-to-end tests start the built binaries, so these are built first, and in one graph with the tests: by
+# itself each would be made of other features, and most of the workspace of both.
 test-rust: deps-test web
-	$(CARGO) build $(CARGO_ARGS) --workspace --bins
+	$(CARGO) build $(CARGO_ARGS) --workspace --lib --bins --tests
 	$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast --doc
 	$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast --lib --bins --tests
 
