@@ -18,6 +18,7 @@ mod admin;
 pub(crate) mod bed;
 pub mod beside;
 mod compare;
+pub mod confined;
 mod connect;
 mod control;
 mod encode;

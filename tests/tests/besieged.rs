@@ -25,6 +25,7 @@ fn each_hostile_agent_is_answered_and_no_honest_one_notices() {
         ticks_before: 3,
         ticks_after: 20,
         aggregator_args: Vec::new(),
+        memory_max: None,
     })
     .unwrap();
     println!("{report}");

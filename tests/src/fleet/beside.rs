@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::bed::{Bed, Setup, wait};
+use super::confined::{Confined, MemoryTold};
 use super::{Truth, compare};
 use crate::exact::Found;
 use crate::hostile::{Crowd, Due, Kind, Member, Told};
@@ -36,6 +37,8 @@ pub struct Options {
     pub ticks_after: u64,
     /// Further arguments of the aggregator.
     pub aggregator_args: Vec<String>,
+    /// The memory that the kernel lets the aggregator have, bytes; `None` sets no limit.
+    pub memory_max: Option<u64>,
 }
 
 /// What came of it.
@@ -53,6 +56,8 @@ pub struct Report {
     pub told: Vec<(Kind, Told)>,
     /// Streams that were ended for a fault, as the aggregator counts them.
     pub ended: u64,
+    /// What the kernel says of the aggregator's memory, where that was limited.
+    pub memory: Option<MemoryTold>,
 }
 
 impl Report {
@@ -78,6 +83,9 @@ impl fmt::Display for Report {
             "shortened {} rows, ended {}",
             self.shortened_rows, self.ended
         )?;
+        if let Some(memory) = &self.memory {
+            writeln!(f, "memory: {memory:?}")?;
+        }
         for (kind, told) in &self.told {
             writeln!(f, "{kind:?}: {told:?}")?;
         }
@@ -105,6 +113,9 @@ pub fn run(options: &Options) -> Result<Report> {
         has_proxy: false,
         guests: guests.collect(),
     })?;
+    let confined = options.memory_max;
+    let confined = confined.map(|bytes| Confined::of(bed.aggregator.id(), bytes));
+    let confined = confined.transpose()?;
     let connected = wait(PATIENCE, || Ok(bed.state()?.is_connected().then_some(())))?;
     connected.with_context(|| format!("not all agents are connected:\n{}", bed.stderr()))?;
     for _ in 0..options.ticks_before {
@@ -144,6 +155,7 @@ pub fn run(options: &Options) -> Result<Report> {
         shortened_rows: bed.figure("store_shortened_rows_total", "why=\"limit\"")?,
         told: crowd.told(),
         ended: bed.figure("ingest_ended_streams_total", "")?,
+        memory: confined.map(|confined| confined.told()).transpose()?,
     })
 }
 
