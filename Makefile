@@ -131,6 +131,7 @@ RIVALS ?=
 
 bench-rivals: web
 	scripts/rivals.sh fetch
+	@CARGO='$(CARGO)' CARGO_ARGS='$(CARGO_ARGS)' scripts/agent.sh $(TARGET_DIR)/release/cairn-agent
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-aggregator
 	$(CARGO) build $(CARGO_ARGS) --release -p cairn-tests --bin bench-rivals
 	scripts/rivals.sh run $(RIVALS)

@@ -4,7 +4,8 @@
 #   scripts/deps.sh run     to build and run: C compiler, Node.js with npm, curl; npm packages of the page
 #   scripts/deps.sh test    the same, and Python with pip, openssl, Chromium and a font for the tests, valgrind for counting
 #                           instructions; npm packages of the browser test, and from PyPI what
-#                           scripts/python/requirements.txt names, kubectl among it
+#                           scripts/python/requirements.txt names, kubectl among it; Debian's kubectl beside it,
+#                           unpacked into .tools/kubectl-debian/ and not installed
 #   scripts/deps.sh vm      for scripts/test-vm.sh alone: C compiler, qemu; Debian's kernel and busybox, which are
 #                           unpacked into .tools/vm/ and not installed
 #
@@ -262,6 +263,42 @@ python_packages() {
     say "done in $(($(date +%s) - began)) s"
 }
 
+# download PACKAGE: Debian's, into the scratch directory, checked by apt.
+download() {
+    # Downloaded as whoever runs this: apt's own user may not write here.
+    (cd "$scratch" && apt-get -o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=3 download "$1") \
+        >"$scratch/apt.log" 2>&1 </dev/null
+}
+
+# Debian's kubectl, which is years older than the one of PyPI, once. It is unpacked and not installed.
+debians_kubectl() {
+    if [ -x .tools/kubectl-debian/usr/bin/kubectl ]; then
+        return 0
+    fi
+    if ! have apt-get || ! have dpkg-deb; then
+        fail "the older kubectl of the tests comes from Debian's package kubernetes-client, and apt-get or dpkg-deb is missing"
+    fi
+    say "unpacking Debian's kubernetes-client into .tools"
+    began=$(date +%s)
+    if ! download kubernetes-client; then
+        # The package lists may be missing or old; only root can renew them.
+        if [ "$(id -u)" -eq 0 ]; then
+            apt "updating the package lists" update
+        fi
+        download kubernetes-client || {
+            tail -n 5 "$scratch/apt.log" >&2
+            fail "cannot download kubernetes-client (above): check the network, and as root: apt-get update"
+        }
+    fi
+    tools_directory kubectl-debian
+    dpkg-deb -x "$scratch"/kubernetes-client_*.deb .tools/kubectl-debian
+    .tools/kubectl-debian/usr/bin/kubectl version --client >/dev/null 2>&1 || {
+        rm -rf .tools/kubectl-debian
+        fail "the kubectl of Debian's kubernetes-client does not run on this $(uname -m)"
+    }
+    say "done in $(($(date +%s) - began)) s"
+}
+
 check_cargo
 if [ "$mode" = vm ]; then
     [ "$(uname -m)" = x86_64 ] || fail "the virtual machine is one of x86_64, whose programs this $(uname -m) does not build"
@@ -275,4 +312,5 @@ npm_packages aggregator/web
 if [ "$mode" = test ]; then
     npm_packages tests/browser
     python_packages
+    debians_kubectl
 fi

@@ -91,6 +91,8 @@ run() {
     for package in $packages; do
         have "$package" || fail "$package is not there: scripts/rivals.sh fetch"
     done
+    # Of the package victoria-metrics, as its server is.
+    command -v vmagent >/dev/null 2>&1 || fail 'vmagent is not there: it is in the package victoria-metrics, scripts/rivals.sh fetch'
     [ -x target/release/bench-rivals ] || fail 'bench-rivals is not built: make bench-rivals'
     [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] || fail '/dev/shm is no tmpfs on this machine'
     data=$(mktemp -d /dev/shm/cairn-rivals.XXXXXX)

@@ -7,13 +7,16 @@
 
 mod answers;
 mod identity;
+mod metrics;
 mod published;
 mod reviews;
 mod rights;
 
-pub use identity::{Authenticators, FrontProxy, Tokens, Unauthorized, evidence};
+pub use identity::Unproven::{self, Unauthorized};
+pub use identity::{Authenticators, FrontProxy, Tokens, evidence};
+pub use metrics::Metrics;
 pub use published::{Follow, Published, PublishedError};
-pub use reviews::Reviews;
+pub use reviews::{Reviews, Within};
 pub use rights::{Decision, Rights};
 
 pub use crate::cluster::access::{Attributes, Resource, User};

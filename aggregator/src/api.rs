@@ -13,7 +13,8 @@
 //! * `page`: the page itself;
 //! * `native`: every route, and what its answer is about;
 //! * `gate`: which of these the plain listener serves, and to which `Host`;
-//! * `readers`: who reads at the HTTPS listener, what they may see, and for how long.
+//! * `readers`: who reads at the HTTPS listener, what they may see, and for how long; `shares`: how much of what all
+//!   of them need one of them may have.
 //!
 //! Data flows one way: a route is parsed, [`query`](crate::query) answers, an answer is written.
 
@@ -43,6 +44,7 @@ mod seats;
 mod secure;
 mod selector;
 mod series;
+mod shares;
 mod steps;
 mod stream;
 mod system_name;
@@ -61,6 +63,7 @@ use cairn_runtime::clock::Clock;
 use cairn_runtime::shutdown::Token;
 use http::{HeaderMap, Method, Uri};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
@@ -69,17 +72,19 @@ use crate::pressure::{Level, Pressure};
 use crate::query::{View, Visible};
 use crate::store::Door;
 use native::{Large, Native};
+use seats::Full;
 
-pub(crate) use answer::{OF_VISIBLE, PART};
+pub(crate) use answer::{IS_PENDING, OF_VISIBLE, PART, PENDING};
 pub use gate::Gate;
 pub use label_rules::LabelRules;
-pub use metrics_api::{MetricsApi, Start};
+pub use metrics_api::{HELD, MetricsApi, Start};
 pub use needs::{Asks, Needs};
-pub use readers::{Admitted, Denied, Lease, Over};
+pub use readers::{Admitted, Denied, Lease, Of, Over};
 pub use room::Room;
 pub use seats::{Seat, Streams};
 pub use secure::{Secure, Wellness, secure_router};
-pub use steps::Cut;
+pub use shares::Shares;
+pub use steps::{Cut, Most};
 pub use stream::Looks;
 
 /// What every route needs.
@@ -107,6 +112,8 @@ pub struct Api {
     pub token: Token,
     /// Turns of the requests that may read much.
     pub turns: Arc<Semaphore>,
+    /// How many of them one reader may have at once.
+    pub own_turns: Shares,
     /// Room for answers that are not sent yet.
     pub room: Room,
     /// How short memory is.
@@ -117,6 +124,8 @@ pub struct Api {
     pub visible: Visible,
     /// For how long.
     pub lease: Lease,
+    /// Who is answered, where that is known: they have no more than their share.
+    pub reader: Option<Arc<str>>,
 }
 
 /// Counts requests that were sent away because too many came, and looks at everything.
@@ -127,6 +136,7 @@ pub struct Metrics {
     short_of_memory: Counter,
     streams_refused: Counter,
     readers_refused: Counter,
+    over_own: Family<[(&'static str, &'static str); 1], Counter>,
     looks: Counter,
 }
 
@@ -148,6 +158,12 @@ impl Metrics {
         r.register("refused_streams", help, m.streams_refused.clone());
         let help = "Answers, made while they are read, that were one too many";
         r.register("refused_readers", help, m.readers_refused.clone());
+        let help = "Requests of readers who had as much as one reader may have, by what";
+        r.register("refused_of_one_reader", help, m.over_own.clone());
+        for most in Most::ALL {
+            // Each is there from the start, so that its first step is seen.
+            drop(m.over_own.get_or_create(&[("of", most.as_str())]));
+        }
         let help = "Times that what pages show of all nodes was read";
         r.register("looks", help, m.looks.clone());
         m
@@ -156,6 +172,10 @@ impl Metrics {
 
 /// Requests that read much of the window at once; others wait for their turn.
 pub const TURNS: usize = 4;
+
+/// Of one reader where readers are known: two pieces of an answer are made at once. In the line of all, one reader stands
+/// with no more than these, so nobody waits long for a greedy one.
+const OWN_TURNS: usize = TURNS / 2;
 
 /// Event streams and watches at once: a page is looked at by people.
 pub const MAX_STREAMS: usize = 256;
@@ -187,6 +207,7 @@ impl Api {
         Self {
             visible: admitted.visible,
             lease: admitted.lease,
+            reader: Some(admitted.reader),
             ..self
         }
     }
@@ -196,44 +217,65 @@ impl Api {
         Self {
             visible: Visible::nothing(),
             lease: Lease::default(),
+            reader: None,
             ..self
         }
     }
 
-    /// The same window, with turns, places and room of its own: who asks here waits for nobody who asks there.
+    /// The same window, with turns, places, looks and room of its own: who asks here waits for nobody who asks
+    /// there, and no reader has more than a quarter of them, or two turns.
     #[must_use]
     pub fn apart(&self) -> Self {
         Self {
-            readers: Streams::new(MAX_READERS),
+            looks: Looks::default(),
+            streams: self.streams.beside(),
+            readers: self.readers.beside(),
             turns: Arc::new(Semaphore::new(TURNS)),
+            own_turns: Shares::of(OWN_TURNS),
             room: Room::default(),
             ..self.clone()
         }
+    }
+
+    /// A reader has as much as one may have.
+    fn over(&self, most: Most) -> Cut {
+        let of = [("of", most.as_str())];
+        self.metrics.over_own.get_or_create(&of).inc();
+        Cut::OfOne(most)
     }
 
     /// A place among the answers that are made while they are read.
     ///
     /// # Errors
     ///
-    /// [`Cut::Full`], [`Cut::Short`].
+    /// [`Cut::Full`], [`Cut::OfOne`], [`Cut::Short`].
     pub(crate) fn seat(&self) -> Result<Seat, Cut> {
         if self.pressure.level() == Level::Refuse {
             self.metrics.short_of_memory.inc();
             return Err(Cut::Short);
         }
-        self.readers.enter().ok_or_else(|| {
-            self.metrics.readers_refused.inc();
-            Cut::Full
+        self.readers.enter(&self.reader).map_err(|full| match full {
+            Full::OfOne => self.over(Most::Readers),
+            Full::All => {
+                self.metrics.readers_refused.inc();
+                Cut::Full
+            }
         })
     }
 
     /// A place among the streams that go on.
-    pub(crate) fn watch(&self) -> Option<Seat> {
-        let seat = self.streams.enter();
-        if seat.is_none() {
-            self.metrics.streams_refused.inc();
-        }
-        seat
+    ///
+    /// # Errors
+    ///
+    /// [`Cut::Crowded`], [`Cut::OfOne`].
+    pub(crate) fn watch(&self) -> Result<Seat, Cut> {
+        self.streams.enter(&self.reader).map_err(|full| match full {
+            Full::OfOne => self.over(Most::Streams),
+            Full::All => {
+                self.metrics.streams_refused.inc();
+                Cut::Crowded
+            }
+        })
     }
 }
 
@@ -308,9 +350,7 @@ async fn large(api: Api, asked: Asked, segments: path::Segments, work: Large) ->
     let made = api.whole(move || Ok::<_, Infallible>(work.answer(&answering, &asked, &segments)));
     match made.await {
         Ok(Ok(response)) => response,
-        Err(Cut::Short) => answer::short_of_memory(),
-        Err(Cut::Busy) => answer::busy(),
-        Err(_) => answer::failed(),
+        Err(cut) => answer::cut(cut),
     }
 }
 

@@ -27,8 +27,8 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
 use crate::api::{
-    self, Api, Gate, LabelRules, Lease, Looks, MAX_READERS, MAX_STREAMS, Room, Secure, Streams,
-    TURNS, Wellness,
+    self, Api, Gate, LabelRules, Lease, Looks, MAX_READERS, MAX_STREAMS, Room, Secure, Shares,
+    Streams, TURNS, Wellness,
 };
 use crate::cluster::Cluster;
 use crate::config::{Config, Ingest as IngestConfig, LabelFlags};
@@ -188,7 +188,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     asked.start_watch(&mut supervisor, &mut registry);
     asked.certificates(&served, &mut supervisor, &mut registry, &clock)?;
     let auth = Arc::new(asked.agents(by_file, &mut supervisor, &mut registry, &clock)?);
-    asked.readers(&mut supervisor, &mut access);
+    asked.readers(&mut supervisor, &mut registry, &mut access);
     let wishes = Wishes::new(config.window);
     let replay = Replay::new(replay::Parts {
         store: Arc::clone(&shared.exchange),
@@ -224,7 +224,7 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     start_readers(
         (&mut supervisor, &readers),
         (listeners.http, listeners.https),
-        (&shared, access, &readiness),
+        (&shared, access, &asked),
         &config,
     );
     let upkeep = Upkeep {
@@ -375,20 +375,21 @@ fn start_admin(
 fn start_readers(
     (supervisor, readers): (&mut Supervisor, &Aside),
     (http, https): (Bound, Bound),
-    (shared, access, readiness): (&Shared, https::Access, &Readiness),
+    (shared, access, asked): (&Shared, https::Access, &Asked<'_>),
     config: &Config,
 ) {
     let api = api_of(shared, config);
     start_http((&mut *supervisor, readers), http, (shared, &api), config);
     let (tls, authenticators, rights) = access.parts();
-    let metrics = https::metrics_api(&api, config, readiness, supervisor);
+    let metrics = https::metrics_api(&api, config, asked, supervisor);
     let secure = Secure {
-        api,
+        // What is asked on one listener holds up nobody on the other.
+        api: api.apart(),
         metrics,
         authenticators,
         rights,
         wellness: Wellness {
-            readiness: readiness.clone(),
+            readiness: asked.readiness().clone(),
             health: supervisor.health(),
         },
     };
@@ -409,12 +410,14 @@ fn api_of(shared: &Shared, config: &Config) -> Api {
         readers: Streams::new(MAX_READERS),
         token: shared.token.clone(),
         turns: Arc::new(Semaphore::new(TURNS)),
+        own_turns: Shares::of(TURNS),
         room: Room::default(),
         pressure: shared.pressure.clone(),
         metrics: shared.requests.clone(),
         // Of the plain listener; the other narrows it for each request.
         visible: Visible::ALL,
         lease: Lease::default(),
+        reader: None,
     }
 }
 

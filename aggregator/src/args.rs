@@ -1,5 +1,6 @@
 //! Flags and their environment variables. Nothing else reads the environment.
 
+mod command;
 mod https;
 mod kubernetes;
 mod review;
@@ -14,6 +15,7 @@ use cairn_runtime::duration;
 use cairn_runtime::size;
 use clap::{Parser, ValueEnum};
 
+pub use command::{CheckArgs, Cli, Command, Output};
 pub use https::HttpsArgs;
 pub use kubernetes::{KubernetesArgs, Whether};
 pub use review::ReviewArgs;

@@ -9,6 +9,7 @@
 //! held       what the Secret has: read, judged, written
 //! plan       what is to be done next; pure
 //! lease      whose turn it is to write; pure
+//! guard      whether the clock can be believed by which this is judged; pure
 //! bundle     the CAs as the ConfigMap and the APIService have them; pure
 //! pace       how often somebody who takes them away again is answered
 //! told       what went wrong: each thing is said once, and stands in /readyz?verbose
@@ -21,6 +22,7 @@
 //! that both believe to hold the Lease cannot undo each other's work.
 
 mod bundle;
+mod guard;
 mod held;
 mod keeper;
 mod lease;

@@ -19,13 +19,14 @@ mod lines;
 mod metrics;
 mod pool;
 mod quantity;
+pub mod replicas;
 pub(crate) mod slots;
 pub mod token;
 mod watch;
 mod workload;
 
 pub use amounts::{Amounts, Requirements};
-pub use client::Client;
+pub use client::{Client, Dated};
 pub use decode::Resource;
 pub use error::{Error, Kind};
 pub use known::{Change, Known};

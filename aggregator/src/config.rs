@@ -1,5 +1,6 @@
 //! The configuration, checked as a whole: every problem is found before the first is told.
 
+mod checking;
 mod host;
 mod https;
 mod ingest;
@@ -18,8 +19,9 @@ use cairn_runtime::exit::Failure;
 
 use crate::args::{Args, StoredLabel};
 
+pub use checking::Checking;
 pub use host::HttpsHost;
-pub use https::Https;
+pub use https::{Https, OwnService};
 pub use ingest::Ingest;
 pub use kubernetes::{ApiServer, Kubernetes};
 pub use peers::Peers;
@@ -104,7 +106,8 @@ impl TryFrom<Args> for Config {
                  heapster.kube-system.svc; addresses and localhost need no flag"
             ));
         }
-        let https = https::check(args.https, &mut problem);
+        let own_namespace = review::own_namespace(&args.review.namespace_file);
+        let https = https::check(args.https, own_namespace, &mut problem);
         let own_ca = args.serving.tls_self_managed;
         let peers = peers::check(args.peers, own_ca, &mut problem);
         let kubernetes = kubernetes::check(args.kubernetes, &mut problem);
@@ -240,6 +243,7 @@ mod tests {
             (&["--requestheader-allowed-names", "a"][..], "goes with"),
             (&["--metrics-api-window", "0s"], "between 1s and 5m"),
             (&["--metrics-api-window", "6m"], "between 1s and 5m"),
+            (&["--https-service", "Readers_"], "no name of an object"),
         ] {
             let Err(Failure::Config(text)) = with(flags) else {
                 panic!("{flags:?} was taken")

@@ -37,4 +37,6 @@ mod metrics;
 
 mod upkeep;
 
+pub mod check;
+
 pub mod app;

@@ -28,7 +28,9 @@ use tonic::metadata::MetadataValue;
 use tonic::server::NamedService as _;
 use tonic::{Code, Request, Response, Status};
 
-use crate::api::{Api, Asks, Cut, Denied, Needs, OF_VISIBLE, Over, PART, Secure};
+use crate::api::{
+    Api, Asks, Cut, Denied, IS_PENDING, Needs, OF_VISIBLE, Of, Over, PART, PENDING, Secure,
+};
 
 /// The most bytes of a request: names of one entity and of a few fields.
 const MAX_REQUEST_BYTES: usize = 16 * 1024;
@@ -65,7 +67,7 @@ impl Query {
         &self,
         request: &mut Request<T>,
         selector: Option<v1::Selector>,
-    ) -> Result<(Api, bool), Status> {
+    ) -> Result<(Api, Of), Status> {
         // What cannot be understood is told to those who say who they are, and is of nothing.
         let choice = ask::choice(selector);
         let needs = choice.map_or_else(|_| Needs::default(), |choice| Needs::of(&choice));
@@ -77,9 +79,9 @@ impl Query {
         &self,
         request: &mut Request<T>,
         needs: Needs,
-    ) -> Result<(Api, bool), Status> {
+    ) -> Result<(Api, Of), Status> {
         let secure = match &self.door {
-            Door::Open(api) => return Ok((Api::clone(api), false)),
+            Door::Open(api) => return Ok((Api::clone(api), Of::default())),
             Door::Readers(secure) => secure,
             Door::Elsewhere => return Err(Status::permission_denied(ELSEWHERE)),
         };
@@ -117,7 +119,7 @@ fn refused(denied: &Denied) -> Status {
         Denied::Anonymous | Denied::Unauthorized => Code::Unauthenticated,
         Denied::Forbidden(_) => Code::PermissionDenied,
         Denied::Undecided => Code::Unavailable,
-        Denied::Busy | Denied::TooMany => Code::ResourceExhausted,
+        Denied::Unheard | Denied::Busy | Denied::Asking => Code::ResourceExhausted,
     };
     Status::new(code, denied.to_string())
 }
@@ -125,7 +127,9 @@ fn refused(denied: &Denied) -> Status {
 /// Why an answer ends, in the words of gRPC.
 fn status(cut: Cut) -> Status {
     let code = match cut {
-        Cut::Busy | Cut::Full | Cut::Short => Code::ResourceExhausted,
+        Cut::Busy | Cut::Full | Cut::Crowded | Cut::OfOne(_) | Cut::Short => {
+            Code::ResourceExhausted
+        }
         Cut::Late => Code::DeadlineExceeded,
         Cut::Going | Cut::Over(Over::Undecided) => Code::Unavailable,
         Cut::Over(Over::Expired | Over::Unverified) => Code::Unauthenticated,
@@ -137,11 +141,14 @@ fn status(cut: Cut) -> Status {
 }
 
 /// An answer, marked when it is of what its reader may see.
-fn marked<T>(answer: T, is_part: bool) -> Response<T> {
+fn marked<T>(answer: T, of: Of) -> Response<T> {
     let mut response = Response::new(answer);
-    if is_part {
-        let of = MetadataValue::from_static(OF_VISIBLE);
-        response.metadata_mut().insert(PART, of);
+    let metadata = response.metadata_mut();
+    if of.is_part {
+        metadata.insert(PART, MetadataValue::from_static(OF_VISIBLE));
+    }
+    if of.pending > 0 {
+        metadata.insert(PENDING, MetadataValue::from_static(IS_PENDING));
     }
     response
 }
@@ -159,9 +166,9 @@ impl Service for Query {
         mut request: Request<v1::ListEntitiesRequest>,
     ) -> Result<Response<Self::ListEntitiesStream>, Status> {
         let selector = request.get_ref().selector.clone();
-        let (api, is_part) = self.admit(&mut request, selector).await?;
+        let (api, of) = self.admit(&mut request, selector).await?;
         let answer = lists::entities(&api, request.into_inner()).await?;
-        Ok(marked(answer, is_part))
+        Ok(marked(answer, of))
     }
 
     async fn latest(
@@ -169,9 +176,9 @@ impl Service for Query {
         mut request: Request<v1::LatestRequest>,
     ) -> Result<Response<Self::LatestStream>, Status> {
         let selector = request.get_ref().selector.clone();
-        let (api, is_part) = self.admit(&mut request, selector).await?;
+        let (api, of) = self.admit(&mut request, selector).await?;
         let answer = lists::latest(&api, request.into_inner()).await?;
-        Ok(marked(answer, is_part))
+        Ok(marked(answer, of))
     }
 
     async fn range(
@@ -179,9 +186,9 @@ impl Service for Query {
         mut request: Request<v1::RangeRequest>,
     ) -> Result<Response<Self::RangeStream>, Status> {
         let selector = request.get_ref().selector.clone();
-        let (api, is_part) = self.admit(&mut request, selector).await?;
+        let (api, of) = self.admit(&mut request, selector).await?;
         let answer = range::range(&api, request.into_inner()).await?;
-        Ok(marked(answer, is_part))
+        Ok(marked(answer, of))
     }
 
     async fn top(
@@ -189,9 +196,9 @@ impl Service for Query {
         mut request: Request<v1::TopRequest>,
     ) -> Result<Response<v1::TopResponse>, Status> {
         let selector = request.get_ref().selector.clone();
-        let (api, is_part) = self.admit(&mut request, selector).await?;
+        let (api, of) = self.admit(&mut request, selector).await?;
         let answer = lists::top(&api, request.into_inner()).await?;
-        Ok(marked(answer, is_part))
+        Ok(marked(answer, of))
     }
 
     async fn watch(
@@ -199,9 +206,9 @@ impl Service for Query {
         mut request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let selector = request.get_ref().selector.clone();
-        let (api, is_part) = self.admit(&mut request, selector).await?;
+        let (api, of) = self.admit(&mut request, selector).await?;
         let answer = watch::watch(&api, request.into_inner())?;
-        Ok(marked(answer, is_part))
+        Ok(marked(answer, of))
     }
 
     async fn list_workloads(
@@ -209,8 +216,8 @@ impl Service for Query {
         mut request: Request<v1::ListWorkloadsRequest>,
     ) -> Result<Response<Self::ListWorkloadsStream>, Status> {
         let needs = Needs::pods(Asks::of(&request.get_ref().namespace));
-        let (api, is_part) = self.admit_to(&mut request, needs).await?;
+        let (api, of) = self.admit_to(&mut request, needs).await?;
         let answer = workloads::list(&api, request.into_inner()).await?;
-        Ok(marked(answer, is_part))
+        Ok(marked(answer, of))
     }
 }

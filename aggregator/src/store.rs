@@ -413,6 +413,9 @@ pub trait Door: Send + Sync + Debug {
     /// What the selector finds in the whole window, sorted by namespace, name and start.
     fn entities(&self, selector: &Selector<'_>) -> Vec<Entity>;
 
+    /// Namespaces of pods in the window, in no order; perhaps some whose last pod has just left it.
+    fn namespaces(&self) -> Vec<Arc<str>>;
+
     /// Shows the rows of a field of several entities with ticks in the range, each entity once. What
     /// entities share on a node is read once, so they come node by node.
     fn visit(

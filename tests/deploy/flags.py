@@ -30,7 +30,8 @@ def of(binary):
     # Of the agent's subcommands (args/) no manifest uses any.
     texts = [path.read_text() for path in sorted(sources.rglob("*.rs")) if "args" not in path.parent.parts]
     if binary == "cairn-aggregator":
-        texts += [path.read_text() for path in sorted((sources / "args").glob("*.rs"))]
+        own = (path for path in sorted((sources / "args").glob("*.rs")) if path.name != "command.rs")
+        texts += [path.read_text() for path in own]
     enums = {}
     for text in texts:
         for found in ENUM.finditer(text):

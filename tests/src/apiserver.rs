@@ -10,6 +10,8 @@
 //! watching   a watch: changes after a version, bookmarks, the end
 //! signer     tokens as they are signed, and the keys that an API server publishes
 //! review     TokenReview and SubjectAccessReview, and the tokens to review
+//! rbac       who may do what, by the roles and bindings that a test gives it
+//! selecting  label and field selectors of lists
 //! writing    writes of Secrets, ConfigMaps, Leases and APIServices by their names
 //! fault      what is broken, for how many requests
 //! routes     a request becomes one of these
@@ -19,8 +21,10 @@ mod answer;
 mod control;
 mod fault;
 mod objects;
+mod rbac;
 mod review;
 mod routes;
+mod selecting;
 mod signer;
 mod watching;
 mod writing;
@@ -39,7 +43,7 @@ use tokio::sync::watch;
 
 use crate::pki::Pki;
 
-pub use control::Control;
+pub use control::{Control, recorded};
 pub use fault::Fault;
 pub use review::{Minted, Permit};
 pub use signer::Signer;

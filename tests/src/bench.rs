@@ -6,7 +6,7 @@
 //! cannot run on a machine, or fails, says so; the others go on.
 
 mod append;
-mod bed;
+pub(crate) mod bed;
 mod cgroups;
 mod churn;
 mod codec;
@@ -27,7 +27,7 @@ mod program;
 mod restart;
 mod sheet;
 mod stream;
-mod text;
+pub(crate) mod text;
 mod w1;
 mod w10;
 mod wire;

@@ -17,6 +17,7 @@
 mod admin;
 pub(crate) mod bed;
 pub mod beside;
+pub mod cluster;
 mod compare;
 pub mod confined;
 mod connect;
@@ -139,6 +140,8 @@ pub struct Config {
     pub clock: Mode,
     /// Attempts to connect that may be under way at a time, at least 1.
     pub connecting: usize,
+    /// The agents' tokens; empty for those that [`write_token_file`] writes of.
+    pub tokens: Vec<String>,
 }
 
 /// What can go wrong before a fleet runs.
@@ -175,7 +178,8 @@ pub async fn bind(config: Config) -> Result<Bound, Error> {
     let clock = Clock::new(config.clock);
     // As old as the grid, so that no step of a driven clock passes it by.
     let waiter = clock.waiter("rows");
-    let (naming, grid) = (options.naming(), options.grid(clock.unix_ms()));
+    let naming = options.naming().with_tokens(config.tokens);
+    let grid = options.grid(clock.unix_ms());
     let files = TrustFiles {
         ca: vec![config.ca.clone()],
         ..TrustFiles::default()

@@ -1,7 +1,7 @@
 //! The API server in front of an aggregator: a stand-in for its part called kube-aggregator.
 //!
 //! Clients of Kubernetes connect to it over TLS with a bearer token that says who they are. It serves the
-//! recorded nodes and pods and what says what is served, and hands `/apis/metrics.k8s.io` on as the real one
+//! nodes and pods that it is given and what says what is served, and hands `/apis/metrics.k8s.io` on as the real one
 //! does: over TLS with a client certificate of its own, having verified the aggregator by the name of its
 //! Service, with the user and the groups in headers and without the client's token.
 
@@ -65,6 +65,29 @@ const USERS: [Known; 2] = [
     },
 ];
 
+/// What it serves itself, as lists.
+#[derive(Clone, Debug)]
+pub struct Core {
+    /// A `NodeList`.
+    pub nodes: Value,
+    /// A `PodList`.
+    pub pods: Value,
+}
+
+impl Core {
+    /// The recorded nodes and pods.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read.
+    pub fn recorded() -> Result<Self> {
+        Ok(Self {
+            nodes: recorded("nodes.json")?,
+            pods: recorded("pods.json")?,
+        })
+    }
+}
+
 /// A running one. Dropping it ends it.
 #[derive(Debug)]
 pub struct FrontProxy {
@@ -120,15 +143,11 @@ impl FrontProxy {
     pub fn start(
         identity: &Identity,
         aggregator: SocketAddr,
-        host: &str,
-        ca: &Path,
+        (host, ca): (&str, &Path),
+        core: Core,
     ) -> Result<Self> {
         let upstream = Upstream::new(aggregator, host, ca, &identity.client)?;
-        let shared = Arc::new(Shared {
-            upstream,
-            nodes: recorded("nodes.json")?,
-            pods: recorded("pods.json")?,
-        });
+        let shared = Arc::new(Shared { upstream, core });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -194,8 +213,7 @@ impl Drop for FrontProxy {
 
 struct Shared {
     upstream: Upstream,
-    nodes: Value,
-    pods: Value,
+    core: Core,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -234,11 +252,11 @@ impl Shared {
             "/api" => api(&parts.headers),
             "/api/v1" => json(&json!({"kind": "APIResourceList", "groupVersion": "v1",
                 "resources": [resource("nodes", false, "Node"), resource("pods", true, "Pod")]})),
-            "/api/v1/nodes" => selected(&self.nodes),
+            "/api/v1/nodes" => selected(&self.core.nodes),
             path if path == "/api/v1/pods"
                 || (path.starts_with("/api/v1/namespaces/") && path.ends_with("/pods")) =>
             {
-                selected(&self.pods)
+                selected(&self.core.pods)
             }
             _ => status(
                 StatusCode::NOT_FOUND,

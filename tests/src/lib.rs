@@ -2,14 +2,21 @@
 //!
 //! ```text
 //! trace, mix      what nodes say: the recording replayed, or generated
+//! usage           what metrics.k8s.io must say of the recording
+//! metrics_server  what metrics-server would say of it
+//! hpa             an autoscaler that acts on either
 //! apiserver       an API server of Kubernetes that lists, watches and reviews, with faults
 //! pki             certificates of every shape that a test needs
 //! sim             a kubelet that serves a replay, with faults
 //! fleet           thousands of agents in one process, and what they hold
 //! proc, system    the real binaries as processes; a whole cluster of them
+//! lone_agent      an agent that reads its machine alone
 //! terminal        a program on a terminal, its keys and its screen
 //! pair            a system with a second aggregator
+//! replicas        aggregators that replace each other, and an API server that knows who is ready
 //! busy, pays      a node on which pods come and go, and what it pays for being watched
+//! rendered        the objects of deploy/, as kubectl renders them
+//! pod             a rendered pod as a process: what a kubelet does with it
 //! front_proxy     the API server in front of an aggregator, for clients of Kubernetes
 //! proxy           a network that is cut, slowed down and mended
 //! raw, peer       an agent and an aggregator by hand, for frames that no real one sends
@@ -54,7 +61,13 @@ pub mod hostile;
 
 pub mod hostile_names;
 
+pub mod hpa;
+
 pub mod http1;
+
+pub mod lone_agent;
+
+pub mod metrics_server;
 
 pub mod mix;
 
@@ -68,6 +81,8 @@ pub mod peer;
 
 pub mod pki;
 
+pub mod pod;
+
 pub mod played;
 
 pub mod proc;
@@ -77,6 +92,10 @@ pub mod proxy;
 pub mod raw;
 
 pub mod reader;
+
+pub mod rendered;
+
+pub mod replicas;
 
 pub mod rfc3339;
 
@@ -93,3 +112,5 @@ pub mod system;
 pub mod terminal;
 
 pub mod trace;
+
+pub mod usage;

@@ -1,10 +1,11 @@
 //! `make bench-rivals`: Prometheus, `VictoriaMetrics` and `InfluxDB` on the same seeded rows as
-//! Cairn, in the same run, and every figure by Cairn's.
+//! Cairn, in the same run, and every figure by Cairn's; then the agents of two of them beside Cairn's.
 //!
 //! Each system is alone on one core with its files on tmpfs, is fed as fast as it takes it, says what
 //! the rows say before any time is taken, and is ended before the next one starts. They do not do
 //! the same: every line of a rival tells what it does beyond Cairn.
 
+mod agents;
 mod answer;
 mod asked;
 mod cairn;
@@ -62,9 +63,12 @@ pub struct Options {
     pub dir: PathBuf,
 }
 
-/// The names of the rivals.
+/// The names of the rivals: stores, then agents.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    rival::ALL.iter().map(|rival| rival.name)
+    rival::ALL
+        .iter()
+        .map(|rival| rival.name)
+        .chain(agents::names())
 }
 
 /// Makes the data, measures Cairn and the rivals on it, and prints the lines as they come.
@@ -91,23 +95,32 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<()> {
         writeln!(out, "# DEBUG BUILD: build with --release")?;
     }
     let began = moment::unix_us();
+    writeln!(out, "{}", line::head())?;
+    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|o| o == name);
+    let stores: Vec<&Rival> = rival::ALL.iter().filter(|one| wanted(one.name)).collect();
+    if !stores.is_empty() {
+        beside_stores(options, &stores, out)?;
+    }
+    print(out, &agents::run(&options.dir, wanted)?)?;
+    let (seconds, load) = (seconds_since(began), machine::load());
+    writeln!(out, "# all     in {seconds:.0} s, load {load} at the end")?;
+    Ok(())
+}
+
+fn beside_stores(options: &Options, stores: &[&Rival], out: &mut impl Write) -> Result<()> {
+    let began = moment::unix_us();
     let data = Data::make(&mix_of(options), TICKS)?;
     writeln!(out, "# data    {}", describe(options, &data))?;
     writeln!(out, "# made    in {:.0} s", seconds_since(began))?;
-    writeln!(out, "{}", line::head())?;
     let cairn = cairn::measure(&data).context("cairn")?;
     print(out, &cairn.lines(&data))?;
-    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|o| o == name);
     let mut ratios = Vec::new();
-    for rival in rival::ALL.iter().filter(|rival| wanted(rival.name)) {
+    for rival in stores {
         let measured = measure(rival, options, &data).context(rival.name)?;
         print(out, &measured.lines(&data))?;
         ratios.extend(measured.ratios(&cairn, &data));
     }
-    print(out, &ratios)?;
-    let (seconds, load) = (seconds_since(began), machine::load());
-    writeln!(out, "# all     in {seconds:.0} s, load {load} at the end")?;
-    Ok(())
+    print(out, &ratios)
 }
 
 /// The fleet, with a window that ends at about now: rivals look at old samples with suspicion.

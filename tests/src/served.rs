@@ -1,4 +1,4 @@
-//! A gRPC service of a test behind TLS, as the binaries serve theirs.
+//! A service of a test, as the binaries serve theirs.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -9,9 +9,15 @@ use anyhow::Result;
 use cairn_runtime::listen::{self, ListenMetrics};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tls::ServerTls;
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::service::Service;
+use hyper::{Request, Response};
 use hyper_util::service::TowerToHyperService;
 use tokio::runtime::Runtime;
 use tonic::service::Routes;
+
+/// What a service or a body may fail with.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A running one, in a thread of its own. Dropping it ends it.
 #[derive(Debug)]
@@ -23,22 +29,42 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Starts one with the certificate `server.pem` of a directory.
+    /// Starts one of gRPC with the certificate `server.pem` of a directory.
     ///
     /// # Errors
     ///
     /// When it cannot listen.
     pub(crate) fn start(dir: &Path, routes: Routes) -> Result<Self> {
+        let (cert, key) = (dir.join("server.pem"), dir.join("server.key"));
+        let tls = ServerTls::load(&cert, &key, &["h2"])?;
+        let service = TowerToHyperService::new(routes.prepare().into_axum_router());
+        Self::serving(service, Some(tls))
+    }
+
+    /// Starts one of any service, of plain HTTP where there is no certificate.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot listen.
+    pub(crate) fn serving<S, B>(service: S, tls: Option<Arc<ServerTls>>) -> Result<Self>
+    where
+        S: Service<
+                Request<Incoming>,
+                Response = Response<B>,
+                Future: Send + 'static,
+                Error: Into<BoxError>,
+            > + Clone
+            + Send
+            + 'static,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()?;
-        let (cert, key) = (dir.join("server.pem"), dir.join("server.key"));
-        let tls = ServerTls::load(&cert, &key, &["h2"])?;
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let bound = runtime.block_on(listen::bind(any))?;
         let addr = bound.local_addr();
-        let service = TowerToHyperService::new(routes.prepare().into_axum_router());
         let config = listen::Config {
             name: "fake",
             max_connections: 16,
@@ -50,7 +76,7 @@ impl Served {
             idle_deadline: Duration::from_secs(60),
             write_deadline: Duration::from_secs(30),
             max_header_bytes: 32 * 1024,
-            tls: Some(tls),
+            tls,
             metrics: Arc::new(ListenMetrics::default()),
         };
         let token = Token::new();

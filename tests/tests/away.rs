@@ -13,7 +13,7 @@ use cairn_proto::v1::agent_frame::Kind;
 use serde_json::{Value, json};
 use testkit::apiserver::{ApiServer, Minted, Permit, Signer};
 use testkit::deadline::Deadline;
-use testkit::front_proxy::{FrontProxy, Identity};
+use testkit::front_proxy::{Core, FrontProxy, Identity};
 use testkit::http1::{Answer, Target};
 use testkit::raw::RawAgent;
 use testkit::system::{Options, SERVICE_HOST, System, at};
@@ -95,7 +95,8 @@ impl Bed {
         let system = system.unwrap();
         let https = system.aggregator().unwrap().addr("https").unwrap();
         let ca = system.path("ingest-ca.pem");
-        let proxy = FrontProxy::start(&identity, https, SERVICE_HOST, &ca).unwrap();
+        let core = Core::recorded().unwrap();
+        let proxy = FrontProxy::start(&identity, https, (SERVICE_HOST, &*ca), core).unwrap();
         let bed = Self {
             system,
             server,

@@ -72,13 +72,15 @@ fn a_large_cluster_is_measured() {
 
 #[test]
 fn a_killed_aggregator_is_measured() {
-    let wanted = [
+    let alone = [
         "11 restart_latest",
         "11 restart_window",
         "11 restart_samples_lost",
         "11 restart_samples_twice",
         "11 restart_peak_memory",
     ];
+    let within_a_cluster = [&alone[..], &["11 restart_pods"]].concat();
+    let wanted = [&alone[..], &within_a_cluster].concat();
     assert_eq!(lines(&[Part::Restart]), wanted);
 }
 

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use testkit::apiserver::ApiServer;
 use testkit::deadline::Deadline;
+use testkit::lone_agent;
 use testkit::proc::Proc;
 use testkit::system::{System, sha256_hex};
 
@@ -93,24 +94,7 @@ impl Bed {
     }
 
     fn agent(&self, aggregators: &[&Proc]) -> Proc {
-        let url = |one: &&Proc| format!("https://{}", one.addr("grpc").unwrap());
-        let urls: Vec<String> = aggregators.iter().map(url).collect();
-        let args = [
-            ("--node-name", "node1"),
-            ("--interval", "1s"),
-            ("--aggregator", &urls.join(",")),
-            ("--aggregator-ca", &self.text("ca.crt")),
-            ("--aggregator-server-name", "cairn-ingest.cairn.svc"),
-            ("--token-file", &self.text("agent.token")),
-            ("--kubelet", "off"),
-            ("--cadvisor", "off"),
-            ("--admin-listen", "127.0.0.1:0"),
-        ];
-        let args: Vec<&str> = args
-            .iter()
-            .flat_map(|(flag, value)| [*flag, *value])
-            .collect();
-        Proc::start("cairn-agent", &args, &[]).unwrap()
+        lone_agent::start(self.dir.path(), aggregators).unwrap()
     }
 
     fn object(&self, resource: &'static str, name: &str) -> Value {
@@ -245,6 +229,39 @@ fn two_aggregators_share_a_ca_that_an_agent_verifies() {
         &[&agent, &first, &second],
         || both.iter().all(|one| newest(one) > at + 1_000),
     );
+}
+
+/// Scenario: the clock of the API server is a year behind, as that of an aggregator's node a year ahead is to it, and
+/// somebody empties the Secret meanwhile.
+/// Guarantees: no CA is made by that clock, both times are told, and it is made once the clocks agree.
+#[test]
+fn no_ca_is_made_by_a_clock_that_is_a_year_ahead() {
+    let bed = Bed::start();
+    bed.apply();
+    let control = bed.server.control();
+    control.set_clock_ahead_ms(-365 * 86_400_000);
+    let aggregator = bed.aggregator(&[]);
+    until("it is told", &[&aggregator], || {
+        let (status, text) = readyz(&aggregator);
+        status == 503 && text.contains("more than an hour apart")
+    });
+    let looks = control.requests("get", "secrets");
+    until("it looks again", &[&aggregator], || {
+        control.requests("get", "secrets") > looks + 2
+    });
+    assert_eq!(control.requests("update", "secrets"), 0);
+    let told = aggregator
+        .stderr()
+        .matches("more than an hour apart")
+        .count();
+    assert_eq!(told, 1, "{}", aggregator.stderr());
+    let held = "cairn_aggregator_certificates_clock_held";
+    assert_eq!(System::count(&aggregator, held, "").unwrap(), 1);
+    control.set_clock_ahead_ms(0);
+    until("a CA is made", &[&aggregator], || {
+        readyz(&aggregator).0 == 200 && bed.bundle().matches("BEGIN").count() == 1
+    });
+    assert_eq!(System::count(&aggregator, held, "").unwrap(), 0);
 }
 
 /// Guarantees: what a Secret of somebody else's has is left alone, and the log says what to do.

@@ -44,6 +44,7 @@ fn options() -> Options {
         ticks_after: 3,
         compared_nodes: 20,
         aggregator_args: vec!["--memory-limit".to_owned(), "0".to_owned()],
+        cluster: None,
     }
 }
 

@@ -1,296 +1,121 @@
-//! A stock kubectl reads metrics.k8s.io through the API server's front proxy, and sees what the kubelets
-//! served. Who is not that front proxy sees nothing.
+//! Stock clients read metrics.k8s.io through the API server's front proxy and show, to the last digit, what the
+//! kubelets said: a current kubectl, an old one, and the client of Python. Who is not that front proxy sees
+//! nothing.
 
 #![expect(
     clippy::unwrap_used,
     reason = "helpers of tests: what cannot go on has failed"
 )]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+#[path = "kubectl/bed.rs"]
+mod bed;
+#[path = "kubectl/client.rs"]
+mod client;
+#[path = "kubectl/expected.rs"]
+mod expected;
 
-use serde_json::Value;
-use testkit::front_proxy::{FrontProxy, Identity};
-use testkit::http1::Target;
-use testkit::system::{Options, SERVICE_HOST, System, at};
+use std::time::Duration;
+
+use bed::Bed;
+use client::{Client, python};
+use expected::{Expected, Row, timeless};
+use serde_json::{Value, json};
+use testkit::system::at;
 
 const ADMIN: &str = "token-of-admin";
 const JANE: &str = "token-of-jane";
 const ROOT: &str = "/apis/metrics.k8s.io/v1beta1";
 
-/// The least span of CPU, s.
-const SPAN_S: f64 = 20.0;
+/// How long anything may take to come about.
+const SOON: Duration = Duration::from_secs(60);
 
-/// A system whose aggregator believes a front proxy, and that.
-struct Cluster {
-    system: System,
-    identity: Identity,
-    served: Vec<Served>,
-    _dir: tempfile::TempDir,
+/// The least span of CPU when no flag says another, ms.
+const SPAN_MS: u64 = 30_000;
+
+/// From this tick on there are answers, and until that one is looked at every list. Pods come and go between
+/// them, and a container begins again.
+const TICKS: std::ops::RangeInclusive<u64> = 5..=14;
+
+/// What a client shows of the namespace `shop`.
+fn in_shop(namespace: &str, _: &str) -> bool {
+    namespace == "shop"
 }
 
-/// What a kubelet said of one container, or of its node when the pod is empty.
-#[derive(Clone, Debug)]
-struct Served {
-    node: String,
-    pod: String,
-    container: String,
-    time: String,
-    used_nanos: u64,
-    /// `None` of a start, at which a container has used nothing.
-    memory: Option<u64>,
-}
-
-impl Cluster {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let identity = Identity::new(dir.path()).unwrap();
-        let mut args = identity.aggregator_args();
-        args.extend(["--metrics-api-window", "20s"].map(str::to_owned));
-        let system = System::start(Options {
-            extra_aggregator_args: args,
-            ..Options::default()
-        })
-        .unwrap();
-        Self {
-            system,
-            identity,
-            served: Vec::new(),
-            _dir: dir,
-        }
-    }
-
-    /// Takes the first ticks of the recording in, and what the kubelets served meanwhile.
-    fn run(&mut self) {
-        for k in 0..8 {
-            self.system.tick(at(k)).unwrap();
-            for node in &self.system.nodes {
-                let name = &node.name;
-                let ca = self
-                    .system
-                    .path(&format!("kubelet-{name}/{name}-kubelet-ca.pem"));
-                let target = Target::tls(node.kubelet.addr("kubelet").unwrap(), name, &ca);
-                let target = target.unwrap().bearer(&self.system.options.kubelet_token);
-                let summary = target.get("/stats/summary").unwrap();
-                let summary: Value = serde_json::from_slice(&summary.body).unwrap();
-                self.served.extend(served(&summary));
-            }
-        }
-    }
-
-    fn aggregator(&self) -> std::net::SocketAddr {
-        self.system
-            .aggregator
-            .as_ref()
-            .unwrap()
-            .addr("https")
-            .unwrap()
-    }
-
-    fn proxy(&self) -> FrontProxy {
-        let ca = self.system.path("ingest-ca.pem");
-        FrontProxy::start(&self.identity, self.aggregator(), SERVICE_HOST, &ca).unwrap()
-    }
-
-    /// Asks the aggregator past the front proxy.
-    fn direct(&self) -> Target {
-        let ca = self.system.path("ingest-ca.pem");
-        Target::tls(self.aggregator(), SERVICE_HOST, &ca).unwrap()
-    }
-
-    fn of<'a>(&'a self, pod: &'a str, container: &'a str) -> impl Iterator<Item = &'a Served> {
-        let all = self.served.iter();
-        all.filter(move |one| one.pod == pod && one.container == container)
-    }
-
-    /// True when this memory was served.
-    fn has_memory(&self, pod: &str, container: &str, memory: u64) -> bool {
-        self.of(pod, container)
-            .any(|one| one.memory == Some(memory))
-    }
-
-    /// True when two measurements say this rate, in billionths of a core, by whole seconds.
-    fn has_rate(&self, pod: &str, container: &str, nanocores: f64) -> bool {
-        let all: Vec<&Served> = self.of(pod, container).collect();
-        let pairs = all.iter().flat_map(|a| all.iter().map(move |b| (a, b)));
-        let mut rates = pairs.filter_map(|(a, b)| {
-            let over_s = seconds(&b.time) - seconds(&a.time);
-            let used = b.used_nanos.checked_sub(a.used_nanos)?;
-            #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
-            let used = used as f64;
-            (over_s >= a.least_s()).then(|| (used / (over_s + 1.0), used / (over_s - 1.0)))
-        });
-        // The summary tells whole seconds, and the aggregator may know milliseconds.
-        rates.any(|(low, high)| (low - 1.0..=high + 1.0).contains(&nanocores))
-    }
-}
-
-impl Served {
-    /// How far away the later of two measurements must be at least, s: that of a start less, as the
-    /// container may be young. A second may be rounded away.
-    fn least_s(&self) -> f64 {
-        self.memory.map_or(9.0, |_| SPAN_S - 1.0)
-    }
-
-    /// Its memory as `kubectl top` prints it.
-    fn mebibytes(&self) -> String {
-        self.memory
-            .map_or_else(String::new, |memory| format!("{}Mi", memory / (1 << 20)))
-    }
-}
-
-/// What one summary says.
-fn served(summary: &Value) -> Vec<Served> {
-    let node = summary["node"]["nodeName"].as_str().unwrap();
-    let one = |pod: &str, name: &str, stats: &Value| {
-        Some(Served {
-            node: node.to_owned(),
-            pod: pod.to_owned(),
-            container: name.to_owned(),
-            time: stats["cpu"]["time"].as_str()?.to_owned(),
-            used_nanos: stats["cpu"]["usageCoreNanoSeconds"].as_u64()?,
-            memory: Some(stats["memory"]["workingSetBytes"].as_u64()?),
-        })
-    };
-    let mut all: Vec<Served> = one("", node, &summary["node"]).into_iter().collect();
-    for pod in summary["pods"].as_array().unwrap() {
-        let name = pod["podRef"]["name"].as_str().unwrap();
-        for container in pod["containers"].as_array().into_iter().flatten() {
-            let said = one(name, container["name"].as_str().unwrap(), container);
-            let start = said.clone().zip(container["startTime"].as_str());
-            all.extend(start.map(|(said, time)| Served {
-                time: time.to_owned(),
-                used_nanos: 0,
-                memory: None,
-                ..said
-            }));
-            all.extend(said);
-        }
-    }
-    all
-}
-
-/// Seconds of a day's time.
-fn seconds(time: &str) -> f64 {
-    let of_day = time.split('T').nth(1).unwrap().trim_end_matches('Z');
-    of_day
-        .split(':')
-        .fold(0.0, |sum, part| sum * 60.0 + part.parse::<f64>().unwrap())
-}
-
-/// A kubectl with somebody's token.
-struct Kubectl {
-    binary: PathBuf,
-    config: PathBuf,
-    home: tempfile::TempDir,
-}
-
-impl Kubectl {
-    fn of(proxy: &FrontProxy, token: &str) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let binary = root.join(".tools/bin/kubectl");
-        assert!(
-            binary.exists(),
-            "there is no {}: run scripts/deps.sh test",
-            binary.display()
-        );
-        Self {
-            binary,
-            config: proxy.kubeconfig(token).unwrap(),
-            home: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    /// What it prints, and whether it is content.
-    fn says(&self, args: &[&str]) -> (bool, String, String) {
-        let output = Command::new(&self.binary)
-            .args(args)
-            .arg("--request-timeout=60s")
-            .env_clear()
-            .env("HOME", self.home.path())
-            .env("KUBECONFIG", &self.config)
-            .output()
-            .unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (
-            output.status.success(),
-            text(&output.stdout),
-            text(&output.stderr),
-        )
-    }
-
-    fn run(&self, args: &[&str]) -> String {
-        let (ok, out, err) = self.says(args);
-        assert!(ok, "kubectl {}: {out}{err}", args.join(" "));
-        out
-    }
-
-    /// The words of each line below the head, which must be this one.
-    fn table(&self, args: &[&str], head: &[&str]) -> Vec<Vec<String>> {
-        let out = self.run(args);
-        let words = |line: &str| {
-            line.split_whitespace()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
-        let mut lines = out.lines().map(words);
-        assert_eq!(lines.next().unwrap(), head, "{out}");
-        lines.collect()
-    }
-}
-
-/// A quantity in its unit: bytes, or billionths of a core.
-fn quantity(text: &str, is_cpu: bool) -> f64 {
-    let at = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, suffix) = text.split_at(at);
-    let number: f64 = number.parse().unwrap();
-    number
-        * match (suffix, is_cpu) {
-            ("n", true) | ("", false) => 1.0,
-            ("u", true) => 1e3,
-            ("m", true) => 1e6,
-            ("", true) => 1e9,
-            ("Ki", false) => 1024.0,
-            ("Mi", false) => 1024.0 * 1024.0,
-            ("Gi", false) => 1024.0 * 1024.0 * 1024.0,
-            other => panic!("{other:?} in {text}"),
-        }
-}
-
-/// Holds a usage against what was served.
-fn holds(cluster: &Cluster, pod: &str, container: &str, usage: &Value) {
-    let memory = quantity(usage["memory"].as_str().unwrap(), false);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a count of bytes"
-    )]
-    let memory = memory as u64;
-    let told: Vec<&Served> = cluster.of(pod, container).collect();
-    assert!(
-        cluster.has_memory(pod, container, memory),
-        "{pod} {container} {usage}: {told:?}"
-    );
-    let cpu = quantity(usage["cpu"].as_str().unwrap(), true);
-    assert!(
-        cluster.has_rate(pod, container, cpu),
-        "{pod} {container} {usage}: {told:?}"
-    );
-}
-
+/// Scenario: the recorded kubelets are read tick by tick, and stock clients ask through the front proxy.
+/// Guarantees: every object, quantity, span, time and label is what the written rules make of the recording.
 #[test]
-fn kubectl_shows_what_the_kubelets_served() {
-    let mut cluster = Cluster::start();
-    let proxy = cluster.proxy();
-    let kubectl = Kubectl::of(&proxy, ADMIN);
-    // Discovery needs no data.
-    let resources = kubectl.run(&["api-resources", "--api-group=metrics.k8s.io"]);
-    for kind in ["NodeMetrics", "PodMetrics"] {
-        assert!(resources.contains(kind), "{resources}");
+fn stock_clients_show_exactly_what_the_kubelets_said() {
+    let bed = Bed::watched();
+    let proxy = bed.proxy();
+    let kubectl = Client::kubectl(&proxy, ADMIN);
+    discovery(&kubectl);
+    for k in 0..*TICKS.start() {
+        bed.system.tick(at(k)).unwrap();
     }
-    // Nor does what objects look like.
+    let mut seen = Vec::new();
+    for k in TICKS {
+        bed.system.tick(at(k)).unwrap();
+        let expected = expected(&bed, k);
+        lists(&kubectl, &expected);
+        seen.push(expected.usages.pods.len());
+    }
+    // Not the same ones all the while.
+    seen.dedup();
+    assert!(seen.len() >= 3, "{seen:?}");
+    let expected = expected(&bed, *TICKS.end());
+    objects(&kubectl, &expected);
+    top(&kubectl, &expected);
+    swap(&kubectl, &expected);
+    old(&Client::debians(&proxy, ADMIN), &expected);
+    of_python(&kubectl, &expected);
+    // Who may not is told so, and not by kubectl alone.
+    let jane = Client::kubectl(&proxy, JANE);
+    let (ok, _, err) = jane.says(&["top", "pods", "-n", "shop"]);
+    let why = "User \"jane\" cannot list resource \"pods\" in API group \"metrics.k8s.io\" in the \
+               namespace \"shop\"";
+    assert!(!ok && err.contains(why), "{err}");
+    assert!(jane.run(&["get", "--raw", ROOT]).contains("\"PodMetrics\""));
+}
+
+fn expected(bed: &Bed, k: u64) -> Expected<'_> {
+    Expected {
+        usages: bed.recorded.usages(at(k), SPAN_MS),
+        core: &bed.core,
+    }
+}
+
+/// What is served is told without any data.
+fn discovery(kubectl: &Client) {
+    let verbs = ["get", "list"];
+    let resource = |name: &str, namespaced: bool, kind: &str| json!({"name": name, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": verbs});
+    let version = json!({"groupVersion": "metrics.k8s.io/v1beta1", "version": "v1beta1"});
+    let group =
+        json!({"name": "metrics.k8s.io", "versions": [version], "preferredVersion": version});
+    let mut alone = group.clone();
+    alone["kind"] = json!("APIGroup");
+    alone["apiVersion"] = json!("v1");
+    let resources = json!({
+        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "metrics.k8s.io/v1beta1",
+        "resources": [resource("nodes", false, "NodeMetrics"), resource("pods", true, "PodMetrics")],
+    });
+    let groups = json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [group]});
+    for (path, expected) in [
+        ("/apis", groups),
+        ("/apis/metrics.k8s.io", alone),
+        (ROOT, resources),
+    ] {
+        assert_eq!(kubectl.json(&["get", "--raw", path]), expected, "{path}");
+    }
+    let head = ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"];
+    let table = kubectl.table(&["api-resources", "--api-group=metrics.k8s.io"]);
+    assert_eq!(
+        table,
+        [
+            &head[..],
+            &["nodes", "metrics.k8s.io/v1beta1", "false", "NodeMetrics"],
+            &["pods", "metrics.k8s.io/v1beta1", "true", "PodMetrics"],
+        ]
+    );
     let version = "--api-version=metrics.k8s.io/v1beta1";
     for (what, parts) in [
         (
@@ -306,156 +131,230 @@ fn kubectl_shows_what_the_kubelets_served() {
         let missing = parts.iter().find(|part| !explained.contains(**part));
         assert_eq!(missing, None, "{explained}");
     }
-    cluster.run();
-    objects(&cluster, &kubectl);
-    tables(&cluster, &kubectl);
-    // Who may not is told so, and not by kubectl alone.
-    let jane = Kubectl::of(&proxy, JANE);
-    let (ok, _, err) = jane.says(&["top", "pods", "-n", "shop"]);
-    let why = "User \"jane\" cannot list resource \"pods\" in API group \"metrics.k8s.io\" in the \
-               namespace \"shop\"";
-    assert!(!ok && err.contains(why), "{err}");
-    assert!(jane.run(&["get", "--raw", ROOT]).contains("\"PodMetrics\""));
+    // Of data there is none yet, and autoscalers are told to wait.
+    let (ok, _, err) = kubectl.says(&["get", "--raw", &format!("{ROOT}/pods")]);
+    assert!(!ok && err.contains("ServiceUnavailable"), "{err}");
 }
 
-/// Every object of both lists.
-fn objects(cluster: &Cluster, kubectl: &Kubectl) {
-    let nodes: Value =
-        serde_json::from_str(&kubectl.run(&["get", "--raw", &format!("{ROOT}/nodes")])).unwrap();
-    let names: Vec<&str> = nodes["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|node| {
-            let name = node["metadata"]["name"].as_str().unwrap();
-            holds(cluster, "", name, &node["usage"]);
-            name
-        })
-        .collect();
-    assert_eq!(names, ["node1", "node2"]);
-    let raw = kubectl.run(&["get", "--raw", &format!("{ROOT}/namespaces/shop/pods")]);
-    let pods: Value = serde_json::from_str(&raw).unwrap();
-    let mut count = 0;
-    for pod in pods["items"].as_array().unwrap() {
-        let name = pod["metadata"]["name"].as_str().unwrap();
-        for container in pod["containers"].as_array().unwrap() {
-            holds(
-                cluster,
-                name,
-                container["name"].as_str().unwrap(),
-                &container["usage"],
-            );
-            count += 1;
-        }
-    }
-    assert!(count >= 4, "{raw}");
-    let yaml = kubectl.run(&["get", "nodes.metrics.k8s.io", "node1", "-o", "yaml"]);
-    let memory = nodes["items"][0]["usage"]["memory"].as_str().unwrap();
-    for part in [
-        "apiVersion: metrics.k8s.io/v1beta1",
-        "kind: NodeMetrics",
-        "name: node1",
-        memory,
-    ] {
-        assert!(yaml.contains(part), "{part} is not in:\n{yaml}");
-    }
+/// Every object of every list.
+fn lists(kubectl: &Client, expected: &Expected<'_>) {
+    let raw = |path: &str| timeless(kubectl.json(&["get", "--raw", &format!("{ROOT}/{path}")]));
+    assert_eq!(raw("nodes"), expected.node_list());
+    assert_eq!(raw("pods"), expected.pod_list(|_, _| true));
+    assert_eq!(raw("namespaces/shop/pods"), expected.pod_list(in_shop));
+}
+
+/// Single objects, tables and YAML.
+fn objects(kubectl: &Client, expected: &Expected<'_>) {
+    let yaml = kubectl.run(&["get", "nodes.metrics.k8s.io", "-o", "yaml"]);
+    let (created, kept): (Vec<&str>, Vec<&str>) = yaml
+        .split_inclusive('\n')
+        .partition(|line| line.contains("creationTimestamp: "));
+    assert_eq!((created.len(), kept.concat()), (2, expected.node_yaml()));
+    let head = ["NAME", "CPU", "MEMORY", "WINDOW"];
+    same(
+        kubectl,
+        &["get", "nodes.metrics.k8s.io"],
+        &head,
+        &expected.node_table(),
+    );
+    let head = ["NAMESPACE", "NAME", "CPU", "MEMORY", "WINDOW"];
+    let pods = expected.with_namespaces(expected.pod_table());
+    same(kubectl, &["get", "pods.metrics.k8s.io", "-A"], &head, &pods);
+    let one = format!("--field-selector=metadata.name={}", pods[0][1]);
+    let args = ["get", "pods.metrics.k8s.io", "-A", &one];
+    same(kubectl, &args, &head, &pods[..1]);
     let (ok, _, err) = kubectl.says(&["get", "nodes.metrics.k8s.io", "none"]);
     assert!(!ok && err.contains("node \"none\" not found"), "{err}");
 }
 
 /// What people read.
-fn tables(cluster: &Cluster, kubectl: &Kubectl) {
+fn top(kubectl: &Client, expected: &Expected<'_>) {
     let head = ["NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"];
-    let nodes = kubectl.table(&["top", "nodes"], &head);
-    assert_eq!((nodes.len(), nodes[0].len()), (2, head.len()), "{nodes:?}");
-    for node in &nodes {
-        let is_served = cluster
-            .of("", &node[0])
-            .any(|one| one.node == node[0] && node[3] == one.mebibytes());
-        assert!(is_served, "{node:?}");
-    }
-    let head = ["NAMESPACE", "POD", "NAME", "CPU(cores)", "MEMORY(bytes)"];
-    let containers = kubectl.table(&["top", "pods", "-A", "--containers"], &head);
-    assert!(containers.len() >= 4, "{containers:?}");
-    for row in &containers {
-        let mut served = cluster.of(&row[1], &row[2]);
-        let is_served = served.any(|one| row[4] == one.mebibytes());
-        assert!(is_served, "{row:?}");
-    }
-    // Labels come with the watched cluster; without one nothing has any.
-    let (_, out, err) = kubectl.says(&["top", "pod", "-n", "shop", "-l", "app=web"]);
-    assert!(out.is_empty() && !err.is_empty(), "{out}{err}");
+    same(kubectl, &["top", "nodes"], &head, &expected.top_nodes());
+    top_pods(kubectl, expected);
     let head = ["NAME", "CPU(cores)", "MEMORY(bytes)"];
-    let unlabeled = kubectl.table(&["top", "pod", "-n", "shop", "-l", "app!=web"], &head);
-    let pods = kubectl.table(&["top", "pod", "-n", "shop"], &head);
-    assert_eq!(unlabeled, pods);
-    let head = ["NAMESPACE", "NAME", "CPU", "MEMORY", "WINDOW"];
-    let table = kubectl.table(&["get", "pods.metrics.k8s.io", "-A"], &head);
-    assert!(
-        table.len() >= pods.len() && table.iter().all(|row| row.len() == head.len()),
-        "{table:?}"
+    let is_web = |namespace: &str, name: &str| in_shop(namespace, name) && name.starts_with("web-");
+    let webs = expected.top_pods(is_web);
+    assert!(webs.len() >= 4, "{webs:?}");
+    same(
+        kubectl,
+        &["top", "pod", "-n", "shop", "-l", "app=web"],
+        &head,
+        &webs,
     );
-    let one = format!("--field-selector=metadata.name={}", pods[0][0]);
-    let selected = kubectl.table(&["get", "pods.metrics.k8s.io", "-A", &one], &head);
-    assert_eq!((selected.len(), &selected[0][1]), (1, &pods[0][0]));
+    let one = webs[..1].to_vec();
+    same(
+        kubectl,
+        &["top", "pod", "-n", "shop", &webs[0][0]],
+        &head,
+        &one,
+    );
+    let others =
+        expected.top_pods(|namespace, name| in_shop(namespace, name) && !is_web(namespace, name));
+    same(
+        kubectl,
+        &["top", "pod", "-n", "shop", "-l", "app notin (web)"],
+        &head,
+        &others,
+    );
+}
+
+/// The lists of pods that both kubectls show alike.
+fn top_pods(kubectl: &Client, expected: &Expected<'_>) {
+    let head = ["NAMESPACE", "NAME", "CPU(cores)", "MEMORY(bytes)"];
+    let all = expected.with_namespaces(expected.top_pods(|_, _| true));
+    same(kubectl, &["top", "pods", "-A"], &head, &all);
+    let containers = expected.with_namespaces(expected.top_containers(|_, _| true));
+    let head = ["NAMESPACE", "POD", "NAME", "CPU(cores)", "MEMORY(bytes)"];
+    let mut shown = kubectl.table(&["top", "pods", "-A", "--containers"]);
+    assert_eq!(shown.remove(0), head);
+    // An old one shows the containers of a pod in any order.
+    shown.sort();
+    assert_eq!(shown, containers);
+}
+
+/// Swap, of which the recorded machines used none and the first has some.
+fn swap(kubectl: &Client, expected: &Expected<'_>) {
+    let with = |mut rows: Vec<Row>, words: &dyn Fn(&str) -> Vec<&'static str>| {
+        for row in &mut rows {
+            let words = words(&row[0]);
+            row.extend(words.into_iter().map(str::to_owned));
+        }
+        rows
+    };
+    let head = [
+        "NAME",
+        "CPU(cores)",
+        "CPU(%)",
+        "MEMORY(bytes)",
+        "MEMORY(%)",
+        "SWAP(bytes)",
+        "SWAP(%)",
+    ];
+    let nodes = with(expected.top_nodes(), &|node| match node {
+        "node1" => vec!["0Mi", "0%"],
+        // Where the machine has no swap it shows neither.
+        _ => vec!["<unknown>", "<unknown>"],
+    });
+    same(kubectl, &["top", "nodes", "--show-swap"], &head, &nodes);
+    let head = ["NAME", "CPU(cores)", "MEMORY(bytes)", "SWAP(bytes)"];
+    let pods = with(expected.top_pods(in_shop), &|_| vec!["0Mi"]);
+    same(
+        kubectl,
+        &["top", "pods", "-n", "shop", "--show-swap"],
+        &head,
+        &pods,
+    );
+}
+
+/// A kubectl that is years old, and asks what is served by the older discovery.
+fn old(kubectl: &Client, expected: &Expected<'_>) {
+    let mut nodes = kubectl.table(&["top", "nodes"]);
+    let head = nodes.remove(0).join(" ").replace(['(', ')'], "");
+    assert_eq!(head, "NAME CPUcores CPU% MEMORYbytes MEMORY%");
+    assert_eq!(nodes, expected.top_nodes());
+    top_pods(kubectl, expected);
+    lists(kubectl, expected);
+    let head = ["NAME", "CPU", "MEMORY", "WINDOW"];
+    same(
+        kubectl,
+        &["get", "nodes.metrics.k8s.io"],
+        &head,
+        &expected.node_table(),
+    );
+    let head = ["NAMESPACE", "NAME", "CPU", "MEMORY", "WINDOW"];
+    let pods = expected.with_namespaces(expected.pod_table());
+    same(kubectl, &["get", "pods.metrics.k8s.io", "-A"], &head, &pods);
+}
+
+/// The client of programs.
+fn of_python(of: &Client, expected: &Expected<'_>) {
+    let mut read = python(of);
+    let mut take = |name: &str| read[name].take();
+    assert_eq!(take("resources"), json!(["nodes", "pods"]));
+    assert_eq!(timeless(take("nodes")), expected.node_list());
+    assert_eq!(timeless(take("pods")), expected.pod_list(|_, _| true));
+    let webs =
+        expected.pod_list(|namespace, name| in_shop(namespace, name) && name.starts_with("web-"));
+    assert_eq!(timeless(take("webs")), webs);
+    let mut node = timeless(json!({"items": [take("node")]}))["items"][0].take();
+    let named = node.as_object_mut().unwrap();
+    assert_eq!(named.remove("kind"), Some(Value::from("NodeMetrics")));
+    assert_eq!(
+        named.remove("apiVersion"),
+        Some(Value::from("metrics.k8s.io/v1beta1"))
+    );
+    assert_eq!(node, expected.node_list()["items"][0]);
+    assert_eq!(
+        take("none"),
+        json!({"status": 404, "message": "node \"none\" not found"})
+    );
+}
+
+/// A table must have this head and these lines.
+fn same(kubectl: &Client, args: &[&str], head: &[&str], expected: &[Row]) {
+    let mut shown = kubectl.table(args);
+    assert_eq!(shown.remove(0), head, "{args:?}");
+    assert_eq!(shown, expected, "{args:?}");
 }
 
 #[test]
 fn who_is_not_the_front_proxy_sees_nothing() {
-    let mut cluster = Cluster::start();
+    let mut bed = Bed::alone();
     let path = format!("{ROOT}/nodes");
     let forbidden = "nodes.metrics.k8s.io is forbidden: User \\\"system:anonymous\\\" cannot list \
                      resource \\\"nodes\\\" in API group \\\"metrics.k8s.io\\\" at the cluster scope";
-    let spoofed = cluster
+    let spoofed = bed
         .direct()
         .header("X-Remote-User", "kubernetes-admin")
         .header("X-Remote-Group", "system:masters");
-    for target in [cluster.direct(), spoofed] {
+    for target in [bed.direct(), spoofed] {
         let answer = target.get(&path).unwrap();
         assert_eq!(answer.status, 403);
         assert!(answer.text().contains(forbidden), "{}", answer.text());
     }
-    let token = cluster.direct().bearer("abc").get(&path).unwrap();
+    let token = bed.direct().bearer("abc").get(&path).unwrap();
     assert_eq!(
         (token.status, token.text().contains("\"Unauthorized\"")),
         (401, true)
     );
     // Probes are for everybody.
-    assert_eq!(cluster.direct().get("/livez").unwrap().text(), "ok");
+    assert_eq!(bed.direct().get("/livez").unwrap().text(), "ok");
     // More than a listener takes of headers ends that request alone.
     let long = "x".repeat(8 * 1024);
-    let mut bomb = cluster.direct();
+    let mut bomb = bed.direct();
     for _ in 0..8 {
         bomb = bomb.header("X-Remote-Group", &long);
     }
     if let Ok(answer) = bomb.get("/livez") {
         assert_eq!(answer.status, 431, "{}", answer.text());
     }
-    let mut bomb = cluster.direct();
+    let mut bomb = bed.direct();
     for n in 0..500 {
         bomb = bomb.header(&format!("X-Remote-Extra-{n}"), "x");
     }
     if let Ok(answer) = bomb.get(&path) {
         assert!([403, 431].contains(&answer.status), "{}", answer.text());
     }
-    assert_eq!(cluster.direct().get("/livez").unwrap().text(), "ok");
+    assert_eq!(bed.direct().get("/livez").unwrap().text(), "ok");
     // A certificate of another CA, and one of the right CA under another name.
-    let pki = testkit::pki::Pki::new(cluster.identity.client.cert_pem.parent().unwrap()).unwrap();
+    let pki = testkit::pki::Pki::new(bed.identity.client.cert_pem.parent().unwrap()).unwrap();
     let other = pki.ca("other-ca").unwrap();
     let leaf = other
         .leaf("other")
         .common_name("front-proxy-client")
         .client();
-    let named = cluster
+    let named = bed
         .identity
         .proxies
         .leaf("named")
         .common_name("somebody")
         .client();
     for client in [leaf.write().unwrap(), named.write().unwrap()] {
-        cluster.identity.client = client;
-        let proxy = cluster.proxy();
-        let (ok, _, err) = Kubectl::of(&proxy, ADMIN).says(&["get", "--raw", &path]);
+        bed.identity.client = client;
+        let proxy = bed.proxy();
+        let (ok, _, err) = Client::kubectl(&proxy, ADMIN).says(&["get", "--raw", &path]);
         assert!(!ok && err.contains("Unauthorized"), "{err}");
     }
 }

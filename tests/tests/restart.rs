@@ -1,6 +1,7 @@
 //! An aggregator that is killed under 500 agents and started empty has everything again that a
 //! living process holds: soon, and each row once.
 
+use testkit::fleet::cluster::Cluster;
 use testkit::fleet::restart::{self, Options, Report, agents};
 use testkit::fleet::{self, Totals};
 use testkit::mix::{Fields, Kind};
@@ -27,6 +28,7 @@ fn options() -> Options {
         ticks_after: 3,
         compared_nodes: 20,
         aggregator_args: vec!["--memory-limit".to_owned(), "0".to_owned()],
+        cluster: None,
     }
 }
 
@@ -46,6 +48,24 @@ fn everything_that_the_agents_hold_is_there_again_and_once() {
     check(&report);
     assert_eq!(report.gone, Totals::default());
     // The rings reach back further, to a block's border.
+    assert_eq!(report.expected.rows, AGENTS as u64 * KEPT_ROWS);
+}
+
+/// Scenario: the aggregators know the agents by tokens that an API server signed and reviews, and list its pods
+/// while rows and history come in.
+/// Guarantees: what an agent names before its pod is listed is there too, from the first row that is held, and
+/// in the time that is promised.
+#[test]
+fn a_cluster_that_is_not_listed_yet_costs_no_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options();
+    options.fleet.mix.fields = Fields::Twenty;
+    let cluster = Cluster::start(&options.fleet, dir.path()).unwrap();
+    options.cluster = Some(cluster.access());
+    let report = restart::run(&options).unwrap();
+    println!("{report}");
+    check(&report);
+    assert_eq!(report.gone, Totals::default());
     assert_eq!(report.expected.rows, AGENTS as u64 * KEPT_ROWS);
 }
 

@@ -143,6 +143,37 @@ impl<'a> Lexer<'a> {
         passes
     }
 
+    /// Passes over the rest of an object, its end included, when it is written like this one.
+    #[inline]
+    pub fn passes_rest(&mut self, rest: &[u8]) -> bool {
+        let left = self.bytes.get(self.at..).unwrap_or_default();
+        let passes = left.starts_with(rest);
+        if passes {
+            self.at += rest.len();
+            self.depth = self.depth.saturating_sub(1);
+        }
+        passes
+    }
+
+    /// The next bytes, if there are as many.
+    #[inline]
+    #[must_use]
+    pub fn ahead<const N: usize>(&self) -> Option<&'a [u8; N]> {
+        self.bytes.get(self.at..)?.first_chunk()
+    }
+
+    /// Passes over so many bytes, which are whole values or blanks.
+    #[inline]
+    pub fn pass(&mut self, count: usize) {
+        self.at += count;
+    }
+
+    /// What stands between here and a later place in the same body.
+    #[must_use]
+    pub fn until(&self, later: &Self) -> &'a [u8] {
+        self.bytes.get(self.at..later.at).unwrap_or_default()
+    }
+
     /// Reads a key and its colon. One that is none in Unicode is none that anybody asks for.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 //! Who asks what is kept is answered at once; who asks what somebody else is asking waits for the same answer. So
 //! however many ask the same at once, one question is asked.
 //!
-//! Bounds: [`MOST_KEPT`] answers, of which the oldest goes for one more, and none is there longer than [`KEPT`]
-//! once anybody asks again. Questions under way are as many as there are places for them, which whoever asks
+//! Bounds: [`MOST_KEPT`] answers and [`MOST_BYTES`] of them and their questions, of which the oldest goes for one more,
+//! and none is there longer than [`KEPT`] once anybody asks again. Questions under way are as many as there are places for them, which whoever asks
 //! sees to; those that wait for one of them, as many as there are requests.
 
 use std::collections::{HashMap, VecDeque};
@@ -24,6 +24,22 @@ pub(super) const KEPT: Duration = Duration::from_secs(10);
 /// Answers of a kind: those of a thousand readers who ask about four things each, in some megabytes.
 pub(super) const MOST_KEPT: usize = 4_096;
 
+/// Bytes of answers of a kind, with their questions. A user of many groups has some kilobytes and a front proxy may
+/// tell of thirty, so that by number alone they would be a hundred megabytes.
+const MOST_BYTES: usize = 8 << 20;
+
+/// What each takes beside its texts: its places in both lists.
+const OVERHEAD_BYTES: usize = 256;
+
+/// Questions under way of which those that nobody waits for any more are looked for at first.
+const FEW_UNDER_WAY: usize = 64;
+
+/// Something whose bytes are counted.
+pub(super) trait Weigh {
+    /// Bytes of its texts, about.
+    fn bytes(&self) -> usize;
+}
+
 /// What came of a question.
 #[derive(Clone, Debug)]
 pub(super) enum Told<V> {
@@ -41,24 +57,35 @@ pub(super) struct Answers<K, V> {
 type Asking<V> = Pin<Box<dyn Future<Output = V> + Send>>;
 
 struct State<K, V> {
-    kept: HashMap<Arc<K>, (V, Instant)>,
+    kept: HashMap<Arc<K>, Held<V>>,
+    // Of all that is kept.
+    bytes: usize,
     // When each of them goes, in that order: all are kept equally long.
     ends: VecDeque<(Instant, Arc<K>)>,
     // Who waits for a question holds it; the dead ones are those that nobody waited for to the end.
     under_way: HashMap<Arc<K>, WeakShared<Asking<V>>>,
+    // When there are so many, the dead ones are looked for: twice as many as lived the last time.
+    prune_at: usize,
+}
+
+/// An answer that is kept.
+struct Held<V> {
+    value: V,
+    end: Instant,
+    bytes: usize,
 }
 
 impl<K, V> Answers<K, V>
 where
-    K: Eq + Hash + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
+    K: Eq + Hash + Weigh + Send + Sync + 'static,
+    V: Clone + Weigh + Send + Sync + 'static,
 {
     /// What is kept of this question.
     pub(super) fn kept(&self, key: &K) -> Option<V> {
         let now = Instant::now();
         let mut state = self.lock();
         state.purge(now);
-        state.kept.get(key).map(|(value, _)| value.clone())
+        state.kept.get(key).map(|held| held.value.clone())
     }
 
     /// What is kept, or what comes of the question, which `ask` makes unless somebody else is asking it.
@@ -70,8 +97,8 @@ where
         let asking = {
             let mut state = self.lock();
             state.purge(Instant::now());
-            if let Some((value, _)) = state.kept.get(&key) {
-                return value.clone();
+            if let Some(held) = state.kept.get(&key) {
+                return held.value.clone();
             }
             let under_way = state.under_way.get(&key).and_then(WeakShared::upgrade);
             match under_way {
@@ -98,11 +125,9 @@ where
             answers.end(&of, told)
         });
         let asking = asking.shared();
-        if state.under_way.len() >= MOST_KEPT {
-            let mut dead = HashMap::new();
-            std::mem::swap(&mut dead, &mut state.under_way);
-            let living = dead.into_iter().filter(|(_, one)| one.upgrade().is_some());
-            state.under_way = living.collect();
+        if state.under_way.len() >= state.prune_at {
+            state.under_way.retain(|_, one| one.upgrade().is_some());
+            state.prune_at = (2 * state.under_way.len()).max(FEW_UNDER_WAY);
         }
         if let Some(weak) = asking.downgrade() {
             state.under_way.insert(key, weak);
@@ -125,18 +150,12 @@ where
         }
     }
 
-    /// How many are kept.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.lock().kept.len()
-    }
-
     fn lock(&self) -> MutexGuard<'_, State<K, V>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K: Eq + Hash, V> State<K, V> {
+impl<K: Eq + Hash + Weigh, V: Weigh> State<K, V> {
     /// Forgets what is too old.
     fn purge(&mut self, now: Instant) {
         while self.ends.front().is_some_and(|(end, _)| *end <= now) {
@@ -149,17 +168,26 @@ impl<K: Eq + Hash, V> State<K, V> {
             return;
         };
         // A later answer to the same question has an end of its own.
-        if self.kept.get(&key).is_some_and(|(_, of)| *of == end) {
-            self.kept.remove(&key);
+        if self.kept.get(&key).is_some_and(|held| held.end == end)
+            && let Some(held) = self.kept.remove(&key)
+        {
+            self.bytes -= held.bytes;
         }
     }
 
     fn put(&mut self, key: Arc<K>, value: V, end: Instant) {
-        if self.ends.len() >= MOST_KEPT {
+        let bytes = OVERHEAD_BYTES + key.bytes() + value.bytes();
+        if bytes > MOST_BYTES {
+            // It would be in the place of all others.
+            return;
+        }
+        while self.ends.len() >= MOST_KEPT || self.bytes + bytes > MOST_BYTES {
             self.forget_oldest();
         }
         self.ends.push_back((end, Arc::clone(&key)));
-        self.kept.insert(key, (value, end));
+        self.bytes += bytes;
+        let before = self.kept.insert(key, Held { value, end, bytes });
+        self.bytes -= before.map_or(0, |before| before.bytes);
     }
 }
 
@@ -167,6 +195,8 @@ impl<K, V> Default for Answers<K, V> {
     fn default() -> Self {
         let state = State {
             kept: HashMap::new(),
+            bytes: 0,
+            prune_at: FEW_UNDER_WAY,
             ends: VecDeque::new(),
             under_way: HashMap::new(),
         };
@@ -198,6 +228,34 @@ mod tests {
     use tokio::time::{advance, sleep};
 
     use super::*;
+
+    impl Weigh for u64 {
+        fn bytes(&self) -> usize {
+            0
+        }
+    }
+
+    impl Weigh for usize {
+        fn bytes(&self) -> usize {
+            0
+        }
+    }
+
+    impl Weigh for String {
+        fn bytes(&self) -> usize {
+            self.len()
+        }
+    }
+
+    impl<K, V> Answers<K, V>
+    where
+        K: Eq + Hash + Weigh + Send + Sync + 'static,
+        V: Clone + Weigh + Send + Sync + 'static,
+    {
+        fn len(&self) -> usize {
+            self.lock().kept.len()
+        }
+    }
 
     /// Asks how much twice a number is, which takes a second, and counts.
     async fn twice(answers: &Answers<u64, u64>, asked: &Arc<AtomicUsize>, of: u64) -> u64 {
@@ -263,6 +321,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn they_are_bounded_by_bytes() {
+        let answers: Answers<usize, String> = Answers::default();
+        let large = "x".repeat(1 << 20);
+        for n in 0..20 {
+            let value = large.clone();
+            answers.ask(n, |_| async move { Told::Kept(value) }).await;
+        }
+        assert_eq!(answers.len(), 7);
+        assert!(answers.lock().bytes <= MOST_BYTES);
+        assert!(answers.kept(&12).is_none() && answers.kept(&13).is_some());
+        // One that is larger than all of it is told and drives nothing out.
+        let huge = "x".repeat(MOST_BYTES);
+        let told = answers.ask(99, |_| async move { Told::Kept(huge) }).await;
+        assert_eq!((told.len(), answers.kept(&99)), (MOST_BYTES, None));
+        assert_eq!(answers.len(), 7);
+        advance(KEPT).await;
+        assert!(answers.kept(&13).is_none());
+        assert_eq!((answers.len(), answers.lock().bytes), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn questions_that_nobody_waits_for_do_not_pile_up() {
         let answers: Answers<usize, usize> = Answers::default();
         for n in 0..3 * MOST_KEPT {
@@ -272,6 +351,6 @@ mod tests {
             });
             assert_eq!(asking.now_or_never(), None);
         }
-        assert!(answers.lock().under_way.len() <= MOST_KEPT);
+        assert!(answers.lock().under_way.len() <= FEW_UNDER_WAY);
     }
 }

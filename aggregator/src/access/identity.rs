@@ -12,6 +12,7 @@ use cairn_runtime::tls::{PeerCertificates, Subject, Trust};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 
+use self::Unproven::Unauthorized;
 use super::{Published, Reviews, User};
 use crate::cluster::token;
 
@@ -24,10 +25,16 @@ const EXTRA: &str = "x-remote-extra-";
 /// way around it.
 const REMOTE: &str = "x-remote-";
 
-/// What was shown does not hold.
+/// It is not known who asks, though something was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Unauthorized")]
-pub struct Unauthorized;
+pub enum Unproven {
+    /// What was shown does not hold.
+    #[error("Unauthorized")]
+    Unauthorized,
+    /// Nobody could look at it: too many tokens wait for their review. It may hold.
+    #[error("too many tokens wait for their review: try again in a moment")]
+    Busy,
+}
 
 /// The front proxy of the API server.
 #[derive(Clone, Debug)]
@@ -49,7 +56,7 @@ pub enum Tokens {
 }
 
 impl Tokens {
-    async fn review(&self, token: &str) -> Result<User, Unauthorized> {
+    async fn review(&self, token: &str) -> Result<User, Unproven> {
         match self {
             Tokens::Refused => Err(Unauthorized),
             Tokens::Reviewed(reviews) => reviews.user(token).await,
@@ -77,12 +84,13 @@ impl Authenticators {
     ///
     /// # Errors
     ///
-    /// [`Unauthorized`] for who shows a certificate or a token and nothing that holds.
+    /// [`Unauthorized`] for who shows a certificate or a token and nothing that holds, [`Unproven::Busy`] for whose
+    /// token could not be looked at.
     pub async fn user(
         &self,
         headers: &mut HeaderMap,
         shown: Option<&PeerCertificates>,
-    ) -> Result<User, Unauthorized> {
+    ) -> Result<User, Unproven> {
         let by_certificate = shown.map_or(Ok(None), |shown| self.by_certificate(headers, shown));
         let token = bearer(headers);
         strip(headers);
@@ -90,7 +98,7 @@ impl Authenticators {
             (Ok(Some(user)), _) => Ok(user.authenticated()),
             (_, Some(token)) => Ok(self.tokens.review(&token).await?.authenticated()),
             (Ok(None), None) => Ok(User::anonymous()),
-            (Err(Unauthorized), None) => Err(Unauthorized),
+            (Err(unproven), None) => Err(unproven),
         }
     }
 
@@ -111,7 +119,7 @@ impl Authenticators {
         &self,
         headers: &HeaderMap,
         shown: &PeerCertificates,
-    ) -> Result<Option<User>, Unauthorized> {
+    ) -> Result<Option<User>, Unproven> {
         let published = self.published.as_ref().map(|published| published.load());
         let is_awaited = published
             .as_ref()
@@ -159,7 +167,7 @@ impl FrontProxy {
     }
 }
 
-fn of_subject(subject: Subject) -> Result<User, Unauthorized> {
+fn of_subject(subject: Subject) -> Result<User, Unproven> {
     if subject.common_name.is_empty() {
         return Err(Unauthorized);
     }

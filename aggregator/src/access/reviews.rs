@@ -5,39 +5,52 @@
 //! do something in a namespace is asked of all namespaces first: who may do it in all, such as an autoscaler
 //! with a thousand of them, costs one question.
 //!
-//! Bounds: those of [`Answers`]; [`TOKENS`] tokens and [`QUESTIONS`] rights that wait, of one reader [`OF_ONE`].
+//! Bounds: those of [`Answers`], [`Lanes`] and [`Rounds`]; [`QUESTIONS`] rights that wait, of one reader [`OF_ONE`].
+
+mod lanes;
+mod rounds;
+mod weigh;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::answers::{Answers, Told};
-use super::{Attributes, Decision, MASTERS, Unauthorized, User};
+use super::metrics::Of;
+use super::{Attributes, Decision, MASTERS, Metrics, Resource, Unauthorized, Unproven, User};
 use crate::cluster::access::Access;
 use crate::cluster::authority::Authority;
 use crate::cluster::slots::Slots;
 use crate::cluster::token;
+use cairn_runtime::tasks::Group;
+use lanes::Lanes;
+use rounds::{Round, Rounds};
+
+pub use rounds::Within;
 
 /// How long a question may take, the wait for its turn included.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Tokens that wait for their review.
-const TOKENS: usize = 64;
-
-/// Between two of them.
-const TOKEN_EVERY: Duration = Duration::from_millis(100);
-
-/// Questions about rights that wait.
-const QUESTIONS: usize = 256;
+/// Questions about rights that wait: as many as all rounds have at once, and as many of others, so that no number of
+/// readers of many namespaces is in an autoscaler's way.
+const QUESTIONS: usize = 2 * MOST_ASKING * rounds::AT_ONCE;
 
 /// Of one reader.
 const OF_ONE: usize = 16;
 
 /// Between two of one reader; others have turns of their own.
 const QUESTION_EVERY: Duration = Duration::from_millis(50);
+
+/// Readers about whose namespaces is asked at once.
+const MOST_ASKING: usize = 64;
+
+/// How long it is rested when a question found no room.
+const REST: Duration = Duration::from_millis(500);
 
 /// Readers with turns of their own.
 const MOST_READERS: usize = 1_024;
@@ -46,17 +59,20 @@ const MOST_READERS: usize = 1_024;
 #[derive(Clone, Debug)]
 pub struct Reviews {
     inner: Arc<Inner>,
+    // Those that ask about many namespaces; they end with the last clone.
+    asking: Group,
 }
 
 #[derive(Debug)]
 struct Inner {
     api: Arc<dyn Authority>,
     audiences: Vec<String>,
-    users: Answers<token::Hash, Result<User, Unauthorized>>,
+    users: Answers<token::Hash, Result<User, Unproven>>,
     decisions: Answers<Access, Decision>,
-    tokens: Semaphore,
-    token_turns: Slots,
+    lanes: Lanes,
+    metrics: Metrics,
     questions: Semaphore,
+    rounds: Rounds,
     readers: Mutex<HashMap<String, Arc<Turns>>>,
 }
 
@@ -70,26 +86,28 @@ struct Turns {
 impl Reviews {
     /// Asks this API; a token must be meant for one of these audiences.
     #[must_use]
-    pub fn new(api: Arc<dyn Authority>, audiences: Vec<String>) -> Self {
+    pub fn new(api: Arc<dyn Authority>, audiences: Vec<String>, metrics: Metrics) -> Self {
         Self {
+            asking: Group::new("namespaces", MOST_ASKING),
             inner: Arc::new(Inner {
                 api,
                 audiences,
                 users: Answers::default(),
                 decisions: Answers::default(),
-                tokens: Semaphore::new(TOKENS),
-                token_turns: Slots::new(TOKEN_EVERY),
+                lanes: Lanes::new(),
+                metrics,
                 questions: Semaphore::new(QUESTIONS),
+                rounds: Rounds::default(),
                 readers: Mutex::default(),
             }),
         }
     }
 
     /// Whose token this is.
-    pub(super) async fn user(&self, token: &str) -> Result<User, Unauthorized> {
+    pub(super) async fn user(&self, token: &str) -> Result<User, Unproven> {
         let hash = token::hash(token.as_bytes());
         let (inner, token) = (Arc::clone(&self.inner), token.to_owned());
-        let ask = |_| async move { inner.review(&token).await };
+        let ask = |_| async move { inner.review(&token, hash).await };
         self.inner.users.ask(hash, ask).await
     }
 
@@ -113,6 +131,34 @@ impl Reviews {
         self.asked(own).await
     }
 
+    /// In which of these namespaces this user may do this, as far as it is settled: who may do it in all of them was
+    /// found out before.
+    pub(super) async fn within(
+        &self,
+        user: &User,
+        what: &Resource,
+        names: &[Arc<str>],
+    ) -> Result<Within, Decision> {
+        let access = Access {
+            user: user.clone(),
+            what: Attributes::Resource(what.clone()),
+        };
+        let Some(round) = self.inner.rounds.of(&access) else {
+            self.inner.metrics.refused(Of::Right);
+            return Err(Decision::Busy);
+        };
+        let planned = round.plan(names);
+        if planned.begins {
+            let asking = Arc::clone(&self.inner).ask_round(Arc::clone(&round), access);
+            if self.asking.try_spawn(asking).is_err() {
+                round.give_up();
+                self.inner.metrics.refused(Of::Right);
+                return Err(Decision::Busy);
+            }
+        }
+        round.settled(planned, names).await
+    }
+
     async fn asked(&self, access: Access) -> Decision {
         let inner = Arc::clone(&self.inner);
         let ask = |access: Arc<Access>| async move { inner.question(&access).await };
@@ -122,14 +168,17 @@ impl Reviews {
 
 impl Inner {
     /// Has a token reviewed.
-    async fn review(&self, token: &str) -> Told<Result<User, Unauthorized>> {
-        let Ok(_place) = self.tokens.try_acquire() else {
-            return Told::Passing(Err(Unauthorized));
+    async fn review(&self, token: &str, hash: token::Hash) -> Told<Result<User, Unproven>> {
+        let until = Instant::now() + DEADLINE;
+        let is_known = self.lanes.is_known(&hash);
+        let of = if is_known { Of::KnownToken } else { Of::Token };
+        // Whoever could not be asked about may well be good.
+        let Some(_turn) = self.lanes.turn(is_known, until).await else {
+            self.metrics.refused(of);
+            return Told::Passing(Err(Unproven::Busy));
         };
-        let asked = timeout(DEADLINE, async {
-            self.token_turns.next().await;
-            self.api.review(token, &self.audiences).await
-        });
+        self.metrics.asked(of);
+        let asked = timeout_at(until, self.api.review(token, &self.audiences));
         let review = match asked.await {
             Ok(Ok(review)) => review,
             Ok(Err(error)) => {
@@ -150,6 +199,7 @@ impl Inner {
                 .collect(),
             extra: review.extra,
         });
+        self.lanes.reviewed(hash, user.is_some());
         Told::Kept(user.ok_or(Unauthorized))
     }
 
@@ -158,10 +208,12 @@ impl Inner {
         let turns = self.turns(&access.user.name);
         let (Ok(_place), Ok(_own)) = (self.questions.try_acquire(), turns.places.try_acquire())
         else {
+            self.metrics.refused(Of::Right);
             return Told::Passing(Decision::Busy);
         };
         let asked = timeout(DEADLINE, async {
             turns.slots.next().await;
+            self.metrics.asked(Of::Right);
             self.api.access(access).await
         });
         match asked.await {
@@ -174,6 +226,44 @@ impl Inner {
                     DEADLINE.as_secs()
                 );
                 Told::Passing(Decision::Unanswered(why))
+            }
+        }
+    }
+
+    /// Asks about the namespaces of a table, until nothing is to be asked or nobody can say.
+    async fn ask_round(self: Arc<Self>, round: Arc<Round>, access: Access) {
+        let of = |name: &Arc<str>| {
+            let mut access = access.clone();
+            if let Attributes::Resource(what) = &mut access.what {
+                what.namespace = name.to_string();
+            }
+            access
+        };
+        let mut asking = FuturesUnordered::new();
+        let mut goes_on = true;
+        loop {
+            while goes_on
+                && asking.len() < rounds::AT_ONCE
+                && let Some(name) = round.next()
+            {
+                let (access, inner) = (of(&name), &self);
+                asking.push(async move {
+                    let (Told::Kept(decision) | Told::Passing(decision)) =
+                        inner.question(&access).await;
+                    (name, decision)
+                });
+            }
+            let Some((name, decision)) = asking.next().await else {
+                if round.is_over() {
+                    return;
+                }
+                goes_on = true;
+                continue;
+            };
+            let is_busy = decision == Decision::Busy;
+            goes_on = round.answered(&name, decision) && goes_on;
+            if is_busy {
+                sleep(REST).await;
             }
         }
     }

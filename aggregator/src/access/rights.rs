@@ -1,6 +1,8 @@
 //! What a user may do.
 
-use super::{AUTHENTICATED, Attributes, MASTERS, Resource, Reviews, User};
+use std::sync::Arc;
+
+use super::{AUTHENTICATED, Attributes, MASTERS, Resource, Reviews, User, Within};
 
 /// Paths that everybody may read, and those below them.
 const ALWAYS: [&str; 3] = ["/livez", "/readyz", "/healthz"];
@@ -39,6 +41,24 @@ impl Rights {
             _ if is_allowed_by_rules(user, what) => Decision::Allowed,
             Rights::Rules => Decision::Denied(String::new()),
             Rights::Reviewed(reviews) => reviews.decide(user, what).await,
+        }
+    }
+
+    /// In which of these namespaces somebody may do this who may not do it in all: what is settled, after eight
+    /// seconds at most. Of `what` the namespace is empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Decision::Unanswered`], [`Decision::Busy`].
+    pub async fn within(
+        &self,
+        user: &User,
+        what: &Resource,
+        names: &[Arc<str>],
+    ) -> Result<Within, Decision> {
+        match self {
+            Rights::Rules => Ok(Within::default()),
+            Rights::Reviewed(reviews) => reviews.within(user, what, names).await,
         }
     }
 }

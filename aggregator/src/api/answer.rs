@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
-use super::Asked;
 use super::room::{self, Bounded, ROOM_BYTES};
+use super::{Asked, Cut, Of};
 
 /// Text, such as errors.
 pub(super) fn text(status: StatusCode, body: impl Into<String>) -> Response {
@@ -60,6 +60,26 @@ pub(super) fn moved(path: &str, query: Option<&str>) -> Response {
 /// Too many requests that read much are under way.
 pub(super) fn busy() -> Response {
     again("too many large requests at once: try again in a moment, or ask for fewer pods")
+}
+
+/// Why an answer does not begin.
+pub(super) fn cut(cut: Cut) -> Response {
+    match cut {
+        Cut::Short => short_of_memory(),
+        Cut::Busy => busy(),
+        Cut::OfOne(most) => over_own(most.to_string()),
+        Cut::Full | Cut::Crowded | Cut::Late | Cut::Over(_) | Cut::Going => again(cut.to_string()),
+        Cut::Failed => failed(),
+    }
+}
+
+/// A reader has as much as one may have; the text says of what, and how much that is.
+fn over_own(body: String) -> Response {
+    let mut response = text(StatusCode::TOO_MANY_REQUESTS, body);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// There is no place now, for this reason.
@@ -138,15 +158,27 @@ pub(super) fn grpc_denied(why: &'static str) -> Response {
 /// What sums, lists and the highest of something are of, where a reader may not see everything.
 pub(crate) const OF_VISIBLE: &str = "what you may see";
 
-/// Marks an answer that is of what its reader may see.
-pub(super) fn of_visible(mut response: Response) -> Response {
-    let of = HeaderValue::from_static(OF_VISIBLE);
-    response.headers_mut().insert(PART, of);
+/// Marks an answer that is of what its reader may see, and says whether some is still being found out.
+pub(super) fn of_visible(mut response: Response, of: Of) -> Response {
+    let headers = response.headers_mut();
+    if of.is_part {
+        headers.insert(PART, HeaderValue::from_static(OF_VISIBLE));
+    }
+    if of.pending > 0 {
+        headers.insert(PENDING, HeaderValue::from_static(IS_PENDING));
+    }
     response
 }
 
 /// The header, and over gRPC the metadata, that says so.
 pub(crate) const PART: &str = "cairn-of";
+
+/// The one that says that of some namespaces it is not known yet whether their reader may see them. Of how many
+/// would tell of what they may not.
+pub(crate) const PENDING: &str = "cairn-namespaces-pending";
+
+/// What it says.
+pub(crate) const IS_PENDING: &str = "true";
 
 /// There is no such path below one that is served.
 pub(super) fn no_page() -> Response {

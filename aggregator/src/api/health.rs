@@ -83,7 +83,7 @@ async fn check(api: &Api) -> Result<(), String> {
     }
     match api.in_turn(move || has_anything(&view, &others)).await {
         Ok(true) => Ok(()),
-        Err(Cut::Busy) => Err(format!(
+        Err(Cut::Busy | Cut::OfOne(_)) => Err(format!(
             "the {FEW} newest nodes have no value of a kubelet, and large requests keep the others \
              from being looked at: try again in a moment"
         )),

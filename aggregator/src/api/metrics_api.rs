@@ -18,10 +18,10 @@ use http::{HeaderMap, StatusCode};
 use super::secure::{Details, Form, GROUP, GROUP_VERSION, How, Media, Shape, Status, Target};
 use super::secure::{Kind, choose, envelope, is_watch, small};
 use super::selector::Selector as LabelSelector;
-use super::{Api, Cut, path, secure};
+use super::{Api, Cut, Shares, TURNS, path, secure};
 use items::{Copies, Finder, Found, Wanted};
 
-pub use start::Start;
+pub use start::{HELD, Start};
 
 /// What these routes need.
 #[derive(Clone, Debug)]
@@ -33,6 +33,17 @@ pub struct MetricsApi {
     pub span_ms: u64,
     /// When there is an answer.
     pub start: Start,
+}
+
+impl MetricsApi {
+    /// The same for one reader, who has no more than a share of the places. Turns are not shared out: an autoscaler
+    /// asks for a thousand small things at once, and each is made in a moment.
+    pub(super) fn for_reader(&self, name: &str) -> Self {
+        let mut own = self.clone();
+        own.api.reader = Some(name.into());
+        own.api.own_turns = Shares::of(TURNS);
+        own
+    }
 }
 
 /// What is asked.
@@ -238,6 +249,7 @@ fn meta(version: &str) -> &'static str {
 fn of_cut(cut: Cut) -> Status {
     match cut {
         Cut::Short => Status::too_many(cut.to_string(), 10),
+        Cut::OfOne(_) => Status::too_many(cut.to_string(), 1),
         cut => Status::unavailable(cut.to_string(), 1),
     }
 }

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::{Api, Asked, Cut, answer, model, path};
+use super::{Api, Asked, answer, model, path};
 use crate::query::{Choice, Piece, Range, Sample, Series};
 use crate::store::Entity;
 
@@ -58,15 +58,14 @@ pub(super) async fn answer(api: Api, asked: Asked) -> Response {
     }
     let seat = match api.seat() {
         Ok(seat) => seat,
-        Err(Cut::Short) => return answer::short_of_memory(),
-        Err(cut) => return answer::again(cut.to_string()),
+        Err(cut) => return answer::cut(cut),
     };
     let making = api.clone();
     let writing = api.in_turn(move || begin(&making, &asked)).await;
     let writing = match writing {
         Ok(Ok(writing)) => writing,
         Ok(Err(refusal)) => return *refusal,
-        Err(_) => return answer::busy(),
+        Err(cut) => return answer::cut(cut),
     };
     let head = iter::once(Part::Head(writing.clone()));
     let pieces = writing.range.pieces();

@@ -2,33 +2,30 @@
 //!
 //! Nodes are for who may list `nodes.metrics.k8s.io`, or get the one that is asked for. Pods and containers are
 //! for who may list `pods.metrics.k8s.io`: everywhere, which is asked first, or in their namespace. A question
-//! about all namespaces is answered of those that may be listed, which are asked for one by one.
+//! about all namespaces is answered of those that may be listed, which are asked for one by one, as far as that is
+//! settled: those in which pods are now, and those of which the window has any.
 
 mod lease;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cairn_runtime::clock::Clock;
 use cairn_runtime::tls::PeerCertificates;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join;
 use http::HeaderMap;
 
 use super::needs::{Asks, Needs};
 use super::secure::GROUP;
 use crate::access::{
-    Attributes, Authenticators, Decision, Resource, Rights, UNAUTHENTICATED, User, evidence,
+    Attributes, Authenticators, Decision, Resource, Rights, UNAUTHENTICATED, Unproven, User,
+    evidence,
 };
 use crate::cluster::{Cluster, Known};
 use crate::query::{Names, Visible};
+use crate::store::Door;
 
 pub use lease::{Lease, Over};
-
-/// Questions about namespaces that one request has under way: half of what one reader may have.
-const AT_ONCE: usize = 8;
-
-/// Namespaces that are asked about for one request: at 20 a second they are answered while the first answer
-/// is still kept.
-const MOST_NAMESPACES: usize = 160;
 
 /// Knows who reads and asks what they may.
 #[derive(Clone, Debug)]
@@ -36,18 +33,37 @@ pub(super) struct Readers {
     pub(super) authenticators: Authenticators,
     pub(super) rights: Rights,
     pub(super) cluster: Cluster,
+    pub(super) store: Arc<dyn Door>,
     pub(super) clock: Clock,
 }
 
 /// Somebody who is let in.
 #[derive(Clone, Debug)]
 pub struct Admitted {
+    /// Who they are: what they have is counted by it.
+    pub reader: Arc<str>,
     /// What they may see of what they ask for.
     pub visible: Visible,
-    /// True when that may be less than they ask for.
-    pub is_part: bool,
+    /// Whether that may be less than they ask for.
+    pub of: Of,
     /// For how long.
     pub lease: Lease,
+}
+
+/// What an answer is of, beside what was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Of {
+    /// It may be less.
+    pub is_part: bool,
+    /// Namespaces of which it is not known yet whether their reader may see them; they are left out.
+    pub pending: usize,
+}
+
+/// What was found out of somebody.
+struct Seen {
+    reader: Arc<str>,
+    visible: Visible,
+    pending: usize,
 }
 
 /// Why somebody is not let in: for people, with the next step.
@@ -66,6 +82,9 @@ pub enum Denied {
          (docs/access.md)"
     )]
     Unauthorized,
+    /// Too many tokens wait for their review.
+    #[error("too many tokens wait for their review: try again in a moment")]
+    Unheard,
     /// They may see nothing of it.
     #[error("{0}: ask for a role that may (docs/access.md)")]
     Forbidden(String),
@@ -77,17 +96,21 @@ pub enum Denied {
     /// Too many questions about rights are under way.
     #[error("too many questions about what you may see are under way: try again in a moment")]
     Busy,
-    /// There are more namespaces than can be asked about.
+    /// Nothing is settled that they may see, and namespaces are being asked about.
     #[error(
-        "there are more than {MOST_NAMESPACES} namespaces to ask about one by one: name one, or ask for the \
-         right to list pods.metrics.k8s.io in all of them"
+        "what you may see is still being found out, namespace by namespace: try again in a moment, name one, or ask for \
+         the right to list pods.metrics.k8s.io in all of them"
     )]
-    TooMany,
+    Asking,
 }
 
 /// What may be done with metrics.k8s.io.
-fn resource(verb: &'static str, resource: &str, (namespace, name): (&str, &str)) -> Attributes {
-    Attributes::Resource(Resource {
+fn resource(verb: &'static str, resource: &str, of: (&str, &str)) -> Attributes {
+    Attributes::Resource(of_metrics(verb, resource, of))
+}
+
+fn of_metrics(verb: &'static str, resource: &str, (namespace, name): (&str, &str)) -> Resource {
+    Resource {
         verb,
         group: GROUP.to_owned(),
         version: "v1beta1".to_owned(),
@@ -95,7 +118,7 @@ fn resource(verb: &'static str, resource: &str, (namespace, name): (&str, &str))
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         ..Resource::default()
-    })
+    }
 }
 
 impl Readers {
@@ -109,9 +132,14 @@ impl Readers {
     ) -> Result<Admitted, Denied> {
         let evidence = evidence(headers);
         let until_ms = self.authenticators.until_ms(headers, shown.as_deref());
-        let visible = self.visible(headers, shown.as_deref(), &needs).await?;
+        let Seen {
+            reader,
+            visible,
+            pending,
+        } = self.visible(headers, shown.as_deref(), &needs).await?;
         let is_part = is_part(&needs.nodes, &visible.nodes)
             || is_part(&needs.namespaces, &visible.namespaces);
+        let of = Of { is_part, pending };
         let proof = lease::Proof {
             evidence,
             shown,
@@ -119,25 +147,29 @@ impl Readers {
         };
         let lease = Lease::new(self.clone(), proof, needs, visible.clone());
         Ok(Admitted {
+            reader,
             visible,
-            is_part,
+            of,
             lease,
         })
     }
 
-    /// What somebody may see of what they ask for; at least something, when it is about anything.
+    /// Who asks, and what they may see of what they ask for; at least something, when it is about anything.
     async fn visible(
         &self,
         headers: &mut HeaderMap,
         shown: Option<&PeerCertificates>,
         needs: &Needs,
-    ) -> Result<Visible, Denied> {
+    ) -> Result<Seen, Denied> {
         let user = self.authenticators.user(headers, shown).await;
-        let user = user.map_err(|_| Denied::Unauthorized)?;
+        let user = user.map_err(|unproven| match unproven {
+            Unproven::Unauthorized => Denied::Unauthorized,
+            Unproven::Busy => Denied::Unheard,
+        })?;
         if user.is_in(UNAUTHENTICATED) {
             return Err(Denied::Anonymous);
         }
-        let (nodes, namespaces) = try_join(
+        let (nodes, (namespaces, pending)) = try_join(
             self.nodes(&user, &needs.nodes),
             self.namespaces(&user, &needs.namespaces),
         )
@@ -147,14 +179,23 @@ impl Readers {
             namespaces,
             specs: false,
         };
+        let reader = Arc::from(user.name.as_str());
+        let seen = |visible| Seen {
+            reader,
+            visible,
+            pending,
+        };
         if needs.is_nothing() {
-            return Ok(visible);
+            return Ok(seen(visible));
+        }
+        if visible.is_nothing() && pending > 0 {
+            return Err(Denied::Asking);
         }
         if visible.is_nothing() {
             return Err(Denied::Forbidden(refusal(&user, needs)));
         }
         let specs = self.specs(&user, &needs.namespaces).await?;
-        Ok(Visible { specs, ..visible })
+        Ok(seen(Visible { specs, ..visible }))
     }
 
     /// Requests and limits stand in the pods themselves: who may list these where they are asked of may see them.
@@ -191,53 +232,63 @@ impl Readers {
         Ok(Names::only(may.then(|| name.as_str().into())))
     }
 
-    async fn namespaces(&self, user: &User, asks: &Asks) -> Result<Names, Denied> {
-        let all: Vec<Arc<str>> = match asks {
-            Asks::Nothing => return Ok(Names::none()),
-            Asks::One(name) => vec![name.as_str().into()],
-            Asks::All => Vec::new(),
-        };
+    /// Namespaces of which somebody may see the pods, and how many are not settled yet.
+    async fn namespaces(&self, user: &User, asks: &Asks) -> Result<(Names, usize), Denied> {
+        if *asks == Asks::Nothing {
+            return Ok((Names::none(), 0));
+        }
         if self.may(user, resource("list", "pods", ("", ""))).await? {
-            return Ok(Names::All);
+            return Ok((Names::All, 0));
         }
-        let all = if *asks == Asks::All {
-            let known = self.cluster.known();
-            if known.is_some_and(|known| !known.is_synced()) {
-                // Of namespaces that are not known yet nobody can be told that they may not see them.
-                return Err(Denied::Undecided);
-            }
-            known.map(Known::namespaces).unwrap_or_default()
-        } else {
-            all
-        };
-        if all.len() > MOST_NAMESPACES {
-            return Err(Denied::TooMany);
+        if let Asks::One(name) = asks {
+            // Whether it is there or not: one that is not looks like one that may not be seen.
+            let may = self.may(user, resource("list", "pods", (name, ""))).await?;
+            return Ok((Names::only(may.then(|| name.as_str().into())), 0));
         }
-        let mut visible: Vec<Arc<str>> = Vec::new();
-        for some in all.chunks(AT_ONCE) {
-            let asked = some.iter();
-            let asked = asked.map(|name| self.may(user, resource("list", "pods", (name, ""))));
-            let may = try_join_all(asked).await?;
-            let those = some.iter().zip(may).filter(|(_, may)| *may);
-            visible.extend(those.map(|(name, _)| Arc::clone(name)));
+        let known = self.cluster.known();
+        if known.is_some_and(|known| !known.is_synced()) {
+            // Of namespaces that are not known yet nobody can be told that they may not see them.
+            return Err(Denied::Undecided);
         }
-        Ok(Names::only(visible))
+        let names = self.all_namespaces(known);
+        let what = of_metrics("list", "pods", ("", ""));
+        let within = self.rights.within(user, &what, &names).await;
+        let within = within.map_err(|decision| undecided(&decision))?;
+        Ok((Names::only(within.allowed), within.pending))
+    }
+
+    /// Namespaces in which pods are now, and then those that only the window has any of; each in order.
+    fn all_namespaces(&self, known: Option<&Known>) -> Vec<Arc<str>> {
+        let mut names = known.map(Known::namespaces).unwrap_or_default();
+        if known.is_some() {
+            let now: BTreeSet<Arc<str>> = names.iter().cloned().collect();
+            let mut before = self.store.namespaces();
+            before.retain(|name| !name.is_empty() && !now.contains(name));
+            before.sort_unstable();
+            names.append(&mut before);
+        }
+        names
     }
 
     async fn may(&self, user: &User, what: Attributes) -> Result<bool, Denied> {
         match self.rights.decide(user, &what).await {
             Decision::Allowed => Ok(true),
             Decision::Denied(_) => Ok(false),
-            Decision::Unanswered(why) => {
-                tracing::warn!(
-                    why,
-                    "what a reader may see could not be found out: it is refused"
-                );
-                Err(Denied::Undecided)
-            }
-            Decision::Busy => Err(Denied::Busy),
+            decision => Err(undecided(&decision)),
         }
     }
+}
+
+/// Why nobody could say, which is told.
+fn undecided(decision: &Decision) -> Denied {
+    let Decision::Unanswered(why) = decision else {
+        return Denied::Busy;
+    };
+    tracing::warn!(
+        why,
+        "what a reader may see could not be found out: it is refused"
+    );
+    Denied::Undecided
 }
 
 /// True when something that is asked for may be left out.

@@ -6,16 +6,16 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::answer;
+use super::shares::{Part, READERS, Reader, Shares};
 
 /// Bytes of all answers that wait for their readers, and the most that one answer may have: three
 /// lists of 4,000 pods over a quarter of an hour, and a sixteenth of the usual memory limit.
@@ -26,6 +26,18 @@ pub(super) const ROOM_BYTES: usize = 64 << 20;
 pub struct Room {
     left: Arc<Semaphore>,
     all: usize,
+    of_one: Shares,
+}
+
+/// Why there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoRoom {
+    /// Others have too much of it.
+    All,
+    /// The same reader has.
+    OfOne,
+    /// There is never so much for this reader.
+    TooLarge,
 }
 
 impl Default for Room {
@@ -36,12 +48,15 @@ impl Default for Room {
 
 /// A part of it, which comes back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Share(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+pub(super) struct Share {
+    _of_all: OwnedSemaphorePermit,
+    _of_one: Part,
+}
 
 /// Bytes that give their share of the budget back when nobody has them any more.
 struct Held {
     bytes: Bytes,
-    _share: OwnedSemaphorePermit,
+    _share: Share,
 }
 
 impl AsRef<[u8]> for Held {
@@ -55,6 +70,7 @@ impl Room {
         Self {
             left: Arc::new(Semaphore::new(bytes)),
             all: bytes,
+            of_one: Shares::of(bytes / READERS),
         }
     }
 
@@ -68,26 +84,53 @@ impl Room {
         self.left.available_permits()
     }
 
-    /// A share of so many bytes, or of all when these are more; `None` when others have too much of it.
-    pub(super) fn share(&self, bytes: usize) -> Option<Share> {
-        let bytes = u32::try_from(bytes.min(self.all)).ok()?;
-        let share = Arc::clone(&self.left).try_acquire_many_owned(bytes);
-        share.ok().map(Share)
+    /// A share of so many bytes for this reader, or of all when these are more.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRoom::OfOne`], [`NoRoom::All`].
+    pub(super) fn share(&self, bytes: usize, reader: &Reader) -> Result<Share, NoRoom> {
+        let of_one = self.of_one.try_take(reader, bytes).ok_or(NoRoom::OfOne)?;
+        let bytes = u32::try_from(bytes.min(self.all)).map_err(|_| NoRoom::All)?;
+        let of_all = Arc::clone(&self.left).try_acquire_many_owned(bytes);
+        Ok(Share {
+            _of_all: of_all.map_err(|_| NoRoom::All)?,
+            _of_one: of_one,
+        })
     }
 
-    /// The answer with its share; `None` when no room came in time.
-    pub(super) async fn held(&self, response: Response, within: Duration) -> Option<Response> {
+    /// The answer with its share. A reader who may see everything may have one that is larger than a reader's part,
+    /// which is then all they have.
+    ///
+    /// # Errors
+    ///
+    /// Why no room came in time.
+    pub(super) async fn held(
+        &self,
+        response: Response,
+        (reader, is_all): (&Reader, bool),
+        until: Instant,
+    ) -> Result<Response, NoRoom> {
         let (parts, body) = response.into_parts();
         // In memory, so it is there at once and cannot fail.
-        let bytes = body.collect().await.ok()?.to_bytes();
-        let count = u32::try_from(bytes.len()).ok()?;
-        let share = Arc::clone(&self.left).acquire_many_owned(count);
+        let bytes = body.collect().await.map_err(|_| NoRoom::All)?.to_bytes();
+        if reader.is_some() && !is_all && bytes.len() > self.of_one.most() {
+            return Err(NoRoom::TooLarge);
+        }
+        let of_one = self.of_one.take(reader, bytes.len(), until).await;
+        let of_one = of_one.ok_or(NoRoom::OfOne)?;
+        let count = u32::try_from(bytes.len()).map_err(|_| NoRoom::All)?;
+        let of_all = Arc::clone(&self.left).acquire_many_owned(count);
+        let of_all = timeout_at(until, of_all).await.ok().and_then(Result::ok);
         let held = Held {
             bytes,
-            _share: timeout(within, share).await.ok()?.ok()?,
+            _share: Share {
+                _of_all: of_all.ok_or(NoRoom::All)?,
+                _of_one: of_one,
+            },
         };
         let body = Body::from(Bytes::from_owner(held));
-        Some(Response::from_parts(parts, body))
+        Ok(Response::from_parts(parts, body))
     }
 }
 
@@ -143,6 +186,16 @@ impl Write for Bounded {
     }
 }
 
+/// The refusal of an answer that is more than one reader may have, of what they may see.
+pub(super) fn too_large_for_one() -> Response {
+    let most = ROOM_BYTES / READERS;
+    let body = format!(
+        "the answer is over {most} bytes, the most for a reader who may not see everything: ask for fewer pods or one \
+         metric, or shorten it by start and end; /api/cairn/v1/range has no such bound"
+    );
+    answer::text(http::StatusCode::BAD_REQUEST, body)
+}
+
 /// The refusal of an answer that no budget has room for.
 pub(super) fn too_large() -> Response {
     let body = format!(
@@ -154,6 +207,8 @@ pub(super) fn too_large() -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::StatusCode;
 
     use super::*;
@@ -165,27 +220,62 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_not_read_keeps_its_room_and_what_is_dropped_gives_it_back() {
         let room = Room::of(25);
-        let soon = Duration::from_secs(5);
-        let first = room.held(text(), soon).await.unwrap();
-        let second = room.held(text(), soon).await.unwrap();
-        assert!(room.held(text(), soon).await.is_none());
+        let held = async || {
+            let soon = Instant::now() + Duration::from_secs(5);
+            room.held(text(), (&None, true), soon).await
+        };
+        let first = held().await.unwrap();
+        let second = held().await.unwrap();
+        assert!(held().await.is_err());
         // Read, but not sent.
         let bytes = second.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(&*bytes, b"0123456789");
         let half = bytes.slice(5..);
         drop(bytes);
-        assert!(room.held(text(), soon).await.is_none());
+        assert!(held().await.is_err());
         drop(half);
-        let third = room.held(text(), soon).await.unwrap();
+        let third = held().await.unwrap();
         drop((first, third));
         assert_eq!(room.left(), 25);
     }
 
     #[tokio::test]
     async fn a_length_is_still_told() {
-        let held = Room::of(25).held(text(), Duration::ZERO).await.unwrap();
+        let room = Room::of(25);
+        let held = room
+            .held(text(), (&None, true), Instant::now())
+            .await
+            .unwrap();
         let size = axum::body::HttpBody::size_hint(held.body());
         assert_eq!(size.exact(), Some(10));
+    }
+
+    /// Ten bytes an answer, of forty, of which a reader may have ten.
+    #[tokio::test(start_paused = true)]
+    async fn one_reader_has_no_more_than_a_part() {
+        let room = Room::of(40);
+        let held = async |reader: &Reader, is_all| {
+            let soon = Instant::now() + Duration::from_secs(5);
+            room.held(text(), (reader, is_all), soon).await.map(drop)
+        };
+        let keep = async |reader: &Reader| {
+            let soon = Instant::now() + Duration::from_secs(5);
+            room.held(text(), (reader, false), soon).await.unwrap()
+        };
+        let (jane, joe) = (Some("jane".into()), Some("joe".into()));
+        let slow = keep(&jane).await;
+        assert_eq!(held(&jane, false).await, Err(NoRoom::OfOne));
+        assert_eq!(room.share(1, &jane).err(), Some(NoRoom::OfOne));
+        assert_eq!(held(&joe, false).await, Ok(()));
+        drop(slow);
+        assert_eq!(held(&jane, false).await, Ok(()));
+        let small = Room::of(36);
+        let soon = Instant::now();
+        for (is_all, expected) in [(false, Err(NoRoom::TooLarge)), (true, Ok(()))] {
+            let found = small.held(text(), (&jane, is_all), soon).await.map(drop);
+            assert_eq!(found, expected);
+        }
+        assert_eq!(room.left(), 40);
     }
 
     #[test]

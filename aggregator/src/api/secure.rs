@@ -27,12 +27,12 @@ use http::{HeaderValue, Method, StatusCode, header};
 
 use super::Api;
 use super::metrics_api::{self, MetricsApi};
-use crate::access::{Attributes, Authenticators, Decision, Rights};
+use crate::access::{Attributes, Authenticators, Decision, Rights, Unproven};
 
 pub(super) use accept::{Form, Kind, Media, Shape, choose};
 pub(super) use discovery::GROUP_VERSION;
 pub use probes::Wellness;
-pub(super) use sent::{How, indented, pieces, small};
+pub(super) use sent::{How, Pieces, indented, pieces, small};
 pub(super) use status::{Details, Status};
 pub(super) use target::{GROUP, Target, is_watch};
 pub(super) use wire::{Count, Message, Sink, Written, envelope, envelope_end, envelope_head};
@@ -73,8 +73,10 @@ async fn answer(State(secure): State<Secure>, request: Request) -> Response {
         .await;
     let (path, query) = (parts.uri.path(), parts.uri.query());
     let refuse = |status: Status| status.response(&parts.headers, query);
-    let Ok(user) = user else {
-        return refuse(Status::unauthorized());
+    let user = match user {
+        Ok(user) => user,
+        Err(Unproven::Unauthorized) => return refuse(Status::unauthorized()),
+        Err(Unproven::Busy) => return refuse(Status::too_many_tokens()),
     };
     let attributes = target::attributes(&parts.method, path, query);
     match secure.rights.decide(&user, &attributes).await {
@@ -120,7 +122,8 @@ async fn answer(State(secure): State<Secure>, request: Request) -> Response {
         Target::Nothing => nothing(),
         target => {
             let question = metrics_api::Question { headers, query };
-            let answered = metrics_api::answer(&secure.metrics, &target, question).await;
+            let metrics = secure.metrics.for_reader(&user.name);
+            let answered = metrics_api::answer(&metrics, &target, question).await;
             answered.unwrap_or_else(refuse)
         }
     }

@@ -8,13 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
+use bytes::Bytes;
 use cairn_runtime::tasks::{self, Group};
 use futures_util::FutureExt as _;
 use futures_util::stream::{Stream, StreamExt as _, iter, unfold};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
-use super::{Api, Lease, Over, Seat, TURN_WITHIN};
+use super::room::{self, NoRoom, Share};
+use super::secure::Pieces;
+use super::shares::{Part, READERS};
+use super::{Api, Lease, MAX_READERS, MAX_STREAMS, OWN_TURNS, Over, Seat, TURN_WITHIN};
 use crate::pressure::Level;
 
 /// Pieces of one answer that are made at once: one for each of two cores.
@@ -35,6 +39,12 @@ pub enum Cut {
     /// As many as may be are being read.
     #[error("too many answers are being read: try again in a moment")]
     Full,
+    /// As many streams as may be are open.
+    #[error("too many open event streams: close some pages and try again")]
+    Crowded,
+    /// This reader has as much as one may have.
+    #[error("{0}")]
+    OfOne(Most),
     /// Memory is short.
     #[error("memory is short: try again in a while, or ask for less")]
     Short,
@@ -52,12 +62,78 @@ pub enum Cut {
     Failed,
 }
 
+/// The most that one reader may have of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Most {
+    /// Answers that are made while they are read.
+    #[error(
+        "one reader may have {n} answers under way that are made while they are read, and you have: read or close \
+         some, then try again",
+        n = MAX_READERS / READERS
+    )]
+    Readers,
+    /// Event streams and watches.
+    #[error(
+        "one reader may have {n} open streams, and you have: close some pages or watches, then try again",
+        n = MAX_STREAMS / READERS
+    )]
+    Streams,
+    /// Large requests that are made.
+    #[error(
+        "one reader may have {n} large requests made at a time, and yours before this one took too long: try again \
+         in a moment, or ask for less",
+        n = OWN_TURNS
+    )]
+    Turns,
+    /// Frames of pages that are waited for.
+    #[error(
+        "one reader may wait for {n} different pages, and you do: close some, then try again",
+        n = MAX_STREAMS / READERS
+    )]
+    Looks,
+    /// Bytes of answers that are not sent yet.
+    #[error(
+        "one reader may have {n} bytes of answers that were not read yet, and you have: read or close them, then try \
+         again",
+        n = room::ROOM_BYTES / READERS
+    )]
+    Room,
+}
+
+impl Most {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Readers,
+        Self::Streams,
+        Self::Turns,
+        Self::Looks,
+        Self::Room,
+    ];
+
+    /// What it is called in metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Readers => "answers",
+            Self::Streams => "streams",
+            Self::Turns => "turns",
+            Self::Looks => "looks",
+            Self::Room => "room",
+        }
+    }
+}
+
+/// A turn, which is also one of its reader's own.
+struct Turn {
+    _turn: OwnedSemaphorePermit,
+    _own: Part,
+}
+
 impl Api {
     /// Runs what may read much of the window on a thread of its own, when its turn comes.
     ///
     /// # Errors
     ///
-    /// [`Cut::Busy`] when none comes in time, [`Cut::Failed`].
+    /// [`Cut::Busy`] when none comes in time, [`Cut::OfOne`] when that is for others of the same reader,
+    /// [`Cut::Failed`].
     pub async fn in_turn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -78,7 +154,8 @@ impl Api {
     ///
     /// # Errors
     ///
-    /// [`Cut::Short`], [`Cut::Busy`] without a turn or room in time, [`Cut::Failed`].
+    /// [`Cut::Short`], [`Cut::Busy`] without a turn or room in time, [`Cut::OfOne`] when that is for others of the
+    /// same reader, [`Cut::Failed`].
     pub(super) async fn whole<E: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<Response, E> + Send + 'static,
@@ -96,19 +173,99 @@ impl Api {
             Ok(response) => response,
             refused => return Ok(refused),
         };
-        let held = self.room.held(response, TURN_WITHIN).await;
-        held.map(Ok).ok_or_else(|| {
-            self.metrics.no_room.inc();
-            Cut::Busy
-        })
+        let until = Instant::now() + TURN_WITHIN;
+        let is_all = self.visible.has_all();
+        let held = self.room.held(response, (&self.reader, is_all), until);
+        match held.await {
+            Ok(response) => Ok(Ok(response)),
+            Err(NoRoom::OfOne) => Err(self.over(Most::Room)),
+            Err(NoRoom::TooLarge) => Ok(Ok(room::too_large_for_one())),
+            Err(NoRoom::All) => {
+                self.metrics.no_room.inc();
+                Err(Cut::Busy)
+            }
+        }
     }
 
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, Cut> {
+    /// A share of the room for something that is kept while it is read. Who may see all of it has no share of
+    /// their own.
+    ///
+    /// # Errors
+    ///
+    /// [`Cut::Busy`], [`Cut::OfOne`].
+    pub(super) fn share(&self, bytes: usize, is_all: bool) -> Result<Share, Cut> {
+        let reader = self.reader.as_ref().filter(|_| !is_all);
+        self.room
+            .share(bytes, &reader.cloned())
+            .map_err(|no_room| match no_room {
+                NoRoom::OfOne => self.over(Most::Room),
+                NoRoom::All | NoRoom::TooLarge => {
+                    self.metrics.no_room.inc();
+                    Cut::Busy
+                }
+            })
+    }
+
+    /// Does something more with each of the pieces, one after the other, on a thread of its own when its turn comes:
+    /// what takes as long as the piece is large is no work for the threads that hand answers out. `None` is the end of
+    /// the pieces, and comes once.
+    pub(super) fn dressed<S: Send + 'static>(
+        &self,
+        pieces: Pieces,
+        state: S,
+        dress: fn(&mut S, Option<Bytes>) -> Result<Bytes, Cut>,
+    ) -> Pieces {
+        let begin = Some((
+            pieces,
+            state,
+            self.clone(),
+            Group::new("dressing", MOST_TASKS),
+        ));
+        let dressed = unfold(begin, move |begin| async move {
+            let (mut pieces, mut state, api, tasks) = begin?;
+            let piece = match pieces.next().await {
+                Some(Err(cut)) => return Some((Err(cut), None)),
+                Some(Ok(piece)) => Some(piece),
+                None => None,
+            };
+            let is_end = piece.is_none();
+            let (tell, told) = oneshot::channel();
+            let turn = api.clone();
+            // In a task, for the reason that `made` has.
+            let started = tasks.try_spawn(async move {
+                let done = turn.in_turn(move || {
+                    let done = dress(&mut state, piece);
+                    (state, done)
+                });
+                drop(tell.send(done.await));
+            });
+            let done = match started {
+                Ok(()) => told.await.unwrap_or(Err(Cut::Failed)),
+                Err(_) => Err(Cut::Failed),
+            };
+            match done {
+                Ok((_, Ok(bytes))) if is_end => (!bytes.is_empty()).then_some((Ok(bytes), None)),
+                Ok((state, Ok(bytes))) => Some((Ok(bytes), Some((pieces, state, api, tasks)))),
+                Ok((_, Err(cut))) | Err(cut) => Some((Err(cut), None)),
+            }
+        });
+        dressed.boxed()
+    }
+
+    /// Waits at first for those of the same reader, who so stands in the line of all with few requests at a time.
+    async fn turn(&self) -> Result<Turn, Cut> {
+        let until = Instant::now() + TURN_WITHIN;
+        let own = self.own_turns.take(&self.reader, 1, until).await;
+        let own = own.ok_or_else(|| self.over(Most::Turns))?;
         let turns = Arc::clone(&self.turns);
-        let turn = timeout(TURN_WITHIN, turns.acquire_owned()).await;
-        turn.ok().and_then(Result::ok).ok_or_else(|| {
+        let turn = timeout_at(until, turns.acquire_owned()).await;
+        let turn = turn.ok().and_then(Result::ok).ok_or_else(|| {
             self.metrics.busy.inc();
             Cut::Busy
+        })?;
+        Ok(Turn {
+            _turn: turn,
+            _own: own,
         })
     }
 

@@ -70,7 +70,7 @@ pub(super) async fn overview(api: Api, asked: &Asked) -> Response {
             api.metrics.busy.inc();
             answer::busy()
         }
-        Err(_) => answer::failed(),
+        Err(cut) => answer::cut(cut),
     }
 }
 
@@ -79,9 +79,9 @@ pub(super) fn events(api: Api, asked: &Asked) -> Response {
     if let Some(refusal) = answer::not_get(&asked.method) {
         return refusal;
     }
-    let Some(seat) = api.watch() else {
-        let body = "too many open event streams: close some pages and try again";
-        return answer::text(StatusCode::SERVICE_UNAVAILABLE, body);
+    let seat = match api.watch() {
+        Ok(seat) => seat,
+        Err(cut) => return answer::cut(cut),
     };
     let scope = scope(&api, asked);
     let stream = follow(api, scope, seat);
@@ -178,7 +178,7 @@ impl Follower {
                 () = token.cancelled() => return None,
                 event = self.event() => event,
             };
-            let is_put_off = matches!(event, Err(Cut::Busy));
+            let is_put_off = matches!(event, Err(Cut::Busy | Cut::OfOne(_)));
             let was_put_off = std::mem::replace(&mut self.is_put_off, is_put_off);
             match event {
                 Ok(Some(event)) => return Some((event, self)),
@@ -190,6 +190,8 @@ impl Follower {
                         self.api.metrics.busy.inc();
                     }
                 }
+                // Counted where it was found.
+                Err(Cut::OfOne(_)) => {}
                 Err(_) => return None,
             }
             tokio::select! {

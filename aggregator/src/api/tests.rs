@@ -103,11 +103,13 @@ pub(super) fn with_store(store: Arc<dyn Door>) -> Api {
         readers: Streams::new(MAX_READERS),
         token: Token::new(),
         turns: Arc::new(Semaphore::new(TURNS)),
+        own_turns: Shares::of(TURNS),
         room: Room::default(),
         pressure: Pressure::default(),
         metrics: Metrics::default(),
         visible: Visible::ALL,
         lease: Lease::default(),
+        reader: None,
     }
 }
 

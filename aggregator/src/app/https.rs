@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_runtime::listen::{self, Bound, ListenMetrics};
-use cairn_runtime::readiness::Readiness;
 use cairn_runtime::tasks::{Aside, Supervisor};
 use cairn_runtime::tls::{self, Reloadable, ServerTls, Trust, TrustFiles};
 use hyper_util::service::TowerToHyperService;
 
 use super::DRAIN;
+use super::kubernetes::Asked;
 use super::serving::{self, Served};
 use crate::access::{Authenticators, FrontProxy, Rights};
 use crate::api::{Api, MetricsApi, Secure, Start, secure_router};
@@ -85,7 +85,7 @@ impl Access {
 pub(super) fn metrics_api(
     api: &Api,
     config: &Config,
-    readiness: &Readiness,
+    asked: &Asked<'_>,
     supervisor: &mut Supervisor,
 ) -> MetricsApi {
     let agents = match &config.ingest {
@@ -99,7 +99,8 @@ pub(super) fn metrics_api(
         start: Start::new(&api.clock, agents),
     };
     let (start, token) = (metrics.start.clone(), api.token.clone());
-    let looking = start.run(metrics.clone(), readiness.clone(), token);
+    asked.hold(&start, supervisor);
+    let looking = start.run(metrics.clone(), asked.readiness().clone(), token);
     supervisor.spawn("start of metrics.k8s.io", looking);
     metrics
 }

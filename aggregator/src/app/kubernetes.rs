@@ -15,9 +15,11 @@ use prometheus_client::registry::Registry;
 
 use super::https::Access;
 use super::serving::Served;
-use crate::access::{Follow, Reviews, Rights, Tokens};
+use crate::access::{self, Follow, Reviews, Rights, Tokens};
+use crate::api::{HELD, Start};
 use crate::certificates::{self, Keeper};
 use crate::cluster::authority::Authority;
+use crate::cluster::replicas::Endpoints;
 use crate::cluster::{Client, Cluster, Known, Metrics, Watch};
 use crate::config::{ApiServer, Config, Ingest, Kubernetes};
 use crate::ingest::{Authenticator, Clients, Reviewer, Rules};
@@ -228,7 +230,12 @@ impl<'a> Asked<'a> {
     }
 
     /// Lets readers be known by what the API server says of them.
-    pub(super) fn readers(&self, supervisor: &mut Supervisor, access: &mut Access) {
+    pub(super) fn readers(
+        &self,
+        supervisor: &mut Supervisor,
+        registry: &mut Registry,
+        access: &mut Access,
+    ) {
         let Some(api) = self.authority() else {
             return;
         };
@@ -240,9 +247,30 @@ impl<'a> Asked<'a> {
             readiness: self.readiness.clone(),
         };
         supervisor.spawn("front proxy", follow.run(self.token.clone()));
-        let reviews = Reviews::new(api, vec![self.config.reader_audience.clone()]);
+        let metrics = access::Metrics::new(registry);
+        let audiences = vec![self.config.reader_audience.clone()];
+        let reviews = Reviews::new(api, audiences, metrics);
         access.authenticators.tokens = Tokens::Reviewed(reviews.clone());
         access.rights = Rights::Reviewed(reviews);
+    }
+
+    /// What holds the process back from being ready.
+    pub(super) fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// Lets another replica that is ready hold this one back, where its Service is known.
+    pub(super) fn hold(&self, start: &Start, supervisor: &mut Supervisor) {
+        let (Some((_, client)), Some(service)) = (&self.api, &self.config.https.service) else {
+            return;
+        };
+        let others = Endpoints::new(client.clone(), &service.namespace, &service.name);
+        let reason = "whether another replica is ready is being asked";
+        let blocker = self.readiness.block(HELD, reason);
+        let held = start
+            .clone()
+            .hold(Arc::new(others), blocker, self.token.clone());
+        supervisor.spawn("readiness beside another replica", held);
     }
 
     fn authority(&self) -> Option<Arc<dyn Authority>> {

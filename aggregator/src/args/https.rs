@@ -44,4 +44,14 @@ pub struct HttpsArgs {
     #[arg(long, env = "CAIRN_METRICS_API_WINDOW", value_name = "DURATION", default_value = "30s",
           value_parser = duration::parse)]
     pub metrics_api_window: Duration,
+
+    /// Service in the namespace of this pod by which the API server and readers reach the aggregators: while
+    /// another one is ready there, this one is not before its metrics.k8s.io has answers, 45 s at most
+    #[arg(
+        long,
+        env = "CAIRN_HTTPS_SERVICE",
+        value_name = "NAME",
+        default_value = "cairn-aggregator"
+    )]
+    pub https_service: String,
 }

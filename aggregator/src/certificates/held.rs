@@ -178,10 +178,12 @@ impl Held {
         let next_facts = next.as_ref().map(|_| Next {
             published_s: mark.next_published_unix_s,
         });
-        // Without a time, as long as any leaf may live.
-        let until_s = mark.old_until_unix_s;
-        let old_until_s = (!old.is_empty())
-            .then(|| until_s.unwrap_or_else(|| now_s.saturating_add(make::LEAF_LIFE_S)));
+        // Nobody takes what a CA signed once it has ended itself, whatever is written down, or is not any more.
+        let ends = old.iter().map(|pem| end_of(pem));
+        let old_until_s = ends.max().map(|end_s| {
+            let until_s = mark.old_until_unix_s.unwrap_or(u64::MAX);
+            until_s.min(end_s)
+        });
         Ok(Self {
             leaf: leaf.unwrap_or_else(|| Pair::new(String::new(), String::new())),
             facts: Facts {
@@ -355,6 +357,13 @@ fn judge_leaf(
     }
     let valid = chain.validity().ok_or("its dates are not understood")?;
     Ok((valid, missing))
+}
+
+/// When an old CA ends, Unix seconds; 0 when it does not say, for nobody takes such a one.
+fn end_of(pem: &str) -> u64 {
+    let chain = Chain::parse(OLD_CERTS, pem.as_bytes()).ok();
+    let valid = chain.and_then(|chain| chain.validity());
+    valid.map_or(0, |valid| valid.until_unix_s)
 }
 
 /// The certificates of a PEM text, one by one.

@@ -1,6 +1,7 @@
 //! The task that looks after the certificates.
 
 mod api;
+mod clock;
 mod publish;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use self::api::{Failed, Objects};
 use self::publish::Published;
+use super::guard;
 use super::held::{self, Found, Held};
 use super::lease::{Lease, Turn};
 use super::metrics::Metrics;
@@ -83,6 +85,8 @@ pub struct Keeper {
     published: Published,
     // A Secret was good before.
     had_one: bool,
+    // When the API server took the Lease in this look, by its own clock, Unix seconds.
+    lease_at_s: Option<u64>,
 }
 
 impl Keeper {
@@ -95,7 +99,7 @@ impl Keeper {
 
     pub(super) fn named(parts: Parts, me: String) -> Self {
         let waits = "the first certificate has not been read from the Kubernetes API yet";
-        let told = Told::new(&parts.readiness, waits);
+        let told = Told::new(&parts.readiness, parts.clock.line(), waits);
         let names = parts.config.names();
         Self {
             names,
@@ -106,6 +110,7 @@ impl Keeper {
             lease: Lease::new(me),
             published: Published::default(),
             had_one: false,
+            lease_at_s: None,
             metrics: parts.metrics,
             objects: Objects::new(parts.config, parts.api),
         }
@@ -144,22 +149,26 @@ impl Keeper {
         let leader = self.leader(now_s).await;
         let writes = leader == Leader::Me;
         self.metrics.leads(writes);
-        if !writes {
-            // The one that writes looks at them.
+        if let Leader::Other(_) = leader {
+            // That one looks at them. While nobody knows who writes, what was told stands.
+            self.told.forget(About::Renewal);
             self.told.forget(About::ConfigMap);
             self.told.forget(About::ApiService);
             self.metrics.foreign(false);
         }
-        let object = match self.objects.secret().await {
-            Ok(object) => object,
+        let (object, server_s) = match self.objects.secret().await {
+            Ok(read) => read,
             Err(failed) => {
                 self.wrong(About::Secret, &failed);
                 return;
             }
         };
+        let is_right = self.is_right(now_s, server_s.or(self.lease_at_s), writes);
         let held = match held::read(&object, &self.names, now_s) {
             Found::Good(held) => *held,
             Found::Foreign(keys) => return self.foreign(&keys),
+            // That was told; what is served stays.
+            _ if writes && !is_right => return,
             found if writes => {
                 let why = match found {
                     Found::Broken(why) => why,
@@ -173,23 +182,29 @@ impl Keeper {
             Found::Empty => return self.waits(&leader, "is empty"),
             Found::Broken(why) => return self.waits(&leader, &format!("is broken ({why})")),
         };
-        self.serve(&held, now_s);
+        // What does not hold by a wrong clock may well hold: what is served stays, and that was told.
+        self.serve(&held, now_s, is_right);
         if !writes {
             return;
         }
         let is_published = self.published.is(&held.bundle());
         let held = match plan::due(&held.facts, is_published, now_s) {
+            Some(_) if !is_right => held,
             Some(change) => match self.change(&object, held, change, now_s).await {
                 Some(held) => held,
                 None => return,
             },
-            None => held,
+            None => {
+                self.told.well(About::Renewal);
+                held
+            }
         };
         self.publish(&held, now_s).await;
     }
 
     /// Who writes; what went wrong was told.
     async fn leader(&mut self, now_s: u64) -> Leader {
+        self.lease_at_s = None;
         match self.turn(now_s).await {
             Ok(leader) => {
                 self.told.well(About::Lease);
@@ -212,6 +227,7 @@ impl Keeper {
             Turn::Write(object) => {
                 let object = self.objects.put_lease(&object).await?;
                 self.lease.written(&object, now_s);
+                self.lease_at_s = guard::written(&object);
                 Ok(Leader::Me)
             }
         }
@@ -310,27 +326,28 @@ impl Keeper {
                     "Secret {secret}: no certificate can be made that holds: {why}; check the clock and \
                      --tls-service"
                 );
-                self.told.wrong(About::Secret, text);
+                self.told.wrong(About::Renewal, "make", text);
                 return None;
             }
         };
         match self.objects.put_secret(&held.write(object)).await {
             Ok(()) => {
                 self.metrics.written(About::Secret, now_s);
-                self.serve(&held, now_s);
+                self.told.well(About::Renewal);
+                self.serve(&held, now_s, true);
                 Some(held)
             }
             // Another replica has written; the next look reads what.
             Err(failed) if failed.is_conflict() => None,
             Err(failed) => {
-                self.wrong(About::Secret, &failed);
+                self.wrong(About::Renewal, &failed);
                 None
             }
         }
     }
 
     /// Serves and trusts what the Secret has, as far as it holds.
-    fn serve(&mut self, held: &Held, now_s: u64) {
+    fn serve(&mut self, held: &Held, now_s: u64, is_right: bool) {
         self.had_one = true;
         let secret = self.objects.secret_name();
         if let Err(error) = self
@@ -339,11 +356,12 @@ impl Keeper {
         {
             let error = logging::chain(&error);
             self.told
-                .wrong(About::Secret, format!("Secret {secret}: {error}"));
+                .wrong(About::Secret, "trust", format!("Secret {secret}: {error}"));
             return;
         }
         let leaf = match &held.facts.leaf {
             Ok(leaf) => leaf,
+            Err(_) if !is_right => return,
             Err(_) if now_s < held.facts.ca.from_unix_s => {
                 self.metrics.failed(About::Secret, "clock");
                 let from = rfc3339::format(held.facts.ca.from_unix_s.saturating_mul(1000));
@@ -352,7 +370,7 @@ impl Keeper {
                      right; if it is, a clock was wrong when the CA was made: empty the Secret: {}",
                     self.objects.how_to_empty()
                 );
-                self.told.wrong(About::Secret, text);
+                self.told.wrong(About::Secret, "clock", text);
                 return;
             }
             Err(fault) => {
@@ -361,7 +379,7 @@ impl Keeper {
                     "Secret {secret}: its serving certificate does not hold and is not served: {fault}; the \
                      replica that holds the Lease makes it anew"
                 );
-                self.told.wrong(About::Secret, text);
+                self.told.wrong(About::Secret, "leaf", text);
                 return;
             }
         };
@@ -383,7 +401,7 @@ impl Keeper {
             Err(error) => {
                 let error = logging::chain(&error);
                 self.told
-                    .wrong(About::Secret, format!("Secret {secret}: {error}"));
+                    .wrong(About::Secret, "pair", format!("Secret {secret}: {error}"));
             }
         }
     }
@@ -394,6 +412,7 @@ impl Keeper {
         let empty = self.objects.how_to_empty();
         self.told.wrong(
             About::Secret,
+            "foreign",
             format!(
                 "Secret {secret} has what Cairn did not make ({keys}) and is left alone. Was it filled by hand \
                  or by cert-manager? Then give --tls-cert and --tls-key in the place of --tls-self-managed; \
@@ -416,7 +435,12 @@ impl Keeper {
 
     fn wrong(&mut self, about: About, failed: &Failed) {
         self.metrics.failed(about, failed.kind());
-        self.told.wrong(about, failed.to_string());
+        self.told.wrong(about, failed.kind(), failed.to_string());
+    }
+
+    #[cfg(test)]
+    pub(super) fn said(&self) -> usize {
+        self.told.lines
     }
 
     async fn give_back(&mut self) {

@@ -20,6 +20,8 @@ pub struct Metrics {
     ca_expiry: Gauge,
     leads: Gauge,
     foreign: Gauge,
+    clock_offset: Gauge,
+    clock_held: Gauge,
     last_write: Family<Label, Gauge>,
     writes: Family<Label, Counter>,
     resets: Family<Label, Counter>,
@@ -39,6 +41,11 @@ impl Metrics {
         r.register("leads", help, m.leads.clone());
         let help = "1 when the APIService is another's, and so left alone";
         r.register("api_service_foreign", help, m.foreign.clone());
+        let help = "By how much this clock was ahead of the API server's at the last look; 0 when that did not say";
+        r.register("clock_offset_seconds", help, m.clock_offset.clone());
+        let help = "1 while the Secret is not changed because this clock and the API server's are too far apart, \
+                    or cannot be compared";
+        r.register("clock_held", help, m.clock_held.clone());
         let help = "When an object was last written by this replica, Unix time";
         r.register("last_write_timestamp_seconds", help, m.last_write.clone());
         let help = "Objects written, by object";
@@ -47,7 +54,7 @@ impl Metrics {
         r.register("resets", help, m.resets.clone());
         let help = "Looks and writes that failed, by object and kind";
         r.register("failures", help, m.failures.clone());
-        for about in About::ALL {
+        for about in About::OBJECTS {
             let of = [("object", about.as_str())];
             // Each is there from the start, so that its first step is seen.
             drop(m.writes.get_or_create(&of));
@@ -70,6 +77,15 @@ impl Metrics {
         self.foreign.set(i64::from(foreign));
     }
 
+    /// How the clocks are to each other, both Unix seconds, and whether nothing is changed for it.
+    pub(super) fn clock(&self, now_s: u64, server_s: Option<u64>, is_held: bool) {
+        let server_s = server_s.unwrap_or(now_s);
+        let ahead_s = i128::from(now_s) - i128::from(server_s);
+        let ahead_s = i64::try_from(ahead_s).unwrap_or(i64::MAX);
+        self.clock_offset.set(ahead_s);
+        self.clock_held.set(i64::from(is_held));
+    }
+
     pub(super) fn written(&self, about: About, now_s: u64) {
         let of = [("object", about.as_str())];
         self.writes.get_or_create(&of).inc();
@@ -86,6 +102,11 @@ impl Metrics {
     pub(super) fn failed(&self, about: About, kind: &'static str) {
         let of = [("object", about.as_str()), ("kind", kind)];
         self.failures.get_or_create(&of).inc();
+    }
+
+    #[cfg(test)]
+    pub(super) fn held_by_clock(&self) -> (i64, i64) {
+        (self.clock_offset.get(), self.clock_held.get())
     }
 
     #[cfg(test)]

@@ -3,12 +3,10 @@
 use std::fmt;
 use std::pin::Pin;
 
-use bytes::Bytes;
-
-use crate::cluster::{Client, Error};
+use crate::cluster::{Client, Dated, Error};
 
 /// What comes of a request, later.
-pub type Answered<'a> = Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send + 'a>>;
+pub type Answered<'a> = Pin<Box<dyn Future<Output = Result<Dated, Error>> + Send + 'a>>;
 
 /// Objects that are read and written by their names.
 pub trait Requests: fmt::Debug + Send + Sync {
@@ -24,7 +22,7 @@ pub trait Requests: fmt::Debug + Send + Sync {
 
 impl Requests for Client {
     fn get<'a>(&'a self, path: &'a str) -> Answered<'a> {
-        Box::pin(self.get(path))
+        Box::pin(self.get_dated(path))
     }
 
     fn put<'a>(&'a self, path: &'a str, object: Vec<u8>) -> Answered<'a> {

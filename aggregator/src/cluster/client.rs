@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cairn_runtime::body;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
 use http::{Request, Response};
 use kube::client::Body;
 use serde::Deserialize;
@@ -43,6 +43,16 @@ impl fmt::Debug for Client {
     }
 }
 
+/// A whole answer, and when it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dated {
+    /// The body.
+    pub body: Bytes,
+    /// The header `Date` as it came: the time by the clock of the one who answered. `None` when it is not there,
+    /// or is no text.
+    pub date: Option<String>,
+}
+
 impl Client {
     /// Makes one; it connects with its first request. Must be called inside a tokio runtime.
     #[must_use]
@@ -58,6 +68,15 @@ impl Client {
     ///
     /// [`Error::Status`] for every status but success, others as they say.
     pub async fn get(&self, path: &str) -> Result<Bytes, Error> {
+        Ok(self.get_dated(path).await?.body)
+    }
+
+    /// The same, with the time at which the API server answered.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::get`].
+    pub async fn get_dated(&self, path: &str) -> Result<Dated, Error> {
         self.whole(request("GET", path, Vec::new())?).await
     }
 
@@ -67,7 +86,7 @@ impl Client {
     ///
     /// As [`Client::get`]. Nothing is sent a second time.
     pub async fn post(&self, path: &str, body: Vec<u8>) -> Result<Bytes, Error> {
-        self.whole(request("POST", path, body)?).await
+        Ok(self.whole(request("POST", path, body)?).await?.body)
     }
 
     /// Replaces an object by this JSON; the API server compares the version that stands in it.
@@ -75,7 +94,7 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::get`]; 409 when the object has changed since. Nothing is sent a second time.
-    pub async fn put(&self, path: &str, body: Vec<u8>) -> Result<Bytes, Error> {
+    pub async fn put(&self, path: &str, body: Vec<u8>) -> Result<Dated, Error> {
         self.whole(request("PUT", path, body)?).await
     }
 
@@ -84,20 +103,29 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::get`]; 422 when a `test` of the patch does not hold. Nothing is sent a second time.
-    pub async fn json_patch(&self, path: &str, patch: Vec<u8>) -> Result<Bytes, Error> {
+    pub async fn json_patch(&self, path: &str, patch: Vec<u8>) -> Result<Dated, Error> {
         let mut request = request("PATCH", path, patch)?;
         let of_patch = HeaderValue::from_static("application/json-patch+json");
         request.headers_mut().insert(CONTENT_TYPE, of_patch);
         self.whole(request).await
     }
 
-    async fn whole(&self, request: Request<Vec<u8>>) -> Result<Bytes, Error> {
-        let answer = self.open(request).await?;
-        Ok(body::read_capped(answer, MAX_ANSWER_BYTES, BODY_DEADLINE).await?)
+    async fn whole(&self, request: Request<Vec<u8>>) -> Result<Dated, Error> {
+        let answer = self.answered(request).await?;
+        let date = answer.headers().get(DATE);
+        let date = date.and_then(|date| date.to_str().ok().map(str::to_owned));
+        let body = answer.into_body();
+        let body = body::read_capped(body, MAX_ANSWER_BYTES, BODY_DEADLINE).await?;
+        Ok(Dated { body, date })
     }
 
     /// Sends a request and gives the body of its answer, whose reader has limits of its own.
     pub(super) async fn open(&self, request: Request<Vec<u8>>) -> Result<Body, Error> {
+        Ok(self.answered(request).await?.into_body())
+    }
+
+    /// Sends a request and gives its answer, when it is a good one.
+    async fn answered(&self, request: Request<Vec<u8>>) -> Result<Response<Body>, Error> {
         let path = request.uri().path().to_owned();
         let sent = self.kube.send(request.map(Body::from));
         let answer = timeout(ANSWER_DEADLINE, sent).await;
@@ -107,7 +135,7 @@ impl Client {
         })?;
         let answer = answer.map_err(own)?;
         if answer.status().is_success() {
-            return Ok(answer.into_body());
+            return Ok(answer);
         }
         Err(refused(path, answer).await)
     }

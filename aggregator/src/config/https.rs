@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::review;
 use crate::args::HttpsArgs;
 
 /// The shortest and the longest span of CPU in metrics.k8s.io: below is noise, and no autoscaler waits
@@ -24,10 +25,25 @@ pub struct Https {
     pub client_ca: Option<PathBuf>,
     /// Least span of CPU in metrics.k8s.io.
     pub span: Duration,
+    /// By which Service readers come; `None` where the namespace of this pod is not known.
+    pub service: Option<OwnService>,
 }
 
-/// Checks the flags and tells what is wrong with them.
-pub(super) fn check(args: HttpsArgs, problem: &mut impl FnMut(String)) -> Https {
+/// A Service that leads here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnService {
+    /// The namespace of this pod.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// Checks the flags and tells what is wrong with them. `namespace` is that of this pod.
+pub(super) fn check(
+    args: HttpsArgs,
+    namespace: Option<String>,
+    problem: &mut impl FnMut(String),
+) -> Https {
     let span = args.metrics_api_window;
     if !(LEAST_SPAN..=MOST_SPAN).contains(&span) {
         problem("--metrics-api-window must be between 1s and 5m".to_owned());
@@ -42,7 +58,14 @@ pub(super) fn check(args: HttpsArgs, problem: &mut impl FnMut(String)) -> Https 
     if names.iter().any(String::is_empty) {
         problem("--requestheader-allowed-names has an empty name in it: leave it out".to_owned());
     }
+    let name = args.https_service;
+    if !review::is_name(&name) {
+        problem(format!(
+            "--https-service {name:?} is no name of an object: letters a to z, digits, - and . are"
+        ));
+    }
     Https {
+        service: namespace.map(|namespace| OwnService { namespace, name }),
         listen: args.https_listen,
         proxy_ca: args.requestheader_client_ca_file,
         proxy_names: args.requestheader_allowed_names,

@@ -9,7 +9,7 @@
 
 mod grant;
 mod judge;
-mod watch;
+mod watching;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use super::refusal::{Over, Refusal};
@@ -48,6 +48,11 @@ const LANE: usize = 64;
 /// How long a question may take, its wait in the lane included.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long a stream waits for the keys to be fetched for the first time. At the start of an aggregator all agents
+/// come at once, within moments of each other and of the keys: whoever was asked about in the lane instead, ten a
+/// second, would come after those who waited.
+const KEYS_WITHIN: Duration = Duration::from_secs(2);
+
 /// Between two questions of a lane. Both lanes together ask 20 times a second at most.
 const QUESTION_EVERY: Duration = Duration::from_millis(100);
 
@@ -67,6 +72,8 @@ struct Inner {
     clock: Clock,
     rules: Rules,
     keys: ArcSwapOption<Keys>,
+    // The first attempt to fetch them has ended.
+    were_keys_asked: watch::Sender<bool>,
     // Somebody came with a token of a key that is not known here.
     keys_wanted: Notify,
     answers: Mutex<Answers>,
@@ -99,6 +106,7 @@ impl Reviewer {
                 clock,
                 rules,
                 keys: ArcSwapOption::empty(),
+                were_keys_asked: watch::Sender::new(false),
                 keys_wanted: Notify::new(),
                 answers: Mutex::default(),
                 lane: Semaphore::new(LANE),
@@ -124,7 +132,7 @@ impl Reviewer {
         if let Some(answer) = self.remembered(&hash, now_ms) {
             return answer;
         }
-        let keys = self.inner.keys.load();
+        let keys = self.keys().await;
         let verified = keys.as_ref().map(|keys| keys.verify(token));
         let grant = match verified {
             Some(Ok(claims)) if !claims.is_current(now_ms) => Err(Refusal::Expired),
@@ -141,6 +149,13 @@ impl Reviewer {
             }
         };
         self.remember(hash, grant)
+    }
+
+    /// The keys that are known; at the start, waits for them to be asked for.
+    async fn keys(&self) -> Option<Arc<Keys>> {
+        let mut were_asked = self.inner.were_keys_asked.subscribe();
+        drop(timeout(KEYS_WITHIN, were_asked.wait_for(|were_asked| *were_asked)).await);
+        self.inner.keys.load_full()
     }
 
     /// What the Kubernetes API says of a token that is not known here.

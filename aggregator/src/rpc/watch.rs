@@ -60,9 +60,7 @@ pub(super) fn watch(
         let why = format!("{} does not sum: see docs/metrics.md", field.name);
         return Err(Status::invalid_argument(why));
     }
-    let seat = api.watch().ok_or_else(|| {
-        Status::resource_exhausted("too many open streams: close some and try again")
-    })?;
+    let seat = api.watch().map_err(status)?;
     let changes = api.store.subscribe();
     let version = *changes.borrow();
     let watch = Watch {

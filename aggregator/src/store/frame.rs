@@ -362,6 +362,10 @@ impl<N: Window> Door for Store<N> {
         self.has_node(is_it)
     }
 
+    fn namespaces(&self) -> Vec<Arc<str>> {
+        self.index.namespaces()
+    }
+
     fn entities(&self, selector: &Selector<'_>) -> Vec<Entity> {
         let mut found: Vec<Entity> = Vec::new();
         let nodes = match selector.namespace() {

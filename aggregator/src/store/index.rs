@@ -121,6 +121,12 @@ impl Index {
         nodes.len()
     }
 
+    /// The namespaces of which there may be pods in the window, in no order.
+    pub(super) fn namespaces(&self) -> Vec<Arc<str>> {
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        nodes.keys().cloned().collect()
+    }
+
     /// The nodes that may have pods of a namespace, in order of their names.
     pub(super) fn nodes(&self, namespace: &str) -> Vec<Arc<str>> {
         let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);

@@ -42,6 +42,26 @@ impl Chain {
         Self { certificates }
     }
 
+    /// What a server has shown, its own certificate first; `None` when it has shown nothing.
+    #[must_use]
+    pub fn shown(certificates: &[CertificateDer<'_>]) -> Option<Self> {
+        let owned = certificates.iter().map(|one| one.clone().into_owned());
+        (!certificates.is_empty()).then(|| Self::of(owned.collect()))
+    }
+
+    /// Each certificate by itself, as a text of CAs that do not sign each other has them.
+    pub fn each(&self) -> impl Iterator<Item = Self> + '_ {
+        let all = self.certificates.iter();
+        all.map(|one| Self::of(vec![one.clone()]))
+    }
+
+    /// True when a certificate is in both.
+    #[must_use]
+    pub fn shares(&self, other: &Self) -> bool {
+        let mut all = self.certificates.iter();
+        all.any(|one| other.certificates.contains(one))
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -1,17 +1,20 @@
 //! The handle of a test: what there is, what is broken, what was asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
+use cairn_runtime::clock::Clock;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::fault::{Fault, Faults};
 use super::objects::Objects;
+use super::rbac::{Act, Caller, Rbac};
 use super::review::{Minted, Permit, Reviews};
-use super::writing::{self, Refused};
+use super::writing::{self, By, Refused};
 
 /// Looks at a simulated API server, changes it and breaks it. All clones are one.
 #[derive(Clone, Debug, Default)]
@@ -24,11 +27,16 @@ struct State {
     objects: Mutex<Objects>,
     faults: Mutex<Faults>,
     reviews: Mutex<Reviews>,
-    callers: Mutex<BTreeSet<String>>,
+    /// Who has which bearer token.
+    callers: Mutex<BTreeMap<String, Caller>>,
+    /// `None` lets everybody do everything.
+    rbac: Mutex<Option<Rbac>>,
     /// Answers to `GET` of whole paths.
     documents: Mutex<BTreeMap<String, Value>>,
     requests: Mutex<BTreeMap<(String, String), u64>>,
     told: watch::Sender<Told>,
+    /// By how much its clock is ahead of the machine's, ms.
+    ahead_ms: AtomicI64,
 }
 
 /// What open watches are to look at.
@@ -56,9 +64,9 @@ impl Control {
         Ok(control)
     }
 
-    /// Adds an object or takes the place of the one of its name. `resource` is `nodes`, `namespaces` or
-    /// `pods`, or, to be read and written by name, `secrets`, `configmaps`, `leases` or `apiservices`; the
-    /// version is the server's own.
+    /// Adds an object or takes the place of the one of its name. `resource` is `nodes`, `namespaces`, `pods` or
+    /// `endpointslices`, or, to be read by name, `daemonsets`, or, to be read and written by name, `secrets`,
+    /// `configmaps`, `leases` or `apiservices`; the version is the server's own.
     pub fn put(&self, resource: &'static str, object: Value) {
         self.objects().put(resource, object);
         self.state.told.send_modify(|told| told.changes += 1);
@@ -89,10 +97,11 @@ impl Control {
         (namespace, name): (&str, &str),
         change: impl FnOnce(&mut Value),
     ) -> bool {
+        let now_ms = self.now_ms();
         self.write(resource, (namespace, name), |held| {
             let mut new = held.clone();
             change(&mut new);
-            writing::replaced((resource, name), held, new, manager)
+            writing::replaced((resource, name), held, new, By { manager, now_ms })
         })
         .is_some_and(|written| written.is_ok())
     }
@@ -127,6 +136,12 @@ impl Control {
     #[must_use]
     pub fn get(&self, resource: &'static str, namespace: &str, name: &str) -> Option<Value> {
         self.objects().get(resource, namespace, name).cloned()
+    }
+
+    /// How many objects of a resource there are.
+    #[must_use]
+    pub fn count(&self, resource: &str) -> usize {
+        self.objects().count(resource)
     }
 
     /// What a `GET` of this path answers from now on, such as a `ConfigMap`.
@@ -179,14 +194,63 @@ impl Control {
         lock(&self.state.requests).clone()
     }
 
-    /// Lets requests with this bearer token in.
+    /// Sets its clock: by how much it is ahead of the machine's, ms. What it says of its time, in the header `Date`
+    /// and in managed fields, is by it.
+    pub fn set_clock_ahead_ms(&self, ahead_ms: i64) {
+        self.state.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+    }
+
+    /// The time by its clock, Unix ms.
+    pub(super) fn now_ms(&self) -> u64 {
+        let ahead_ms = self.state.ahead_ms.load(Ordering::Relaxed);
+        Clock::system().unix_ms().saturating_add_signed(ahead_ms)
+    }
+
+    /// Lets requests with this bearer token in, as the aggregator's service account.
     pub fn let_in(&self, token: &str) {
-        lock(&self.state.callers).insert(token.to_owned());
+        self.let_in_account(token, "cairn", "cairn-aggregator");
+    }
+
+    /// Lets requests with this bearer token in, as a service account.
+    pub fn let_in_account(&self, token: &str, namespace: &str, name: &str) {
+        let caller = Caller::account(namespace, name);
+        lock(&self.state.callers).insert(token.to_owned(), caller);
+    }
+
+    /// Lets requests with this bearer token in, as this user of these groups.
+    pub fn let_in_as(&self, token: &str, user: &str, groups: &[&str]) {
+        let mut groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+        groups.push("system:authenticated".to_owned());
+        let user = user.to_owned();
+        lock(&self.state.callers).insert(token.to_owned(), Caller { user, groups });
+    }
+
+    /// Holds everybody to the roles and bindings among these objects from now on, in requests and reviews.
+    pub fn enforce(&self, objects: &[Value]) {
+        *lock(&self.state.rbac) = Some(Rbac::new(objects));
+    }
+
+    /// The rights that were enforced and that nothing has used, such as `ClusterRole x: watch pods`.
+    #[must_use]
+    pub fn unused_rights(&self) -> Vec<String> {
+        lock(&self.state.rbac)
+            .as_ref()
+            .map(Rbac::unused)
+            .unwrap_or_default()
     }
 
     /// Answers requests with this bearer token with 401 from now on.
     pub fn lock_out(&self, token: &str) {
         lock(&self.state.callers).remove(token);
+    }
+
+    /// Requests that the enforced roles refused, each once, in the words of the refusal.
+    #[must_use]
+    pub fn refused_acts(&self) -> Vec<String> {
+        lock(&self.state.rbac)
+            .as_ref()
+            .map(Rbac::refused)
+            .unwrap_or_default()
     }
 
     /// Makes a token that reviews know. It is good as long as [`Minted`] says, its pod is there and
@@ -233,22 +297,38 @@ impl Control {
     }
 
     /// Counts a request and says how it is broken.
-    pub(super) fn count(&self, verb: &str, resource: &str) -> Option<Fault> {
+    pub(super) fn count_request(&self, verb: &str, resource: &str) -> Option<Fault> {
         let of = (verb.to_owned(), resource.to_owned());
         *lock(&self.state.requests).entry(of).or_default() += 1;
         lock(&self.state.faults).take(verb, resource)
     }
 
-    /// True when the `Authorization` header lets a request in.
-    pub(super) fn admits(&self, authorization: Option<&[u8]>) -> bool {
-        let token = authorization.and_then(|given| given.strip_prefix(b"Bearer "));
-        let token = token.and_then(|token| std::str::from_utf8(token).ok());
-        token.is_some_and(|token| lock(&self.state.callers).contains(token))
+    /// Who the `Authorization` header says that asks; `None` keeps the request out.
+    pub(super) fn caller(&self, authorization: Option<&[u8]>) -> Option<Caller> {
+        let token = authorization?.strip_prefix(b"Bearer ")?;
+        let token = std::str::from_utf8(token).ok()?;
+        lock(&self.state.callers).get(token).cloned()
+    }
+
+    /// Lets a request through by the enforced roles; every one where none are.
+    pub(super) fn admit(&self, who: &Caller, act: &Act) -> Result<(), String> {
+        let mut rbac = lock(&self.state.rbac);
+        rbac.as_mut().map_or(Ok(()), |rbac| rbac.admit(who, act))
+    }
+
+    /// Whether the enforced roles let somebody do something; nothing where none are.
+    pub(super) fn grants(&self, who: &Caller, act: &Act) -> bool {
+        let mut rbac = lock(&self.state.rbac);
+        rbac.as_mut().is_some_and(|rbac| rbac.allows(who, act))
     }
 }
 
-/// The objects of a recorded list.
-fn recorded(resource: &str) -> Result<Vec<Value>> {
+/// The objects of a recorded list, such as `pods`.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn recorded(resource: &str) -> Result<Vec<Value>> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/apiserver-1.36");
     let path = fixtures.join(format!("{resource}.json"));
     let text = std::fs::read(&path).with_context(|| path.display().to_string())?;

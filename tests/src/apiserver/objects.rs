@@ -94,6 +94,11 @@ impl Objects {
         held.map(|(_, object)| Arc::clone(object)).collect()
     }
 
+    /// How many objects of a resource there are.
+    pub(super) fn count(&self, resource: &str) -> usize {
+        self.held.keys().filter(|(of, _)| *of == resource).count()
+    }
+
     /// Keeps the objects of a list for its further pages.
     pub(super) fn keep(&mut self, objects: Vec<Arc<Value>>) -> Snapshot {
         let snapshot = Snapshot {

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::answer::{self, Body};
 use super::control::Control;
+use super::rbac::{Act, Caller};
 
 /// How long a review takes.
 const TAKES: Duration = Duration::from_millis(50);
@@ -215,10 +216,41 @@ pub(super) async fn access(control: &Control, review: Value) -> Response<Body> {
     sleep(TAKES).await;
     let spec = &review["spec"];
     let groups = spec["groups"].as_array().into_iter().flatten();
-    let who = groups.chain([&spec["user"]]).filter_map(Value::as_str);
-    let who: Vec<&str> = who.collect();
-    let allowed = control.reviews().allows(&who, spec);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let caller = Caller {
+        user: text(&spec["user"]),
+        groups: groups.map(text).collect(),
+    };
+    let allowed = may(control, &caller, spec);
     answered(review, json!({"allowed": allowed}))
+}
+
+/// Answers a `SelfSubjectAccessReview`.
+pub(super) async fn own_access(
+    control: &Control,
+    caller: &Caller,
+    review: Value,
+) -> Response<Body> {
+    sleep(TAKES).await;
+    let allowed = may(control, caller, &review["spec"]);
+    answered(review, json!({"allowed": allowed}))
+}
+
+/// Answers a `SelfSubjectReview`.
+pub(super) fn oneself(caller: &Caller, review: Value) -> Response<Body> {
+    let Caller { user, groups } = caller;
+    answered(
+        review,
+        json!({"userInfo": {"username": user, "groups": groups}}),
+    )
+}
+
+/// By what a test has permitted, and by the enforced roles.
+fn may(control: &Control, caller: &Caller, spec: &Value) -> bool {
+    let groups = caller.groups.iter().map(String::as_str);
+    let who: Vec<&str> = groups.chain([caller.user.as_str()]).collect();
+    let is_permitted = control.reviews().allows(&who, spec);
+    is_permitted || control.grants(caller, &Act::of_review(spec))
 }
 
 fn answered(mut review: Value, status: Value) -> Response<Body> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -14,9 +14,12 @@ use super::answer::{self, Body};
 use super::control::Control;
 use super::fault::Fault;
 use super::objects::Snapshot;
+use super::rbac::{Act, Caller};
 use super::review;
+use super::selecting;
 use super::watching::{self, Wanted};
-use super::writing;
+use super::writing::{self, By};
+use crate::rfc3339;
 
 /// No test waits longer for an answer that does not come; then the request ends all the same.
 const HANG_LIMIT: Duration = Duration::from_secs(600);
@@ -34,14 +37,25 @@ enum Route {
     Written(&'static str, String, String),
     TokenReview,
     AccessReview,
+    OwnAccessReview,
+    OwnReview,
     Other,
 }
 
-/// Answers one request.
+/// Answers one request, and says when, as every server does.
 pub(super) async fn answer(
     control: Control,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
+    let mut response = answered(&control, request).await;
+    let date = rfc3339::date(control.now_ms() / 1000);
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        response.headers_mut().insert(DATE, date);
+    }
+    Ok(response)
+}
+
+async fn answered(control: &Control, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let query = Query::of(request.uri().query());
     let route = route(&path);
@@ -56,49 +70,70 @@ pub(super) async fn answer(
         },
         Route::TokenReview => ("create", "tokenreviews"),
         Route::AccessReview => ("create", "subjectaccessreviews"),
+        Route::OwnAccessReview => ("create", "selfsubjectaccessreviews"),
+        Route::OwnReview => ("create", "selfsubjectreviews"),
         Route::Other => ("get", path.as_str()),
     };
-    let fault = control.count(verb, resource);
+    let fault = control.count_request(verb, resource);
     let authorization = request.headers().get(AUTHORIZATION);
-    if !control.admits(authorization.map(|value| value.as_bytes())) {
-        return Ok(answer::refusal(401, "Unauthorized", "Unauthorized"));
+    let Some(caller) = control.caller(authorization.map(|value| value.as_bytes())) else {
+        return answer::refusal(401, "Unauthorized", "Unauthorized");
+    };
+    let act = Act::of(request.method().as_str(), &path, query.is("watch"));
+    if let Err(why) = control.admit(&caller, &act) {
+        return answer::refusal(403, "Forbidden", &why);
     }
     if let Some(broken) = broken(fault, verb).await {
-        return Ok(broken);
+        return broken;
     }
     let wanted = match &route {
-        Route::TokenReview | Route::AccessReview => Method::POST,
+        Route::TokenReview | Route::AccessReview | Route::OwnAccessReview | Route::OwnReview => {
+            Method::POST
+        }
         _ => Method::GET,
     };
     let is_write = matches!(route, Route::Written(..)) && matches!(verb, "update" | "patch");
     if request.method() != wanted && !is_write {
         let text = "the server does not allow this method on the requested resource";
-        return Ok(answer::refusal(405, "MethodNotAllowed", text));
+        return answer::refusal(405, "MethodNotAllowed", text);
     }
-    Ok(match route {
+    match route {
         Route::Many(resource, namespace) if query.is("watch") => {
-            watch(&control, resource, namespace, &query)
+            watch(control, resource, namespace, &query)
         }
-        Route::Many(resource, namespace) => list(&control, resource, namespace.as_deref(), &query),
+        Route::Many(resource, namespace) => list(control, resource, namespace.as_deref(), &query),
         Route::One(resource, namespace, name) => found(control.get(resource, &namespace, &name)),
         Route::Written(resource, namespace, name) if is_write => {
-            write(&control, (resource, &namespace, &name), &query, request).await
+            write(control, (resource, &namespace, &name), &query, request).await
         }
         Route::Written(resource, namespace, name) => {
             let held = control.get(resource, &namespace, &name);
             // A test may have put a document there, which nobody writes.
             found(held.or_else(|| control.document(&path)))
         }
-        Route::TokenReview => match body(request).await {
-            Some(review) => review::token(&control, review).await,
-            None => unreadable(),
-        },
-        Route::AccessReview => match body(request).await {
-            Some(review) => review::access(&control, review).await,
-            None => unreadable(),
-        },
+        Route::TokenReview | Route::AccessReview | Route::OwnAccessReview | Route::OwnReview => {
+            match body(request).await {
+                Some(sent) => reviewed(control, &route, &caller, sent).await,
+                None => unreadable(),
+            }
+        }
         Route::Other => found(control.document(&path)),
-    })
+    }
+}
+
+/// What a review says.
+async fn reviewed(
+    control: &Control,
+    route: &Route,
+    caller: &Caller,
+    review: Value,
+) -> Response<Body> {
+    match route {
+        Route::TokenReview => review::token(control, review).await,
+        Route::AccessReview => review::access(control, review).await,
+        Route::OwnAccessReview => review::own_access(control, caller, review).await,
+        _ => review::oneself(caller, review),
+    }
 }
 
 fn route(path: &str) -> Route {
@@ -126,6 +161,14 @@ fn route(path: &str) -> Route {
         }
         [
             "apis",
+            "discovery.k8s.io",
+            "v1",
+            "namespaces",
+            within,
+            "endpointslices",
+        ] => Route::Many("endpointslices", Some(text(within))),
+        [
+            "apis",
             "coordination.k8s.io",
             "v1",
             "namespaces",
@@ -136,7 +179,23 @@ fn route(path: &str) -> Route {
         ["apis", "apiregistration.k8s.io", "v1", "apiservices", name] => {
             Route::Written("apiservices", String::new(), text(name))
         }
+        [
+            "apis",
+            "apps",
+            "v1",
+            "namespaces",
+            within,
+            "daemonsets",
+            name,
+        ] => Route::One("daemonsets", text(within), text(name)),
         ["apis", "authentication.k8s.io", "v1", "tokenreviews"] => Route::TokenReview,
+        ["apis", "authentication.k8s.io", "v1", "selfsubjectreviews"] => Route::OwnReview,
+        [
+            "apis",
+            "authorization.k8s.io",
+            "v1",
+            "selfsubjectaccessreviews",
+        ] => Route::OwnAccessReview,
         ["apis", "authorization.k8s.io", "v1", "subjectaccessreviews"] => Route::AccessReview,
         _ => Route::Other,
     }
@@ -157,15 +216,17 @@ async fn write(
         return answer::refusal(415, "UnsupportedMediaType", text);
     }
     let manager = query.get("fieldManager").unwrap_or("unknown").to_owned();
+    let (manager, now_ms) = (manager.as_str(), control.now_ms());
+    let by = By { manager, now_ms };
     let Some(sent) = body(request).await else {
         return unreadable();
     };
     let of = (resource, name);
     let written = control.write(resource, (namespace, name), |held| {
         if is_patch {
-            writing::patched(of, held, &sent, &manager)
+            writing::patched(of, held, &sent, by)
         } else {
-            writing::replaced(of, held, sent, &manager)
+            writing::replaced(of, held, sent, by)
         }
     });
     match written {
@@ -227,7 +288,10 @@ fn list(
     let mut objects = control.objects();
     let (snapshot, from) = match query.get("continue").filter(|text| !text.is_empty()) {
         None => {
-            let listed = objects.list(resource, namespace);
+            let mut listed = objects.list(resource, namespace);
+            let asked = |name: &str| query.get(name).unwrap_or_default();
+            let (labels, fields) = (asked("labelSelector"), asked("fieldSelector"));
+            listed.retain(|object| selecting::selects((labels, fields), object));
             (objects.keep(listed), 0)
         }
         Some(text) => {
@@ -258,13 +322,14 @@ fn page(resource: &str, snapshot: &Snapshot, from: usize, limit: u64) -> Value {
         metadata["continue"] = json!(format!("{version}-{count}-{next}"));
         metadata["remainingItemCount"] = json!(rest.len() - taken);
     }
-    let kind = match resource {
-        "nodes" => "NodeList",
-        "pods" => "PodList",
-        _ => "NamespaceList",
+    let (kind, version) = match resource {
+        "nodes" => ("NodeList", "v1"),
+        "pods" => ("PodList", "v1"),
+        "endpointslices" => ("EndpointSliceList", "discovery.k8s.io/v1"),
+        _ => ("NamespaceList", "v1"),
     };
     json!({
-        "kind": kind, "apiVersion": "v1", "metadata": metadata,
+        "kind": kind, "apiVersion": version, "metadata": metadata,
         "items": items.collect::<Vec<Value>>(),
     })
 }

@@ -224,4 +224,27 @@ fn objects_are_written_by_the_version_that_was_read() {
         read["metadata"]["resourceVersion"]
     );
     assert_eq!(later["metadata"]["managedFields"][0]["manager"], "argo");
+    // By a clock that a test sets.
+    control.set_clock_ahead_ms(-3_600_000_000);
+    assert!(
+        control.write_as("argo", "configmaps", ("cairn", "cairn-ca"), |object| {
+            object["data"] = json!({"ca.crt": "other"});
+        })
+    );
+    let answer = client(&server).get(path).unwrap();
+    let time = json_of(&answer)["metadata"]["managedFields"][0]["time"].clone();
+    let at_ms = crate::rfc3339::parse(time.as_str().unwrap()).unwrap();
+    let behind_ms = cairn_runtime::clock::Clock::system().unix_ms() - at_ms;
+    assert!(
+        (3_600_000_000..3_660_000_000).contains(&behind_ms),
+        "{behind_ms}"
+    );
+    let date = answer.header("date").unwrap();
+    let expected: Vec<String> = (0..60)
+        .map(|late| crate::rfc3339::date(at_ms / 1000 + late))
+        .collect();
+    assert!(
+        expected.iter().any(|one| one == date),
+        "{date} {expected:?}"
+    );
 }

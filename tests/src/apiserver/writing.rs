@@ -2,11 +2,19 @@
 //! JSON patch whose tests hold. Who wrote which field last is in the managed fields.
 
 use cairn_proto::rfc3339;
-use cairn_runtime::clock::Clock;
 use hyper::Response;
 use serde_json::{Map, Value, json};
 
 use super::answer::{self, Body};
+
+/// Who writes, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct By<'a> {
+    /// As the managed fields call them.
+    pub(super) manager: &'a str,
+    /// By the server's clock, Unix ms.
+    pub(super) now_ms: u64,
+}
 
 /// A refused write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +43,7 @@ pub(super) fn replaced(
     (resource, name): (&str, &str),
     held: &Value,
     mut new: Value,
-    manager: &str,
+    by: By<'_>,
 ) -> Result<Value, Refused> {
     let version = &new["metadata"]["resourceVersion"];
     if version.is_string() && *version != held["metadata"]["resourceVersion"] {
@@ -57,7 +65,7 @@ pub(super) fn replaced(
         });
     }
     validate(resource, &new)?;
-    manage(held, &mut new, manager);
+    manage(held, &mut new, by);
     Ok(new)
 }
 
@@ -66,7 +74,7 @@ pub(super) fn patched(
     (resource, name): (&str, &str),
     held: &Value,
     patch: &Value,
-    manager: &str,
+    by: By<'_>,
 ) -> Result<Value, Refused> {
     let mut new = held.clone();
     let steps = patch.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -75,7 +83,7 @@ pub(super) fn patched(
         let refused = "the server rejected our request due to an error in our request";
         apply(&mut new, step).ok_or_else(|| Refused::invalid(refused))?;
     }
-    replaced((resource, name), held, new, manager)
+    replaced((resource, name), held, new, by)
 }
 
 /// One step of a patch; `None` when it cannot be applied, or a test does not hold.
@@ -113,7 +121,7 @@ fn validate(resource: &str, object: &Value) -> Result<(), Refused> {
 }
 
 /// Writes down who owns the fields that have changed.
-fn manage(before: &Value, after: &mut Value, manager: &str) {
+fn manage(before: &Value, after: &mut Value, By { manager, now_ms }: By<'_>) {
     let mut entries = match &before["metadata"]["managedFields"] {
         Value::Array(entries) => entries.clone(),
         _ => Vec::new(),
@@ -139,7 +147,7 @@ fn manage(before: &Value, after: &mut Value, manager: &str) {
             }
         }
     }
-    let now = rfc3339::format(Clock::system().unix_ms() / 1000 * 1000);
+    let now = rfc3339::format(now_ms / 1000 * 1000);
     let known = entries.iter_mut().find(|entry| entry["manager"] == manager);
     if let Some(entry) = known {
         entry["time"] = json!(now);
@@ -161,6 +169,11 @@ fn manage(before: &Value, after: &mut Value, manager: &str) {
 mod tests {
     use super::*;
 
+    fn by(manager: &str) -> By<'_> {
+        let now_ms = 1_800_000_000_000;
+        By { manager, now_ms }
+    }
+
     fn config_map() -> Value {
         json!({"metadata": {"name": "cairn-ca", "resourceVersion": "7"}})
     }
@@ -170,18 +183,21 @@ mod tests {
         let of = ("configmaps", "cairn-ca");
         let mut new = config_map();
         new["data"] = json!({"ca.crt": "pem"});
-        let written = replaced(of, &config_map(), new.clone(), "cairn").unwrap();
+        let written = replaced(of, &config_map(), new.clone(), by("cairn")).unwrap();
         assert_eq!(written["data"], new["data"]);
         let entry = &written["metadata"]["managedFields"][0];
         assert_eq!(entry["manager"], "cairn");
+        assert_eq!(entry["time"], "2027-01-15T08:00:00Z");
         assert_eq!(entry["fieldsV1"], json!({"f:data": {"f:ca.crt": {}}}));
         new["metadata"]["resourceVersion"] = json!("6");
         assert_eq!(
-            replaced(of, &config_map(), new, "cairn").unwrap_err().code,
+            replaced(of, &config_map(), new, by("cairn"))
+                .unwrap_err()
+                .code,
             409
         );
         // Another takes it away: nobody owns it then, and the other one was last.
-        let gone = replaced(of, &written, config_map(), "argo").unwrap();
+        let gone = replaced(of, &written, config_map(), by("argo")).unwrap();
         let entries = gone["metadata"]["managedFields"].as_array().unwrap();
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[0]["fieldsV1"], json!({"f:data": {}}));
@@ -196,7 +212,7 @@ mod tests {
             json!([{"op": "test", "path": "/spec/service/namespace", "value": namespace},
                    {"op": "add", "path": "/spec/caBundle", "value": "cGVt"}])
         };
-        let patched_by = |object: &Value, patch: &Value| patched(of, object, patch, "cairn");
+        let patched_by = |object: &Value, patch: &Value| patched(of, object, patch, by("cairn"));
         let written = patched_by(&object, &patch("cairn")).unwrap();
         assert_eq!(written["spec"]["caBundle"], "cGVt");
         assert_eq!(

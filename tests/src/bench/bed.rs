@@ -56,6 +56,12 @@ pub(super) struct Place<'a> {
 pub(super) struct Node {
     pub(super) kubelet: Control,
     pub(super) agent: Proc,
+    _serving: Serving,
+}
+
+/// A simulated kubelet on a thread of its own, which ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Serving {
     stop: Token,
     thread: Option<JoinHandle<()>>,
 }
@@ -172,13 +178,33 @@ impl Bed {
 impl Node {
     /// Starts its kubelet and its agent.
     pub(super) fn start(place: &Place<'_>) -> Result<Self> {
-        let leaf = Pki::new(place.dir)?.kubelet_default(place.name, Validity::Current)?;
-        std::fs::write(place.dir.join("kubelet.token"), TOKEN)?;
         let options = Options {
             pods: place.pods,
             node_name: (place.name != place.recorded).then(|| place.name.to_owned()),
             ..Options::starting(TRACE_START_MS)
         };
+        let replay = Replay::new(place.trace, place.recorded, options)?;
+        let at = (place.name, place.start_unix_ms);
+        let (kubelet, addr, serving) = Serving::start(at, replay, place.dir)?;
+        let agent = start_agent(place, addr)?;
+        Ok(Self {
+            kubelet,
+            agent,
+            _serving: serving,
+        })
+    }
+}
+
+impl Serving {
+    /// Starts the kubelet of a node of this name at this time, Unix ms; its certificate, the CA of that and
+    /// its token are in the directory. Gives how to look at it, and where it listens.
+    pub(crate) fn start(
+        (name, start_unix_ms): (&str, u64),
+        replay: Replay,
+        dir: &Path,
+    ) -> Result<(Control, SocketAddr, Self)> {
+        let leaf = Pki::new(dir)?.kubelet_default(name, Validity::Current)?;
+        std::fs::write(dir.join("kubelet.token"), TOKEN)?;
         let config = sim::Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             admin_listen: None,
@@ -188,10 +214,8 @@ impl Node {
             cert: leaf.cert_pem,
             key: leaf.key_pem,
             token: Some(TOKEN.to_owned()),
-            clock: Mode::Driven {
-                start_unix_ms: place.start_unix_ms,
-            },
-            replay: Replay::new(place.trace, place.recorded, options)?,
+            clock: Mode::Driven { start_unix_ms },
+            replay,
         };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let bound = runtime.block_on(sim::bind(config))?;
@@ -199,16 +223,10 @@ impl Node {
         let token = stop.clone();
         let serve = move || runtime.block_on(bound.run(token));
         let thread = std::thread::Builder::new()
-            .name(format!("kubelet of {}", place.name))
+            .name(format!("kubelet of {name}"))
             .spawn(serve)?;
-        // A thread that is not joined would outlive its certificates.
-        let agent = start_agent(place, addr).inspect_err(|_| stop.cancel())?;
-        Ok(Self {
-            kubelet,
-            agent,
-            stop,
-            thread: Some(thread),
-        })
+        let thread = Some(thread);
+        Ok((kubelet, addr, Self { stop, thread }))
     }
 }
 
@@ -222,7 +240,7 @@ impl Node {
     }
 }
 
-impl Drop for Node {
+impl Drop for Serving {
     fn drop(&mut self) {
         self.stop.cancel();
         if let Some(thread) = self.thread.take() {

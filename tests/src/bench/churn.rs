@@ -34,7 +34,7 @@ pub(super) fn run(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
 fn soak(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     let fill = Fill {
         churn_per_minute: CHURN,
-        ..Fill::w10(Kind::C, options.share(50))
+        ..Fill::alone(Kind::C, options.share(50))
     };
     let mut filled = fill.run(Vec::new())?;
     let ticking = &mut filled.ticking;

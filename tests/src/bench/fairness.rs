@@ -56,8 +56,8 @@ fn besiege(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
         .map(|member| (member.node.clone(), member.token.clone()))
         .collect();
     guests.push((GUEST.0.to_owned(), GUEST.1.to_owned()));
-    let mut filled = Fill::w10(Kind::C, nodes).run(guests)?;
-    let mut marked = Marked::start(&mut filled.ticking)?;
+    let mut filled = Fill::alone(Kind::C, nodes).run(guests)?;
+    let mut marked = Marked::start(&mut filled.ticking, GUEST.1)?;
     let mut look = Look {
         options,
         sheet,

@@ -14,10 +14,12 @@ use super::machine;
 use super::moment::unix_us;
 use crate::deadline::Deadline;
 use crate::fleet::bed::{self, Bed, Setup};
+use crate::fleet::cluster::Cluster;
 use crate::fleet::{self, Grid};
 use crate::mix::{Fields, Kind};
+use crate::proc::Proc;
 use crate::proc::used::{Memory, cpu_seconds};
-use crate::system::TRACE_START_MS;
+use crate::system::{System, TRACE_START_MS};
 
 /// Past every phase, and before the next tick.
 const PAST_PHASE_MS: u64 = 500;
@@ -28,10 +30,14 @@ const WARM_ROWS: u64 = 2;
 /// How long all connections may take, and after them all rows. Several times what they need.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(120);
 const FILLED_WITHIN: Duration = Duration::from_secs(300);
+const LISTED_WITHIN: Duration = Duration::from_secs(120);
 
 /// What a node takes of the machine's memory, in the aggregator and in the fleet together, with room
 /// to spare: beyond what there is, the kernel would end processes that are not ours.
 const NODE_BYTES: u64 = 512 << 10;
+
+/// The same of the API server's: thirty pods as trees of JSON.
+pub(super) const CLUSTER_BYTES: u64 = 1 << 20;
 
 /// What to fill a window with.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +48,8 @@ pub(super) struct Fill {
     pub(super) ticks: u64,
     /// Part of the pods that is replaced each minute.
     pub(super) churn_per_minute: f64,
+    /// True: the aggregator watches an API server that has all nodes and pods, and reviews the agents' tokens.
+    pub(super) has_cluster: bool,
 }
 
 impl Fill {
@@ -54,16 +62,30 @@ impl Fill {
             interval_ms: 10_000,
             ticks: 107,
             churn_per_minute: 0.0,
+            has_cluster: true,
+        }
+    }
+
+    /// The same without a Kubernetes API: agents are known by a file, and what they name is taken.
+    pub(super) fn alone(kind: Kind, nodes: usize) -> Self {
+        Self {
+            has_cluster: false,
+            ..Self::w10(kind, nodes)
         }
     }
 
     /// In words, for the end of a line.
     pub(super) fn words(&self) -> String {
         format!(
-            "{}, {} nodes of 30 pods with 2 containers, twenty fields, every {} s",
+            "{}, {} nodes of 30 pods with 2 containers, twenty fields, every {} s{}",
             self.kind.letter(),
             self.nodes,
-            self.interval_ms / 1000
+            self.interval_ms / 1000,
+            if self.has_cluster {
+                ", all pods watched"
+            } else {
+                ""
+            }
         )
     }
 
@@ -76,25 +98,36 @@ impl Fill {
         options
     }
 
-    /// Starts both processes, fills the window, and leaves them as they are then.
-    pub(super) fn run(self, guests: Vec<(String, String)>) -> Result<Filled> {
-        machine::has_room(self.nodes as u64 * NODE_BYTES)?;
+    /// Starts both processes, fills the window, and leaves them as they are then. Where there is a cluster, it
+    /// signs the guests' tokens.
+    pub(super) fn run(self, mut guests: Vec<(String, String)>) -> Result<Filled> {
+        let of_cluster = if self.has_cluster { CLUSTER_BYTES } else { 0 };
+        machine::has_room(self.nodes as u64 * (NODE_BYTES + of_cluster))?;
         let options = self.options();
         let grid = options.grid(TRACE_START_MS);
         let interval = format!("{}s", self.interval_ms / 1000);
+        let around = self.around(&options)?;
+        if let Some((cluster, _)) = &around {
+            for (name, token) in &mut guests {
+                *token = cluster.admit(name)?;
+            }
+        }
+        let first_token = guests.first().map(|(_, token)| token.clone());
         let setup = Setup {
-            fleet: options,
-            start_unix_ms: TRACE_START_MS,
             // What is measured is how much it takes, not what it does when it may not.
             aggregator_args: ["--memory-limit", "0", "--interval", &interval]
                 .map(str::to_owned)
                 .to_vec(),
             has_own_core: true,
-            has_proxy: false,
+            cluster: around.as_ref().map(|(cluster, _)| cluster.access()),
             guests,
+            ..Setup::of(options, TRACE_START_MS)
         };
         let mut alone = Memory::default();
         let bed = Bed::start_through(setup, |aggregator| {
+            if let Some((cluster, _)) = &around {
+                heard_of(aggregator, cluster)?;
+            }
             alone = Memory::of(aggregator.id())?;
             Ok(aggregator.addr("grpc")?)
         })?;
@@ -125,8 +158,30 @@ impl Fill {
             counted_bytes: figure("store_bytes")?,
             taken,
             ticking,
+            first_token,
+            around,
         })
     }
+
+    /// The cluster around the fleet, where there is to be one, and the directory that it needs.
+    fn around(&self, fleet: &fleet::Options) -> Result<Around> {
+        if !self.has_cluster {
+            return Ok(None);
+        }
+        let dir = tempfile::tempdir()?;
+        let cluster = Cluster::start(fleet, dir.path())?;
+        Ok(Some((cluster, dir)))
+    }
+}
+
+/// Waits until the aggregator knows every pod of the cluster: what its agents name of others would be held apart.
+pub(super) fn heard_of(aggregator: &Proc, cluster: &Cluster) -> Result<()> {
+    let all = cluster.all_pods() as u64;
+    let heard = bed::wait(LISTED_WITHIN, || {
+        let known = System::of_aggregator(aggregator, "cluster_objects", "resource=\"pods\"")?;
+        Ok((known >= all).then_some(()))
+    })?;
+    heard.context("the aggregator does not hear of all pods")
 }
 
 fn memory(bed: &Bed) -> Result<Memory> {
@@ -155,7 +210,14 @@ pub(super) struct Filled {
     pub(super) taken: Moment,
     /// What goes on.
     pub(super) ticking: Ticking,
+    /// The token of the first guest.
+    pub(super) first_token: Option<String>,
+    /// Dropped after the processes that ask it.
+    pub(super) around: Around,
 }
+
+/// A cluster, and the directory of its files.
+type Around = Option<(Cluster, tempfile::TempDir)>;
 
 impl Filled {
     /// Samples in millions.

@@ -5,20 +5,19 @@
 //! have all cores; ticks stand still meanwhile.
 
 mod client;
-mod objects;
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::fill::Ticking;
+use super::fill::{self, Ticking};
 use super::sheet::Sheet;
 use super::{Goal, Line, Options, machine};
-use crate::apiserver::ApiServer;
 use crate::deadline::Deadline;
 use crate::fleet;
 use crate::fleet::bed::{self, Bed, Setup};
+use crate::fleet::cluster::Cluster;
 use crate::front_proxy::Identity;
 use crate::mix::{Fields, Kind};
 use crate::proc::used::Memory;
@@ -43,7 +42,7 @@ const PODS: &str = "/apis/metrics.k8s.io/v1beta1/pods";
 const NAMESPACE: &str = "/apis/metrics.k8s.io/v1beta1/namespaces/ns-0/pods";
 
 pub(super) fn run(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
-    machine::has_room(options.agents as u64 * NODE_BYTES)?;
+    machine::has_room(options.agents as u64 * (NODE_BYTES + fill::CLUSTER_BYTES))?;
     let dir = tempfile::tempdir()?;
     let ready = Ready::start(options, dir.path())?;
     let words = format!(
@@ -128,7 +127,7 @@ struct Ready {
     ticking: Ticking,
     client: Client,
     pods: usize,
-    _api: ApiServer,
+    _cluster: Cluster,
 }
 
 impl Ready {
@@ -136,36 +135,23 @@ impl Ready {
         let mut fleet = fleet::Options::of(Kind::C, options.agents);
         fleet.mix.fields = Fields::Twenty;
         fleet.mix.pods_per_node = Some(30);
-        let api = ApiServer::empty(dir)?;
-        let pods = objects::put(api.control(), &fleet)?;
+        let cluster = Cluster::start(&fleet, dir)?;
+        let pods = cluster.pods;
         let identity = Identity::new(dir)?;
         let mut args = identity.aggregator_args();
-        args.extend(api.flags());
         // Told of both by flags, it waits for nobody to publish them.
         let clients = identity.server_ca.cert_pem.display().to_string();
         args.extend(["--client-ca-file".to_owned(), clients]);
         args.extend(["--memory-limit", "0"].map(str::to_owned));
         let grid = fleet.grid(TRACE_START_MS);
         let setup = Setup {
-            fleet,
-            start_unix_ms: TRACE_START_MS,
             aggregator_args: args,
-            has_own_core: false,
-            has_proxy: false,
-            guests: Vec::new(),
+            cluster: Some(cluster.access()),
+            ..Setup::of(fleet, TRACE_START_MS)
         };
         let deadline = Deadline::after(READY_WITHIN);
         let bed = Bed::start_through(setup, |aggregator| {
-            // What an agent names before the watch knows it would be held apart.
-            let heard = bed::wait(READY_WITHIN, || {
-                let known = crate::system::System::of_aggregator(
-                    aggregator,
-                    "cluster_objects",
-                    "resource=\"pods\"",
-                )?;
-                Ok((known >= pods as u64).then_some(()))
-            })?;
-            heard.context("the aggregator does not hear of all pods")?;
+            fill::heard_of(aggregator, &cluster)?;
             Ok(aggregator.addr("grpc")?)
         })?;
         let connected = bed::wait(deadline.left().unwrap_or_default(), || {
@@ -181,7 +167,7 @@ impl Ready {
             ticking,
             client,
             pods,
-            _api: api,
+            _cluster: cluster,
         };
         let complete = bed::wait(deadline.left().unwrap_or_default(), || {
             Ok((ready.client.count(PODS)?.items == pods).then_some(()))

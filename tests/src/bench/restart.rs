@@ -2,9 +2,11 @@
 
 use anyhow::Result;
 
+use super::fill::CLUSTER_BYTES;
 use super::sheet::Sheet;
 use super::{Goal, Line, Options, machine};
 use crate::fleet;
+use crate::fleet::cluster::{Access, Cluster};
 use crate::fleet::restart::{self, LIMITS, Report};
 use crate::mix::{Fields, Kind};
 use crate::system::TRACE_START_MS;
@@ -22,30 +24,46 @@ const COMPARED: usize = 10;
 const NODE_BYTES: u64 = 512 << 10;
 
 pub(super) fn run(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
-    machine::has_room(options.agents as u64 * NODE_BYTES)?;
+    machine::has_room(options.agents as u64 * (NODE_BYTES + CLUSTER_BYTES))?;
     let mut fleet = fleet::Options::of(Kind::C, options.agents);
     fleet.mix.fields = Fields::Twenty;
     fleet.mix.pods_per_node = Some(30);
     fleet.history = HISTORY;
-    let report = restart::run(&restart::Options {
-        fleet,
+    let alone = report(&fleet, None)?;
+    sheet.note(&format!("{alone}"))?;
+    for line in lines(&alone, "no pod list, no token reviews", options) {
+        sheet.line(&line)?;
+    }
+    let dir = tempfile::tempdir()?;
+    let cluster = Cluster::start(&fleet, dir.path())?;
+    let words = format!(
+        "{} pods of 7 KiB listed meanwhile, tokens reviewed",
+        cluster.all_pods()
+    );
+    let within = report(&fleet, Some(cluster.access()))?;
+    sheet.note(&format!("{within}"))?;
+    for line in lines(&within, &words, options) {
+        sheet.line(&line)?;
+    }
+    Ok(())
+}
+
+fn report(fleet: &fleet::Options, cluster: Option<Access>) -> Result<Report> {
+    restart::run(&restart::Options {
+        fleet: fleet.clone(),
         start_unix_ms: TRACE_START_MS,
         live_ticks: LIVE_TICKS,
         restarted: 0,
         ticks_after: LIVE_TICKS,
         compared_nodes: COMPARED,
         aggregator_args: vec!["--memory-limit".to_owned(), "0".to_owned()],
-    })?;
-    sheet.note(&format!("{report}"))?;
-    for line in lines(&report, options) {
-        sheet.line(&line)?;
-    }
-    Ok(())
+        cluster,
+    })
 }
 
-fn lines(report: &Report, options: &Options) -> Vec<Line> {
+fn lines(report: &Report, cluster: &str, options: &Options) -> Vec<Line> {
     let data = format!(
-        "C, {} nodes of 30 pods with 2 containers, twenty fields, every 10 s, SIGKILL after {} of {} rows; no pod list, no token reviews",
+        "C, {} nodes of 30 pods with 2 containers, twenty fields, every 10 s, SIGKILL after {} of {} rows; {cluster}",
         report.agents, report.sent_before_kill, report.rows_at_kill
     );
     let line = |name, (value, unit), goal, more: &str| Line {
@@ -60,7 +78,7 @@ fn lines(report: &Report, options: &Options) -> Vec<Line> {
     let lost = expected.saturating_sub(held);
     let twice = held.saturating_sub(expected);
     let peak = report.second_peak_kib as f64 / report.first_peak_kib.max(1) as f64;
-    vec![
+    let mut lines = vec![
         line(
             "restart_latest",
             (report.latest_in.as_secs_f64(), "s"),
@@ -97,5 +115,14 @@ fn lines(report: &Report, options: &Options) -> Vec<Line> {
             1.5,
             "peak of the new one by that of the old one with a full window",
         ),
-    ]
+    ];
+    if let Some(listed_in) = report.listed_in {
+        lines.push(line(
+            "restart_pods",
+            (listed_in.as_secs_f64(), "s"),
+            LIMITS.1.as_secs_f64(),
+            "until all pods are known, without whom no pod of a new agent is shown",
+        ));
+    }
+    lines
 }

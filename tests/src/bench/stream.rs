@@ -104,12 +104,8 @@ fn count(kind: Kind, interval_ms: u64, fields: Fields) -> Result<Counted> {
     let grid = fleet.grid(TRACE_START_MS);
     let interval = format!("{}s", interval_ms / 1000);
     let setup = Setup {
-        fleet,
-        start_unix_ms: TRACE_START_MS,
         aggregator_args: vec!["--interval".to_owned(), interval],
-        has_own_core: false,
-        has_proxy: false,
-        guests: Vec::new(),
+        ..Setup::of(fleet, TRACE_START_MS)
     };
     // Dropped after the processes whose connections it holds.
     let mut proxy = None;

@@ -29,7 +29,7 @@ const MOST_TICKS: u32 = 600;
 
 const WITHOUT: [&str; 2] = ["--cadvisor", "off"];
 
-pub(super) fn run(duration: Duration) -> Result<Vec<Line>> {
+pub(crate) fn run(duration: Duration) -> Result<Vec<Line>> {
     let text = Text::recorded()?;
     let (mut bed, before) = warm(&[], &text)?;
     let deadline = Deadline::after(duration);
@@ -120,14 +120,14 @@ impl Used {
 }
 
 /// The text, whose values can be of any time.
-struct Text {
+pub(crate) struct Text {
     // Each line up to its value's time, and whether it has one.
     lines: Vec<(String, bool)>,
-    bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Text {
-    fn recorded() -> Result<Self> {
+    pub(crate) fn recorded() -> Result<Self> {
         let mut text = String::new();
         GzDecoder::new(RECORDED).read_to_string(&mut text)?;
         let lines = text.lines().map(|line| match line.rsplit_once(' ') {
@@ -141,7 +141,7 @@ impl Text {
     }
 
     /// The text with all its values measured at this time, Unix ms.
-    fn at(&self, unix_ms: u64) -> String {
+    pub(crate) fn at(&self, unix_ms: u64) -> String {
         let time = unix_ms.to_string();
         let mut text = String::with_capacity(self.bytes + self.lines.len());
         for (line, has_time) in &self.lines {

@@ -16,7 +16,7 @@ pub(super) fn run(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     let fill = Fill {
         interval_ms: 1_000,
         ticks: TICKS,
-        ..Fill::w10(Kind::C, options.share(25))
+        ..Fill::alone(Kind::C, options.share(25))
     };
     let filled = cores::on(cores::OURS, || fill.run(Vec::new()))?;
     memory::tell(&filled, options.goal(Goal::AtMost(0.6)), sheet)

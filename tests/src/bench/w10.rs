@@ -5,6 +5,7 @@
 //! smaller fleets for what a node costs.
 
 mod asked;
+mod changes;
 mod client;
 pub(super) mod marker;
 pub(super) mod memory;
@@ -17,6 +18,10 @@ use super::{Goal, Line, Options, Part};
 use crate::mix::Kind;
 use crate::proc::cores;
 use crate::proc::used::Memory;
+
+/// Pods that change a second in a cluster of so many nodes.
+const CHANGES: f64 = 50.0;
+const LARGE: f64 = 5_000.0;
 
 /// Rows a second of a node.
 const A_SECOND: f64 = 0.1;
@@ -64,7 +69,8 @@ fn busy(options: &Options, sheet: &mut Sheet<'_>) -> Result<Cost> {
     let guest = (name.to_owned(), token.to_owned());
     let mut filled = Fill::w10(Kind::C, options.agents).run(vec![guest])?;
     memory::tell(&filled, options.goal(Goal::AtMost(1.2)), sheet)?;
-    ingest(&filled, options, sheet)?;
+    let change_seconds = changes::measure(&filled)?;
+    ingest(&filled, change_seconds, options, sheet)?;
     let cost = Cost::of(&filled);
     let asked = asked::measure(&mut filled, options, sheet);
     else_missing(asked, "questions", sheet)?;
@@ -77,12 +83,18 @@ fn busy(options: &Options, sheet: &mut Sheet<'_>) -> Result<Cost> {
 fn recorded(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     let filled = Fill::w10(Kind::K, options.agents).run(Vec::new())?;
     memory::tell(&filled, options.goal(Goal::AtMost(1.0)), sheet)?;
-    ingest(&filled, options, sheet)?;
+    let change_seconds = changes::measure(&filled)?;
+    ingest(&filled, change_seconds, options, sheet)?;
     peak(&filled, (1.25, "without questions"), options, sheet)
 }
 
 /// How fast the window was filled, and how much of a core it takes to go on.
-fn ingest(filled: &Filled, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+fn ingest(
+    filled: &Filled,
+    change_seconds: f64,
+    options: &Options,
+    sheet: &mut Sheet<'_>,
+) -> Result<()> {
     let taken = filled.taken;
     let millions = taken.samples as f64 / 1e6;
     let data = format!(
@@ -93,7 +105,14 @@ fn ingest(filled: &Filled, options: &Options, sheet: &mut Sheet<'_>) -> Result<(
         taken.wall_seconds
     );
     let rate = options.goal(Goal::AtLeast(10.0));
-    let cores = filled.cpu_per_row() * A_SECOND * filled.fill.nodes as f64;
+    let part = filled.fill.nodes as f64 / LARGE;
+    let of_changes = change_seconds * CHANGES * part;
+    let cores = filled.cpu_per_row() * A_SECOND * filled.fill.nodes as f64 + of_changes;
+    let more = format!(
+        "CPU time of a row by rows a second, every 10 s, and {of_changes:.4} of it for {:.0} changed pods a second at {:.0} us each: no questions",
+        CHANGES * part,
+        change_seconds * 1e6
+    );
     let line = |number, name, (value, unit), goal, more: &str| Line {
         number,
         name,
@@ -124,7 +143,7 @@ fn ingest(filled: &Filled, options: &Options, sheet: &mut Sheet<'_>) -> Result<(
             "aggregator_cores",
             (cores, "cores"),
             options.goal(Goal::AtMost(0.1)),
-            "CPU time of a row by rows a second, every 10 s: no questions",
+            &more,
         ),
     ];
     for line in &lines {

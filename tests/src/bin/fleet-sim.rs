@@ -1,7 +1,7 @@
 //! `fleet-sim`: thousands of agents in one process, for tests and benchmarks of an aggregator.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -29,6 +29,10 @@ struct Args {
     /// File to write for the aggregators' --ingest-token-file, before anything else.
     #[arg(long, value_name = "FILE")]
     write_token_file: Option<PathBuf>,
+    /// File with the agents' tokens, a line each, where an API server signed them. Without it each agent has
+    /// one of its own, see --write-token-file.
+    #[arg(long, value_name = "FILE", conflicts_with = "write_token_file")]
+    token_file: Option<PathBuf>,
     /// Agents.
     #[arg(long, default_value_t = 500)]
     agents: usize,
@@ -96,7 +100,8 @@ fn start(args: Args) -> Result<(), Failure> {
     sockets::make_room(streams).map_err(|error| Failure::config(&error))?;
     let bound_file = args.bound_file.clone();
     let tokens = args.write_token_file.clone();
-    let config = configure(args);
+    let given = args.token_file.as_deref().map(tokens_of).transpose()?;
+    let config = configure(args, given.unwrap_or_default());
     if let Some(path) = tokens {
         let written = fleet::write_token_file(&config.options, &path);
         let text = |error| format!("--write-token-file {}: {error}", path.display());
@@ -124,7 +129,13 @@ fn start(args: Args) -> Result<(), Failure> {
     })
 }
 
-fn configure(args: Args) -> fleet::Config {
+fn tokens_of(path: &Path) -> Result<Vec<String>, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::Config(format!("--token-file {}: {error}", path.display())))?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+fn configure(args: Args, tokens: Vec<String>) -> fleet::Config {
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let mix = mix::Options {
         nodes: args.agents,
@@ -149,6 +160,7 @@ fn configure(args: Args) -> fleet::Config {
         admin_listen: args.admin_listen,
         clock: args.clock,
         connecting: args.connecting,
+        tokens,
     }
 }
 

@@ -11,6 +11,7 @@ use cairn_proto::catalogue::table;
 use serde_json::Value;
 
 use crate::deadline::Deadline;
+use crate::fleet::cluster::Access;
 use crate::fleet::{self, Options, Order, State, sockets};
 use crate::pki::Pki;
 use crate::proc::{Proc, cores};
@@ -36,6 +37,24 @@ pub(crate) struct Setup {
     pub(crate) has_proxy: bool,
     /// Names and tokens of nodes that are not of the fleet and come by themselves.
     pub(crate) guests: Vec<(String, String)>,
+    /// The cluster that the aggregator watches and asks who its agents are. Without it there is none, and
+    /// agents are known by a file.
+    pub(crate) cluster: Option<Access>,
+}
+
+impl Setup {
+    /// A fleet that nothing else is beside, on all cores.
+    pub(crate) fn of(fleet: Options, start_unix_ms: u64) -> Self {
+        Self {
+            fleet,
+            start_unix_ms,
+            aggregator_args: Vec::new(),
+            has_own_core: false,
+            has_proxy: false,
+            guests: Vec::new(),
+            cluster: None,
+        }
+    }
 }
 
 /// Processes; they end when this is dropped.
@@ -72,7 +91,7 @@ impl Bed {
         let far = before_fleet(&aggregator)?;
         let proxy = setup.has_proxy.then(|| Proxy::start(far)).transpose()?;
         let met_at = proxy.as_ref().map_or(far, |proxy| proxy.addr);
-        let fleet = start_fleet(&dir, &[met_at], &setup.fleet, now_ms)?;
+        let fleet = start_fleet(&dir, &[met_at], &setup, now_ms)?;
         Ok(Self {
             dir,
             grpc,
@@ -234,12 +253,15 @@ pub(super) fn start_aggregator(
         "--admin-listen",
         "127.0.0.1:0",
     ]);
-    args.extend([
-        "--ingest-auth",
-        "token-file",
-        "--ingest-token-file",
-        &tokens,
-    ]);
+    match &setup.cluster {
+        Some(cluster) => args.extend(cluster.args.iter().map(String::as_str)),
+        None => args.extend([
+            "--ingest-auth",
+            "token-file",
+            "--ingest-token-file",
+            &tokens,
+        ]),
+    }
     args.extend(["--tls-cert", &cert, "--tls-key", &key]);
     args.extend(setup.aggregator_args.iter().map(String::as_str));
     let start = || Ok(Proc::start("cairn-aggregator", &args, &[])?);
@@ -252,10 +274,10 @@ pub(super) fn start_aggregator(
 pub(super) fn start_fleet(
     dir: &tempfile::TempDir,
     to: &[SocketAddr],
-    of: &Options,
+    setup: &Setup,
     now_ms: u64,
 ) -> Result<Proc> {
-    let mix = &of.mix;
+    let (of, mix) = (&setup.fleet, &setup.fleet.mix);
     let ca = dir.path().join("ingest-ca.pem").display().to_string();
     let pairs = [
         ("aggregator-ca", ca),
@@ -273,7 +295,9 @@ pub(super) fn start_fleet(
     ];
     let pods = mix.pods_per_node.map(|pods| ("pods", pods.to_string()));
     let to = to.iter().map(|grpc| ("aggregator", grpc.to_string()));
-    let args = pairs.into_iter().chain(pods).chain(to);
+    let cluster = setup.cluster.iter();
+    let tokens = cluster.map(|of| ("token-file", of.tokens.display().to_string()));
+    let args = pairs.into_iter().chain(pods).chain(tokens).chain(to);
     let args: Vec<String> = args
         .map(|(name, value)| format!("--{name}={value}"))
         .collect();

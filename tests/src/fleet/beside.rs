@@ -106,12 +106,9 @@ pub fn run(options: &Options) -> Result<Report> {
     let guests = guests.map(|member| (member.node.clone(), member.token.clone()));
     let mut truth = Truth::new(&options.fleet, options.fleet.grid(options.start_unix_ms))?;
     let mut bed = Bed::start(Setup {
-        fleet: options.fleet.clone(),
-        start_unix_ms: options.start_unix_ms,
         aggregator_args: options.aggregator_args.clone(),
-        has_own_core: false,
-        has_proxy: false,
         guests: guests.collect(),
+        ..Setup::of(options.fleet.clone(), options.start_unix_ms)
     })?;
     let confined = options.memory_max;
     let confined = confined.map(|bytes| Confined::of(bed.aggregator.id(), bytes));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
-use cairn_proto::catalogue::{Field, table};
+use cairn_proto::catalogue::{Field, Origin, table};
 use serde::Deserialize;
 
 use super::Truth;
@@ -27,8 +27,7 @@ pub(super) fn nodes(
     let oldest = truth.row_at(newest_ms.saturating_sub(WINDOW_MS));
     for node in nodes {
         let name = truth.name(node);
-        // The uptime is no value of a row.
-        let mut answered = asker.cells(&name, None, |metric| metric != "uptime_ms")?;
+        let mut answered = asker.cells(&name, None, is_of_rows)?;
         let rows = first(node).max(oldest)..truth.rows();
         let cells = rows.map(|row| (truth.tick_ms(row), truth.cells(node, row)));
         let mut cells: BTreeMap<u64, Cells> = cells.collect();
@@ -48,6 +47,12 @@ pub(super) fn nodes(
         }
     }
     Ok(found)
+}
+
+/// True of a metric that agents tell in rows: not of the uptime, nor of what the Kubernetes API says.
+fn is_of_rows(metric: &str) -> bool {
+    let of_cluster = table::by_name(metric).is_some_and(|field| field.origin == Origin::Cluster);
+    metric != "uptime_ms" && !of_cluster
 }
 
 /// An answer for one field of many nodes.

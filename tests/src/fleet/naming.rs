@@ -4,6 +4,8 @@
 //! into their names and UIDs, and the namespaces that the generator would have given them, so that a
 //! namespace has a thousand pods on many nodes.
 
+use std::sync::Arc;
+
 use cairn_proto::model::{EntityDef, EntityKind};
 use ring::digest::{SHA256, digest};
 
@@ -16,6 +18,8 @@ pub struct Naming {
     templates: usize,
     pods: usize,
     namespaces: usize,
+    /// The agents' tokens, where others than the fleet made them.
+    tokens: Arc<[String]>,
 }
 
 impl Naming {
@@ -27,7 +31,15 @@ impl Naming {
             templates: templates.max(1),
             pods: options.pods(),
             namespaces: options.namespace_count(),
+            tokens: Arc::default(),
         }
+    }
+
+    /// The same names, with tokens that others made, by agent. An agent beyond them has the fleet's own.
+    #[must_use]
+    pub fn with_tokens(mut self, tokens: Vec<String>) -> Self {
+        self.tokens = tokens.into();
+        self
     }
 
     /// The name of the `index`th node, from 0.
@@ -45,13 +57,19 @@ impl Naming {
     /// The token that its agent shows.
     #[must_use]
     pub fn token(&self, index: usize) -> String {
+        let made = self.tokens.get(index).cloned();
+        made.unwrap_or_else(|| self.own(index))
+    }
+
+    /// A text that is the node's alone.
+    fn own(&self, index: usize) -> String {
         format!("fleet-{}-of-{}", self.seed, self.node(index))
     }
 
     /// The boot id of the node.
     #[must_use]
     pub fn boot_id(&self, index: usize) -> [u8; 16] {
-        let hash = digest(&SHA256, self.token(index).as_bytes());
+        let hash = digest(&SHA256, self.own(index).as_bytes());
         let mut id = [0; 16];
         for (byte, of) in id.iter_mut().zip(hash.as_ref()) {
             *byte = *of;

@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::time::Instant;
 
 use super::bed::{Bed, Setup, state, wait};
+use super::cluster::Access;
 use super::{Order, Totals, Truth, compare};
 use crate::deadline::Deadline;
 use crate::proc::Proc;
@@ -55,17 +56,16 @@ pub struct Options {
     pub compared_nodes: usize,
     /// Further arguments of the aggregator.
     pub aggregator_args: Vec<String>,
+    /// The cluster that both aggregators watch, and ask who the agents are; without it they know them by a file.
+    pub cluster: Option<Access>,
 }
 
 impl Options {
     fn setup(&self) -> Setup {
         Setup {
-            fleet: self.fleet.clone(),
-            start_unix_ms: self.start_unix_ms,
             aggregator_args: self.aggregator_args.clone(),
-            has_own_core: false,
-            has_proxy: false,
-            guests: Vec::new(),
+            cluster: self.cluster.clone(),
+            ..Setup::of(self.fleet.clone(), self.start_unix_ms)
         }
     }
 
@@ -122,6 +122,7 @@ pub fn run(options: &Options) -> Result<Report> {
     let latest_in = restarted_at.elapsed();
     whole(&bed, &truth, &expected)?;
     let whole_in = restarted_at.elapsed();
+    let listed_in = listed(&bed, options.cluster.as_ref(), restarted_at)?;
     let aggregator_cpu = cpu(&bed.aggregator)?;
     let fleet_cpu = cpu(&bed.fleet)?.saturating_sub(fleet_cpu);
     for _ in 0..options.ticks_after {
@@ -139,6 +140,7 @@ pub fn run(options: &Options) -> Result<Report> {
         rows_at_kill: TICKS_AT_KILL * nodes as u64,
         latest_in,
         whole_in,
+        listed_in,
         aggregator_cpu,
         fleet_cpu,
         gone,
@@ -241,6 +243,20 @@ fn whole(bed: &Bed, truth: &Truth, expected: &Expected) -> Result<()> {
         Ok((rows >= expected && bed.state()?.is_connected()).then_some(()))
     })?;
     found.with_context(|| format!("{rows} of {expected} rows are there:\n{}", bed.stderr()))
+}
+
+/// Waits until the aggregator knows every pod of the cluster, if there is one, and gives how long that was since
+/// a moment. What an agent named before is taken at its next row.
+fn listed(bed: &Bed, cluster: Option<&Access>, since: Instant) -> Result<Option<Duration>> {
+    let Some(cluster) = cluster else {
+        return Ok(None);
+    };
+    let found = wait(PATIENCE, || {
+        let known = bed.figure("cluster_objects", "resource=\"pods\"")?;
+        Ok((known >= cluster.pods as u64).then_some(()))
+    })?;
+    found.with_context(|| format!("not all pods are listed:\n{}", bed.stderr()))?;
+    Ok(Some(since.elapsed()))
 }
 
 /// Waits until every agent knows that its newest row is there.

@@ -146,12 +146,8 @@ impl Replicas {
         let nodes = options.fleet.mix.nodes;
         sockets::make_room(2 * nodes)?;
         let setup = Setup {
-            fleet: options.fleet.clone(),
-            start_unix_ms: options.start_unix_ms,
-            aggregator_args: Vec::new(),
-            has_own_core: false,
-            has_proxy: false,
             guests: vec![(PEER.0.to_owned(), PEER.1.to_owned())],
+            ..Setup::of(options.fleet.clone(), options.start_unix_ms)
         };
         let (dir, now_ms) = (tempfile::tempdir()?, options.start_unix_ms);
         write_files(&setup, dir.path())?;
@@ -164,7 +160,7 @@ impl Replicas {
         alone.kill9()?;
         let to = second.addr("grpc")?;
         let aggregators = [start_aggregator(&dir, first, &beside(to), now_ms)?, second];
-        let fleet = start_fleet(&dir, &[first, to], &options.fleet, now_ms)?;
+        let fleet = start_fleet(&dir, &[first, to], &setup, now_ms)?;
         Ok(Self {
             dir,
             setup,

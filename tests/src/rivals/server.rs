@@ -17,6 +17,19 @@ use crate::proc::cores;
 /// Each of them is up within this time, also on a busy machine.
 const UP_WITHIN: Duration = Duration::from_secs(30);
 
+/// How a program is started.
+#[derive(Debug)]
+pub(super) struct Launch {
+    /// What it is called here.
+    pub(super) name: &'static str,
+    pub(super) program: &'static str,
+    pub(super) arguments: Vec<String>,
+    /// Where it was told to listen.
+    pub(super) addr: SocketAddr,
+    /// The path that answers 2xx when it is up.
+    pub(super) ready: &'static str,
+}
+
 /// A running rival. Dropping it kills it, and only it, and takes its data away.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -32,45 +45,59 @@ impl Server {
         let dir = shm.join(rival.name);
         fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let addr = free_addr()?;
-        let arguments = (rival.arguments)(&dir, addr)?;
+        let server = Self::launch(
+            &Launch {
+                name: rival.name,
+                program: rival.program,
+                arguments: (rival.arguments)(&dir, addr)?,
+                addr,
+                ready: rival.ready,
+            },
+            dir,
+        )?;
+        if !rival.create.is_empty() {
+            let answer = server.session().post(rival.create, &[], &[])?;
+            ensure!(answer.status == 200, "{}: {}", rival.name, answer.text());
+        }
+        Ok(server)
+    }
+
+    /// Starts a program in a directory of its own and waits until it is up.
+    pub(super) fn launch(launch: &Launch, dir: PathBuf) -> Result<Self> {
         let log = File::create(dir.join("log"))?;
         let child = cores::on_theirs(|| {
             // The kernel ends it with us, however we end.
             Command::new("setpriv")
-                .args(["--pdeathsig", "KILL", rival.program])
-                .args(arguments)
+                .args(["--pdeathsig", "KILL", launch.program])
+                .args(&launch.arguments)
                 .current_dir(&dir)
                 .stdin(Stdio::null())
                 .stdout(log.try_clone()?)
                 .stderr(log)
                 .spawn()
-                .with_context(|| format!("cannot start {}", rival.program))
+                .with_context(|| format!("cannot start {}", launch.program))
         })?;
         let mut server = Self {
-            name: rival.name,
+            name: launch.name,
             child,
             dir,
-            addr,
+            addr: launch.addr,
         };
-        server.wait(rival)?;
+        server.wait(launch.ready)?;
         Ok(server)
     }
 
-    fn wait(&mut self, rival: &Rival) -> Result<()> {
+    fn wait(&mut self, ready: &str) -> Result<()> {
         let mut session = self.session();
         let up = Deadline::after(UP_WITHIN).poll(|| {
             if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
                 return Some(false);
             }
-            let answer = session.get(rival.ready).ok()?;
+            let answer = session.get(ready).ok()?;
             (200..300).contains(&answer.status).then_some(true)
         });
         if up != Some(true) {
             bail!("{} does not come up: {}", self.name, self.last_words());
-        }
-        if !rival.create.is_empty() {
-            let answer = session.post(rival.create, &[], &[])?;
-            ensure!(answer.status == 200, "{}: {}", self.name, answer.text());
         }
         Ok(())
     }

@@ -4,6 +4,8 @@
 //! body, whatever is in it, is held in another form than as the entities that are taken of it. A
 //! value that is another one than expected loses itself alone; a pod without its names, the pod.
 
+mod again;
+
 mod field;
 
 mod lists;
@@ -20,9 +22,10 @@ mod time;
 
 use cairn_proto::limits::MAX_ENTITIES;
 
+use self::again::Again;
 use self::field::Wanted;
 use self::reader::Reader;
-use self::shape::{Node, RawPod};
+use self::shape::{Node, RawPod, RawPsi, RawShare};
 use self::spare::Spare;
 use self::time::Minute;
 use super::{Pod, Stats, Summary};
@@ -37,9 +40,25 @@ struct Input<'a> {
     lexer: Lexer<'a>,
     reader: Reader,
     minute: Minute<'a>,
+    psi: Again<'a, RawPsi>,
+    share: Again<'a, RawShare>,
 }
 
 impl<'a> Input<'a> {
+    /// At the beginning of a body, with the room of an answer before it.
+    fn new(body: &'a [u8], spare: Option<Summary>) -> Self {
+        Self {
+            lexer: Lexer::new(body),
+            reader: Reader {
+                spare: spare.map(Spare::of).unwrap_or_default(),
+                ..Reader::default()
+            },
+            minute: Minute::default(),
+            psi: Again::default(),
+            share: Again::default(),
+        }
+    }
+
     /// The pods of a body, taken as they come.
     fn pods(&mut self, mut inside: Inside) -> Result<Vec<Pod>, Error> {
         let mut pods = Vec::with_capacity(self.reader.spare.pod_count());
@@ -82,14 +101,7 @@ fn entity_count(pod: &Pod) -> usize {
 ///
 /// The body is no JSON object, its node none, or its pods no list.
 pub(super) fn summary(body: &[u8], spare: Option<Summary>) -> Result<Option<Summary>, Error> {
-    let mut input = Input {
-        lexer: Lexer::new(body),
-        reader: Reader {
-            spare: spare.map(Spare::of).unwrap_or_default(),
-            ..Reader::default()
-        },
-        minute: Minute::default(),
-    };
+    let mut input = Input::new(body, spare);
     let Token::Object(mut inside) = input.lexer.token()? else {
         return Err(input.lexer.broken("no object"));
     };

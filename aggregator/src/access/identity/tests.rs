@@ -89,7 +89,7 @@ async fn asked(
     by: &Authenticators,
     pairs: &[(&'static str, &str)],
     shown: Option<&PeerCertificates>,
-) -> (Result<User, Unauthorized>, Vec<String>) {
+) -> (Result<User, Unproven>, Vec<String>) {
     let mut headers = headers(pairs);
     let user = by.user(&mut headers, shown).await;
     (user, headers.keys().map(ToString::to_string).collect())

@@ -19,6 +19,8 @@ struct Played {
     questions: AtomicUsize,
     is_away: AtomicBool,
     takes: Duration,
+    // When each token was reviewed.
+    reviewed: Mutex<Vec<Instant>>,
 }
 
 fn away() -> Unanswered {
@@ -29,12 +31,14 @@ fn away() -> Unanswered {
 impl Authority for Played {
     fn review<'a>(&'a self, token: &'a str, audiences: &'a [String]) -> Asked<'a, Review> {
         self.reviews.fetch_add(1, Ordering::Relaxed);
+        self.reviewed.lock().unwrap().push(Instant::now());
         Box::pin(async move {
+            sleep(self.takes).await;
             if self.is_away.load(Ordering::Relaxed) {
                 return Err(away());
             }
             Ok(Review {
-                authenticated: token != "bad",
+                authenticated: token != "bad" && !token.starts_with("garbage"),
                 username: "jane".to_owned(),
                 groups: vec!["dev".to_owned(), MASTERS.to_owned()],
                 audiences: if token == "elsewhere" {
@@ -81,6 +85,7 @@ fn reviews(played: &Arc<Played>) -> Reviews {
     Reviews::new(
         Arc::clone(played) as Arc<dyn Authority>,
         vec!["cairn".to_owned()],
+        Metrics::default(),
     )
 }
 
@@ -239,4 +244,112 @@ async fn one_reader_who_asks_much_takes_nothing_from_another() {
     assert!(took < Duration::from_millis(200), "{took:?}");
     let busy = greedy.into_iter().filter(|busy| *busy).count();
     assert_eq!(busy, 1_000 - OF_ONE);
+}
+
+/// The most that were reviewed in any second.
+fn busiest_second(played: &Played) -> usize {
+    let all = played.reviewed.lock().unwrap();
+    let within = |from: &Instant| {
+        let later = all.iter().filter(|at| *at >= from);
+        later.filter(|at| **at - *from < SECOND).count()
+    };
+    all.iter().map(within).max().unwrap_or(0)
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Scenario: ten thousand tokens a second that nobody knows, none twice, for half a minute, while a reader whose token
+/// was good before asks each second.
+/// Guarantees: the API server is asked 20 times a second at most; the reader is answered at once each time; who found
+/// no room is told to ask again and not that the token is bad, and is counted.
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_bad_tokens_a_second_are_twenty_questions_and_hold_up_no_good_one() {
+    let played = Arc::new(Played {
+        takes: Duration::from_millis(50),
+        ..Played::default()
+    });
+    let reviews = reviews(&played);
+    assert!(reviews.user("good").await.is_ok());
+    let garbage = async {
+        let mut told = [0_u64, 0];
+        for round in 0..300 {
+            // Those that wait are waited for by a few; the rest are told at once.
+            let all = (0..1_000).map(async |n| {
+                let token = format!("garbage-{round}-{n}");
+                timeout(Duration::from_millis(100), reviews.user(&token)).await
+            });
+            for answer in join_all(all).await.into_iter().flatten() {
+                match answer {
+                    Err(Unproven::Busy) => told[0] += 1,
+                    Err(Unauthorized) => told[1] += 1,
+                    Ok(user) => panic!("{user:?}"),
+                }
+            }
+        }
+        told
+    };
+    let good = async {
+        for _ in 0..30 {
+            let began = Instant::now();
+            assert!(reviews.user("good").await.is_ok());
+            let took = began.elapsed();
+            assert!(took < Duration::from_millis(200), "{took:?}");
+            sleep(SECOND).await;
+        }
+    };
+    let (told, ()) = join(garbage, good).await;
+    assert!(told[0] > 200_000, "{told:?}");
+    let busiest = busiest_second(&played);
+    assert!((5..=20).contains(&busiest), "{busiest} in a second");
+    let metrics = &reviews.inner.metrics;
+    assert_eq!(metrics.counts(Of::Token).1, told[0]);
+    let (asked, refused) = metrics.counts(Of::KnownToken);
+    assert!(
+        (2..=4).contains(&asked) && refused == 0,
+        "{asked} {refused}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finds_no_room_is_not_told_that_the_token_is_bad() {
+    let played = Arc::new(Played {
+        takes: Duration::from_secs(60),
+        ..Played::default()
+    });
+    let reviews = reviews(&played);
+    // Nobody is answered in time: the lines are full.
+    let waiting = join_all((0..lanes::PLACES).map(async |n| {
+        let told = reviews.user(&format!("waits-{n}")).await;
+        assert!(told.is_err());
+        told == Err(Unproven::Busy)
+    }));
+    let late = async {
+        sleep(Duration::from_millis(10)).await;
+        let began = Instant::now();
+        assert_eq!(reviews.user("late").await, Err(Unproven::Busy));
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    };
+    join(waiting, late).await;
+    assert!(reviews.inner.metrics.counts(Of::Token).1 >= 1);
+}
+
+/// A token that was good and is not any more leaves the line of those that are known.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_was_revoked_waits_with_the_others_from_then_on() {
+    let played = Arc::new(Played::default());
+    let reviews = reviews(&played);
+    reviews.user("good").await.unwrap();
+    let hash = token::hash(b"good");
+    assert!(reviews.inner.lanes.is_known(&hash));
+    reviews.inner.lanes.reviewed(hash, false);
+    advance(KEPT).await;
+    reviews.user("good").await.unwrap();
+    let metrics = &reviews.inner.metrics;
+    assert_eq!(
+        (
+            metrics.counts(Of::Token).0,
+            metrics.counts(Of::KnownToken).0
+        ),
+        (2, 0)
+    );
 }

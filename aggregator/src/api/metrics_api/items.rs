@@ -121,6 +121,11 @@ pub(super) enum Candidate {
 }
 
 impl Finder {
+    /// True when it looks at all namespaces.
+    pub(super) fn is_of_all(&self) -> bool {
+        self.copies.namespace.is_none()
+    }
+
     /// Nodes by name.
     pub(super) fn nodes(&self, wanted: &Wanted) -> Vec<Item> {
         let mut entities = self.view.entities(&Selector::Nodes);

@@ -19,12 +19,19 @@ use futures_util::StreamExt as _;
 
 use super::items::{Candidate, Finder, Item, Wanted};
 use super::{What, Writing, json, meta, of_cut, protobuf};
-use crate::api::Api;
+use crate::api::room::Share;
 use crate::api::secure::{Count, GROUP_VERSION, How, Media, Message, Shape, Sink as _, Status};
 use crate::api::secure::{envelope_end, envelope_head, pieces};
+use crate::api::{Api, Cut};
 
 /// Things of one piece: some two hundred kilobytes, made in a few milliseconds.
 const PIECE: usize = 500;
+
+/// What a list has in memory for each thing while it is read: itself, and the copies of two containers.
+const THING_BYTES: usize = 128;
+
+/// Lists of less than that have no share of the room: places bound them, and an autoscaler asks for many of them.
+const SMALL_BYTES: usize = 64 * 1024;
 
 /// From so many things on a list is sent from its first byte on, before anybody knows how long it gets.
 const LONG: usize = 1_000;
@@ -42,6 +49,8 @@ struct Frozen {
     asked: Asked,
     nodes: Vec<Item>,
     pods: Vec<Candidate>,
+    // Of the room, until the last piece is made.
+    share: Option<Share>,
 }
 
 /// What is to be made next.
@@ -67,7 +76,9 @@ pub(super) async fn answer(api: &Api, asked: Asked, how: How) -> Result<Response
     let seat = api.seat().map_err(of_cut)?;
     let is_counted = asked.writing.form.media == Media::Protobuf;
     let frozen = api.in_turn(move || Frozen::of(asked)).await;
-    let frozen = Arc::new(frozen.map_err(of_cut)?);
+    let mut frozen = frozen.map_err(of_cut)?;
+    frozen.reserve(api).map_err(of_cut)?;
+    let frozen = Arc::new(frozen);
     let count = frozen.count();
     let ranges = || {
         (0..count)
@@ -92,7 +103,7 @@ pub(super) async fn answer(api: &Api, asked: Asked, how: How) -> Result<Response
             joined => Some(joined),
         })
     });
-    pieces(bytes.boxed(), how, count > LONG)
+    pieces(api, bytes.boxed(), how, count > LONG)
         .await
         .map_err(of_cut)
 }
@@ -133,7 +144,21 @@ impl Frozen {
             What::Nodes => nodes = asked.finder.nodes(&asked.wanted),
             What::Pods => pods = asked.finder.candidates(&asked.wanted),
         }
-        Self { asked, nodes, pods }
+        Self {
+            asked,
+            nodes,
+            pods,
+            share: None,
+        }
+    }
+
+    /// Takes a share of the room for what is kept while it is read. Nobody waits for room with a list in hand.
+    fn reserve(&mut self, api: &Api) -> Result<(), Cut> {
+        let bytes = self.count() * THING_BYTES;
+        if bytes >= SMALL_BYTES {
+            self.share = Some(api.share(bytes, self.asked.finder.is_of_all())?);
+        }
+        Ok(())
     }
 
     fn count(&self) -> usize {

@@ -5,7 +5,11 @@
 //! no answer, and autoscalers hold. A node without an agent shall not keep the others waiting for ever: 45 s after
 //! the start there are answers in any case, and what is missing is said where people look.
 //!
+//! A replica beside which another is ready is not ready itself before that (`held`).
+//!
 //! One task looks once a second until there are ([`Start::run`]); requests only read what it found.
+
+mod held;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +24,8 @@ use tokio::time::sleep;
 use super::MetricsApi;
 use crate::cluster::{Known, Phase, Pod};
 use crate::store::{Entity, Selector};
+
+pub use held::HELD;
 
 /// Answers begin so long after the start in any case, ms: a rolling update goes on although some nodes have no
 /// agent, and a fleet whose rings are empty has told two measurements by then.

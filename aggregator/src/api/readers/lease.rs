@@ -192,11 +192,13 @@ impl Held {
         let shown = self.proof.shown.as_deref();
         let found = self.readers.visible(&mut headers, shown, &self.needs).await;
         match found {
-            Ok(visible) if visible == self.visible => Ok(None),
+            Ok(seen) if seen.visible == self.visible => Ok(None),
             Ok(_) => Ok(Some(Over::Changed)),
             Err(Denied::Forbidden(_)) => Ok(Some(Over::Refused)),
             Err(Denied::Anonymous | Denied::Unauthorized) => Err(Over::Unverified),
-            Err(Denied::Undecided | Denied::Busy | Denied::TooMany) => Err(Over::Undecided),
+            Err(Denied::Unheard | Denied::Undecided | Denied::Busy | Denied::Asking) => {
+                Err(Over::Undecided)
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Cairn's own answers on the HTTPS listener: as on the plain one, of what their reader may see.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use cairn_runtime::listen::Peer;
 use http::request::Parts;
@@ -8,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::super::native::Native;
 use super::super::needs::Needs;
 use super::super::path::Segments;
-use super::super::readers::{Admitted, Denied, Readers};
+use super::super::readers::{Admitted, Denied, Of, Readers};
 use super::super::{Api, Asked, answer, page, serve};
 use super::Secure;
 
@@ -34,7 +36,7 @@ pub(super) async fn answer(secure: &Secure, parts: Parts, wanted: (Segments, Nee
     let admitted = secure
         .admit(&mut headers, extensions.get::<Peer>(), needs)
         .await;
-    let (api, is_part) = match admitted {
+    let (api, of) = match admitted {
         Ok(admitted) => admitted,
         Err(denied) => return refused(&denied),
     };
@@ -45,11 +47,7 @@ pub(super) async fn answer(secure: &Secure, parts: Parts, wanted: (Segments, Nee
     };
     let response = serve(api, asked, segments).await;
     // What is kept anywhere between is given to nobody else.
-    let mut response = if is_part {
-        answer::of_visible(response)
-    } else {
-        response
-    };
+    let mut response = answer::of_visible(response, of);
     let headers = response.headers_mut();
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(
@@ -61,8 +59,8 @@ pub(super) async fn answer(secure: &Secure, parts: Parts, wanted: (Segments, Nee
 }
 
 impl Secure {
-    /// Lets a reader in: what they are answered of, and whether that may be less than they ask for. Takes from
-    /// the headers what says who asks.
+    /// Lets a reader in: what they are answered of, and how that is less than they ask for. Takes from the headers
+    /// what says who asks.
     ///
     /// # Errors
     ///
@@ -72,17 +70,18 @@ impl Secure {
         headers: &mut HeaderMap,
         peer: Option<&Peer>,
         needs: Needs,
-    ) -> Result<(Api, bool), Denied> {
+    ) -> Result<(Api, Of), Denied> {
         let readers = Readers {
             authenticators: self.authenticators.clone(),
             rights: self.rights.clone(),
             cluster: self.api.cluster.clone(),
+            store: Arc::clone(&self.api.store),
             clock: self.api.clock.clone(),
         };
         let shown = peer.and_then(|peer| peer.tls.clone());
         let admitted: Admitted = readers.admit(headers, shown, needs).await?;
-        let is_part = admitted.is_part;
-        Ok((self.api.clone().for_reader(admitted), is_part))
+        let of = admitted.of;
+        Ok((self.api.clone().for_reader(admitted), of))
     }
 }
 
@@ -92,15 +91,15 @@ fn refused(denied: &Denied) -> Response {
         Denied::Anonymous | Denied::Unauthorized => StatusCode::UNAUTHORIZED,
         Denied::Forbidden(_) => StatusCode::FORBIDDEN,
         Denied::Undecided => StatusCode::SERVICE_UNAVAILABLE,
-        Denied::Busy | Denied::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        Denied::Unheard | Denied::Busy | Denied::Asking => StatusCode::TOO_MANY_REQUESTS,
     };
     let mut response = answer::text(status, denied.to_string());
     let more = match denied {
         Denied::Anonymous | Denied::Unauthorized => (header::WWW_AUTHENTICATE, "Bearer"),
         Denied::Forbidden(_) => return response,
-        Denied::Undecided | Denied::Busy => (header::RETRY_AFTER, "1"),
-        // The right has to be asked for, or the question changed.
-        Denied::TooMany => (header::RETRY_AFTER, "60"),
+        Denied::Unheard | Denied::Undecided | Denied::Busy => (header::RETRY_AFTER, "1"),
+        // A round of a few hundred takes so long.
+        Denied::Asking => (header::RETRY_AFTER, "5"),
     };
     let (name, value) = more;
     response

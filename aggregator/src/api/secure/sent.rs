@@ -13,7 +13,7 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use super::super::{Cut, compress, path};
+use super::super::{Api, Cut, compress, path};
 
 /// Bodies from here on are worth compressing, bytes.
 const LARGE_BYTES: usize = 128 * 1024;
@@ -91,41 +91,36 @@ pub(in super::super) fn small(
 }
 
 /// A body that is made while it is read. A small one has its length, as others have it; of one that is known to be
-/// long nothing is kept back to find that out.
+/// long nothing is kept back to find that out. It is indented and compressed in turns, as it is made.
 ///
 /// # Errors
 ///
 /// Why its beginning could not be made; an end that cannot be made breaks the connection off.
 pub(in super::super) async fn pieces(
+    api: &Api,
     mut pieces: Pieces,
     how: How,
     is_long: bool,
 ) -> Result<Response, Cut> {
-    let mut indent = how.pretty.then(Indent::default);
+    if how.pretty {
+        pieces = api.dressed(pieces, Indent::default(), |indent, piece| {
+            Ok(piece.map_or_else(Bytes::new, |piece| indent.taken(&piece)))
+        });
+    }
     let mut beginning = BytesMut::new();
     let mut is_all = true;
     while let Some(piece) = pieces.next().await {
-        let piece = piece?;
-        match &mut indent {
-            Some(indent) => beginning.extend_from_slice(&indent.taken(&piece)),
-            None => beginning.extend_from_slice(&piece),
-        }
+        beginning.extend_from_slice(&piece?);
         if is_long || beginning.len() > LARGE_BYTES {
             is_all = false;
             break;
         }
     }
-    let rest = pieces.map(move |piece| {
-        piece.map(|piece| match &mut indent {
-            Some(indent) => indent.taken(&piece),
-            None => piece,
-        })
-    });
     let beginning = beginning.freeze();
     if is_all {
         return Ok(small(StatusCode::OK, how.content_type, beginning));
     }
-    let whole = stream::iter([Ok(beginning)]).chain(rest);
+    let whole = stream::iter([Ok(beginning)]).chain(pieces).boxed();
     if !how.gzip {
         return Ok(varied(small(
             StatusCode::OK,
@@ -133,7 +128,7 @@ pub(in super::super) async fn pieces(
             Body::from_stream(whole),
         )));
     }
-    let body = Body::from_stream(gzipped(whole));
+    let body = Body::from_stream(gzipped(api, whole));
     let mut response = varied(small(StatusCode::OK, how.content_type, body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -147,24 +142,16 @@ fn varied(mut response: Response) -> Response {
 }
 
 /// The pieces as one gzip stream.
-fn gzipped(
-    pieces: impl Stream<Item = Result<Bytes, Cut>> + Send + 'static,
-) -> impl Stream<Item = Result<Bytes, Cut>> + Send + 'static {
+fn gzipped(api: &Api, pieces: Pieces) -> Pieces {
     let encoder = GzEncoder::new(BytesMut::new().writer(), Compression::fast());
-    let mut encoder = Some(encoder);
-    // The end of the pieces is one more.
-    let pieces = pieces.map(Some).chain(stream::iter([None]));
-    pieces.map(move |piece| match (piece, encoder.as_mut()) {
-        (Some(piece), Some(encoder)) => {
-            encoder.write_all(&piece?).map_err(|_| Cut::Failed)?;
-            Ok(encoder.get_mut().get_mut().split().freeze())
-        }
-        (Some(_), None) => Err(Cut::Failed),
-        (None, _) => {
+    api.dressed(pieces, Some(encoder), |encoder, piece| {
+        let Some(piece) = piece else {
             let ended = encoder.take().ok_or(Cut::Failed)?.finish();
-            let ended = ended.map_err(|_| Cut::Failed)?;
-            Ok(ended.into_inner().freeze())
-        }
+            return Ok(ended.map_err(|_| Cut::Failed)?.into_inner().freeze());
+        };
+        let encoder = encoder.as_mut().ok_or(Cut::Failed)?;
+        encoder.write_all(&piece).map_err(|_| Cut::Failed)?;
+        Ok(encoder.get_mut().get_mut().split().freeze())
     })
 }
 
@@ -238,7 +225,15 @@ mod tests {
 
     use http_body_util::BodyExt as _;
 
+    use super::super::super::tests::window::window;
+    use super::super::super::{TURN_WITHIN, TURNS};
     use super::*;
+
+    /// Turns that nobody else takes.
+    fn api() -> Api {
+        let things: [(_, super::super::super::tests::window::Says); 0] = [];
+        window(&things)
+    }
 
     fn of(texts: Vec<Bytes>) -> Pieces {
         stream::iter(texts).map(Ok).boxed()
@@ -270,7 +265,7 @@ mod tests {
             ..PLAIN
         };
         let texts = vec![Bytes::from_static(b"[1,"), Bytes::from_static(b"2]")];
-        let response = pieces(of(texts), how, false).await.unwrap();
+        let response = pieces(&api(), of(texts), how, false).await.unwrap();
         assert_eq!(response.headers().get(header::CONTENT_ENCODING), None);
         let size = axum::body::HttpBody::size_hint(response.body());
         assert_eq!(size.exact(), Some(5));
@@ -282,7 +277,9 @@ mod tests {
             .map(|n| Bytes::from(format!("{n:05}").repeat(2_000)))
             .collect();
         let expected = texts.concat();
-        let response = pieces(of(texts.clone()), PLAIN, false).await.unwrap();
+        let response = pieces(&api(), of(texts.clone()), PLAIN, false)
+            .await
+            .unwrap();
         assert_eq!(response.headers().get(header::CONTENT_ENCODING), None);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, expected);
@@ -290,7 +287,7 @@ mod tests {
             gzip: true,
             ..PLAIN
         };
-        let response = pieces(of(texts), how, true).await.unwrap();
+        let response = pieces(&api(), of(texts), how, true).await.unwrap();
         assert_eq!(response.headers()[header::CONTENT_ENCODING], "gzip");
         assert_eq!(response.headers()[header::VARY], "Accept-Encoding");
         let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -301,11 +298,50 @@ mod tests {
         assert_eq!(plain, expected);
     }
 
+    /// Scenario: as many turns as there are, are taken by others.
+    /// Guarantees: nothing is indented and nothing compressed beside them; what needs neither is sent.
+    #[tokio::test(start_paused = true)]
+    async fn indenting_and_compressing_take_turns() {
+        let api = api();
+        let turns = u32::try_from(TURNS).unwrap();
+        let held = std::sync::Arc::clone(&api.turns).try_acquire_many_owned(turns);
+        let texts = || of(vec![Bytes::from(format!("[{}]", "1,".repeat(LARGE_BYTES)))]);
+        let whole = async |how| {
+            let response = pieces(&api, texts(), how, true).await.map_err(|_| ())?;
+            response.into_body().collect().await.map_err(|_| ())
+        };
+        let (gzip, pretty) = (
+            How {
+                gzip: true,
+                ..PLAIN
+            },
+            How {
+                pretty: true,
+                ..PLAIN
+            },
+        );
+        let began = tokio::time::Instant::now();
+        assert!(whole(PLAIN).await.is_ok());
+        assert_eq!(began.elapsed(), std::time::Duration::ZERO);
+        for how in [gzip, pretty] {
+            let began = tokio::time::Instant::now();
+            assert!(whole(how).await.is_err());
+            assert_eq!(began.elapsed(), TURN_WITHIN);
+        }
+        drop(held);
+        for how in [gzip, pretty] {
+            assert!(whole(how).await.is_ok());
+        }
+    }
+
     #[tokio::test]
     async fn of_what_is_long_the_first_piece_does_not_wait_for_the_next() {
         let first = stream::iter([Ok(Bytes::from_static(b"["))]);
         let never: Pieces = first.chain(stream::pending()).boxed();
-        let mut body = pieces(never, PLAIN, true).await.unwrap().into_body();
+        let mut body = pieces(&api(), never, PLAIN, true)
+            .await
+            .unwrap()
+            .into_body();
         let frame = body.frame().await.unwrap().unwrap();
         assert_eq!(&*frame.into_data().unwrap(), b"[");
     }
@@ -313,10 +349,13 @@ mod tests {
     #[tokio::test]
     async fn a_beginning_that_fails_is_no_answer_and_an_end_that_fails_breaks_it_off() {
         let fails: Pieces = stream::iter([Err(Cut::Busy)]).boxed();
-        assert_eq!(pieces(fails, PLAIN, false).await.err(), Some(Cut::Busy));
+        assert_eq!(
+            pieces(&api(), fails, PLAIN, false).await.err(),
+            Some(Cut::Busy)
+        );
         let large = Bytes::from(vec![b'x'; LARGE_BYTES + 1]);
         let fails: Pieces = stream::iter([Ok(large), Err(Cut::Going)]).boxed();
-        let response = pieces(fails, PLAIN, false).await.unwrap();
+        let response = pieces(&api(), fails, PLAIN, false).await.unwrap();
         assert!(response.into_body().collect().await.is_err());
     }
 

@@ -115,6 +115,15 @@ impl Status {
         }
     }
 
+    /// Whose token it is could not be asked: too many wait.
+    pub(in super::super) fn too_many_tokens() -> Self {
+        let message = "too many tokens wait for their review: try again later";
+        Self {
+            retry_after_s: Some(1),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message)
+        }
+    }
+
     /// There is no such thing.
     pub(in super::super) fn not_found(details: Details, message: String) -> Self {
         Self {

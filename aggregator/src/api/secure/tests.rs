@@ -83,7 +83,7 @@ impl Listener {
             start,
         };
         let secure = Secure {
-            api: api.clone(),
+            api: api.apart(),
             metrics,
             authenticators,
             rights: Rights::default(),

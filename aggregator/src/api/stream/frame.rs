@@ -25,6 +25,8 @@ pub(super) struct Frame<'a> {
     interval_ms: u64,
     window_ms: u64,
     now_ms: u64,
+    /// How short memory is.
+    memory: &'static str,
     ticks: &'a [u64],
     /// What the sums are of, when that is not everything.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,6 +48,9 @@ struct NodeFrame<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     gap_ticks: Option<u64>,
     reason: Option<String>,
+    /// How far its clock is ahead of ours, where that is more than half an interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_offset_ms: Option<i64>,
     sources: Vec<SourceFrame<'a>>,
     series: &'a NodeSeries,
     #[serde(skip_serializing_if = "Levels::is_empty")]
@@ -134,6 +139,7 @@ impl<'a> Frame<'a> {
             interval_ms: api.interval_ms,
             window_ms: api.window_ms,
             now_ms: api.clock.unix_ms(),
+            memory: api.pressure.level().word(),
             of: view.is_narrowed().then_some(answer::OF_VISIBLE),
             nodes_missing: view.nodes_missing_at(newest_ms),
             cluster: &values.cluster,
@@ -197,6 +203,7 @@ fn node_frame<'a>(state: &'a NodeState, series: &'a NodeSeries, newest_ms: u64) 
         newest_tick_ms: newest,
         gap_ticks: Some(state.gap_ticks).filter(|ticks| *ticks > 0),
         reason,
+        clock_offset_ms: Some(state.offset_ms).filter(|_| is_skewed(state)),
         sources: sources.collect(),
         series,
         levels: Levels::default(),

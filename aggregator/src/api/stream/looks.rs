@@ -5,13 +5,16 @@
 //! ticks when it began, and rests for as long as it took. A client waits for the task and is no part of
 //! it: whoever hangs up neither ends a look nor starts another one beside it. Kept is what the last look
 //! found, and written frames for a moment; a whole window only for as long as somebody is sending it.
+//! Of readers who are known, each has a turn before any has another one, and a share of the line and of the room.
 //!
 //! The task ends when nobody waits and nothing is kept any more.
 
 mod kept;
+mod order;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,11 +24,13 @@ use cairn_runtime::tasks::{self, Group};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::super::room::Room;
-use super::super::{Api, Cut};
+use super::super::room::{NoRoom, Room, Share};
+use super::super::shares::{READERS, Reader};
+use super::super::{Api, Cut, Most};
 use super::frame::{Frame, Own, Scope};
 use super::values::Values;
 use kept::{Kept, Sight, Stamp, Text};
+use order::Order;
 
 pub(super) use kept::NEW;
 
@@ -34,6 +39,12 @@ const WITHIN: Duration = Duration::from_secs(30);
 
 /// Different frames that are waited for at once: as many as there are event streams.
 const LINE: usize = super::super::MAX_STREAMS;
+
+/// Of one reader.
+const LINE_OF_ONE: usize = LINE / READERS;
+
+/// Frames that are written for one reader at a turn: of the nodes that one page shows.
+const FRAMES_OF_ONE: usize = 4;
 
 /// One task that looks, and others that are about to end.
 const TASKS: usize = 8;
@@ -69,6 +80,7 @@ struct Line {
     kept: Kept,
     // At most one of a span.
     refused: Vec<Refused>,
+    order: Order,
 }
 
 /// A frame for which there was no room.
@@ -89,6 +101,8 @@ struct Wish {
     range: RangeInclusive<u64>,
     // What the most exacting of them takes.
     age: Duration,
+    // Who waits for it, where that is known; the first of them began to.
+    readers: Vec<Arc<str>>,
     answer: watch::Sender<Option<Answer>>,
 }
 
@@ -117,7 +131,7 @@ impl Looks {
     ///
     /// # Errors
     ///
-    /// [`Cut::Busy`], [`Cut::Going`], [`Cut::Failed`].
+    /// [`Cut::Busy`], [`Cut::OfOne`], [`Cut::Going`], [`Cut::Failed`].
     pub(super) async fn frame(
         &self,
         api: &Api,
@@ -159,7 +173,11 @@ impl Looks {
         age: Duration,
     ) -> Result<watch::Receiver<Option<Answer>>, Cut> {
         let mut line = self.shared.lock();
-        let answer = line.wish(scope, range, age)?;
+        let answer = line.wish((scope, &api.reader), range, age);
+        let answer = answer.map_err(|cut| match cut {
+            Cut::OfOne(most) => api.over(most),
+            cut => cut,
+        })?;
         if line.is_served {
             self.shared.joined.notify_one();
             return Ok(answer);
@@ -188,7 +206,7 @@ impl Line {
     /// The place of a wish, beside those who have the same one.
     fn wish(
         &mut self,
-        scope: &Scope,
+        (scope, reader): (&Scope, &Reader),
         range: RangeInclusive<u64>,
         age: Duration,
     ) -> Result<watch::Receiver<Option<Answer>>, Cut> {
@@ -196,16 +214,22 @@ impl Line {
         let mut waiting = self.waiting.iter_mut();
         if let Some(same) = waiting.find(|wish| wish.scope == *scope && wish.range == range) {
             same.age = same.age.min(age);
+            same.join(reader);
             return Ok(same.answer.subscribe());
         }
         if self.waiting.len() == LINE {
             return Err(Cut::Busy);
+        }
+        let own = self.waiting.iter().filter(|wish| wish.is_of(reader));
+        if reader.is_some() && own.count() >= LINE_OF_ONE {
+            return Err(Cut::OfOne(Most::Looks));
         }
         let (answer, answered) = watch::channel(None);
         self.waiting.push(Wish {
             scope: scope.clone(),
             range,
             age,
+            readers: reader.iter().cloned().collect(),
             answer,
         });
         Ok(answered)
@@ -244,22 +268,24 @@ impl Line {
         next.unwrap_or(Next::End)
     }
 
-    /// Those who can be answered now: at first those who came first, and while the last look is rested
-    /// from, those who want what it found.
+    /// Those who can be answered now: at first those who were served longest ago, of them those who came first, and
+    /// while the last look is rested from, those who want what it found.
     fn batch(&mut self, api: &Api) -> Option<Next> {
         let rested = self.kept.rest_until;
         let is_rested = rested.is_none_or(|until| until <= Instant::now());
         let values = |wish: &Wish| self.kept.values(api, &wish.sight());
+        let last = |wish: &&Wish| self.order.last(&wish.readers);
         let (sight, known) = if is_rested {
-            let first = self.waiting.first()?;
+            let first = self.waiting.iter().min_by_key(last)?;
             (first.sight(), values(first))
         } else {
-            let mut waiting = self.waiting.iter();
-            waiting.find_map(|wish| Some((wish.sight(), Some(values(wish)?))))?
+            let known = self.waiting.iter().filter(|wish| values(wish).is_some());
+            let first = known.min_by_key(last)?;
+            (first.sight(), Some(values(first)?))
         };
-        let all = std::mem::take(&mut self.waiting).into_iter();
-        let (wishes, waiting) = all.partition(|wish| wish.sight() == sight);
-        self.waiting = waiting;
+        let wishes = self.taken(&sight);
+        self.order
+            .serve(wishes.iter().flat_map(|wish| &wish.readers));
         Some(Next::Batch {
             wishes,
             sight,
@@ -268,13 +294,58 @@ impl Line {
     }
 }
 
+impl Line {
+    /// Takes those who want this sight out of the line, of each reader a few.
+    fn taken(&mut self, sight: &Sight) -> Vec<Wish> {
+        let mut all: Vec<Wish> = std::mem::take(&mut self.waiting);
+        // Whoever was served longest ago is served first in a turn too.
+        all.sort_by_key(|wish| self.order.last(&wish.readers));
+        let mut of_each: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        let (wishes, waiting) = all.into_iter().partition(|wish| {
+            if wish.sight() != *sight {
+                return false;
+            }
+            let Some(reader) = wish.readers.first() else {
+                return true;
+            };
+            let taken = of_each.entry(Arc::clone(reader)).or_default();
+            *taken += 1;
+            *taken <= FRAMES_OF_ONE
+        });
+        self.waiting = waiting;
+        wishes
+    }
+}
+
 impl Wish {
+    /// Somebody else waits for the same.
+    fn join(&mut self, reader: &Reader) {
+        let Some(reader) = reader else {
+            return;
+        };
+        if self.readers.len() < LINE && !self.readers.contains(reader) {
+            self.readers.push(Arc::clone(reader));
+        }
+    }
+
+    /// True when this reader was the first who wanted it.
+    fn is_of(&self, reader: &Reader) -> bool {
+        self.readers.first() == reader.as_ref()
+    }
+
     /// What has to be read for it: the same for all who may see the same.
     fn sight(&self) -> Sight {
         Sight {
             range: self.range.clone(),
             visible: self.scope.visible.clone(),
         }
+    }
+
+    /// Room for its frame. Who may see everything is sent what others are sent too, and has no share of their own.
+    fn share(&self, room: &Room, bytes: usize) -> Result<Share, NoRoom> {
+        let is_all = self.scope.visible.has_all();
+        let reader = self.readers.first().filter(|_| !is_all);
+        room.share(bytes, &reader.cloned())
     }
 
     fn is_waited_for(&self) -> bool {
@@ -347,7 +418,7 @@ async fn serve(api: Api, mut server: Server) {
                 };
                 for wish in wishes.into_iter().filter(Wish::is_waited_for) {
                     let answer = match &found {
-                        Ok(found) => write(&api, &server.shared, &wish.scope, found).await,
+                        Ok(found) => write(&api, &server.shared, &wish, found).await,
                         Err(cut) => Err(*cut),
                     };
                     wish.fulfil(answer);
@@ -382,9 +453,10 @@ async fn look(api: &Api, shared: &Shared, sight: Sight) -> Result<(Stamp, Arc<Va
 async fn write(
     api: &Api,
     shared: &Shared,
-    scope: &Scope,
+    wish: &Wish,
     (of, values): &(Stamp, Arc<Values>),
 ) -> Answer {
+    let scope = &wish.scope;
     let (own_api, own_scope, values) = (api.clone(), scope.clone(), Arc::clone(values));
     let write = move || {
         let view = own_api.view_of(own_scope.visible.clone());
@@ -398,12 +470,17 @@ async fn write(
     let written = written.map_err(|_| Cut::Failed)?;
     let json = written.map_err(|_| Cut::Failed)?;
     let mut line = shared.lock();
-    let Some(share) = shared.room.share(json.len()) else {
-        line.refuse(Refused {
-            span_ms: span_ms(&of.sight.range),
-            bytes: json.len().min(shared.room.all()),
-        });
-        return Err(Cut::Busy);
+    let share = match wish.share(&shared.room, json.len()) {
+        Ok(share) => share,
+        // Room that others have does not help this reader, and the other way round.
+        Err(NoRoom::OfOne) => return Err(api.over(Most::Room)),
+        Err(NoRoom::All | NoRoom::TooLarge) => {
+            line.refuse(Refused {
+                span_ms: span_ms(&of.sight.range),
+                bytes: json.len().min(shared.room.all()),
+            });
+            return Err(Cut::Busy);
+        }
     };
     let text = Arc::new(Text {
         json,

@@ -40,6 +40,31 @@ fn what_was_written_is_read_again() {
     assert_eq!(alone.bundle().matches("BEGIN").count(), 1);
 }
 
+/// What is written down beside the certificates may be damaged, or be of a clock that was wrong.
+#[test]
+fn an_old_ca_goes_when_it_ends_itself_whatever_is_written_down() {
+    let held = Held::begin(&names(), NOW_S).unwrap();
+    let later = held.with_next(&names(), NOW_S + 5).unwrap();
+    let promoted = later.promoted(&names(), NOW_S + 7).unwrap();
+    let object = promoted.write(&json!({}));
+    let end_s = held.facts.ca.until_unix_s;
+    let far = json!({"old_until_unix_s": u64::MAX}).to_string();
+    for mark in ["garbage", "", "{}", &far] {
+        let mut object = object.clone();
+        object["data"][MARK] = json!(STANDARD.encode(mark));
+        // Also long after.
+        for now_s in [NOW_S, end_s - 1, end_s + 10 * make::DAY_S] {
+            match read(&object, &names(), now_s) {
+                Found::Good(held) => assert_eq!(held.facts.old_until_s, Some(end_s), "{mark}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    // What is written down and sooner counts.
+    let leaf_s = held.facts.leaf.unwrap().until_unix_s;
+    assert_eq!(good(&object).facts.old_until_s, Some(leaf_s));
+}
+
 #[test]
 fn keys_of_others_in_our_secret_stay_and_ours_go_nowhere_else() {
     let held = Held::begin(&names(), NOW_S).unwrap();

@@ -4,14 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use cairn_runtime::logging;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::super::bundle::MANAGER;
+use super::super::guard;
 use super::super::requests::{Answered, Requests};
-use crate::cluster::Error;
+use crate::cluster::{Dated, Error};
 use crate::config::SelfManaged;
 
 /// For one request and its answer.
@@ -131,10 +131,12 @@ impl Objects {
         self.put(&path, &object, lease).await
     }
 
-    pub(super) async fn secret(&self) -> Result<Value, Failed> {
+    /// The Secret, and what time it was by the API server's clock when it gave it, Unix seconds, if it said so.
+    pub(super) async fn secret(&self) -> Result<(Value, Option<u64>), Failed> {
         let path = self.core("secrets", &self.config.secret);
         let object = format!("Secret {}", self.secret_name());
-        read(&object, "read", self.api.get(&path)).await
+        let (secret, date) = dated(&object, "read", self.api.get(&path)).await?;
+        Ok((secret, date.and_then(|date| guard::date(&date))))
     }
 
     pub(super) async fn put_secret(&self, secret: &Value) -> Result<(), Failed> {
@@ -192,14 +194,23 @@ fn api_service_path(name: &str) -> String {
 }
 
 async fn read(object: &str, what: &'static str, answered: Answered<'_>) -> Result<Value, Failed> {
+    Ok(dated(object, what, answered).await?.0)
+}
+
+async fn dated(
+    object: &str,
+    what: &'static str,
+    answered: Answered<'_>,
+) -> Result<(Value, Option<String>), Failed> {
     let failed = |why| Failed {
         object: object.to_owned(),
         what,
         why,
     };
-    let answered: Result<Bytes, Error> = timeout(DEADLINE, answered)
+    let answered: Result<Dated, Error> = timeout(DEADLINE, answered)
         .await
         .map_err(|_| failed(Why::Late))?;
-    let body = answered.map_err(|error| failed(Why::Refused(error)))?;
-    serde_json::from_slice(&body).map_err(|error| failed(Why::NoJson(error)))
+    let Dated { body, date } = answered.map_err(|error| failed(Why::Refused(error)))?;
+    let object = serde_json::from_slice(&body).map_err(|error| failed(Why::NoJson(error)))?;
+    Ok((object, date))
 }

@@ -107,7 +107,7 @@ impl Keeper {
                      left alone. To let Cairn serve it, apply the overlay metrics-api; else leave \
                      --tls-api-service out"
                 );
-                self.told.wrong(About::ApiService, text);
+                self.told.wrong(About::ApiService, "theirs", text);
                 return true;
             }
             ApiService::Patch(patch) => patch,
@@ -153,6 +153,7 @@ impl Keeper {
         let who = who.unwrap_or_else(|| "somebody whom the object does not name".to_owned());
         self.told.wrong(
             about,
+            "taken",
             format!(
                 "{name}: {who} takes away the CAs that Cairn writes; they are written again once in {AGAIN_S} s. \
                  Tell it to leave this field alone (deploy/README.md has the lines for Argo CD and Flux)"

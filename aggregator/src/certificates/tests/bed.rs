@@ -1,21 +1,21 @@
 //! An API server of four objects, replicas that look at it, and agents whose copy of the bundle is late.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use cairn_runtime::clock::Clock;
 use cairn_runtime::readiness::Readiness;
 use cairn_runtime::tls::{self, Chain, Identity, ServerName, Trust};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
+use testkit::rfc3339;
 
 use super::super::keeper::{Keeper, Parts};
 use super::super::metrics::Metrics;
 use super::super::requests::{Answered, Requests};
-use crate::cluster::Error;
+use crate::cluster::{Dated, Error};
 use crate::config::SelfManaged;
 
 pub(super) const START_S: u64 = 1_800_000_000;
@@ -31,19 +31,34 @@ pub(super) const API_SERVICE: &str =
 pub(super) const LAG_S: u64 = 120;
 
 /// Keeps objects by their paths, and takes a write only of the version that is there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Played {
     objects: Mutex<BTreeMap<String, Value>>,
     version: AtomicU64,
     away: AtomicBool,
+    // Its clock, but for an error of its own, s.
+    clock: Clock,
+    ahead_s: AtomicI64,
+    says_date: AtomicBool,
+    // Writes of these paths are refused with this status.
+    refused: Mutex<BTreeMap<String, u16>>,
     /// Verb and path of each write that was taken.
     pub(super) writes: Mutex<Vec<(&'static str, String)>>,
 }
 
 impl Played {
     /// As the manifests ship them.
-    fn shipped() -> Self {
-        let played = Self::default();
+    fn shipped(clock: &Clock) -> Self {
+        let played = Self {
+            objects: Mutex::default(),
+            version: AtomicU64::default(),
+            away: AtomicBool::default(),
+            clock: clock.clone(),
+            ahead_s: AtomicI64::default(),
+            says_date: AtomicBool::new(true),
+            refused: Mutex::default(),
+            writes: Mutex::default(),
+        };
         for path in [SECRET, CONFIG_MAP, LEASE] {
             played.set(path, json!({"metadata": {"name": "x"}}));
         }
@@ -79,27 +94,60 @@ impl Played {
         self.away.store(away, Ordering::Relaxed);
     }
 
+    /// Refuses writes of an object with this status from now on; 0 takes them again.
+    pub(super) fn refuse(&self, path: &str, code: u16) {
+        self.refused.lock().unwrap().insert(path.to_owned(), code);
+    }
+
+    /// By how much its clock is ahead of that of the replicas.
+    pub(super) fn set_ahead_s(&self, ahead_s: i64) {
+        self.ahead_s.store(ahead_s, Ordering::Relaxed);
+    }
+
+    /// Whether its answers have the header `Date`.
+    pub(super) fn says_date(&self, says: bool) {
+        self.says_date.store(says, Ordering::Relaxed);
+    }
+
+    fn now_s(&self) -> u64 {
+        let now_s = self.clock.unix_ms() / 1000;
+        now_s.saturating_add_signed(self.ahead_s.load(Ordering::Relaxed))
+    }
+
     /// How many writes of an object were taken.
     pub(super) fn written(&self, path: &str) -> usize {
         let writes = self.writes.lock().unwrap();
         writes.iter().filter(|(_, written)| written == path).count()
     }
 
-    fn answer(&self, path: &str) -> Result<Bytes, Error> {
+    fn answer(&self, path: &str) -> Result<Dated, Error> {
         if self.away.load(Ordering::Relaxed) {
             let why = "connection refused".to_owned();
             return Err(Error::Broken { why });
         }
         let objects = self.objects.lock().unwrap();
         let found = objects.get(path).ok_or_else(|| status(404, path))?;
-        Ok(found.to_string().into())
+        let says_date = self.says_date.load(Ordering::Relaxed);
+        Ok(Dated {
+            body: found.to_string().into(),
+            date: says_date.then(|| rfc3339::date(self.now_s())),
+        })
     }
 
-    fn replace(&self, verb: &'static str, path: &str, object: Value) -> Result<Bytes, Error> {
+    fn replace(&self, verb: &'static str, path: &str, mut object: Value) -> Result<Dated, Error> {
         self.answer(path)?;
+        let refused = self.refused.lock().unwrap().get(path).copied();
+        if let Some(code) = refused.filter(|code| *code != 0) {
+            return Err(status(code, path));
+        }
         if self.object(path)["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"]
         {
             return Err(status(409, path));
+        }
+        if path == LEASE {
+            let time = rfc3339::format(self.now_s() * 1000);
+            object["metadata"]["managedFields"] =
+                json!([{"manager": "cairn-aggregator", "time": time}]);
         }
         self.set(path, object);
         self.writes.lock().unwrap().push((verb, path.to_owned()));
@@ -172,6 +220,11 @@ pub(super) struct Replica {
 }
 
 impl Replica {
+    /// Lines of the log that say that something is wrong, or is in order again, so far.
+    pub(super) fn said(&self) -> usize {
+        self.keeper.said()
+    }
+
     /// What is wrong, as `/readyz?verbose` has it.
     pub(super) fn notes(&self) -> String {
         let notes = self.readiness.degraded();
@@ -205,8 +258,8 @@ impl Bed {
             services: vec!["cairn-aggregator".to_owned(), "cairn-ingest".to_owned()],
             api_service: api_service.map(str::to_owned),
         };
-        let api = Arc::new(Played::shipped());
         let clock = Clock::driven(START_S * 1000);
+        let api = Arc::new(Played::shipped(&clock));
         let names = config.names();
         let names = names.iter().map(|name| tls::server_name(name).unwrap());
         let names = names.collect();

@@ -127,6 +127,11 @@ impl Bench {
         self.api.asked.load(Ordering::Relaxed)
     }
 
+    /// The keys were asked for, and cannot be had.
+    fn has_no_keys(&self) {
+        self.reviewer.inner.were_keys_asked.send_replace(true);
+    }
+
     /// What goes on behind it, until it is dropped.
     fn run(&self) -> Supervisor {
         let stop = Token::new();
@@ -147,6 +152,23 @@ async fn a_good_token_names_its_node_and_is_asked_about_once() {
         assert!(!grant.may_replay());
     }
     assert_eq!(bench.asked(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_with_the_aggregator_waits_for_its_keys_and_takes_no_place_in_the_lane() {
+    let bench = Bench::new();
+    bench.says("a", good("agent-1", "node1"));
+    let early = timeout(KEYS_WITHIN / 2, bench.identify("a")).await;
+    assert!(early.is_err());
+    assert_eq!(bench.asked(), 0);
+    // They cannot be had: from then on nobody waits for them.
+    let running = bench.run();
+    sleep(Duration::from_millis(10)).await;
+    let began = Instant::now();
+    assert!(bench.identify("a").await.is_ok());
+    assert!(began.elapsed() < KEYS_WITHIN / 2);
+    assert_eq!(bench.asked(), 1);
+    drop(running);
 }
 
 #[tokio::test(start_paused = true)]
@@ -291,6 +313,7 @@ async fn with_the_api_server_away_what_was_taken_stays_until_its_end() {
 #[tokio::test(start_paused = true)]
 async fn of_one_token_there_is_one_grant_and_who_goes_away_takes_no_turn() {
     let bench = Bench::new();
+    bench.has_no_keys();
     bench.says("a", good("agent-1", "node1"));
     let (one, other) = tokio::join!(bench.identify("a"), bench.identify("a"));
     assert!(Arc::ptr_eq(&one.unwrap(), &other.unwrap()));

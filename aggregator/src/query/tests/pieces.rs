@@ -105,6 +105,10 @@ impl Door for Counting {
         self.store.any_node(is_it)
     }
 
+    fn namespaces(&self) -> Vec<Arc<str>> {
+        self.store.namespaces()
+    }
+
     fn entities(&self, selector: &Selector<'_>) -> Vec<Entity> {
         self.store.entities(selector)
     }

@@ -1,5 +1,7 @@
 //! The cases of metrics-server's storage, with the rules that differ named.
 
+mod storage;
+
 use cairn_proto::catalogue::Source;
 use cairn_proto::model::Stamp;
 

@@ -82,8 +82,10 @@ impl Client {
             tls.complete_io(&mut socket)?;
         }
         let mut stream = StreamOwned::new(tls, socket);
+        // The older version has no chunks, whose heads would stand within items.
+        let version = if is_counted { "1.0" } else { "1.1" };
         let mut request = format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+            "GET {path} HTTP/{version}\r\nHost: localhost\r\nConnection: close\r\n\
              X-Remote-User: admin\r\nX-Remote-Group: system:masters\r\n"
         );
         for (name, value) in headers {

@@ -69,7 +69,8 @@ pub(in super::super) struct Marked {
 
 pub(super) fn measure(filled: &mut Filled, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     let ticking = &mut filled.ticking;
-    let mut marked = Marked::start(ticking)?;
+    let token = filled.first_token.as_deref().unwrap_or(GUEST.1);
+    let mut marked = Marked::start(ticking, token)?;
     let words = filled.fill.words();
     let ticking = &mut filled.ticking;
     for is_spread in [true, false] {
@@ -113,15 +114,15 @@ fn wait_for(deadline: Deadline) {
 }
 
 impl Marked {
-    /// Starts it beside the fleet, and waits until it is warm.
-    pub(in super::super) fn start(ticking: &mut Ticking) -> Result<Self> {
+    /// Starts it beside the fleet, with this token, and waits until it is warm.
+    pub(in super::super) fn start(ticking: &mut Ticking, token: &str) -> Result<Self> {
         let node = Node::start(&Place {
             trace: &Trace::carried()?,
             recorded: "node1",
             name: GUEST.0,
             pods: None,
             aggregator: ticking.bed.aggregator.addr("grpc")?,
-            token: Some(GUEST.1),
+            token: Some(token),
             start_unix_ms: ticking.bed.now_ms,
             dir: ticking.bed.dir(),
             agent_args: &[],

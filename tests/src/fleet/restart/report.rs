@@ -26,6 +26,8 @@ pub struct Report {
     /// From the start of the new aggregator until it held every row of its window that a living agent
     /// holds.
     pub whole_in: Duration,
+    /// From the start of the new aggregator until it knew all pods of the cluster; `None` without one.
+    pub listed_in: Option<Duration>,
     /// CPU time that the new aggregator took until then.
     pub aggregator_cpu: Duration,
     /// CPU time that the fleet's process took meanwhile.
@@ -58,6 +60,7 @@ impl Report {
             && self.found.compared() > 0
             && self.latest_in <= LIMITS.0
             && self.whole_in <= LIMITS.1
+            && self.listed_in.is_none_or(|listed_in| listed_in <= LIMITS.1)
     }
 }
 
@@ -71,11 +74,12 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "killed after {} of {} rows; latest in {:.2?}, window whole in {:.2?}, with {:.2?} of CPU time and {:.2?} of the fleet's",
+            "killed after {} of {} rows; latest in {:.2?}, window whole in {:.2?}, pods known in {:.2?}, with {:.2?} of CPU time and {:.2?} of the fleet's",
             self.sent_before_kill,
             self.rows_at_kill,
             self.latest_in,
             self.whole_in,
+            self.listed_in.unwrap_or_default(),
             self.aggregator_cpu,
             self.fleet_cpu
         )?;

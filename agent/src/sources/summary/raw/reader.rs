@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use cairn_proto::catalogue::table::{self, PressureOf};
 use cairn_proto::catalogue::{FieldId, Group};
 
+use super::again::{Psi, Share};
 use super::field::Field;
 use super::lists::Containers;
 use super::shape::{
-    Container, Node, RawCgroup, RawCpu, RawIo, RawMemory, RawPod, RawPsi, RawRlimit, RawSwap, Text,
+    Container, Node, RawCgroup, RawCpu, RawIo, RawMemory, RawPod, RawRlimit, RawSwap, Text,
 };
 use super::spare::Spare;
 use super::time::Time;
@@ -187,16 +188,12 @@ impl Reader {
         time_ms.zip(usage)
     }
 
-    fn pressure(
-        &mut self,
-        figures: &mut Figures,
-        raw: Field<RawPsi>,
-        of: PressureOf,
-        averages: bool,
-    ) {
-        let Some(raw) = self.value(raw) else { return };
+    fn pressure(&mut self, figures: &mut Figures, raw: Field<Psi>, of: PressureOf, averages: bool) {
+        let Some(Psi(raw)) = self.value(raw) else {
+            return;
+        };
         for (full, share) in [(false, raw.some), (true, raw.full)] {
-            let Some(share) = self.value(share) else {
+            let Some(Share(share)) = self.value(share) else {
                 continue;
             };
             let total = self.value(share.total);

@@ -6,6 +6,7 @@ use cairn_proto::catalogue::FieldId;
 use cairn_proto::catalogue::table::{self, Storage};
 
 use super::Input;
+use super::again::{Psi, Share};
 use super::field::{self, CentiPercent, Field, Passed, Wanted};
 use super::lists::{Containers, Parts};
 use super::time::Time;
@@ -64,7 +65,7 @@ field::objects! {
         "time" => time: Time,
         "usageNanoCores" => _usage_nano_cores: Passed,
         "usageCoreNanoSeconds" => usage_core_nano_seconds: u64,
-        "psi" => psi: RawPsi,
+        "psi" => psi: Psi,
     }
 
     RawMemory {
@@ -75,12 +76,12 @@ field::objects! {
         "rssBytes" => rss_bytes: u64,
         "pageFaults" => page_faults: u64,
         "majorPageFaults" => major_page_faults: u64,
-        "psi" => psi: RawPsi,
+        "psi" => psi: Psi,
     }
 
     RawIo {
         "time" => time: Time,
-        "psi" => psi: RawPsi,
+        "psi" => psi: Psi,
     }
 
     RawSwap {
@@ -89,11 +90,13 @@ field::objects! {
         "swapUsageBytes" => swap_usage_bytes: u64,
     }
 
+    #[derive(Clone, Copy)]
     RawPsi {
-        "full" => full: RawShare,
-        "some" => some: RawShare,
+        "full" => full: Share,
+        "some" => some: Share,
     }
 
+    #[derive(Clone, Copy)]
     RawShare {
         "total" => total: u64,
         "avg10" => avg10: CentiPercent,

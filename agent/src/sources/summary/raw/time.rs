@@ -6,7 +6,7 @@ use cairn_proto::rfc3339;
 
 use super::Input;
 use super::field::{Field, Wanted, field};
-use crate::sources::json::{Error, Token};
+use crate::sources::json::{Error, Lexer, Token};
 
 /// A time, Unix ms. Nothing that runs was measured before 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,9 @@ impl<'a> Wanted<'a> for Time {
     }
 
     fn read(input: &mut Input<'a>) -> Result<Field<Self>, Error> {
+        if let Some(time) = input.minute.ahead(&mut input.lexer) {
+            return Ok(Field::Known(time));
+        }
         match input.lexer.token()? {
             Token::Null => Ok(Field::Absent),
             Token::Text(Some(Cow::Borrowed(text))) => Ok(field(input.minute.time(text))),
@@ -39,6 +42,28 @@ pub(super) struct Minute<'a> {
 }
 
 impl<'a> Minute<'a> {
+    /// Reads a time of this minute, if that is what stands next, as a kubelet writes it.
+    #[inline]
+    fn ahead(&self, lexer: &mut Lexer<'a>) -> Option<Time> {
+        let (head, rest) = lexer.ahead::<23>()?.split_first_chunk::<2>()?;
+        let (minute, end) = rest.split_last_chunk::<4>()?;
+        let [tens @ b'0'..=b'5', ones @ b'0'..=b'9', b'Z', b'"'] = end else {
+            return None;
+        };
+        if head != b" \"" || minute != self.text {
+            return None;
+        }
+        lexer.pass(23);
+        Some(self.second(*tens, *ones))
+    }
+
+    /// A second of this minute, by its two digits.
+    #[inline]
+    fn second(&self, tens: u8, ones: u8) -> Time {
+        let seconds = u64::from(tens - b'0') * 10 + u64::from(ones - b'0');
+        Time(self.ms + seconds * 1_000)
+    }
+
     /// Reads a time.
     fn time(&mut self, text: &'a str) -> Option<Time> {
         // 2026-11-22T07:26:47Z
@@ -47,8 +72,7 @@ impl<'a> Minute<'a> {
             return Time::text(Cow::Borrowed(text));
         };
         if minute == self.text && !minute.is_empty() {
-            let seconds = u64::from(tens - b'0') * 10 + u64::from(ones - b'0');
-            return Some(Time(self.ms + seconds * 1_000));
+            return Some(self.second(*tens, *ones));
         }
         let time = Time::text(Cow::Borrowed(text))?;
         // Such a text has no fraction of a second: its last two digits would be taken for one.

@@ -14,7 +14,7 @@ use crate::store::PackedStore;
 const AGENT: &str = "system:serviceaccount:cairn:cairn-agent";
 
 /// A cluster of so many nodes, of which the first `agents` run one; the first `reporting` have told three rows.
-fn metrics(nodes: usize, agents: usize, reporting: usize) -> MetricsApi {
+pub(super) fn metrics(nodes: usize, agents: usize, reporting: usize) -> MetricsApi {
     let api = with_store(Arc::new(PackedStore::new(900_000, 0)));
     let known = Known::default();
     for n in 0..nodes {
@@ -52,7 +52,7 @@ fn agent(n: usize, phase: Phase) -> Pod {
     }
 }
 
-fn tell(api: &Api, n: usize) {
+pub(super) fn tell(api: &Api, n: usize) {
     let name = format!("node{n}");
     let things = [(def(1, EntityKind::Node, 0, &name), USUAL)];
     report(&api.store, &name, &[&things[..]; 3]);
@@ -64,7 +64,7 @@ impl MetricsApi {
         self.start.is_over()
     }
 
-    async fn pass(&self, seconds: u64) {
+    pub(super) async fn pass(&self, seconds: u64) {
         let to_ms = self.api.clock.unix_ms() + seconds * 1_000;
         let deadline = Duration::from_secs(10);
         self.api.clock.step(to_ms, deadline).await.unwrap();

@@ -1,6 +1,8 @@
 //! Cairn's own answers to readers: what each of them finds, for how long, and what nobody finds.
 
+mod namespaces;
 mod played;
+mod shares;
 mod streams;
 
 use tokio::time::{Duration, advance};
@@ -397,27 +399,4 @@ async fn without_the_api_server_what_is_kept_goes_on_and_the_rest_fails_closed()
     played.set_away(false);
     assert_eq!(listener.tells("jane", path).await.status, 200);
     assert_eq!(listener.tells("joe", path).await.status, 200);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_question_about_more_namespaces_than_can_be_asked_for_is_put_off() {
-    let played = Played::with(&[("jane", "pods", "a"), ("admin", "*", "")]);
-    let api = cluster(true);
-    let known = api.cluster.shared().unwrap();
-    for n in 0..158 {
-        known.apply(Change::Pod(object(&format!("n{n}"), "p")));
-    }
-    let listener = played.listener(api.clone());
-    let path = "/api/v1/model/namespaces";
-    let before = played.questions();
-    let told = listener.tells("jane", path).await;
-    assert_eq!((told.status, told.text()), (200, "[\n  \"a\"\n ]"));
-    // One for all namespaces, and one each; and whether the pods themselves may be listed.
-    assert_eq!(played.questions() - before, 162);
-    known.apply(Change::Pod(object("one-more", "p")));
-    let told = listener.tells("jane", path).await;
-    assert_eq!(told.status, 429);
-    assert!(told.headers.contains_key("retry-after"));
-    assert!(told.text().contains("name one"), "{}", told.text());
-    assert_eq!(listener.tells("admin", path).await.status, 200);
 }

@@ -16,7 +16,7 @@ async fn heavy_questions_elsewhere_delay_nobody_here_and_the_other_way_round() {
         (
             turns.unwrap(),
             seats,
-            api.room.share(api.room.all()).unwrap(),
+            api.room.share(api.room.all(), &None).unwrap(),
         )
     };
     let held = everything(plain);
@@ -39,6 +39,37 @@ async fn heavy_questions_elsewhere_delay_nobody_here_and_the_other_way_round() {
     let told = listener.get(&format!("{ROOT}/nodes/node1"), &[]).await;
     assert_eq!(told.status, 503);
     drop(held);
+}
+
+/// Scenario: what others read of long lists has all the room that there is.
+/// Guarantees: a long list is put off; a short one, of which an autoscaler asks for many, is answered.
+#[tokio::test(start_paused = true)]
+async fn a_long_list_has_its_share_of_the_room_and_a_short_one_needs_none() {
+    let mut things = vec![(def(1, EntityKind::Node, 0, "node1"), USUAL)];
+    for n in 0..1_200 {
+        things.push((pod(2 * n + 2, "shop", &format!("web{n}")), USUAL));
+        things.push((
+            def(2 * n + 3, EntityKind::Container, 2 * n + 2, "app"),
+            USUAL,
+        ));
+    }
+    let listener = Listener::of(window(&things));
+    let room = &listener.secure.metrics.api.room;
+    let long = format!("{ROOT}/pods");
+    let response = listener.open(&long, &[]).await;
+    assert_eq!(response.status(), 200);
+    // Not read yet.
+    assert_eq!(room.all() - room.left(), 1_200 * 128);
+    response.into_body().collect().await.unwrap();
+    assert_eq!(room.left(), room.all());
+    let held = room.share(room.all(), &None).unwrap();
+    let told = listener.get(&long, &[]).await;
+    assert_eq!(told.status, 503, "{}", told.text());
+    assert_eq!(told.headers["retry-after"], "1");
+    let told = listener.get(&format!("{ROOT}/nodes"), &[]).await;
+    assert_eq!(told.status, 200, "{}", told.text());
+    drop(held);
+    assert_eq!(listener.get(&long, &[]).await.status, 200);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::api::tests::T0;
 use crate::api::tests::jam::{Jam, alone, is_pending};
 use crate::api::tests::looks::two_nodes;
 use crate::api::tests::window::{USUAL, def, report};
-use crate::query::Visible;
+use crate::query::{Names, Visible};
 use crate::store::Door;
 
 const EVERYTHING: Scope = Scope {
@@ -204,5 +204,89 @@ fn frames_that_nobody_reads_take_no_more_than_their_room() {
         sleep(NEW + Duration::from_millis(10)).await;
         let now = ask(&api, window).await;
         assert!(now.len() > all.len(), "with the third node");
+    });
+}
+
+/// The same, for a reader of this name who may see namespace `a` or `b`.
+fn reader(api: &Api, name: &str, namespace: &'static str) -> (Api, Scope) {
+    let visible = Visible {
+        nodes: Names::none(),
+        namespaces: Names::only([namespace.into()]),
+        specs: false,
+    };
+    let api = Api {
+        reader: Some(name.into()),
+        ..api.clone()
+    };
+    let node = None;
+    (api, Scope { node, visible })
+}
+
+/// Scenario: one reader wants forty different looks at once; then another one wants one.
+/// Guarantees: the other one waits for the look that is under way, and one turn of the first, not for forty.
+#[test]
+fn one_readers_looks_hold_up_another_for_one_turn() {
+    alone(async {
+        let (_, api) = two_nodes();
+        let (greedy, of_a) = reader(&api, "greedy", "a");
+        let (jane, of_b) = reader(&api, "jane", "b");
+        let told = std::cell::RefCell::new(Vec::new());
+        let jam = Jam::begin().await;
+        let mut all = Box::pin(join_all((0..40).map(async |n| {
+            let range = T0 - n * 10_000..=T0 + 20_000;
+            let found = greedy.looks.frame(&greedy, &of_a, range, Duration::ZERO);
+            found.await.unwrap();
+            told.borrow_mut().push("greedy");
+        })));
+        assert!(is_pending(all.as_mut()).await);
+        Jam::settle().await;
+        let mut one = Box::pin(async {
+            let found = jane.looks.frame(&jane, &of_b, NEWEST, Duration::ZERO);
+            found.await.unwrap();
+            told.borrow_mut().push("jane");
+        });
+        assert!(is_pending(one.as_mut()).await);
+        drop(jam);
+        tokio::join!(all, one);
+        let place = told.borrow().iter().position(|who| *who == "jane");
+        assert!(place.is_some_and(|place| place <= 2), "{place:?}");
+    });
+}
+
+/// Scenario: one reader waits for as many different pages as one may.
+/// Guarantees: one more is refused with that number, the same one is not, and another reader finds a place.
+#[test]
+fn one_reader_waits_for_a_quarter_of_the_line() {
+    alone(async {
+        let (_, api) = two_nodes();
+        let (greedy, of_a) = reader(&api, "greedy", "a");
+        let (jane, of_b) = reader(&api, "jane", "b");
+        let jam = Jam::begin().await;
+        let scope = |n: usize| Scope {
+            node: Some(format!("node{n}")),
+            ..of_a.clone()
+        };
+        let mut all = Box::pin(join_all((0..=LINE_OF_ONE).map(async |n| {
+            let scope = scope(n);
+            let found = greedy.looks.frame(&greedy, &scope, NEWEST, Duration::ZERO);
+            found.await
+        })));
+        // The first of them is under way, and in the line no more.
+        let mut first = Box::pin(greedy.looks.frame(&greedy, &of_a, NEWEST, Duration::ZERO));
+        assert!(is_pending(first.as_mut()).await);
+        Jam::settle().await;
+        assert!(is_pending(all.as_mut()).await);
+        let last = scope(LINE_OF_ONE);
+        let more = greedy.looks.frame(&greedy, &last, NEWEST, Duration::ZERO);
+        assert_eq!(more.await, Err(Cut::OfOne(Most::Looks)));
+        let mut one = Box::pin(jane.looks.frame(&jane, &of_b, NEWEST, Duration::ZERO));
+        assert!(is_pending(one.as_mut()).await);
+        drop(jam);
+        let (all, one, first) = tokio::join!(all, one, first);
+        assert!(one.is_ok() && first.is_ok());
+        let refused = all
+            .iter()
+            .filter(|one| **one == Err(Cut::OfOne(Most::Looks)));
+        assert_eq!(refused.count(), 1);
     });
 }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
-use crate::access::{Attributes, Reviews, Tokens};
+use crate::access::{Attributes, Metrics, Reviews, Tokens};
 use crate::cluster::access::{Access, Allowed};
 use crate::cluster::authority::{Asked, Authority, Review, Unanswered};
 use crate::cluster::token::Keys;
@@ -58,7 +58,7 @@ impl Played {
     pub(super) fn listener(self: &Arc<Self>, api: Api) -> Listener {
         let mut listener = Listener::of(api);
         let authority = Arc::clone(self) as Arc<dyn Authority>;
-        let reviews = Reviews::new(authority, vec!["cairn".to_owned()]);
+        let reviews = Reviews::new(authority, vec!["cairn".to_owned()], Metrics::default());
         listener.secure.rights = Rights::Reviewed(reviews.clone());
         listener.secure.authenticators.tokens = Tokens::Reviewed(reviews);
         listener

@@ -82,6 +82,7 @@ impl Reviewer {
                     () = stop.cancelled() => return Ok(()),
                     after = self.fetch_keys(&readiness) => after,
                 };
+                self.inner.were_keys_asked.send_replace(true);
                 keys_due = Instant::now() + after;
             }
             // Whoever wants keys does not make it look more often than it would.

@@ -1,0 +1,104 @@
+//! Readiness while another replica is ready: not before there are answers here.
+//!
+//! A rolling update ends an old replica when a new one is ready, and requests go to whoever is ready. While
+//! another one answers, one that would answer 503 stays away. A replica that is alone is ready at once: what is
+//! served is told without any data, and without a ready replica nobody would be told.
+//!
+//! Bounds: 45 s after the start it is ready in any case, as there are answers then; one question at a time, each
+//! with a deadline. Once it is ready it stays so.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cairn_runtime::logging;
+use cairn_runtime::readiness::Blocker;
+use cairn_runtime::shutdown::Token;
+use cairn_runtime::tasks::TaskError;
+use tokio::time::{sleep, timeout};
+
+use super::{Found, LOOK, Start};
+use crate::cluster::replicas::Replicas;
+
+/// How often it is asked whether another one is ready.
+const ASK: Duration = Duration::from_secs(2);
+
+/// For one answer.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Under which name readiness is held back.
+pub const HELD: &str = "nodes";
+
+impl Start {
+    /// Holds readiness back by this blocker until there are answers, or no other replica is ready; then waits for
+    /// the end.
+    ///
+    /// # Errors
+    ///
+    /// None: what does not work is told, and tried again.
+    pub async fn hold(
+        self,
+        replicas: Arc<dyn Replicas>,
+        blocker: Blocker,
+        token: Token,
+    ) -> Result<(), TaskError> {
+        let others = Mutex::new("whether another replica is ready is being asked".to_owned());
+        let told = async {
+            while !self.is_over() {
+                blocker.set_reason(self.awaited(&lock(&others)));
+                sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = token.cancelled() => return Ok(()),
+            () = told => tracing::info!("ready: metrics.k8s.io has answers"),
+            () = alone(&*replicas, &others) => {
+                tracing::info!("no other replica is ready: this one is, without waiting for nodes");
+            }
+        }
+        drop(blocker);
+        token.cancelled().await;
+        Ok(())
+    }
+
+    /// What is waited for, for people.
+    fn awaited(&self, others: &str) -> String {
+        let found = match *self.lock() {
+            Found::Some(share) => share.to_string(),
+            Found::Nothing | Found::Enough => {
+                "the cluster's nodes and pods are not all known yet".to_owned()
+            }
+        };
+        let left_s = self.left_ms().div_ceil(1_000);
+        format!("{found}; {others}; ready then, and in {left_s} s in any case")
+    }
+}
+
+/// Asks until no other replica is ready, and writes down what came.
+async fn alone(replicas: &dyn Replicas, others: &Mutex<String>) {
+    loop {
+        let answer = timeout(DEADLINE, replicas.another_is_ready()).await;
+        let text = match answer {
+            Ok(Ok(false)) => return,
+            Ok(Ok(true)) => "another replica is ready meanwhile".to_owned(),
+            Ok(Err(unanswered)) => format!(
+                "whether another replica is ready could not be asked: {}; may the aggregator's service \
+                 account list endpointslices in its namespace?",
+                logging::escape(&unanswered.to_string())
+            ),
+            Err(_) => format!(
+                "whether another replica is ready was asked, and nothing came in {} s",
+                DEADLINE.as_secs()
+            ),
+        };
+        *lock(others) = text;
+        sleep(ASK).await;
+    }
+}
+
+fn lock(text: &Mutex<String>) -> std::sync::MutexGuard<'_, String> {
+    text.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
