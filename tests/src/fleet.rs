@@ -19,7 +19,6 @@ pub(crate) mod bed;
 pub mod beside;
 pub mod cluster;
 mod compare;
-pub mod confined;
 mod connect;
 mod control;
 mod encode;
