@@ -158,10 +158,10 @@ fuzz:
 		(cd agent && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target fuzz/target/found/$$target fuzz/corpus/$$target -- \
 			-dict=fuzz/$$target.dict -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
 	done
-	for target in routes certificates; do \
-		mkdir -p aggregator/fuzz/target/found/$$target aggregator/fuzz/corpus/$$target && \
+	for target in routes certificates objects quantities; do \
+		mkdir -p aggregator/fuzz/target/found/$$target && \
 		(cd aggregator && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target fuzz/target/found/$$target fuzz/corpus/$$target -- \
-			-dict=fuzz/routes.dict -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
+			-dict=fuzz/$$target.dict -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
 	done
 	for target in row_keyframe row_with_base row_decode_only row_story chunk chunk_story; do \
 		mkdir -p proto/fuzz/target/found/$$target && \

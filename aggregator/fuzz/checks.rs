@@ -13,8 +13,8 @@ use axum::Router;
 use axum::body::Body;
 use cairn_aggregator::access::{Authenticators, FrontProxy, Rights};
 use cairn_aggregator::api::{
-    Api, Gate, Lease, Looks, MAX_READERS, MAX_STREAMS, MetricsApi, Room, Secure, Start, Streams,
-    TURNS, Wellness, router, secure_router,
+    Api, Gate, Lease, Looks, MAX_READERS, MAX_STREAMS, MetricsApi, Room, Secure, Shares, Start,
+    Streams, TURNS, Wellness, router, secure_router,
 };
 use cairn_aggregator::cluster::Cluster;
 use cairn_aggregator::query::Visible;
@@ -39,6 +39,12 @@ use tokio::sync::Semaphore;
 use tower_service::Service as _;
 
 const T0: u64 = 1_795_332_330_000;
+
+/// When it is asked, Unix ms: a moment after the newest row.
+const NOW: u64 = T0 + 20_100;
+
+/// When it was started, Unix ms: so long ago that lists are answered with what there is.
+const BEGAN: u64 = NOW - 50_000;
 
 /// How long an answer is read: streams have no end. Time passes at once where nothing else is to be done.
 const READ_FOR: Duration = Duration::from_millis(200);
@@ -159,11 +165,11 @@ fn store() -> Arc<dyn Door> {
     store
 }
 
-fn api() -> Api {
+fn api(clock: Clock) -> Api {
     Api {
         store: store(),
         cluster: Cluster::off(),
-        clock: Clock::driven(T0 + 20_100),
+        clock,
         interval_ms: 10_000,
         window_ms: 900_000,
         labels: Arc::default(),
@@ -172,11 +178,13 @@ fn api() -> Api {
         readers: Streams::new(MAX_READERS),
         token: Token::new(),
         turns: Arc::new(Semaphore::new(TURNS)),
+        own_turns: Shares::of(TURNS),
         room: Room::default(),
         pressure: cairn_aggregator::pressure::Pressure::default(),
         metrics: cairn_aggregator::api::Metrics::default(),
         visible: Visible::ALL,
         lease: Lease::default(),
+        reader: None,
     }
 }
 
@@ -185,10 +193,12 @@ impl Bed {
         let mut builder = RuntimeBuilder::new_current_thread();
         let runtime = builder.enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime");
+        let clock = Clock::driven(BEGAN);
+        let start = Start::new(&clock, None);
+        let stepped = runtime.block_on(clock.step(NOW, READ_FOR));
+        stepped.expect("nobody waits for this clock");
         let within = runtime.enter();
-        let api = api();
-        let start = Start::new(&api.clock, None);
-        start.end();
+        let api = api(clock);
         let gate = Gate {
             loopback: true,
             dumps: true,
@@ -223,13 +233,16 @@ impl Bed {
         }
     }
 
+    /// The status of the answer, which is read as far as it comes. That a pod is unknown was 500 in Heapster's
+    /// resource metrics, and has to be: it blames nobody.
     fn ask(&self, mut router: Router, request: Request<Body>) -> u16 {
         self.runtime.block_on(async {
             let Ok(answered) = router.call(request).await;
             let status = answered.status().as_u16();
-            let body = answered.into_body().collect();
-            drop(tokio::time::timeout(READ_FOR, body).await);
-            status
+            let read = tokio::time::timeout(READ_FOR, answered.into_body().collect()).await;
+            let body = read.ok().and_then(Result::ok).map(|body| body.to_bytes());
+            let is_unknown = body.is_some_and(|body| body.starts_with(b"Error while getting pod "));
+            if is_unknown { 404 } else { status }
         })
     }
 }
@@ -241,7 +254,8 @@ fn request(text: &str, more: &[(&str, &str)]) -> Option<Request<Body>> {
     let mut request = Request::builder().method(method).uri(target);
     for line in lines {
         let (name, value) = line.split_once(": ")?;
-        request = request.header(name, value);
+        // Of bytes: a value need not be ASCII.
+        request = request.header(name, value.as_bytes());
     }
     for (name, value) in more {
         request = request.header(*name, *value);
@@ -251,31 +265,34 @@ fn request(text: &str, more: &[(&str, &str)]) -> Option<Request<Body>> {
 
 /// No panic, and no answer that blames the server: 503 says that something is not there yet.
 pub(crate) fn routes(body: &[u8]) {
-    let Ok(text) = std::str::from_utf8(body) else {
-        return;
-    };
-    if text.len() > MOST_BYTES {
-        return;
-    }
-    let bed = BED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(request) = request(text, &[("host", "localhost")]) {
-        let status = bed.ask(bed.plain.clone(), request);
+    for status in statuses(body) {
         assert!(status < 500 || status == 503, "{status}");
     }
+}
+
+/// What the plain listener and the HTTPS listener answer; nothing where it is no question.
+pub(crate) fn statuses(body: &[u8]) -> Vec<u16> {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    if text.len() > MOST_BYTES {
+        return Vec::new();
+    }
+    let bed = BED.lock().unwrap_or_else(PoisonError::into_inner);
+    let plain = request(text, &[("host", "localhost")]);
+    let plain = plain.map(|request| bed.ask(bed.plain.clone(), request));
     let who = [
         ("x-remote-user", "admin"),
         ("x-remote-group", "system:masters"),
     ];
-    if let Some(mut request) = request(text, &who) {
+    let secure = request(text, &who).map(|mut request| {
         let addr = std::net::SocketAddr::from(([192, 0, 2, 1], 1));
         request.extensions_mut().insert(Peer {
             addr,
             local: addr,
             tls: Some(Arc::clone(&bed.proxy)),
         });
-        let status = bed.ask(bed.secure.clone(), request);
-        assert!(status < 500 || status == 503, "{status}");
-    }
+        bed.ask(bed.secure.clone(), request)
+    });
+    plain.into_iter().chain(secure).collect()
 }
 
 /// No panic, and nothing is believed but what the CA has signed.

@@ -135,6 +135,14 @@ impl Listener {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
+        self.send(request, shown).await
+    }
+
+    async fn send(
+        &self,
+        request: http::request::Builder,
+        shown: Option<Arc<PeerCertificates>>,
+    ) -> Response {
         let address = "192.0.2.1:1".parse().unwrap();
         let request = request.extension(Peer {
             addr: address,
@@ -156,19 +164,12 @@ impl Listener {
         self.ask(Method::GET, path, &headers, self.proxy()).await
     }
 
-    /// The same by any method, not read yet.
-    pub(in super::super) async fn anything(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-    ) -> Response {
-        let who = [
-            ("x-remote-user", "admin"),
-            ("x-remote-group", "system:masters"),
-        ];
-        let headers: Vec<(&str, &str)> = who.iter().chain(headers).copied().collect();
-        self.begin(method, path, &headers, self.proxy()).await
+    /// The same of any request, not read yet.
+    pub(in super::super) async fn anything(&self, request: http::request::Builder) -> Response {
+        let request = request
+            .header("x-remote-user", "admin")
+            .header("x-remote-group", "system:masters");
+        self.send(request, self.proxy()).await
     }
 
     /// The same, not read yet.
