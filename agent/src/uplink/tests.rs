@@ -5,6 +5,8 @@ mod opening;
 
 mod history;
 
+mod host;
+
 use std::sync::Arc;
 use std::time::Duration;
 
