@@ -76,7 +76,7 @@ async fn rights_are_asked_for_again_first_then_what_is_new_then_refusals() {
 #[tokio::test(start_paused = true)]
 async fn rights_leave_one_question_in_five_to_what_was_refused() {
     let round = round();
-    let is_allowed = |name: &str| name[1..].parse::<usize>().unwrap() < 300;
+    let is_allowed = |name: &str| name.trim_start_matches('n').parse::<usize>().unwrap() < 300;
     ask(round.plan(&names(600)).asker.unwrap(), is_allowed);
     advance(Duration::from_secs(30)).await;
     let asked = ask(round.plan(&names(600)).asker.unwrap(), is_allowed);
