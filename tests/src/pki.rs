@@ -112,22 +112,7 @@ impl Pki {
     }
 
     fn named_ca(&self, name: &str, common_name: &str) -> Result<Ca, Error> {
-        let made = || {
-            let mut params = CertificateParams::default();
-            params.distinguished_name = DistinguishedName::new();
-            params
-                .distinguished_name
-                .push(DnType::CommonName, common_name);
-            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            params.key_usages = vec![
-                KeyUsagePurpose::KeyCertSign,
-                KeyUsagePurpose::CrlSign,
-                KeyUsagePurpose::DigitalSignature,
-            ];
-            (params.not_before, params.not_after) =
-                (date_time_ymd(2020, 1, 1), date_time_ymd(2049, 12, 31));
-            CertifiedIssuer::self_signed(params, KeyPair::generate()?)
-        };
+        let made = || CertifiedIssuer::self_signed(authority(common_name), KeyPair::generate()?);
         let issuer = made().map_err(|source| Error::Make {
             name: name.to_owned(),
             source,
@@ -177,6 +162,25 @@ impl Ca {
             validity: Validity::Current,
             with_ca: false,
         }
+    }
+
+    /// Makes another certificate of this authority, `NAME.pem`: of the same key, with other dates, for this common
+    /// name. With the authority's own it is what a renewal makes.
+    ///
+    /// # Errors
+    ///
+    /// `Make` or `Write`.
+    pub fn again(&self, name: &str, common_name: &str) -> Result<PathBuf, Error> {
+        let mut params = authority(common_name);
+        params.not_after = date_time_ymd(2048, 12, 31);
+        let made = params.self_signed(self.issuer.key());
+        let made = made.map_err(|source| Error::Make {
+            name: name.to_owned(),
+            source,
+        })?;
+        let path = self.dir.join(format!("{name}.pem"));
+        write(&path, &made.pem(), 0o644)?;
+        Ok(path)
     }
 
     /// Makes what a kubelet with `serverTLSBootstrap` is given by the cluster: common name
@@ -300,6 +304,24 @@ impl Request<'_> {
         let certificate = params.signed_by(&key, &self.ca.issuer)?;
         Ok((certificate.pem(), key.serialize_pem()))
     }
+}
+
+/// What an authority's certificate says.
+fn authority(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::CrlSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
+    (params.not_before, params.not_after) =
+        (date_time_ymd(2020, 1, 1), date_time_ymd(2049, 12, 31));
+    params
 }
 
 /// Writes beside the place and renames, so that a server that reloads never reads half a file.
