@@ -1,5 +1,5 @@
 //! A kubelet as a whole: slow, gone, stuck, started anew with another certificate or another token.
-//! Meanwhile the host's figures go on in every row.
+//! Meanwhile every row has the host's figures of its own tick.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,28 +9,29 @@
 use std::time::Duration;
 
 use testkit::pki::{Pki, Validity};
-use testkit::system::{Options, System, at, take_flag};
+use testkit::system::{MovingHost, System, at, take_flag};
 
 const SOON: Duration = Duration::from_secs(10);
 
-fn one_node() -> System {
-    let system = System::start(Options::one_node()).unwrap();
+fn one_node() -> MovingHost {
+    let system = MovingHost::start().unwrap();
     for k in 0..2 {
         tick(&system, k);
     }
     system
 }
 
-/// Makes a tick, whose row has the host's figures whatever the kubelet does.
+/// Makes a tick, whose row has the host's figures of that tick whatever the kubelet does.
 #[track_caller]
-fn tick(system: &System, k: u64) {
+fn tick(system: &MovingHost, k: u64) {
     system.tick(at(k)).unwrap();
-    has_host(system, k);
+    system.has_host(at(k)).unwrap();
 }
 
 /// The same while the kubelet's clock cannot be stepped.
 #[track_caller]
-fn tick_without_kubelet(system: &System, k: u64) {
+fn tick_without_kubelet(system: &MovingHost, k: u64) {
+    system.show(at(k)).unwrap();
     let now_ms = at(k) + 500;
     system.aggregator().unwrap().step(now_ms).unwrap();
     system.nodes[0]
@@ -40,13 +41,7 @@ fn tick_without_kubelet(system: &System, k: u64) {
         .step(now_ms)
         .unwrap();
     system.arrived(at(k), SOON).unwrap();
-    has_host(system, k);
-}
-
-#[track_caller]
-fn has_host(system: &System, k: u64) {
-    let node = system.first_node().unwrap();
-    assert!(node["series"]["load1"][0].is_number(), "tick {k}: {node}");
+    system.has_host(at(k)).unwrap();
 }
 
 #[track_caller]
@@ -151,7 +146,7 @@ fn a_kubelet_that_is_stuck_is_read_again_when_it_goes_on() {
 /// restart of the agent and without waiting for the files to be read again.
 #[test]
 fn a_kubelet_with_a_new_certificate_is_believed_at_once() {
-    let mut system = System::start(Options::one_node()).unwrap();
+    let mut system = MovingHost::start().unwrap();
     let dir = system.path("pki");
     let pki = Pki::new(&dir).unwrap();
     let old = pki.kubelet_default("node1", Validity::Current).unwrap();
@@ -208,7 +203,7 @@ fn a_kubelet_whose_clock_jumps_back_leaves_the_host() {
     let mut system = one_node();
     in_its_place(&mut system);
     // Then all times that it tells lie there too, and not its clock alone.
-    let set_clock = |system: &mut System, ahead_ms| {
+    let set_clock = |system: &mut MovingHost, ahead_ms| {
         system.options.kubelet_ahead_ms = ahead_ms;
         system.restart_kubelet(0).unwrap();
         system.nodes[0].ahead_ms = ahead_ms;
