@@ -2,7 +2,7 @@
 //! clients, good ones and expired ones.
 //!
 //! Everything is written as PEM files into one directory, private keys with mode 0600. Keys are
-//! ECDSA P-256 (a real kubelet's default is RSA; nothing here depends on it). Good certificates are
+//! ECDSA P-256, made anew each time, but for that of [`Request::rsa`]. Good certificates are
 //! valid from 2020 to 2049, so that no test depends on the day it runs.
 
 use std::io::Write as _;
@@ -14,6 +14,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
+
+/// An RSA key of 2,048 bits: nothing here can make one.
+const RSA_KEY: &str = include_str!("../fixtures/pki/rsa-2048.key");
 
 /// What can go wrong when making a certificate.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +87,7 @@ pub struct Request<'a> {
     usage: ExtendedKeyUsagePurpose,
     validity: Validity,
     with_ca: bool,
+    is_rsa: bool,
 }
 
 impl Pki {
@@ -161,6 +165,7 @@ impl Ca {
             usage: ExtendedKeyUsagePurpose::ServerAuth,
             validity: Validity::Current,
             with_ca: false,
+            is_rsa: false,
         }
     }
 
@@ -243,6 +248,12 @@ impl Request<'_> {
         self
     }
 
+    /// Gives it an RSA key of 2,048 bits, always the same one: what a kubelet makes for itself has such a key.
+    pub fn rsa(mut self) -> Self {
+        self.is_rsa = true;
+        self
+    }
+
     /// Sets the time it is good for; the default is [`Validity::Current`].
     pub fn validity(mut self, validity: Validity) -> Self {
         self.validity = validity;
@@ -300,7 +311,10 @@ impl Request<'_> {
             Validity::Current => (date_time_ymd(2020, 1, 1), date_time_ymd(2049, 12, 31)),
             Validity::Expired => (date_time_ymd(2020, 1, 1), date_time_ymd(2022, 1, 1)),
         };
-        let key = KeyPair::generate()?;
+        let key = match self.is_rsa {
+            true => KeyPair::from_pem(RSA_KEY)?,
+            false => KeyPair::generate()?,
+        };
         let certificate = params.signed_by(&key, &self.ca.issuer)?;
         Ok((certificate.pem(), key.serialize_pem()))
     }
