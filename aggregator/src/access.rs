@@ -16,7 +16,7 @@ pub use identity::Unproven::{self, Unauthorized};
 pub use identity::{Authenticators, FrontProxy, Tokens, evidence};
 pub use metrics::Metrics;
 pub use published::{Follow, Published, PublishedError};
-pub use reviews::{Reviews, Within};
+pub use reviews::{Kept, MOST_RIGHTS_OF_ONE, Reviews, Unsettled, Within};
 pub use rights::{Decision, Rights};
 
 pub use crate::cluster::access::{Attributes, Resource, User};

@@ -182,9 +182,9 @@ fn memory_limit(given: Option<u64>) -> u64 {
 ///
 /// A file or an address that does not work, with what to do about it.
 pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
-    let by_file = kubernetes::by_file(&config)?;
     let served = Served::load(&config).map_err(|e| Failure::config(&e))?;
     let mut access = https::Access::load(&config, &served).map_err(|e| Failure::config(&e))?;
+    let by_file = kubernetes::by_file(&config, &access)?;
     let (listeners, asides) = bind(&config).await?;
     let addresses = listeners.addresses();
     let mut registry = Registry::default();

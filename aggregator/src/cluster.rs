@@ -93,6 +93,8 @@ pub struct Pod {
     pub labels: Labels,
     /// Where it is in its life.
     pub phase: Phase,
+    /// Its condition `Ready` is true: its probes succeed, and its node is heard of.
+    pub ready: bool,
     /// When the object was made, Unix ms.
     pub created_ms: u64,
     /// Who controls it.

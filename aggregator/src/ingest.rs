@@ -42,7 +42,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 pub(crate) use auth::Identity;
 pub use auth::{Authenticator, Error as AuthError};
-pub use certified::Clients;
+pub use certified::{Clients, Elsewhere, OwnCa};
 pub use metrics::Metrics;
 pub use review::{Reviewer, Rules};
 pub use wishes::Wishes;

@@ -117,9 +117,11 @@ fn routes(door: Door) -> Router {
 fn refused(denied: &Denied) -> Status {
     let code = match denied {
         Denied::Anonymous | Denied::Unauthorized => Code::Unauthenticated,
-        Denied::Forbidden(_) => Code::PermissionDenied,
+        Denied::Forbidden(_) | Denied::TooMany => Code::PermissionDenied,
         Denied::Undecided => Code::Unavailable,
-        Denied::Unheard | Denied::Busy | Denied::Asking => Code::ResourceExhausted,
+        Denied::Unheard | Denied::Busy | Denied::Asking | Denied::Crowded => {
+            Code::ResourceExhausted
+        }
     };
     Status::new(code, denied.to_string())
 }

@@ -1,4 +1,5 @@
-//! How messages of `cairn.v1` are put on a stream: as tonic does it, with smaller buffers.
+//! How messages of `cairn.v1` are put on a stream: as tonic does it, with smaller buffers; and how it is
+//! told that bytes of a stream are none of them.
 //!
 //! Every stream begins with one buffer for what comes and one for what goes, and thousands of agents
 //! have a stream each, on which some KiB come at a tick and a few bytes go. They grow with what
@@ -7,6 +8,7 @@
 use std::marker::PhantomData;
 
 use prost::Message;
+use tonic::Status;
 use tonic::codec::{BufferSettings, Codec};
 use tonic_prost::ProstCodec;
 
@@ -47,4 +49,26 @@ where
 
 fn settings() -> BufferSettings {
     BufferSettings::new(BUFFER_BYTES, TOGETHER_BYTES)
+}
+
+/// What begins the words of tonic and prost about bytes that are no message, or a larger one than may be.
+const UNREADABLE: [&str; 4] = [
+    "failed to decode Protobuf message",
+    "Error, decoded message length too large",
+    "protocol error: received message with",
+    "Unexpected EOF decoding stream",
+];
+
+/// What is wrong with bytes that were read of a stream and are no message of it: cut, garbled, or longer
+/// than the limit. `None` for any other end of a stream.
+///
+/// To whoever reads answers tonic gives what it could not read as it gives what the peer said, and keeps no
+/// mark of which it was; it is known by its words. A peer that says the same words is taken for one that
+/// sent such bytes, which does it no good.
+#[must_use]
+pub fn unreadable(status: &Status) -> Option<&str> {
+    let said = status.message();
+    let is_known = UNREADABLE.iter().any(|words| said.starts_with(words));
+    // What has a source is the connection's end.
+    (is_known && std::error::Error::source(status).is_none()).then_some(said)
 }

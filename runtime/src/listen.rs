@@ -12,6 +12,7 @@ mod accept;
 mod activity;
 mod connection;
 mod metrics;
+mod network;
 mod peers;
 mod places;
 mod refusals;
@@ -47,8 +48,9 @@ pub struct Config {
     /// The listener's name in logs and metrics: a constant, such as `grpc`.
     pub name: &'static str,
     /// The most connections at a time; 0 refuses all. When all places are taken, a connection that rests
-    /// has to make room for a new one: of the address with the most connections the one that has asked
-    /// nothing for longest, but none with an answer under way.
+    /// has to make room for a new one: of the network with the most connections (an IPv4 address, or the
+    /// /64 of an IPv6 address) the one that has asked nothing for longest, but none with an answer under
+    /// way.
     pub max_connections: usize,
     /// The most connections of one address at a time; loopback is exempt, since a whole test fleet
     /// or every local agent shares it.

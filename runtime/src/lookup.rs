@@ -1,5 +1,6 @@
 //! Looking up a host's name: with a deadline, bounded, and saying when that begins or ceases to fail.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -35,19 +36,47 @@ impl Host<'_> {
     }
 }
 
-/// Looks a name up once: its addresses, sorted.
+/// Who knows the addresses of a name.
+pub trait Resolver: Send {
+    /// The addresses of a name, in any order, one perhaps more than once.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no answer.
+    fn addresses(
+        &mut self,
+        host: &str,
+        port: u16,
+    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+}
+
+/// What the machine itself knows: its files and its name service.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct System;
+
+impl Resolver for System {
+    async fn addresses(&mut self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(tokio::net::lookup_host((host, port)).await?.collect())
+    }
+}
+
+/// Looks a name up once: its addresses, sorted, no more than are asked for.
 ///
 /// # Errors
 ///
 /// One line for people: why there is no answer, and what to check.
 pub async fn once(host: Host<'_>) -> Result<Vec<SocketAddr>, String> {
-    let lookup = tokio::net::lookup_host((host.host, host.port));
+    let mut found = all(&mut System, host).await?;
+    found.truncate(host.most);
+    Ok(found)
+}
+
+async fn all(resolver: &mut impl Resolver, host: Host<'_>) -> Result<Vec<SocketAddr>, String> {
+    let lookup = resolver.addresses(host.host, host.port);
     let why = match timeout(DEADLINE, lookup).await {
-        Ok(Ok(found)) => {
-            let mut found: Vec<SocketAddr> = found.collect();
+        Ok(Ok(mut found)) => {
             found.sort_unstable();
             found.dedup();
-            found.truncate(host.most);
             return Ok(found);
         }
         Ok(Err(error)) => logging::chain(&error),
@@ -57,28 +86,51 @@ pub async fn once(host: Host<'_>) -> Result<Vec<SocketAddr>, String> {
 }
 
 /// The look-ups of one name, one after the other.
-#[derive(Debug, Default)]
-pub struct Lookups {
+#[derive(Debug)]
+pub struct Lookups<R = System> {
+    resolver: R,
     failing: Option<String>,
     repeat: Repeat,
+    // How many addresses there were, where that was too many.
+    over: Option<usize>,
 }
 
-impl Lookups {
+impl Default for Lookups {
+    fn default() -> Self {
+        Self::by(System)
+    }
+}
+
+impl<R: Resolver> Lookups<R> {
+    /// Makes look-ups that ask this one.
+    #[must_use]
+    pub fn by(resolver: R) -> Self {
+        Self {
+            resolver,
+            failing: None,
+            repeat: Repeat::new(),
+            over: None,
+        }
+    }
+
     /// The addresses, sorted; `None` when there is no answer, which leaves what is known in use. Why
-    /// stands in the log and in a note of the readiness then.
+    /// stands in the log and in a note of the readiness then; and so does that there are more than are
+    /// asked for, of which the first are given.
     pub async fn resolve(
         &mut self,
         host: Host<'_>,
         readiness: &Readiness,
     ) -> Option<Vec<SocketAddr>> {
         let note = format!("{} {}", host.what, host.shown());
-        let why = match once(host).await {
-            Ok(found) => {
+        let why = match all(&mut self.resolver, host).await {
+            Ok(mut found) => {
                 if self.failing.take().is_some() {
                     self.repeat.reset();
                     readiness.clear(&note);
                     tracing::info!(of = note, "name resolves");
                 }
+                self.tell_over(&note, host, found.len(), readiness);
+                found.truncate(host.most);
                 return Some(found);
             }
             Err(why) => why,
@@ -91,6 +143,27 @@ impl Lookups {
         }
         self.failing = Some(why);
         None
+    }
+
+    /// Says when a name has more addresses than are used, and when it has no longer.
+    fn tell_over(&mut self, name: &str, host: Host<'_>, count: usize, readiness: &Readiness) {
+        let over = (count > host.most).then_some(count);
+        if self.over == over {
+            return;
+        }
+        self.over = over;
+        let note = format!("addresses of {name}");
+        if over.is_none() {
+            readiness.clear(&note);
+            return;
+        }
+        let (most, flag) = (host.most, host.flag);
+        let reason = format!(
+            "the name has {count} addresses, of which the first {most} are used: check {flag}, and name \
+             fewer replicas by it"
+        );
+        tracing::warn!(of = name, reason, "name has too many addresses");
+        readiness.note(note, Note::Degraded(reason));
     }
 }
 

@@ -2,7 +2,7 @@
 //! behind TLS and bearer tokens, with faults on demand.
 //!
 //! It lists in pages and watches as the real one does, takes writes of single objects by the version that was
-//! read, and reviews tokens and rights. Answers are made on
+//! read, and reviews tokens and rights. A stock kubectl applies, deletes, waits and reads. Answers are made on
 //! a thread of the simulator's own; whoever drops it ends it and every connection.
 //!
 //! ```text
@@ -12,20 +12,30 @@
 //! review     TokenReview and SubjectAccessReview, and the tokens to review
 //! rbac       who may do what, by the roles and bindings that a test gives it
 //! selecting  label and field selectors of lists
-//! writing    writes of Secrets, ConfigMaps, Leases and APIServices by their names
+//! kinds      the kinds that are served, and where their objects are found
+//! storing    objects of any kind: created, replaced, patched and deleted
+//! merging    merge patches and strategic ones
+//! writing    by which version, and who owns which field
+//! discovery  what is served
+//! aggregating  groups of APIs that somebody else serves: kube-aggregator
 //! fault      what is broken, for how many requests
 //! routes     a request becomes one of these
 //! ```
 
+mod aggregating;
 mod answer;
 mod control;
+mod discovery;
 mod fault;
+mod kinds;
+mod merging;
 mod objects;
 mod rbac;
 mod review;
 mod routes;
 mod selecting;
 mod signer;
+mod storing;
 mod watching;
 mod writing;
 
@@ -38,11 +48,13 @@ use anyhow::{Context as _, Result};
 use cairn_runtime::listen::{self, ListenMetrics};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tls::ServerTls;
+use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::pki::Pki;
+use crate::pki::{Leaf, Pki};
 
+pub use aggregating::Stub;
 pub use control::{Control, recorded};
 pub use fault::Fault;
 pub use review::{Minted, Permit};
@@ -75,7 +87,7 @@ pub struct ApiServer {
     control: Control,
     away: watch::Sender<bool>,
     token: Token,
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 impl ApiServer {
@@ -136,7 +148,7 @@ impl ApiServer {
             control,
             away,
             token,
-            _runtime: runtime,
+            runtime,
         })
     }
 
@@ -144,6 +156,32 @@ impl ApiServer {
     #[must_use]
     pub fn control(&self) -> &Control {
         &self.control
+    }
+
+    /// Hands requests for groups that an `APIService` names on to its Service, with this client certificate, from
+    /// now on.
+    pub fn aggregate(&self, client: Leaf) {
+        self.control.set_proxy(client);
+        let looking = aggregating::look_after(self.control.clone());
+        drop(self.runtime.spawn(looking));
+    }
+
+    /// Writes the configuration file of a client with this token into its own directory, and says where it is.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn kubeconfig(&self, token: &str) -> Result<PathBuf> {
+        let path = self
+            .token_file
+            .with_file_name(format!("{token}.kubeconfig"));
+        let (addr, ca) = (self.addr, self.ca.display().to_string());
+        let text = json!({"apiVersion": "v1", "kind": "Config", "current-context": "one",
+            "clusters": [{"name": "one", "cluster": {"server": format!("https://{addr}"), "certificate-authority": ca}}],
+            "users": [{"name": "one", "user": {"token": token}}],
+            "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}]});
+        std::fs::write(&path, text.to_string())?;
+        Ok(path)
     }
 
     /// Cuts every connection, and refuses new ones until it is back.

@@ -112,6 +112,16 @@ impl BusyNode {
     ///
     /// When the recording is damaged, or there is no room for files.
     pub fn new(start_ms: u64, minutes: u64) -> Result<Self> {
+        Self::with_pods(PODS, start_ms, minutes)
+    }
+
+    /// The same with so many pods, of which three come and go.
+    ///
+    /// # Errors
+    ///
+    /// As [`BusyNode::new`].
+    pub fn with_pods(pods: usize, start_ms: u64, minutes: u64) -> Result<Self> {
+        let steady = (pods as u64).saturating_sub(GUESTS);
         let trace = Trace::of_51_pods()?;
         let frame = trace.frames("node1")?.first().context("no frame")?;
         let recorded: Value = serde_json::from_slice(&frame.summary)?;
@@ -121,7 +131,6 @@ impl BusyNode {
             Ok((at, shapes.get(at).context("no pods are recorded")?))
         };
         let mut pods = Vec::new();
-        let steady = PODS as u64 - GUESTS;
         for number in 0..steady {
             let from_ms = start_ms - 60 * MINUTE_MS - number * 1_000;
             pods.push(Pod::new(number, from_ms, u64::MAX, shape(number)?));

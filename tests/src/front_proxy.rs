@@ -3,9 +3,10 @@
 //! Clients of Kubernetes connect to it over TLS with a bearer token that says who they are. It serves the
 //! nodes and pods that it is given and what says what is served, and hands `/apis/metrics.k8s.io` on as the real one
 //! does: over TLS with a client certificate of its own, having verified the aggregator by the name of its
-//! Service, with the user and the groups in headers and without the client's token.
+//! Service, with the user and the groups in headers and without the client's token. A simulated API server
+//! ([`crate::apiserver`]) does the same for the APIServices that it holds.
 
-mod upstream;
+pub(crate) mod upstream;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -146,7 +147,8 @@ impl FrontProxy {
         (host, ca): (&str, &Path),
         core: Core,
     ) -> Result<Self> {
-        let upstream = Upstream::new(aggregator, host, ca, &identity.client)?;
+        let ca = std::fs::read(ca).with_context(|| ca.display().to_string())?;
+        let upstream = Upstream::new(aggregator, host, &ca, &identity.client)?;
         let shared = Arc::new(Shared { upstream, core });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -228,7 +230,11 @@ impl Shared {
         let is_handed = ["/apis/metrics.k8s.io", "/openapi/v3"];
         if path == "/apis" || is_handed.iter().any(|root| path.starts_with(root)) {
             // What is served is asked for by the proxy itself, and handed out to everybody.
-            let handed = self.upstream.ask(&user, &parts).await;
+            let groups = [user.groups, &["system:authenticated"]].concat();
+            let handed = self
+                .upstream
+                .ask((user.user, groups.as_slice()), &parts)
+                .await;
             return handed.unwrap_or_else(|error| {
                 status(
                     StatusCode::SERVICE_UNAVAILABLE,

@@ -147,7 +147,7 @@ impl Target {
     ///
     /// As [`Error`] says; an answer of any status is no error.
     pub fn get(&self, path: &str) -> Result<Answer, Error> {
-        self.exchange("GET", path, &[])
+        self.exchange("GET", path, None)
     }
 
     /// Posts a JSON body to a path.
@@ -156,10 +156,29 @@ impl Target {
     ///
     /// As [`Error`] says; an answer of any status is no error.
     pub fn post(&self, path: &str, body: &[u8]) -> Result<Answer, Error> {
-        self.exchange("POST", path, body)
+        self.exchange("POST", path, Some(("application/json", body)))
     }
 
-    fn exchange(&self, method: &str, path: &str, body: &[u8]) -> Result<Answer, Error> {
+    /// Sends a body of a media type with another method.
+    ///
+    /// # Errors
+    ///
+    /// As [`Error`] says; an answer of any status is no error.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        (media_type, body): (&str, &[u8]),
+    ) -> Result<Answer, Error> {
+        self.exchange(method, path, Some((media_type, body)))
+    }
+
+    fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        sent: Option<(&str, &[u8])>,
+    ) -> Result<Answer, Error> {
         let deadline = Deadline::after(self.deadline);
         let addr = self.addr;
         let tcp = TcpStream::connect_timeout(&addr, self.deadline)
@@ -170,12 +189,13 @@ impl Target {
             head.push_str(&format!("Authorization: Bearer {token}\r\n"));
         }
         head.push_str(&self.headers);
-        if method == "POST" {
+        if let Some((media_type, body)) = sent {
             let length = body.len();
-            head.push_str("Content-Type: application/json\r\n");
+            head.push_str(&format!("Content-Type: {media_type}\r\n"));
             head.push_str(&format!("Content-Length: {length}\r\n"));
         }
         head.push_str("\r\n");
+        let body = sent.map(|(_, body)| body).unwrap_or_default();
         let request = [head.as_bytes(), body].concat();
         let broke = |source| Error::Exchange { addr, source };
         let raw = match &self.tls {

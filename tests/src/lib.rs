@@ -10,6 +10,7 @@
 //! sim             a kubelet that serves a replay, with faults
 //! fleet           thousands of agents in one process, and what they hold
 //! proc, system    the real binaries as processes; a whole cluster of them
+//! machine         what a machine lacks for a test
 //! lone_agent      an agent that reads its machine alone
 //! terminal        a program on a terminal, its keys and its screen
 //! pair            a system with a second aggregator
@@ -66,6 +67,8 @@ pub mod hpa;
 pub mod http1;
 
 pub mod lone_agent;
+
+pub mod machine;
 
 pub mod metrics_server;
 

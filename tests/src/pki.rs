@@ -2,7 +2,7 @@
 //! clients, good ones and expired ones.
 //!
 //! Everything is written as PEM files into one directory, private keys with mode 0600. Keys are
-//! ECDSA P-256 (a real kubelet's default is RSA; nothing here depends on it). Good certificates are
+//! ECDSA P-256, made anew each time, but for that of [`Request::rsa`]. Good certificates are
 //! valid from 2020 to 2049, so that no test depends on the day it runs.
 
 use std::io::Write as _;
@@ -14,6 +14,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
+
+/// An RSA key of 2,048 bits: nothing here can make one.
+const RSA_KEY: &str = include_str!("../fixtures/pki/rsa-2048.key");
 
 /// What can go wrong when making a certificate.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +87,7 @@ pub struct Request<'a> {
     usage: ExtendedKeyUsagePurpose,
     validity: Validity,
     with_ca: bool,
+    is_rsa: bool,
 }
 
 impl Pki {
@@ -112,22 +116,7 @@ impl Pki {
     }
 
     fn named_ca(&self, name: &str, common_name: &str) -> Result<Ca, Error> {
-        let made = || {
-            let mut params = CertificateParams::default();
-            params.distinguished_name = DistinguishedName::new();
-            params
-                .distinguished_name
-                .push(DnType::CommonName, common_name);
-            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            params.key_usages = vec![
-                KeyUsagePurpose::KeyCertSign,
-                KeyUsagePurpose::CrlSign,
-                KeyUsagePurpose::DigitalSignature,
-            ];
-            (params.not_before, params.not_after) =
-                (date_time_ymd(2020, 1, 1), date_time_ymd(2049, 12, 31));
-            CertifiedIssuer::self_signed(params, KeyPair::generate()?)
-        };
+        let made = || CertifiedIssuer::self_signed(authority(common_name), KeyPair::generate()?);
         let issuer = made().map_err(|source| Error::Make {
             name: name.to_owned(),
             source,
@@ -176,7 +165,27 @@ impl Ca {
             usage: ExtendedKeyUsagePurpose::ServerAuth,
             validity: Validity::Current,
             with_ca: false,
+            is_rsa: false,
         }
+    }
+
+    /// Makes another certificate of this authority, `NAME.pem`: of the same key, with other dates, for this common
+    /// name. With the authority's own it is what a renewal makes.
+    ///
+    /// # Errors
+    ///
+    /// `Make` or `Write`.
+    pub fn again(&self, name: &str, common_name: &str) -> Result<PathBuf, Error> {
+        let mut params = authority(common_name);
+        params.not_after = date_time_ymd(2048, 12, 31);
+        let made = params.self_signed(self.issuer.key());
+        let made = made.map_err(|source| Error::Make {
+            name: name.to_owned(),
+            source,
+        })?;
+        let path = self.dir.join(format!("{name}.pem"));
+        write(&path, &made.pem(), 0o644)?;
+        Ok(path)
     }
 
     /// Makes what a kubelet with `serverTLSBootstrap` is given by the cluster: common name
@@ -239,6 +248,12 @@ impl Request<'_> {
         self
     }
 
+    /// Gives it an RSA key of 2,048 bits, always the same one: what a kubelet makes for itself has such a key.
+    pub fn rsa(mut self) -> Self {
+        self.is_rsa = true;
+        self
+    }
+
     /// Sets the time it is good for; the default is [`Validity::Current`].
     pub fn validity(mut self, validity: Validity) -> Self {
         self.validity = validity;
@@ -296,10 +311,31 @@ impl Request<'_> {
             Validity::Current => (date_time_ymd(2020, 1, 1), date_time_ymd(2049, 12, 31)),
             Validity::Expired => (date_time_ymd(2020, 1, 1), date_time_ymd(2022, 1, 1)),
         };
-        let key = KeyPair::generate()?;
+        let key = match self.is_rsa {
+            true => KeyPair::from_pem(RSA_KEY)?,
+            false => KeyPair::generate()?,
+        };
         let certificate = params.signed_by(&key, &self.ca.issuer)?;
         Ok((certificate.pem(), key.serialize_pem()))
     }
+}
+
+/// What an authority's certificate says.
+fn authority(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::CrlSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
+    (params.not_before, params.not_after) =
+        (date_time_ymd(2020, 1, 1), date_time_ymd(2049, 12, 31));
+    params
 }
 
 /// Writes beside the place and renames, so that a server that reloads never reads half a file.

@@ -4,6 +4,7 @@
 //! root, tokens are minted by the simulated API server, and probes are asked as they are written. What differs
 //! from a node is listed by whoever starts it, as [`Mapping`]s.
 
+mod ground;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use serde_json::{Value, json};
 use crate::apiserver::{ApiServer, Signer};
 use crate::http1::Target;
 use crate::proc::Proc;
+
+pub use ground::Ground;
 
 /// What stands for a text of the manifest on this machine, and why it must.
 #[derive(Clone, Debug)]

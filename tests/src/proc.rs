@@ -4,6 +4,7 @@
 //! Each process has a directory of its own, an empty environment but for what the test gives, and
 //! its last lines of stderr kept for the report of a failing test.
 
+mod confined;
 pub(crate) mod cores;
 mod error;
 mod finished;
@@ -23,6 +24,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::deadline::Deadline;
 use crate::http1;
 
+pub use confined::{MemoryGroup, MemoryTold};
 pub use error::Error;
 pub use finished::Finished;
 pub use held::Held;
@@ -42,6 +44,17 @@ pub struct Proc {
     dir: tempfile::TempDir,
     addrs: BTreeMap<String, SocketAddr>,
     stderr: Tail,
+}
+
+/// Who a binary runs as.
+#[derive(Clone, Copy, Debug)]
+enum As<'a> {
+    /// As whoever starts it.
+    Us,
+    /// As another user.
+    User(u32),
+    /// In a control group.
+    Member(&'a MemoryGroup),
 }
 
 impl Proc {
@@ -88,16 +101,15 @@ impl Proc {
     ///
     /// `NotBuilt` or `Process`.
     pub fn launch(name: &str, args: &[&str], envs: &[(&str, &str)]) -> Result<Self, Error> {
-        Self::spawn(name, args, envs, None, |_| Ok(Stdio::null()))
+        Self::spawn(name, args, envs, As::Us, |_| Ok(Stdio::null()))
     }
 
-    /// Starts a binary, as another user where that is said; its standard output goes where `stdout` says,
-    /// given its directory.
+    /// Starts a binary as somebody; its standard output goes where `stdout` says, given its directory.
     fn spawn(
         name: &str,
         args: &[&str],
         envs: &[(&str, &str)],
-        user: Option<u32>,
+        by: As<'_>,
         stdout: impl FnOnce(&Path) -> std::io::Result<Stdio>,
     ) -> Result<Self, Error> {
         let failed = |step| {
@@ -106,11 +118,12 @@ impl Proc {
         };
         let binary = find(name)?;
         let dir = tempfile::tempdir().map_err(failed("make a directory for"))?;
-        let mut command = match user {
-            Some(user) => {
+        let mut command = match by {
+            As::Us => Command::new(binary),
+            As::User(user) => {
                 foreign::command(&binary, dir.path(), user).map_err(failed("make room for"))?
             }
-            None => Command::new(binary),
+            As::Member(group) => group.command(&binary),
         };
         let mut child = command
             .args(args)

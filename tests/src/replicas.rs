@@ -34,6 +34,9 @@ const READER: (&str, &str) = ("readers", "ops");
 /// The node on which no agent is placed.
 pub const WITHOUT_AGENT: &str = "node-without-agent";
 
+/// The node whose agent does not come up, where there is one.
+pub const AGENT_DOWN: &str = "node-whose-agent-is-down";
+
 /// Aggregators in their places, and everything else of the cluster.
 #[derive(Debug)]
 pub struct Replicas {
@@ -90,6 +93,18 @@ impl Replicas {
         };
         replicas.publish()?;
         Ok(replicas)
+    }
+
+    /// Adds a node on which an agent is placed whose image cannot be pulled.
+    ///
+    /// # Errors
+    ///
+    /// When no node was recorded.
+    pub fn add_node_whose_agent_is_down(&self) -> Result<()> {
+        let control = self.server.control();
+        control.put("nodes", another_node(AGENT_DOWN)?);
+        control.put("pods", agent_pod(AGENT_DOWN, false));
+        Ok(())
     }
 
     /// Starts a new one in a free place. It is not ready yet.
@@ -279,14 +294,7 @@ fn free(count: usize) -> Result<Vec<SocketAddr>> {
 fn put_objects(server: &ApiServer, recorded: &Recorded, nodes: &[String]) -> Result<()> {
     let control = server.control();
     for name in nodes {
-        let agent = json!({
-            "metadata": {"namespace": NAMESPACE, "name": format!("agent-of-{name}"),
-                         "uid": format!("uid-of-agent-of-{name}"),
-                         "creationTimestamp": "2026-11-22T07:18:27Z"},
-            "spec": {"nodeName": name, "serviceAccountName": "cairn-agent",
-                     "containers": [{"name": "agent", "resources": {}}]},
-            "status": {"phase": "Running"},
-        });
+        let agent = agent_pod(name, true);
         let token = format!("agent-token-of-{name}");
         control.know(&token, Minted::of_pod(&agent, "cairn-aggregator"));
         control.put("pods", agent);
@@ -296,10 +304,7 @@ fn put_objects(server: &ApiServer, recorded: &Recorded, nodes: &[String]) -> Res
     for node in listed {
         control.put("nodes", node.clone());
     }
-    let mut without = listed.first().context("no node")?.clone();
-    without["metadata"]["name"] = json!(WITHOUT_AGENT);
-    without["metadata"]["uid"] = json!("uid-of-the-node-without-agent");
-    control.put("nodes", without);
+    control.put("nodes", another_node(WITHOUT_AGENT)?);
     for pod in recorded.pod_objects() {
         control.put("pods", pod);
     }
@@ -313,6 +318,32 @@ fn put_objects(server: &ApiServer, recorded: &Recorded, nodes: &[String]) -> Res
         });
     }
     Ok(())
+}
+
+/// The pod of a node's agent, which is up, or waits for ever for its image.
+fn agent_pod(node: &str, is_up: bool) -> Value {
+    let (phase, ready) = if is_up {
+        ("Running", "True")
+    } else {
+        ("Pending", "False")
+    };
+    json!({
+        "metadata": {"namespace": NAMESPACE, "name": format!("agent-of-{node}"),
+                     "uid": format!("uid-of-agent-of-{node}"),
+                     "creationTimestamp": "2026-11-22T07:18:27Z"},
+        "spec": {"nodeName": node, "serviceAccountName": "cairn-agent",
+                 "containers": [{"name": "agent", "resources": {}}]},
+        "status": {"phase": phase, "conditions": [{"type": "Ready", "status": ready}]},
+    })
+}
+
+/// The first recorded node under another name.
+fn another_node(name: &str) -> Result<Value> {
+    let core = Core::recorded()?;
+    let mut node = core.nodes["items"].get(0).context("no node")?.clone();
+    node["metadata"]["name"] = json!(name);
+    node["metadata"]["uid"] = json!(format!("uid-of-{name}"));
+    Ok(node)
 }
 
 fn aggregator_args(server: &ApiServer, namespace: &Path) -> Vec<String> {

@@ -117,6 +117,10 @@ pub async fn bind(config: Config) -> Result<Bound, Error> {
         None => None,
     };
     let clock = Clock::new(config.clock);
+    let identity = control::Identity {
+        token: config.token,
+        tls: Arc::clone(&tls),
+    };
     Ok(Bound {
         kubelet,
         read_only,
@@ -124,7 +128,7 @@ pub async fn bind(config: Config) -> Result<Bound, Error> {
         admin,
         tls,
         cadvisor_tls: config.cadvisor_tls,
-        control: Control::new(config.replay, clock, config.token),
+        control: Control::new(config.replay, clock, identity),
     })
 }
 

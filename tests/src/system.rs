@@ -26,7 +26,7 @@ use crate::pki::Pki;
 use crate::proc::Proc;
 
 pub use cgroups::CgroupFiles;
-pub use host::HostFiles;
+pub use host::{HostFiles, MovingHost};
 pub use kubelet::take_flag;
 pub use recording::{FIRST_TICK_MS, Recording, TRACE_START_MS, TRACE_TICKS, at, ticks};
 

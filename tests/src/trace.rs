@@ -13,6 +13,7 @@ mod identity;
 mod replay;
 mod roster;
 mod summary;
+pub mod swap;
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -375,6 +375,47 @@ fn a_missing_rule_is_named_and_what_may_not_be_read_is_left_out() {
     says(&bed, &said, 2, &addr, &expected);
 }
 
+/// The roles that the manifests bind to the aggregator's account, such as `ClusterRole cairn-aggregator`.
+fn roles_of_the_aggregator(objects: &[Value]) -> Vec<String> {
+    let is_bound = |binding: &&Value| {
+        let subjects = binding["subjects"].as_array().into_iter().flatten();
+        let mut names = subjects.map(|subject| &subject["name"]);
+        names.any(|name| *name == json!("cairn-aggregator"))
+    };
+    let named = |binding: &Value| {
+        let role = &binding["roleRef"];
+        Some(format!(
+            "{} {}",
+            role["kind"].as_str()?,
+            role["name"].as_str()?
+        ))
+    };
+    objects.iter().filter(is_bound).filter_map(named).collect()
+}
+
+/// Guarantees: the check asks about the rights that the manifests give the aggregator. None is asked about that is not
+/// given, or it would be told as missing; and none is given that is not asked about.
+#[test]
+fn the_rights_that_are_checked_are_those_of_the_manifests() {
+    let bed = Bed::start();
+    let roles = roles_of_the_aggregator(&bed.rights);
+    assert_eq!(roles.len(), 5, "{roles:?}");
+    let said = bed.admin(&[]);
+    let told = lines(&said, &[]);
+    let rows: Vec<&String> = told
+        .iter()
+        .filter(|row| row.starts_with("rights "))
+        .collect();
+    assert_eq!(rows, [RIGHTS], "{}", said.stdout);
+    let is_the_aggregators = |right: &String| {
+        let role = right.split_once(": ").map(|(role, _)| role.to_owned());
+        role.is_some_and(|role| roles.contains(&role))
+    };
+    let mut unasked = bed.server.control().unused_rights();
+    unasked.retain(is_the_aggregators);
+    assert!(unasked.is_empty(), "add to check/rights.rs: {unasked:?}");
+}
+
 /// Guarantees: a front proxy whose CA signs clients too, under any name, is said to be refused, with the flag of the
 /// API server that mends it.
 #[test]

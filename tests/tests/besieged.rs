@@ -1,5 +1,7 @@
 //! Hostile agents beside honest ones: what they do costs nobody but themselves anything.
 
+use std::time::Duration;
+
 use testkit::fleet;
 use testkit::fleet::beside::{self, Options};
 use testkit::hostile::{Due, Kind};
@@ -24,7 +26,10 @@ fn each_hostile_agent_is_answered_and_no_honest_one_notices() {
         kinds: Kind::ALL.to_vec(),
         ticks_before: 3,
         ticks_after: 20,
+        pace: Duration::ZERO,
         aggregator_args: Vec::new(),
+        memory_max: None,
+        compared_in: 1,
     })
     .unwrap();
     println!("{report}");

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cairn_runtime::clock::Clock;
 use serde_json::{Value, json};
 use testkit::apiserver::ApiServer;
 use testkit::deadline::Deadline;
@@ -262,6 +263,52 @@ fn no_ca_is_made_by_a_clock_that_is_a_year_ahead() {
         readyz(&aggregator).0 == 200 && bed.bundle().matches("BEGIN").count() == 1
     });
     assert_eq!(System::count(&aggregator, held, "").unwrap(), 0);
+}
+
+/// Scenario: of two aggregators the one that holds the Lease has its clock set two hours ahead; later that is set right,
+/// and the other one goes.
+/// Guarantees: the one gives the Lease back and says so, the other one takes it; once its clock is right the first is
+/// in order again, and takes the Lease when the other one goes.
+#[test]
+fn an_aggregator_whose_clock_is_off_leaves_writing_to_the_other() {
+    let bed = Bed::start();
+    bed.apply();
+    let now_ms = Clock::system().unix_ms();
+    let first = bed.aggregator(&["--clock", &format!("driven={now_ms}")]);
+    let of = |one: &Proc, figure: &str| {
+        let name = format!("cairn_aggregator_certificates_{figure}");
+        System::count(one, &name, "").unwrap()
+    };
+    until("the first one writes", &[&first], || {
+        of(&first, "leads") == 1 && readyz(&first).0 == 200
+    });
+    let mut second = bed.aggregator(&[]);
+    until("the second one serves", &[&first, &second], || {
+        readyz(&second).0 == 200
+    });
+    assert_eq!(of(&second, "leads"), 0);
+
+    first.jump(now_ms + 7_200_000).unwrap();
+    until("the other one writes", &[&first, &second], || {
+        of(&second, "leads") == 1
+    });
+    let figures = ["leads", "clock_held", "lease_given_back_total"];
+    assert_eq!(figures.map(|figure| of(&first, figure)), [0, 1, 1]);
+    let (status, text) = readyz(&first);
+    assert!(
+        status == 200 && text.contains("gives the Lease back"),
+        "{text}"
+    );
+    assert_eq!(bed.bundle().matches("BEGIN").count(), 1);
+
+    first.jump(now_ms).unwrap();
+    until("its clock is believed again", &[&first, &second], || {
+        of(&first, "clock_held") == 0
+    });
+    assert_eq!((of(&first, "leads"), of(&second, "leads")), (0, 1));
+    second.sigterm().unwrap();
+    second.wait(SOON).unwrap();
+    until("it takes its turn", &[&first], || of(&first, "leads") == 1);
 }
 
 /// Guarantees: what a Secret of somebody else's has is left alone, and the log says what to do.

@@ -9,7 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cairn_proto::v1::Gap;
+use cairn_proto::v1::agent_frame::Kind;
 use cairn_runtime::tls::ClientIdentity;
+use serde_json::json;
+use testkit::apiserver::ApiServer;
 use testkit::deadline::Deadline;
 use testkit::pki::{Ca, Leaf, Pki, Validity};
 use testkit::proc::Proc;
@@ -18,6 +22,10 @@ use testkit::system::{Options, System, TRACE_START_MS, at};
 use tonic::{Code, Status};
 
 const SOON: Duration = Duration::from_secs(30);
+
+/// Where the API server says by which CAs its clients are known.
+const PUBLISHED: &str =
+    "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
 
 /// After the end of every good certificate of the kit: the year 2050.
 const AFTER_ALL_MS: u64 = 2_524_700_000_000;
@@ -44,6 +52,14 @@ impl Bed {
         let dir = tempfile::tempdir().unwrap();
         let pki = Pki::new(dir.path()).unwrap();
         let agents = pki.ca("agents-ca").unwrap();
+        Self::of((dir, pki, agents), nodes, &[])
+    }
+
+    fn of(
+        (dir, pki, agents): (tempfile::TempDir, Pki, Ca),
+        nodes: &[&str],
+        more: &[String],
+    ) -> Self {
         let leaf = of_node(&agents, "agent", "node1");
         let mtls = ["--ingest-auth", "mtls", "--ingest-client-ca"].map(str::to_owned);
         let client = [
@@ -55,7 +71,11 @@ impl Bed {
         .map(str::to_owned);
         let options = Options {
             nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
-            extra_aggregator_args: mtls.into_iter().chain([path(&agents.cert_pem)]).collect(),
+            extra_aggregator_args: mtls
+                .into_iter()
+                .chain([path(&agents.cert_pem)])
+                .chain(more.iter().cloned())
+                .collect(),
             extra_agent_args: client.to_vec(),
             ..Options::default()
         };
@@ -76,6 +96,20 @@ impl Bed {
         let client: Arc<ClientIdentity> = ClientIdentity::load(&leaf.cert_pem, &leaf.key_pem)?;
         let ca = self.system.path("ingest-ca.pem");
         RawAgent::certified(addr, &ca, &client, TRACE_START_MS).await
+    }
+
+    /// Trusts another file of CAs for agents, and waits until it is in use.
+    fn replace_ca(&self, file: &Path) {
+        let changed = || {
+            let said = self.aggregator().stderr();
+            said.matches("certificate files changed").count()
+        };
+        let before = changed();
+        std::fs::copy(file, self.dir.path().join("fresh")).unwrap();
+        std::fs::rename(self.dir.path().join("fresh"), &self.agents.cert_pem).unwrap();
+        let read = || (changed() > before).then_some(());
+        let came = Deadline::after(SOON).poll(read);
+        assert!(came.is_some(), "{}", self.system.stderr());
     }
 
     fn refused(&self, reason: &str) -> u64 {
@@ -101,17 +135,7 @@ fn a_renewed_certificate_costs_nothing_and_another_ca_no_row() {
     // when the old one goes.
     let next = bed.pki.ca("next-ca").unwrap();
     of_node(&next, "agent", "node1");
-    std::fs::copy(&next.cert_pem, bed.dir.path().join("fresh")).unwrap();
-    std::fs::rename(bed.dir.path().join("fresh"), &bed.agents.cert_pem).unwrap();
-    let read = || {
-        let said = bed.aggregator().stderr();
-        said.contains("certificate files changed").then_some(())
-    };
-    assert!(
-        Deadline::after(SOON).poll(read).is_some(),
-        "{}",
-        bed.system.stderr()
-    );
+    bed.replace_ca(&next.cert_pem);
     bed.system.step(at(3)).unwrap();
     bed.system.arrived(at(3), SOON).unwrap();
     bed.system.tick(at(4)).unwrap();
@@ -212,11 +236,7 @@ async fn a_certificate_that_expires_ends_its_stream() {
     let mut agent = bed.connect(&leaf).await.unwrap();
     agent.hello("node1", 1).await.unwrap();
     bed.aggregator().jump(AFTER_ALL_MS).unwrap();
-    agent
-        .send(cairn_proto::v1::agent_frame::Kind::Gap(
-            cairn_proto::v1::Gap::default(),
-        ))
-        .await;
+    agent.send(Kind::Gap(Gap::default())).await;
     let status = agent.end().await.unwrap();
     assert_eq!(status.code(), Code::Unauthenticated, "{status:?}");
     assert!(
@@ -238,5 +258,62 @@ fn a_ca_that_signs_for_others_is_not_taken_for_agents() {
         said.stderr.contains("make a CA for the agents alone"),
         "{}",
         said.stderr
+    );
+}
+
+/// Scenario: the API server publishes a CA of clients that has the key of the agents' CA, in another certificate; then
+/// the agents get a CA of their own, and later somebody puts the shared one back.
+/// Guarantees: nobody is known by a certificate of a CA that is the cluster's too, the refusal, the log and `/readyz`
+/// name both places and what to do, whoever has a CA of their own is taken without a restart, and an open stream
+/// ends when the CA is shared again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_ca_that_the_api_server_publishes_is_not_taken_for_agents() {
+    let dir = tempfile::tempdir().unwrap();
+    let pki = Pki::new(dir.path()).unwrap();
+    let agents = pki.ca("agents-ca").unwrap();
+    let clients = agents.again("clients-ca", "agents-ca").unwrap();
+    let pem = std::fs::read_to_string(&clients).unwrap();
+    assert_ne!(pem, std::fs::read_to_string(&agents.cert_pem).unwrap());
+    let server = ApiServer::empty(dir.path()).unwrap();
+    let document = json!({"data": {"client-ca-file": pem}});
+    server.control().put_document(PUBLISHED, document);
+    let bed = Bed::of((dir, pki, agents), &[], &server.flags());
+    let readyz = || {
+        let answer = bed.aggregator().get("admin", "/readyz?verbose").unwrap();
+        answer.text()
+    };
+    let parts = [
+        "--ingest-client-ca has a CA that is not for agents alone",
+        "agents-ca is in client-ca-file of ConfigMap kube-system/extension-apiserver-authentication too",
+        "make a CA for the agents alone",
+    ];
+    let told = |text: &str| parts.iter().all(|part| text.contains(part));
+    let noted = Deadline::after(SOON).poll(|| told(&readyz()).then_some(()));
+    assert!(noted.is_some(), "{}\n{}", readyz(), bed.system.stderr());
+    assert!(told(&bed.aggregator().stderr()));
+
+    let shared = of_node(&bed.agents, "shared", "node1");
+    let refused = status(bed.connect(&shared).await).await;
+    assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
+    assert!(told(refused.message()), "{refused:?}");
+    assert_eq!(bed.refused("shared_ca"), 1);
+
+    let own = bed.pki.ca("own-ca").unwrap();
+    let both = [&bed.agents.cert_pem, &own.cert_pem].map(|file| std::fs::read(file).unwrap());
+    bed.replace_ca(&own.cert_pem);
+    let leaf = of_node(&own, "own", "node1");
+    let mut agent = bed.connect(&leaf).await.unwrap();
+    agent.hello("node1", 1).await.unwrap();
+    let cleared = Deadline::after(SOON).poll(|| (!told(&readyz())).then_some(()));
+    assert!(cleared.is_some(), "{}", readyz());
+
+    std::fs::write(bed.dir.path().join("both.pem"), both.concat()).unwrap();
+    bed.replace_ca(&bed.dir.path().join("both.pem"));
+    agent.send(Kind::Gap(Gap::default())).await;
+    let ended = agent.end().await.unwrap();
+    assert_eq!(ended.code(), Code::Unauthenticated, "{ended:?}");
+    assert!(
+        ended.message().contains("signs for others than agents too"),
+        "{ended:?}"
     );
 }

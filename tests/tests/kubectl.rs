@@ -16,11 +16,12 @@ mod expected;
 
 use std::time::Duration;
 
-use bed::Bed;
+use bed::{Bed, SWAP_BYTES, SWAPPING};
 use client::{Client, python};
 use expected::{Expected, Row, timeless};
 use serde_json::{Value, json};
 use testkit::system::at;
+use testkit::usage;
 
 const ADMIN: &str = "token-of-admin";
 const JANE: &str = "token-of-jane";
@@ -214,15 +215,8 @@ fn top_pods(kubectl: &Client, expected: &Expected<'_>) {
     assert_eq!(shown, containers);
 }
 
-/// Swap, of which the recorded machines used none and the first has some.
+/// Swap: the first machine has and uses some, the other has none.
 fn swap(kubectl: &Client, expected: &Expected<'_>) {
-    let with = |mut rows: Vec<Row>, words: &dyn Fn(&str) -> Vec<&'static str>| {
-        for row in &mut rows {
-            let words = words(&row[0]);
-            row.extend(words.into_iter().map(str::to_owned));
-        }
-        rows
-    };
     let head = [
         "NAME",
         "CPU(cores)",
@@ -232,20 +226,45 @@ fn swap(kubectl: &Client, expected: &Expected<'_>) {
         "SWAP(bytes)",
         "SWAP(%)",
     ];
-    let nodes = with(expected.top_nodes(), &|node| match node {
-        "node1" => vec!["0Mi", "0%"],
-        // Where the machine has no swap it shows neither.
-        _ => vec!["<unknown>", "<unknown>"],
-    });
+    let mut nodes = expected.top_nodes();
+    for row in &mut nodes {
+        let used = expected.usages.nodes[&row[0]].swap_bytes.unwrap();
+        row.extend(if row[0] == SWAPPING {
+            [usage::mebibytes(used), usage::percent(used, SWAP_BYTES)]
+        } else {
+            assert_eq!(used, 0);
+            // Where the machine has no swap it shows neither.
+            ["<unknown>", "<unknown>"].map(str::to_owned)
+        });
+    }
+    assert!(!nodes[0].contains(&"0Mi".to_owned()), "{nodes:?}");
     same(kubectl, &["top", "nodes", "--show-swap"], &head, &nodes);
-    let head = ["NAME", "CPU(cores)", "MEMORY(bytes)", "SWAP(bytes)"];
-    let pods = with(expected.top_pods(in_shop), &|_| vec!["0Mi"]);
-    same(
-        kubectl,
-        &["top", "pods", "-n", "shop", "--show-swap"],
-        &head,
-        &pods,
-    );
+    let head = [
+        "NAMESPACE",
+        "NAME",
+        "CPU(cores)",
+        "MEMORY(bytes)",
+        "SWAP(bytes)",
+    ];
+    let mut pods = expected.with_namespaces(expected.top_pods(|_, _| true));
+    for row in &mut pods {
+        let pod = &expected.usages.pods[&(row[0].clone(), row[1].clone())];
+        let used = pod.containers.values().map(|one| one.swap_bytes.unwrap());
+        row.push(usage::mebibytes(used.sum()));
+    }
+    let swapping = pods.iter().filter(|row| row[4] != "0Mi").count();
+    assert!((1..pods.len()).contains(&swapping), "{pods:?}");
+    same(kubectl, &["top", "pods", "-A", "--show-swap"], &head, &pods);
+    let head = ["POD", "NAME", "CPU(cores)", "MEMORY(bytes)", "SWAP(bytes)"];
+    let mut containers = expected.top_containers(in_shop);
+    for row in &mut containers {
+        let pod = &expected.usages.pods[&("shop".to_owned(), row[0].clone())];
+        row.push(usage::mebibytes(
+            pod.containers[&row[1]].swap_bytes.unwrap(),
+        ));
+    }
+    let args = ["top", "pods", "-n", "shop", "--containers", "--show-swap"];
+    same(kubectl, &args, &head, &containers);
 }
 
 /// A kubectl that is years old, and asks what is served by the older discovery.

@@ -1,7 +1,7 @@
 //! The way of a figure from a node to its readers where there is only one of the two families of addresses.
 //!
 //! Each test runs its inner half again, as a process in a network of its own (a network namespace), which
-//! only root can make.
+//! only root can make; where nobody can, it says so and is left out.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +13,7 @@ use std::process::Command;
 
 use cairn_proto::v1;
 use testkit::http1::Target;
+use testkit::machine;
 use testkit::proc::Proc;
 use testkit::raw::RawAgent;
 use testkit::reader::Reader;
@@ -20,14 +21,11 @@ use testkit::system::{Options, System, at};
 use tokio::runtime::Runtime;
 
 /// Runs an inner half in a network of its own, in which `set_up` was done; says so where none can be made.
-#[expect(clippy::print_stderr, reason = "that a test did not run")]
 fn in_own_network(inner: &str, set_up: &str) {
     let can = Command::new("unshare").args(["--net", "true"]).output();
     if !can.is_ok_and(|output| output.status.success()) {
-        eprintln!(
-            "ATTENTION: no network namespace can be made here (root is needed): {inner} did not run"
-        );
-        return;
+        let what = format!("{inner}: no network namespace can be made here, root is needed");
+        return machine::lacks(&what);
     }
     let script = format!(
         "set -e; ip link set lo up; {set_up}; exec \"$0\" --exact {inner} --ignored --nocapture"

@@ -6,9 +6,9 @@
     reason = "helpers of tests: what cannot go on has failed, and what was paid is told"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use testkit::pays::{GOALS_MS, NAMED_WITHIN_MS, Paid, Watched};
 use testkit::sim::Endpoint;
@@ -16,18 +16,27 @@ use testkit::system::FIRST_TICK_MS;
 
 const MINUTES: u64 = 10;
 
-/// Containers that have a value at the newest tick, by pod and name.
-fn shown(answer: &Value, metric: &str) -> BTreeMap<(String, String), u64> {
+/// By pod and name.
+type ByContainer<T> = BTreeMap<(String, String), T>;
+
+/// What is last in such a list (`values` or `rates`) of each container that has one.
+fn newest(answer: &Value, metric: &str, list: &str) -> ByContainer<Value> {
     let entities = answer["entities"].as_array().unwrap().iter();
     let containers = entities.filter(|of| of["kind"] == "container");
     let text = |of: &Value, key: &str| of[key].as_str().unwrap_or_default().to_owned();
-    let valued = containers.filter_map(|of| {
+    let last = containers.filter_map(|of| {
         assert_eq!(of["namespace"], "shop", "{of}");
-        let values = of["metrics"][metric]["values"].as_array()?;
-        let value = values.last()?.as_u64()?;
-        Some(((text(of, "pod"), text(of, "name")), value))
+        let list = of["metrics"][metric][list].as_array()?;
+        Some(((text(of, "pod"), text(of, "name")), list.last()?.clone()))
     });
-    valued.collect()
+    last.collect()
+}
+
+/// Containers that have a value at the newest tick.
+fn shown(answer: &Value, metric: &str) -> ByContainer<u64> {
+    let values = newest(answer, metric, "values").into_iter();
+    let values = values.filter_map(|(of, value)| Some((of, value.as_u64()?)));
+    values.collect()
 }
 
 /// Looks whether every pod that is listed for long enough has a row with its names, and no container goes
@@ -108,18 +117,22 @@ fn pays(interval_ms: u64) -> Result<Paid> {
     Ok(paid)
 }
 
-/// `kubelet_ms` is what the requests may come to. The agent's CPU time is larger while others use the
-/// machine, and a source that answers a row too late in real time is asked again and told a row later, so of
-/// up to three runs one has to do.
-fn holds(interval_ms: u64, kubelet_ms: f64) {
-    let mut held = held(interval_ms, kubelet_ms);
+/// The agent's CPU time is larger while others use the machine, and a source that answers a row too late in
+/// real time is asked again and told a row later, so of up to three runs one has to do.
+fn one_of_three(run: impl Fn() -> Result<()>) {
+    let mut held = run();
     for _ in 0..2 {
         if let Err(error) = &held {
             println!("once more: {error:#}");
-            held = self::held(interval_ms, kubelet_ms);
+            held = run();
         }
     }
     held.unwrap();
+}
+
+/// `kubelet_ms` is what the requests may come to.
+fn holds(interval_ms: u64, kubelet_ms: f64) {
+    one_of_three(|| held(interval_ms, kubelet_ms));
 }
 
 fn held(interval_ms: u64, kubelet_ms: f64) -> Result<()> {
@@ -159,6 +172,71 @@ fn a_node_with_a_row_every_ten_seconds_pays_130_ms_a_minute() {
 #[test]
 fn a_node_with_a_row_each_second_pays_600_ms_a_minute() {
     holds(1_000, 150.0);
+}
+
+/// Minutes until every container that is there from the start has its name.
+const KNOWN_AFTER: u64 = 3;
+
+/// Compares each container that is there from the start with its cgroup at a tick; how many there are, and
+/// how many of them used something in the second before.
+fn is_its_cgroup(watched: &Watched, tick_ms: u64) -> Result<[usize; 2]> {
+    let metric = "cpu_usage_core_nanos";
+    let answer = watched.values(metric)?;
+    let (values, rates) = (shown(&answer, metric), newest(&answer, metric, "rates"));
+    let mut found = [0, 0];
+    let pods = watched.node.pods(tick_ms);
+    for pod in pods.filter(|pod| pod.listed_from_ms() < FIRST_TICK_MS) {
+        let name = pod.container_names().next().unwrap().to_owned();
+        let of = (pod.name.clone(), name);
+        let used = pod.container_cpu_nanos(tick_ms);
+        let before = pod.container_cpu_nanos(tick_ms - 1_000);
+        let value = values.get(&of).copied();
+        ensure!(value == used, "{tick_ms} {of:?}: {value:?}, not {used:?}");
+        let in_a_second = used.zip(before).map(|(used, before)| used - before);
+        let rate = rates.get(&of).and_then(Value::as_f64);
+        let whole = rate.map(|rate| format!("{rate:.0}"));
+        let expected = in_a_second.map(|nanos| nanos.to_string());
+        ensure!(
+            whole == expected,
+            "{tick_ms} {of:?}: {rate:?} a second, not {expected:?}"
+        );
+        found[0] += 1;
+        found[1] += usize::from(in_a_second > Some(0));
+    }
+    Ok(found)
+}
+
+/// What the kubelet says of the CPU time of the first pod's first container.
+fn told_by_kubelet(watched: &Watched, tick_ms: u64) -> Result<u64> {
+    let summary: Value = serde_json::from_str(&watched.node.summary(tick_ms))?;
+    let cpu = &summary["pods"][0]["containers"][0]["cpu"];
+    cpu["usageCoreNanoSeconds"].as_u64().context("no CPU time")
+}
+
+/// Scenario: a row each second of a node with cgroups, whose kubelet measures a container every ten seconds
+/// or more and repeats it in between.
+/// Guarantees: at every tick of a minute the CPU time of each container is that of its cgroup at this tick, to
+/// the last digit, and its rate what it used in the second before.
+#[test]
+fn at_a_row_each_second_every_tick_is_that_of_the_cgroup() {
+    one_of_three(|| {
+        let mut watched = Watched::start(1_000, KNOWN_AFTER + 1, &["--cadvisor", "auto"])?;
+        watched.run(KNOWN_AFTER, |_, _| Ok(()))?;
+        let (mut found, mut told) = ([0, 0], BTreeSet::new());
+        watched.run(1, |watched, tick_ms| {
+            let [all, busy] = is_its_cgroup(watched, tick_ms)?;
+            found = [found[0] + all, found[1] + busy];
+            told.insert(told_by_kubelet(watched, tick_ms)?);
+            Ok(())
+        })?;
+        println!(
+            "{found:?} values, {} by the kubelet of one container",
+            told.len()
+        );
+        ensure!(found[0] == 60 * 48 && found[1] == 60 * 24, "{found:?}");
+        ensure!((2..=7).contains(&told.len()), "{told:?}");
+        Ok(())
+    });
 }
 
 /// Scenario: cAdvisor is off and the kubelet tells no CPU time of containers, so that nothing says whose cgroup

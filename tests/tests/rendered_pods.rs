@@ -15,14 +15,16 @@ use serde_json::{Value, json};
 use testkit::apiserver::{ApiServer, Minted, SERVER_NAME, Signer};
 use testkit::deadline::Deadline;
 use testkit::http1::{Answer, Target};
-use testkit::pod::{Mapping, Pod};
+use testkit::pod::{Ground, Pod, Probe};
 use testkit::proc::Proc;
 use testkit::rendered;
-use testkit::system::{SERVICE_HOST, System};
+use testkit::system::{SERVICE_HOST, System, ticks};
+use testkit::trace::Trace;
+use testkit::usage::Recorded;
 
-/// Everything here is in real time: pods of the recording take up to two minutes to be shown, and a busy machine
+/// Everything here is in real time: a pod is shown when it was measured twice, half a minute apart, and a busy machine
 /// takes longer.
-const SOON: Duration = Duration::from_secs(300);
+const SOON: Duration = Duration::from_secs(120);
 
 const API_SERVICE: &str = "v1beta1.metrics.k8s.io";
 const TLS: &str = "cairn-aggregator-tls";
@@ -38,6 +40,7 @@ struct Bed {
     objects: Vec<Value>,
     kubelet: Option<Proc>,
     aggregator: Pod,
+    aggregators: [IpAddr; 1],
     agent: Pod,
     reader: String,
     dir: tempfile::TempDir,
@@ -82,6 +85,7 @@ impl Bed {
             kubelet: None,
             server,
             objects,
+            aggregators: [aggregator.ip],
             aggregator,
             agent,
             dir,
@@ -113,6 +117,12 @@ impl Bed {
         let path = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
         control.put_document(path, proxy);
         self.signer.publish(&self.server);
+        // The recorded API server has a pod that begins two minutes after the kubelets' recording; all of that are here.
+        let all: Vec<u64> = ticks().collect();
+        let recorded = Recorded::at(&Trace::carried().unwrap(), &all).unwrap();
+        for pod in recorded.pod_objects() {
+            control.put("pods", pod);
+        }
         control.put("pods", self.aggregator.object.clone());
         control.put("pods", self.agent.object.clone());
         // Of people an administrator has made one that may look at everything.
@@ -127,77 +137,29 @@ impl Bed {
         );
     }
 
-    /// What stands for the manifest's texts on this machine, all of it; files of mounts come in front.
-    fn mapped(&self, pod: &Pod) -> Vec<Mapping> {
-        let (pod_ip, node_ip) = (self.aggregator.ip, self.agent.ip);
-        let mut mapped = pod.mounts().unwrap();
-        mapped.extend([
-            // All addresses of a pod are one of loopback.
-            Mapping::new("[::]:", format!("{pod_ip}:")),
-            // There is no DNS of a cluster.
-            Mapping::new(
-                "https://cairn-ingest.cairn.svc:",
-                format!("https://{pod_ip}:"),
-            ),
-            // The node's loopback, for its probes, and the pod's own.
-            Mapping::new("=127.0.0.1:", format!("={pod_ip}:")),
-            Mapping::new("127.0.0.1", node_ip.to_string()),
-        ]);
-        mapped
+    fn ground(&self) -> Ground<'_> {
+        Ground {
+            server: &self.server,
+            signer: &self.signer,
+            aggregators: &self.aggregators,
+            node: self.agent.ip,
+        }
     }
 
-    /// Starts the aggregator. What is added are defaults that name a mount, and its address as a name of the
-    /// certificate: peers are verified by it, since there is no DNS.
+    fn probe(&self, pod: &Pod, which: &str) -> Probe {
+        let mapped = self.ground().mapped(pod).unwrap();
+        pod.probe(which, &mapped).unwrap()
+    }
+
     fn start_aggregator(&self) -> Proc {
-        self.aggregator.mount(&self.server, &self.signer).unwrap();
-        let account = "/var/run/secrets/kubernetes.io/serviceaccount";
-        let file = |name: &str| {
-            self.aggregator
-                .path(&format!("{account}/{name}"))
-                .display()
-                .to_string()
-        };
-        let more = [
-            format!("--kubernetes-ca={}", file("ca.crt")),
-            format!("--kubernetes-token-file={}", file("token")),
-            format!("--namespace-file={}", file("namespace")),
-            format!(
-                "--tls-service=cairn-aggregator,cairn-ingest,{}",
-                self.aggregator.ip
-            ),
-        ];
-        let mapped = self.mapped(&self.aggregator);
-        self.aggregator.start(&mapped, &more, &self.server).unwrap()
+        self.ground().start_aggregator(&self.aggregator).unwrap()
     }
 
-    /// Starts the kubelet of the node and its agent. What is added are defaults: the place of the kubelet's
-    /// certificate, the node's loopback, and the name by which the aggregator is verified.
+    /// Starts the kubelet of the node and its agent.
     fn start_agent(&mut self) -> Proc {
-        let agent = self.agent.clone();
-        agent.mount(&self.server, &self.signer).unwrap();
-        let pki = agent.path("/var/lib/kubelet/pki");
-        let token = agent.path("/var/run/secrets/kubernetes.io/serviceaccount/token");
-        let token = std::fs::read_to_string(token).unwrap();
-        let made = self.dir.path().join("kubelet-pki");
-        std::fs::create_dir_all(&made).unwrap();
-        let args = [
-            format!("--listen={}:10250", agent.ip),
-            format!("--node={NODE}"),
-            format!("--token={token}"),
-            format!("--make-pki={}", made.display()),
-        ];
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        self.kubelet = Some(Proc::start("kubelet-sim", &args, &[]).unwrap());
-        // The key of a kubelet is nothing that an agent could read.
-        let certificate = pki.join("kubelet.crt");
-        std::fs::copy(made.join(format!("{NODE}-kubelet.pem")), &certificate).unwrap();
-        let more = [
-            format!("--kubelet-cert={}", certificate.display()),
-            format!("--admin-listen={}:9101", agent.ip),
-            "--aggregator-server-name=cairn-ingest.cairn.svc".to_owned(),
-        ];
-        let mapped = self.mapped(&agent);
-        agent.start(&mapped, &more, &self.server).unwrap()
+        let kubelet = self.ground().start_kubelet(&self.agent, self.dir.path());
+        self.kubelet = Some(kubelet.unwrap());
+        self.ground().start_agent(&self.agent).unwrap()
     }
 
     /// Asks the aggregator's HTTPS listener as a reader.
@@ -270,9 +232,8 @@ fn items(answer: &Answer) -> Vec<String> {
 fn the_rendered_pods_work_with_the_rendered_rights_and_use_each() {
     let mut bed = Bed::start();
     let aggregator = bed.start_aggregator();
-    let probe = |pod: &Pod, which: &str| pod.probe(which, &bed.mapped(pod)).unwrap();
     for which in ["livenessProbe", "readinessProbe"] {
-        let probe = probe(&bed.aggregator, which);
+        let probe = bed.probe(&bed.aggregator, which);
         until(
             &format!("{which} of the aggregator: {probe:?}"),
             &[&aggregator],
@@ -280,7 +241,7 @@ fn the_rendered_pods_work_with_the_rendered_rights_and_use_each() {
         );
     }
     let of_agent =
-        ["livenessProbe", "readinessProbe"].map(|which| (which, probe(&bed.agent, which)));
+        ["livenessProbe", "readinessProbe"].map(|which| (which, bed.probe(&bed.agent, which)));
     let agent = bed.start_agent();
     let both = [&aggregator, &agent];
     for (which, probe) in of_agent {
@@ -354,9 +315,6 @@ fn a_right_that_is_taken_away_is_missed() {
     until("it is refused", &[&aggregator], || {
         control.refused_acts().contains(&missed)
     });
-    let probe = bed
-        .aggregator
-        .probe("readinessProbe", &bed.mapped(&bed.aggregator))
-        .unwrap();
+    let probe = bed.probe(&bed.aggregator, "readinessProbe");
     assert!(!probe.succeeds(), "{}", aggregator.stderr());
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use testkit::deadline::Deadline;
 use testkit::http1;
+use testkit::machine;
 use testkit::proc::Proc;
 use testkit::raw::RawAgent;
 use testkit::siege::{self, Siege, Target};
@@ -229,7 +230,9 @@ fn ten_thousand_idle_connections_keep_nobody_out() {
     let files = siege::raise_descriptors(WANTED);
     let part = |count: u64| usize::try_from(count * files.min(WANTED) / WANTED).unwrap();
     if files < WANTED {
-        eprintln!("ATTENTION: only {files} open files are allowed here: the crowd is smaller");
+        machine::lacks(&format!(
+            "a part of 10,000 connections: only {files} open files are allowed here, and {WANTED} are needed"
+        ));
     }
     let mut bed = Bed::start();
     let mut crowd = Vec::new();

@@ -105,6 +105,41 @@ fn a_certificate_that_the_kubelet_made_is_believed_by_its_file() {
     refused(&leaf, &["--kubelet-ca", &other], &said);
 }
 
+/// Scenario: a certificate with an RSA key of 2,048 bits, as a kubelet makes it.
+/// Guarantees: it is believed by its CA, and pinned.
+#[test]
+fn a_certificate_with_an_rsa_key_is_believed() {
+    let (_dir, pki) = pki();
+    let own = pki.ca("own").unwrap();
+    let leaf = own.leaf("node1-kubelet").dns(&["node1"]).rsa();
+    let leaf = leaf.write().unwrap();
+    let key = std::fs::read_to_string(&leaf.key_pem).unwrap();
+    // 2,048 bits and what belongs to them are some 1,700 characters, those of a curve 250.
+    assert!(key.len() > 1_500, "{} characters", key.len());
+    let ca = own.cert_pem.display().to_string();
+    believed(&leaf, &["--kubelet-ca", &ca]);
+    let cert = leaf.cert_pem.display().to_string();
+    believed(&leaf, &["--kubelet-cert", &cert]);
+}
+
+/// Scenario: more than one pin, and CAs that a pattern names.
+/// Guarantees: whichever of them it is, it is believed: the second pin after one of another kubelet, and the
+/// CA among others in a directory; where none of them is, it is refused.
+#[test]
+fn pins_and_cas_are_tried_in_order() {
+    let (dir, pki) = pki();
+    let other = pki.kubelet_default("node9", Validity::Current).unwrap();
+    let leaf = pki.kubelet_default("node1", Validity::Current).unwrap();
+    let [other, own] = [&other, &leaf].map(|of| of.cert_pem.display().to_string());
+    let pin = "--kubelet-cert";
+    believed(&leaf, &[pin, &other, pin, &own]);
+    refused(&leaf, &[pin, &other], &["certificate"]);
+    let cas = |pattern: &str| dir.path().join(pattern).display().to_string();
+    believed(&leaf, &["--kubelet-ca", &cas("*-kubelet-ca.pem")]);
+    let said = ["certificate"];
+    refused(&leaf, &["--kubelet-ca", &cas("node9*-ca.pem")], &said);
+}
+
 /// Scenario: such a kubelet whose node is called by an address, so that its certificate has that.
 /// Guarantees: it is verified by the address as a name, though another one is dialled.
 #[test]

@@ -46,6 +46,11 @@ const MAX_PARTS: usize = 64;
 /// The same of all cgroups together: two of each.
 const MAX_PARTS_IN_ALL: usize = 16_384;
 
+/// The most values of one cgroup, and of a device or an interface of it, that a kubelet tells, and that a
+/// cAdvisor does where there is none: room for all of them is made with the first one.
+const VALUES: [usize; 2] = [8, 22];
+const VALUES_OF_A_PART: [usize; 2] = [4, 8];
+
 /// Pods of one name that are kept: an old one that still goes, and the one in its place.
 const MAX_NAMESAKES: usize = 8;
 
@@ -230,6 +235,7 @@ impl Reader {
             return Err(Refused::Odd);
         }
         let room = self.part_count < MAX_PARTS_IN_ALL;
+        let teller = self.teller;
         let Some(draft) = self.draft(labels)? else {
             return Ok(());
         };
@@ -259,12 +265,22 @@ impl Reader {
             return Ok(());
         };
         let before = draft.cgroup.parts.len();
-        let figures = match family.what.part() {
-            Some(kind) => draft.cgroup.part(kind, &labels.part, room)?,
-            None => &mut draft.cgroup.figures,
+        let (figures, [by_kubelet, alone]) = match family.what.part() {
+            Some(kind) => {
+                let figures = draft.cgroup.part(kind, &labels.part, room)?;
+                (figures, VALUES_OF_A_PART)
+            }
+            None => (&mut draft.cgroup.figures, VALUES),
         };
         if figures.value(field).is_some() {
             return Err(Refused::Odd);
+        }
+        if figures.values().is_empty() {
+            figures.reserve(if teller == Teller::Alone {
+                alone
+            } else {
+                by_kubelet
+            });
         }
         figures.push(field, Some(value));
         let more = draft.cgroup.parts.len() - before;

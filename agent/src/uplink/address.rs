@@ -9,15 +9,13 @@ use cairn_runtime::backoff::Backoff;
 use cairn_runtime::logging::Repeat;
 use cairn_runtime::readiness::Note;
 use cairn_runtime::shutdown::Token;
-use cairn_runtime::tls::Connector;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::connect::Link;
+use super::connect::Links;
 use super::session::Session;
 use super::wants::Budget;
 use super::{End, EndKind, Setup};
-use crate::config::Aggregator;
 use crate::metrics::ByKind;
 
 /// The first delay. A fleet that lost its aggregator comes back spread over this and what follows.
@@ -73,10 +71,12 @@ impl Pauses {
 
 /// What the task of one address works with.
 #[derive(Debug)]
-pub(super) struct Address {
-    pub(super) target: Aggregator,
+pub(super) struct Address<L> {
+    /// The host's name, for people.
+    pub(super) host: String,
     pub(super) address: SocketAddr,
-    pub(super) connector: Connector,
+    /// What connects to it.
+    pub(super) links: L,
     pub(super) setup: Setup,
     /// Ends attempts; a living session ends with the ring, so that it can say goodbye.
     pub(super) token: Token,
@@ -86,10 +86,10 @@ pub(super) struct Address {
     pub(super) nudge: Arc<Notify>,
 }
 
-impl Address {
+impl<L: Links> Address<L> {
     /// Connects and streams, again and again.
     pub(super) async fn run(self) {
-        let note = format!("aggregator {} ({})", self.target.host, self.address);
+        let note = format!("aggregator {} ({})", self.host, self.address);
         let mut pauses = Pauses::new();
         let mut budget = Budget::new(self.setup.window_ms, self.setup.interval_ms);
         let mut told = Told::default();
@@ -183,7 +183,7 @@ impl Address {
     }
 
     async fn begin(&self) -> Result<Session, End> {
-        let link = Link::open(&self.target, &self.connector, self.address).await?;
+        let link = self.links.open(self.address).await?;
         Session::begin(link, &self.setup).await
     }
 
@@ -237,7 +237,8 @@ mod tests {
     use cairn_runtime::tls::Trust;
 
     use super::*;
-    use crate::uplink::connect;
+    use crate::config::Aggregator;
+    use crate::uplink::connect::Dialled;
     use crate::uplink::tests::setup;
 
     const LONG: Duration = Duration::from_secs(60);
@@ -302,9 +303,9 @@ mod tests {
             client: None,
         };
         let tried = Address {
-            connector: connect::connector(&target),
-            target,
+            host: target.host.clone(),
             address,
+            links: Dialled::new(target),
             setup: setup(),
             token: Token::new(),
             up: Arc::default(),

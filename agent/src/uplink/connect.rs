@@ -76,32 +76,49 @@ impl fmt::Debug for Link {
     }
 }
 
-impl Link {
-    /// Connects, within [`CONNECT_DEADLINE`].
-    pub(super) async fn open(
-        target: &Aggregator,
-        connector: &Connector,
-        address: SocketAddr,
-    ) -> Result<Self, End> {
-        let opened = Self::handshake(target, connector, address);
-        tokio::time::timeout(CONNECT_DEADLINE, opened)
+/// Where connections to the addresses of one host come from.
+pub(super) trait Links: Clone + Send + Sync + 'static {
+    /// Connects to one of them.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no connection.
+    fn open(&self, address: SocketAddr) -> impl Future<Output = Result<Link, End>> + Send;
+}
+
+/// Connections over the network, each made within [`CONNECT_DEADLINE`].
+#[derive(Clone, Debug)]
+pub(super) struct Dialled {
+    target: Aggregator,
+    connector: Connector,
+}
+
+impl Dialled {
+    /// Of an aggregator.
+    pub(super) fn new(target: Aggregator) -> Self {
+        let connector = connector(&target);
+        Self { target, connector }
+    }
+
+    async fn handshake(&self, address: SocketAddr) -> Result<Link, End> {
+        renew(&self.target);
+        let stream = Link::dial(&self.connector, address).await?;
+        Link::speak(&self.target, stream).await
+    }
+}
+
+impl Links for Dialled {
+    async fn open(&self, address: SocketAddr) -> Result<Link, End> {
+        tokio::time::timeout(CONNECT_DEADLINE, self.handshake(address))
             .await
             .unwrap_or_else(|_| {
                 let reason = format!("no HTTP/2 connection within {CONNECT_DEADLINE:?}");
                 Err(End::new(EndKind::Timeout, reason))
             })
     }
+}
 
-    async fn handshake(
-        target: &Aggregator,
-        connector: &Connector,
-        address: SocketAddr,
-    ) -> Result<Self, End> {
-        renew(target);
-        let stream = Self::dial(connector, address).await?;
-        Self::speak(target, stream).await
-    }
-
+impl Link {
     /// Makes a verified connection on which HTTP/2 can be spoken.
     pub(super) async fn dial(
         connector: &Connector,

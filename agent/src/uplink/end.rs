@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cairn_proto::{v1, wire};
+use cairn_proto::{stream, v1, wire};
 use cairn_runtime::logging;
 use cairn_runtime::tls::{ConnectError, ConnectKind};
 use tonic::{Code, Status};
@@ -107,6 +107,14 @@ impl End {
     /// The end that the aggregator, or the connection to it, gave a stream.
     #[must_use]
     pub fn of_status(status: &Status) -> Self {
+        if let Some(why) = stream::unreadable(status) {
+            let why = logging::escape(why);
+            let reason = format!(
+                "aggregator sent a frame that is not one of this protocol: {why}: check --aggregator, and \
+                 what is between"
+            );
+            return Self::new(EndKind::Protocol, reason);
+        }
         let (kind, check) = match status.code() {
             Code::Unauthenticated => (
                 EndKind::Auth,

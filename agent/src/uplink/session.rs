@@ -164,9 +164,12 @@ impl Session {
                 }
                 return Ok(Some(End::drained(drain)));
             }
+            Some(Kind::Welcome(_)) => {
+                let reason = "aggregator sent a second Welcome: check --aggregator";
+                return Ok(Some(End::new(EndKind::Protocol, reason)));
+            }
             // Nothing is asked for by name yet.
             Some(Kind::Names(_)) => "names",
-            Some(Kind::Welcome(_)) => "welcome",
             None => "unknown",
         };
         self.metrics

@@ -5,6 +5,10 @@ mod opening;
 
 mod history;
 
+mod host;
+
+mod unreadable;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -364,14 +368,13 @@ async fn frames_that_are_not_known_are_counted_and_skipped() {
         fake.welcome().await;
         fake.answer(None).await;
         fake.answer(Some(Answer::Names(v1::Names::default()))).await;
-        fake.answer(Some(Answer::Welcome(fake::welcome(1)))).await;
         assert!(fake.is_silent().await);
         sample(&setup.ring, 1, &def);
         next_row(&mut fake).await;
         fake.refuse(Status::invalid_argument("enough")).await;
     })
     .await;
-    for kind in ["unknown", "names", "welcome"] {
+    for kind in ["unknown", "names"] {
         let ignored = setup
             .metrics
             .frames_ignored
@@ -379,6 +382,19 @@ async fn frames_that_are_not_known_are_counted_and_skipped() {
             .get();
         assert_eq!(ignored, 1, "{kind}");
     }
+}
+
+#[tokio::test]
+async fn a_second_welcome_ends_the_session() {
+    let end = session(&setup(), async |mut fake| {
+        fake.welcome().await;
+        fake.answer(Some(Answer::Welcome(fake::welcome(1)))).await;
+    })
+    .await;
+    assert!(
+        end.kind == EndKind::Protocol && end.reason.contains("second Welcome"),
+        "{end:?}"
+    );
 }
 
 #[tokio::test]

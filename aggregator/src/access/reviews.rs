@@ -5,8 +5,11 @@
 //! do something in a namespace is asked of all namespaces first: who may do it in all, such as an autoscaler
 //! with a thousand of them, costs one question.
 //!
-//! Bounds: those of [`Answers`], [`Lanes`] and [`Rounds`]; [`QUESTIONS`] rights that wait, of one reader [`OF_ONE`].
+//! Bounds: those of [`Answers`], [`Lanes`], [`Rounds`] and [`Budget`]; [`QUESTIONS`] rights that wait, of one reader
+//! [`OF_ONE`].
 
+mod asker;
+mod budget;
 mod lanes;
 mod rounds;
 mod weigh;
@@ -15,10 +18,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answers::{Answers, Told};
 use super::metrics::Of;
@@ -27,11 +28,12 @@ use crate::cluster::access::Access;
 use crate::cluster::authority::Authority;
 use crate::cluster::slots::Slots;
 use crate::cluster::token;
+use budget::Budget;
 use cairn_runtime::tasks::Group;
 use lanes::Lanes;
-use rounds::{Round, Rounds};
+use rounds::Rounds;
 
-pub use rounds::Within;
+pub use rounds::{Kept, MOST_RIGHTS_OF_ONE, Unsettled, Within};
 
 /// How long a question may take, the wait for its turn included.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -48,9 +50,6 @@ const QUESTION_EVERY: Duration = Duration::from_millis(50);
 
 /// Readers about whose namespaces is asked at once.
 const MOST_ASKING: usize = 64;
-
-/// How long it is rested when a question found no room.
-const REST: Duration = Duration::from_millis(500);
 
 /// Readers with turns of their own.
 const MOST_READERS: usize = 1_024;
@@ -73,6 +72,7 @@ struct Inner {
     metrics: Metrics,
     questions: Semaphore,
     rounds: Rounds,
+    budget: Budget,
     readers: Mutex<HashMap<String, Arc<Turns>>>,
 }
 
@@ -98,6 +98,7 @@ impl Reviews {
                 metrics,
                 questions: Semaphore::new(QUESTIONS),
                 rounds: Rounds::default(),
+                budget: Budget::default(),
                 readers: Mutex::default(),
             }),
         }
@@ -131,32 +132,48 @@ impl Reviews {
         self.asked(own).await
     }
 
-    /// In which of these namespaces this user may do this, as far as it is settled: who may do it in all of them was
-    /// found out before.
+    /// In which of these namespaces this user may do this, as far as it is settled after that time: who may do it in all
+    /// of them was found out before. Cancel safe: the questions go on for others.
     pub(super) async fn within(
         &self,
         user: &User,
         what: &Resource,
-        names: &[Arc<str>],
-    ) -> Result<Within, Decision> {
+        (names, patience): (&[Arc<str>], Duration),
+    ) -> Result<Within, Unsettled> {
         let access = Access {
             user: user.clone(),
             what: Attributes::Resource(what.clone()),
         };
-        let Some(round) = self.inner.rounds.of(&access) else {
-            self.inner.metrics.refused(Of::Right);
-            return Err(Decision::Busy);
-        };
-        let planned = round.plan(names);
-        if planned.begins {
-            let asking = Arc::clone(&self.inner).ask_round(Arc::clone(&round), access);
-            if self.asking.try_spawn(asking).is_err() {
-                round.give_up();
-                self.inner.metrics.refused(Of::Right);
-                return Err(Decision::Busy);
-            }
+        let within = self.settled(&access, names, patience).await;
+        if let Err(Unsettled::Busy | Unsettled::TooMany | Unsettled::Crowded) = &within {
+            self.inner.metrics.refused(Of::Namespace);
         }
-        round.settled(planned, names).await
+        within
+    }
+
+    async fn settled(
+        &self,
+        access: &Access,
+        names: &[Arc<str>],
+        patience: Duration,
+    ) -> Result<Within, Unsettled> {
+        let rounds = &self.inner.rounds;
+        let round = rounds.of(access).ok_or(Unsettled::Busy)?;
+        if let Some(refusal) = round.refusal() {
+            return Err(refusal);
+        }
+        let mut planned = round.plan(names);
+        if let Some(asker) = planned.asker.take() {
+            let asking = Arc::clone(&self.inner).ask_round(asker, access.clone());
+            // One that is not begun lets those who wait go.
+            let begun = self.asking.try_spawn(asking);
+            begun.map_err(|_| Unsettled::Busy)?;
+        }
+        // At first by what was known before: who has too many rights does not wait to be told so.
+        rounds.keep(access, &round)?;
+        let within = round.settled(&planned, names, patience).await?;
+        rounds.keep(access, &round)?;
+        Ok(within)
     }
 
     async fn asked(&self, access: Access) -> Decision {
@@ -206,14 +223,26 @@ impl Inner {
     /// Asks about a right.
     async fn question(&self, access: &Access) -> Told<Decision> {
         let turns = self.turns(&access.user.name);
+        self.ask(&turns, access, Of::Right, turns.slots.next())
+            .await
+    }
+
+    /// Asks about a right when it is its turn.
+    async fn ask(
+        &self,
+        turns: &Turns,
+        access: &Access,
+        of: Of,
+        turn: impl Future<Output = ()>,
+    ) -> Told<Decision> {
         let (Ok(_place), Ok(_own)) = (self.questions.try_acquire(), turns.places.try_acquire())
         else {
-            self.metrics.refused(Of::Right);
+            self.metrics.refused(of);
             return Told::Passing(Decision::Busy);
         };
         let asked = timeout(DEADLINE, async {
-            turns.slots.next().await;
-            self.metrics.asked(Of::Right);
+            turn.await;
+            self.metrics.asked(of);
             self.api.access(access).await
         });
         match asked.await {
@@ -226,44 +255,6 @@ impl Inner {
                     DEADLINE.as_secs()
                 );
                 Told::Passing(Decision::Unanswered(why))
-            }
-        }
-    }
-
-    /// Asks about the namespaces of a table, until nothing is to be asked or nobody can say.
-    async fn ask_round(self: Arc<Self>, round: Arc<Round>, access: Access) {
-        let of = |name: &Arc<str>| {
-            let mut access = access.clone();
-            if let Attributes::Resource(what) = &mut access.what {
-                what.namespace = name.to_string();
-            }
-            access
-        };
-        let mut asking = FuturesUnordered::new();
-        let mut goes_on = true;
-        loop {
-            while goes_on
-                && asking.len() < rounds::AT_ONCE
-                && let Some(name) = round.next()
-            {
-                let (access, inner) = (of(&name), &self);
-                asking.push(async move {
-                    let (Told::Kept(decision) | Told::Passing(decision)) =
-                        inner.question(&access).await;
-                    (name, decision)
-                });
-            }
-            let Some((name, decision)) = asking.next().await else {
-                if round.is_over() {
-                    return;
-                }
-                goes_on = true;
-                continue;
-            };
-            let is_busy = decision == Decision::Busy;
-            goes_on = round.answered(&name, decision) && goes_on;
-            if is_busy {
-                sleep(REST).await;
             }
         }
     }

@@ -1,8 +1,9 @@
 //! What a user may do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{AUTHENTICATED, Attributes, MASTERS, Resource, Reviews, User, Within};
+use super::{AUTHENTICATED, Attributes, MASTERS, Resource, Reviews, Unsettled, User, Within};
 
 /// Paths that everybody may read, and those below them.
 const ALWAYS: [&str; 3] = ["/livez", "/readyz", "/healthz"];
@@ -44,18 +45,18 @@ impl Rights {
         }
     }
 
-    /// In which of these namespaces somebody may do this who may not do it in all: what is settled, after eight
-    /// seconds at most. Of `what` the namespace is empty.
+    /// In which of these namespaces somebody may do this who may not do it in all: what is settled after that time at
+    /// most. Of `what` the namespace is empty.
     ///
     /// # Errors
     ///
-    /// [`Decision::Unanswered`], [`Decision::Busy`].
+    /// [`Unsettled`].
     pub async fn within(
         &self,
         user: &User,
         what: &Resource,
-        names: &[Arc<str>],
-    ) -> Result<Within, Decision> {
+        names: (&[Arc<str>], Duration),
+    ) -> Result<Within, Unsettled> {
         match self {
             Rights::Rules => Ok(Within::default()),
             Rights::Reviewed(reviews) => reviews.within(user, what, names).await,

@@ -9,6 +9,7 @@ mod lease;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_runtime::clock::Clock;
 use cairn_runtime::tls::PeerCertificates;
@@ -18,14 +19,17 @@ use http::HeaderMap;
 use super::needs::{Asks, Needs};
 use super::secure::GROUP;
 use crate::access::{
-    Attributes, Authenticators, Decision, Resource, Rights, UNAUTHENTICATED, Unproven, User,
-    evidence,
+    Attributes, Authenticators, Decision, Kept, MOST_RIGHTS_OF_ONE, Resource, Rights,
+    UNAUTHENTICATED, Unproven, Unsettled, User, Within, evidence,
 };
 use crate::cluster::{Cluster, Known};
 use crate::query::{Names, Visible};
 use crate::store::Door;
 
 pub use lease::{Lease, Over};
+
+/// How long a request waits for what its reader may see of many namespaces.
+const PATIENCE: Duration = Duration::from_secs(9);
 
 /// Knows who reads and asks what they may.
 #[derive(Clone, Debug)]
@@ -64,6 +68,7 @@ struct Seen {
     reader: Arc<str>,
     visible: Visible,
     pending: usize,
+    kept: Kept,
 }
 
 /// Why somebody is not let in: for people, with the next step.
@@ -102,6 +107,21 @@ pub enum Denied {
          the right to list pods.metrics.k8s.io in all of them"
     )]
     Asking,
+    /// They may see pods of more namespaces than can be asked about again in time.
+    #[error(
+        "you may list pods.metrics.k8s.io in more than {n} namespaces one by one, which is more than can be checked \
+         again in time: name a namespace, or ask for a ClusterRoleBinding that lets you list them in all \
+         (docs/access.md)",
+        n = MOST_RIGHTS_OF_ONE
+    )]
+    TooMany,
+    /// All readers together may.
+    #[error(
+        "readers of many namespaces have all the rights that can be checked again in time: try again in half a minute, \
+         name a namespace, or ask for a ClusterRoleBinding that lets you list pods.metrics.k8s.io in all \
+         (docs/access.md)"
+    )]
+    Crowded,
 }
 
 /// What may be done with metrics.k8s.io.
@@ -136,7 +156,10 @@ impl Readers {
             reader,
             visible,
             pending,
-        } = self.visible(headers, shown.as_deref(), &needs).await?;
+            kept,
+        } = self
+            .visible(headers, shown.as_deref(), &needs, PATIENCE)
+            .await?;
         let is_part = is_part(&needs.nodes, &visible.nodes)
             || is_part(&needs.namespaces, &visible.namespaces);
         let of = Of { is_part, pending };
@@ -145,7 +168,7 @@ impl Readers {
             shown,
             until_ms,
         };
-        let lease = Lease::new(self.clone(), proof, needs, visible.clone());
+        let lease = Lease::new(self.clone(), proof, needs, (visible.clone(), kept));
         Ok(Admitted {
             reader,
             visible,
@@ -154,12 +177,14 @@ impl Readers {
         })
     }
 
-    /// Who asks, and what they may see of what they ask for; at least something, when it is about anything.
+    /// Who asks, and what they may see of what they ask for; at least something, when it is about anything. That time
+    /// is waited for namespaces that are asked about one by one.
     async fn visible(
         &self,
         headers: &mut HeaderMap,
         shown: Option<&PeerCertificates>,
         needs: &Needs,
+        patience: Duration,
     ) -> Result<Seen, Denied> {
         let user = self.authenticators.user(headers, shown).await;
         let user = user.map_err(|unproven| match unproven {
@@ -169,9 +194,9 @@ impl Readers {
         if user.is_in(UNAUTHENTICATED) {
             return Err(Denied::Anonymous);
         }
-        let (nodes, (namespaces, pending)) = try_join(
+        let (nodes, (namespaces, Within { pending, kept, .. })) = try_join(
             self.nodes(&user, &needs.nodes),
-            self.namespaces(&user, &needs.namespaces),
+            self.namespaces(&user, &needs.namespaces, patience),
         )
         .await?;
         let visible = Visible {
@@ -184,6 +209,7 @@ impl Readers {
             reader,
             visible,
             pending,
+            kept,
         };
         if needs.is_nothing() {
             return Ok(seen(visible));
@@ -232,18 +258,24 @@ impl Readers {
         Ok(Names::only(may.then(|| name.as_str().into())))
     }
 
-    /// Namespaces of which somebody may see the pods, and how many are not settled yet.
-    async fn namespaces(&self, user: &User, asks: &Asks) -> Result<(Names, usize), Denied> {
+    /// Namespaces of which somebody may see the pods, and on what that rests where they were asked for one by one.
+    async fn namespaces(
+        &self,
+        user: &User,
+        asks: &Asks,
+        patience: Duration,
+    ) -> Result<(Names, Within), Denied> {
+        let settled = |names| Ok((names, Within::default()));
         if *asks == Asks::Nothing {
-            return Ok((Names::none(), 0));
+            return settled(Names::none());
         }
         if self.may(user, resource("list", "pods", ("", ""))).await? {
-            return Ok((Names::All, 0));
+            return settled(Names::All);
         }
         if let Asks::One(name) = asks {
             // Whether it is there or not: one that is not looks like one that may not be seen.
             let may = self.may(user, resource("list", "pods", (name, ""))).await?;
-            return Ok((Names::only(may.then(|| name.as_str().into())), 0));
+            return settled(Names::only(may.then(|| name.as_str().into())));
         }
         let known = self.cluster.known();
         if known.is_some_and(|known| !known.is_synced()) {
@@ -252,9 +284,10 @@ impl Readers {
         }
         let names = self.all_namespaces(known);
         let what = of_metrics("list", "pods", ("", ""));
-        let within = self.rights.within(user, &what, &names).await;
-        let within = within.map_err(|decision| undecided(&decision))?;
-        Ok((Names::only(within.allowed), within.pending))
+        let within = self.rights.within(user, &what, (&names, patience)).await;
+        let mut within = within.map_err(unsettled)?;
+        let allowed = std::mem::take(&mut within.allowed);
+        Ok((Names::only(allowed), within))
     }
 
     /// Namespaces in which pods are now, and then those that only the window has any of; each in order.
@@ -284,11 +317,25 @@ fn undecided(decision: &Decision) -> Denied {
     let Decision::Unanswered(why) = decision else {
         return Denied::Busy;
     };
+    unanswered(why)
+}
+
+fn unanswered(why: &str) -> Denied {
     tracing::warn!(
         why,
         "what a reader may see could not be found out: it is refused"
     );
     Denied::Undecided
+}
+
+/// Why it is not known, or not kept, in which namespaces.
+fn unsettled(why: Unsettled) -> Denied {
+    match why {
+        Unsettled::Unanswered(why) => unanswered(&why),
+        Unsettled::Busy => Denied::Busy,
+        Unsettled::TooMany => Denied::TooMany,
+        Unsettled::Crowded => Denied::Crowded,
+    }
 }
 
 /// True when something that is asked for may be left out.

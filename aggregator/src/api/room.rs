@@ -21,12 +21,16 @@ use super::shares::{Part, READERS, Reader, Shares};
 /// lists of 4,000 pods over a quarter of an hour, and a sixteenth of the usual memory limit.
 pub(super) const ROOM_BYTES: usize = 64 << 20;
 
+/// Answers that wait for their reader's own share, and have given back what others need: as many as there are turns.
+const AWAITING_OWN: usize = super::TURNS;
+
 /// A budget.
 #[derive(Clone, Debug)]
 pub struct Room {
     left: Arc<Semaphore>,
     all: usize,
     of_one: Shares,
+    awaiting_own: Arc<Semaphore>,
 }
 
 /// Why there is no room.
@@ -71,6 +75,7 @@ impl Room {
             left: Arc::new(Semaphore::new(bytes)),
             all: bytes,
             of_one: Shares::of(bytes / READERS),
+            awaiting_own: Arc::new(Semaphore::new(AWAITING_OWN)),
         }
     }
 
@@ -102,14 +107,19 @@ impl Room {
     /// The answer with its share. A reader who may see everything may have one that is larger than a reader's part,
     /// which is then all they have.
     ///
+    /// Who has to wait for others holds the `turn` meanwhile, so that no more than a turn's answers are without room.
+    /// Who has to wait for answers of their own to be read gives it back before: those others need it. Of these a few
+    /// can wait; one more is refused at once.
+    ///
     /// # Errors
     ///
     /// Why no room came in time.
-    pub(super) async fn held(
+    pub(super) async fn held<T>(
         &self,
         response: Response,
         (reader, is_all): (&Reader, bool),
         until: Instant,
+        turn: T,
     ) -> Result<Response, NoRoom> {
         let (parts, body) = response.into_parts();
         // In memory, so it is there at once and cannot fail.
@@ -117,11 +127,20 @@ impl Room {
         if reader.is_some() && !is_all && bytes.len() > self.of_one.most() {
             return Err(NoRoom::TooLarge);
         }
-        let of_one = self.of_one.take(reader, bytes.len(), until).await;
-        let of_one = of_one.ok_or(NoRoom::OfOne)?;
+        let mut turn = Some(turn);
+        let mut awaits_own = None;
+        let of_one = if let Some(part) = self.of_one.try_take(reader, bytes.len()) {
+            part
+        } else {
+            awaits_own = Some(self.awaiting_own.try_acquire().map_err(|_| NoRoom::OfOne)?);
+            drop(turn.take());
+            let part = self.of_one.take(reader, bytes.len(), until).await;
+            part.ok_or(NoRoom::OfOne)?
+        };
         let count = u32::try_from(bytes.len()).map_err(|_| NoRoom::All)?;
         let of_all = Arc::clone(&self.left).acquire_many_owned(count);
         let of_all = timeout_at(until, of_all).await.ok().and_then(Result::ok);
+        drop((turn, awaits_own));
         let held = Held {
             bytes,
             _share: Share {
@@ -222,7 +241,7 @@ mod tests {
         let room = Room::of(25);
         let held = async || {
             let soon = Instant::now() + Duration::from_secs(5);
-            room.held(text(), (&None, true), soon).await
+            room.held(text(), (&None, true), soon, ()).await
         };
         let first = held().await.unwrap();
         let second = held().await.unwrap();
@@ -243,7 +262,7 @@ mod tests {
     async fn a_length_is_still_told() {
         let room = Room::of(25);
         let held = room
-            .held(text(), (&None, true), Instant::now())
+            .held(text(), (&None, true), Instant::now(), ())
             .await
             .unwrap();
         let size = axum::body::HttpBody::size_hint(held.body());
@@ -256,11 +275,13 @@ mod tests {
         let room = Room::of(40);
         let held = async |reader: &Reader, is_all| {
             let soon = Instant::now() + Duration::from_secs(5);
-            room.held(text(), (reader, is_all), soon).await.map(drop)
+            room.held(text(), (reader, is_all), soon, ())
+                .await
+                .map(drop)
         };
         let keep = async |reader: &Reader| {
             let soon = Instant::now() + Duration::from_secs(5);
-            room.held(text(), (reader, false), soon).await.unwrap()
+            room.held(text(), (reader, false), soon, ()).await.unwrap()
         };
         let (jane, joe) = (Some("jane".into()), Some("joe".into()));
         let slow = keep(&jane).await;
@@ -272,7 +293,10 @@ mod tests {
         let small = Room::of(36);
         let soon = Instant::now();
         for (is_all, expected) in [(false, Err(NoRoom::TooLarge)), (true, Ok(()))] {
-            let found = small.held(text(), (&jane, is_all), soon).await.map(drop);
+            let found = small
+                .held(text(), (&jane, is_all), soon, ())
+                .await
+                .map(drop);
             assert_eq!(found, expected);
         }
         assert_eq!(room.left(), 40);

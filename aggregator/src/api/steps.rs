@@ -123,7 +123,7 @@ impl Most {
 
 /// A turn, which is also one of its reader's own.
 struct Turn {
-    _turn: OwnedSemaphorePermit,
+    of_all: OwnedSemaphorePermit,
     _own: Part,
 }
 
@@ -165,17 +165,18 @@ impl Api {
             return Err(Cut::Short);
         }
         let turn = self.turn().await?;
-        // The turn is held until the answer has its room, so that no more than a turn's answers are
-        // without, and until the work is done also when nobody waits for it any more.
+        // The turn is held until the work is done also when nobody waits for it any more, and the reader's own until
+        // the answer has its room: who does not read has no more made meanwhile.
         let answered = tasks::blocking("query", move || (work(), turn)).await;
-        let (response, _turn) = answered.map_err(|_| Cut::Failed)?;
+        let (response, Turn { of_all, _own }) = answered.map_err(|_| Cut::Failed)?;
         let response = match response {
             Ok(response) => response,
             refused => return Ok(refused),
         };
         let until = Instant::now() + TURN_WITHIN;
         let is_all = self.visible.has_all();
-        let held = self.room.held(response, (&self.reader, is_all), until);
+        let reader = (&self.reader, is_all);
+        let held = self.room.held(response, reader, until, of_all);
         match held.await {
             Ok(response) => Ok(Ok(response)),
             Err(NoRoom::OfOne) => Err(self.over(Most::Room)),
@@ -264,7 +265,7 @@ impl Api {
             Cut::Busy
         })?;
         Ok(Turn {
-            _turn: turn,
+            of_all: turn,
             _own: own,
         })
     }

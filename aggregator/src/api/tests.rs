@@ -1,5 +1,6 @@
 //! Routes over a small window: shapes of answers, unknown names, refusals.
 
+mod anything;
 mod asking;
 pub(super) mod jam;
 pub(super) mod looks;

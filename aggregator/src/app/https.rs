@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use cairn_runtime::listen::{self, Bound, ListenMetrics};
 use cairn_runtime::tasks::{Aside, Supervisor};
 use cairn_runtime::tls::{self, Reloadable, ServerTls, Trust, TrustFiles};
@@ -63,6 +64,8 @@ impl Access {
             authenticators: Authenticators {
                 front_proxy,
                 clients,
+                // Read from the API server once that is asked.
+                published: (!is_off).then(|| Arc::new(ArcSwapOption::empty())),
                 ..Authenticators::default()
             },
             rights: Rights::default(),

@@ -1,9 +1,7 @@
 //! The wiring of what asks the Kubernetes API: the watch, and the reviews of agents and readers.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use cairn_runtime::clock::Clock;
 use cairn_runtime::exit::Failure;
 use cairn_runtime::logging;
@@ -15,14 +13,14 @@ use prometheus_client::registry::Registry;
 
 use super::https::Access;
 use super::serving::Served;
-use crate::access::{self, Follow, Reviews, Rights, Tokens};
+use crate::access::{self, Authenticators, Follow, Published, Reviews, Rights, Tokens};
 use crate::api::{HELD, Start};
 use crate::certificates::{self, Keeper};
 use crate::cluster::authority::Authority;
 use crate::cluster::replicas::Endpoints;
 use crate::cluster::{Client, Cluster, Known, Metrics, Watch};
 use crate::config::{ApiServer, Config, Ingest, Kubernetes};
-use crate::ingest::{Authenticator, Clients, Reviewer, Rules};
+use crate::ingest::{Authenticator, Clients, Elsewhere, OwnCa, Reviewer, Rules};
 use crate::upkeep;
 
 /// What is known of the cluster: nothing yet, or nothing ever.
@@ -47,11 +45,11 @@ pub(super) enum ByFile {
     /// A file of tokens.
     Tokens(Authenticator),
     /// CAs of client certificates.
-    Certificates(Arc<Trust>),
+    Certificates(Arc<OwnCa>),
 }
 
 /// Reads what agents are known by, before anything is bound; `None` when that is no file.
-pub(super) fn by_file(config: &Config) -> Result<Option<ByFile>, Failure> {
+pub(super) fn by_file(config: &Config, access: &Access) -> Result<Option<ByFile>, Failure> {
     match &config.ingest {
         Ingest::TokenFile(path) => {
             let file = Authenticator::token_file(path.clone());
@@ -67,47 +65,47 @@ pub(super) fn by_file(config: &Config) -> Result<Option<ByFile>, Failure> {
                 let why = logging::chain(&e);
                 Failure::Config(format!("--ingest-client-ca: {why}"))
             })?;
-            of_its_own(config, &trust)?;
-            Ok(Some(ByFile::Certificates(trust)))
+            let own = OwnCa::new(trust, elsewhere(config, &access.authenticators));
+            match own.shared() {
+                Some(text) => Err(Failure::Config(text.to_string())),
+                None => Ok(Some(ByFile::Certificates(Arc::new(own)))),
+            }
         }
         Ingest::TokenReview(_) | Ingest::None => Ok(None),
     }
 }
 
-/// Refuses a CA for agents that signs for others too: whoever gets a certificate with a node's name from
-/// it could report that node.
-fn of_its_own(config: &Config, agents: &Trust) -> Result<(), Failure> {
-    let api = match &config.kubernetes {
-        Kubernetes::Watched(api) => Some(("the Kubernetes API (--kubernetes-ca)", &api.host.trust)),
-        Kubernetes::Off(_) => None,
+/// All CAs beside those of agents, as they are at each moment.
+fn elsewhere(config: &Config, readers: &Authenticators) -> Vec<Elsewhere> {
+    let fixed = |name, trust: &Arc<Trust>| {
+        let trust = Arc::clone(trust);
+        Elsewhere::new(name, move || Some(Arc::clone(&trust)))
     };
-    let load = |file: Option<&Path>| {
-        let files = TrustFiles {
-            ca: vec![file?.to_owned()],
-            ..TrustFiles::default()
-        };
-        // What is wrong with it is said where it is used.
-        Trust::load(files).ok()
-    };
-    let clients = load(config.https.client_ca.as_deref());
-    let proxy = load(config.https.proxy_ca.as_deref());
-    let others = api
-        .into_iter()
-        .chain(clients.iter().map(|ca| ("--client-ca-file", ca)))
-        .chain(
-            proxy
-                .iter()
-                .map(|ca| ("--requestheader-client-ca-file", ca)),
-        );
-    for (whose, other) in others {
-        if agents.shares_authority(other) {
-            return Err(Failure::Config(format!(
-                "--ingest-client-ca has a CA of {whose}, and whoever else that signs for could report a \
-                 node: make a CA for the agents alone"
-            )));
-        }
+    let mut all = Vec::new();
+    if let Kubernetes::Watched(api) = &config.kubernetes {
+        all.push(fixed("--kubernetes-ca", &api.host.trust));
     }
-    Ok(())
+    let clients = readers.clients.iter();
+    all.extend(clients.map(|trust| fixed("--client-ca-file", trust)));
+    let proxy = readers.front_proxy.iter();
+    all.extend(proxy.map(|proxy| fixed("--requestheader-client-ca-file", &proxy.trust)));
+    let Some(published) = &readers.published else {
+        return all;
+    };
+    let mut said = |name, of: fn(&Published) -> Option<&Arc<Trust>>| {
+        let published = Arc::clone(published);
+        let current = move || of(published.load().as_deref()?).map(Arc::clone);
+        all.push(Elsewhere::new(name, current));
+    };
+    said(
+        "client-ca-file of ConfigMap kube-system/extension-apiserver-authentication",
+        |published| published.clients.as_ref(),
+    );
+    said(
+        "requestheader-client-ca-file of ConfigMap kube-system/extension-apiserver-authentication",
+        |published| published.front_proxy.as_ref().map(|proxy| &proxy.trust),
+    );
+    all
 }
 
 /// The Kubernetes API, where there is one.
@@ -198,11 +196,10 @@ impl<'a> Asked<'a> {
     ) -> Result<Authenticator, Failure> {
         match by_file {
             Some(ByFile::Tokens(file)) => return Ok(file),
-            Some(ByFile::Certificates(trust)) => {
-                return Ok(Authenticator::Certificates(Clients::new(
-                    trust,
-                    clock.clone(),
-                )));
+            Some(ByFile::Certificates(ca)) => {
+                let told = Arc::clone(&ca).run(self.readiness.clone(), self.token.clone());
+                supervisor.spawn("CA of agents", told);
+                return Ok(Authenticator::Certificates(Clients::new(ca, clock.clone())));
             }
             None => {}
         }
@@ -236,14 +233,13 @@ impl<'a> Asked<'a> {
         registry: &mut Registry,
         access: &mut Access,
     ) {
-        let Some(api) = self.authority() else {
+        let (Some(api), Some(published)) = (self.authority(), &access.authenticators.published)
+        else {
             return;
         };
-        let published = Arc::new(ArcSwapOption::empty());
-        access.authenticators.published = Some(Arc::clone(&published));
         let follow = Follow {
             api: Arc::clone(&api),
-            into: published,
+            into: Arc::clone(published),
             readiness: self.readiness.clone(),
         };
         supervisor.spawn("front proxy", follow.run(self.token.clone()));

@@ -8,6 +8,7 @@ use cairn_proto::rfc3339;
 use serde_json::Value;
 
 use super::bundle::MANAGER;
+use super::lease::{LIFE_S, Now};
 
 /// How far the two clocks may be apart. Certificates begin two hours before they are made, so what is made by a
 /// clock that is an hour ahead holds at once by the other one; below it a fleet whose clocks are set by
@@ -25,8 +26,37 @@ pub(super) enum Judged {
     Unknown,
 }
 
-/// Compares the own clock with that of the API server, both Unix seconds.
-pub(super) fn judge(now_s: u64, server_s: Option<u64>) -> Judged {
+/// Judges the own clock, and remembers that it was off.
+#[derive(Debug, Default)]
+pub(super) struct Guard {
+    // What the API server said when the clock was last found off, Unix seconds, and when that was on the line.
+    off: Option<(u64, u64)>,
+}
+
+impl Guard {
+    /// Compares the clock with that of the API server, Unix seconds.
+    ///
+    /// Where that says what time it is only when it takes a write, what it said is carried on for as long as a Lease
+    /// stands: a clock that was off is not believed before, unless it was set right by then.
+    pub(super) fn judge(&mut self, now: Now, server_s: Option<u64>) -> Judged {
+        let told_s = server_s.or_else(|| self.carried_on(now.line_s));
+        let judged = judge(now.unix_s, told_s);
+        match (judged, server_s) {
+            (Judged::Off(at_s), Some(_)) => self.off = Some((at_s, now.line_s)),
+            (Judged::Right, _) => self.off = None,
+            _ => {}
+        }
+        judged
+    }
+
+    fn carried_on(&self, line_s: u64) -> Option<u64> {
+        let (server_s, since_s) = self.off?;
+        let passed_s = line_s.saturating_sub(since_s);
+        (passed_s < LIFE_S).then(|| server_s.saturating_add(passed_s))
+    }
+}
+
+fn judge(now_s: u64, server_s: Option<u64>) -> Judged {
     match server_s {
         None => Judged::Unknown,
         Some(server_s) if now_s.abs_diff(server_s) > MOST_OFF_S => Judged::Off(server_s),
@@ -79,6 +109,33 @@ mod tests {
         ] {
             assert_eq!(judge(now_s, server_s), expected, "{now_s} {server_s:?}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_was_off_stays_so_for_a_minute_unless_it_was_set_right() {
+        let now = |unix_s, line_s| Now { unix_s, line_s };
+        let mut guard = Guard::default();
+        assert_eq!(guard.judge(now(90_000, 0), None), Judged::Unknown);
+        assert_eq!(
+            guard.judge(now(90_000, 0), Some(10_000)),
+            Judged::Off(10_000)
+        );
+        // The API server says nothing any more, and its time goes on.
+        assert_eq!(guard.judge(now(90_059, 59), None), Judged::Off(10_059));
+        assert_eq!(guard.judge(now(90_060, 60), None), Judged::Unknown);
+        assert_eq!(
+            guard.judge(now(90_070, 70), Some(10_070)),
+            Judged::Off(10_070)
+        );
+        // Somebody has set the clock.
+        assert_eq!(guard.judge(now(10_080, 80), None), Judged::Right);
+        assert_eq!(guard.judge(now(90_090, 90), None), Judged::Unknown);
+        assert_eq!(
+            guard.judge(now(90_100, 100), Some(10_100)),
+            Judged::Off(10_100)
+        );
+        assert_eq!(guard.judge(now(90_110, 110), Some(90_110)), Judged::Right);
+        assert_eq!(guard.judge(now(90_120, 120), None), Judged::Unknown);
     }
 
     #[test]

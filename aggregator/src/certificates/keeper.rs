@@ -2,13 +2,14 @@
 
 mod api;
 mod clock;
+mod leader;
 mod publish;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_proto::rfc3339;
-use cairn_runtime::clock::Clock;
+use cairn_runtime::clock::{Clock, Line};
 use cairn_runtime::readiness::Readiness;
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
@@ -18,10 +19,11 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use self::api::{Failed, Objects};
+use self::leader::Leader;
 use self::publish::Published;
-use super::guard;
-use super::held::{self, Found, Held};
-use super::lease::{Lease, Turn};
+use super::guard::Guard;
+use super::held::{Found, Held};
+use super::lease::{Lease, Now};
 use super::metrics::Metrics;
 use super::plan::{self, Change};
 use super::requests::Requests;
@@ -60,33 +62,25 @@ pub struct Parts {
     pub metrics: Metrics,
 }
 
-/// Who holds the Lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Leader {
-    /// This replica: it writes.
-    Me,
-    /// The one of this name.
-    Other(String),
-    /// Nobody knows.
-    Unknown,
-}
-
 /// Looks after the certificates. One a process.
 #[derive(Debug)]
 pub struct Keeper {
     objects: Objects,
     names: Vec<String>,
     clock: Clock,
+    // Goes straight on when somebody sets the clock.
+    line: Line,
     identity: Arc<Identity>,
     trust: Arc<Trust>,
     metrics: Metrics,
     told: Told,
+    guard: Guard,
     lease: Lease,
     published: Published,
     // A Secret was good before.
     had_one: bool,
-    // When the API server took the Lease in this look, by its own clock, Unix seconds.
-    lease_at_s: Option<u64>,
+    // When the API server gave or took the Lease in this look, by its own clock, Unix seconds.
+    server_s: Option<u64>,
 }
 
 impl Keeper {
@@ -103,14 +97,16 @@ impl Keeper {
         let names = parts.config.names();
         Self {
             names,
+            line: parts.clock.line(),
             clock: parts.clock,
             identity: parts.identity,
             trust: parts.trust,
             told,
+            guard: Guard::default(),
             lease: Lease::new(me),
             published: Published::default(),
             had_one: false,
-            lease_at_s: None,
+            server_s: None,
             metrics: parts.metrics,
             objects: Objects::new(parts.config, parts.api),
         }
@@ -139,18 +135,22 @@ impl Keeper {
                 () = look => {}
             }
         }
-        drop(timeout(GIVE_BACK, self.give_back()).await);
+        drop(timeout(GIVE_BACK, self.goes()).await);
         Ok(())
     }
 
     /// Looks once, and does what is due.
     pub async fn look(&mut self) {
-        let now_s = self.clock.unix_ms() / 1000;
-        let leader = self.leader(now_s).await;
+        let now = Now {
+            unix_s: self.clock.unix_ms() / 1000,
+            line_s: self.line.unix_ms() / 1000,
+        };
+        let now_s = now.unix_s;
+        let leader = self.leader(now).await;
         let writes = leader == Leader::Me;
         self.metrics.leads(writes);
-        if let Leader::Other(_) = leader {
-            // That one looks at them. While nobody knows who writes, what was told stands.
+        if matches!(leader, Leader::Other(_) | Leader::Nobody) {
+            // Another one looks at them. While nobody knows who writes, what was told stands.
             self.told.forget(About::Renewal);
             self.told.forget(About::ConfigMap);
             self.told.forget(About::ApiService);
@@ -160,15 +160,19 @@ impl Keeper {
             Ok(read) => read,
             Err(failed) => {
                 self.wrong(About::Secret, &failed);
+                if self.server_s.is_some() {
+                    self.is_right(now, self.server_s, writes);
+                }
                 return;
             }
         };
-        let is_right = self.is_right(now_s, server_s.or(self.lease_at_s), writes);
-        let held = match held::read(&object, &self.names, now_s) {
+        let server_s = server_s.or(self.server_s);
+        let is_right = self.is_right(now, server_s, writes);
+        let held = match self.found(&object, now, server_s) {
             Found::Good(held) => *held,
             Found::Foreign(keys) => return self.foreign(&keys),
             // That was told; what is served stays.
-            _ if writes && !is_right => return,
+            _ if !is_right => return self.told.forget(About::Secret),
             found if writes => {
                 let why = match found {
                     Found::Broken(why) => why,
@@ -200,37 +204,6 @@ impl Keeper {
             }
         };
         self.publish(&held, now_s).await;
-    }
-
-    /// Who writes; what went wrong was told.
-    async fn leader(&mut self, now_s: u64) -> Leader {
-        self.lease_at_s = None;
-        match self.turn(now_s).await {
-            Ok(leader) => {
-                self.told.well(About::Lease);
-                leader
-            }
-            // Another replica was quicker.
-            Err(failed) if failed.is_conflict() => Leader::Unknown,
-            Err(failed) => {
-                self.wrong(About::Lease, &failed);
-                Leader::Unknown
-            }
-        }
-    }
-
-    async fn turn(&mut self, now_s: u64) -> Result<Leader, Failed> {
-        let object = self.objects.lease().await?;
-        match self.lease.turn(&object, now_s) {
-            Turn::Ours => Ok(Leader::Me),
-            Turn::Theirs(holder) => Ok(Leader::Other(holder)),
-            Turn::Write(object) => {
-                let object = self.objects.put_lease(&object).await?;
-                self.lease.written(&object, now_s);
-                self.lease_at_s = guard::written(&object);
-                Ok(Leader::Me)
-            }
-        }
     }
 
     /// Makes everything anew.
@@ -426,7 +399,7 @@ impl Keeper {
         let secret = self.objects.secret_name();
         let who = match leader {
             Leader::Other(holder) => format!("{holder} holds the Lease and writes it"),
-            Leader::Me | Leader::Unknown => {
+            Leader::Me | Leader::Nobody | Leader::Unknown => {
                 "a replica has to take the Lease and write it".to_owned()
             }
         };
@@ -441,17 +414,6 @@ impl Keeper {
     #[cfg(test)]
     pub(super) fn said(&self) -> usize {
         self.told.lines
-    }
-
-    async fn give_back(&mut self) {
-        let Ok(object) = self.objects.lease().await else {
-            return;
-        };
-        if let Some(object) = self.lease.given_back(&object) {
-            // Who does not hear of it waits a minute.
-            drop(self.objects.put_lease(&object).await);
-            tracing::info!(holder = self.lease.me(), "the Lease was given back");
-        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Whose turn it is to write: the replica that holds the Lease. Pure.
 //!
-//! A Lease that somebody else holds is free when it has not changed for a minute *by our own clock*: times
-//! that the other one wrote are of its clock and judged by nobody. Two replicas that both believe to hold it
-//! do no harm, since each write compares the version that was read.
+//! A Lease that somebody else holds is free when it has not changed for a minute that *has passed here*: times
+//! that the other one wrote are of its clock and judged by nobody, and a clock that is set makes nothing older.
+//! Two replicas that both believe to hold it do no harm, since each write compares the version that was read.
+//! One whose clock is off neither takes nor renews it, and gives it back.
 
 use cairn_proto::rfc3339;
 use serde_json::{Value, json};
@@ -13,11 +14,20 @@ pub(super) const LIFE_S: u64 = 60;
 /// Renewed after a third of that.
 const RENEW_S: u64 = 20;
 
+/// Now, as this process has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Now {
+    /// By the clock, which somebody may set, Unix seconds: what is written down is of it.
+    pub(super) unix_s: u64,
+    /// On a line that nobody sets and that never goes back, seconds: ages are measured on it.
+    pub(super) line_s: u64,
+}
+
 /// What one replica knows of the Lease.
 #[derive(Clone, Debug)]
 pub(super) struct Lease {
     me: String,
-    /// The version that was seen last, and since when, Unix seconds.
+    /// The version that was seen last, and since when, seconds of the line.
     seen: Option<(String, u64)>,
 }
 
@@ -28,8 +38,12 @@ pub(super) enum Turn {
     Ours,
     /// It is to be written so; then it is ours.
     Write(Value),
+    /// It is ours and may not be: it is to be written so; then it is nobody's.
+    GiveBack(Value),
     /// It is another's.
     Theirs(String),
+    /// It is nobody's, and not for us to take.
+    Free,
 }
 
 impl Lease {
@@ -41,42 +55,49 @@ impl Lease {
         &self.me
     }
 
-    /// Looks at the Lease as it is now.
-    pub(super) fn turn(&mut self, object: &Value, now_s: u64) -> Turn {
+    /// Looks at the Lease as it is now; `may_hold` unless the own clock is off.
+    pub(super) fn turn(&mut self, object: &Value, now: Now, may_hold: bool) -> Turn {
         let version = object["metadata"]["resourceVersion"]
             .as_str()
             .unwrap_or_default();
         let since_s = match &self.seen {
-            Some((seen, since_s)) if seen == version => (*since_s).min(now_s),
-            _ => now_s,
+            Some((seen, since_s)) if seen == version => *since_s,
+            _ => now.line_s,
         };
         self.seen = Some((version.to_owned(), since_s));
-        let age_s = now_s - since_s;
+        let age_s = now.line_s.saturating_sub(since_s);
         let holder = object["spec"]["holderIdentity"]
             .as_str()
             .unwrap_or_default();
+        if !may_hold {
+            return match self.given_back(object) {
+                Some(object) => Turn::GiveBack(object),
+                None if holder.is_empty() => Turn::Free,
+                None => Turn::Theirs(holder.to_owned()),
+            };
+        }
         if holder == self.me {
             return if age_s < RENEW_S {
                 Turn::Ours
             } else {
-                Turn::Write(self.taken(object, now_s))
+                Turn::Write(self.taken(object, now.unix_s))
             };
         }
         if holder.is_empty() || age_s >= LIFE_S {
-            return Turn::Write(self.taken(object, now_s));
+            return Turn::Write(self.taken(object, now.unix_s));
         }
         Turn::Theirs(holder.to_owned())
     }
 
-    /// Notes what the API server made of a write.
-    pub(super) fn written(&mut self, object: &Value, now_s: u64) {
+    /// Notes what the API server made of a write, at a time on the line, seconds.
+    pub(super) fn written(&mut self, object: &Value, line_s: u64) {
         let version = object["metadata"]["resourceVersion"]
             .as_str()
             .unwrap_or_default();
-        self.seen = Some((version.to_owned(), now_s));
+        self.seen = Some((version.to_owned(), line_s));
     }
 
-    /// The Lease given back, for a replica that goes.
+    /// The Lease given back, where it is ours: by a replica that goes, or whose clock is off.
     pub(super) fn given_back(&self, object: &Value) -> Option<Value> {
         let holder = object["spec"]["holderIdentity"].as_str();
         if holder != Some(self.me.as_str()) {
@@ -122,36 +143,85 @@ mod tests {
         json!({"metadata": {"resourceVersion": version.to_string()}, "spec": {"holderIdentity": holder}})
     }
 
+    const START_S: u64 = 1_800_000_000;
+
+    /// So long after the start, by a clock that is right.
+    fn after(passed_s: u64) -> Now {
+        Now {
+            unix_s: START_S + passed_s,
+            line_s: START_S + passed_s,
+        }
+    }
+
     #[test]
     fn an_empty_one_is_taken_and_kept_fresh() {
         let mut own = Lease::new("a".to_owned());
         let shipped = json!({"metadata": {"resourceVersion": "1"}});
-        let Turn::Write(taken) = own.turn(&shipped, 1_800_000_000) else {
+        let Turn::Write(taken) = own.turn(&shipped, after(0), true) else {
             panic!("not taken")
         };
         assert_eq!(taken["spec"]["holderIdentity"], "a");
         assert_eq!(taken["spec"]["renewTime"], "2027-01-15T08:00:00.000000Z");
         assert_eq!(taken["metadata"]["resourceVersion"], "1");
-        own.written(&lease(2, "a"), 1_800_000_000);
-        assert_eq!(own.turn(&lease(2, "a"), 1_800_000_019), Turn::Ours);
+        own.written(&lease(2, "a"), START_S);
+        assert_eq!(own.turn(&lease(2, "a"), after(19), true), Turn::Ours);
         assert!(matches!(
-            own.turn(&lease(2, "a"), 1_800_000_020),
+            own.turn(&lease(2, "a"), after(20), true),
             Turn::Write(_)
         ));
     }
 
     #[test]
-    fn anothers_is_taken_when_it_has_not_changed_for_a_minute_by_our_clock() {
+    fn anothers_is_taken_when_it_has_not_changed_for_a_minute() {
+        let theirs = || Turn::Theirs("a".into());
         let mut own = Lease::new("b".to_owned());
-        assert_eq!(own.turn(&lease(1, "a"), 5_000), Turn::Theirs("a".into()));
-        assert_eq!(own.turn(&lease(2, "a"), 5_050), Turn::Theirs("a".into()));
-        assert_eq!(own.turn(&lease(2, "a"), 5_109), Turn::Theirs("a".into()));
-        assert!(matches!(own.turn(&lease(2, "a"), 5_110), Turn::Write(_)));
-        // Set back by an hour: a minute from there.
-        let mut own = Lease::new("b".to_owned());
-        own.turn(&lease(2, "a"), 5_000);
-        own.turn(&lease(2, "a"), 1_400);
-        assert!(matches!(own.turn(&lease(2, "a"), 1_460), Turn::Write(_)));
+        assert_eq!(own.turn(&lease(1, "a"), after(0), true), theirs());
+        assert_eq!(own.turn(&lease(2, "a"), after(50), true), theirs());
+        assert_eq!(own.turn(&lease(2, "a"), after(109), true), theirs());
+        assert!(matches!(
+            own.turn(&lease(2, "a"), after(110), true),
+            Turn::Write(_)
+        ));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_makes_a_lease_neither_older_nor_younger() {
+        let theirs = || Turn::Theirs("a".into());
+        for unix_s in [START_S + 86_400, START_S - 86_400] {
+            let set = |line_s| Now { unix_s, line_s };
+            let mut own = Lease::new("b".to_owned());
+            assert_eq!(own.turn(&lease(2, "a"), after(0), true), theirs());
+            assert_eq!(own.turn(&lease(2, "a"), set(START_S + 59), true), theirs());
+            assert!(matches!(
+                own.turn(&lease(2, "a"), set(START_S + 60), true),
+                Turn::Write(_)
+            ));
+        }
+    }
+
+    #[test]
+    fn who_may_not_hold_it_gives_it_back_and_takes_none() {
+        let mut own = Lease::new("a".to_owned());
+        own.written(&lease(2, "a"), START_S);
+        // As long as it could not be written.
+        for passed_s in [0, 20, 60, 600] {
+            let turn = own.turn(&lease(2, "a"), after(passed_s), false);
+            let Turn::GiveBack(back) = turn else {
+                panic!("{turn:?}")
+            };
+            assert_eq!(back["spec"]["holderIdentity"], "");
+        }
+        assert_eq!(own.turn(&lease(3, ""), after(610), false), Turn::Free);
+        for passed_s in [620, 6_200] {
+            assert_eq!(
+                own.turn(&lease(4, "b"), after(passed_s), false),
+                Turn::Theirs("b".into())
+            );
+        }
+        assert!(matches!(
+            own.turn(&lease(4, "b"), after(6_210), true),
+            Turn::Write(_)
+        ));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub struct Metrics {
     leaf_expiry: Gauge,
     ca_expiry: Gauge,
     leads: Gauge,
+    given_back: Counter,
     foreign: Gauge,
     clock_offset: Gauge,
     clock_held: Gauge,
@@ -39,12 +40,14 @@ impl Metrics {
         r.register("ca_expiry_timestamp_seconds", help, m.ca_expiry.clone());
         let help = "1 on the replica that writes";
         r.register("leads", help, m.leads.clone());
+        let help = "Times that this replica gave the Lease back since its clock was off";
+        r.register("lease_given_back", help, m.given_back.clone());
         let help = "1 when the APIService is another's, and so left alone";
         r.register("api_service_foreign", help, m.foreign.clone());
         let help = "By how much this clock was ahead of the API server's at the last look; 0 when that did not say";
         r.register("clock_offset_seconds", help, m.clock_offset.clone());
-        let help = "1 while the Secret is not changed because this clock and the API server's are too far apart, \
-                    or cannot be compared";
+        let help = "1 while this replica changes nothing because its clock and the API server's are too far apart, or \
+                    cannot be compared";
         r.register("clock_held", help, m.clock_held.clone());
         let help = "When an object was last written by this replica, Unix time";
         r.register("last_write_timestamp_seconds", help, m.last_write.clone());
@@ -71,6 +74,10 @@ impl Metrics {
 
     pub(super) fn leads(&self, leads: bool) {
         self.leads.set(i64::from(leads));
+    }
+
+    pub(super) fn gave_back(&self) {
+        self.given_back.inc();
     }
 
     pub(super) fn foreign(&self, foreign: bool) {
@@ -107,6 +114,12 @@ impl Metrics {
     #[cfg(test)]
     pub(super) fn held_by_clock(&self) -> (i64, i64) {
         (self.clock_offset.get(), self.clock_held.get())
+    }
+
+    /// Whether it holds the Lease, and how often it gave it back.
+    #[cfg(test)]
+    pub(super) fn holds(&self) -> (i64, u64) {
+        (self.leads.get(), self.given_back.get())
     }
 
     #[cfg(test)]

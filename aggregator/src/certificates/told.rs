@@ -140,7 +140,7 @@ impl Told {
     }
 
     /// Whether this kind is to be said now; if so, it counts as said.
-    fn is_due(&mut self, about: About, kind: Kind) -> bool {
+    pub(super) fn is_due(&mut self, about: About, kind: Kind) -> bool {
         let now_ms = self.line.unix_ms();
         let again_ms = about.again().as_millis();
         let last = self.said.get(&(about, kind));

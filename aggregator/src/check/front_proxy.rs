@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use cairn_runtime::logging;
-use cairn_runtime::tls::Chain;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -63,7 +62,8 @@ fn judge(data: &HashMap<String, String>) -> Finding {
             format!("known by its CA and the name {}", proxy.names.join(" or ")),
         );
     }
-    if signs_both(data) {
+    let clients = published.clients.as_ref();
+    if clients.is_some_and(|clients| proxy.trust.shares_issuer(clients)) {
         return Finding::fail(
             of,
             "its CA signs client certificates too, and any name is allowed: Cairn takes no header from it, \
@@ -75,18 +75,10 @@ fn judge(data: &HashMap<String, String>) -> Finding {
     Finding::ok(of, "known by a CA of its own, under any name")
 }
 
-/// True when a CA of the proxy is one of clients too.
-fn signs_both(data: &HashMap<String, String>) -> bool {
-    let chain = |key: &str| Chain::parse(key, data.get(key)?.as_bytes()).ok();
-    let proxy = chain("requestheader-client-ca-file");
-    let clients = chain("client-ca-file");
-    proxy
-        .zip(clients)
-        .is_some_and(|(proxy, clients)| proxy.shares(&clients))
-}
-
 #[cfg(test)]
 mod tests {
+    use testkit::pki::Pki;
+
     use super::*;
     use crate::check::finding::State;
 
@@ -128,5 +120,28 @@ mod tests {
         );
         let (state, _) = judged(|data| drop(data.insert(NAMES.into(), "name".into())));
         assert_eq!(state, State::Fail);
+    }
+
+    /// As what asks judges it: a certificate that verifies by both CAs is nobody's in particular.
+    #[test]
+    fn a_ca_of_the_proxy_is_one_of_clients_by_its_name_and_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = Pki::new(dir.path()).unwrap().ca("kubernetes").unwrap();
+        let read = |file| std::fs::read_to_string(file).unwrap();
+        let proxy = read(ca.cert_pem.clone());
+        for (common_name, expected) in [("kubernetes", State::Fail), ("another", State::Ok)] {
+            let clients = read(ca.again("clients", common_name).unwrap());
+            assert_ne!(clients, proxy);
+            let (state, found) = judged(|data| {
+                let put = |(key, value): (&str, &String)| (key.to_owned(), value.clone());
+                let both = [
+                    ("client-ca-file", &clients),
+                    ("requestheader-client-ca-file", &proxy),
+                ];
+                data.extend(both.map(put));
+                drop(data.insert("requestheader-allowed-names".into(), "[]".into()));
+            });
+            assert_eq!(state, expected, "{common_name}: {found}");
+        }
     }
 }

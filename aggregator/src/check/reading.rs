@@ -78,15 +78,15 @@ struct Link<'a> {
     token: HeaderValue,
 }
 
-/// Asks it, showing the token of this file.
+/// Asks one of this namespace, showing the token of this file.
 pub(super) async fn look(
-    about: &str,
+    (about, namespace): (&str, &str),
     stream: ClientStream,
     token_file: &Path,
     host: &str,
 ) -> Vec<Finding> {
     match ask(stream, token_file, host).await {
-        Ok((overview, held_ms)) => judge(about, &overview, held_ms),
+        Ok((overview, held_ms)) => judge((about, namespace), &overview, held_ms),
         Err((found, todo)) => vec![Finding::warn((CHECK, about), found, todo)],
     }
 }
@@ -182,7 +182,11 @@ fn held(range: &Range) -> Option<u64> {
     Some(range.ticks.last()?.saturating_sub(*range.ticks.get(first)?))
 }
 
-fn judge(about: &str, overview: &Overview, held_ms: Option<u64>) -> Vec<Finding> {
+fn judge(
+    (about, namespace): (&str, &str),
+    overview: &Overview,
+    held_ms: Option<u64>,
+) -> Vec<Finding> {
     let nodes = &overview.nodes;
     let lost: Vec<&str> = nodes
         .iter()
@@ -203,7 +207,7 @@ fn judge(about: &str, overview: &Overview, held_ms: Option<u64>) -> Vec<Finding>
     };
     let off = nodes.iter().filter_map(|node| {
         let offset_ms = node.clock_offset_ms?;
-        Some(format!("{} by {} s", node.name, offset_ms / 1_000))
+        Some(format!("{} by {}", node.name, span(offset_ms)))
     });
     let off: Vec<String> = off.collect();
     let clocks = if off.is_empty() {
@@ -221,7 +225,10 @@ fn judge(about: &str, overview: &Overview, held_ms: Option<u64>) -> Vec<Finding>
         None => Finding::warn(
             (CHECK, about),
             "it has no row yet",
-            "wait for the first agent",
+            format!(
+                "wait for one interval; if it stays so, kubectl -n {namespace} logs daemonset/cairn-agent says what \
+                 keeps the agents from this replica"
+            ),
         ),
         Some(held_ms) => {
             let found = format!("{} s of {window_s} s held", held_ms / 1_000);
@@ -251,6 +258,15 @@ fn judge(about: &str, overview: &Overview, held_ms: Option<u64>) -> Vec<Finding>
     vec![reports, clocks, window, memory]
 }
 
+/// By how much a clock is off, for people: of a few seconds each millisecond counts.
+fn span(offset_ms: i64) -> String {
+    if offset_ms.unsigned_abs() < 10_000 {
+        format!("{offset_ms} ms")
+    } else {
+        format!("{} s", offset_ms / 1_000)
+    }
+}
+
 /// What helps where memory is short.
 const MORE: &str =
     "raise the memory limit of the Deployment (deploy/README.md, Sizes), or shorten --window";
@@ -277,7 +293,7 @@ mod tests {
 
     fn judged(overview: serde_json::Value, held_ms: Option<u64>) -> Vec<(State, String)> {
         let overview = from_value(overview).unwrap();
-        let all = judge("a", &overview, held_ms).into_iter();
+        let all = judge(("a", "cairn"), &overview, held_ms).into_iter();
         all.map(|finding| (finding.state, finding.found)).collect()
     }
 
@@ -293,16 +309,34 @@ mod tests {
         assert_eq!(told[2].1, "890 s of 900 s held");
         let mut late = node("n2", "fresh");
         late["clock_offset_ms"] = json!(-61_000);
-        let nodes = [node("n1", "stale"), late, node("n3", "connecting")];
+        let mut early = node("n4", "fresh");
+        early["clock_offset_ms"] = json!(640);
+        let nodes = [node("n1", "stale"), late, node("n3", "connecting"), early];
         let unwell = json!({"window_ms": 900_000, "memory": "refuse", "nodes": nodes});
         let told = judged(unwell, None);
         assert_eq!(
             told[0],
-            (State::Warn, "1 of 3 agents report; not: n1, n3".to_owned())
+            (State::Warn, "2 of 4 agents report; not: n1, n3".to_owned())
         );
-        assert_eq!(told[1], (State::Warn, "off: n2 by -61 s".to_owned()));
+        assert_eq!(
+            told[1],
+            (State::Warn, "off: n2 by -61 s, n4 by 640 ms".to_owned())
+        );
         assert_eq!(told[2].0, State::Warn);
         assert_eq!(told[3].0, State::Fail);
+    }
+
+    #[test]
+    fn who_has_no_row_is_told_where_to_look() {
+        let overview = Overview::default();
+        let findings = judge(("a", "metrics"), &overview, None);
+        let window = findings.iter().find(|one| one.check == CHECK).unwrap();
+        assert!(
+            window
+                .todo
+                .contains("kubectl -n metrics logs daemonset/cairn-agent"),
+            "{window:?}"
+        );
     }
 
     #[test]

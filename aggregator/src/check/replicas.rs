@@ -215,13 +215,14 @@ async fn one(asked: &Asked<'_>, place: &Place, anchors: Option<&Anchors>) -> Vec
         findings.push(Finding::warn(of, found, "see the ca bundle above"));
         return findings;
     };
-    let (finding, is_good) = judge(asked, of, &chain, anchors);
+    let (finding, is_good) = judge((&asked.host(), asked.now_s), of, &chain, anchors);
     findings.push(finding);
     let token = asked.config.reader_token_file.as_deref();
     match token {
         // A token goes to nobody who has not proved who they are.
         Some(file) if is_good => {
-            findings.extend(reading::look(&about, stream, file, &asked.host()).await);
+            let of = (about.as_str(), asked.config.namespace.as_str());
+            findings.extend(reading::look(of, stream, file, &asked.host()).await);
         }
         Some(_) => {
             let found = "no token is shown to a replica that does not verify";
@@ -237,9 +238,9 @@ async fn one(asked: &Asked<'_>, place: &Place, anchors: Option<&Anchors>) -> Vec
     findings
 }
 
-/// Whether the API server would take this certificate.
+/// Whether the API server would take this certificate as that of a host, now, Unix seconds.
 fn judge(
-    asked: &Asked<'_>,
+    (host, now_s): (&str, u64),
     of: (&'static str, String),
     chain: &Chain,
     Anchors {
@@ -247,19 +248,18 @@ fn judge(
         chain: anchors,
     }: &Anchors,
 ) -> (Finding, bool) {
-    let host = asked.host();
-    let (how, dates) = dates::leaf(chain, asked.now_s);
-    let name = tls::server_name(&host).ok();
-    let verified = chain.verify(anchors, name.as_slice(), asked.now_s);
+    let (how, dates) = dates::leaf(chain, now_s);
+    let name = tls::server_name(host).ok();
+    let verified = chain.verify(anchors, name.as_slice(), now_s);
     let renew = "see docs/certificates.md: it is renewed when ten days are left, by the replica that holds the \
                  Lease; what keeps it from that is in that replica's /readyz?verbose";
-    if verified.is_ok() {
+    let Err(error) = verified else {
         let found = format!("verifies by {from} as {host}, {dates}");
         return match how {
             Dates::Good => (Finding::ok(of, found), true),
             _ => (Finding::warn(of, found, renew), true),
         };
-    }
+    };
     let is_for = name.is_some_and(|name| chain.is_for(&name));
     let (found, todo) = if how == Dates::Bad {
         (format!("certificate {dates}"), renew.to_owned())
@@ -269,13 +269,21 @@ fn judge(
             found,
             format!("make it for {host} (--tls-service), and restart the aggregator"),
         )
-    } else {
+    } else if error.is_unsigned() {
         let found = format!("certificate is signed by no CA of {from}, {dates}");
         (
             found,
             format!(
                 "put the CA that signed it into {from}: the aggregator does with --tls-self-managed"
             ),
+        )
+    } else {
+        let why = logging::chain(&error);
+        (
+            format!("certificate does not verify by {from}: {why}"),
+            "make it anew, for servers (extendedKeyUsage serverAuth), and with it whatever stands between it and \
+             its CA: --tls-self-managed does (docs/certificates.md)"
+                .to_owned(),
         )
     };
     (Finding::fail(of, found, todo), false)
@@ -300,8 +308,61 @@ async fn dial(
 #[cfg(test)]
 mod tests {
     use serde_json::{from_value, json};
+    use testkit::pki::{Pki, Request, Validity};
 
     use super::*;
+    use crate::check::finding::State;
+
+    const HOST: &str = "cairn-aggregator.cairn.svc";
+
+    /// 2027, in which the certificates of the kit are good.
+    const NOW_S: u64 = 1_800_000_000;
+
+    fn chain(file: &std::path::Path) -> Chain {
+        Chain::parse("a file", &std::fs::read(file).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_certificate_that_does_not_verify_is_told_by_what_is_wrong_with_it() {
+        let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let [ca, same_name] = dirs
+            .each_ref()
+            .map(|dir| Pki::new(dir.path()).unwrap().ca("serving").unwrap());
+        let other = Pki::new(dirs[0].path()).unwrap().ca("other").unwrap();
+        let anchors = Anchors {
+            from: "caBundle",
+            chain: chain(&ca.cert_pem),
+        };
+        let told = |leaf: Request<'_>| {
+            let shown = chain(&leaf.write().unwrap().cert_pem);
+            let of = (CHECK, "a".to_owned());
+            let (finding, is_good) = judge((HOST, NOW_S), of, &shown, &anchors);
+            assert_eq!(is_good, finding.state == State::Ok);
+            assert_eq!(is_good, finding.todo.is_empty());
+            finding.found
+        };
+        let unsigned = "certificate is signed by no CA of caBundle, ";
+        for (leaf, found) in [
+            (ca.leaf("good").dns(&[HOST]), "verifies by caBundle as "),
+            (other.leaf("other").dns(&[HOST]), unsigned),
+            (same_name.leaf("same-name").dns(&[HOST]), unsigned),
+            (
+                ca.leaf("old").dns(&[HOST]).validity(Validity::Expired),
+                "certificate expired on 2022-01-01",
+            ),
+            (
+                ca.leaf("elsewhere").dns(&["localhost"]),
+                "certificate is not for cairn-aggregator.cairn.svc, ",
+            ),
+            (
+                ca.leaf("client").dns(&[HOST]).client(),
+                "certificate does not verify by caBundle: a client would refuse the certificate: ",
+            ),
+        ] {
+            let told = told(leaf);
+            assert!(told.starts_with(found), "{told}");
+        }
+    }
 
     #[test]
     fn every_address_is_found_once_and_those_that_go_are_left_out() {

@@ -120,6 +120,7 @@ fn pod(object: PodObject<'_>) -> Pod {
         service_account: boxed(&spec.service_account_name),
         labels: labels(&metadata),
         phase: phase(&status.phase),
+        ready: status.conditions.0,
         created_ms: created_ms(&metadata),
         owner: owner.map(|owner| {
             Arc::new(Owner {

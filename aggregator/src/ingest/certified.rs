@@ -2,7 +2,10 @@
 //!
 //! The one DNS name of the certificate is the node. TLS has proved that the agent holds the key; here it
 //! is judged by the CAs, the dates and the use, when a stream begins and again at every frame: by its
-//! end, and by the CAs whenever other ones are trusted.
+//! end, and by the CAs whenever other ones are trusted. While one of the CAs is somebody else's too ([`OwnCa`])
+//! nobody is known by a certificate.
+
+mod own_ca;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,14 +13,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cairn_proto::model::{EntityKind, check_name};
 use cairn_runtime::clock::Clock;
 use cairn_runtime::logging;
-use cairn_runtime::tls::{PeerCertificates, Reloadable, Trust};
+use cairn_runtime::tls::{PeerCertificates, Reloadable};
 
 use super::refusal::{Over, Refusal};
+
+pub use self::own_ca::{Elsewhere, OwnCa};
 
 /// Knows agents by their certificates.
 #[derive(Debug)]
 pub struct Clients {
-    trust: Arc<Trust>,
+    ca: Arc<OwnCa>,
     clock: Clock,
 }
 
@@ -40,15 +45,15 @@ impl PartialEq for Certified {
 impl Eq for Certified {}
 
 impl Clients {
-    /// Takes certificates of these CAs, which sign nothing else.
+    /// Takes certificates of these CAs, as long as they sign nothing else.
     #[must_use]
-    pub fn new(trust: Arc<Trust>, clock: Clock) -> Self {
-        Self { trust, clock }
+    pub fn new(ca: Arc<OwnCa>, clock: Clock) -> Self {
+        Self { ca, clock }
     }
 
     /// What is to be read again when its files change.
     pub(super) fn reloadable(&self) -> Reloadable {
-        Arc::clone(&self.trust).into()
+        Arc::clone(&self.ca.trust).into()
     }
 
     /// Whose certificate this is.
@@ -57,9 +62,12 @@ impl Clients {
         shown: Option<&Arc<PeerCertificates>>,
     ) -> Result<Certified, Refusal> {
         let shown = shown.ok_or(Refusal::NoCertificate)?;
+        if let Some(text) = self.ca.shared() {
+            return Err(Refusal::SharedCa(text));
+        }
         // Before it is judged: what is trusted while that goes on is looked at again.
-        let judged_by = AtomicU64::new(self.trust.version());
-        let judged = self.trust.client(shown);
+        let judged_by = AtomicU64::new(self.ca.trust.version());
+        let judged = self.ca.trust.client(shown);
         judged.map_err(|error| Refusal::Certificate(logging::chain(&error)))?;
         let node = shown.one_dns_name().ok_or(Refusal::NoNodeName)?;
         check_name(EntityKind::Node, &node).map_err(|_| Refusal::NoNodeName)?;
@@ -81,9 +89,12 @@ impl Clients {
         if self.clock.unix_ms() >= certified.until_ms {
             return Some(Over::CertificateExpired);
         }
-        let version = self.trust.version();
+        if self.ca.shared().is_some() {
+            return Some(Over::SharedCa);
+        }
+        let version = self.ca.trust.version();
         if certified.judged_by.load(Ordering::Relaxed) != version {
-            if self.trust.client(&certified.shown).is_err() {
+            if self.ca.trust.client(&certified.shown).is_err() {
                 return Some(Over::Untrusted);
             }
             certified.judged_by.store(version, Ordering::Relaxed);

@@ -1,5 +1,7 @@
 //! Why a stream is not who it says, or no longer.
 
+use std::sync::Arc;
+
 use tonic::Status;
 
 /// Why a stream is not who it says.
@@ -23,6 +25,9 @@ pub(crate) enum Refusal {
     /// One that does not hold.
     #[error("the client certificate is refused: {0} (see --ingest-client-ca)")]
     Certificate(String),
+    /// Its CA signs for others than agents too: which, and what to do.
+    #[error("{0}")]
+    SharedCa(Arc<str>),
     /// One that names no node, or more than one.
     #[error("the client certificate must have one DNS name, and that must be the node's")]
     NoNodeName,
@@ -93,6 +98,7 @@ impl Refusal {
             Self::Unknown => "unknown_token",
             Self::NoCertificate => "no_certificate",
             Self::Certificate(_) => "certificate",
+            Self::SharedCa(_) => "shared_ca",
             Self::NoNodeName => "no_node_name",
             Self::NoServiceAccount => "no_service_account",
             Self::Signature => "signature",
@@ -127,6 +133,11 @@ pub(crate) enum Over {
     /// No CA that is trusted now signed it.
     #[error("the CA of the client certificate is not in --ingest-client-ca any more")]
     Untrusted,
+    /// A CA that is trusted now signs for others than agents too.
+    #[error(
+        "a CA of --ingest-client-ca signs for others than agents too: /readyz?verbose of the aggregator says for whom"
+    )]
+    SharedCa,
     /// The Kubernetes API does not know it any more.
     #[error("the Kubernetes API does not know the token any more")]
     Revoked,

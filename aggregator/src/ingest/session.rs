@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use cairn_proto::model::Run;
 use cairn_proto::v1::aggregator_frame::Kind as Answer;
-use cairn_proto::{catalogue, codec, limits, v1, wire};
+use cairn_proto::{catalogue, codec, limits, stream, v1, wire};
 use cairn_runtime::logging;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -331,11 +331,17 @@ fn fault(reason: &'static str, text: impl Into<String>) -> End {
 }
 
 /// What an error of the stream means: a frame that is too large or does not decode is the agent's
-/// fault and is told; what has a source of its own is a connection that is gone.
+/// fault and is told; anything else is a connection that is gone.
 fn broken(status: &Status) -> End {
-    if std::error::Error::source(status).is_some() {
-        return End::Broken(logging::chain(status));
+    match unreadable(status) {
+        Some(told) => End::Refused("frame", told),
+        None => End::Broken(logging::chain(status)),
     }
-    let text = format!("a frame is not one of this protocol: {}", status.message());
-    End::Refused("frame", Status::invalid_argument(text))
+}
+
+/// What an agent is told of bytes that are no frame; `None` when the connection is gone.
+fn unreadable(status: &Status) -> Option<Status> {
+    let why = stream::unreadable(status)?;
+    let text = format!("a frame is not one of this protocol: {why}");
+    Some(Status::invalid_argument(text))
 }

@@ -50,6 +50,16 @@ impl Names {
         }
     }
 
+    /// True when all of these others are among them.
+    #[must_use]
+    pub fn includes(&self, others: &Self) -> bool {
+        match (self, others) {
+            (Names::All, _) => true,
+            (Names::Only(_), Names::All) => false,
+            (Names::Only(names), Names::Only(others)) => others.is_subset(names),
+        }
+    }
+
     /// True when no name is.
     #[must_use]
     pub fn is_none(&self) -> bool {
@@ -175,5 +185,17 @@ mod tests {
         }
         assert!(Visible::nothing().is_nothing() && Visible::ALL.has_all());
         assert!(!of_a.is_nothing() && !of_a.has_all());
+    }
+
+    #[test]
+    fn all_names_include_some_and_some_those_that_are_among_them() {
+        let only = |names: &[&str]| Names::only(names.iter().map(|name| Arc::from(*name)));
+        let (none, a, ab) = (only(&[]), only(&["a"]), only(&["a", "b"]));
+        for (names, others) in [(&Names::All, &ab), (&ab, &a), (&a, &a), (&a, &none)] {
+            assert!(names.includes(others), "{names:?} {others:?}");
+        }
+        for (names, others) in [(&ab, &Names::All), (&a, &ab), (&none, &a)] {
+            assert!(!names.includes(others), "{names:?} {others:?}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use cairn_proto::limits::MAX_ROW_BYTES;
 use cairn_proto::model::{EntityId, EntityKind, check_name};
 use cairn_proto::v1::replay_frame::Kind as Frame;
 use cairn_proto::v1::replay_request::Kind as Request;
-use cairn_proto::{v1, wire};
+use cairn_proto::{stream, v1, wire};
 use cairn_runtime::logging;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -53,6 +53,14 @@ fn fault(text: impl Into<String>) -> End {
     End::Refused("fault", Status::invalid_argument(text.into()))
 }
 
+/// What an error of the stream means: the asker left, or sent what is no request.
+fn broken(status: &Status) -> End {
+    match stream::unreadable(status) {
+        Some(why) => fault(format!("a request is not one of this protocol: {why}")),
+        None => End::Gone,
+    }
+}
+
 /// Serves a stream until it ends; the peer is told why.
 pub(super) async fn run(
     inner: Arc<Inner>,
@@ -90,7 +98,7 @@ impl Answering<'_> {
                 kind: Some(Request::Hello(hello)),
             }))) => hello,
             Ok(Ok(_)) => return Err(fault("the first request must be PeerHello")),
-            Ok(Err(_)) => return Err(End::Gone),
+            Ok(Err(status)) => return Err(broken(&status)),
             Err(_) => {
                 let status = Status::deadline_exceeded("no PeerHello came within 10 s");
                 return Err(End::Refused("no_hello", status));
@@ -128,7 +136,7 @@ impl Answering<'_> {
         };
         match asked {
             Ok(Ok(request)) => Ok(request),
-            Ok(Err(_)) => Err(End::Gone),
+            Ok(Err(status)) => Err(broken(&status)),
             Err(_) if token.is_cancelled() => {
                 let status = Status::unavailable("the aggregator is going: ask another one");
                 Err(End::Refused("shutdown", status))

@@ -1,6 +1,6 @@
 //! How an exchange with a peer ends.
 
-use cairn_proto::wire;
+use cairn_proto::{stream, wire};
 use cairn_runtime::logging;
 use cairn_runtime::tls::{ConnectError, ConnectKind};
 use tonic::{Code, Status};
@@ -75,6 +75,14 @@ impl Failure {
 
     /// The end that the peer, or the connection to it, gave the stream.
     pub(super) fn of_status(status: &Status) -> Self {
+        if let Some(why) = stream::unreadable(status) {
+            let why = logging::escape(why);
+            let reason = format!(
+                "the peer sent a frame that is not one of this protocol: {why}: check --peer, and what is \
+                 between"
+            );
+            return Self::new(Kind::Protocol, reason);
+        }
         let (kind, check) = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => (
                 Kind::Auth,
@@ -86,8 +94,6 @@ impl Failure {
             Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal => {
                 (Kind::Closed, "")
             }
-            // A frame that does not decode, or is too large.
-            Code::OutOfRange => (Kind::Protocol, ""),
             _ => (Kind::Refused, ""),
         };
         let said = logging::escape(&wire::cut(status.message().to_owned()));

@@ -1,13 +1,22 @@
 //! What is asked for and in which order; what an answer may hold.
 
+use std::convert::Infallible;
+
+use bytes::Bytes;
 use cairn_proto::codec::DENSE;
+use cairn_proto::stream::SmallBuffers;
 use cairn_proto::v1::replay_frame::Kind as Frame;
+use http_body_util::StreamBody;
 use prometheus_client::registry::Registry;
+use prost::Message as _;
+use tonic::Code;
+use tonic::codec::Codec as _;
 
 use super::asking::Queue;
 use super::end::Kind;
 use super::taking::{Taking, Took};
 use super::*;
+use crate::ingest::Identity;
 use crate::store::PackedStore;
 
 const NOW_MS: u64 = 1_795_332_330_000;
@@ -158,4 +167,49 @@ async fn readiness_waits_for_peers_but_not_for_ever() {
     assert!(!readiness.is_ready());
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(readiness.is_ready());
+}
+
+/// Scenario: another aggregator asks with bytes that are no request, are longer than any may be, or end too
+/// early; as its first request, and later.
+/// Guarantees: the exchange ends with a status that names the fault.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_none_ends_the_exchange_with_its_fault() {
+    let replay = Replay::new(parts());
+    let hello = v1::replay_request::Kind::Hello(v1::PeerHello {
+        chunk_codecs: vec![DENSE],
+        ..v1::PeerHello::default()
+    });
+    let hello = v1::ReplayRequest { kind: Some(hello) }.encode_to_vec();
+    let headed = |length: usize, bytes: &[u8]| {
+        let length = u32::try_from(length).unwrap().to_be_bytes();
+        [&[0][..], &length, bytes].concat()
+    };
+    let hello = headed(hello.len(), &hello);
+    let cut = &hello[5..hello.len() - 1];
+    for before in [Vec::new(), hello.clone()] {
+        for (bad, words) in [
+            (headed(cut.len(), cut), "failed to decode"),
+            (headed(MAX_FRAME_BYTES + 1, &[]), "the limit is"),
+            (headed(9, &[1]), "Unexpected EOF"),
+        ] {
+            let bytes = [before.clone(), bad].concat();
+            let bytes = Ok::<_, Infallible>(hyper::body::Frame::data(Bytes::from(bytes)));
+            let body = StreamBody::new(futures_util::stream::iter([bytes]));
+            let decoder = SmallBuffers::<v1::ReplayFrame, v1::ReplayRequest>::default().decoder();
+            let most = Some(MAX_FRAME_BYTES);
+            let requests = Streaming::new_request(decoder, body, None, most);
+            let (frames, mut told) = mpsc::channel(8);
+            let inner = Arc::clone(&replay.inner);
+            answer::run(inner, requests, Identity::Anyone, frames).await;
+            let mut status = None;
+            while let Some(answer) = told.recv().await {
+                status = answer.err();
+            }
+            let status = status.expect("it is told");
+            assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+            let text = status.message();
+            assert!(text.contains("not one of this protocol"), "{text}");
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
 }

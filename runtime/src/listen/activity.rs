@@ -24,7 +24,7 @@ pub(super) const MOST_PAUSE: Duration = Duration::from_secs(600);
 
 /// After this long a connection that asks nothing may have to make room for another one: long enough to
 /// say what it wants once it has its place.
-const RESTS_AFTER: Duration = Duration::from_secs(1);
+pub(super) const RESTS_AFTER: Duration = Duration::from_secs(1);
 
 /// After this long so may one that asked and has no answer yet, which is mostly because its question is
 /// not complete.
@@ -106,16 +106,15 @@ impl Activity {
         self.lock().last = Instant::now();
     }
 
-    /// Since when the connection does nothing that anybody waits for; `None` while it does, or did just
-    /// now.
-    pub(super) fn rests_since(&self, now: Instant) -> Option<Instant> {
+    /// From when on the connection does nothing that anybody waits for, unless something happens before; `None` while an
+    /// answer is under way.
+    pub(super) fn rests_from(&self) -> Option<Instant> {
         let state = self.lock();
-        let after = match (state.in_flight, state.answered) {
-            (0, _) => RESTS_AFTER,
-            (_, 0) => UNANSWERED_RESTS_AFTER,
-            _ => return None,
-        };
-        (now.saturating_duration_since(state.last) >= after).then_some(state.last)
+        match (state.in_flight, state.answered) {
+            (0, _) => Some(state.last + RESTS_AFTER),
+            (_, 0) => Some(state.last + UNANSWERED_RESTS_AFTER),
+            _ => None,
+        }
     }
 
     /// Orders the connection's end.

@@ -1,4 +1,8 @@
 //! How many connections each address has.
+//!
+//! Addresses, and not networks: all nodes and pods of a subnet may share the /64 of IPv6, and would share one limit. A
+//! host that takes another address for each connection is stopped by the number of places, where it makes room for
+//! others.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

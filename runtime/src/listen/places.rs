@@ -1,48 +1,41 @@
 //! The places of a listener, and who has to make room when all of them are taken.
 //!
-//! A connection that has an answer under way keeps its place. Of the others, those of the address that
-//! has most connections go first, and among these the one that has asked nothing for longest: whoever
-//! opens connections without end loses its own ones, and a client of one connection is the last that
-//! notices. Addresses of loopback count like all others here.
+//! A connection that has an answer under way keeps its place. Of the others, those of the network that has most
+//! connections go first, and among these the one that could have gone for longest: whoever opens connections
+//! without end loses its own ones, and a client of one connection is the last that notices. Addresses of
+//! loopback count like all others here. An IPv6 host has 2^64 addresses, so these are one network; that hosts of one
+//! subnet may be, costs them no more than a new connection.
+//!
+//! A connection does not tell here what goes on in it. Each has a time before which it cannot go, which is looked at
+//! again once that is past: at most once a second for each connection, and [`LOOKS`] times for one that comes. So a
+//! flood of connections costs the same for each of them, however many are there.
 
-use std::collections::{BTreeMap, HashMap};
+mod crowd;
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Closed;
 use super::activity::Activity;
+use super::network::Network;
+use crowd::Crowd;
 
-/// One in so many places is freed at once: looking at all of them for each connection that comes would
-/// itself be what a flood wants.
+/// One in so many connections beyond the places may be there that was told to go and has not gone yet.
 const PART: usize = 64;
 
-/// After a look that found nobody who could go, none is made for so long, for the same reason.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How many connections are looked at for one that comes. Fewer, and those that just had something to do could stand
+/// before one that rests for longer than a few connections take to come.
+const LOOKS: usize = 64;
 
 /// Everybody who has a place.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     most: usize,
-    taken: Arc<Mutex<Taken>>,
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    next: u64,
-    // Invariant: an entry is gone when its place is dropped or was taken away, so there are never more
-    // than `most`.
-    by_number: BTreeMap<u64, Holder>,
-    // When nobody was found who could go.
-    in_vain: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Holder {
-    address: IpAddr,
-    activity: Activity,
+    crowd: Arc<Mutex<Crowd>>,
 }
 
 /// One connection's place; given back when it is dropped.
@@ -56,147 +49,38 @@ impl Places {
     pub(super) fn new(most: usize) -> Self {
         Self {
             most,
-            taken: Arc::default(),
+            crowd: Arc::default(),
         }
     }
 
-    /// How many connections are told to go at once at most: so many may be there beyond the places until
-    /// they have gone.
+    /// How many connections may be there beyond the places: those that were told to go, until they have gone.
     pub(super) fn leaving(&self) -> usize {
         (self.most / PART).max(1)
     }
 
     /// Takes a place, if there is one or somebody has to make room.
     pub(super) fn enter(&self, address: IpAddr, activity: &Activity, now: Instant) -> Option<Held> {
-        let mut taken = self.lock();
-        if taken.by_number.len() >= self.most {
-            taken.make_room(self.leaving(), now);
+        let mut crowd = self.lock();
+        if crowd.len() >= self.most {
+            crowd.displace(now, LOOKS)?.end(Closed::Displaced);
         }
-        if taken.by_number.len() >= self.most {
-            return None;
-        }
-        let number = taken.next;
-        taken.next += 1;
-        let holder = Holder {
-            address,
-            activity: activity.clone(),
-        };
-        taken.by_number.insert(number, holder);
-        drop(taken);
+        // Of no place at all nobody can be displaced.
+        let number = crowd.enter(Network::of(address), activity.clone(), now);
+        drop(crowd);
         Some(Held {
             places: self.clone(),
             number,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Taken {
-    /// Tells at most so many connections to go.
-    fn make_room(&mut self, most: usize, now: Instant) {
-        let is_soon = |at: Instant| now.saturating_duration_since(at) < LOOK_AGAIN;
-        if self.in_vain.is_some_and(is_soon) {
-            return;
-        }
-        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
-        for holder in self.by_number.values() {
-            *counts.entry(holder.address).or_default() += 1;
-        }
-        let resting = self.by_number.iter().filter_map(|(number, holder)| {
-            let since = holder.activity.rests_since(now)?;
-            Some((holder.address, since, *number))
-        });
-        let resting: Vec<(IpAddr, Instant, u64)> = resting.collect();
-        let of = |address: &IpAddr| counts.get(address).copied().unwrap_or(0);
-        let largest = resting.iter().map(|(address, ..)| *address).max_by_key(of);
-        let mut own: Vec<(Instant, u64)> = resting
-            .into_iter()
-            .filter(|(address, ..)| Some(*address) == largest)
-            .map(|(_, since, number)| (since, number))
-            .collect();
-        self.in_vain = own.is_empty().then_some(now);
-        own.sort_unstable();
-        for (_, number) in own.into_iter().take(most) {
-            if let Some(holder) = self.by_number.remove(&number) {
-                holder.activity.end(Closed::Displaced);
-            }
-        }
+    fn lock(&self) -> MutexGuard<'_, Crowd> {
+        // What is changed under it is whole at every step.
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.places.lock().by_number.remove(&self.number);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Client {
-        activity: Activity,
-        held: Option<Held>,
-    }
-
-    fn enter(places: &Places, address: [u8; 4]) -> Client {
-        let now = Instant::now();
-        let activity = Activity::new(now);
-        let held = places.enter(address.into(), &activity, now);
-        Client { activity, held }
-    }
-
-    fn is_displaced(client: &Client) -> bool {
-        client.activity.ordered() == Some(Closed::Displaced)
-    }
-
-    const CROWD: [u8; 4] = [192, 0, 2, 1];
-    const ALONE: [u8; 4] = [192, 0, 2, 2];
-
-    #[tokio::test(start_paused = true)]
-    async fn who_has_most_makes_room_by_what_rested_longest() {
-        let places = Places::new(4);
-        let alone = enter(&places, ALONE);
-        tokio::time::advance(Duration::from_millis(1)).await;
-        let first = enter(&places, CROWD);
-        tokio::time::advance(Duration::from_millis(1)).await;
-        let second = enter(&places, CROWD);
-        let third = enter(&places, CROWD);
-        // Nobody has rested long enough to be told to go.
-        assert!(enter(&places, ALONE).held.is_none());
-        tokio::time::advance(Duration::from_secs(2)).await;
-        let next = enter(&places, ALONE);
-        assert!(next.held.is_some());
-        let displaced = [&alone, &first, &second, &third].map(is_displaced);
-        assert_eq!(displaced, [false, true, false, false]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_under_way_keeps_its_place_and_a_question_without_one_does_not_for_long() {
-        let places = Places::new(2);
-        let served = enter(&places, CROWD);
-        let mut answering = served.activity.begin(true);
-        answering.answered();
-        let asking = enter(&places, CROWD);
-        let question = asking.activity.begin(true);
-        tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(enter(&places, ALONE).held.is_none());
-        tokio::time::advance(Duration::from_secs(6)).await;
-        let next = enter(&places, ALONE);
-        assert!(next.held.is_some() && is_displaced(&asking) && !is_displaced(&served));
-        drop((answering, question));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn places_come_back_and_none_means_none() {
-        let places = Places::new(1);
-        let one = enter(&places, ALONE);
-        assert!(one.held.is_some() && enter(&places, ALONE).held.is_none());
-        drop(one);
-        assert!(enter(&places, ALONE).held.is_some());
-        assert!(enter(&Places::new(0), ALONE).held.is_none());
+        self.places.lock().leave(self.number);
     }
 }

@@ -55,13 +55,6 @@ impl Chain {
         all.map(|one| Self::of(vec![one.clone()]))
     }
 
-    /// True when a certificate is in both.
-    #[must_use]
-    pub fn shares(&self, other: &Self) -> bool {
-        let mut all = self.certificates.iter();
-        all.any(|one| other.certificates.contains(one))
-    }
-
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {

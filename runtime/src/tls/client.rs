@@ -6,6 +6,7 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use super::certificate;
 use super::{PeerCertificates, Subject, Trust, provider};
+use crate::logging;
 
 /// Why a client's certificate is not taken. For the log: the client is told nothing of it.
 #[derive(Debug, thiserror::Error)]
@@ -48,16 +49,35 @@ impl PeerCertificates {
 }
 
 impl Trust {
-    /// Tells whether a CA is trusted here that is trusted there too.
+    /// The common name of a CA that is trusted here and there, escaped; `None` where there is none. A CA is known by
+    /// its key, whatever else its certificates say here and there.
     #[must_use]
-    pub fn shares_authority(&self, other: &Self) -> bool {
-        let (own, others) = (self.anchors(), other.anchors());
-        let keys = |one: &TrustAnchor<'_>| one.subject_public_key_info.as_ref().to_vec();
-        let others: Vec<Vec<u8>> = others.roots.roots.iter().map(keys).collect();
-        own.roots
-            .roots
-            .iter()
-            .any(|one| others.contains(&keys(one)))
+    pub fn shared_authority(&self, other: &Self) -> Option<String> {
+        let shared = self.anchor_of(other, has_key_of)?;
+        let subject = Subject::parse(&shared.subject).unwrap_or_default();
+        Some(logging::escape(&subject.common_name))
+    }
+
+    /// True when what a CA of this trust has signed is taken by the other one too: there is a CA of the same
+    /// subject and key in both, whatever else their certificates say.
+    #[must_use]
+    pub fn shares_issuer(&self, other: &Self) -> bool {
+        let is = |own: &TrustAnchor<'_>, other: &TrustAnchor<'_>| {
+            has_key_of(own, other) && own.subject == other.subject
+        };
+        self.anchor_of(other, is).is_some()
+    }
+
+    /// The first CA of this trust that is one of the other's.
+    fn anchor_of(
+        &self,
+        other: &Self,
+        is: impl Fn(&TrustAnchor<'_>, &TrustAnchor<'_>) -> bool,
+    ) -> Option<TrustAnchor<'static>> {
+        let (own, other) = (self.anchors(), other.anchors());
+        let mut own = own.roots.roots.iter();
+        own.find(|own| other.roots.roots.iter().any(|other| is(own, other)))
+            .cloned()
     }
 
     /// Judges what a client showed by the CAs of this trust, now, and says who it is for. The handshake
@@ -85,4 +105,8 @@ impl Trust {
         path.map(drop).map_err(judged)?;
         Subject::parse(certificate.subject()).ok_or(ClientRefusal::Subject)
     }
+}
+
+fn has_key_of(one: &TrustAnchor<'_>, other: &TrustAnchor<'_>) -> bool {
+    one.subject_public_key_info == other.subject_public_key_info
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rustls::CertificateError;
+
 use crate::files;
 
 /// Why a TLS configuration could not be made of its files. Each message names the file.
@@ -90,4 +92,20 @@ pub enum Error {
         /// What it said.
         source: rustls::Error,
     },
+}
+
+impl Error {
+    /// True of a certificate that was judged and that none of the CAs has signed; one of the same name with another
+    /// key is another CA.
+    #[must_use]
+    pub fn is_unsigned(&self) -> bool {
+        matches!(
+            self,
+            Self::Judged {
+                source: rustls::Error::InvalidCertificate(
+                    CertificateError::UnknownIssuer | CertificateError::BadSignature
+                ),
+            }
+        )
+    }
 }

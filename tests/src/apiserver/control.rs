@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
@@ -10,11 +10,14 @@ use cairn_runtime::clock::Clock;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::aggregating::{Services, Stub};
 use super::fault::{Fault, Faults};
+use super::kinds;
 use super::objects::Objects;
 use super::rbac::{Act, Caller, Rbac};
 use super::review::{Minted, Permit, Reviews};
 use super::writing::{self, By, Refused};
+use crate::pki::Leaf;
 
 /// Looks at a simulated API server, changes it and breaks it. All clones are one.
 #[derive(Clone, Debug, Default)]
@@ -31,10 +34,13 @@ struct State {
     callers: Mutex<BTreeMap<String, Caller>>,
     /// `None` lets everybody do everything.
     rbac: Mutex<Option<Rbac>>,
+    /// The roles and bindings are those that are stored.
+    is_stored: AtomicBool,
     /// Answers to `GET` of whole paths.
     documents: Mutex<BTreeMap<String, Value>>,
     requests: Mutex<BTreeMap<(String, String), u64>>,
     told: watch::Sender<Told>,
+    services: Mutex<Services>,
     /// By how much its clock is ahead of the machine's, ms.
     ahead_ms: AtomicI64,
 }
@@ -69,7 +75,7 @@ impl Control {
     /// `configmaps`, `leases` or `apiservices`; the version is the server's own.
     pub fn put(&self, resource: &'static str, object: Value) {
         self.objects().put(resource, object);
-        self.state.told.send_modify(|told| told.changes += 1);
+        self.changed(resource);
     }
 
     /// Changes an object; false when there is none of this name. The namespace of a node is empty.
@@ -121,15 +127,85 @@ impl Control {
             objects.get(resource, namespace, name).cloned()
         });
         drop(objects);
-        self.state.told.send_modify(|told| told.changes += 1);
+        self.changed(resource);
         Some(written.map(Option::unwrap_or_default))
     }
 
     /// Removes an object; false when there is none of this name.
     pub fn delete(&self, resource: &'static str, namespace: &str, name: &str) -> bool {
         let deleted = self.objects().delete(resource, namespace, name);
-        self.state.told.send_modify(|told| told.changes += 1);
+        self.changed(resource);
         deleted
+    }
+
+    /// Adds the object that `make` makes, knowing all others. Nobody else writes meanwhile.
+    pub(super) fn create(
+        &self,
+        resource: &'static str,
+        make: impl FnOnce(&Objects) -> Result<Value, Refused>,
+    ) -> Result<Value, Refused> {
+        let mut objects = self.objects();
+        let made = make(&objects)?;
+        let version = objects.put(resource, made.clone());
+        drop(objects);
+        self.changed(resource);
+        let mut made = made;
+        made["metadata"]["resourceVersion"] = version.to_string().into();
+        Ok(made)
+    }
+
+    /// Writes the status of an object, as its controller does, where it is another one and the object is there.
+    pub fn set_status(
+        &self,
+        resource: &'static str,
+        (namespace, name): (&str, &str),
+        status: &Value,
+    ) {
+        let held = self.get(resource, namespace, name);
+        if held.is_some_and(|held| held["status"] != *status) {
+            drop(self.write(resource, (namespace, name), |held| {
+                let mut new = held.clone();
+                new["status"] = status.clone();
+                Ok(new)
+            }));
+        }
+    }
+
+    /// Removes every object of a namespace, as it ends.
+    pub(super) fn empty(&self, namespace: &str) {
+        for kind in kinds::KINDS.iter().filter(|kind| kind.is_namespaced) {
+            let within = self.objects().list(kind.resource, Some(namespace));
+            for object in within {
+                let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                self.delete(kind.resource, namespace, name);
+            }
+        }
+    }
+
+    /// All objects of a resource, by namespace and name.
+    #[must_use]
+    pub fn list(&self, resource: &str) -> Vec<Value> {
+        let objects = self.objects().list(resource, None);
+        objects.iter().map(|object| Value::clone(object)).collect()
+    }
+
+    /// Something has changed: watches look, and roles that are enforced as they are stored are read again.
+    fn changed(&self, resource: &str) {
+        let is_of_rights =
+            kinds::of_resource(resource).is_some_and(|kind| kind.group == kinds::RBAC);
+        if is_of_rights && self.state.is_stored.load(Ordering::Relaxed) {
+            self.read_rights();
+        }
+        self.state.told.send_modify(|told| told.changes += 1);
+    }
+
+    fn read_rights(&self) {
+        let of_rights = kinds::KINDS.iter().filter(|kind| kind.group == kinds::RBAC);
+        let objects: Vec<Value> = of_rights
+            .flat_map(|kind| self.list(kind.resource))
+            .collect();
+        let mut rbac = lock(&self.state.rbac);
+        rbac.get_or_insert_default().read(&objects);
     }
 
     /// The object of this name.
@@ -230,6 +306,12 @@ impl Control {
         *lock(&self.state.rbac) = Some(Rbac::new(objects));
     }
 
+    /// Holds everybody to the roles and bindings that are stored, as they are from now on at each moment.
+    pub fn enforce_stored(&self) {
+        self.state.is_stored.store(true, Ordering::Relaxed);
+        self.read_rights();
+    }
+
     /// The rights that were enforced and that nothing has used, such as `ClusterRole x: watch pods`.
     #[must_use]
     pub fn unused_rights(&self) -> Vec<String> {
@@ -278,6 +360,24 @@ impl Control {
     /// Takes what [`Control::permit`] gave.
     pub fn forbid(&self, permit: &Permit) {
         lock(&self.state.reviews).forbid(permit);
+    }
+
+    /// Serves a group of APIs in a Service's place, as somebody does who is none of Cairn's processes.
+    pub fn stub(&self, stub: Stub) {
+        lock(&self.state.services).stubs.push(stub);
+    }
+
+    /// Shows services who asks for others.
+    pub(super) fn set_proxy(&self, client: Leaf) {
+        lock(&self.state.services).client = Some(client);
+    }
+
+    /// Who stands for this Service, if somebody does, and what it is shown.
+    pub(super) fn service(&self, namespace: &str, name: &str) -> (Option<Stub>, Option<Leaf>) {
+        let services = lock(&self.state.services);
+        let is_it = |stub: &&Stub| stub.service.0 == namespace && stub.service.1 == name;
+        let stub = services.stubs.iter().find(is_it).cloned();
+        (stub, services.client.clone())
     }
 
     pub(super) fn objects(&self) -> MutexGuard<'_, Objects> {

@@ -48,8 +48,8 @@ impl Objects {
         self.version
     }
 
-    /// Adds an object or takes the place of the one of its name.
-    pub(super) fn put(&mut self, resource: &'static str, mut object: Value) {
+    /// Adds an object or takes the place of the one of its name, and says its version.
+    pub(super) fn put(&mut self, resource: &'static str, mut object: Value) -> u64 {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         let (object, key) = (Arc::new(object.clone()), key(&object));
@@ -60,6 +60,7 @@ impl Objects {
             "ADDED"
         };
         self.changed(resource, kind, object);
+        self.version
     }
 
     /// Removes an object; false when there is none of this name.

@@ -89,19 +89,26 @@ impl Rbac {
     /// Reads the roles and bindings among some objects.
     pub(super) fn new(objects: &[Value]) -> Self {
         let mut rbac = Self::default();
+        rbac.read(objects);
+        rbac
+    }
+
+    /// Reads the roles and bindings anew. What was used and refused so far is remembered.
+    pub(super) fn read(&mut self, objects: &[Value]) {
+        self.roles.clear();
+        self.bindings.clear();
         for object in objects {
             let kind = text(&object["kind"]);
             match kind.as_str() {
                 "Role" | "ClusterRole" => {
                     let meta = &object["metadata"];
                     let key = (kind, text(&meta["namespace"]), text(&meta["name"]));
-                    rbac.roles.insert(key, Role::read(object));
+                    self.roles.insert(key, Role::read(object));
                 }
-                "RoleBinding" | "ClusterRoleBinding" => rbac.bindings.push(Binding::read(object)),
+                "RoleBinding" | "ClusterRoleBinding" => self.bindings.push(Binding::read(object)),
                 _ => {}
             }
         }
-        rbac
     }
 
     /// Whether somebody may do something. Of the rights that say so the first one counts as used.

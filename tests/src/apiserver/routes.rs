@@ -5,26 +5,29 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
+use hyper::header::{AUTHORIZATION, DATE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::aggregating;
 use super::answer::{self, Body};
 use super::control::Control;
+use super::discovery;
 use super::fault::Fault;
+use super::kinds::{self, Kind, Place};
 use super::objects::Snapshot;
 use super::rbac::{Act, Caller};
 use super::review;
 use super::selecting;
+use super::storing;
 use super::watching::{self, Wanted};
-use super::writing::{self, By};
 use crate::rfc3339;
 
 /// No test waits longer for an answer that does not come; then the request ends all the same.
 const HANG_LIMIT: Duration = Duration::from_secs(600);
 
-/// The largest body of a review.
+/// The largest body of a review, or of an object.
 const MOST_BODY_BYTES: usize = 64 * 1024;
 
 /// What a path means.
@@ -33,8 +36,10 @@ enum Route {
     Many(&'static str, Option<String>),
     /// One object: resource, namespace, name.
     One(&'static str, String, String),
-    /// One object that may be written too.
+    /// One object of which a test may have put a document in its place.
     Written(&'static str, String, String),
+    /// A write of an object.
+    Write(Place),
     TokenReview,
     AccessReview,
     OwnAccessReview,
@@ -58,16 +63,14 @@ pub(super) async fn answer(
 async fn answered(control: &Control, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let query = Query::of(request.uri().query());
-    let route = route(&path);
+    let route = route(request.method(), &path);
+    let act = Act::of(request.method().as_str(), &path, query.is("watch"));
     let (verb, resource) = match &route {
         Route::Many(resource, _) if query.is("watch") => ("watch", *resource),
         Route::Many(resource, _) => ("list", *resource),
         Route::One(resource, ..) => ("get", *resource),
-        Route::Written(resource, ..) => match *request.method() {
-            Method::PUT => ("update", *resource),
-            Method::PATCH => ("patch", *resource),
-            _ => ("get", *resource),
-        },
+        Route::Written(resource, ..) => ("get", *resource),
+        Route::Write(place) => (act.verb.as_str(), place.kind.resource),
         Route::TokenReview => ("create", "tokenreviews"),
         Route::AccessReview => ("create", "subjectaccessreviews"),
         Route::OwnAccessReview => ("create", "selfsubjectaccessreviews"),
@@ -79,7 +82,6 @@ async fn answered(control: &Control, request: Request<Incoming>) -> Response<Bod
     let Some(caller) = control.caller(authorization.map(|value| value.as_bytes())) else {
         return answer::refusal(401, "Unauthorized", "Unauthorized");
     };
-    let act = Act::of(request.method().as_str(), &path, query.is("watch"));
     if let Err(why) = control.admit(&caller, &act) {
         return answer::refusal(403, "Forbidden", &why);
     }
@@ -92,20 +94,24 @@ async fn answered(control: &Control, request: Request<Incoming>) -> Response<Bod
         }
         _ => Method::GET,
     };
-    let is_write = matches!(route, Route::Written(..)) && matches!(verb, "update" | "patch");
-    if request.method() != wanted && !is_write {
+    if request.method() != wanted && !matches!(route, Route::Write(_)) {
         let text = "the server does not allow this method on the requested resource";
         return answer::refusal(405, "MethodNotAllowed", text);
     }
     match route {
+        // No streaming lists: clients fall back to a list and a watch.
+        Route::Many(..) if query.is("sendInitialEvents") => answer::refusal(
+            422,
+            "Invalid",
+            "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature \
+             gate is enabled",
+        ),
         Route::Many(resource, namespace) if query.is("watch") => {
             watch(control, resource, namespace, &query)
         }
         Route::Many(resource, namespace) => list(control, resource, namespace.as_deref(), &query),
         Route::One(resource, namespace, name) => found(control.get(resource, &namespace, &name)),
-        Route::Written(resource, namespace, name) if is_write => {
-            write(control, (resource, &namespace, &name), &query, request).await
-        }
+        Route::Write(place) => storing::answer(control, &place, &query, request).await,
         Route::Written(resource, namespace, name) => {
             let held = control.get(resource, &namespace, &name);
             // A test may have put a document there, which nobody writes.
@@ -117,7 +123,22 @@ async fn answered(control: &Control, request: Request<Incoming>) -> Response<Bod
                 None => unreadable(),
             }
         }
-        Route::Other => found(control.document(&path)),
+        Route::Other => match control.document(&path) {
+            Some(document) => answer::json(StatusCode::OK, &document),
+            None => other(control, &caller, request).await,
+        },
+    }
+}
+
+/// What is told of the server itself, and what others serve.
+async fn other(control: &Control, caller: &Caller, request: Request<Incoming>) -> Response<Body> {
+    let told = discovery::answer(control, request.uri().path(), request.headers());
+    match told {
+        Some(told) => told,
+        None => {
+            let handed = aggregating::answer(control, caller, request).await;
+            handed.unwrap_or_else(|| found(None))
+        }
     }
 }
 
@@ -136,7 +157,15 @@ async fn reviewed(
     }
 }
 
-fn route(path: &str) -> Route {
+fn route(method: &Method, path: &str) -> Route {
+    if let Some(place) = kinds::located(path)
+        && matches!(
+            *method,
+            Method::POST | Method::PUT | Method::PATCH | Method::DELETE
+        )
+    {
+        return Route::Write(place);
+    }
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     let resource = |name: &str| match name {
         "nodes" => Some("nodes"),
@@ -197,43 +226,21 @@ fn route(path: &str) -> Route {
             "selfsubjectaccessreviews",
         ] => Route::OwnAccessReview,
         ["apis", "authorization.k8s.io", "v1", "subjectaccessreviews"] => Route::AccessReview,
-        _ => Route::Other,
+        _ => kinds::located(path).map_or(Route::Other, stored),
     }
 }
 
-/// Replaces or patches an object. The writer is who it says it is, else what its program is called.
-async fn write(
-    control: &Control,
-    (resource, namespace, name): (&'static str, &str, &str),
-    query: &Query,
-    request: Request<Incoming>,
-) -> Response<Body> {
-    let is_patch = request.method() == Method::PATCH;
-    let media_type = request.headers().get(CONTENT_TYPE).cloned();
-    if is_patch && media_type.is_none_or(|of| of != "application/json-patch+json") {
-        let text = "the body of the request was in an unknown format - accepted media types include: \
-                    application/json-patch+json";
-        return answer::refusal(415, "UnsupportedMediaType", text);
+/// Objects of a kind that nothing is special about.
+fn stored(place: Place) -> Route {
+    let Place {
+        kind,
+        namespace,
+        name,
+    } = place;
+    if name.is_empty() {
+        return Route::Many(kind.resource, (!namespace.is_empty()).then_some(namespace));
     }
-    let manager = query.get("fieldManager").unwrap_or("unknown").to_owned();
-    let (manager, now_ms) = (manager.as_str(), control.now_ms());
-    let by = By { manager, now_ms };
-    let Some(sent) = body(request).await else {
-        return unreadable();
-    };
-    let of = (resource, name);
-    let written = control.write(resource, (namespace, name), |held| {
-        if is_patch {
-            writing::patched(of, held, &sent, by)
-        } else {
-            writing::replaced(of, held, sent, by)
-        }
-    });
-    match written {
-        Some(Ok(object)) => answer::json(StatusCode::OK, &object),
-        Some(Err(refused)) => refused.answer(),
-        None => found(None),
-    }
+    Route::One(kind.resource, namespace, name)
 }
 
 /// What a fault answers instead; a slow one waits and then lets the answer be made.
@@ -272,6 +279,8 @@ fn watch(
         resource,
         namespace,
         version: query.number("resourceVersion").unwrap_or(0),
+        selectors: ["labelSelector", "fieldSelector"]
+            .map(|name| query.get(name).unwrap_or_default().to_owned()),
         bookmarks: query.is("allowWatchBookmarks"),
         timeout: query.number("timeoutSeconds").map(Duration::from_secs),
     };
@@ -322,12 +331,9 @@ fn page(resource: &str, snapshot: &Snapshot, from: usize, limit: u64) -> Value {
         metadata["continue"] = json!(format!("{version}-{count}-{next}"));
         metadata["remainingItemCount"] = json!(rest.len() - taken);
     }
-    let (kind, version) = match resource {
-        "nodes" => ("NodeList", "v1"),
-        "pods" => ("PodList", "v1"),
-        "endpointslices" => ("EndpointSliceList", "discovery.k8s.io/v1"),
-        _ => ("NamespaceList", "v1"),
-    };
+    let kind = kinds::of_resource(resource);
+    let version = kind.map(Kind::api_version);
+    let kind = kind.map(|kind| format!("{}List", kind.kind));
     json!({
         "kind": kind, "apiVersion": version, "metadata": metadata,
         "items": items.collect::<Vec<Value>>(),
@@ -352,18 +358,18 @@ fn found(object: Option<Value>) -> Response<Body> {
     }
 }
 
-fn unreadable() -> Response<Body> {
+pub(super) fn unreadable() -> Response<Body> {
     answer::refusal(400, "BadRequest", "the body of the request was not JSON")
 }
 
-async fn body(request: Request<Incoming>) -> Option<Value> {
+pub(super) async fn body(request: Request<Incoming>) -> Option<Value> {
     let body = Limited::new(request.into_body(), MOST_BODY_BYTES);
     let body = body.collect().await.ok()?.to_bytes();
     serde_json::from_slice(&body).ok()
 }
 
 /// What stands after the `?`. Nothing here is percent-encoded.
-struct Query(Vec<(String, String)>);
+pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
     fn of(text: Option<&str>) -> Self {
@@ -372,7 +378,7 @@ impl Query {
         Self(pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         let mut found = self.0.iter().filter(|(key, _)| key == name);
         found.next().map(|(_, value)| value.as_str())
     }

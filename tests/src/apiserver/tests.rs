@@ -9,6 +9,8 @@ use super::{ApiServer, Fault, Minted, Permit, SERVER_NAME, TOKEN};
 use crate::deadline::Deadline;
 use crate::http1::{Answer, Target};
 
+mod storing;
+
 const SOON: Duration = Duration::from_secs(20);
 
 const TOKEN_REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";

@@ -13,6 +13,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::answer::{Body, gone};
 use super::control::{Control, Told};
+use super::kinds::{self, Kind};
+use super::selecting;
 
 /// A watch that asks for no end gets one.
 const LONGEST: Duration = Duration::from_secs(1_800);
@@ -23,6 +25,8 @@ pub(super) struct Wanted {
     pub(super) resource: &'static str,
     pub(super) namespace: Option<String>,
     pub(super) version: u64,
+    /// Of labels and of fields.
+    pub(super) selectors: [String; 2],
     pub(super) bookmarks: bool,
     pub(super) timeout: Option<Duration>,
 }
@@ -96,8 +100,10 @@ impl Watch {
         let mut lines = String::new();
         for change in changes {
             let within = self.wanted.namespace.as_deref();
-            let is_wanted =
-                within.is_none_or(|wanted| change.object["metadata"]["namespace"] == *wanted);
+            let [labels, fields] = &self.wanted.selectors;
+            let is_wanted = within
+                .is_none_or(|wanted| change.object["metadata"]["namespace"] == *wanted)
+                && selecting::selects((labels, fields), &change.object);
             if is_wanted {
                 lines.push_str(&line(change.kind, &change.object));
             }
@@ -105,13 +111,11 @@ impl Watch {
         if self.wanted.bookmarks && told.bookmarks != self.began.bookmarks {
             self.began.bookmarks = told.bookmarks;
             let version = version.to_string();
-            let kind = match self.wanted.resource {
-                "nodes" => "Node",
-                "pods" => "Pod",
-                _ => "Namespace",
-            };
-            let mark =
-                json!({"kind": kind, "apiVersion": "v1", "metadata": {"resourceVersion": version}});
+            let kind = kinds::of_resource(self.wanted.resource);
+            let mark = json!({
+                "kind": kind.map(|kind| kind.kind), "apiVersion": kind.map(Kind::api_version),
+                "metadata": {"resourceVersion": version},
+            });
             lines.push_str(&line("BOOKMARK", &mark));
         }
         lines

@@ -29,12 +29,16 @@ impl Refused {
         answer::refusal(self.code, self.reason, &self.message)
     }
 
-    fn invalid(message: &str) -> Self {
+    pub(super) fn new(code: u16, reason: &'static str, message: &str) -> Self {
         Self {
-            code: 422,
-            reason: "Invalid",
+            code,
+            reason,
             message: message.to_owned(),
         }
+    }
+
+    fn invalid(message: &str) -> Self {
+        Self::new(422, "Invalid", message)
     }
 }
 
@@ -107,7 +111,7 @@ fn apply(object: &mut Value, step: &Value) -> Option<()> {
 }
 
 /// What the server holds an object to.
-fn validate(resource: &str, object: &Value) -> Result<(), Refused> {
+pub(super) fn validate(resource: &str, object: &Value) -> Result<(), Refused> {
     let spec = &object["spec"];
     let has_bundle = spec["caBundle"]
         .as_str()
@@ -121,7 +125,7 @@ fn validate(resource: &str, object: &Value) -> Result<(), Refused> {
 }
 
 /// Writes down who owns the fields that have changed.
-fn manage(before: &Value, after: &mut Value, By { manager, now_ms }: By<'_>) {
+pub(super) fn manage(before: &Value, after: &mut Value, By { manager, now_ms }: By<'_>) {
     let mut entries = match &before["metadata"]["managedFields"] {
         Value::Array(entries) => entries.clone(),
         _ => Vec::new(),

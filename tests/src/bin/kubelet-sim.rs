@@ -20,7 +20,7 @@ struct Args {
     /// Where the kubelet's port is; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Where /livez, /metrics, /debug/clock and /debug/fault are.
+    /// Where /livez, /metrics, /debug/clock, /debug/fault and /debug/identity are.
     #[arg(long, default_value = "127.0.0.1:0")]
     admin_listen: SocketAddr,
     /// Where the port without TLS and without a token is; without it there is none.

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,7 +15,7 @@ use crate::deadline::Deadline;
 use crate::fleet::cluster::Access;
 use crate::fleet::{self, Options, Order, State, sockets};
 use crate::pki::Pki;
-use crate::proc::{Proc, cores};
+use crate::proc::{MemoryGroup, Proc, cores};
 use crate::proxy::Proxy;
 use crate::rfc3339;
 use crate::system::{System, sha256_hex};
@@ -40,6 +41,8 @@ pub(crate) struct Setup {
     /// The cluster that the aggregator watches and asks who its agents are. Without it there is none, and
     /// agents are known by a file.
     pub(crate) cluster: Option<Access>,
+    /// Where the kernel limits the aggregator's memory.
+    pub(crate) memory: Option<Arc<MemoryGroup>>,
 }
 
 impl Setup {
@@ -53,6 +56,7 @@ impl Setup {
             has_proxy: false,
             guests: Vec::new(),
             cluster: None,
+            memory: None,
         }
     }
 }
@@ -264,7 +268,10 @@ pub(super) fn start_aggregator(
     }
     args.extend(["--tls-cert", &cert, "--tls-key", &key]);
     args.extend(setup.aggregator_args.iter().map(String::as_str));
-    let start = || Ok(Proc::start("cairn-aggregator", &args, &[])?);
+    let start = || match &setup.memory {
+        Some(group) => Ok(Proc::start_within("cairn-aggregator", &args, group)?),
+        None => Ok(Proc::start("cairn-aggregator", &args, &[])?),
+    };
     if setup.has_own_core {
         return cores::on_theirs(start);
     }

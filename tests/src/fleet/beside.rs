@@ -2,6 +2,7 @@
 //! each hostile one answered with what is due to it?
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -9,8 +10,10 @@ use serde_json::Value;
 
 use super::bed::{Bed, Setup, wait};
 use super::{Truth, compare};
+use crate::deadline::Deadline;
 use crate::exact::Found;
 use crate::hostile::{Crowd, Due, Kind, Member, Told};
+use crate::proc::{MemoryGroup, MemoryTold};
 
 /// How far past a tick the clocks are stepped: later than any node's phase.
 const PAST_PHASE_MS: u64 = 500;
@@ -34,8 +37,14 @@ pub struct Options {
     pub ticks_before: u64,
     /// Ticks after each of them was answered.
     pub ticks_after: u64,
+    /// How long one of these is apart from the next at least.
+    pub pace: Duration,
     /// Further arguments of the aggregator.
     pub aggregator_args: Vec<String>,
+    /// The memory that the kernel lets the aggregator have, bytes; `None` sets no limit.
+    pub memory_max: Option<u64>,
+    /// One in so many of the honest nodes is compared in every value, all in their CPU time.
+    pub compared_in: usize,
 }
 
 /// What came of it.
@@ -53,16 +62,28 @@ pub struct Report {
     pub told: Vec<(Kind, Told)>,
     /// Streams that were ended for a fault, as the aggregator counts them.
     pub ended: u64,
+    /// Large requests that were sent away because memory was short, and steps of its ladder.
+    pub short: (u64, u64),
+    /// The most anonymous memory that the aggregator had at a tick, bytes.
+    pub real_bytes: u64,
+    /// What the kernel says of the aggregator's memory, where that was limited.
+    pub memory: Option<MemoryTold>,
 }
 
 impl Report {
     /// True when the honest nodes have noticed nothing.
     #[must_use]
     pub fn is_unnoticed(&self) -> bool {
+        self.is_whole() && self.held_up == (0, 0)
+    }
+
+    /// True when the honest nodes have lost nothing, also where one of them had to wait: every value of
+    /// theirs is there at its tick, and nothing is said to be wrong with them.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
         self.found.is_right()
             && self.found.compared() > 0
             && self.blamed.is_empty()
-            && self.held_up == (0, 0)
             && self.shortened_rows == 0
     }
 }
@@ -78,6 +99,15 @@ impl fmt::Display for Report {
             "shortened {} rows, ended {}",
             self.shortened_rows, self.ended
         )?;
+        let (refused, steps) = self.short;
+        let real_mib = self.real_bytes >> 20;
+        writeln!(
+            f,
+            "{real_mib} MiB; short of memory: {steps} steps, {refused} requests refused"
+        )?;
+        if let Some(memory) = &self.memory {
+            writeln!(f, "memory: {memory:?}")?;
+        }
         for (kind, told) in &self.told {
             writeln!(f, "{kind:?}: {told:?}")?;
         }
@@ -97,13 +127,16 @@ pub fn run(options: &Options) -> Result<Report> {
     let guests = members.iter();
     let guests = guests.map(|member| (member.node.clone(), member.token.clone()));
     let mut truth = Truth::new(&options.fleet, options.fleet.grid(options.start_unix_ms))?;
+    truth.grow(options.fleet.history)?;
+    let memory = options.memory_max.map(MemoryGroup::new).transpose()?;
+    let memory = memory.map(Arc::new);
     let mut bed = Bed::start(Setup {
         aggregator_args: options.aggregator_args.clone(),
         guests: guests.collect(),
+        memory: memory.clone(),
         ..Setup::of(options.fleet.clone(), options.start_unix_ms)
     })?;
-    let connected = wait(PATIENCE, || Ok(bed.state()?.is_connected().then_some(())))?;
-    connected.with_context(|| format!("not all agents are connected:\n{}", bed.stderr()))?;
+    whole(&bed, &truth)?;
     for _ in 0..options.ticks_before {
         tick(&mut bed, &mut truth, options)?;
     }
@@ -128,20 +161,43 @@ pub fn run(options: &Options) -> Result<Report> {
         tick(&mut bed, &mut truth, options)?;
         crowd.set_clock(bed.now_ms);
     }
+    let mut real_bytes = 0;
     for _ in 0..options.ticks_after {
+        let next = Deadline::after(options.pace);
         tick(&mut bed, &mut truth, options)?;
         crowd.set_clock(bed.now_ms);
+        real_bytes = bed.figure("memory_real_bytes", "")?.max(real_bytes);
+        next.poll(|| None::<()>);
     }
     let state = bed.state()?;
     let nodes = options.fleet.mix.nodes;
+    let some = (0..nodes).step_by(options.compared_in.max(1));
+    let mut found = compare::nodes(&bed.aggregator, &truth, some, |_| 0)?;
+    compare::cpu_of_all(&bed.aggregator, &truth, nodes, |_| 0, &mut found)?;
     Ok(Report {
-        found: compare::nodes(&bed.aggregator, &truth, 0..nodes, |_| 0)?,
+        found,
         blamed: blamed(&bed, &truth, nodes)?,
         held_up: (state.rows_skipped, state.reconnects),
         shortened_rows: bed.figure("store_shortened_rows_total", "why=\"limit\"")?,
         told: crowd.told(),
         ended: bed.figure("ingest_ended_streams_total", "")?,
+        short: (
+            bed.figure("api_short_of_memory_total", "")?,
+            bed.figure("memory_steps_total", "")?,
+        ),
+        real_bytes,
+        memory: memory.map(|group| group.told()).transpose()?,
     })
+}
+
+/// Waits until everybody is connected and everything that they have behind them is held.
+fn whole(bed: &Bed, truth: &Truth) -> Result<()> {
+    let rows = truth.sum(|_| 0..truth.rows()).rows;
+    let found = wait(PATIENCE, || {
+        let is_whole = bed.state()?.is_connected() && bed.figure("store_rows", "")? >= rows;
+        Ok(is_whole.then_some(()))
+    })?;
+    found.with_context(|| format!("not all of {rows} rows are held:\n{}", bed.stderr()))
 }
 
 /// Lets a tick pass and waits until each honest node's row of it is served.

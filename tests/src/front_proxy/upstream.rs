@@ -1,7 +1,6 @@
 //! How the front proxy asks the aggregator.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,6 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::Known;
 use crate::pki::Leaf;
 
 /// How long the aggregator may take to answer.
@@ -31,16 +29,18 @@ const HANDED: [HeaderName; 4] = [
 ];
 
 /// The aggregator, as the front proxy knows it.
-pub(super) struct Upstream {
+pub(crate) struct Upstream {
     addr: SocketAddr,
     host: ServerName<'static>,
     tls: TlsConnector,
 }
 
 impl Upstream {
-    pub(super) fn new(addr: SocketAddr, host: &str, ca: &Path, client: &Leaf) -> Result<Self> {
+    /// The one at this address, whose certificate must be for `host` and signed by one of the CAs (PEM). It is
+    /// shown who the proxy is.
+    pub(crate) fn new(addr: SocketAddr, host: &str, ca: &[u8], client: &Leaf) -> Result<Self> {
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(ca)? {
+        for certificate in CertificateDer::pem_slice_iter(ca) {
             roots.add(certificate?)?;
         }
         let chain: Vec<_> =
@@ -59,10 +59,10 @@ impl Upstream {
         })
     }
 
-    /// Asks what a client asked, for this user.
-    pub(super) async fn ask(
+    /// Asks what a client asked, for this user of these groups.
+    pub(crate) async fn ask(
         &self,
-        user: &Known,
+        user: (&str, &[&str]),
         asked: &request::Parts,
     ) -> Result<Response<Full<Bytes>>> {
         let asking = self.exchange(user, asked);
@@ -73,7 +73,7 @@ impl Upstream {
 
     async fn exchange(
         &self,
-        user: &Known,
+        (user, groups): (&str, &[&str]),
         asked: &request::Parts,
     ) -> Result<Response<Full<Bytes>>> {
         let stream = TcpStream::connect(self.addr).await?;
@@ -90,9 +90,8 @@ impl Upstream {
                 .method(Method::clone(&asked.method))
                 .uri(target)
                 .header(header::HOST, "cairn-aggregator.cairn.svc:443")
-                .header("x-remote-user", user.user);
-            let everybody = ["system:authenticated"];
-            for group in user.groups.iter().chain(&everybody) {
+                .header("x-remote-user", user);
+            for group in groups {
                 request = request.header("x-remote-group", *group);
             }
             for name in &HANDED {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::time::Duration;
 
-use super::{Error, Proc};
+use super::{As, Error, Proc};
 
 /// What a binary said until it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Proc {
         envs: &[(&str, &str)],
         deadline: Duration,
     ) -> Result<Finished, Error> {
-        Self::finish_as(None, name, args, envs, deadline)
+        Self::finish_as(As::Us, name, args, envs, deadline)
     }
 
     /// Runs a binary to its end as a user that is not root; see [`Proc::start_foreign`].
@@ -41,18 +41,18 @@ impl Proc {
         args: &[&str],
         deadline: Duration,
     ) -> Result<Finished, Error> {
-        Self::finish_as(Some(Self::foreign_user()), name, args, &[], deadline)
+        Self::finish_as(As::User(Self::foreign_user()), name, args, &[], deadline)
     }
 
     fn finish_as(
-        user: Option<u32>,
+        by: As<'_>,
         name: &str,
         args: &[&str],
         envs: &[(&str, &str)],
         deadline: Duration,
     ) -> Result<Finished, Error> {
         let to_file = |dir: &std::path::Path| File::create(dir.join("stdout")).map(Into::into);
-        let mut process = Self::spawn(name, args, envs, user, to_file)?;
+        let mut process = Self::spawn(name, args, envs, by, to_file)?;
         let code = process.wait(deadline)?.code();
         let stdout = std::fs::read(process.dir().join("stdout")).map_err(|source| {
             let name = name.to_owned();

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Error, Proc};
+use super::{As, Error, Proc};
 
 /// A user that owns nothing.
 const NOBODY: u32 = 65_534;
@@ -19,7 +19,7 @@ impl Proc {
     /// As [`Proc::start`].
     pub fn start_foreign(name: &str, args: &[&str]) -> Result<Self, Error> {
         let stdout = |_: &Path| Ok(std::process::Stdio::null());
-        Self::spawn(name, args, &[], Some(Self::foreign_user()), stdout)?.up()
+        Self::spawn(name, args, &[], As::User(Self::foreign_user()), stdout)?.up()
     }
 
     pub(super) fn foreign_user() -> u32 {

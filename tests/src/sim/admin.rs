@@ -1,4 +1,4 @@
-//! The simulator's admin port: health, counts, the clock, faults.
+//! The simulator's admin port: health, counts, the clock, faults, token and certificate.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -26,6 +26,15 @@ struct Step {
     unix_ms: u64,
 }
 
+/// Another token, or other files of the certificate; what is not named stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Identity {
+    token: Option<String>,
+    #[serde(default)]
+    reload_certificate: bool,
+}
+
 /// Answers one request to the admin port.
 pub(super) async fn answer(
     control: Control,
@@ -36,16 +45,18 @@ pub(super) async fn answer(
         (&Method::GET, "/livez" | "/readyz") => (StatusCode::OK, "ok\n".to_owned()),
         (&Method::GET, "/metrics") => (StatusCode::OK, metrics(&control)),
         (&Method::GET, "/debug/clock") => (StatusCode::OK, clock(&control)),
-        (&Method::POST, path @ ("/debug/clock" | "/debug/fault")) => {
+        (&Method::POST, path @ ("/debug/clock" | "/debug/fault" | "/debug/identity")) => {
             match read_capped(body, BODY_LIMIT_BYTES, BODY_DEADLINE).await {
                 Ok(bytes) if path == "/debug/clock" => step(&control, &bytes).await,
+                Ok(bytes) if path == "/debug/identity" => identity(&control, &bytes),
                 Ok(bytes) => fault(&control, &bytes),
                 Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")),
             }
         }
         _ => (
             StatusCode::NOT_FOUND,
-            "GET /livez /readyz /metrics /debug/clock, POST /debug/clock /debug/fault\n".to_owned(),
+            "GET /livez /readyz /metrics /debug/clock, POST /debug/clock /debug/fault /debug/identity\n"
+                .to_owned(),
         ),
     };
     let body = Delivery::Whole(Bytes::from(text));
@@ -71,6 +82,22 @@ fn fault(control: &Control, body: &[u8]) -> (StatusCode, String) {
         }
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")),
     }
+}
+
+fn identity(control: &Control, body: &[u8]) -> (StatusCode, String) {
+    let identity: Identity = match serde_json::from_slice(body) {
+        Ok(identity) => identity,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")),
+    };
+    if let Some(token) = identity.token {
+        control.set_token(token);
+    }
+    if identity.reload_certificate
+        && let Err(error) = control.reload()
+    {
+        return (StatusCode::CONFLICT, format!("{error}\n"));
+    }
+    (StatusCode::OK, "ok\n".to_owned())
 }
 
 fn clock(control: &Control) -> String {

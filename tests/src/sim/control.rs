@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use cairn_runtime::clock::{Clock, StepError};
+use cairn_runtime::tls;
 
 use super::fault::{Endpoint, Fault, Order, Reach, Slot};
 use crate::trace::{Position, Replay};
@@ -31,6 +32,15 @@ pub struct Served {
     pub unix_us: u64,
 }
 
+/// Who the kubelet is, and whom it lets in.
+#[derive(Debug)]
+pub(super) struct Identity {
+    /// The bearer token that is expected; `None` lets everybody in.
+    pub(super) token: Option<String>,
+    /// The certificate that is served.
+    pub(super) tls: Arc<tls::ServerTls>,
+}
+
 /// Looks at a running simulator and breaks it. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
 pub struct Control {
@@ -49,7 +59,8 @@ struct Shown {
 struct State {
     replay: Replay,
     clock: Clock,
-    token: Option<String>,
+    token: Mutex<Option<String>>,
+    tls: Arc<tls::ServerTls>,
     summary: Mutex<Slot>,
     resource: Mutex<Slot>,
     cadvisor: Mutex<Slot>,
@@ -62,12 +73,14 @@ struct State {
 }
 
 impl Control {
-    pub(super) fn new(replay: Replay, clock: Clock, token: Option<String>) -> Self {
+    pub(super) fn new(replay: Replay, clock: Clock, identity: Identity) -> Self {
+        let Identity { token, tls } = identity;
         Self {
             state: Arc::new(State {
                 replay,
                 clock,
-                token,
+                token: Mutex::new(token),
+                tls,
                 summary: Mutex::default(),
                 resource: Mutex::default(),
                 cadvisor: Mutex::default(),
@@ -90,6 +103,20 @@ impl Control {
                 lock(slot).set(order);
             }
         }
+    }
+
+    /// Takes another token from now on, on connections that are open too.
+    pub fn set_token(&self, token: String) {
+        *lock(&self.state.token) = Some(token);
+    }
+
+    /// Reads the files of the certificate again; connections that are open stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`tls::ServerTls::reload`]; then the old one is served on.
+    pub fn reload(&self) -> Result<tls::Reload, tls::Error> {
+        self.state.tls.reload()
     }
 
     /// How many requests an endpoint has had, refused and broken ones too.
@@ -170,7 +197,7 @@ impl Control {
         {
             counter.fetch_add(1, Ordering::Relaxed);
         }
-        match (&self.state.token, authorization) {
+        match (&*lock(&self.state.token), authorization) {
             (None, _) => true,
             (Some(token), Some(given)) => given.strip_prefix(b"Bearer ") == Some(token.as_bytes()),
             (Some(_), None) => false,

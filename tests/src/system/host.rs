@@ -1,10 +1,14 @@
-//! Recorded files of a node's /proc, shown to an agent frame by frame.
+//! Files of a node's /proc: recorded ones, shown to an agent frame by frame, and some that are others at
+//! each tick.
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+
+use super::{Options, Recording, System};
 
 /// More than a hundred times what the fixtures hold.
 const UNPACKED_LIMIT_BYTES: u64 = 64 << 20;
@@ -69,6 +73,91 @@ impl HostFiles {
         }
         Ok(())
     }
+}
+
+/// One node whose machine has another load at each tick, so that a figure which is only held shows.
+#[derive(Debug)]
+pub struct MovingHost {
+    system: System,
+    proc_root: tempfile::TempDir,
+}
+
+impl MovingHost {
+    /// Starts the node with a driven clock.
+    ///
+    /// # Errors
+    ///
+    /// As [`System::start`], or when the recorded files cannot be shown.
+    pub fn start() -> Result<Self> {
+        let archive = Recording::named("cgroup-v2")?.archive;
+        let recorded = HostFiles::load(&archive.context("no archive")?, "node3")?;
+        let proc_root = tempfile::tempdir()?;
+        recorded.show(0, proc_root.path())?;
+        let root = proc_root.path().display().to_string();
+        let system = System::start(Options {
+            extra_agent_args: vec!["--proc-root".to_owned(), root],
+            ..Options::one_node()
+        })?;
+        Ok(Self { system, proc_root })
+    }
+
+    /// Shows the load of a tick, steps every clock to it, and waits until the aggregator holds it.
+    ///
+    /// # Errors
+    ///
+    /// As [`System::tick`].
+    pub fn tick(&self, tick_ms: u64) -> Result<()> {
+        self.show(tick_ms)?;
+        self.system.tick(tick_ms)
+    }
+
+    /// Shows the load of a tick.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn show(&self, tick_ms: u64) -> Result<()> {
+        let load = format!("{} 0.20 0.10 1/100 4000\n", load(tick_ms));
+        Ok(std::fs::write(self.proc_root.path().join("loadavg"), load)?)
+    }
+
+    /// Says whether the newest row is of this tick, and has the load of this very tick.
+    ///
+    /// # Errors
+    ///
+    /// When it is another one, or the aggregator does not answer.
+    pub fn has_host(&self, tick_ms: u64) -> Result<()> {
+        let node = self.system.first_node()?;
+        ensure!(node["newest_tick_ms"] == tick_ms, "{tick_ms}: {node}");
+        let shown = node["series"]["load1"][0].as_f64();
+        let shown = shown.map(|load| format!("{load:.2}"));
+        let expected = load(tick_ms);
+        ensure!(
+            shown.as_ref() == Some(&expected),
+            "a load of {shown:?}, not {expected}, at {tick_ms}: {node}"
+        );
+        Ok(())
+    }
+}
+
+impl Deref for MovingHost {
+    type Target = System;
+
+    fn deref(&self) -> &System {
+        &self.system
+    }
+}
+
+impl DerefMut for MovingHost {
+    fn deref_mut(&mut self) -> &mut System {
+        &mut self.system
+    }
+}
+
+/// The load of a tick: another one at each for longer than anything is held.
+fn load(tick_ms: u64) -> String {
+    let hundredths = tick_ms / 1_000 % 10_000;
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
 #[cfg(test)]

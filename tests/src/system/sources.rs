@@ -26,6 +26,19 @@ impl System {
         Ok(())
     }
 
+    /// Gives the first node's kubelet, which goes on with its connections, another token or certificate; the
+    /// order is JSON: `{"token":"T"}`, or `{"reload_certificate":true}` when its files are others.
+    ///
+    /// # Errors
+    ///
+    /// When the kubelet does not take the order.
+    pub fn order_kubelet(&self, order: &str) -> Result<()> {
+        let node = self.nodes.first().context("there is no node")?;
+        let answer = node.kubelet.post("admin", "/debug/identity", order)?;
+        ensure!(answer.status == 200, "{}", answer.text());
+        Ok(())
+    }
+
     /// The first node in the newest frame.
     ///
     /// # Errors

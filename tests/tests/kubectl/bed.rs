@@ -7,14 +7,17 @@ use testkit::apiserver::ApiServer;
 use testkit::deadline::Deadline;
 use testkit::front_proxy::{Core, FrontProxy, Identity};
 use testkit::http1::Target;
-use testkit::system::{Options, SERVICE_HOST, System, ticks};
+use testkit::system::{Options, Recording, SERVICE_HOST, System, ticks};
 use testkit::trace::Trace;
 use testkit::usage::Recorded;
 
 use super::{ROOT, SOON};
 
 /// What the node with swap has of it, bytes.
-const SWAP_BYTES: u64 = 1 << 30;
+pub(super) const SWAP_BYTES: u64 = 1 << 30;
+
+/// That node.
+pub(super) const SWAPPING: &str = "node1";
 
 /// Where the API server publishes by whom its front proxy is known.
 const PUBLISHED: &str =
@@ -48,7 +51,11 @@ impl Bed {
         let dir = tempfile::tempdir().unwrap();
         let identity = Identity::new(dir.path()).unwrap();
         let all: Vec<u64> = ticks().collect();
-        let recorded = Recorded::at(&Trace::carried().unwrap(), &all).unwrap();
+        // The machines that were recorded have used no swap; one of them does here.
+        let trace = Trace::carried().unwrap().with_swap(SWAPPING).unwrap();
+        let archive = dir.path().join("trace.tar.gz");
+        trace.pack(&archive).unwrap();
+        let recorded = Recorded::at(&trace, &all).unwrap();
         let core = core(&recorded);
         let server = is_watched.then(|| serving(dir.path(), &core, &identity));
         let args = match &server {
@@ -57,7 +64,7 @@ impl Bed {
         };
         let options = Options {
             extra_aggregator_args: args,
-            ..Options::default()
+            ..Options::replaying(Recording::load(&archive).unwrap())
         };
         let bed = Self {
             system: System::start(options).unwrap(),

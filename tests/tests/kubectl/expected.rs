@@ -181,10 +181,14 @@ impl Expected<'_> {
                 usage::nanocores(usage.cpu_nanocores),
                 usage::bytes(usage.memory_bytes),
             );
-            let swap = usage::bytes(usage.swap_bytes.unwrap());
+            let mut swap = usage::bytes(usage.swap_bytes.unwrap());
+            // What looks like a number is quoted.
+            if swap.bytes().all(|byte| byte.is_ascii_digit()) {
+                swap = format!("\"{swap}\"");
+            }
             text.push_str(&format!(
                 "    name: {name}\n  timestamp: \"{}\"\n  usage:\n    cpu: {cpu}\n    memory: {memory}\n    \
-                 swap: \"{swap}\"\n  window: {}\n",
+                 swap: {swap}\n  window: {}\n",
                 usage::second(usage.time_ms),
                 usage::window(usage.over_ms),
             ));

@@ -76,6 +76,7 @@ impl Reader<'_> {
 
     pub(super) fn part(&mut self, kind: EntityKind, name: &str, values: &[(FieldId, u64)]) {
         let mut figures = Figures::default();
+        figures.reserve(values.len());
         figures.measured(Group::Host, self.time_ms);
         for (field, value) in values {
             figures.push(*field, Some(*value));

@@ -76,6 +76,11 @@ impl Fake {
         }
     }
 
+    /// The next frame, whenever it comes; `None` at the end of the stream.
+    pub(super) async fn whenever(&mut self) -> Option<Kind> {
+        self.frames.recv().await?.kind
+    }
+
     /// True when no frame comes for a while.
     pub(super) async fn is_silent(&mut self) -> bool {
         tokio::time::timeout(Duration::from_millis(200), self.frames.recv())

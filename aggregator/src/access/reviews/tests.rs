@@ -1,5 +1,7 @@
 //! Readers against an API server that is played.
 
+mod namespaces;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::future::{join, join_all};

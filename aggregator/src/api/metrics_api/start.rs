@@ -5,13 +5,17 @@
 //! no answer, and autoscalers hold. A node without an agent shall not keep the others waiting for ever: 45 s after
 //! the start there are answers in any case, and what is missing is said where people look.
 //!
-//! A replica beside which another is ready is not ready itself before that (`held`).
+//! A replica beside which another is ready is not ready itself before that (`held`). It does not wait so long for
+//! agents that do not come up: the other one does without them already, and each replica of a rolling update would
+//! wait again. Beside a ready one an agent whose pod has not been ready for 15 s is not awaited (`agents`).
 //!
 //! One task looks once a second until there are ([`Start::run`]); requests only read what it found.
 
+mod agents;
 mod held;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,8 +26,9 @@ use cairn_runtime::tasks::TaskError;
 use tokio::time::sleep;
 
 use super::MetricsApi;
-use crate::cluster::{Known, Phase, Pod};
+use crate::cluster::Known;
 use crate::store::{Entity, Selector};
+use agents::Agents;
 
 pub use held::HELD;
 
@@ -43,9 +48,6 @@ const SELDOM: Duration = Duration::from_secs(30);
 /// Under which name it is noted.
 const NOTE: &str = "metrics.k8s.io";
 
-/// Begins every service account's user name.
-const ACCOUNT: &str = "system:serviceaccount:";
-
 /// What is found out since the start. A clone is the same.
 #[derive(Clone, Debug)]
 pub struct Start {
@@ -56,8 +58,9 @@ pub struct Start {
 struct Inner {
     line: Line,
     began_ms: u64,
-    // The namespace and the name of the agents' service account, where they have one.
-    agents: Option<(String, String)>,
+    agents: Agents,
+    /// Another replica was ready when it was asked last.
+    is_beside: AtomicBool,
     found: Mutex<Found>,
 }
 
@@ -69,6 +72,8 @@ enum Found {
     Nothing,
     /// So many of them have been measured.
     Some(Share),
+    /// Enough of those had been whose agents are up; others are not, and are not awaited.
+    Without(Share),
     /// Enough had been, once.
     Enough,
 }
@@ -80,6 +85,8 @@ pub(super) struct Share {
     pub(super) of: usize,
     /// They are those that run an agent, and not all that there are.
     pub(super) run_agents: bool,
+    /// So many more have an agent that does not come up, and are not awaited.
+    pub(super) down: usize,
 }
 
 impl Share {
@@ -106,7 +113,15 @@ impl fmt::Display for Share {
             self.measured,
             self.of,
             self.awaited()
-        )
+        )?;
+        if self.down > 0 {
+            write!(
+                f,
+                "; on {} more the agent's pod is not ready, and they are not awaited",
+                self.down
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -116,12 +131,12 @@ impl Start {
     #[must_use]
     pub fn new(clock: &Clock, agents: Option<&str>) -> Self {
         let line = clock.line();
-        let agents = agents.and_then(|user| user.strip_prefix(ACCOUNT)?.split_once(':'));
         Self {
             inner: Arc::new(Inner {
                 began_ms: line.unix_ms(),
                 line,
-                agents: agents.map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
+                agents: Agents::new(agents),
+                is_beside: AtomicBool::new(false),
                 found: Mutex::default(),
             }),
         }
@@ -129,7 +144,7 @@ impl Start {
 
     /// True when there are answers.
     pub(super) fn is_over(&self) -> bool {
-        *self.lock() == Found::Enough || self.left_ms() == 0
+        matches!(*self.lock(), Found::Enough | Found::Without(_)) || self.left_ms() == 0
     }
 
     /// How long until there are answers in any case, ms.
@@ -145,7 +160,8 @@ impl Start {
     /// Looks at the nodes, unless enough had been measured already. Reads the newest rows of all of them: not to be
     /// called on a thread that others wait for.
     pub(super) fn look(&self, metrics: &MetricsApi) {
-        if *self.lock() == Found::Enough {
+        let before = *self.lock();
+        if before == Found::Enough {
             return;
         }
         let found = match metrics.api.cluster.known() {
@@ -154,10 +170,11 @@ impl Start {
             Some(known) if !known.is_synced() => Found::Nothing,
             Some(known) => {
                 let share = self.share(known, metrics);
-                if share.is_enough() {
-                    Found::Enough
-                } else {
-                    Found::Some(share)
+                match (share.is_enough(), before) {
+                    (true, _) if share.down == 0 => Found::Enough,
+                    // Who has answered once goes on.
+                    (true, _) | (_, Found::Without(_)) => Found::Without(share),
+                    _ => Found::Some(share),
                 }
             }
         };
@@ -165,12 +182,14 @@ impl Start {
     }
 
     fn share(&self, known: &Known, metrics: &MetricsApi) -> Share {
-        let mut nodes = self.nodes_of_agents(known);
-        let run_agents = !nodes.is_empty();
-        if !run_agents {
+        let is_beside = self.inner.is_beside.load(Ordering::Relaxed);
+        let now_ms = self.inner.line.unix_ms();
+        let agents = self.inner.agents.look(known, now_ms, is_beside);
+        let run_agents = agents.is_some();
+        let (nodes, down) = agents.unwrap_or_else(|| {
             let all = known.nodes().into_iter();
-            nodes = all.map(|node| Arc::clone(&node.name)).collect();
-        }
+            (all.map(|node| Arc::clone(&node.name)).collect(), 0)
+        });
         let view = metrics.api.view();
         let mut entities = view.entities(&Selector::Nodes);
         view.retain_current(&mut entities);
@@ -181,24 +200,8 @@ impl Start {
             measured: usages.into_iter().flatten().count(),
             of: nodes.len(),
             run_agents,
+            down,
         }
-    }
-
-    /// The nodes on which agents are placed, by name: those too whose agent is still to come up.
-    fn nodes_of_agents(&self, known: &Known) -> Vec<Arc<str>> {
-        let Some((namespace, account)) = &self.inner.agents else {
-            return Vec::new();
-        };
-        let is_agent = |pod: &&Arc<Pod>| {
-            let is_over = matches!(pod.phase, Phase::Succeeded | Phase::Failed);
-            *pod.service_account == **account && !pod.node.is_empty() && !is_over
-        };
-        let pods = known.pods(namespace);
-        let nodes = pods.iter().filter(is_agent);
-        let mut nodes: Vec<Arc<str>> = nodes.map(|pod| Arc::clone(&pod.node)).collect();
-        nodes.sort_unstable();
-        nodes.dedup();
-        nodes
     }
 
     /// What people are told; `None` when there is nothing to tell.
@@ -213,7 +216,7 @@ impl Start {
             Found::Some(share) if left_s > 0 => Some(format!(
                 "metrics.k8s.io answers 503: {share}; it answers then, and in {left_s} s in any case"
             )),
-            Found::Some(share) => Some(format!(
+            Found::Some(share) | Found::Without(share) => Some(format!(
                 "metrics.k8s.io answers without the pods of some nodes: {share}; look at the agents of \
                  the others (cairn-aggregator's overview, kubectl get pods -o wide)"
             )),
@@ -245,7 +248,11 @@ impl Start {
             }
             told = note;
             // Nobody waits for it any more: it is looked at for the note alone.
-            let is_told = matches!(*self.lock(), Found::Some(_)) && self.left_ms() == 0;
+            let is_told = match *self.lock() {
+                Found::Some(_) => self.left_ms() == 0,
+                Found::Without(_) => true,
+                Found::Nothing | Found::Enough => false,
+            };
             let rest = if is_told { SELDOM } else { LOOK };
             tokio::select! {
                 biased;

@@ -12,17 +12,29 @@ use http::HeaderMap;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{Denied, Readers};
+use super::{Denied, Readers, Seen};
+use crate::access::Kept;
 use crate::api::needs::Needs;
 use crate::query::Visible;
 
+/// Who may read no more is told nothing after that time.
+const REVOKED_WITHIN: Duration = Duration::from_secs(70);
+
 /// Between two judgements. An answer of the Kubernetes API is kept for ten seconds, and there are ten more for
-/// it to come: who may read no more is told nothing after 70 seconds.
+/// it to come. Where a right was settled longer ago, the next judgement is that much earlier.
 const EVERY: Duration = Duration::from_secs(45);
 
-/// The part of that by which one judgement may be earlier, ms: streams that began together, as after a restart,
-/// shall not be judged together.
-const SPREAD_MS: u64 = 15_000;
+/// Between two judgements of a reader of many namespaces, at each of which those rights that are old are put into the
+/// line to be asked for again: three times before they do not count any more.
+const EVERY_OF_MANY: Duration = Duration::from_secs(10);
+
+/// How long one judgement waits for what a reader may see of many namespaces. Half as long as there is: what was asked
+/// meanwhile is there for the second attempt.
+const WAIT: Duration = Duration::from_secs(4);
+
+/// The part of the time between two judgements by which one may be earlier, as one in so many: streams that began
+/// together, as after a restart, shall not be judged together.
+const SPREAD: u32 = 3;
 
 /// How long an answer may be waited for when there is none, before the end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -65,6 +77,8 @@ struct Held {
     proof: Proof,
     needs: Needs,
     visible: Visible,
+    // On what that rested at the start.
+    kept: Kept,
     began: Instant,
     // By the clock of this process: wall time may step.
     until: Option<Instant>,
@@ -84,7 +98,12 @@ pub(super) struct Proof {
 }
 
 impl Lease {
-    pub(super) fn new(readers: Readers, proof: Proof, needs: Needs, visible: Visible) -> Self {
+    pub(super) fn new(
+        readers: Readers,
+        proof: Proof,
+        needs: Needs,
+        (visible, kept): (Visible, Kept),
+    ) -> Self {
         let began = Instant::now();
         let now_ms = readers.clock.unix_ms();
         let left = proof
@@ -95,6 +114,7 @@ impl Lease {
             proof,
             needs,
             visible,
+            kept,
             began,
             // One that lasts beyond all time has no end.
             until: left.and_then(|left| began.checked_add(left)),
@@ -109,7 +129,7 @@ impl Lease {
         let Some(held) = self.0 else {
             return pending().await;
         };
-        let mut next = held.began + rest();
+        let mut next = held.began + rest(held.kept);
         loop {
             held.plan(next);
             let until = held.until.unwrap_or(next);
@@ -117,10 +137,10 @@ impl Lease {
             if held.is_expired() {
                 return Over::Expired;
             }
-            if let Some(over) = held.judged().await {
-                return over;
+            match held.judged().await {
+                Ok(kept) => next = Instant::now() + rest(kept),
+                Err(over) => return over,
             }
-            next = Instant::now() + rest();
         }
     }
 
@@ -135,9 +155,21 @@ impl Lease {
     }
 }
 
-/// How long until the next judgement.
-fn rest() -> Duration {
-    EVERY.saturating_sub(Duration::from_millis(fastrand::u64(..SPREAD_MS)))
+/// How long until the next judgement, of what rests on that.
+fn rest(kept: Kept) -> Duration {
+    let every = if kept.is_many { EVERY_OF_MANY } else { EVERY };
+    let spread_ms = u64::try_from((every / SPREAD).as_millis()).unwrap_or(u64::MAX);
+    let rest = every.saturating_sub(Duration::from_millis(fastrand::u64(..spread_ms)));
+    let spent = (PATIENCE + LATE).saturating_add(kept.oldest);
+    rest.min(REVOKED_WITHIN.saturating_sub(spent))
+}
+
+/// What came of an attempt to judge.
+enum Judged {
+    GoesOn(Kept),
+    Over(Over),
+    /// Over, unless a later attempt says more.
+    Open(Over),
 }
 
 impl Held {
@@ -168,37 +200,58 @@ impl Held {
         by_time || self.proof.until_ms.is_some_and(|until| until <= now_ms)
     }
 
-    /// Why it is over; `None` when it goes on. An API server that is away for a moment ends nothing.
-    async fn judged(&self) -> Option<Over> {
+    /// On what it rests when it goes on.
+    ///
+    /// # Errors
+    ///
+    /// Why it is over. An API server that is away for a moment ends nothing.
+    async fn judged(&self) -> Result<Kept, Over> {
         let mut without = Over::Undecided;
         let answered = timeout(PATIENCE, async {
             loop {
                 match self.answered().await {
-                    Ok(over) => return over,
-                    Err(over) => without = over,
+                    Judged::GoesOn(kept) => return Ok(kept),
+                    Judged::Over(over) => return Err(over),
+                    Judged::Open(over) => without = over,
                 }
                 sleep(AGAIN).await;
             }
         });
-        match answered.await {
-            Ok(over) => over,
-            Err(_) => Some(without),
+        answered.await.unwrap_or(Err(without))
+    }
+
+    async fn answered(&self) -> Judged {
+        let mut headers = self.proof.evidence.clone();
+        let shown = self.proof.shown.as_deref();
+        let (readers, needs) = (&self.readers, &self.needs);
+        let found = readers.visible(&mut headers, shown, needs, WAIT).await;
+        match found {
+            Ok(seen) if self.is_covered(&seen) => Judged::GoesOn(seen.kept),
+            // Some of what was visible may be what is not known yet.
+            Ok(seen) if seen.pending > 0 => Judged::Open(Over::Changed),
+            // Of what they may see more than can be kept, they are told so when they connect again.
+            Ok(_) | Err(Denied::TooMany) => Judged::Over(Over::Changed),
+            Err(Denied::Forbidden(_)) => Judged::Over(Over::Refused),
+            Err(Denied::Anonymous | Denied::Unauthorized) => Judged::Open(Over::Unverified),
+            Err(
+                Denied::Unheard
+                | Denied::Undecided
+                | Denied::Busy
+                | Denied::Asking
+                | Denied::Crowded,
+            ) => Judged::Open(Over::Undecided),
         }
     }
 
-    /// Why it is over, if it is; else what that would be without a better answer.
-    async fn answered(&self) -> Result<Option<Over>, Over> {
-        let mut headers = self.proof.evidence.clone();
-        let shown = self.proof.shown.as_deref();
-        let found = self.readers.visible(&mut headers, shown, &self.needs).await;
-        match found {
-            Ok(seen) if seen.visible == self.visible => Ok(None),
-            Ok(_) => Ok(Some(Over::Changed)),
-            Err(Denied::Forbidden(_)) => Ok(Some(Over::Refused)),
-            Err(Denied::Anonymous | Denied::Unauthorized) => Err(Over::Unverified),
-            Err(Denied::Unheard | Denied::Undecided | Denied::Busy | Denied::Asking) => {
-                Err(Over::Undecided)
-            }
-        }
+    /// True when all that was visible is; and nothing else, unless there is more to come: a stream that began before all
+    /// was settled ends once, when it is.
+    fn is_covered(&self, seen: &Seen) -> bool {
+        let (before, now) = (&self.visible, &seen.visible);
+        let is_more = || {
+            now.nodes == before.nodes
+                && now.specs == before.specs
+                && now.namespaces.includes(&before.namespaces)
+        };
+        now == before || (seen.pending > 0 && is_more())
     }
 }

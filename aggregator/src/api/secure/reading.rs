@@ -89,17 +89,19 @@ impl Secure {
 fn refused(denied: &Denied) -> Response {
     let status = match denied {
         Denied::Anonymous | Denied::Unauthorized => StatusCode::UNAUTHORIZED,
-        Denied::Forbidden(_) => StatusCode::FORBIDDEN,
-        Denied::Undecided => StatusCode::SERVICE_UNAVAILABLE,
+        Denied::Forbidden(_) | Denied::TooMany => StatusCode::FORBIDDEN,
+        Denied::Undecided | Denied::Crowded => StatusCode::SERVICE_UNAVAILABLE,
         Denied::Unheard | Denied::Busy | Denied::Asking => StatusCode::TOO_MANY_REQUESTS,
     };
     let mut response = answer::text(status, denied.to_string());
     let more = match denied {
         Denied::Anonymous | Denied::Unauthorized => (header::WWW_AUTHENTICATE, "Bearer"),
-        Denied::Forbidden(_) => return response,
+        Denied::Forbidden(_) | Denied::TooMany => return response,
         Denied::Unheard | Denied::Undecided | Denied::Busy => (header::RETRY_AFTER, "1"),
         // A round of a few hundred takes so long.
         Denied::Asking => (header::RETRY_AFTER, "5"),
+        // Nothing is asked again before.
+        Denied::Crowded => (header::RETRY_AFTER, "30"),
     };
     let (name, value) = more;
     response

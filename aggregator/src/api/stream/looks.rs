@@ -11,6 +11,7 @@
 
 mod kept;
 mod order;
+mod refused;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,7 @@ use super::frame::{Frame, Own, Scope};
 use super::values::Values;
 use kept::{Kept, Sight, Stamp, Text};
 use order::Order;
+use refused::Refused;
 
 pub(super) use kept::NEW;
 
@@ -52,9 +54,6 @@ const TASKS: usize = 8;
 /// Bytes of all frames that are kept or on their way to clients, each counted once however many are sent it:
 /// a client that reads slowly keeps its own. With 5,000 nodes a window has half of it, a tick a hundredth.
 const ROOM_BYTES: usize = 64 << 20;
-
-/// Spans of refused frames that are remembered: the window, the newest tick, and some that were corrected.
-const SPANS: usize = 8;
 
 /// Looks at all nodes. A clone shares them.
 #[derive(Clone, Debug)]
@@ -78,17 +77,8 @@ struct Line {
     // A task is there that looks.
     is_served: bool,
     kept: Kept,
-    // At most one of a span.
-    refused: Vec<Refused>,
+    refused: Refused,
     order: Order,
-}
-
-/// A frame for which there was no room.
-#[derive(Clone, Copy, Debug)]
-struct Refused {
-    // From its first tick to its last.
-    span_ms: u64,
-    bytes: usize,
 }
 
 /// What comes of a wish.
@@ -142,7 +132,10 @@ impl Looks {
         let (known, is_full) = {
             let mut line = self.shared.lock();
             let known = line.kept.frame(api, scope, (&range, age));
-            (known, line.is_full(&range, &self.shared.room))
+            let is_full = line
+                .refused
+                .is_full((scope, span_ms(&range)), self.shared.room.left());
+            (known, is_full)
         };
         if let Some(frame) = known {
             return Ok(frame);
@@ -233,20 +226,6 @@ impl Line {
             answer,
         });
         Ok(answered)
-    }
-
-    /// True while there is no room for a frame of as many ticks as one that was refused.
-    fn is_full(&mut self, range: &RangeInclusive<u64>, room: &Room) -> bool {
-        self.refused.retain(|refused| refused.bytes > room.left());
-        let mut refused = self.refused.iter();
-        refused.any(|refused| refused.span_ms <= span_ms(range))
-    }
-
-    /// Takes note of a frame for which there was no room.
-    fn refuse(&mut self, refused: Refused) {
-        self.refused.retain(|one| one.span_ms != refused.span_ms);
-        self.refused.truncate(SPANS - 1);
-        self.refused.push(refused);
     }
 
     /// What is to be done next.
@@ -341,11 +320,19 @@ impl Wish {
         }
     }
 
-    /// Room for its frame. Who may see everything is sent what others are sent too, and has no share of their own.
+    /// Room for its frame. Who may see everything is sent what others are sent too, and has no share of their own. Of
+    /// others who wait for it the first one whose share has room is charged: there is one frame, however many are sent
+    /// it, and who does not read what they were sent before takes it from nobody else.
     fn share(&self, room: &Room, bytes: usize) -> Result<Share, NoRoom> {
-        let is_all = self.scope.visible.has_all();
-        let reader = self.readers.first().filter(|_| !is_all);
-        room.share(bytes, &reader.cloned())
+        if self.scope.visible.has_all() || self.readers.is_empty() {
+            return room.share(bytes, &None);
+        }
+        let shares = self.readers.iter().map(|reader| {
+            let reader = Some(Arc::clone(reader));
+            room.share(bytes, &reader)
+        });
+        let mut shares = shares.skip_while(|share| matches!(share, Err(NoRoom::OfOne)));
+        shares.next().unwrap_or(Err(NoRoom::OfOne))
     }
 
     fn is_waited_for(&self) -> bool {
@@ -475,10 +462,9 @@ async fn write(
         // Room that others have does not help this reader, and the other way round.
         Err(NoRoom::OfOne) => return Err(api.over(Most::Room)),
         Err(NoRoom::All | NoRoom::TooLarge) => {
-            line.refuse(Refused {
-                span_ms: span_ms(&of.sight.range),
-                bytes: json.len().min(shared.room.all()),
-            });
+            let bytes = json.len().min(shared.room.all());
+            let span_ms = span_ms(&of.sight.range);
+            line.refused.put((scope.clone(), span_ms), bytes);
             return Err(Cut::Busy);
         }
     };

@@ -121,9 +121,11 @@ impl Objects {
         format!("kubectl -n {namespace} patch secret {secret} --type json -p '{patch}'")
     }
 
-    pub(super) async fn lease(&self) -> Result<Value, Failed> {
+    /// The Lease, and what time it was by the API server's clock when it gave it, Unix seconds, if it said so.
+    pub(super) async fn lease(&self) -> Result<(Value, Option<u64>), Failed> {
         let (path, object) = self.lease_path();
-        read(&object, "read", self.api.get(&path)).await
+        let (lease, date) = dated(&object, "read", self.api.get(&path)).await?;
+        Ok((lease, date.and_then(|date| guard::date(&date))))
     }
 
     pub(super) async fn put_lease(&self, lease: &Value) -> Result<Value, Failed> {

@@ -27,6 +27,9 @@ pub(super) const LEASE: &str =
 pub(super) const API_SERVICE: &str =
     "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io";
 
+/// For the step of a clock.
+const DEADLINE: Duration = Duration::from_secs(10);
+
 /// Later than the kubelet brings a `ConfigMap` into a pod.
 pub(super) const LAG_S: u64 = 120;
 
@@ -164,6 +167,11 @@ fn status(code: u16, path: &str) -> Error {
     }
 }
 
+async fn set(clock: &Clock, by_s: i64) {
+    let to = clock.unix_ms().saturating_add_signed(by_s * 1000);
+    clock.jump(to, DEADLINE).await.unwrap();
+}
+
 /// Without what stands after the `?`.
 fn bare(path: &str) -> &str {
     path.split('?').next().unwrap_or_default()
@@ -214,6 +222,7 @@ impl Requests for Played {
 /// One replica.
 pub(super) struct Replica {
     pub(super) keeper: Keeper,
+    clock: Clock,
     pub(super) identity: Arc<Identity>,
     pub(super) readiness: Readiness,
     pub(super) metrics: Metrics,
@@ -238,7 +247,8 @@ impl Replica {
 /// All of it.
 pub(super) struct Bed {
     pub(super) api: Arc<Played>,
-    pub(super) clock: Clock,
+    // The right time, which the API server has unless it was set ahead.
+    clock: Clock,
     pub(super) replicas: Vec<Replica>,
     names: Vec<ServerName<'static>>,
     // What the ConfigMap had, and since when.
@@ -266,6 +276,7 @@ impl Bed {
         let replica = |index| {
             let (identity, readiness) = (Identity::empty(), Readiness::new());
             let metrics = Metrics::new(&mut Registry::default());
+            let clock = Clock::driven(START_S * 1000);
             let parts = Parts {
                 config: config.clone(),
                 api: Arc::clone(&api) as Arc<dyn Requests>,
@@ -277,6 +288,7 @@ impl Bed {
             };
             Replica {
                 keeper: Keeper::named(parts, format!("replica-{index}")),
+                clock,
                 identity,
                 readiness,
                 metrics,
@@ -296,9 +308,36 @@ impl Bed {
         self.clock.unix_ms() / 1000
     }
 
+    fn clocks(&self) -> impl Iterator<Item = &Clock> {
+        let of_replicas = self.replicas.iter().map(|replica| &replica.clock);
+        of_replicas.chain([&self.clock])
+    }
+
+    /// Time passes for everybody.
     pub(super) async fn pass(&mut self, seconds: u64) {
-        let to = (self.now_s() + seconds) * 1000;
-        self.clock.step(to, Duration::from_secs(10)).await.unwrap();
+        for clock in self.clocks() {
+            let to = clock.unix_ms() + seconds * 1000;
+            clock.step(to, DEADLINE).await.unwrap();
+        }
+    }
+
+    /// Somebody sets the clock of one replica by so much, and no time passes.
+    pub(super) async fn set_clock(&mut self, index: usize, by_s: i64) {
+        set(&self.replicas[index].clock, by_s).await;
+    }
+
+    /// The same of all clocks, that of the API server too.
+    pub(super) async fn set_clocks(&mut self, by_s: i64) {
+        for clock in self.clocks() {
+            set(clock, by_s).await;
+        }
+    }
+
+    /// Who holds the Lease; empty when it is nobody.
+    pub(super) fn holder(&self) -> String {
+        let lease = self.api.object(LEASE);
+        let holder = lease["spec"]["holderIdentity"].as_str();
+        holder.unwrap_or_default().to_owned()
     }
 
     pub(super) async fn look(&mut self, index: usize) {

@@ -25,6 +25,32 @@ fn recorded(name: &str) -> Vec<Value> {
 }
 
 #[test]
+fn a_pod_is_ready_when_its_condition_says_so() {
+    let of = |conditions: Value| {
+        let pod = json!({"metadata": {"name": "a", "uid": "u"}, "spec": {}, "status": {"conditions": conditions}});
+        read_pod(&pod).ready
+    };
+    let condition =
+        |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "r"});
+    assert!(of(json!([
+        condition("Initialized", "True"),
+        condition("Ready", "True")
+    ])));
+    for conditions in [
+        json!([
+            condition("Initialized", "True"),
+            condition("Ready", "False")
+        ]),
+        json!([condition("Ready", "Unknown")]),
+        json!([condition("ContainersReady", "True")]),
+        json!([]),
+        Value::Null,
+    ] {
+        assert!(!of(conditions.clone()), "{conditions}");
+    }
+}
+
+#[test]
 fn a_recorded_pod_is_read_in_full() {
     let pods = recorded("pods");
     let pod = read_pod(&pods[0]);
@@ -59,6 +85,7 @@ fn a_recorded_pod_is_read_in_full() {
         service_account: "default".into(),
         labels: labels.iter().map(pair).collect(),
         phase: Phase::Running,
+        ready: true,
         // 2026-11-22T07:27:16Z
         created_ms: 1_795_332_436_000,
         owner: Some(Arc::new(Owner {

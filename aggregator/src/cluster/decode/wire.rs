@@ -3,8 +3,9 @@
 
 use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -216,6 +217,8 @@ impl Resources<'_> {
 pub(super) struct PodStatus<'a> {
     #[serde(borrow)]
     pub(super) phase: Cow<'a, str>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) conditions: IsReady,
     #[serde(borrow, rename = "containerStatuses", deserialize_with = "nullable")]
     pub(super) containers: Vec<ContainerStatus<'a>>,
     #[serde(
@@ -224,6 +227,34 @@ pub(super) struct PodStatus<'a> {
         deserialize_with = "nullable"
     )]
     pub(super) init_containers: Vec<ContainerStatus<'a>>,
+}
+
+/// Conditions, of which only one is looked at: whether `Ready` is true. None of them is kept meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct IsReady(pub(super) bool);
+
+impl<'de> Deserialize<'de> for IsReady {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_seq(Conditions)
+    }
+}
+
+struct Conditions;
+
+impl<'de> Visitor<'de> for Conditions {
+    type Value = IsReady;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of conditions")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut of: A) -> Result<IsReady, A::Error> {
+        let mut is_ready = false;
+        while let Some(condition) = of.next_element::<Condition<'de>>()? {
+            is_ready |= condition.kind == "Ready" && condition.status == "True";
+        }
+        Ok(IsReady(is_ready))
+    }
 }
 
 #[derive(Debug, Deserialize)]

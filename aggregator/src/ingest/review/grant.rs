@@ -81,7 +81,11 @@ impl Grant {
             Over::Revoked => REVOKED,
             Over::PodGone => POD_GONE,
             // Seen by the clock, or of other kinds of identity.
-            Over::Expired | Over::Removed | Over::CertificateExpired | Over::Untrusted => return,
+            Over::Expired
+            | Over::Removed
+            | Over::CertificateExpired
+            | Over::Untrusted
+            | Over::SharedCa => return,
         };
         self.ended.store(ended, Ordering::Relaxed);
     }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::{Status, Streaming};
 
 use super::waiting::owed;
-use super::{Answers, SEND_DEADLINE};
+use super::{Answers, SEND_DEADLINE, unreadable};
 use crate::ingest::auth::Identity;
 use crate::ingest::fence::{Entered, Line, Refused};
 use crate::ingest::pace::Kind as Paced;
@@ -151,7 +151,10 @@ async fn hear(frames: &mut Streaming<v1::AgentFrame>) -> Result<v1::Hello, Refus
             let status = Status::invalid_argument("the first frame must be Hello");
             Err(Refusal::new("no_hello", status))
         }
-        Ok(Err(status)) => Err(Refusal::new("broken", status)),
+        Ok(Err(status)) => Err(Refusal::new(
+            "broken",
+            unreadable(&status).unwrap_or(status),
+        )),
         Err(_) => {
             let status = Status::deadline_exceeded("no Hello came within 10 s");
             Err(Refusal::at_once("no_hello", status))

@@ -1,4 +1,6 @@
-//! When a stream counts as silent, and when its rows are acknowledged.
+//! When a stream counts as silent, when its rows are acknowledged, and what ends it.
+
+mod broken;
 
 mod opening;
 

@@ -2,8 +2,11 @@
 //! same answers.
 
 mod cases;
+mod compare;
+mod shortened;
 
-use cairn_proto::catalogue::FieldId;
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -31,8 +34,8 @@ enum Op {
     Restore(u8, u8),
 }
 
-fn ops() -> impl Strategy<Value = Vec<Op>> {
-    let op = prop_oneof![
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
         8 => (1..24_u8, any::<u16>()).prop_map(|(rows, sent)| Op::Sample(rows, sent | 1)),
         4 => (1..24_u8).prop_map(|rows| Op::Sample(rows, u16::MAX)),
         2 => (0..3_u8).prop_map(Op::Reconnect),
@@ -42,8 +45,11 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         3 => any::<u8>().prop_map(Op::Churn),
         2 => Just(Op::Evict),
         3 => (1..8_u8, 0..4_u8).prop_map(|(blocks, from)| Op::Restore(blocks, from)),
-    ];
-    prop::collection::vec(op, 1..40)
+    ]
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    prop::collection::vec(op(), 1..40)
 }
 
 #[derive(Clone, Debug)]
@@ -54,12 +60,13 @@ struct Sampled {
 }
 
 /// An agent, the two stores that hear the same of it, and that of another aggregator, which hears
-/// other rows.
+/// other rows. All agents have the same stores.
 struct Both {
-    plain: PlainStore,
-    packed: PackedStore,
+    node: &'static str,
+    plain: Arc<PlainStore>,
+    packed: Arc<PackedStore>,
     sessions: (Session, Session),
-    other: (PackedStore, Session),
+    other: (Arc<PackedStore>, Session),
     window_ms: u64,
     run: Run,
     ring: Vec<Sampled>,
@@ -76,18 +83,35 @@ struct Both {
 impl Both {
     fn new(window_rows: u64) -> Self {
         let window_ms = window_rows * STEP_MS;
-        let plain = PlainStore::new(window_ms, 0);
-        let packed = PackedStore::new(window_ms, 0);
+        let plain = Arc::new(PlainStore::new(window_ms, 0));
+        let packed = Arc::new(PackedStore::new(window_ms, 0));
+        let other = Arc::new(PackedStore::new(window_ms, 0));
+        Self::of("node1", (plain, packed, other), window_ms)
+    }
+
+    /// Another agent, of the same stores.
+    fn beside(&self, node: &'static str) -> Self {
+        let plain = Arc::clone(&self.plain);
+        let (packed, other) = (Arc::clone(&self.packed), Arc::clone(&self.other.0));
+        Self::of(node, (plain, packed, other), self.window_ms)
+    }
+
+    fn of(
+        node: &'static str,
+        (plain, packed, other): (Arc<PlainStore>, Arc<PackedStore>, Arc<PackedStore>),
+        window_ms: u64,
+    ) -> Self {
         let run = run(1);
         let none = Session {
             node: String::new(),
             number: 0,
         };
         let mut both = Self {
+            node,
             plain,
             packed,
             sessions: (none.clone(), none.clone()),
-            other: (PackedStore::new(window_ms, 0), none),
+            other: (other, none),
             window_ms,
             run,
             ring: Vec::new(),
@@ -111,10 +135,10 @@ impl Both {
             now_ms: self.now_ms,
         };
         self.sessions = (
-            self.plain.open("node1", opening),
-            self.packed.open("node1", opening),
+            self.plain.open(self.node, opening),
+            self.packed.open(self.node, opening),
         );
-        self.other.1 = self.other.0.open("node1", opening);
+        self.other.1 = self.other.0.open(self.node, opening);
         self.last = None;
         for id in [1]
             .into_iter()
@@ -125,7 +149,7 @@ impl Both {
     }
 
     fn define(&self, id: u32) {
-        let mut defs = vec![def(1, EntityKind::Node, None, "node1")];
+        let mut defs = vec![def(1, EntityKind::Node, None, self.node)];
         if id > 1 {
             // Every third pod has the name of another one.
             let pod = def(id, EntityKind::Pod, Some(1), &format!("pod-{}", id / 30));
@@ -247,9 +271,9 @@ impl Both {
     }
 
     fn restore(&self, blocks: usize, from: usize) {
-        for held in self.other.0.held_of("node1") {
+        for held in self.other.0.held_of(self.node) {
             for (block, _) in held.blocks.iter().rev().skip(from).take(blocks) {
-                let copy = self.other.0.chunk("node1", held.run, *block).unwrap();
+                let copy = self.other.0.chunk(self.node, held.run, *block).unwrap();
                 let piece = Piece {
                     run: held.run,
                     interval_ms: held.interval_ms,
@@ -259,10 +283,10 @@ impl Both {
                     known: Known::default(),
                     now_ms: self.now_ms,
                 };
-                let plain = self.plain.restore("node1", &piece);
-                assert_eq!(plain, self.packed.restore("node1", &piece), "{block}");
+                let plain = self.plain.restore(self.node, &piece);
+                assert_eq!(plain, self.packed.restore(self.node, &piece), "{block}");
                 assert!(plain.is_ok(), "{plain:?}");
-                assert_eq!(self.packed.restore("node1", &piece), Ok(0), "twice");
+                assert_eq!(self.packed.restore(self.node, &piece), Ok(0), "twice");
             }
         }
     }
@@ -346,130 +370,6 @@ impl Both {
                 );
                 assert_eq!(plain, packed);
             }
-        }
-    }
-
-    /// What the two would hand over is the same.
-    fn compare_copies(&self) {
-        let held = self.plain.held_of("node1");
-        assert_eq!(held, self.packed.held_of("node1"));
-        for held in held {
-            for (block, _) in held.blocks {
-                let plain = self.plain.chunk("node1", held.run, block).unwrap();
-                let packed = self.packed.chunk("node1", held.run, block).unwrap();
-                let (plain_rows, mut rows) = (
-                    chunk::decode(&plain.payload).unwrap(),
-                    chunk::decode(&packed.payload).unwrap(),
-                );
-                // A block is handed over with what has expired of it.
-                rows.retain(|row| plain_rows.iter().any(|other| other.tick == row.tick));
-                assert_eq!(plain_rows, rows, "{block}");
-                let known: Vec<EntityId> = packed.names.iter().map(Named::id).collect();
-                let missing = plain
-                    .names
-                    .iter()
-                    .find(|named| !packed.names.contains(named));
-                assert_eq!(missing, None, "{block}: {known:?}");
-            }
-        }
-    }
-
-    fn compare(&self) {
-        self.compare_copies();
-        assert_eq!(self.plain.nodes(), self.packed.nodes());
-        let (plain, packed) = (self.plain.size(), self.packed.size());
-        assert_eq!((plain.nodes, plain.rows), (packed.nodes, packed.rows));
-        assert_eq!(plain.samples, packed.samples);
-        let all = [
-            Selector::Nodes,
-            Selector::Pods,
-            Selector::AllContainers,
-            Selector::AllParts,
-            Selector::Namespace("shop"),
-            Selector::Pod {
-                namespace: "shop",
-                name: "pod-1",
-            },
-            Selector::ContainersOf("shop"),
-            Selector::Containers {
-                namespace: "shop",
-                pod: "pod-1",
-            },
-            Selector::OfNode("node1"),
-        ];
-        for selector in all {
-            let plain = self.plain.entities(&selector);
-            assert_eq!(plain, self.packed.entities(&selector), "{selector:?}");
-        }
-        let entities = self.plain.entities(&Selector::OfNode("node1"));
-        let asked: Vec<&Entity> = entities.iter().collect();
-        let ranges = [
-            (0, u64::MAX),
-            (
-                self.tick_ms.saturating_sub(self.window_ms / 2),
-                self.tick_ms - 3 * STEP_MS,
-            ),
-        ];
-        for namespace in [None, Some("shop"), Some("none")] {
-            self.compare_recent(namespace);
-        }
-        let fields = [
-            (table::CPU, ranges[1]),
-            (table::NETWORK_RX, ranges[0]),
-            (table::MEMORY_USAGE, ranges[1]),
-        ];
-        for store in [&self.plain as &dyn Door, &self.packed] {
-            store.visit_fields(&asked, &fields, &mut |at, nth, rows| {
-                let (field, range) = fields[at];
-                assert_eq!(rows, store.read(asked[nth], field, range), "{field:?}");
-            });
-        }
-        for field in [
-            table::CPU,
-            table::MEMORY_USAGE,
-            table::NETWORK_RX,
-            FieldId(9_999),
-        ] {
-            for range in ranges {
-                let plain = self.plain.read_all(&asked, field, range);
-                let packed = self.packed.read_all(&asked, field, range);
-                for ((entity, plain), packed) in entities.iter().zip(plain).zip(packed) {
-                    assert_eq!(plain, packed, "{field:?} of {:?} in {range:?}", entity.path);
-                    assert_eq!(packed, self.packed.read(entity, field, range));
-                }
-            }
-        }
-    }
-}
-
-/// What one container says: names, then CPU, memory and swap.
-type Said = ([String; 4], Vec<RawRow>, [Option<Point>; 2]);
-
-fn said(store: &dyn Door, namespace: Option<&str>) -> Option<Vec<Said>> {
-    let mut all: Vec<Said> = Vec::new();
-    let is_at_hand = store.recent("node1", namespace, &mut |one| {
-        let names = [one.namespace, one.pod, one.pod_uid, one.name];
-        let names = names.map(str::to_owned);
-        all.push((names, one.cpu.to_vec(), [one.memory, one.swap]));
-    });
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    is_at_hand.then_some(all)
-}
-
-impl Both {
-    /// What is at hand is what the window says, of fewer rows at most.
-    fn compare_recent(&self, namespace: Option<&str>) {
-        let Some(packed) = said(&self.packed, namespace) else {
-            return;
-        };
-        let plain = said(&self.plain, namespace).unwrap();
-        assert_eq!(packed.len(), plain.len());
-        for (packed, plain) in packed.iter().zip(&plain) {
-            assert_eq!((&packed.0, packed.2), (&plain.0, plain.2));
-            assert!(
-                plain.1.ends_with(&packed.1) && !packed.1.is_empty(),
-                "{packed:?} {plain:?}"
-            );
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Whatever containers make below their own cgroups.
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 
 use super::*;
@@ -23,6 +24,26 @@ fn masquerade(fake: &Fake, container: &str, shape: fake::Shape) {
     }
 }
 
+/// Calls with which this thread has read from files, by the kernel's count.
+fn read_calls() -> u64 {
+    // One call each time, however long the answer.
+    let mut text = [0; 512];
+    let mut file = fs::File::open("/proc/thread-self/io").unwrap();
+    let length = file.read(&mut text).unwrap();
+    let text = std::str::from_utf8(&text[..length]).unwrap();
+    let mut lines = text.lines();
+    let calls = lines.find_map(|line| line.strip_prefix("syscr: "));
+    calls.unwrap().parse().unwrap()
+}
+
+/// How many such calls a minute of ticks takes.
+fn calls_of_a_minute(reader: &mut Reader) -> u64 {
+    let before = read_calls();
+    reader.read_slow();
+    reader.read_slow();
+    read_calls() - before
+}
+
 #[test]
 fn ten_thousand_cgroups_in_a_container_change_nothing_and_are_not_walked() {
     for shape in [V2_SYSTEMD, V2_CGROUPFS] {
@@ -34,6 +55,9 @@ fn ten_thousand_cgroups_in_a_container_change_nothing_and_are_not_walked() {
         let mut reader = Reader::new(&fake);
         reader.read_slow();
         let before = format!("{:?}", reader.room);
+        let calls = calls_of_a_minute(&mut reader);
+        // Of six cgroups CPU, and of five memory and more.
+        assert!(calls > 6 * 6, "{calls}");
         masquerade(&fake, &container, shape);
         for n in 0..10_000 {
             fake.directory(&format!("{container}/{n}"));
@@ -43,6 +67,7 @@ fn ten_thousand_cgroups_in_a_container_change_nothing_and_are_not_walked() {
             (directory.atime(), directory.atime_nsec())
         };
         let unwalked = walked_at(&container);
+        assert_eq!(calls_of_a_minute(&mut reader), calls);
         for reader in [&mut reader, &mut Reader::new(&fake)] {
             for _ in 0..7 {
                 let read = reader.read();

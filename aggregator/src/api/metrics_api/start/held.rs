@@ -7,6 +7,7 @@
 //! Bounds: 45 s after the start it is ready in any case, as there are answers then; one question at a time, each
 //! with a deadline. Once it is ready it stays so.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ impl Start {
             biased;
             () = token.cancelled() => return Ok(()),
             () = told => tracing::info!("ready: metrics.k8s.io has answers"),
-            () = alone(&*replicas, &others) => {
+            () = self.alone(&*replicas, &others) => {
                 tracing::info!("no other replica is ready: this one is, without waiting for nodes");
             }
         }
@@ -64,7 +65,7 @@ impl Start {
     /// What is waited for, for people.
     fn awaited(&self, others: &str) -> String {
         let found = match *self.lock() {
-            Found::Some(share) => share.to_string(),
+            Found::Some(share) | Found::Without(share) => share.to_string(),
             Found::Nothing | Found::Enough => {
                 "the cluster's nodes and pods are not all known yet".to_owned()
             }
@@ -72,27 +73,29 @@ impl Start {
         let left_s = self.left_ms().div_ceil(1_000);
         format!("{found}; {others}; ready then, and in {left_s} s in any case")
     }
-}
 
-/// Asks until no other replica is ready, and writes down what came.
-async fn alone(replicas: &dyn Replicas, others: &Mutex<String>) {
-    loop {
-        let answer = timeout(DEADLINE, replicas.another_is_ready()).await;
-        let text = match answer {
-            Ok(Ok(false)) => return,
-            Ok(Ok(true)) => "another replica is ready meanwhile".to_owned(),
-            Ok(Err(unanswered)) => format!(
-                "whether another replica is ready could not be asked: {}; may the aggregator's service \
-                 account list endpointslices in its namespace?",
-                logging::escape(&unanswered.to_string())
-            ),
-            Err(_) => format!(
-                "whether another replica is ready was asked, and nothing came in {} s",
-                DEADLINE.as_secs()
-            ),
-        };
-        *lock(others) = text;
-        sleep(ASK).await;
+    /// Asks until no other replica is ready, and writes down what came.
+    async fn alone(&self, replicas: &dyn Replicas, others: &Mutex<String>) {
+        loop {
+            let answer = timeout(DEADLINE, replicas.another_is_ready()).await;
+            let is_beside = matches!(answer, Ok(Ok(true)));
+            self.inner.is_beside.store(is_beside, Ordering::Relaxed);
+            let text = match answer {
+                Ok(Ok(false)) => return,
+                Ok(Ok(true)) => "another replica is ready meanwhile".to_owned(),
+                Ok(Err(unanswered)) => format!(
+                    "whether another replica is ready could not be asked: {}; may the aggregator's service \
+                     account list endpointslices in its namespace?",
+                    logging::escape(&unanswered.to_string())
+                ),
+                Err(_) => format!(
+                    "whether another replica is ready was asked, and nothing came in {} s",
+                    DEADLINE.as_secs()
+                ),
+            };
+            *lock(others) = text;
+            sleep(ASK).await;
+        }
     }
 }
 

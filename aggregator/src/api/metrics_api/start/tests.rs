@@ -8,7 +8,7 @@ use super::*;
 use crate::api::Api;
 use crate::api::tests::window::{USUAL, def, report};
 use crate::api::tests::{T0, with_store};
-use crate::cluster::{Change, Cluster, Node};
+use crate::cluster::{Change, Cluster, Node, Phase, Pod};
 use crate::store::PackedStore;
 
 const AGENT: &str = "system:serviceaccount:cairn:cairn-agent";
@@ -48,6 +48,7 @@ fn agent(n: usize, phase: Phase) -> Pod {
         node: format!("node{n}").into(),
         service_account: "cairn-agent".into(),
         phase,
+        ready: phase == Phase::Running,
         ..Pod::default()
     }
 }
@@ -131,6 +132,65 @@ async fn a_rollout_where_three_in_ten_nodes_have_no_agent_is_over_after_45_secon
         note.contains("without the pods of some nodes: 7 of 10"),
         "{note}"
     );
+}
+
+#[tokio::test]
+async fn beside_a_ready_replica_agents_that_do_not_come_up_are_awaited_15_seconds() {
+    let metrics = metrics(10, 10, 7);
+    let known = metrics.api.cluster.known().unwrap();
+    (7..10).for_each(|n| known.apply(Change::Pod(agent(n, Phase::Pending))));
+    metrics.start.inner.is_beside.store(true, Ordering::Relaxed);
+    assert!(!metrics.is_over());
+    metrics.pass(14).await;
+    assert!(!metrics.is_over());
+    metrics.pass(1).await;
+    assert!(metrics.is_over());
+    let note = metrics.start.note().unwrap();
+    let without = "metrics.k8s.io answers without the pods of some nodes: 7 of 7 nodes that run an agent have been \
+                   measured twice, 7 are awaited; on 3 more the agent's pod is not ready, and they are not awaited";
+    assert!(note.starts_with(without), "{note}");
+    // One that comes up later takes nothing back, and when all have, nothing is told.
+    known.apply(Change::Pod(agent(7, Phase::Running)));
+    assert!(metrics.is_over());
+    assert!(metrics.start.note().is_some());
+    for n in 7..10 {
+        known.apply(Change::Pod(agent(n, Phase::Running)));
+        tell(&metrics.api, n);
+    }
+    assert!(metrics.is_over());
+    assert_eq!(metrics.start.note(), None);
+}
+
+#[tokio::test]
+async fn an_agent_that_was_ready_meanwhile_is_awaited_anew() {
+    let metrics = metrics(10, 10, 7);
+    let known = metrics.api.cluster.known().unwrap();
+    metrics.start.inner.is_beside.store(true, Ordering::Relaxed);
+    for phase in [Phase::Pending, Phase::Running, Phase::Pending] {
+        (7..10).for_each(|n| known.apply(Change::Pod(agent(n, phase))));
+        assert!(!metrics.is_over());
+        metrics.pass(14).await;
+        assert!(!metrics.is_over(), "{phase:?}");
+    }
+}
+
+#[tokio::test]
+async fn alone_and_where_no_agent_is_up_all_are_awaited() {
+    for (up, is_beside) in [(7, false), (0, true)] {
+        let metrics = metrics(10, 10, up);
+        let known = metrics.api.cluster.known().unwrap();
+        (up..10).for_each(|n| known.apply(Change::Pod(agent(n, Phase::Pending))));
+        metrics
+            .start
+            .inner
+            .is_beside
+            .store(is_beside, Ordering::Relaxed);
+        assert!(!metrics.is_over());
+        metrics.pass(44).await;
+        assert!(!metrics.is_over(), "{up} {is_beside}");
+        let note = metrics.start.note().unwrap();
+        assert!(note.contains(&format!("{up} of 10 nodes")), "{note}");
+    }
 }
 
 #[tokio::test]

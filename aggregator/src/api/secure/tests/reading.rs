@@ -1,5 +1,6 @@
 //! Cairn's own answers to readers: what each of them finds, for how long, and what nobody finds.
 
+mod many;
 mod namespaces;
 mod played;
 mod shares;

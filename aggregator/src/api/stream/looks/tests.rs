@@ -290,3 +290,72 @@ fn one_reader_waits_for_a_quarter_of_the_line() {
         assert_eq!(refused.count(), 1);
     });
 }
+
+/// Scenario: a client that does not read has the frame of everything, and there is no room for a later one; a reader of
+/// one namespace wants the same ticks of what they may see.
+/// Guarantees: the later frame is refused; the reader's, which is small, is told.
+#[test]
+fn a_frame_that_is_refused_to_one_is_not_refused_to_who_sees_less() {
+    alone(async {
+        let (store, mut api) = two_nodes();
+        let window = T0 - 600_000..=T0 + 20_000;
+        let all = ask(&api, window.clone()).await;
+        let of_shop = Scope {
+            node: None,
+            visible: Visible {
+                nodes: Names::none(),
+                namespaces: Names::only(["shop".into()]),
+                specs: false,
+            },
+        };
+        let small = api.looks.frame(&api, &of_shop, window.clone(), NEW);
+        let small = small.await.unwrap().len();
+        // A missing node is told to this one too.
+        let slack = 200;
+        assert!(small + slack < all.len(), "{small} of {}", all.len());
+        api.looks = Looks::with_room(all.len() + small + slack);
+        let slow = ask(&api, window.clone()).await;
+        join(&store, "node3", 3);
+        sleep(NEW + Duration::from_millis(10)).await;
+        let frame = async |scope: &Scope| api.looks.frame(&api, scope, window.clone(), NEW).await;
+        assert_eq!(frame(&EVERYTHING).await, Err(Cut::Busy));
+        assert!(frame(&of_shop).await.is_ok());
+        assert_eq!(frame(&EVERYTHING).await, Err(Cut::Busy));
+        drop(slow);
+    });
+}
+
+/// Scenario: two readers who may see the same wait for one frame. The one who was there first has all of their share in
+/// a frame that they do not read.
+/// Guarantees: both are told; without the other, the first is refused for their own share.
+#[test]
+fn a_frame_that_two_wait_for_is_not_refused_for_the_share_of_one() {
+    alone(async {
+        let (_, mut api) = two_nodes();
+        let (greedy, of_shop) = reader(&api, "greedy", "shop");
+        let tick = |n: u64| T0 + n * 10_000..=T0 + n * 10_000;
+        let one = greedy.looks.frame(&greedy, &of_shop, tick(0), NEW);
+        let bytes = one.await.unwrap().len();
+        // Of each reader one frame, and not two.
+        api.looks = Looks::with_room(READERS * (bytes + bytes / 2));
+        let (greedy, _) = reader(&api, "greedy", "shop");
+        let (jane, _) = reader(&api, "jane", "shop");
+        let frame = |api: Api, n| {
+            let of_shop = of_shop.clone();
+            async move { api.looks.frame(&api, &of_shop, tick(n), NEW).await }
+        };
+        let unread = frame(greedy.clone(), 0).await.unwrap();
+        let refused = frame(greedy.clone(), 1).await;
+        assert_eq!(refused, Err(Cut::OfOne(Most::Room)));
+        let jam = Jam::begin().await;
+        let mut first = Box::pin(frame(greedy, 2));
+        assert!(is_pending(first.as_mut()).await);
+        let mut second = Box::pin(frame(jane, 2));
+        assert!(is_pending(second.as_mut()).await);
+        drop(jam);
+        let (first, second) = tokio::join!(first, second);
+        assert!(first.is_ok(), "{first:?}");
+        assert_eq!(first, second);
+        drop(unread);
+    });
+}

@@ -15,13 +15,13 @@ fn the_cpu_of_the_last_rows_is_at_hand() {
         let row = both.sample();
         both.send(row);
         both.compare();
-        assert_eq!(rows_at_hand(&both.packed), told.min(5), "{told}");
+        assert_eq!(rows_at_hand(&*both.packed), told.min(5), "{told}");
     }
     both.act(&Op::Reconnect(0));
-    assert_eq!(rows_at_hand(&both.packed), 1);
+    assert_eq!(rows_at_hand(&*both.packed), 1);
     let row = both.sample();
     both.send(row);
-    assert_eq!(rows_at_hand(&both.packed), 2);
+    assert_eq!(rows_at_hand(&*both.packed), 2);
 }
 
 /// Of how many rows the CPU is at hand, of every container.

@@ -7,7 +7,7 @@ use super::*;
 const MODEL: &str = "/api/v1/model/namespaces";
 
 /// `a` and `b`, and so many more in which pods are.
-fn many(more: usize) -> Api {
+pub(super) fn many(more: usize) -> Api {
     let api = cluster(true);
     let known = api.cluster.shared().unwrap();
     for n in 0..more {

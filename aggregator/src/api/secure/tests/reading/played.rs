@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::access::{Attributes, Metrics, Reviews, Tokens};
 use crate::cluster::access::{Access, Allowed};
@@ -20,6 +22,8 @@ pub(super) struct Played {
     tokens: Mutex<BTreeMap<String, String>>,
     is_away: AtomicBool,
     questions: AtomicUsize,
+    // When each of these was asked.
+    asked: Mutex<Vec<Instant>>,
 }
 
 fn owned((user, resource, namespace): (&str, &str, &str)) -> Permit {
@@ -52,6 +56,20 @@ impl Played {
 
     pub(super) fn questions(&self) -> usize {
         self.questions.load(Ordering::Relaxed)
+    }
+
+    /// The most questions about rights in any second.
+    pub(super) fn busiest_second(&self) -> usize {
+        let asked = self.asked.lock().unwrap();
+        let mut busiest = 0;
+        let mut first = 0;
+        for (last, at) in asked.iter().enumerate() {
+            while *at - asked[first] >= Duration::from_secs(1) {
+                first += 1;
+            }
+            busiest = busiest.max(last + 1 - first);
+        }
+        busiest
     }
 
     /// A listener that asks it.
@@ -91,6 +109,7 @@ impl Authority for Played {
         Box::pin(async move {
             self.answered()?;
             self.questions.fetch_add(1, Ordering::Relaxed);
+            self.asked.lock().unwrap().push(Instant::now());
             let Attributes::Resource(of) = &question.what else {
                 return Ok(Allowed::default());
             };

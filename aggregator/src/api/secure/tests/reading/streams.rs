@@ -11,14 +11,14 @@ use crate::api::tests::T0;
 const LONG: Duration = Duration::from_secs(600);
 
 /// An open stream.
-struct Events {
+pub(super) struct Events {
     body: Body,
     read: Vec<u8>,
     began: Instant,
 }
 
 impl Events {
-    async fn open(listener: &Listener, token: &str, path: &str) -> Self {
+    pub(super) async fn open(listener: &Listener, token: &str, path: &str) -> Self {
         let request = Request::builder().uri(path);
         let request = request.header("authorization", format!("Bearer {token}"));
         let request = request.body(Body::empty()).unwrap();
@@ -47,7 +47,7 @@ impl Events {
     }
 
     /// Fails when it ends before that.
-    async fn goes_on(&mut self, time: Duration) {
+    pub(super) async fn goes_on(&mut self, time: Duration) {
         let until = Instant::now() + time;
         while let Ok(event) = timeout_at(until, self.next()).await {
             let event = event.unwrap();
@@ -56,7 +56,7 @@ impl Events {
     }
 
     /// The last event, and how long after the start it came.
-    async fn end(mut self) -> (String, Duration) {
+    pub(super) async fn end(mut self) -> (String, Duration) {
         let mut last = String::new();
         while let Some(event) = self.next().await {
             last = event;
@@ -65,7 +65,7 @@ impl Events {
     }
 }
 
-const STREAM: &str = "/api/cairn/v1/stream?node=node1";
+pub(super) const STREAM: &str = "/api/cairn/v1/stream?node=node1";
 
 /// Scenario: two readers of the same ticks, one of namespace `a` and one of everything.
 /// Guarantees: each is told of what they may see, and the first of nothing that depends on the rest.

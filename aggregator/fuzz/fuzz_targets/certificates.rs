@@ -1,0 +1,11 @@
+//! Certificates that a client shows, through the checks that the aggregator's tests make too.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[expect(dead_code, reason = "each target makes the checks of one thing")]
+#[path = "../checks.rs"]
+mod checks;
+
+fuzz_target!(|body: &[u8]| checks::certificates(body));

@@ -1,0 +1,11 @@
+//! Amounts as objects write them, through the checks that the aggregator's tests make too.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[expect(dead_code, reason = "each target makes the checks of one thing")]
+#[path = "../objects.rs"]
+mod checks;
+
+fuzz_target!(|body: &[u8]| checks::quantities(body));
