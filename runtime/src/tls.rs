@@ -50,7 +50,8 @@ pub use self::trust::{Trust, TrustFiles};
 pub use self::vouch::{By, Voucher};
 
 /// A verified connection, and the end of it that reads the socket in pieces.
-pub type ClientStream = tokio_rustls::client::TlsStream<tokio::io::BufReader<tokio::net::TcpStream>>;
+pub type ClientStream =
+    tokio_rustls::client::TlsStream<tokio::io::BufReader<tokio::net::TcpStream>>;
 
 /// Takes a host name or an address as the name to expect of a server.
 ///

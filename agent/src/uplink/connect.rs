@@ -136,10 +136,7 @@ impl Link {
     }
 
     /// Speaks HTTP/2 over such a connection.
-    pub(super) async fn speak(
-        target: &Aggregator,
-        stream: ClientStream,
-    ) -> Result<Self, End> {
+    pub(super) async fn speak(target: &Aggregator, stream: ClientStream) -> Result<Self, End> {
         let host = if target.host.contains(':') {
             format!("[{}]", target.host)
         } else {

@@ -291,10 +291,7 @@ fn judge(
 
 /// Connects without judging, so that also of a bad certificate there is something to say. Nothing is sent on the
 /// connection before the chain was judged.
-async fn dial(
-    asked: &Asked<'_>,
-    addr: SocketAddr,
-) -> Result<(ClientStream, Chain), String> {
+async fn dial(asked: &Asked<'_>, addr: SocketAddr) -> Result<(ClientStream, Chain), String> {
     let name = tls::server_name(&asked.host()).map_err(|error| error.to_string())?;
     let connector = Connector::new(Trust::insecure(), name, &["h2"]);
     let stream = connector.connect(addr, DEADLINE).await;

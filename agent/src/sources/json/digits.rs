@@ -80,7 +80,10 @@ mod tests {
         let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
         digits.fold((0, 0), |(number, len), digit| {
             let digit = u64::from(digit - b'0');
-            (u64::wrapping_add(u64::wrapping_mul(number, 10), digit), len + 1)
+            (
+                u64::wrapping_add(u64::wrapping_mul(number, 10), digit),
+                len + 1,
+            )
         })
     }
 
