@@ -19,6 +19,7 @@ use prometheus_client::registry::Registry;
 
 use crate::config::{Cadvisor, Config, TargetTrust};
 use crate::metrics::{self, Metrics};
+use crate::names::Names;
 use crate::ring::Ring;
 use crate::sampler::{Feeds, Sampler, Setup, boot};
 use crate::sources::cadvisor::{self, Ids, Teller};
@@ -89,7 +90,10 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
     feeds.host = Some(start_host(&config, &readiness, &metrics)?);
     (feeds.cgroups, feeds.sandboxes) = (cgroups, sandboxes);
     let known = setup.clone();
-    let sampler = Sampler::new(setup, feeds).with_source_cpu(config.source_cpu_millis);
+    let names = Names::new(metrics.names);
+    let sampler = Sampler::new(setup, feeds)
+        .with_source_cpu(config.source_cpu_millis)
+        .with_names(names.clone());
     let (statuses, serving) = (sampler.statuses(), (&mut admin_work, &admin_token));
     start_socket(config.socket.as_deref(), known, statuses, serving).await;
     let uplink = uplink::Setup {
@@ -100,6 +104,7 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
         token_file: config.token_file.clone(),
         clock: clock.clone(),
         ring,
+        names,
         statuses: sampler.statuses(),
         readiness: readiness.clone(),
         metrics: metrics.uplink,

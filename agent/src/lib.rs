@@ -10,6 +10,7 @@
 //!
 //! Each source runs in a task (or thread) of its own and holds its newest reading; a slow or broken
 //! one delays no other. The sampler is the only writer of the ring, and the sessions only read it.
+//! What it wants to know of an aggregator, and what that says, waits in `names`.
 //! It deliberately speaks to no Kubernetes API, keeps nothing on a disk, and computes no rate:
 //! what a source said travels with the time at which the source measured it.
 
@@ -18,6 +19,8 @@ pub mod args;
 pub mod config;
 
 pub mod sources;
+
+pub mod names;
 
 pub mod sampler;
 

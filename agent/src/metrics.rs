@@ -2,6 +2,7 @@
 
 mod cgroups;
 mod file_systems;
+mod names;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use self::cgroups::Cgroups;
 pub use self::file_systems::FileSystems;
+pub use self::names::Names;
 pub use self::sources::Sources;
 
 /// What every own metric's name begins with.
@@ -150,6 +152,8 @@ pub struct Metrics {
     pub cgroups: Cgroups,
     /// Of the host's file systems.
     pub file_systems: FileSystems,
+    /// Of names that aggregators are asked for.
+    pub names: Names,
     /// Of the sampler.
     pub sampler: Sampler,
     /// Of the ring.
@@ -168,6 +172,7 @@ impl Metrics {
             sources: Sources::new(registry),
             cgroups: Cgroups::new(registry),
             file_systems: FileSystems::new(registry),
+            names: Names::new(registry),
             sampler: Sampler::new(registry),
             ring: Ring::new(registry),
             uplink: Uplink::new(registry),

@@ -7,6 +7,8 @@
 //!
 //! When the wall clock steps, the run ends and a new one begins.
 
+mod asking;
+
 pub mod boot;
 
 mod budget;
@@ -51,6 +53,7 @@ use cairn_runtime::readiness::{Blocker, Readiness};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
 
+use self::asking::Asking;
 use self::cadence::Cadence;
 use self::grid::Grid;
 use self::kubelet_clock::KubeletClock;
@@ -134,6 +137,8 @@ pub struct Sampler {
     // There is no kubelet, and cAdvisor says what is there.
     cadvisor_is_alone: bool,
     roster: Roster,
+    // Who is asked for the names that it lacks; `None` when nobody is.
+    asking: Option<Asking>,
     first_row: Option<Blocker>,
     evicted: Stock,
     shortage: Shortage,
@@ -199,6 +204,7 @@ impl Sampler {
             cadence,
             cadvisor_is_alone: is_alone,
             roster: Roster::default(),
+            asking: None,
             first_row: Some(first_row),
             evicted: Stock::default(),
             shortage: Shortage::default(),

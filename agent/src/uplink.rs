@@ -41,6 +41,7 @@ pub use self::host::run;
 pub use self::living::Living;
 pub use self::probe::{Probe, Probed};
 use crate::metrics::Uplink as Metrics;
+use crate::names::Names;
 use crate::ring::Ring;
 use crate::sources::status::Statuses;
 
@@ -59,6 +60,8 @@ pub struct Setup {
     pub clock: Clock,
     /// The rows.
     pub ring: Ring,
+    /// Names that are asked for.
+    pub names: Names,
     /// How the sources are doing.
     pub statuses: Statuses,
     /// Where sessions are noted.

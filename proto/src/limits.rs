@@ -59,7 +59,7 @@ pub const BLOCK_ROWS: u64 = 16;
 /// counted from seqs, blocks and intervals fits its type.
 pub const MAX_SEQ: u64 = (1 << 60) - 1;
 
-/// Runtime ids of one `Resolve`.
+/// Runtime ids of one `Resolve`, and UIDs of pods.
 pub const MAX_RESOLVE_IDS: usize = 256;
 
 /// Row codecs listed in `Hello`.

@@ -167,6 +167,7 @@ impl Service {
             chunk_codecs: codec::SUPPORTED.to_vec(),
             catalogue: catalogue::VERSION,
             unix_ms: hello.unix_ms,
+            resolves: true,
         });
         self.counts.streams.fetch_add(1, Ordering::Relaxed);
         let script = (0..).map(|number| (self.script)(&hello, number));

@@ -54,6 +54,7 @@ fn frames() -> Vec<(&'static str, Kind)> {
     };
     let resolve = v1::Resolve {
         runtime_ids: vec!["containerd://1".to_owned()],
+        pod_uids: vec!["03a70c4b-ca1d-4b94-9704-26a125eae027".to_owned()],
     };
     let token = v1::Token {
         bearer: "agent-token-of-guest".to_owned(),

@@ -321,7 +321,8 @@ fn the_kubelet_takes_over_while_there_are_no_cgroups() {
 /// four minutes it answers again.
 /// Guarantees: containers that nobody names go by their runtime's id, with what their cgroups say, once
 /// nothing that the kubelet said of them is shown any more; when they are named they are the same things
-/// under their own names, and no id is shown beside them.
+/// under their own names, and no id is shown beside them. The aggregator, which watches no pods, is asked
+/// for nobody.
 #[test]
 fn who_has_no_name_goes_by_its_id_until_there_is_one() {
     let mut bed = Bed::new("auto");
@@ -366,4 +367,7 @@ fn who_has_no_name_goes_by_its_id_until_there_is_one() {
             _ => {}
         }
     }
+    let agent = bed.system.nodes[0].agent.as_ref().unwrap();
+    let asked = System::metric(agent, "cairn_agent_names_asked_total", "").unwrap();
+    assert!(asked < 0.5, "{asked}");
 }

@@ -348,17 +348,29 @@ fn an_agent_is_told_the_names_of_its_own_containers() {
     let id = id.strip_prefix("containerd://").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let told = |node| runtime.block_on(names(&bed.system, node, id));
-    let expected = v1::names::Container {
+    let container = v1::names::Container {
         runtime_id: id.to_owned(),
-        pod_uid: "5402d901-31d5-4803-8aef-f0e65de709b8".to_owned(),
+        pod_uid: UID.to_owned(),
         container: "disk".to_owned(),
     };
-    assert_eq!(told("node1"), []);
-    assert_eq!(told("node2"), [expected]);
+    let pod = v1::names::Pod {
+        uid: UID.to_owned(),
+        namespace: "shop".to_owned(),
+        name: "burner-6cb655c9bf-2gkn9".to_owned(),
+    };
+    let expected = v1::Names {
+        containers: vec![container],
+        pods: vec![pod],
+    };
+    assert_eq!(told("node1"), v1::Names::default());
+    assert_eq!(told("node2"), expected);
 }
 
-/// What the agent of a node is told of a runtime id.
-async fn names(system: &System, node: &str, id: &str) -> Vec<v1::names::Container> {
+/// A recorded pod.
+const UID: &str = "5402d901-31d5-4803-8aef-f0e65de709b8";
+
+/// What the agent of a node is told of that pod and of a runtime id.
+async fn names(system: &System, node: &str, id: &str) -> v1::Names {
     let addr = system.aggregator().unwrap().addr("grpc").unwrap();
     let (ca, token) = (
         system.path("ingest-ca.pem"),
@@ -367,11 +379,14 @@ async fn names(system: &System, node: &str, id: &str) -> Vec<v1::names::Containe
     let agent = RawAgent::connect(addr, &ca, &token, FIRST_TICK_MS).await;
     let mut agent = agent.unwrap();
     agent.hello(node, 1).await.unwrap();
-    let runtime_ids = vec![id.to_owned(), "nonsense".to_owned()];
-    agent.send(Kind::Resolve(v1::Resolve { runtime_ids })).await;
+    let resolve = v1::Resolve {
+        runtime_ids: vec![id.to_owned(), "nonsense".to_owned()],
+        pod_uids: vec!["nonsense".to_owned(), UID.to_owned()],
+    };
+    agent.send(Kind::Resolve(resolve)).await;
     loop {
         if let Some(Answer::Names(names)) = agent.receive().await.unwrap() {
-            return names.containers;
+            return names;
         }
     }
 }

@@ -133,7 +133,14 @@ fn wrong_frames() -> Vec<Fault> {
     };
     let long = "x".repeat(limits::MAX_DEFINE_BYTES + 1);
     let ids = vec![String::new(); limits::MAX_RESOLVE_IDS + 1];
-    let ids = Kind::Resolve(v1::Resolve { runtime_ids: ids });
+    let uids = Kind::Resolve(v1::Resolve {
+        pod_uids: ids.clone(),
+        ..v1::Resolve::default()
+    });
+    let ids = Kind::Resolve(v1::Resolve {
+        runtime_ids: ids,
+        ..v1::Resolve::default()
+    });
     let (node, system) = (v1::EntityKind::Node, v1::EntityKind::System);
     vec![
         ("a second Hello", vec![Kind::Hello(hello)], "second Hello"),
@@ -159,6 +166,7 @@ fn wrong_frames() -> Vec<Fault> {
             "another name",
         ),
         ("too many questions", vec![ids], "too many ids"),
+        ("too many pods", vec![uids], "too many ids"),
     ]
 }
 

@@ -3,19 +3,21 @@
 //! Pure. Cgroups know pods by UID and containers by their runtime's id, and nothing else. A summary
 //! names pods, and what it measured of their containers tells whose cgroup is whose; cAdvisor's answer
 //! says which runtime id is which container of which pod, and costs a kubelet five times as much, so it
-//! is for those that the summary leaves open. What was named once stays named for as long as it is there,
+//! is for those that the summary leaves open. An aggregator that watches pods may tell before either does;
+//! its word counts until the node itself has one. What was named once stays named for as long as it is there,
 //! whatever becomes of the kubelet; what is gone is forgotten after the window.
 
+mod began;
 mod evidence;
 mod recognise;
+mod told;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use cairn_proto::catalogue::{Group, table};
 
 use self::evidence::Readings;
-use crate::sources::Reading;
+use self::told::Inquiry;
 use crate::sources::cadvisor::{Cadvisor, Identity};
 use crate::sources::cgroup::{Cgroups, Stat};
 use crate::sources::summary::Summary;
@@ -64,6 +66,13 @@ pub struct PodName {
 #[derive(Debug, Default)]
 struct OfPod {
     named: Option<PodName>,
+    // The name is an aggregator's word.
+    is_told: bool,
+    // An aggregator named a container of it.
+    has_told: bool,
+    // The last summary lists a container of it whose cgroup nobody knows.
+    is_short: bool,
+    inquiry: Inquiry,
     // When its cgroup was seen first and last, and when anybody spoke of it last.
     cgroup: Option<Seen>,
     heard_tick: u64,
@@ -82,6 +91,8 @@ struct Seen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Called {
     Nothing,
+    /// By an aggregator's word.
+    Told(Box<str>),
     Sandbox,
     Container(Box<str>),
 }
@@ -91,6 +102,11 @@ enum Called {
 struct OfContainer {
     uid: Box<str>,
     called: Called,
+    // It was called by a name that a summary of its time does not list.
+    is_doubted: bool,
+    // An aggregator was asked for it and did not know it.
+    is_passed_over: bool,
+    inquiry: Inquiry,
     seen: Option<Seen>,
     heard_tick: u64,
     // Its directory's time.
@@ -153,6 +169,9 @@ impl Roster {
             if self.pods.len() < MAX_NAMES || self.pods.contains_key(uid) {
                 let known = self.pods.entry(uid.clone()).or_default();
                 known.heard_tick = tick;
+                if std::mem::take(&mut known.is_told) {
+                    known.named = None;
+                }
                 known.named.get_or_insert_with(|| PodName {
                     namespace: namespace.clone(),
                     name: pod.clone(),
@@ -163,7 +182,7 @@ impl Roster {
         let last_tick = self.last_tick;
         for of in self.containers.values_mut() {
             let is_there = of.seen.map(|seen| seen.last_tick) == last_tick;
-            if of.called == Called::Nothing && is_there {
+            if of.is_unnamed() && is_there {
                 of.asks = of.asks.saturating_add(1);
             }
         }
@@ -178,6 +197,7 @@ impl Roster {
             }
             let known = self.pods.entry(pod.uid.as_str().into()).or_default();
             known.heard_tick = tick;
+            known.is_told = false;
             let is_same = known.named.as_ref().is_some_and(|named| {
                 *named.name == *pod.name && *named.namespace == *pod.namespace
             });
@@ -192,7 +212,7 @@ impl Roster {
                 named.start_ms = named.start_ms.or(pod.stats.start_ms);
             }
         }
-        for of in self.pods.values_mut().filter(|of| of.named.is_none()) {
+        for of in self.pods.values_mut().filter(|of| of.is_unlisted()) {
             of.asks = of.asks.saturating_add(1);
         }
     }
@@ -223,47 +243,6 @@ impl Roster {
         }
     }
 
-    /// Settles when those with a name began: by the word of the summary where it speaks of the same
-    /// life. What is settled is told as long as they live.
-    pub fn settle(&mut self, cgroups: &Cgroups, summary: Option<&Reading<Summary>>) {
-        let first_tick = self.first_tick;
-        for pod in &cgroups.pods {
-            let unsettled = |id: &Arc<str>| -> bool {
-                let known = self.containers.get(id.as_ref());
-                known.is_some_and(|of| of.start_ms.is_none() && of.called != Called::Nothing)
-            };
-            if !pod.containers.iter().any(|of| unsettled(&of.id)) {
-                continue;
-            }
-            let told = summary.and_then(|reading| {
-                let pods = &reading.values.pods;
-                let found = pods.iter().find(|other| *other.uid == *pod.uid)?;
-                Some((found, reading.taken_ms))
-            });
-            for container in &pod.containers {
-                let Some(known) = self.containers.get_mut(container.id.as_ref()) else {
-                    continue;
-                };
-                let Called::Container(name) = &known.called else {
-                    continue;
-                };
-                let by_kubelet = told.and_then(|(pod, taken_ms)| {
-                    let mut named = pod.containers.iter().filter(|of| *of.name == **name);
-                    let start_ms = named.find_map(|of| of.start_ms)?;
-                    // One that was there before the agent was may have been made long before its
-                    // directory's time, but what a later summary says is about it.
-                    let was_there = known.seen.map(|seen| seen.first_tick) == first_tick
-                        && first_tick.is_some_and(|first| first <= taken_ms);
-                    let is_near = start_ms.saturating_add(START_TOLERANCE_MS) >= known.made_ms;
-                    (was_there || is_near).then_some(start_ms)
-                });
-                known
-                    .start_ms
-                    .get_or_insert(by_kubelet.unwrap_or(known.made_ms));
-            }
-        }
-    }
-
     /// The names of a pod; `None` until somebody named it.
     #[must_use]
     pub fn pod(&self, uid: &str) -> Option<&PodName> {
@@ -275,21 +254,19 @@ impl Roster {
     #[must_use]
     pub fn container<'a>(&'a self, tick: u64, id: &'a str) -> Option<&'a str> {
         let known = self.containers.get(id)?;
-        match &known.called {
-            Called::Container(name) => Some(name),
-            Called::Sandbox => None,
-            Called::Nothing => {
-                let waited = known.waited_ms(tick)? >= NAMED_WITHIN_MS;
-                (waited && known.left_over == 0).then_some(id)
-            }
+        if known.name().is_some() || known.called == Called::Sandbox {
+            return known.name();
         }
+        let waited = known.waited_ms(tick)? >= NAMED_WITHIN_MS;
+        let may_be = waited && known.left_over == 0 && !self.is_no_container(known);
+        may_be.then_some(id)
     }
 
     /// True when a name of it came from somebody who knows.
     #[must_use]
     pub fn is_named(&self, id: &str) -> bool {
         let known = self.containers.get(id);
-        known.is_some_and(|of| matches!(of.called, Called::Container(_)))
+        known.is_some_and(|of| of.name().is_some())
     }
 
     /// When the container with this id began, Unix ms.
@@ -309,9 +286,10 @@ impl Roster {
     /// The same of the container of this name.
     #[must_use]
     pub fn container_is_gone(&self, uid: &str, name: &str, since_ms: u64) -> bool {
-        let mut named = self.containers.values().filter(|of| {
-            *of.uid == *uid && matches!(&of.called, Called::Container(called) if **called == *name)
-        });
+        let mut named = self
+            .containers
+            .values()
+            .filter(|of| *of.uid == *uid && of.name() == Some(name));
         let mut any = false;
         let all = named.all(|of| {
             any |= self.is_gone(of.seen, since_ms);
@@ -331,11 +309,11 @@ impl Roster {
         })
     }
 
-    /// True when the cgroup of a pod is there that nobody named.
+    /// True when the cgroup of a pod is there that the node has not named.
     #[must_use]
     pub fn has_unnamed_pod(&self) -> bool {
         let mut pods = self.pods.values();
-        pods.any(|of| of.named.is_none() && of.asks < POD_ASKS && self.is_there(of.cgroup))
+        pods.any(|of| of.is_unlisted() && of.asks < POD_ASKS && self.is_there(of.cgroup))
     }
 
     /// True when a container is there that was not before, and not for long, and that no summary listed
@@ -343,7 +321,7 @@ impl Roster {
     #[must_use]
     pub fn has_newcomer(&self, tick: u64) -> bool {
         self.containers.values().any(|of| {
-            of.called == Called::Nothing
+            of.is_open()
                 && !of.is_listed
                 && self.is_there(of.seen)
                 && of.seen.is_some_and(|seen| {
@@ -358,8 +336,9 @@ impl Roster {
     #[must_use]
     pub fn has_unnamed_container(&self, tick: u64) -> bool {
         self.containers.values().any(|of| {
-            of.called == Called::Nothing
+            of.is_unnamed()
                 && of.left_over == 0
+                && !self.is_no_container(of)
                 && of.asks < CONTAINER_ASKS
                 && self.is_there(of.seen)
                 && of
@@ -380,8 +359,7 @@ impl Roster {
         let pods = self.pods.values();
         let pods = pods.filter(|of| of.named.is_none() && self.is_there(of.cgroup));
         let containers = self.containers.values();
-        let containers =
-            containers.filter(|of| of.called == Called::Nothing && self.is_there(of.seen));
+        let containers = containers.filter(|of| of.is_unnamed() && self.is_there(of.seen));
         [pods.count(), containers.count()]
     }
 
@@ -416,12 +394,14 @@ impl Roster {
         for of in self.pods.values_mut() {
             of.cgroup = None;
             of.heard_tick = tick;
+            of.inquiry.forget_times();
         }
         for of in self.containers.values_mut() {
             of.seen = None;
             of.heard_tick = tick;
             of.readings.forget();
             (of.left_over, of.left_over_ms, of.is_listed) = (0, 0, false);
+            of.inquiry.forget_times();
         }
         self.joined = Joined::default();
     }
@@ -442,6 +422,9 @@ impl OfContainer {
         Self {
             uid: uid.into(),
             called: Called::Nothing,
+            is_doubted: false,
+            is_passed_over: false,
+            inquiry: Inquiry::default(),
             seen: None,
             heard_tick: 0,
             made_ms: 0,
@@ -458,7 +441,7 @@ impl OfContainer {
     fn read(&mut self, stat: &Stat) {
         let figures = &stat.figures;
         let cpu = figures.time_ms(Group::Cpu).zip(figures.value(table::CPU));
-        if let Some((time_ms, core_nanos)) = cpu.filter(|_| self.called == Called::Nothing) {
+        if let Some((time_ms, core_nanos)) = cpu.filter(|_| self.is_open()) {
             self.readings.add(time_ms, core_nanos);
         }
     }
@@ -469,8 +452,28 @@ impl OfContainer {
         Some(tick.saturating_sub(seen.first_tick))
     }
 
-    /// Says who it is.
+    /// The name of a container.
+    fn name(&self) -> Option<&str> {
+        match &self.called {
+            Called::Container(name) => Some(name),
+            Called::Told(name) => Some(&**name).filter(|_| !self.is_doubted),
+            Called::Nothing | Called::Sandbox => None,
+        }
+    }
+
+    /// True while the node itself has not said who it is.
+    fn is_open(&self) -> bool {
+        matches!(self.called, Called::Nothing | Called::Told(_))
+    }
+
+    /// True while nobody has who counts.
+    fn is_unnamed(&self) -> bool {
+        self.is_open() && self.name().is_none()
+    }
+
+    /// Says who it is, by the node's own word.
     fn call(&mut self, called: Called) {
+        self.correct(&called);
         self.called = called;
         self.readings.forget();
     }

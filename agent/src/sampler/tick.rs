@@ -8,6 +8,7 @@ use cairn_runtime::logging;
 use cairn_runtime::readiness::Note;
 use cairn_runtime::tasks::TaskError;
 
+use super::asking;
 use super::cadence::Seen;
 use super::due::Due;
 use super::merge::{self, Alone, Chosen, Grouped, Inputs, Merged};
@@ -53,11 +54,14 @@ impl Sampler {
             host,
             ..
         } = &mut self.feeds;
-        let (by_summary, by_resource, by_cadvisor, by_host) = tokio::join!(
+        let roster = &mut self.roster;
+        let names = asking::ask(self.asking.as_mut(), roster, tick, wait);
+        let (by_summary, by_resource, by_cadvisor, by_host, ()) = tokio::join!(
             ask(summary.as_mut(), due.summary, &trigger, wait),
             ask(resource.as_mut(), due.resource, &trigger, wait),
             ask(cadvisor.as_mut(), due.cadvisor, &trigger, wait),
             ask(host.as_mut(), due.host, &trigger, wait),
+            names,
         );
         for (source, outcome) in [
             (Source::Summary, by_summary),

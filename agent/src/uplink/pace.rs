@@ -79,6 +79,7 @@ mod tests {
         };
         let names = Kind::Names(Names {
             containers: vec![container],
+            ..Names::default()
         });
         let of = |kind| read(kind, Duration::from_secs(60));
         assert!(

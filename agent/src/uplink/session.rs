@@ -5,6 +5,8 @@
 //! it goes with the stream. The queue to the connection holds a few frames; when it is full the
 //! session waits, with a deadline, and passes over rows that pile up meanwhile.
 
+mod asking;
+
 mod history;
 
 mod opening;
@@ -31,6 +33,7 @@ use super::connect::Link;
 use super::wants::{Budget, Wants};
 use super::{End, EndKind, Setup};
 use crate::metrics::{ByKind, Uplink as Metrics};
+use crate::names::Seat;
 use crate::ring::{Head, Row};
 use crate::sources::status::{Status, Statuses};
 
@@ -69,6 +72,8 @@ pub(super) struct Session {
     acked_seq: Option<u64>,
     unacked: Unacked,
     wants: Wants,
+    // The aggregator answers questions for names.
+    seat: Option<Seat>,
     // While the past is not repeated because enough of it was: when it is again.
     gate: Option<Instant>,
     // When it was last said that the aggregator is read more slowly.
@@ -122,6 +127,7 @@ impl Session {
                 Ok(()) = self.head.changed() => {}
                 Ok(()) = self.statuses.changed() => self.tell_sources(setup).await?,
                 _ = renewal.tick() => self.renew(setup).await?,
+                () = asking::asked(self.seat.as_mut()) => self.ask(setup).await?,
                 () = opened(self.gate), if self.gate.is_some() => self.gate = None,
                 () = opened(resting), if resting.is_some() => {}
                 // There is room for one more frame, and no row waits for it.
@@ -168,8 +174,12 @@ impl Session {
                 let reason = "aggregator sent a second Welcome: check --aggregator";
                 return Ok(Some(End::new(EndKind::Protocol, reason)));
             }
-            // Nothing is asked for by name yet.
-            Some(Kind::Names(_)) => "names",
+            Some(Kind::Names(names)) => {
+                if self.answer(names) {
+                    return Ok(None);
+                }
+                "names"
+            }
             None => "unknown",
         };
         self.metrics

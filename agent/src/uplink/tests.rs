@@ -1,5 +1,6 @@
 //! One session against an aggregator that says what the test says.
 
+mod asking;
 mod fake;
 mod opening;
 
@@ -31,6 +32,7 @@ use super::session::Session;
 use super::wants::Budget;
 use super::{End, EndKind, Setup};
 use crate::metrics::{ByKind, Metrics};
+use crate::names::{Names, Question};
 use crate::ring::Ring;
 
 const RUN: Run = Run {
@@ -42,6 +44,7 @@ const RUN: Run = Run {
 pub(super) fn setup() -> Setup {
     // The sender of the sources' states is gone, as after the sampler's end.
     let statuses = watch::Sender::new(Vec::new()).subscribe();
+    let metrics = Metrics::new(&mut Registry::default());
     Setup {
         living: Living::default(),
         node: "node1".into(),
@@ -52,7 +55,8 @@ pub(super) fn setup() -> Setup {
         ring: Ring::new(RUN, 900_000, 1 << 24),
         statuses,
         readiness: Readiness::new(),
-        metrics: Metrics::new(&mut Registry::default()).uplink,
+        names: Names::new(metrics.names),
+        metrics: metrics.uplink,
     }
 }
 

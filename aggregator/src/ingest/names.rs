@@ -1,15 +1,15 @@
-//! Whose containers an agent sees: by their runtime ids, of its own node's pods alone.
+//! Who an agent sees: containers by their runtime ids and pods by their UIDs, of its own node alone.
 
 use std::collections::BTreeMap;
 
 use cairn_proto::v1;
-use cairn_proto::v1::names::Container;
+use cairn_proto::v1::names::{Container, Pod as Named};
 
 use crate::cluster::{Cluster, Pod};
 
-/// What is known of these runtime ids on a node, in the order asked for; ids that no pod of the node has are
-/// left out. Nothing is known without a Kubernetes API.
-pub(super) fn names(cluster: &Cluster, node: &str, runtime_ids: &[String]) -> v1::Names {
+/// What is known of those who are asked for on a node, in the order asked for; what no pod of the node has
+/// is left out. Nothing is known without a Kubernetes API.
+pub(super) fn names(cluster: &Cluster, node: &str, asked: &v1::Resolve) -> v1::Names {
     let pods = cluster.known().map(|known| known.pods_on(node));
     let pods = pods.unwrap_or_default();
     let containers = pods.iter().flat_map(|pod| {
@@ -17,7 +17,7 @@ pub(super) fn names(cluster: &Cluster, node: &str, runtime_ids: &[String]) -> v1
         containers.map(move |container| (&*container.runtime_id, (&**pod, &*container.name)))
     });
     let containers: BTreeMap<&str, (&Pod, &str)> = containers.collect();
-    let found = runtime_ids.iter().filter_map(|id| {
+    let containers = asked.runtime_ids.iter().filter_map(|id| {
         let (pod, container) = containers.get(id.as_str()).filter(|_| !id.is_empty())?;
         Some(Container {
             runtime_id: id.clone(),
@@ -25,8 +25,19 @@ pub(super) fn names(cluster: &Cluster, node: &str, runtime_ids: &[String]) -> v1
             container: (*container).to_owned(),
         })
     });
+    let by_uid = pods.iter().map(|pod| (pod.uid_on_node(), &**pod));
+    let by_uid: BTreeMap<&str, &Pod> = by_uid.collect();
+    let named = asked.pod_uids.iter().filter_map(|uid| {
+        let pod = by_uid.get(uid.as_str()).filter(|_| !uid.is_empty())?;
+        Some(Named {
+            uid: uid.clone(),
+            namespace: (*pod.namespace).to_owned(),
+            name: (*pod.name).to_owned(),
+        })
+    });
     v1::Names {
-        containers: found.collect(),
+        containers: containers.collect(),
+        pods: named.collect(),
     }
 }
 
@@ -54,10 +65,26 @@ mod tests {
         })
     }
 
+    fn owned(ids: &[&str]) -> Vec<String> {
+        ids.iter().map(|id| (*id).to_owned()).collect()
+    }
+
     fn asked(cluster: &Cluster, ids: &[&str]) -> Vec<(String, String)> {
-        let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-        let found = names(cluster, "node1", &ids).containers.into_iter();
+        let resolve = v1::Resolve {
+            runtime_ids: owned(ids),
+            ..v1::Resolve::default()
+        };
+        let found = names(cluster, "node1", &resolve).containers.into_iter();
         found.map(|c| (c.pod_uid, c.container)).collect()
+    }
+
+    fn pods(cluster: &Cluster, uids: &[&str]) -> Vec<[String; 3]> {
+        let resolve = v1::Resolve {
+            pod_uids: owned(uids),
+            ..v1::Resolve::default()
+        };
+        let found = names(cluster, "node1", &resolve).pods.into_iter();
+        found.map(|of| [of.uid, of.namespace, of.name]).collect()
     }
 
     #[test]
@@ -82,6 +109,13 @@ mod tests {
             found,
             expected.map(|(uid, of)| (uid.to_owned(), of.to_owned()))
         );
+        let found = pods(
+            &cluster,
+            &["uid-of-elsewhere", "f00", "", "uid-of-web", "uid-of-static"],
+        );
+        let expected = [["f00", "shop", "static"], ["uid-of-web", "shop", "web"]];
+        assert_eq!(found, expected.map(|of| of.map(str::to_owned)));
         assert_eq!(asked(&Cluster::off(), &["id-of-web-main"]), []);
+        assert!(pods(&Cluster::off(), &["uid-of-web"]).is_empty());
     }
 }

@@ -161,6 +161,7 @@ impl Served {
             },
             catalogue: catalogue::VERSION,
             unix_ms: now_ms,
+            resolves: inner.cluster.known().is_some(),
         };
         Self {
             inner: Arc::clone(inner),

@@ -162,6 +162,7 @@ impl Attack {
             }),
             Kind::Questions => agent_frame::Kind::Resolve(v1::Resolve {
                 runtime_ids: vec![format!("containerd://{seq:064x}"); MAX_RESOLVE_IDS],
+                pod_uids: vec![format!("{seq:032x}"); MAX_RESOLVE_IDS],
             }),
             // The others do not come here, and a row that is cut is a fault of any.
             _ => {

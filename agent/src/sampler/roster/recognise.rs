@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::evidence::{self, Fit, Measured};
-use super::{ASKED_FOR_AFTER_MS, Called, Joined, Roster, START_TOLERANCE_MS};
+use super::{ASKED_FOR_AFTER_MS, Called, Joined, OfContainer, Roster, START_TOLERANCE_MS};
 use crate::sources::Reading;
 use crate::sources::cgroup::{self, Cgroups};
 use crate::sources::summary::{self, Stats, Summary};
@@ -25,6 +25,8 @@ struct Open<'a> {
     cgroups: Vec<&'a str>,
     containers: Vec<&'a Stats>,
     known_count: usize,
+    // Of the cgroups, those that have an aggregator's name.
+    told_count: usize,
 }
 
 impl Roster {
@@ -55,16 +57,23 @@ impl Roster {
             let Some(told) = by_uid.get(pod.uid.as_ref()) else {
                 continue;
             };
+            for container in &pod.containers {
+                self.compare(tick, &container.id, told, summary.taken_ms);
+            }
             self.list(&self.open(pod, told), summary.taken_ms);
             self.join(&self.open(pod, told));
             let open = self.open(pod, told);
             let may_be_sandbox = open.containers.is_empty() && !told.containers.is_empty();
             found_sandbox |= self.leave_over(pod, &open, may_be_sandbox, summary.taken_ms);
-            joined.known += open.known_count;
+            if let Some(known) = self.pods.get_mut(pod.uid.as_ref()) {
+                known.is_short = open.containers.len() > open.told_count;
+            }
+            joined.known += open.known_count + open.told_count;
             if open.cgroups.iter().any(|id| self.waits(id, tick)) {
                 // One of them is the sandbox: a container that has ended is listed for a while.
-                let may_be = open.cgroups.len() - usize::from(!self.knows_sandbox(&pod.uid));
-                joined.waiting += open.containers.len().min(may_be);
+                let sandbox_count = usize::from(!self.knows_sandbox(&pod.uid));
+                let [may_be, listed] = [open.cgroups.len() - sandbox_count, open.containers.len()];
+                joined.waiting += listed.min(may_be).saturating_sub(open.told_count);
             }
         }
         self.joined = joined;
@@ -73,12 +82,12 @@ impl Roster {
 
     fn is_nobodys(&self, id: &str) -> bool {
         let known = self.containers.get(id);
-        known.is_some_and(|of| of.called == Called::Nothing)
+        known.is_some_and(OfContainer::is_open)
     }
 
     /// True when it has had no name for so long that others are asked for it.
     fn waits(&self, id: &str, tick: u64) -> bool {
-        let known = self.containers.get(id);
+        let known = self.containers.get(id).filter(|of| of.is_unnamed());
         let waited_ms = known.and_then(|of| of.waited_ms(tick));
         waited_ms.is_some_and(|waited_ms| waited_ms >= ASKED_FOR_AFTER_MS)
     }
@@ -92,10 +101,12 @@ impl Roster {
     fn open<'a>(&self, pod: &'a cgroup::Pod, told: &'a summary::Pod) -> Open<'a> {
         let mut cgroups = Vec::new();
         let mut named: Vec<&str> = Vec::new();
+        let mut told_count = 0;
         for container in &pod.containers {
             let known = self.containers.get(container.id.as_ref());
+            told_count += usize::from(known.is_some_and(|of| of.is_open() && !of.is_unnamed()));
             match known.map(|known| &known.called) {
-                Some(Called::Nothing) => cgroups.push(container.id.as_ref()),
+                Some(Called::Nothing | Called::Told(_)) => cgroups.push(container.id.as_ref()),
                 Some(Called::Container(name)) => named.push(name),
                 Some(Called::Sandbox) | None => {}
             }
@@ -107,6 +118,7 @@ impl Roster {
             cgroups,
             containers,
             known_count: named.len(),
+            told_count,
         }
     }
 
@@ -147,6 +159,7 @@ impl Roster {
             if let Some(known) = self.containers.get_mut(*id) {
                 known.call(Called::Container(of.name.into()));
             }
+            self.take_back(&open.cgroups, of.name);
         }
     }
 

@@ -1,8 +1,12 @@
 //! Names that come, stay and go.
 
 mod recognised;
+mod told;
+
+use std::sync::Arc;
 
 use super::*;
+use crate::sources::Reading;
 use crate::sources::cgroup::{Container, Pod, Stat};
 use crate::sources::summary::{self, Stats};
 

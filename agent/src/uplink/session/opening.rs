@@ -93,6 +93,7 @@ impl Session {
             acked_seq: None,
             unacked: Unacked::new(setup.metrics.unacked.clone()),
             wants: Wants::default(),
+            seat: welcome.resolves.then(|| setup.names.enrol()),
             gate: None,
             slowed: logging::Repeat::new(),
             metrics: setup.metrics.clone(),

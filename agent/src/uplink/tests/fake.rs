@@ -126,6 +126,7 @@ pub(super) fn welcome_to(row_codec: u32, chunk_codecs: &[u32]) -> Welcome {
         chunk_codecs: chunk_codecs.to_vec(),
         catalogue: 1,
         unix_ms: 1,
+        resolves: true,
     }
 }
 

@@ -64,12 +64,12 @@ impl Served {
                 self.source(status);
                 Ok(())
             }
-            Kind::Resolve(resolve) if resolve.runtime_ids.len() > limits::MAX_RESOLVE_IDS => {
-                Err(fault("resolve", "too many ids in one Resolve"))
-            }
             Kind::Resolve(resolve) => {
-                let node = &self.session.node;
-                let names = names(&self.inner.cluster, node, &resolve.runtime_ids);
+                let ids = resolve.runtime_ids.len().max(resolve.pod_uids.len());
+                if ids > limits::MAX_RESOLVE_IDS {
+                    return Err(fault("resolve", "too many ids in one Resolve"));
+                }
+                let names = names(&self.inner.cluster, &self.session.node, &resolve);
                 self.send(Answer::Names(names)).await
             }
             Kind::Token(token) => self.renew(&token).await,

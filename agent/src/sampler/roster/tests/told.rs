@@ -1,0 +1,207 @@
+//! Names that aggregators tell.
+
+use cairn_proto::v1::names;
+
+use super::*;
+use crate::names::{Question, Told};
+
+/// An answer to a question for everybody who is named in it, and for others.
+fn told(pods: &[(&str, &str)], containers: &[(&str, &str, &str)], others: &[&str]) -> Told {
+    let ids = containers
+        .iter()
+        .map(|of| of.0)
+        .chain(others.iter().copied());
+    let pod = |(uid, name): &(&str, &str)| names::Pod {
+        uid: (*uid).to_owned(),
+        namespace: "shop".to_owned(),
+        name: (*name).to_owned(),
+    };
+    let container = |(id, uid, name): &(&str, &str, &str)| names::Container {
+        runtime_id: (*id).to_owned(),
+        pod_uid: (*uid).to_owned(),
+        container: (*name).to_owned(),
+    };
+    Told {
+        question: Question {
+            pods: pods.iter().map(|(uid, _)| (*uid).into()).collect(),
+            containers: ids.map(Into::into).collect(),
+        },
+        pods: pods.iter().map(pod).collect(),
+        containers: containers.iter().map(container).collect(),
+        took: std::time::Duration::ZERO,
+    }
+}
+
+fn pod_name(roster: &Roster) -> Option<&str> {
+    roster.pod(UID).map(|pod| &*pod.name)
+}
+
+#[test]
+fn who_has_no_name_is_asked_for_less_and_less_often() {
+    let mut roster = Roster::default();
+    let there = cgroups(&[("id1", 0)]);
+    let mut asked = Vec::new();
+    for second in 0..=3_600 {
+        roster.see(second * 1_000, &there);
+        if let Some(question) = roster.ask(second * 1_000) {
+            assert_eq!((&*question.pods[0], &*question.containers[0]), (UID, "id1"));
+            asked.push(second);
+        }
+        // Once a tick.
+        assert_eq!(roster.ask(second * 1_000), None);
+    }
+    assert_eq!(asked[..6], [0, 1, 2, 3, 5, 8]);
+    assert!((15..40).contains(&asked.len()), "{asked:?}");
+    let last = asked[asked.len() - 1] - asked[asked.len() - 2];
+    assert_eq!(last, 300);
+    // A session that is new may know.
+    roster.ask_anew();
+    roster.see(3_602_000, &there);
+    assert!(roster.ask(3_602_000).is_some());
+}
+
+#[test]
+fn a_question_is_bounded_and_everybody_has_a_turn() {
+    let mut roster = Roster::default();
+    let ids: Vec<String> = (0..600).map(|n| format!("id{n}")).collect();
+    let ids: Vec<(&str, u64)> = ids.iter().map(|id| (id.as_str(), 0)).collect();
+    roster.see(1_000, &cgroups(&ids));
+    let mut sizes = Vec::new();
+    let mut all = HashSet::new();
+    while let Some(question) = roster.ask(1_000) {
+        sizes.push(question.containers.len());
+        all.extend(question.containers);
+    }
+    assert_eq!((sizes, all.len()), (vec![256, 256, 88], 600));
+}
+
+#[test]
+fn an_aggregator_names_who_is_there_and_nobody_whose_place_is_another() {
+    let mut roster = Roster::default();
+    roster.see(1_000, &cgroups(&[("id1", 0), ("id2", 0), ("pause", 0)]));
+    let all = [
+        ("id1", UID, "httpd"),
+        ("id2", "another-uid", "side"),
+        ("id3", UID, "gone"),
+    ];
+    assert_eq!(
+        roster.learn_told(&told(&[(UID, "web")], &all, &["pause"])),
+        1
+    );
+    assert_eq!(pod_name(&roster), Some("web"));
+    assert_eq!(roster.container(1_000, "id1"), Some("httpd"));
+    assert!(roster.is_named("id1") && !roster.is_named("id2") && !roster.is_named("id3"));
+    // Nobody asks for it any more, and the summary is still waited for.
+    assert_eq!(roster.ask(1_000).unwrap().containers.len(), 2);
+    assert!(roster.has_unnamed_pod());
+    // The aggregator knows the pod and not this: it is no container.
+    roster.see(100_000, &cgroups(&[("id1", 0), ("id2", 0), ("pause", 0)]));
+    assert_eq!(roster.container(100_000, "pause"), None);
+    assert!(!roster.has_unnamed_container(100_000));
+}
+
+#[test]
+fn what_the_node_says_stands_whatever_an_aggregator_says() {
+    let mut roster = Roster::default();
+    roster.see(1_000, &cgroups(&[("id1", 0), ("id2", 0)]));
+    roster.learn_told(&told(&[(UID, "evil")], &[("id1", UID, "evil")], &[]));
+    assert_eq!(
+        (pod_name(&roster), roster.container(1_000, "id1")),
+        (Some("evil"), Some("evil"))
+    );
+    let summary = summary(1_200, &[("httpd", 0)]);
+    let there = cgroups(&[("id1", 0), ("id2", 0)]);
+    roster.learn_pods(1_000, &summary.values);
+    roster.recognise(1_000, &there, &summary);
+    assert_eq!(pod_name(&roster), Some("web"));
+    assert!(!roster.is_named("id1"), "no summary lists it");
+    roster.learn_told(&told(&[(UID, "evil")], &[], &[]));
+    assert_eq!(pod_name(&roster), Some("web"));
+    // cAdvisor names by id, and its word stands too.
+    roster.learn_identities(2_000, &identities(&[("id1", Some("httpd"))]));
+    let again = told(&[], &[("id1", UID, "evil"), ("id2", UID, "httpd")], &[]);
+    assert_eq!(roster.learn_told(&again), 1, "another one has that name");
+    assert_eq!(roster.container(2_000, "id1"), Some("httpd"));
+    assert!(!roster.is_named("id2"));
+}
+
+#[test]
+fn a_name_that_was_told_goes_to_whose_counter_the_kubelet_measured() {
+    let mut roster = Roster::default();
+    let there = |second: u64| {
+        let mut there = cgroups(&[("busy", 50_000), ("pause", 49_000)]);
+        for (at, cpu) in [second * 100, 17].into_iter().enumerate() {
+            let figures = &mut there.pods[0].containers[at].stat.figures;
+            figures.measured(Group::Cpu, second * 1_000);
+            figures.push(table::CPU, Some(cpu));
+        }
+        there
+    };
+    roster.see(100_000, &there(100));
+    // The other way round.
+    let swapped = told(&[(UID, "web")], &[("pause", UID, "app")], &["busy"]);
+    roster.learn_told(&swapped);
+    let mut listed = summary(130_000, &[("app", 50_000)]);
+    let stats = &mut Arc::get_mut(&mut listed.values).unwrap().pods[0].containers[0];
+    stats.figures.measured(Group::Cpu, 115_000);
+    stats.figures.push(table::CPU, Some(11_550));
+    for second in [110, 120, 130] {
+        roster.see(second * 1_000, &there(second));
+    }
+    assert!(roster.is_named("pause"));
+    roster.recognise(130_000, &there(130), &listed);
+    assert_eq!(roster.container(130_000, "busy"), Some("app"));
+    assert!(!roster.is_named("pause"));
+    assert_eq!(roster.ask(200_000), None, "its last word was wrong");
+}
+
+#[test]
+fn a_name_that_nothing_speaks_against_becomes_the_nodes_own() {
+    let mut roster = Roster::default();
+    let there = cgroups(&[("id1", 0), ("pause", 0)]);
+    let mut believed = None;
+    for second in (0..300).step_by(10) {
+        let tick = second * 1_000;
+        roster.see(tick, &there);
+        if second == 0 {
+            roster.learn_told(&told(&[(UID, "web")], &[("id1", UID, "httpd")], &["pause"]));
+        }
+        let listed = summary(tick, &[("httpd", 0)]);
+        roster.learn_pods(tick, &listed.values);
+        roster.recognise(tick, &there, &listed);
+        assert_eq!(roster.container(tick, "id1"), Some("httpd"));
+        assert!(!roster.has_unnamed_container(tick), "nobody else is asked");
+        assert_eq!(roster.joined().waiting, 0, "{second}");
+        if roster.containers["id1"].called != Called::Told("httpd".into()) {
+            believed = believed.or(Some(second));
+        }
+    }
+    assert_eq!(believed, Some(150));
+}
+
+#[test]
+fn a_life_began_when_the_kubelet_says_once_it_does() {
+    let mut roster = Roster::default();
+    roster.see(100_000, &Cgroups::default());
+    let there = cgroups(&[("id1", 105_000)]);
+    roster.see(110_000, &there);
+    roster.learn_told(&told(&[(UID, "web")], &[("id1", UID, "httpd")], &[]));
+    roster.settle(&there, None);
+    assert_eq!(roster.start_ms("id1"), Some(105_000));
+    roster.settle(&there, Some(&summary(110_200, &[("httpd", 104_000)])));
+    assert_eq!(roster.start_ms("id1"), Some(104_000));
+}
+
+#[test]
+fn a_container_that_the_kubelet_lists_and_no_aggregator_knows_is_asked_for_elsewhere() {
+    let mut roster = Roster::default();
+    let there = cgroups(&[("id1", 0), ("debug", 0), ("pause", 0)]);
+    roster.see(1_000, &there);
+    let known = told(&[], &[("id1", UID, "httpd")], &["debug", "pause"]);
+    roster.learn_told(&known);
+    roster.see(100_000, &there);
+    assert!(!roster.has_unnamed_container(100_000));
+    let listed = summary(100_000, &[("httpd", 0), ("debugger", 0)]);
+    roster.recognise(100_000, &there, &listed);
+    assert!(roster.has_unnamed_container(100_000));
+}
