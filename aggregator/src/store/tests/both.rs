@@ -2,6 +2,7 @@
 //! same answers.
 
 mod cases;
+mod earlier;
 
 use cairn_proto::catalogue::FieldId;
 use proptest::prelude::*;
@@ -63,6 +64,7 @@ struct Both {
     window_ms: u64,
     run: Run,
     ring: Vec<Sampled>,
+    ended: Vec<EarlierRun>,
     last: Option<Sampled>,
     next_seq: u64,
     tick_ms: u64,
@@ -91,6 +93,7 @@ impl Both {
             window_ms,
             run,
             ring: Vec::new(),
+            ended: Vec::new(),
             last: None,
             next_seq: 0,
             tick_ms: T0,
@@ -115,6 +118,7 @@ impl Both {
             self.packed.open("node1", opening),
         );
         self.other.1 = self.other.0.open("node1", opening);
+        self.tell_ended();
         self.last = None;
         for id in [1]
             .into_iter()
@@ -317,6 +321,7 @@ impl Both {
                 }
             }
             Op::Restart { boot, back } => {
+                self.end_run();
                 self.tick_ms -= u64::from(back) * STEP_MS;
                 self.now_ms = self.tick_ms;
                 self.run.epoch_ms += 1;
