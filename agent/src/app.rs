@@ -18,6 +18,7 @@ use cairn_runtime::{bound, listen, local, logging};
 use prometheus_client::registry::Registry;
 
 use crate::config::{Cadvisor, Config, TargetTrust};
+use crate::marker::{Keeper, Marker};
 use crate::metrics::{self, Metrics};
 use crate::ring::Ring;
 use crate::sampler::{Feeds, Sampler, Setup, boot};
@@ -89,7 +90,11 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
     feeds.host = Some(start_host(&config, &readiness, &metrics)?);
     (feeds.cgroups, feeds.sandboxes) = (cgroups, sandboxes);
     let known = setup.clone();
-    let sampler = Sampler::new(setup, feeds).with_source_cpu(config.source_cpu_millis);
+    let marker = marker(&config, &setup);
+    let past = marker.past();
+    let sampler = Sampler::new(setup, feeds)
+        .with_source_cpu(config.source_cpu_millis)
+        .with_marker(marker);
     let (statuses, serving) = (sampler.statuses(), (&mut admin_work, &admin_token));
     start_socket(config.socket.as_deref(), known, statuses, serving).await;
     let uplink = uplink::Setup {
@@ -100,6 +105,7 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
         token_file: config.token_file.clone(),
         clock: clock.clone(),
         ring,
+        past,
         statuses: sampler.statuses(),
         readiness: readiness.clone(),
         metrics: metrics.uplink,
@@ -209,6 +215,17 @@ async fn bind(config: &Config, readiness: &Readiness) -> Result<Option<listen::B
             logging::chain(&error)
         ))),
     }
+}
+
+/// What knows of earlier runs, with a file where there is a directory for it.
+fn marker(config: &Config, setup: &Setup) -> Marker {
+    let marker = Marker::new(config.interval_ms, config.window_ms);
+    let Some(dir) = &config.state_dir else {
+        return marker;
+    };
+    let (readiness, metrics) = (setup.readiness.clone(), setup.metrics.marker.clone());
+    let keeper = Keeper::new(dir, &config.node, readiness, metrics);
+    marker.kept(keeper, setup.ring.head().run, setup.clock.unix_ms())
 }
 
 /// Starts to answer at the socket, without which the agent goes on.

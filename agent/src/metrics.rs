@@ -2,6 +2,7 @@
 
 mod cgroups;
 mod file_systems;
+mod marker;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use self::cgroups::Cgroups;
 pub use self::file_systems::FileSystems;
+pub use self::marker::Marker;
 pub use self::sources::Sources;
 
 /// What every own metric's name begins with.
@@ -152,6 +154,8 @@ pub struct Metrics {
     pub file_systems: FileSystems,
     /// Of the sampler.
     pub sampler: Sampler,
+    /// Of the file that outlives the process.
+    pub marker: Marker,
     /// Of the ring.
     pub ring: Ring,
     /// Of the uplink.
@@ -169,6 +173,7 @@ impl Metrics {
             cgroups: Cgroups::new(registry),
             file_systems: FileSystems::new(registry),
             sampler: Sampler::new(registry),
+            marker: Marker::new(registry),
             ring: Ring::new(registry),
             uplink: Uplink::new(registry),
         }

@@ -40,6 +40,7 @@ pub use self::end::{End, EndKind};
 pub use self::host::run;
 pub use self::living::Living;
 pub use self::probe::{Probe, Probed};
+use crate::marker::Past;
 use crate::metrics::Uplink as Metrics;
 use crate::ring::Ring;
 use crate::sources::status::Statuses;
@@ -59,6 +60,8 @@ pub struct Setup {
     pub clock: Clock,
     /// The rows.
     pub ring: Ring,
+    /// The runs whose rows are gone.
+    pub past: Past,
     /// How the sources are doing.
     pub statuses: Statuses,
     /// Where sessions are noted.

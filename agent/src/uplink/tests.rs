@@ -26,6 +26,7 @@ use super::living::Living;
 use super::session::Session;
 use super::wants::Budget;
 use super::{End, EndKind, Setup};
+use crate::marker::Past;
 use crate::metrics::{ByKind, Metrics};
 use crate::ring::Ring;
 
@@ -46,6 +47,7 @@ pub(super) fn setup() -> Setup {
         token_file: None,
         clock: Clock::driven(1_000),
         ring: Ring::new(RUN, 900_000, 1 << 24),
+        past: Past::default(),
         statuses,
         readiness: Readiness::new(),
         metrics: Metrics::new(&mut Registry::default()).uplink,
