@@ -18,6 +18,7 @@ use cairn_runtime::{bound, listen, local, logging};
 use prometheus_client::registry::Registry;
 
 use crate::config::{Cadvisor, Config, TargetTrust};
+use crate::marker::{Keeper, Marker};
 use crate::metrics::{self, Metrics};
 use crate::names::Names;
 use crate::ring::Ring;
@@ -90,9 +91,12 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
     feeds.host = Some(start_host(&config, &readiness, &metrics)?);
     (feeds.cgroups, feeds.sandboxes) = (cgroups, sandboxes);
     let known = setup.clone();
+    let marker = marker(&config, &setup);
+    let past = marker.past();
     let names = Names::new(metrics.names);
     let sampler = Sampler::new(setup, feeds)
         .with_source_cpu(config.source_cpu_millis)
+        .with_marker(marker)
         .with_names(names.clone());
     let (statuses, serving) = (sampler.statuses(), (&mut admin_work, &admin_token));
     start_socket(config.socket.as_deref(), known, statuses, serving).await;
@@ -105,6 +109,7 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
         clock: clock.clone(),
         ring,
         names,
+        past,
         statuses: sampler.statuses(),
         readiness: readiness.clone(),
         metrics: metrics.uplink,
@@ -214,6 +219,17 @@ async fn bind(config: &Config, readiness: &Readiness) -> Result<Option<listen::B
             logging::chain(&error)
         ))),
     }
+}
+
+/// What knows of earlier runs, with a file where there is a directory for it.
+fn marker(config: &Config, setup: &Setup) -> Marker {
+    let marker = Marker::new(config.interval_ms, config.window_ms);
+    let Some(dir) = &config.state_dir else {
+        return marker;
+    };
+    let (readiness, metrics) = (setup.readiness.clone(), setup.metrics.marker.clone());
+    let keeper = Keeper::new(dir, &config.node, readiness, metrics);
+    marker.kept(keeper, setup.ring.head().run, setup.clock.unix_ms())
 }
 
 /// Starts to answer at the socket, without which the agent goes on.

@@ -231,6 +231,13 @@ pub struct Args {
     #[arg(long, env = "CAIRN_SOCKET", value_name = "FILE|off", default_value = SOCKET)]
     pub socket: PathBuf,
 
+    /// Directory for a file of a few hundred bytes, written at each row, that says which rows there were:
+    /// with it a row that dies with this process before any aggregator had it is counted as missing. It is
+    /// to outlive this process, not the machine, so memory will do; not one that another machine serves
+    /// [default: none is written]
+    #[arg(long, env = "CAIRN_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+
     /// What is logged: a level, or target=level pairs with commas
     #[arg(long, env = "CAIRN_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,

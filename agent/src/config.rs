@@ -90,6 +90,8 @@ pub struct Config {
     pub summary_every_ms: Option<u64>,
     /// The socket at which `cairn-agent top` is answered; `None` has none.
     pub socket: Option<PathBuf>,
+    /// Where it is written down which rows there were; `None` writes nothing.
+    pub state_dir: Option<PathBuf>,
     /// Admin listener and clock.
     pub admin: Admin,
 }
@@ -159,6 +161,7 @@ impl TryFrom<Args> for Config {
             cgroup_root: args.cgroup_root,
             summary_every_ms: args.summary_interval.map(whole_ms),
             socket: Some(args.socket).filter(|path| path != Path::new("off")),
+            state_dir: args.state_dir,
             admin: Admin {
                 listen: args.admin_listen,
                 clock: args.clock,
@@ -193,6 +196,7 @@ impl Config {
             cgroup_root = ?self.cgroup_root,
             admin = %self.admin.listen,
             socket = ?self.socket,
+            state_dir = ?self.state_dir,
             clock = %self.admin.clock,
             "agent starts"
         );

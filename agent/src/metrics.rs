@@ -2,6 +2,7 @@
 
 mod cgroups;
 mod file_systems;
+mod marker;
 mod names;
 mod sources;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use self::cgroups::Cgroups;
 pub use self::file_systems::FileSystems;
+pub use self::marker::Marker;
 pub use self::names::Names;
 pub use self::sources::Sources;
 
@@ -156,6 +158,8 @@ pub struct Metrics {
     pub names: Names,
     /// Of the sampler.
     pub sampler: Sampler,
+    /// Of the file that outlives the process.
+    pub marker: Marker,
     /// Of the ring.
     pub ring: Ring,
     /// Of the uplink.
@@ -174,6 +178,7 @@ impl Metrics {
             file_systems: FileSystems::new(registry),
             names: Names::new(registry),
             sampler: Sampler::new(registry),
+            marker: Marker::new(registry),
             ring: Ring::new(registry),
             uplink: Uplink::new(registry),
         }

@@ -62,6 +62,7 @@ use self::preference::Preference;
 use self::registry::Registry;
 use self::roster::Roster;
 use self::shortage::Shortage;
+use crate::marker::Marker;
 use crate::metrics::Metrics;
 use crate::ring::{Ring, Stock};
 use crate::sources::Feed;
@@ -122,6 +123,7 @@ pub struct Sampler {
     feeds: Feeds,
     grid: Grid,
     run: Run,
+    marker: Marker,
     line: Line,
     // These two from the start: a clock that is stepped before the task runs first must find
     // somebody who waits, and must not step over the first tick.
@@ -192,6 +194,7 @@ impl Sampler {
         let first_row = setup.readiness.block("first-row", "no row was sampled yet");
         Self {
             run: setup.ring.head().run,
+            marker: Marker::new(setup.interval_ms, setup.window_ms),
             line: setup.clock.line(),
             waiter: setup.clock.waiter("sampler"),
             next_tick: grid.first(setup.clock.unix_ms()),
@@ -218,6 +221,12 @@ impl Sampler {
             setup,
             feeds,
         }
+    }
+
+    /// The same with somebody who knows of earlier runs, or writes down this one.
+    #[must_use]
+    pub fn with_marker(self, marker: Marker) -> Self {
+        Self { marker, ..self }
     }
 
     /// Lets somebody watch how the sources are doing.
@@ -321,6 +330,8 @@ impl Sampler {
             preference.forget_times();
         }
         self.registry.begin_run();
+        // First, for sessions tell of it when they see the new run.
+        self.marker.step(now_ms);
         self.setup.ring.begin(self.run);
     }
 }

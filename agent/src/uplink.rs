@@ -40,6 +40,7 @@ pub use self::end::{End, EndKind};
 pub use self::host::run;
 pub use self::living::Living;
 pub use self::probe::{Probe, Probed};
+use crate::marker::Past;
 use crate::metrics::Uplink as Metrics;
 use crate::names::Names;
 use crate::ring::Ring;
@@ -62,6 +63,8 @@ pub struct Setup {
     pub ring: Ring,
     /// Names that are asked for.
     pub names: Names,
+    /// The runs whose rows are gone.
+    pub past: Past,
     /// How the sources are doing.
     pub statuses: Statuses,
     /// Where sessions are noted.

@@ -30,6 +30,7 @@ fn config(listen: &str) -> Config {
         proc_root: PathBuf::from("/proc"),
         host_root: None,
         socket: None,
+        state_dir: None,
         admin: Admin {
             listen: listen.parse().expect("an address"),
             clock: Mode::Driven {
@@ -109,4 +110,28 @@ async fn a_taken_admin_port_disables_the_listener_unless_a_test_needs_it() {
     let bound = app::start(on_system).await.unwrap();
     assert_eq!(bound.admin_addr(), None);
     assert_eq!(bound.run(async {}).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_state_directory_that_cannot_be_written_is_told_and_costs_no_row() {
+    let mut config = config("127.0.0.1:0");
+    config.state_dir = Some(PathBuf::from("/nonexistent/state"));
+    let bound = app::start(config).await.unwrap();
+    let admin = bound.admin_addr().unwrap();
+    let scenario = async {
+        let body = format!("{{\"unix_ms\":{}}}", START + 10_250);
+        request(admin, "POST /debug/clock", &body).await;
+        let ready = request(admin, "GET /readyz?verbose", "").await;
+        let is_told = ready.contains(" 200 ") && ready.contains("/nonexistent/state/runs");
+        assert!(is_told, "{ready}");
+        let metrics = request(admin, "GET /metrics", "").await;
+        for line in [
+            "cairn_agent_sampler_rows_total 2\n",
+            "cairn_agent_state_write_failures_total 2\n",
+        ] {
+            assert!(metrics.contains(line), "{metrics}");
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(60), bound.run(scenario)).await;
+    assert_eq!(ended.unwrap(), Ok(()));
 }

@@ -84,8 +84,7 @@ impl Collector for StoreFigures {
         out.seconds("nodes_clock_skew", help, skew_ms.unwrap_or(0))?;
         let streams = self.streams.count() as u64;
         out.gauge("api_streams", "Open event streams of pages", streams)?;
-        let help =
-            "Ticks between a node's oldest row and its newest at which it has none, of all nodes";
+        let help = "Ticks without a row since a node is known to have been there, of all nodes";
         let gap_ticks: u64 = nodes.iter().map(|n| n.gap_ticks).sum();
         out.gauge("store_gap_ticks", help, gap_ticks)?;
         out.gauge(

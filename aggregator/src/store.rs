@@ -9,6 +9,7 @@
 
 mod arriving;
 mod attendance;
+mod earlier;
 mod entity;
 mod exchange;
 mod frame;
@@ -37,7 +38,7 @@ pub type PlainStore = frame::Store<plain::Node>;
 
 use cairn_proto::catalogue::{FieldId, Source};
 use cairn_proto::codec;
-use cairn_proto::model::{EntityDef, EntityId, Run};
+use cairn_proto::model::{EarlierRun, EntityDef, EntityId, Run};
 use cairn_proto::rate::Point;
 use tokio::sync::watch;
 
@@ -236,7 +237,8 @@ pub struct NodeState {
     pub sources: Arc<[SourceState]>,
     /// Rows known not to come: fallen out of the agent's ring before anybody had them.
     pub gap_rows: u64,
-    /// Ticks between its oldest row and its newest at which it has none, whoever was to blame.
+    /// Ticks from the oldest of which it is known that it was there, by a row or by its agent's word, to the
+    /// newest, at which it has no row, whoever was to blame.
     pub gap_ticks: u64,
     /// What its share of the memory does to it.
     pub limited: Limited,
@@ -392,6 +394,10 @@ pub trait Door: Send + Sync + Debug {
     /// Takes note of how many rows of its run an agent said that it dropped before any aggregator had
     /// them. Returns how many are news, and counts those as [`Door::gap`] does.
     fn dropped(&self, session: &Session, rows: u64) -> u64;
+
+    /// Takes note of runs that ended before the session's, as the agent says: their ticks are missing as long
+    /// as no row of them is held. Returns how many are not believed.
+    fn earlier(&self, session: &Session, runs: &[EarlierRun], now_ms: u64) -> u64;
 
     /// Remembers the state of one of the node's sources.
     fn source(&self, session: &Session, state: SourceState);

@@ -65,5 +65,9 @@ pub const MAX_RESOLVE_IDS: usize = 256;
 /// Row codecs listed in `Hello`.
 pub const MAX_CODECS: usize = 16;
 
+/// Runs before its own of which an agent tells: a window that has more has one that stands for the
+/// oldest of them. Each costs an aggregator some 70 bytes a node.
+pub const MAX_EARLIER_RUNS: usize = 8;
+
 /// Bytes of a bearer token: a projected token is about 1.2 KB.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;

@@ -13,6 +13,7 @@ pub use name::{Error as NameError, check as check_name};
 pub use snapshot::{Builder, Column, ColumnId, Snapshot};
 
 use crate::catalogue::Source;
+use crate::limits;
 
 /// One life of an agent process: boot id and start, as `Hello` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +32,34 @@ impl Run {
     #[must_use]
     pub fn continues(&self, earlier: &Run) -> bool {
         self == earlier || (self.boot_id == earlier.boot_id && !self.clock_stepped)
+    }
+}
+
+/// A run that ended, and from which tick to which it sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EarlierRun {
+    /// The run.
+    pub run: Run,
+    /// Distance of its ticks, ms.
+    pub interval_ms: u64,
+    /// The tick of its oldest row, Unix ms.
+    pub first_tick_ms: u64,
+    /// The tick of its newest row, Unix ms.
+    pub last_tick_ms: u64,
+}
+
+impl EarlierRun {
+    /// True when an agent can have had such ticks: on the grid of an interval that agents have, and in
+    /// order.
+    #[must_use]
+    pub fn is_possible(&self) -> bool {
+        let on_grid = |tick_ms: u64| tick_ms.is_multiple_of(self.interval_ms);
+        limits::INTERVALS_S
+            .iter()
+            .any(|s| s * 1_000 == self.interval_ms)
+            && on_grid(self.first_tick_ms)
+            && on_grid(self.last_tick_ms)
+            && self.first_tick_ms <= self.last_tick_ms
     }
 }
 

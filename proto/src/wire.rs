@@ -21,6 +21,9 @@ pub enum Error {
     /// An entity of a kind that this version does not know.
     #[error("entity kind {0} is not known")]
     Kind(i32),
+    /// Ticks of a run that no agent can have had.
+    #[error("ticks of a run are out of order, or not on the grid of its interval")]
+    Ticks,
     /// A name that breaks a rule of [`model::check_name`].
     #[error("{what}: {why}")]
     Name {
@@ -63,6 +66,36 @@ pub fn run(run: Option<&v1::Run>) -> Result<model::Run, Error> {
         boot_id,
         clock_stepped: run.clock_stepped,
     })
+}
+
+impl From<&model::EarlierRun> for v1::EarlierRun {
+    fn from(earlier: &model::EarlierRun) -> Self {
+        v1::EarlierRun {
+            run: Some((&earlier.run).into()),
+            interval_ms: earlier.interval_ms,
+            first_tick: earlier.first_tick_ms,
+            last_tick: earlier.last_tick_ms,
+        }
+    }
+}
+
+/// Reads a run that ended.
+///
+/// # Errors
+///
+/// Those of [`run`], and [`Error::Ticks`].
+pub fn earlier_run(earlier: &v1::EarlierRun) -> Result<model::EarlierRun, Error> {
+    let read = model::EarlierRun {
+        run: run(earlier.run.as_ref())?,
+        interval_ms: earlier.interval_ms,
+        first_tick_ms: earlier.first_tick,
+        last_tick_ms: earlier.last_tick,
+    };
+    if read.is_possible() {
+        Ok(read)
+    } else {
+        Err(Error::Ticks)
+    }
 }
 
 impl From<&EntityDef> for v1::Define {
@@ -187,6 +220,64 @@ mod tests {
                 .unwrap_err()
                 .refuses_entity()
         );
+    }
+
+    fn earlier() -> model::EarlierRun {
+        model::EarlierRun {
+            run: model::Run {
+                epoch_ms: 99_500,
+                boot_id: [4; 16],
+                clock_stepped: true,
+            },
+            interval_ms: 10_000,
+            first_tick_ms: 100_000,
+            last_tick_ms: 160_000,
+        }
+    }
+
+    #[test]
+    fn a_run_that_ended_comes_back_as_it_was_and_has_ticks_that_can_be() {
+        assert_eq!(earlier_run(&(&earlier()).into()), Ok(earlier()));
+        let impossible = |change: fn(&mut v1::EarlierRun)| {
+            let mut told = v1::EarlierRun::from(&earlier());
+            change(&mut told);
+            earlier_run(&told).unwrap_err()
+        };
+        assert_eq!(impossible(|told| told.run = None), Error::Missing("run"));
+        for change in [
+            (|told| told.interval_ms = 0) as fn(&mut v1::EarlierRun),
+            |told| told.interval_ms = 3_000,
+            |told| told.interval_ms = u64::MAX,
+            |told| told.first_tick += 1,
+            |told| told.last_tick += 1,
+            |told| told.first_tick = 170_000,
+        ] {
+            assert_eq!(impossible(change), Error::Ticks);
+        }
+    }
+
+    /// What a version that knows nothing of earlier runs reads of `Hello`.
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct HelloBefore {
+        #[prost(string, tag = "1")]
+        node: String,
+        #[prost(uint64, tag = "12")]
+        dropped_rows: u64,
+    }
+
+    #[test]
+    fn who_does_not_know_earlier_runs_reads_the_rest() {
+        use prost::Message as _;
+        let hello = v1::Hello {
+            node: "node1".to_owned(),
+            dropped_rows: 7,
+            earlier_runs: vec![(&earlier()).into()],
+            ..v1::Hello::default()
+        };
+        let before = HelloBefore::decode(hello.encode_to_vec().as_slice()).unwrap();
+        assert_eq!((&*before.node, before.dropped_rows), ("node1", 7));
+        let back = v1::Hello::decode(before.encode_to_vec().as_slice()).unwrap();
+        assert_eq!(back.earlier_runs, []);
     }
 
     #[test]

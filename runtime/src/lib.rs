@@ -14,6 +14,7 @@
 //! backoff, body, bound,    retry delays, capped bodies, the file of bound addresses,
 //! duration, size           durations, and numbers of bytes, as people write them
 //! memory                   what the process uses, and what its control group allows
+//! hash                     a hash that stays the same
 //! ```
 //!
 //! It deliberately knows no wire format, no Kubernetes type and no metric of another crate. It reads
@@ -69,3 +70,5 @@ pub mod duration;
 pub mod size;
 
 pub mod memory;
+
+pub mod hash;

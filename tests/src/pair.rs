@@ -45,7 +45,8 @@ impl Pair {
         pair.start_second()?;
         let second = grpc(pair.second()?)?;
         let options = &mut pair.system.options;
-        options.extra_agent_args = vec!["--aggregator".to_owned(), format!("https://{second}")];
+        let both = ["--aggregator".to_owned(), format!("https://{second}")];
+        options.extra_agent_args.extend(both);
         pair.grpc[1].clone_from(&second);
         pair.system.options.extra_aggregator_args = pair.peer_args(&second);
         pair.system

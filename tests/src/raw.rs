@@ -204,6 +204,7 @@ impl RawAgent {
             next_seq: 0,
             evicted_rows: 0,
             dropped_rows: 0,
+            earlier_runs: Vec::new(),
         }
     }
 

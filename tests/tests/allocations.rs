@@ -12,6 +12,8 @@ mod texts;
 use std::sync::Arc;
 
 use allocation_counter::measure;
+use cairn_agent::marker::{Keeper, Marker};
+use cairn_agent::metrics::Metrics;
 use cairn_agent::sampler::merge::{self, Chosen, Grouped, Inputs};
 use cairn_agent::sampler::registry::Registry;
 use cairn_agent::sampler::roster::Roster;
@@ -19,7 +21,10 @@ use cairn_agent::sources::cgroup::{Cgroups, Sandboxes, Tree};
 use cairn_agent::sources::{Reading, summary};
 use cairn_proto::codec::DENSE;
 use cairn_proto::codec::row::{self, Timed};
+use cairn_proto::model::Run;
 use cairn_runtime::clock::Clock;
+use cairn_runtime::readiness::Readiness;
+use prometheus_client::registry::Registry as Metered;
 use testkit::busy::BusyNode;
 
 use self::node::{INTERVAL_MS, Node, Work};
@@ -226,4 +231,29 @@ fn a_tick_of_cgroups_allocates_nothing_for_a_sample() {
         few.row,
         many.row
     );
+}
+
+/// Scenario: a minute of rows in a directory of the machine's memory, or of its disk.
+/// Guarantees: to write down which rows there were allocates nothing.
+#[test]
+fn writing_down_which_rows_there_were_allocates_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let metrics = Metrics::new(&mut Metered::default()).marker;
+    let keeper = Keeper::new(dir.path(), "node1", Readiness::new(), metrics.clone());
+    let run = |epoch_ms| Run {
+        epoch_ms,
+        boot_id: [7; 16],
+        clock_stepped: false,
+    };
+    let mut marker = Marker::new(INTERVAL_MS, 900_000).kept(keeper, run(1), 0);
+    // As many runs as there may be.
+    for n in 0..20 {
+        marker.row(run(n), n * INTERVAL_MS);
+    }
+    for n in 20..26 {
+        let counted = measure(|| marker.row(run(19), n * INTERVAL_MS));
+        assert_eq!(counted.count_total, 0, "row {n}");
+    }
+    assert_eq!(metrics.write_failures.get(), 0);
+    assert!(dir.path().join("runs").exists());
 }

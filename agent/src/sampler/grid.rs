@@ -1,5 +1,7 @@
 //! The grid of ticks: Unix time in multiples of the interval, the same on every node.
 
+use cairn_runtime::hash::fnv1a;
+
 /// When a node samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
@@ -18,6 +20,7 @@ impl Grid {
         let spread = (interval_ms / 10).clamp(1, 250);
         Self {
             interval_ms,
+            // By a hash that stays the same, so that a node keeps its phase.
             phase_ms: fnv1a(node.as_bytes()) % spread,
         }
     }
@@ -50,13 +53,6 @@ impl Grid {
         let skipped = now_ms.saturating_sub(self.due_ms(tick)) / self.interval_ms;
         (tick.saturating_add(skipped * self.interval_ms), skipped)
     }
-}
-
-/// A hash that stays the same from version to version, so that a node keeps its phase.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

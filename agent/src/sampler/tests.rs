@@ -1,6 +1,7 @@
 //! The loop on a driven clock, with sources that answer what the test says.
 
 mod dear;
+mod marked;
 mod seldom;
 mod steps;
 

@@ -81,6 +81,7 @@ impl Sampler {
         self.roster.forget_before(oldest);
         // The sessions, which run on this thread too, first: nobody waits for a chunk.
         tokio::task::yield_now().await;
+        self.marker.row(self.run, tick);
         self.setup.ring.seal();
         self.count_ring(tick);
         Ok(())

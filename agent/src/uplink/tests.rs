@@ -31,6 +31,7 @@ use super::living::Living;
 use super::session::Session;
 use super::wants::Budget;
 use super::{End, EndKind, Setup};
+use crate::marker::Past;
 use crate::metrics::{ByKind, Metrics};
 use crate::names::{Names, Question};
 use crate::ring::Ring;
@@ -53,6 +54,7 @@ pub(super) fn setup() -> Setup {
         token_file: None,
         clock: Clock::driven(1_000),
         ring: Ring::new(RUN, 900_000, 1 << 24),
+        past: Past::default(),
         statuses,
         readiness: Readiness::new(),
         names: Names::new(metrics.names),

@@ -25,6 +25,7 @@ pub struct Metrics {
     misplaced: Family<Label, Counter>,
     history_rows: Counter,
     gap_rows: Counter,
+    earlier_runs_refused: Counter,
     wants: Counter,
     slowed: Family<Label, Counter>,
 }
@@ -71,6 +72,8 @@ impl Metrics {
             "Rows that agents said will not come, or dropped before anybody had them",
             m.gap_rows.clone(),
         );
+        let help = "Earlier runs that agents told of and that cannot be";
+        r.register("refused_earlier_runs", help, m.earlier_runs_refused.clone());
         r.register("wants", "Requests for history sent", m.wants.clone());
         let help =
             "Times that a stream was not read for a moment because it sent too much, by what";
@@ -148,6 +151,10 @@ impl Metrics {
 
     pub(super) fn gap(&self, rows: u64) {
         self.gap_rows.inc_by(rows);
+    }
+
+    pub(super) fn refused_earlier_runs(&self, runs: u64) {
+        self.earlier_runs_refused.inc_by(runs);
     }
 
     pub(super) fn want(&self) {

@@ -1,6 +1,7 @@
 //! One stream, from `Hello` to its end.
 
 mod apply;
+mod earlier;
 mod hello;
 mod placing;
 #[cfg(test)]
@@ -144,6 +145,7 @@ impl Served {
             Vec::new()
         };
         tell_dropped(inner, &session, hello.dropped_rows);
+        earlier::hear(inner, &session, &hello.earlier_runs);
         inner.metrics.opened();
         tracing::info!(
             node = %hello.node, version = %logging::escape(&wire::cut(hello.version)),

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use cairn_proto::codec::slim::{Counts, Slim};
-use cairn_proto::model::Run;
+use cairn_proto::model::{EarlierRun, Run};
 
 use super::arriving::ROW_CELLS;
+use super::earlier::Earlier;
 use super::{Applied, Error, Known, Limited, NodeState, Opening, SourceState, WireRow};
 
 /// Clock differences kept: enough to see past a few slow frames, few enough to follow a drift.
@@ -29,6 +30,7 @@ pub struct Attendance {
     gap_rows: u64,
     // What the agent said it dropped in a run, as of its last word on it.
     dropped: Option<(Run, u64)>,
+    earlier: Earlier,
     limited: Limited,
     // Rows went early for the node's share since the last look, or until when one that did matters.
     shed: bool,
@@ -90,6 +92,7 @@ impl Attendance {
         self.offsets.clear();
         self.next_offset = 0;
         self.note_offset(opening.sent_ms, opening.now_ms);
+        self.earlier.set_back(opening.sent_ms);
         opening.sent_ms.saturating_add(interval_ms)
     }
 
@@ -282,6 +285,24 @@ impl Attendance {
         let news = rows.saturating_sub(before);
         self.gap(news);
         news
+    }
+
+    /// Takes what the session's agent says of runs before its own; returns how many are not believed.
+    pub(super) fn hear_earlier(&mut self, told: &[EarlierRun], now_ms: u64, window_ms: u64) -> u64 {
+        let Some(own) = self.run() else { return 0 };
+        let present_ms = self.own(now_ms);
+        let ticks_ms = (present_ms.saturating_sub(window_ms), present_ms);
+        self.earlier.hear(told, own, ticks_ms)
+    }
+
+    /// Runs that ended before the one that is reported.
+    pub(super) fn earlier(&self) -> &Earlier {
+        &self.earlier
+    }
+
+    /// Rows before this tick went for want of room.
+    pub(super) fn let_go(&mut self, before_ms: u64) {
+        self.earlier.let_go(before_ms);
     }
 
     pub(super) fn source(&mut self, state: SourceState) {

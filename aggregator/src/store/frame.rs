@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use cairn_proto::catalogue::FieldId;
 use cairn_proto::codec::chunk::Sealed;
 use cairn_proto::limits;
-use cairn_proto::model::{EntityDef, EntityId, EntityKind};
+use cairn_proto::model::{EarlierRun, EntityDef, EntityId, EntityKind};
 use tokio::sync::watch;
 
 use super::arriving;
@@ -107,7 +107,7 @@ pub trait Window: Default + Debug + Send + 'static {
     /// The oldest tick of all runs that has not expired.
     fn oldest_tick(&self) -> Option<u64>;
 
-    /// Ticks between the oldest and the newest one at which no row is held.
+    /// See [`NodeState::gap_ticks`].
     fn gap_ticks(&self) -> u64;
 
     /// Drops rows with ticks before this one. Returns how many.
@@ -334,6 +334,16 @@ impl<N: Window> Door for Store<N> {
     fn dropped(&self, session: &Session, rows: u64) -> u64 {
         let counted = self.write(session, |node| Ok(node.attendance_mut().dropped(rows)));
         counted.unwrap_or(0)
+    }
+
+    fn earlier(&self, session: &Session, runs: &[EarlierRun], now_ms: u64) -> u64 {
+        let window_ms = self.window_ms;
+        let heard = self.write(session, |node| {
+            Ok(node.attendance_mut().hear_earlier(runs, now_ms, window_ms))
+        });
+        // The page shows a node's gap.
+        self.changes.add(u64::MAX);
+        heard.unwrap_or(0)
     }
 
     fn source(&self, session: &Session, state: SourceState) {

@@ -1,12 +1,13 @@
 //! Ticks of a node's window at which it has no row.
 //!
-//! Nobody can say of such a tick whether it was sampled: an agent that is killed takes with it what it
+//! Nobody can say of each such tick whether it was sampled: an agent that is killed takes with it what it
 //! had not passed on, and while none runs there is nothing to take. But rows before and after it say
-//! that the node was there, so its graphs have a gap, and how long it is.
+//! that the node was there, and so does an agent that tells of the runs before its own; so the node's
+//! graphs have a gap, and how long it is.
 
 use std::iter;
 
-/// What is held of one run.
+/// What is held of one run, or what was told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     /// Its oldest tick, Unix ms.
@@ -19,8 +20,8 @@ pub(super) struct Span {
     pub(super) interval_ms: u64,
 }
 
-/// Ticks between the oldest and the newest row of these runs at which none has a row; no two have one
-/// at the same tick. Between two runs the distance is that of the later one.
+/// Ticks between the oldest and the newest of these runs at which none has a row; no two have one at the
+/// same tick. Between two runs the distance is that of the later one.
 pub(super) fn ticks(spans: impl Iterator<Item = Span>) -> u64 {
     // Nearly always there is one, and this is asked for every node of a list.
     let mut spans = spans.peekable();
@@ -94,5 +95,10 @@ mod tests {
             ..span(360, 480, 3)
         };
         check(&[span(100, 190, 10), rare], 1);
+        // Of one that was told of and not held; of one that is held in part; of one that is held whole.
+        check(&[span(100, 190, 0)], 10);
+        check(&[span(100, 190, 0), span(200, 290, 10)], 10);
+        check(&[span(100, 190, 0), span(130, 170, 5)], 5);
+        check(&[span(100, 190, 0), span(100, 190, 10)], 0);
     }
 }

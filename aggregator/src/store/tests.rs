@@ -2,6 +2,7 @@
 
 mod both;
 mod clocks;
+mod earlier;
 mod names;
 mod restore;
 mod share;

@@ -116,6 +116,7 @@ fn hello(setup: &Setup, head: Head) -> v1::Hello {
         next_seq: head.next_seq,
         evicted_rows: stock.evicted_of_run(),
         dropped_rows: stock.dropped_of_run(),
+        earlier_runs: setup.past.runs().iter().map(Into::into).collect(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use cairn_proto::catalogue::{EntityKind, Field, FieldId, Group, Source, table};
 use cairn_proto::codec::{DENSE, row};
-use cairn_proto::model::{Builder, EntityDef, EntityId, Run, Stamp};
+use cairn_proto::model::{Builder, EarlierRun, EntityDef, EntityId, Run, Stamp};
 
 use crate::query::pieces::AT_ONCE;
 use crate::query::{Bounds, Sum, View};
@@ -85,6 +85,10 @@ impl Door for Counting {
 
     fn dropped(&self, session: &Session, rows: u64) -> u64 {
         self.store.dropped(session, rows)
+    }
+
+    fn earlier(&self, session: &Session, runs: &[EarlierRun], now_ms: u64) -> u64 {
+        self.store.earlier(session, runs, now_ms)
     }
 
     fn source(&self, session: &Session, state: SourceState) {

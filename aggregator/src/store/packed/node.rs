@@ -257,7 +257,8 @@ impl Window for Node {
     }
 
     fn gap_ticks(&self) -> u64 {
-        gap::ticks(self.runs.iter().filter_map(RunRows::span))
+        let held = self.runs.iter().filter_map(RunRows::span);
+        gap::ticks(self.attendance.earlier().spans(self.oldest_ms).chain(held))
     }
 
     fn expire(&mut self, oldest_ms: u64) -> u64 {
@@ -279,6 +280,9 @@ impl Window for Node {
         let gone = filled.first_mut().map_or(0, |run| run.shorten(is_only));
         self.recents.clear();
         self.untidy |= gone > 0;
+        if let Some(oldest_ms) = self.oldest_tick().filter(|_| gone > 0) {
+            self.attendance.let_go(oldest_ms);
+        }
         gone
     }
 

@@ -221,12 +221,25 @@ impl Window for Node {
     }
 
     fn gap_ticks(&self) -> u64 {
-        let pairs = self.ticks.iter().zip(self.ticks.iter().skip(1));
-        let apart = pairs.map(|((before, _), (tick, (run, _)))| {
+        // Each tick of which it is known that the node was there: its distance, and whether a row is held.
+        let mut ticks: BTreeMap<u64, (u64, bool)> = BTreeMap::new();
+        for span in self.attendance.earlier().spans(self.oldest_ms) {
+            let step = usize::try_from(span.interval_ms).unwrap_or(usize::MAX);
+            for tick_ms in (span.first_ms..=span.last_ms).step_by(step) {
+                ticks.insert(tick_ms, (span.interval_ms, false));
+            }
+        }
+        for (tick_ms, (run, _)) in &self.ticks {
             let run = self.runs.iter().find(|rows| rows.run == *run);
-            (tick - before) / run.map_or(1, |rows| rows.interval_ms.max(1))
+            let interval_ms = run.map_or(1, |rows| rows.interval_ms.max(1));
+            ticks.insert(*tick_ms, (interval_ms, true));
+        }
+        let pairs = ticks.iter().zip(ticks.iter().skip(1));
+        let between = pairs.map(|((before, _), (tick, (interval_ms, _)))| {
+            ((tick - before) / interval_ms).saturating_sub(1)
         });
-        apart.map(|ticks| ticks.saturating_sub(1)).sum()
+        let told = ticks.values().filter(|(_, is_held)| !is_held);
+        between.sum::<u64>() + told.count() as u64
     }
 
     fn expire(&mut self, oldest_ms: u64) -> u64 {
@@ -243,7 +256,11 @@ impl Window for Node {
     }
 
     fn shorten(&mut self) -> u64 {
-        u64::from(self.ticks.len() > 1 && self.drop_oldest())
+        let gone = self.ticks.len() > 1 && self.drop_oldest();
+        if let Some(oldest_ms) = self.oldest_tick().filter(|_| gone) {
+            self.attendance.let_go(oldest_ms);
+        }
+        u64::from(gone)
     }
 
     /// Forgets runs and names that no row uses any more.

@@ -3,6 +3,7 @@
 
 mod cases;
 mod compare;
+mod earlier;
 mod shortened;
 
 use std::sync::Arc;
@@ -70,6 +71,7 @@ struct Both {
     window_ms: u64,
     run: Run,
     ring: Vec<Sampled>,
+    ended: Vec<EarlierRun>,
     last: Option<Sampled>,
     next_seq: u64,
     tick_ms: u64,
@@ -115,6 +117,7 @@ impl Both {
             window_ms,
             run,
             ring: Vec::new(),
+            ended: Vec::new(),
             last: None,
             next_seq: 0,
             tick_ms: T0,
@@ -139,6 +142,7 @@ impl Both {
             self.packed.open(self.node, opening),
         );
         self.other.1 = self.other.0.open(self.node, opening);
+        self.tell_ended();
         self.last = None;
         for id in [1]
             .into_iter()
@@ -341,6 +345,7 @@ impl Both {
                 }
             }
             Op::Restart { boot, back } => {
+                self.end_run();
                 self.tick_ms -= u64::from(back) * STEP_MS;
                 self.now_ms = self.tick_ms;
                 self.run.epoch_ms += 1;

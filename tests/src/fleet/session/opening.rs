@@ -111,5 +111,6 @@ fn hello(shared: &Shared, agent: &Agent, life: &Life, rows: u64) -> v1::Hello {
         next_seq: life.seq(rows),
         evicted_rows: oldest_block * BLOCK_ROWS,
         dropped_rows: agent.dropped(life.rows(oldest_block, u64::MAX).start),
+        earlier_runs: Vec::new(),
     }
 }
