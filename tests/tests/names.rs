@@ -77,7 +77,8 @@ impl Bed {
     fn count(&self, name: &str, labels: &str) -> u64 {
         let name = format!("cairn_agent_{name}");
         let count = System::metric(self.agent(), &name, labels).unwrap();
-        count.to_string().parse().unwrap()
+        // The sum of no lines at all is a negative zero.
+        (count + 0.0).to_string().parse().unwrap()
     }
 
     fn wait(&self, what: &str, mut is: impl FnMut() -> bool) {
