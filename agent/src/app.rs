@@ -116,21 +116,17 @@ pub async fn start(config: Config) -> Result<Bound, Failure> {
     };
     work.spawn("sampler", sampler.run(token.clone()));
     start_uplinks(&config, &uplink, &mut work, &token);
-    work.spawn(
-        "tls-reload",
-        tls::reload_loop(trusts(&config), RELOAD_EVERY, token.clone()),
-    );
+    let reload = tls::reload_loop(trusts(&config), RELOAD_EVERY, token.clone());
+    work.spawn("tls-reload", reload);
 
     let address = listener.as_ref().map(listen::Bound::local_addr);
+    let admin = Admin {
+        registry: Arc::new(registry),
+        readiness: readiness.clone(),
+        health: work.health(),
+        clock,
+    };
     if let Some(listener) = listener {
-        let health = work.health();
-        let registry = Arc::new(registry);
-        let admin = Admin {
-            registry,
-            readiness: readiness.clone(),
-            health,
-            clock,
-        };
         admin_work.spawn("admin", admin::serve(listener, admin, admin_token.clone()));
     }
     publish(&config, address)?;

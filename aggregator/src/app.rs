@@ -245,7 +245,6 @@ pub async fn start(config: Config, token: Token) -> Result<Started, Failure> {
     };
     certificates.push(served.grpc.into());
     upkeep.start(&mut supervisor, auth, certificates);
-    supervisor.feel_pulse();
     start_admin(
         (&mut supervisor, &asides.admin),
         listeners.admin,
@@ -384,6 +383,7 @@ fn start_admin(
     };
     let (listens, token) = (Arc::clone(&shared.listens), shared.token.clone());
     let serve = admin::serve_counted(bound, admin, listens, token);
+    supervisor.feel_pulse();
     supervisor.spawn_aside(aside, "admin", serve);
 }
 

@@ -4,7 +4,7 @@
 //! nodes and pods that it is given and what says what is served, and hands `/apis/metrics.k8s.io` on as the real one
 //! does: over TLS with a client certificate of its own, having verified the aggregator by the name of its
 //! Service, with the user and the groups in headers and without the client's token. A simulated API server
-//! ([`crate::apiserver`]) does the same for the APIServices that it holds.
+//! ([`crate::apiserver`]) does the same for the `APIServices` that it holds.
 
 pub(crate) mod upstream;
 

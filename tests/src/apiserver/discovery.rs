@@ -1,4 +1,4 @@
-//! What is served: aggregated discovery, the version, and of OpenAPI which kinds have their fields validated by the
+//! What is served: aggregated discovery, the version, and of `OpenAPI` which kinds have their fields validated by the
 //! server, which is what clients look for before they write.
 
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};

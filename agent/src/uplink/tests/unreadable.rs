@@ -47,8 +47,14 @@ fn frames() -> Vec<AggregatorFrame> {
         pod_uid: "uid".to_owned(),
         container: "web".to_owned(),
     };
+    let pod = v1::names::Pod {
+        uid: "uid".to_owned(),
+        namespace: "shop".to_owned(),
+        name: "web-1".to_owned(),
+    };
     let names = v1::Names {
         containers: vec![container],
+        pods: vec![pod],
     };
     let drain = v1::Drain {
         reconnect_after_ms: 60_000,

@@ -28,6 +28,10 @@ pub(super) fn owed(inner: &Inner, pace: &Pace, kind: Paced, count: u32) -> Optio
 pub(super) type Turn = Pin<Box<dyn Future<Output = Option<Claim>> + Send>>;
 
 /// What came of waiting.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and a row's frame would be moved to the heap for it"
+)]
 pub(super) enum Event {
     /// The agent sent something.
     Frame(v1::AgentFrame),

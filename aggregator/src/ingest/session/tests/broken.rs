@@ -164,6 +164,7 @@ fn frames() -> Vec<(&'static str, Kind)> {
     };
     let resolve = v1::Resolve {
         runtime_ids: vec!["a://1".to_owned()],
+        pod_uids: vec!["uid".to_owned()],
     };
     let token = v1::Token {
         bearer: "token".to_owned(),
