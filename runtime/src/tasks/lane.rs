@@ -21,7 +21,7 @@ const NICE: i32 = 5;
 /// What [`blocking`](super::blocking) runs is now on this and now on that thread. An allocator that
 /// keeps memory for each thread then has what is long-lived in all of them, each with holes of its own
 /// that the others cannot use. So work that makes what stays runs on a lane, behind the other threads of the
-/// process ([`NICE`]): nobody waits for an answer of it.
+/// process (`NICE`): nobody waits for an answer of it.
 #[derive(Debug)]
 pub struct Lane {
     name: &'static str,
