@@ -6,7 +6,7 @@
 //! KiB, which is written anew at each row, once the sessions had that, by a rename, so that it is whole
 //! whenever the process is killed. No disk is waited for: it is to outlive the
 //! process, not the machine. The directory is of this machine's memory or of a disk of its own; one
-//! that another machine serves would keep rows waiting when that is gone.
+//! that another machine serves would keep all that the agent does waiting when that is gone, probes too.
 //!
 //! A file that is broken, of another node, user or version, or of a time to come says nothing: then no
 //! ticks are told, as without a directory. The runs that ended in this process by a step of the clock

@@ -230,7 +230,7 @@ fn who_comes_to_be_known_later_is_named_then() {
 
 /// Scenario: an aggregator without a Kubernetes API, and another one that says it knows pods, and says of
 /// everything that it is something else, asked or not.
-/// Guarantees: beside a kubelet that answers this changes no name at any tick; what was not asked for is
+/// Guarantees: beside a kubelet that answers this changes no name from the third tick on; what was not asked for is
 /// counted.
 #[test]
 fn a_wrong_aggregator_changes_no_name_that_the_kubelet_says() {

@@ -24,7 +24,7 @@ use testkit::usage::Recorded;
 
 /// Everything here is in real time: a pod is shown when it was measured twice, half a minute apart, and a busy machine
 /// takes longer.
-const SOON: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(300);
 
 const API_SERVICE: &str = "v1beta1.metrics.k8s.io";
 const TLS: &str = "cairn-aggregator-tls";

@@ -15,6 +15,7 @@ use cairn_runtime::clock::Clock;
 use cairn_runtime::tls::PeerCertificates;
 use futures_util::future::try_join;
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use super::needs::{Asks, Needs};
 use super::secure::GROUP;
@@ -186,6 +187,7 @@ impl Readers {
         needs: &Needs,
         patience: Duration,
     ) -> Result<Seen, Denied> {
+        let began = Instant::now();
         let user = self.authenticators.user(headers, shown).await;
         let user = user.map_err(|unproven| match unproven {
             Unproven::Unauthorized => Denied::Unauthorized,
@@ -209,7 +211,11 @@ impl Readers {
             reader,
             visible,
             pending,
-            kept,
+            // What was answered first may have waited for the rest.
+            kept: Kept {
+                oldest: kept.oldest.max(began.elapsed()),
+                ..kept
+            },
         };
         if needs.is_nothing() {
             return Ok(seen(visible));

@@ -25,8 +25,13 @@ pub(super) fn names(cluster: &Cluster, node: &str, asked: &v1::Resolve) -> v1::N
             container: (*container).to_owned(),
         })
     });
-    let by_uid = pods.iter().map(|pod| (pod.uid_on_node(), &**pod));
-    let by_uid: BTreeMap<&str, &Pod> = by_uid.collect();
+    // Anybody who may make a pod can write into it that it mirrors another one: what has the UID itself goes before.
+    let (mirrors, own): (Vec<&Pod>, Vec<&Pod>) = pods
+        .iter()
+        .map(|pod| &**pod)
+        .partition(|pod| pod.uid_on_node() != &*pod.uid);
+    let by_uid = mirrors.into_iter().chain(own);
+    let by_uid: BTreeMap<&str, &Pod> = by_uid.map(|pod| (pod.uid_on_node(), pod)).collect();
     let named = asked.pod_uids.iter().filter_map(|uid| {
         let pod = by_uid.get(uid.as_str()).filter(|_| !uid.is_empty())?;
         Some(Named {

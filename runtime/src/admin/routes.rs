@@ -1,5 +1,6 @@
 //! Requests in, answers out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,12 +9,15 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
 use crate::body;
 use crate::clock::StepError;
 use crate::listen::Peer;
+#[cfg(feature = "aside")]
+use crate::tasks;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -64,7 +68,7 @@ where
     match path {
         "/livez" if reads => livez(admin),
         "/readyz" if reads => readyz(admin, is_verbose(request.uri().query())),
-        "/metrics" if reads => metrics(admin),
+        "/metrics" if reads => metrics(admin).await,
         "/debug/clock" if reads => clock_time(admin.clock.unix_ms()),
         "/debug/clock" if request.method() == Method::POST => {
             step(admin, request.into_body()).await
@@ -103,16 +107,35 @@ fn is_verbose(query: Option<&str>) -> bool {
     pairs.any(|pair| pair.split('=').next() == Some("verbose"))
 }
 
-fn metrics(admin: &Admin) -> Answer {
-    let mut text = String::new();
-    match text::encode(&mut text, &admin.registry) {
-        Ok(()) => respond(StatusCode::OK, OPENMETRICS, text),
+async fn metrics(admin: &Admin) -> Answer {
+    match encoded(&admin.registry).await {
+        Some(text) => respond(StatusCode::OK, OPENMETRICS, text),
         // A collector gave up; half an exposition would be taken for the whole.
-        Err(_) => plain(
+        None => plain(
             StatusCode::INTERNAL_SERVER_ERROR,
             "a metric could not be read\n",
         ),
     }
+}
+
+/// Where this listener has a thread of its own, probes shall not wait on it for collectors that look over everything.
+#[cfg(feature = "aside")]
+async fn encoded(registry: &Arc<Registry>) -> Option<String> {
+    let registry = Arc::clone(registry);
+    let text = tasks::blocking("metrics", move || encode(&registry)).await;
+    text.ok().flatten()
+}
+
+#[cfg(not(feature = "aside"))]
+#[expect(clippy::unused_async, reason = "the other one waits")]
+async fn encoded(registry: &Arc<Registry>) -> Option<String> {
+    encode(registry)
+}
+
+fn encode(registry: &Registry) -> Option<String> {
+    let mut text = String::new();
+    let encoded = text::encode(&mut text, registry);
+    encoded.is_ok().then_some(text)
 }
 
 async fn step<B>(admin: &Admin, body: B) -> Answer

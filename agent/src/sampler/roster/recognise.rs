@@ -10,7 +10,7 @@ use crate::sources::summary::{self, Stats, Summary};
 
 /// How long before a summary is read a cgroup has to be there to be missed in it, ms: a kubelet lists a
 /// container a moment after it is there.
-const LISTED_WITHIN_MS: u64 = 5_000;
+pub(super) const LISTED_WITHIN_MS: u64 = 5_000;
 
 /// How far apart two summaries are read, ms, that both count: one that is asked for out of turn may be read
 /// right after another, and says the same.

@@ -6,6 +6,7 @@
 
 use cairn_proto::limits::MAX_RESOLVE_IDS;
 
+use super::recognise::LISTED_WITHIN_MS;
 use super::{Called, OfContainer, OfPod, PodName, Roster, Seen};
 use crate::names::{Question, Told};
 use crate::sources::summary;
@@ -148,13 +149,19 @@ impl Roster {
 
     /// Holds a name that was told to what a summary, read at `taken_ms`, lists of the pod.
     pub(super) fn compare(&mut self, tick: u64, id: &str, told: &summary::Pod, taken_ms: u64) {
+        let first_tick = self.first_tick;
         let Some(known) = self.containers.get_mut(id) else {
             return;
         };
         let Called::Told(name) = &known.called else {
             return;
         };
-        let is_of_now = known.seen.is_some_and(|seen| seen.first_tick <= taken_ms);
+        // One that has just come is listed a moment later; those that were there before the agent are listed now.
+        let is_of_now = known.seen.is_some_and(|seen| {
+            let was_there = Some(seen.first_tick) == first_tick;
+            let late_ms = if was_there { 0 } else { LISTED_WITHIN_MS };
+            seen.first_tick.saturating_add(late_ms) <= taken_ms
+        });
         let is_listed = told.containers.iter().any(|of| *of.name == **name);
         known.is_doubted = is_of_now && !is_listed;
         let waited_ms = known.waited_ms(tick).unwrap_or_default();

@@ -23,6 +23,10 @@ use crate::cluster::access::Access;
 /// How long it is rested when a question found no room.
 const REST: Duration = Duration::from_millis(500);
 
+/// How often a place in line is looked at again: what was known well enough when it was taken may be due by now, and
+/// what is known well enough waits for as long as others have something that is not.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// A question that waits longer than this for a turn among those of all readers is counted as put off: its reader is
 /// asked about more slowly for the sake of others.
 const PUT_OFF: Duration = super::QUESTION_EVERY;
@@ -36,12 +40,12 @@ impl Inner {
         let mut turn = None;
         let mut goes_on = true;
         loop {
-            if turn.is_none()
-                && goes_on
+            if goes_on
                 && asking.len() < AT_ONCE
                 && let Some(class) = round.wants()
+                && is_before(class, turn.as_ref().map(|(own, _)| *own))
             {
-                turn = Some(Box::pin(self.turn(&turns, class)));
+                turn = Some((class, Box::pin(self.turn(&turns, class))));
             }
             tokio::select! {
                 biased;
@@ -66,6 +70,7 @@ impl Inner {
                         });
                     }
                 }
+                () = sleep(LOOK_AGAIN), if turn.is_some() => {}
                 else => {
                     if asker.is_over() {
                         return;
@@ -85,10 +90,15 @@ impl Inner {
     }
 }
 
+/// True of a question that goes before the one whose turn is waited for, or while none is.
+fn is_before(class: Class, own: Option<Class>) -> bool {
+    own.is_none_or(|own| class.rank() < own.rank())
+}
+
 /// Waits for the turn, if there is one.
-async fn come<F: Future<Output = ()>>(turn: &mut Option<Pin<Box<F>>>) {
+async fn come<F: Future<Output = ()>>(turn: &mut Option<(Class, Pin<Box<F>>)>) {
     match turn {
-        Some(turn) => turn.await,
+        Some((_, turn)) => turn.await,
         None => pending().await,
     }
 }

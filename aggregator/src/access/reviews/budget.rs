@@ -33,6 +33,17 @@ pub(super) enum Class {
     Spare,
 }
 
+impl Class {
+    /// What goes first has the least.
+    pub(super) fn rank(self) -> u8 {
+        match self {
+            Class::Due(_) => 0,
+            Class::New => NEW,
+            Class::Spare => NEW + 1,
+        }
+    }
+}
+
 /// The line.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
@@ -91,11 +102,11 @@ impl Budget {
     }
 
     fn enter(&self, class: Class, now: Instant) -> Waiting<'_> {
-        let (rank, since) = match class {
-            Class::Due(at) => (0, at),
-            Class::New => (NEW, now),
-            Class::Spare => (NEW + 1, now),
+        let since = match class {
+            Class::Due(at) => at,
+            Class::New | Class::Spare => now,
         };
+        let rank = class.rank();
         let mut line = self.lock();
         line.number += 1;
         let place = Place {
