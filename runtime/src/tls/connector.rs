@@ -229,8 +229,8 @@ impl Connector {
         let stream = TcpStream::connect(addr).await.map_err(dialled)?;
         // Small frames go out at once; nothing here benefits from waiting for more.
         stream.set_nodelay(true).map_err(dialled)?;
-        // Of no size it is passed by.
-        let buffered = BufReader::with_capacity(self.read_bytes, stream);
+        // One of a byte is passed by, and there is none of no size.
+        let buffered = BufReader::with_capacity(self.read_bytes.max(1), stream);
         TlsConnector::from(Arc::clone(&self.config))
             .connect(self.server_name.clone(), buffered)
             .await
