@@ -19,6 +19,7 @@ use testkit::pki::{Ca, Leaf, Pki, Validity};
 use testkit::proc::Proc;
 use testkit::raw::RawAgent;
 use testkit::system::{Options, System, TRACE_START_MS, at};
+use tokio::runtime::Runtime;
 use tonic::{Code, Status};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -266,8 +267,8 @@ fn a_ca_that_signs_for_others_is_not_taken_for_agents() {
 /// Guarantees: nobody is known by a certificate of a CA that is the cluster's too, the refusal, the log and `/readyz`
 /// name both places and what to do, whoever has a CA of their own is taken without a restart, and an open stream
 /// ends when the CA is shared again.
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_ca_that_the_api_server_publishes_is_not_taken_for_agents() {
+#[test]
+fn a_ca_that_the_api_server_publishes_is_not_taken_for_agents() {
     let dir = tempfile::tempdir().unwrap();
     let pki = Pki::new(dir.path()).unwrap();
     let agents = pki.ca("agents-ca").unwrap();
@@ -278,6 +279,11 @@ async fn a_ca_that_the_api_server_publishes_is_not_taken_for_agents() {
     let document = json!({"data": {"client-ca-file": pem}});
     server.control().put_document(PUBLISHED, document);
     let bed = Bed::of((dir, pki, agents), &[], &server.flags());
+    // The server has a runtime of its own, which must neither begin nor end within another one.
+    Runtime::new().unwrap().block_on(is_told(bed));
+}
+
+async fn is_told(bed: Bed) {
     let readyz = || {
         let answer = bed.aggregator().get("admin", "/readyz?verbose").unwrap();
         answer.text()
