@@ -6,9 +6,6 @@
 // the sake of one macro. Under its name the targets find the one below.
 extern crate self as libfuzzer_sys;
 
-use std::fs;
-use std::path::Path;
-
 use cairn_aggregator::cluster::Resource;
 
 #[expect(unused_attributes, reason = "a target is a whole program")]
@@ -31,31 +28,12 @@ mod quantities;
 #[path = "../fuzz/checks.rs"]
 mod checks;
 
-/// What the engine calls, as a function.
-macro_rules! fuzz_target {
-    (|$body:ident: &[u8]| $check:expr) => {
-        pub(crate) fn run($body: &[u8]) {
-            $check
-        }
-    };
-}
-pub(crate) use fuzz_target;
+/// The engine's macro, and the corpus run through a target.
+#[path = "../../proto/fuzz/replay.rs"]
+mod replay;
 
-/// Runs each file of a corpus through its target; returns how many there were.
-fn replay(target: &str, check: fn(&[u8])) -> usize {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
-        .join(target);
-    let mut count = 0;
-    for entry in fs::read_dir(folder).expect("the corpus") {
-        let path = entry.expect("an entry").path();
-        let body = fs::read(&path).expect("a readable body");
-        let held = std::panic::catch_unwind(|| check(&body));
-        assert!(held.is_ok(), "{} breaks a promise", path.display());
-        count += 1;
-    }
-    count
-}
+pub(crate) use replay::fuzz_target;
+use replay::replay;
 
 #[test]
 fn every_question_of_the_corpus_is_answered_without_a_fault() {

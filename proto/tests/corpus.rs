@@ -6,9 +6,6 @@
 // the sake of one macro. Under its name the targets find the one below.
 extern crate self as libfuzzer_sys;
 
-use std::fs;
-use std::path::Path;
-
 #[expect(unused_attributes, reason = "a target is a whole program")]
 #[path = "../fuzz/fuzz_targets/row_keyframe.rs"]
 mod row_keyframe;
@@ -33,29 +30,15 @@ mod chunk;
 #[path = "../fuzz/fuzz_targets/chunk_story.rs"]
 mod chunk_story;
 
-/// What the engine calls, as a function.
-macro_rules! fuzz_target {
-    (|$body:ident: &[u8]| $check:expr) => {
-        pub(crate) fn run($body: &[u8]) {
-            $check
-        }
-    };
-}
-pub(crate) use fuzz_target;
+/// The engine's macro, and the corpus run through a target.
+#[path = "../fuzz/replay.rs"]
+mod replay;
+
+pub(crate) use replay::fuzz_target;
 
 /// Runs each file of a corpus through its target.
 fn replay(target: &str, check: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
-        .join(target);
-    let mut count = 0;
-    for entry in fs::read_dir(folder).expect("the corpus") {
-        let path = entry.expect("an entry").path();
-        let body = fs::read(&path).expect("a readable body");
-        let held = std::panic::catch_unwind(|| check(&body));
-        assert!(held.is_ok(), "{} breaks a promise", path.display());
-        count += 1;
-    }
+    let count = replay::replay(target, check);
     assert!(count > 10, "only {count} bodies of {target}");
 }
 
