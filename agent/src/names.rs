@@ -56,8 +56,8 @@ pub struct Names {
 struct Inner {
     state: Mutex<State>,
     // Grow with each question, and with each end of one.
-    asked: watch::Sender<u64>,
-    ended: watch::Sender<u64>,
+    asked: watch::Sender<()>,
+    ended: watch::Sender<()>,
     metrics: Metrics,
 }
 
@@ -152,7 +152,7 @@ impl Names {
             since: Instant::now(),
         });
         drop(state);
-        self.inner.asked.send_modify(|count| *count += 1);
+        self.inner.asked.send_modify(|()| ());
         true
     }
 
@@ -175,8 +175,8 @@ impl Names {
         self.lock().told.take()
     }
 
-    /// Counts names that came, by what became of them: `taken`, `not_asked`, `malformed`, `misplaced`; and
-    /// answers that came too late, or never, as `late`.
+    /// Counts names that came, by what became of them: `taken`, of these `misplaced`, `not_asked`, `malformed`;
+    /// and answers that came too late, or never, as `late`.
     pub fn count(&self, kind: &'static str, count: usize) {
         if count == 0 {
             return;
@@ -191,7 +191,7 @@ impl Names {
     }
 
     fn say_ended(&self) {
-        self.inner.ended.send_modify(|count| *count += 1);
+        self.inner.ended.send_modify(|()| ());
     }
 
     /// Keeps of an answer what was asked for and may be shown.
@@ -237,7 +237,7 @@ impl Names {
 pub struct Seat {
     names: Names,
     id: u64,
-    asked: watch::Receiver<u64>,
+    asked: watch::Receiver<()>,
 }
 
 impl Seat {

@@ -70,12 +70,12 @@ fn in_place(
     payload: &[u8],
     read: &Result<Snapshot, Error>,
 ) {
-    let base = before.map(|before| (before.tick_ms, Slim::of(before.snapshot, None)));
+    let base = before.map(|before| (before.tick_ms, Slim::of(before.snapshot)));
     let base = base.as_ref().map(|(tick_ms, slim)| (*tick_ms, slim));
     let next = Slim::decode(base, tick_ms, payload);
     assert_eq!(&next.as_ref().map(Slim::row).map_err(|error| *error), read);
     if let (Ok(next), Ok(read)) = (next, read) {
-        assert_eq!(next, Slim::of(read, None), "kept the same way");
+        assert_eq!(next, Slim::of(read), "kept the same way");
     }
 }
 

@@ -7,6 +7,12 @@
 /// All nodes share grid times at each whole minute, whatever their intervals.
 pub const INTERVALS_S: [u64; 8] = [1, 2, 5, 10, 15, 20, 30, 60];
 
+/// True of an interval that agents have, ms.
+#[must_use]
+pub fn is_interval(interval_ms: u64) -> bool {
+    INTERVALS_S.iter().any(|s| s * 1_000 == interval_ms)
+}
+
 /// The longest window, s. A day of 10 s rows is 8,640 of them a node.
 pub const MAX_WINDOW_S: u64 = 24 * 3_600;
 

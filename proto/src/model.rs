@@ -54,9 +54,7 @@ impl EarlierRun {
     #[must_use]
     pub fn is_possible(&self) -> bool {
         let on_grid = |tick_ms: u64| tick_ms.is_multiple_of(self.interval_ms);
-        limits::INTERVALS_S
-            .iter()
-            .any(|s| s * 1_000 == self.interval_ms)
+        limits::is_interval(self.interval_ms)
             && on_grid(self.first_tick_ms)
             && on_grid(self.last_tick_ms)
             && self.first_tick_ms <= self.last_tick_ms

@@ -55,23 +55,29 @@ pub fn read_small(path: &Path, max_bytes: usize) -> Result<Vec<u8>, Error> {
         path: path.to_owned(),
         source,
     })?;
-    let mut bytes = Vec::new();
+    let bytes = rest(file, max_bytes).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    bytes.ok_or_else(|| Error::TooLarge {
+        path: path.to_owned(),
+        max_bytes,
+    })
+}
+
+/// Reads all that is left of something, at most `max_bytes` bytes; `None` when there are more. Never allocates
+/// more than one byte beyond that.
+///
+/// # Errors
+///
+/// What the operating system said.
+pub fn rest(from: impl Read, max_bytes: usize) -> io::Result<Option<Vec<u8>>> {
     let limit = u64::try_from(max_bytes)
         .unwrap_or(u64::MAX)
         .saturating_add(1);
-    file.take(limit)
-        .read_to_end(&mut bytes)
-        .map_err(|source| Error::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-    if bytes.len() > max_bytes {
-        return Err(Error::TooLarge {
-            path: path.to_owned(),
-            max_bytes,
-        });
-    }
-    Ok(bytes)
+    let mut bytes = Vec::new();
+    from.take(limit).read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= max_bytes).then_some(bytes))
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub use self::subject::Subject;
 pub use self::trust::{Trust, TrustFiles};
 pub use self::vouch::{By, Voucher};
 
-/// A verified connection, and the end of it that reads the socket in pieces.
+/// A connection of a [`Connector`], whose end reads the socket in pieces.
 pub type ClientStream =
     tokio_rustls::client::TlsStream<tokio::io::BufReader<tokio::net::TcpStream>>;
 

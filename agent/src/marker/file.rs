@@ -1,11 +1,12 @@
 //! The file: who may have written it, and what is done when it cannot be.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use cairn_proto::model::EarlierRun;
+use cairn_runtime::files;
 use cairn_runtime::logging;
 use cairn_runtime::readiness::{Note, Readiness};
 use rustix::fs::OFlags;
@@ -125,7 +126,9 @@ impl Keeper {
         if about.uid() != self.user {
             return Err(Refused::Owner(about.uid(), self.user));
         }
-        let said = text::read(&bytes(file)?).map_err(|bad| match bad {
+        let bytes = files::rest(file, text::MAX_BYTES).map_err(Refused::Unreadable)?;
+        let bytes = bytes.ok_or(Refused::Broken)?;
+        let said = text::read(&bytes).map_err(|bad| match bad {
             Bad::Version => Refused::Version,
             Bad::Broken => Refused::Broken,
         })?;
@@ -189,16 +192,4 @@ fn create(path: &Path) -> io::Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path)
-}
-
-fn bytes(file: File) -> Result<Vec<u8>, Refused> {
-    let mut bytes = Vec::new();
-    let most = text::MAX_BYTES as u64 + 1;
-    file.take(most)
-        .read_to_end(&mut bytes)
-        .map_err(Refused::Unreadable)?;
-    if bytes.len() > text::MAX_BYTES {
-        return Err(Refused::Broken);
-    }
-    Ok(bytes)
 }

@@ -11,8 +11,8 @@ use super::ByKind;
 pub struct Names {
     /// Pods and containers that were asked for, each as often as it was.
     pub asked: Counter,
-    /// Names that came, by kind: `taken`; `not_asked`, `malformed` and `misplaced` were not. And answers
-    /// that did not come in time, `late`.
+    /// Names that came, by kind: `taken`, of which `misplaced` were of no use; `not_asked` and `malformed`
+    /// were not taken. And answers that did not come in time, `late`.
     pub told: Family<ByKind, Counter>,
 }
 

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::Sampler;
 use super::roster::Roster;
-use crate::names::{Names, Told};
+use crate::names::Names;
 
 /// The names that are asked for, and how that went.
 #[derive(Debug)]
@@ -63,8 +63,7 @@ impl Asking {
         let Some(told) = self.names.take() else {
             return;
         };
-        let Told { took, .. } = told;
-        self.trusted = took <= wait;
+        self.trusted = told.took <= wait;
         let misplaced = roster.learn_told(&told);
         self.names.count("misplaced", misplaced);
     }

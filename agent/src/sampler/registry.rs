@@ -138,11 +138,14 @@ impl Registry {
     pub fn see(&mut self, tick: u64, what: Description<'_>) -> Option<&mut Entry> {
         let at = match self.follower(what) {
             Some(at) => at,
-            None => self.look_up(tick, what)?,
+            None => {
+                let at = self.look_up(tick, what)?;
+                if let Some(before) = self.entries.get_mut(self.last) {
+                    before.follower = u32::try_from(at).ok()?;
+                }
+                at
+            }
         };
-        if let Some(before) = self.entries.get_mut(self.last) {
-            before.follower = u32::try_from(at).ok()?;
-        }
         self.last = at;
         let entry = self.entries.get_mut(at)?;
         entry.seen_tick = tick;

@@ -4,7 +4,7 @@
 //! names pods, and what it measured of their containers tells whose cgroup is whose; cAdvisor's answer
 //! says which runtime id is which container of which pod, and costs a kubelet five times as much, so it
 //! is for those that the summary leaves open. An aggregator that watches pods may tell before either does;
-//! its word counts until the node itself has one. What was named once stays named for as long as it is there,
+//! its word counts until the node itself has one. What the node named stays named for as long as it is there,
 //! whatever becomes of the kubelet; what is gone is forgotten after the window.
 
 mod began;
@@ -115,7 +115,7 @@ struct OfContainer {
     start_ms: Option<u64>,
     // Answers of cAdvisor that did not name it while it was there.
     asks: u8,
-    // What it used, while it has no name.
+    // What it used, while the node has not said who it is.
     readings: Readings,
     // A summary that was read since it came lists as many containers as there are cgroups like it.
     is_listed: bool,

@@ -35,7 +35,8 @@ use rounds::Rounds;
 
 pub use rounds::{Kept, MOST_RIGHTS_OF_ONE, Unsettled, Within};
 
-/// How long a question may take, the wait for its turn included.
+/// How long a question may take; of a token or of a single right with the wait for its turn, of one of many namespaces
+/// without.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Questions about rights that wait: as many as all rounds have at once, and as many of others, so that no number of

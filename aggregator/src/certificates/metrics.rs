@@ -44,7 +44,8 @@ impl Metrics {
         r.register("lease_given_back", help, m.given_back.clone());
         let help = "1 when the APIService is another's, and so left alone";
         r.register("api_service_foreign", help, m.foreign.clone());
-        let help = "By how much this clock was ahead of the API server's at the last look; 0 when that did not say";
+        let help = "By how much this clock was ahead of the API server's at the last look; where that did not say, 0, or \
+                    what it was by a time told within the last minute if it was off then";
         r.register("clock_offset_seconds", help, m.clock_offset.clone());
         let help = "1 while this replica changes nothing because its clock and the API server's are too far apart, or \
                     cannot be compared";

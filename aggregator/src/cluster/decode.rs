@@ -72,7 +72,6 @@ pub(super) fn version(json: &[u8]) -> Option<String> {
 
 fn node(object: &NodeObject<'_>) -> Node {
     let NodeObject { metadata, status } = object;
-    let mut conditions = status.conditions.iter();
     let mut amounts = Reader::default();
     Node {
         name: Arc::from(&*metadata.name),
@@ -81,7 +80,7 @@ fn node(object: &NodeObject<'_>) -> Node {
         created_ms: created_ms(metadata),
         allocatable: amounts.amounts(&status.allocatable),
         capacity: amounts.amounts(&status.capacity),
-        ready: conditions.any(|condition| condition.kind == "Ready" && condition.status == "True"),
+        ready: status.conditions.0,
         bad_amounts: amounts.bad,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use cairn_proto::limits::{INTERVALS_S, MAX_ENTITIES};
+use cairn_proto::limits::{self, MAX_ENTITIES};
 use cairn_proto::model::{EntityId, EntityKind, Run};
 use cairn_proto::v1::replay_frame::Kind as Frame;
 use cairn_proto::{codec, v1, wire};
@@ -94,8 +94,7 @@ impl Taking {
     fn begin(&mut self, begun: &v1::RecalledRun) -> Result<Took, Failure> {
         self.is_about(&begun.node)?;
         let run = wire::run(begun.run.as_ref()).map_err(|e| data(format!("run: {e}")))?;
-        let on_grid = |s: &u64| begun.interval_ms == s * 1_000;
-        if !INTERVALS_S.iter().any(on_grid) {
+        if !limits::is_interval(begun.interval_ms) {
             return Err(data("a run whose interval is not on the grid"));
         }
         if !self.runs.insert(run) || self.runs.len() > MAX_RUNS {

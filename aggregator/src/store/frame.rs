@@ -116,6 +116,15 @@ pub trait Window: Default + Debug + Send + 'static {
     /// Drops the least that it can of the oldest rows, but never the newest. Returns how many.
     fn shorten(&mut self) -> u64;
 
+    /// The same, and takes note that what went for want of room is not missing.
+    fn make_room(&mut self) -> u64 {
+        let gone = self.shorten();
+        if let Some(oldest_ms) = self.oldest_tick().filter(|_| gone > 0) {
+            self.attendance_mut().let_go(oldest_ms);
+        }
+        gone
+    }
+
     /// Forgets runs and names that no row uses any more, and puts rows together that are long
     /// written. The namespaces of the pods whose names go are gone.
     fn tidy(&mut self, window_ms: u64);
@@ -341,8 +350,10 @@ impl<N: Window> Door for Store<N> {
         let heard = self.write(session, |node| {
             Ok(node.attendance_mut().hear_earlier(runs, now_ms, window_ms))
         });
-        // The page shows a node's gap.
-        self.changes.add(u64::MAX);
+        if heard.is_ok() {
+            // The page shows a node's gap.
+            self.changes.add(u64::MAX);
+        }
         heard.unwrap_or(0)
     }
 

@@ -181,7 +181,7 @@ fn decode_rows(rows: &[ChunkRow], payloads: &[Vec<u8>]) -> Result<(), Error> {
 
 fn slim(rows: &[ChunkRow]) -> Vec<Slim> {
     let rows = rows.iter();
-    rows.map(|row| Slim::of(&row.snapshot, None)).collect()
+    rows.map(|row| Slim::of(&row.snapshot)).collect()
 }
 
 fn keyframes(rows: &[ChunkRow]) {

@@ -72,17 +72,12 @@ pub struct Counts {
 }
 
 impl Slim {
-    /// Of a row. The list of entities is that of the row before when both have the same.
+    /// Of a row.
     #[must_use]
-    pub fn of(row: &Snapshot, before: Option<&Slim>) -> Self {
-        let same = before.filter(|before| *before.entities == *row.entities());
-        let entities = match same {
-            Some(before) => Arc::clone(&before.entities),
-            None => row.entities().into(),
-        };
-        Draft::with(entities.len(), |draft| {
+    pub fn of(row: &Snapshot) -> Self {
+        Draft::with(row.entities().len(), |draft| {
             row.columns().iter().for_each(|column| draft.add(column));
-            draft.finish(entities)
+            draft.finish(row.entities().into())
         })
     }
 
@@ -108,7 +103,7 @@ impl Slim {
             snapshot,
         });
         let decoded = row::decode(timed, tick_ms, payload)?;
-        Ok(Self::of(&decoded, base.map(|(_, slim)| slim)))
+        Ok(Self::of(&decoded))
     }
 
     /// The entities that are there, rising.

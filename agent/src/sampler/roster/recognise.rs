@@ -97,18 +97,22 @@ impl Roster {
         all.any(|of| of.called == Called::Sandbox && *of.uid == *uid)
     }
 
-    /// What is there without a name, and what is listed without a cgroup.
+    /// What is there that the node has not named, and what is listed without a cgroup.
     fn open<'a>(&self, pod: &'a cgroup::Pod, told: &'a summary::Pod) -> Open<'a> {
         let mut cgroups = Vec::new();
         let mut named: Vec<&str> = Vec::new();
         let mut told_count = 0;
         for container in &pod.containers {
-            let known = self.containers.get(container.id.as_ref());
-            told_count += usize::from(known.is_some_and(|of| of.is_open() && !of.is_unnamed()));
-            match known.map(|known| &known.called) {
-                Some(Called::Nothing | Called::Told(_)) => cgroups.push(container.id.as_ref()),
-                Some(Called::Container(name)) => named.push(name),
-                Some(Called::Sandbox) | None => {}
+            let Some(known) = self.containers.get(container.id.as_ref()) else {
+                continue;
+            };
+            match &known.called {
+                Called::Nothing | Called::Told(_) => {
+                    told_count += usize::from(!known.is_unnamed());
+                    cgroups.push(container.id.as_ref());
+                }
+                Called::Container(name) => named.push(name),
+                Called::Sandbox => {}
             }
         }
         let listed = told.containers.iter();

@@ -1,6 +1,7 @@
 //! How many questions about namespaces are sent a second for all readers together, and whose is next.
 //!
-//! Each reader has one question in this line at a time, so that none is in front of another for having more of them.
+//! Each task that asks has one question in this line at a time, so that none is in front of another for having more of
+//! them.
 //! First come rights that would not be known for long any more, of them the one that was asked about longest ago;
 //! then what nobody knows yet, in the order in which it came; then what is still known. One turn in [`NEW_IN`] is for
 //! what nobody knows, so that rights that are kept hold up no new reader for ever.
@@ -86,17 +87,13 @@ impl Budget {
             let mut moved = pin!(self.moved.notified());
             moved.as_mut().enable();
             let look = self.lock().look(waiting.place, Instant::now());
-            let at = match look {
+            match look {
                 Look::Taken => return began.elapsed(),
-                Look::At(at) => Some(at),
-                Look::Behind => None,
-            };
-            match at {
-                Some(at) => tokio::select! {
+                Look::At(at) => tokio::select! {
                     () = sleep_until(at) => {}
                     () = moved => {}
                 },
-                None => moved.await,
+                Look::Behind => moved.await,
             }
         }
     }

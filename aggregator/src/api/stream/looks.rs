@@ -327,12 +327,12 @@ impl Wish {
         if self.scope.visible.has_all() || self.readers.is_empty() {
             return room.share(bytes, &None);
         }
-        let shares = self.readers.iter().map(|reader| {
+        let mut shares = self.readers.iter().map(|reader| {
             let reader = Some(Arc::clone(reader));
             room.share(bytes, &reader)
         });
-        let mut shares = shares.skip_while(|share| matches!(share, Err(NoRoom::OfOne)));
-        shares.next().unwrap_or(Err(NoRoom::OfOne))
+        let found = shares.find(|share| !matches!(share, Err(NoRoom::OfOne)));
+        found.unwrap_or(Err(NoRoom::OfOne))
     }
 
     fn is_waited_for(&self) -> bool {

@@ -80,16 +80,16 @@ pub(super) struct NodeStatus<'a> {
     pub(super) capacity: Resources<'a>,
     #[serde(borrow, deserialize_with = "nullable")]
     pub(super) allocatable: Resources<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
-    pub(super) conditions: Vec<Condition<'a>>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) conditions: IsReady,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Condition<'a> {
+struct Condition<'a> {
     #[serde(borrow, rename = "type")]
-    pub(super) kind: Cow<'a, str>,
+    kind: Cow<'a, str>,
     #[serde(borrow)]
-    pub(super) status: Cow<'a, str>,
+    status: Cow<'a, str>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -179,8 +179,7 @@ fn check(hello: &v1::Hello, identity: &Identity) -> Result<Option<Opened>, Refus
         let (seq, most) = (hello.next_seq, limits::MAX_SEQ);
         return Err(bad(format!("next_seq: {seq} is beyond {most}")));
     }
-    let on_grid = |s: &u64| hello.interval_ms == s * 1_000;
-    if !limits::INTERVALS_S.iter().any(on_grid) {
+    if !limits::is_interval(hello.interval_ms) {
         return Err(bad(format!(
             "an interval of {} ms is not on the grid",
             hello.interval_ms

@@ -79,7 +79,7 @@ impl Held {
             if !is_over_share && self.bytes() <= self.limit {
                 break;
             }
-            let rows = self.counted(node, N::shorten);
+            let rows = self.counted(node, N::make_room);
             if rows == 0 {
                 break;
             }
@@ -227,7 +227,7 @@ impl<N: Window> Store<N> {
                 if self.held.bytes() <= to_bytes {
                     break;
                 }
-                gone += self.held.counted(&mut *lock(&one.1), N::shorten);
+                gone += self.held.counted(&mut *lock(&one.1), N::make_room);
             }
             if gone == before {
                 break;

@@ -78,7 +78,7 @@ impl Incoming {
             seq,
             tick_ms,
             samples: snapshot.sample_count(),
-            slim: Slim::of(snapshot, None).into(),
+            slim: Slim::of(snapshot).into(),
             wire: None,
         }
     }

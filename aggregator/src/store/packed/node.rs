@@ -280,9 +280,6 @@ impl Window for Node {
         let gone = filled.first_mut().map_or(0, |run| run.shorten(is_only));
         self.recents.clear();
         self.untidy |= gone > 0;
-        if let Some(oldest_ms) = self.oldest_tick().filter(|_| gone > 0) {
-            self.attendance.let_go(oldest_ms);
-        }
         gone
     }
 

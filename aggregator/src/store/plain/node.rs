@@ -256,11 +256,7 @@ impl Window for Node {
     }
 
     fn shorten(&mut self) -> u64 {
-        let gone = self.ticks.len() > 1 && self.drop_oldest();
-        if let Some(oldest_ms) = self.oldest_tick().filter(|_| gone) {
-            self.attendance.let_go(oldest_ms);
-        }
-        u64::from(gone)
+        u64::from(self.ticks.len() > 1 && self.drop_oldest())
     }
 
     /// Forgets runs and names that no row uses any more.

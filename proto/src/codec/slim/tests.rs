@@ -49,7 +49,7 @@ fn row() -> impl Strategy<Value = Snapshot> {
 proptest! {
     #[test]
     fn a_row_comes_back_as_it_was(row in row()) {
-        let slim = Slim::of(&row, None);
+        let slim = Slim::of(&row);
         prop_assert_eq!(&slim.row(), &row);
         for place in 0..row.entities().len() + 70 {
             for id in (0..100).map(ColumnId) {
@@ -62,7 +62,7 @@ proptest! {
             prop_assert_eq!(only.column(id), row.column(id));
         }
         prop_assert!(only.columns().len() <= some.len());
-        prop_assert_eq!(slim.narrowed(&some), Slim::of(&only, Some(&slim)));
+        prop_assert_eq!(slim.narrowed(&some), Slim::of(&only));
     }
 }
 
@@ -78,7 +78,7 @@ fn stamps_that_are_alike_are_kept_once() {
     let one = Snapshot::from_parts(entities.clone(), vec![column(0, &values)]).unwrap();
     let two = [column(0, &values), column(4, &values)];
     let two = Snapshot::from_parts(entities, two.to_vec()).unwrap();
-    let (one, two) = (Slim::of(&one, None), Slim::of(&two, None));
+    let (one, two) = (Slim::of(&one), Slim::of(&two));
     assert_eq!(one.values.len(), 1_536, "1,200 of three bytes each");
     assert_eq!(one.values, two.values);
     assert_eq!(two.row().columns().len(), 2);
@@ -175,14 +175,14 @@ proptest! {
         passed_ms in prop_oneof![Just(10_000_u64), any::<u64>()],
     ) {
         let mut before = (1_795_332_330_000_u64, first);
-        let mut slim = Slim::of(&before.1, None);
+        let mut slim = Slim::of(&before.1);
         for (changes, goes) in rows {
             let (tick_ms, row) = (before.0.wrapping_add(passed_ms), after(&before.1, &changes));
             let row = goes.map_or_else(|| row.clone(), |nth| without(&row, nth));
             let base = Timed { tick_ms: before.0, snapshot: &before.1 };
             let mut payload = row::encode(codec, Some(base), Timed { tick_ms, snapshot: &row });
             let next = Slim::decode(Some((before.0, &slim)), tick_ms, &payload).unwrap();
-            prop_assert_eq!(&next, &Slim::of(&row, None));
+            prop_assert_eq!(&next, &Slim::of(&row));
             prop_assert_eq!(&next.row(), &row);
             prop_assert_eq!(next.counts().samples, row.sample_count());
             prop_assert_eq!(next.counts().bytes, next.row().bytes());
@@ -216,7 +216,7 @@ proptest! {
         rows in vec((vec((0_u16..100, change()), 0..12), prop::option::weighted(0.3, 2_usize..9)), 0..4),
     ) {
         let (mut tick_ms, mut before) = (1_795_332_330_000_u64, first);
-        let mut slim = Slim::of(&before, None);
+        let mut slim = Slim::of(&before);
         prop_assert_eq!(row::decode(None, tick_ms, &slim.keyframe()), Ok(before.clone()));
         for (changes, goes) in rows {
             let row = after(&before, &changes);

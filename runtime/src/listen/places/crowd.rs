@@ -79,8 +79,8 @@ impl Crowd {
 
     /// Takes the place of the one that has to make room, if one of so many can; what it does is returned, to be ended.
     pub(super) fn displace(&mut self, now: Instant, looks: usize) -> Option<Activity> {
+        self.wake(now);
         for _ in 0..looks {
-            self.wake(now);
             let (_, network) = self.ready.last().copied()?;
             let first = self.networks.get(&network)?.keys.first().copied();
             let (before, number) = first?;
@@ -117,13 +117,13 @@ impl Crowd {
 
     fn remove(&mut self, holder: &Holder, number: u64) {
         let network = holder.network;
-        if let Some(members) = self.networks.get_mut(&network) {
-            members.keys.remove(&(holder.key, number));
-        }
+        let Some(members) = self.networks.get_mut(&network) else {
+            return;
+        };
+        members.keys.remove(&(holder.key, number));
+        let was_ready = matches!(members.filed, Some(Filed::Ready(_)));
         // Without a look at the clock: one that waited before waits still, and one that did not is looked at again.
-        let was_ready = self.networks.get(&network);
-        let was_ready = was_ready.is_some_and(|one| matches!(one.filed, Some(Filed::Ready(_))));
-        self.refile(network, |first| if was_ready { None } else { Some(first) });
+        self.refile(network, |first| (!was_ready).then_some(first));
     }
 
     fn file(&mut self, network: Network, now: Instant) {

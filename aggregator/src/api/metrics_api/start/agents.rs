@@ -36,7 +36,7 @@ impl Agents {
         }
     }
 
-    /// The nodes whose agents are awaited, by name, and how many more are not; `None` when no node has one. All are
+    /// The nodes whose agents are awaited, by rising name, and how many more are not; `None` when no node has one. All are
     /// awaited unless another replica is ready, and when none of them is up.
     pub(super) fn look(
         &self,
@@ -57,13 +57,13 @@ impl Agents {
             let since_ms = since_ms.get(node);
             since_ms.is_some_and(|since_ms| now_ms.saturating_sub(*since_ms) >= DOWN_AFTER_MS)
         };
-        let (down, mut awaited): (Vec<_>, Vec<_>) = nodes.into_keys().partition(is_down);
+        let awaited = nodes.keys().filter(|node| !is_down(node));
+        let awaited: Vec<Arc<str>> = awaited.cloned().collect();
         if is_beside && !awaited.is_empty() {
-            return Some((awaited, down.len()));
+            let down = nodes.len() - awaited.len();
+            return Some((awaited, down));
         }
-        awaited.extend(down);
-        awaited.sort_unstable();
-        (!awaited.is_empty()).then_some((awaited, 0))
+        (!nodes.is_empty()).then(|| (nodes.into_keys().collect(), 0))
     }
 
     /// The nodes on which agents are placed, and whether the one there is ready: those too whose agent is still to
