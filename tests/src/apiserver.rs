@@ -11,7 +11,7 @@
 //! signer     tokens as they are signed, and the keys that an API server publishes
 //! review     TokenReview and SubjectAccessReview, and the tokens to review
 //! rbac       who may do what, by the roles and bindings that a test gives it
-//! selecting  label and field selectors of lists
+//! selecting  label and field selectors of lists and watches
 //! kinds      the kinds that are served, and where their objects are found
 //! storing    objects of any kind: created, replaced, patched and deleted
 //! merging    merge patches and strategic ones
@@ -48,10 +48,10 @@ use anyhow::{Context as _, Result};
 use cairn_runtime::listen::{self, ListenMetrics};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tls::ServerTls;
-use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use crate::front_proxy::write_kubeconfig;
 use crate::pki::{Leaf, Pki};
 
 pub use aggregating::Stub;
@@ -175,12 +175,7 @@ impl ApiServer {
         let path = self
             .token_file
             .with_file_name(format!("{token}.kubeconfig"));
-        let (addr, ca) = (self.addr, self.ca.display().to_string());
-        let text = json!({"apiVersion": "v1", "kind": "Config", "current-context": "one",
-            "clusters": [{"name": "one", "cluster": {"server": format!("https://{addr}"), "certificate-authority": ca}}],
-            "users": [{"name": "one", "user": {"token": token}}],
-            "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}]});
-        std::fs::write(&path, text.to_string())?;
+        write_kubeconfig(&path, self.addr, &self.ca, token)?;
         Ok(path)
     }
 

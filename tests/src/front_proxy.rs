@@ -196,15 +196,26 @@ impl FrontProxy {
     /// When it cannot be written.
     pub fn kubeconfig(&self, token: &str) -> Result<PathBuf> {
         let path = self.dir.join(format!("{token}.kubeconfig"));
-        let (addr, ca) = (self.addr, self.server_ca.display());
-        let text = json!({"apiVersion": "v1", "kind": "Config", "current-context": "one",
-            "clusters": [{"name": "one", "cluster":
-                {"server": format!("https://{addr}"), "certificate-authority": ca.to_string()}}],
-            "users": [{"name": "one", "user": {"token": token}}],
-            "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}]});
-        std::fs::write(&path, text.to_string())?;
+        write_kubeconfig(&path, self.addr, &self.server_ca, token)?;
         Ok(path)
     }
+}
+
+/// Writes the configuration file of a client with this token, of a server at this address with a certificate of this
+/// CA.
+pub(crate) fn write_kubeconfig(
+    path: &Path,
+    addr: SocketAddr,
+    ca: &Path,
+    token: &str,
+) -> Result<()> {
+    let ca = ca.display().to_string();
+    let text = json!({"apiVersion": "v1", "kind": "Config", "current-context": "one",
+        "clusters": [{"name": "one", "cluster":
+            {"server": format!("https://{addr}"), "certificate-authority": ca}}],
+        "users": [{"name": "one", "user": {"token": token}}],
+        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}]});
+    Ok(std::fs::write(path, text.to_string())?)
 }
 
 impl Drop for FrontProxy {

@@ -102,7 +102,9 @@ impl Replicas {
     /// When no node was recorded.
     pub fn add_node_whose_agent_is_down(&self) -> Result<()> {
         let control = self.server.control();
-        control.put("nodes", another_node(AGENT_DOWN)?);
+        let core = Core::recorded()?;
+        let first = core.nodes["items"].get(0).context("no node")?;
+        control.put("nodes", renamed(first, AGENT_DOWN));
         control.put("pods", agent_pod(AGENT_DOWN, false));
         Ok(())
     }
@@ -304,7 +306,8 @@ fn put_objects(server: &ApiServer, recorded: &Recorded, nodes: &[String]) -> Res
     for node in listed {
         control.put("nodes", node.clone());
     }
-    control.put("nodes", another_node(WITHOUT_AGENT)?);
+    let first = listed.first().context("no node")?;
+    control.put("nodes", renamed(first, WITHOUT_AGENT));
     for pod in recorded.pod_objects() {
         control.put("pods", pod);
     }
@@ -337,13 +340,12 @@ fn agent_pod(node: &str, is_up: bool) -> Value {
     })
 }
 
-/// The first recorded node under another name.
-fn another_node(name: &str) -> Result<Value> {
-    let core = Core::recorded()?;
-    let mut node = core.nodes["items"].get(0).context("no node")?.clone();
+/// A node under another name.
+fn renamed(node: &Value, name: &str) -> Value {
+    let mut node = node.clone();
     node["metadata"]["name"] = json!(name);
     node["metadata"]["uid"] = json!(format!("uid-of-{name}"));
-    Ok(node)
+    node
 }
 
 fn aggregator_args(server: &ApiServer, namespace: &Path) -> Vec<String> {

@@ -20,7 +20,7 @@ use testkit::deadline::Deadline;
 use testkit::pki::Pki;
 use testkit::played::{Line, Played, recorded};
 use testkit::proc::Proc;
-use testkit::system::{HostFiles, Recording, System, TRACE_START_MS, at};
+use testkit::system::{HostFiles, System, TRACE_START_MS, at};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -115,8 +115,7 @@ fn played(file: &str) -> Heard {
     };
     let lines = recorded(file).unwrap().into_iter().map(line);
     let played = Played::start(dir.path(), lines.collect()).unwrap();
-    let archive = Recording::named("cgroup-v2").unwrap().archive.unwrap();
-    let host = HostFiles::load(&archive, "node3").unwrap();
+    let host = HostFiles::recorded().unwrap();
     let proc_root = dir.path().join("proc");
     host.show(0, &proc_root).unwrap();
     let agent = start(

@@ -19,8 +19,7 @@ const OF_KUBELET: [&str; 3] = ["/", "imagefs", "containerfs"];
 
 /// A directory that stands for /proc: the host's recorded figures, and this list of mounts.
 fn show_proc(dir: &Path, mountinfo: &str) {
-    let archive = Recording::named("cgroup-v2").unwrap().archive.unwrap();
-    let files = HostFiles::load(&archive, "node3").unwrap();
+    let files = HostFiles::recorded().unwrap();
     files.show(0, dir).unwrap();
     fs::create_dir(dir.join("1")).unwrap();
     fs::write(dir.join("1/mountinfo"), mountinfo).unwrap();

@@ -62,10 +62,8 @@ impl Bed {
 
     /// Lets the kubelet refuse everything.
     fn without_kubelet(self) -> Self {
-        let order = json!({"endpoint": "all", "fault": {"kind": "status", "code": 500}});
-        let kubelet = &self.system.nodes[0].kubelet;
-        let answer = kubelet.post("admin", "/debug/fault", &order.to_string());
-        assert_eq!(answer.unwrap().status, 200);
+        let refuses = r#"{"kind":"status","code":500}"#;
+        self.system.break_kubelet("all", refuses).unwrap();
         self
     }
 
@@ -75,10 +73,7 @@ impl Bed {
 
     /// A count of the agent's own figures, over all labels that contain these.
     fn count(&self, name: &str, labels: &str) -> u64 {
-        let name = format!("cairn_agent_{name}");
-        let count = System::metric(self.agent(), &name, labels).unwrap();
-        // The sum of no lines at all is a negative zero.
-        (count + 0.0).to_string().parse().unwrap()
+        System::count(self.agent(), &format!("cairn_agent_{name}"), labels).unwrap()
     }
 
     fn wait(&self, what: &str, mut is: impl FnMut() -> bool) {
@@ -96,13 +91,10 @@ impl Bed {
     }
 
     /// Waits until the aggregator knows so many pods of the API server.
-    fn wait_for_pods(&self, count: u32) {
-        let pods = || {
-            let aggregator = self.system.aggregator().unwrap();
-            let name = "cairn_aggregator_cluster_objects";
-            System::metric(aggregator, name, "\"pods\"").unwrap()
-        };
-        self.wait("pods", || pods() > f64::from(count) - 0.5);
+    fn wait_for_pods(&self, count: u64) {
+        let aggregator = self.system.aggregator().unwrap();
+        let pods = || System::of_aggregator(aggregator, "cluster_objects", "\"pods\"").unwrap();
+        self.wait("pods", || pods() >= count);
     }
 
     /// Steps to the `n`th tick with the cgroups of that time.

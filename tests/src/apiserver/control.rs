@@ -70,9 +70,8 @@ impl Control {
         Ok(control)
     }
 
-    /// Adds an object or takes the place of the one of its name. `resource` is `nodes`, `namespaces`, `pods` or
-    /// `endpointslices`, or, to be read by name, `daemonsets`, or, to be read and written by name, `secrets`,
-    /// `configmaps`, `leases` or `apiservices`; the version is the server's own.
+    /// Adds an object or takes the place of the one of its name. `resource` is the plural of a kind that is served
+    /// (`kinds`), such as `pods`; the version is the server's own.
     pub fn put(&self, resource: &'static str, object: Value) {
         self.objects().put(resource, object);
         self.changed(resource);
@@ -246,7 +245,8 @@ impl Control {
         self.state.told.send_modify(|told| told.bookmarks += 1);
     }
 
-    /// Breaks so many requests of a verb (`list`, `watch`, `get`, `create`, `update`, `patch`) and a resource.
+    /// Breaks so many requests of a verb (`list`, `watch`, `get`, `create`, `update`, `patch`, `delete`) and a
+    /// resource.
     pub fn fault(&self, verb: &str, resource: &str, fault: Fault, requests: u64) {
         lock(&self.state.faults).set(verb, resource, fault, requests);
     }

@@ -1,4 +1,4 @@
-//! Label and field selectors of lists: such as are equal, or not; all of them must hold.
+//! Label and field selectors of lists and watches: such as are equal, or not; all of them must hold.
 
 use serde_json::Value;
 

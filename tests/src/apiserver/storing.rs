@@ -77,11 +77,7 @@ fn created(held: &Objects, place: &Place, mut object: Value, by: By<'_>) -> Resu
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let name = name.to_owned();
     if name.is_empty() || !place.name.is_empty() {
-        return Err(Refused::new(
-            422,
-            "Invalid",
-            "metadata.name: Required value",
-        ));
+        return Err(Refused::invalid("metadata.name: Required value"));
     }
     if kind.is_namespaced {
         let within = &place.namespace;

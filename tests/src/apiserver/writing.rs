@@ -37,7 +37,7 @@ impl Refused {
         }
     }
 
-    fn invalid(message: &str) -> Self {
+    pub(super) fn invalid(message: &str) -> Self {
         Self::new(422, "Invalid", message)
     }
 }
@@ -55,18 +55,11 @@ pub(super) fn replaced(
             "Operation cannot be fulfilled on {resource} \"{name}\": the object has been modified; please apply \
              your changes to the latest version and try again"
         );
-        return Err(Refused {
-            code: 409,
-            reason: "Conflict",
-            message,
-        });
+        return Err(Refused::new(409, "Conflict", &message));
     }
     if new["metadata"]["name"].as_str() != Some(name) {
-        return Err(Refused {
-            code: 400,
-            reason: "BadRequest",
-            message: format!("the name of the object is not {name}"),
-        });
+        let message = format!("the name of the object is not {name}");
+        return Err(Refused::new(400, "BadRequest", &message));
     }
     validate(resource, &new)?;
     manage(held, &mut new, by);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Options, Recording, System};
+use super::{Options, System};
 
 /// More than a hundred times what the fixtures hold.
 const UNPACKED_LIMIT_BYTES: u64 = 64 << 20;
@@ -20,6 +20,16 @@ pub struct HostFiles {
 }
 
 impl HostFiles {
+    /// Those of node3 of the recording `cgroup-v2`.
+    ///
+    /// # Errors
+    ///
+    /// As [`HostFiles::load`].
+    pub fn recorded() -> Result<Self> {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/kubelet-1.36");
+        Self::load(&fixtures.join("cgroup-v2.tar.gz"), "node3")
+    }
+
     /// Reads `proc/NODE/NN/...` of an archive.
     ///
     /// # Errors
@@ -89,10 +99,8 @@ impl MovingHost {
     ///
     /// As [`System::start`], or when the recorded files cannot be shown.
     pub fn start() -> Result<Self> {
-        let archive = Recording::named("cgroup-v2")?.archive;
-        let recorded = HostFiles::load(&archive.context("no archive")?, "node3")?;
         let proc_root = tempfile::tempdir()?;
-        recorded.show(0, proc_root.path())?;
+        HostFiles::recorded()?.show(0, proc_root.path())?;
         let root = proc_root.path().display().to_string();
         let system = System::start(Options {
             extra_agent_args: vec!["--proc-root".to_owned(), root],

@@ -12,7 +12,7 @@ use cairn_agent::sources::cadvisor::{self, Cadvisor, Ids, Teller};
 use cairn_agent::sources::procfs::{self, ProcRoot, Traffic};
 use cairn_agent::sources::{Reading, resource, summary};
 use cairn_proto::model::Run;
-use testkit::system::{HostFiles, Recording};
+use testkit::system::HostFiles;
 
 use crate::node::{self, INTERVAL_MS};
 use crate::texts::{self, Told};
@@ -134,8 +134,7 @@ fn the_host_allocates_nothing_for_a_sample() {
 
 /// The recorded files, with so many interfaces and disks more.
 fn proc_files(dir: &Path, more: u64) {
-    let archive = Recording::named("cgroup-v2").unwrap().archive.unwrap();
-    let files = HostFiles::load(&archive, "node3").unwrap();
+    let files = HostFiles::recorded().unwrap();
     files.show(0, dir).unwrap();
     for (name, line) in [
         ("net/dev", "eth1{}: 1 2 3 4 0 0 0 0 5 6 7 8 0 0 0 0\n"),
