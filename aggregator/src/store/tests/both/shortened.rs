@@ -17,26 +17,45 @@ fn ticks(store: &dyn Exchange, node: &str) -> BTreeSet<u64> {
     ticks
 }
 
-/// The rows of these ticks, from the first at which the entity was there. Whether rates may reach into that one
-/// is about rows that are gone.
-fn left(rows: Vec<RawRow>, ticks: &BTreeSet<u64>) -> Vec<RawRow> {
-    let rows = rows.into_iter().filter(|row| ticks.contains(&row.tick_ms));
-    let mut rows: Vec<RawRow> = rows.skip_while(|row| !row.present).collect();
-    if let Some(first) = rows.first_mut() {
-        first.interrupted = false;
+/// Ticks of rows that are left, and those of them whose row before is left too.
+struct Left {
+    ticks: BTreeSet<u64>,
+    follow: BTreeSet<u64>,
+}
+
+impl Left {
+    fn of(ticks: BTreeSet<u64>, whole: &BTreeSet<u64>) -> Self {
+        let before = |tick: u64| whole.range(..tick).next_back();
+        let is_left = |tick: &&u64| before(**tick).is_some_and(|before| ticks.contains(before));
+        let follow = ticks.iter().filter(is_left).copied().collect();
+        Self { ticks, follow }
     }
-    rows
+
+    /// The rows that are left, from the first at which the entity was there. Whether rates may reach into a row is
+    /// about the one before: nothing is said of it where that one is gone. Ticks of two runs can be mixed after the
+    /// clock went back, and the oldest block of one of them may reach beyond the beginning of the other.
+    fn rows(&self, rows: Vec<RawRow>) -> Vec<RawRow> {
+        let rows = rows
+            .into_iter()
+            .filter(|row| self.ticks.contains(&row.tick_ms));
+        let rows = rows.skip_while(|row| !row.present).enumerate();
+        let rows = rows.map(|(nth, row)| RawRow {
+            interrupted: row.interrupted && nth > 0 && self.follow.contains(&row.tick_ms),
+            ..row
+        });
+        rows.collect()
+    }
 }
 
 /// What a store says of an entity: its names, and its rows of two fields.
 type Series = BTreeMap<String, [Vec<RawRow>; 2]>;
 
 impl Both {
-    fn series(&self, store: &dyn Door, ticks: &BTreeSet<u64>) -> Series {
+    fn series(&self, store: &dyn Door, left: &Left) -> Series {
         let entities = store.entities(&Selector::OfNode(self.node)).into_iter();
         let series = entities.map(|entity| {
             let rows = [table::CPU, table::MEMORY_USAGE]
-                .map(|field| left(store.read(&entity, field, (0, u64::MAX)), ticks));
+                .map(|field| left.rows(store.read(&entity, field, (0, u64::MAX))));
             (format!("{:?} {}", entity.path, entity.name), rows)
         });
         // Of what is not there at any of these ticks, there is nothing to say.
@@ -50,8 +69,9 @@ impl Both {
         // A block is handed over with what has expired of it.
         packed.retain(|tick| plain.contains(tick));
         assert_eq!(packed.is_empty(), plain.is_empty(), "its newest rows stay");
-        let said = self.series(&*self.packed, &packed);
-        assert_eq!(said, self.series(&*self.plain, &packed));
+        let left = Left::of(packed, &plain);
+        let said = self.series(&*self.packed, &left);
+        assert_eq!(said, self.series(&*self.plain, &left));
     }
 }
 
