@@ -131,3 +131,27 @@ fn only_what_runs_as_a_test_is_one() {
     assert!(!is_python_test(python, "helper"));
     assert!(!is_python_test(python, "test_of"));
 }
+
+/// Cargo is told which files are tests (`autotests = false`), so one that nobody lists would never run.
+#[test]
+fn every_file_of_tests_is_run() {
+    let tests = root().join("tests");
+    let manifest = fs::read_to_string(tests.join("Cargo.toml")).unwrap();
+    let together = fs::read_to_string(tests.join("tests/e2e.rs")).unwrap();
+    let mut files = 0;
+    for entry in fs::read_dir(tests.join("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        files += 1;
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let is_alone = manifest.contains(&format!("path = \"tests/{name}.rs\""));
+        let is_together = together.lines().any(|line| line == format!("mod {name};"));
+        assert!(
+            is_alone != is_together,
+            "tests/tests/{name}.rs has to be in tests/tests/e2e.rs or in tests/Cargo.toml, and in one of them alone"
+        );
+    }
+    assert!(files > 50, "{files} files");
+}

@@ -15,13 +15,16 @@ use crate::deadline::Deadline;
 use crate::fleet::cluster::Access;
 use crate::fleet::{self, Options, Order, State, sockets};
 use crate::pki::Pki;
-use crate::proc::{MemoryGroup, Proc, cores};
+use crate::proc::{self, MemoryGroup, Proc, cores};
 use crate::proxy::Proxy;
 use crate::rfc3339;
 use crate::system::{System, sha256_hex};
 
 /// Where nobody listens yet.
 pub(super) const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// How long everything may take that is due at a step of the clock.
+const STEP_WITHIN: Duration = Duration::from_secs(300);
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -122,8 +125,19 @@ impl Bed {
     pub(crate) fn step(&mut self, now_ms: u64) -> Result<()> {
         self.now_ms = now_ms;
         // First, so that no row seems to come from the future.
-        self.aggregator.step(now_ms)?;
+        self.step_aggregator()?;
         Ok(self.fleet.step(now_ms)?)
+    }
+
+    /// Sets the aggregator's clock. What five thousand windows need to expire may take longer than one answer of it.
+    fn step_aggregator(&self) -> Result<()> {
+        let deadline = Deadline::after(STEP_WITHIN);
+        loop {
+            match self.aggregator.step(self.now_ms) {
+                Err(proc::Error::Step { status: 503, .. }) if deadline.left().is_some() => {}
+                stepped => return Ok(stepped?),
+            }
+        }
     }
 
     /// Tells the agents what to do.
