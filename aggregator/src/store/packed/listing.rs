@@ -23,8 +23,9 @@ impl Node {
         let from = out.len();
         let newest = self.newest();
         for run in &self.runs {
-            let all = run.names.of_kinds(|kind| selector.means(kind));
-            let admitted: Vec<EntityId> = all.filter(|id| admits(run, *id, selector)).collect();
+            let all = run.names.faces(|kind| selector.means(kind));
+            let admitted = all.filter(|(id, face)| admits(run, (*id, *face), selector));
+            let admitted: Vec<EntityId> = admitted.map(|(id, _)| id).collect();
             if admitted.is_empty() {
                 continue;
             }
@@ -193,11 +194,8 @@ fn lists(rows: &[OpenRow]) -> Vec<(&[EntityId], u64)> {
 
 /// True when the selector admits the entity, of a kind that it can mean. What it is in is looked up only
 /// where that matters.
-fn admits(run: &RunRows, id: EntityId, selector: &Selector<'_>) -> bool {
+fn admits(run: &RunRows, (id, face): (EntityId, Face<'_>), selector: &Selector<'_>) -> bool {
     let names = &run.names;
-    let Some(face) = names.face(id) else {
-        return false;
-    };
     if face.kind == EntityKind::Pod {
         return selector.admits(face, Within::default());
     }

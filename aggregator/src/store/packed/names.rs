@@ -151,22 +151,34 @@ impl Names {
         })
     }
 
-    /// The ids of things of some kinds, rising.
-    pub(super) fn of_kinds(
+    /// How things of some kinds look to a selector, rising by id.
+    pub(super) fn faces(
         &self,
         is_one: impl Fn(EntityKind) -> bool,
-    ) -> impl Iterator<Item = EntityId> {
-        self.by_id.of_kinds(is_one)
+    ) -> impl Iterator<Item = (EntityId, Face<'_>)> {
+        let all = self.by_id.all(is_one);
+        all.map(|(id, name)| (id, face(name)))
+    }
+
+    /// The pods of a namespace, rising.
+    pub(super) fn pods_of(&self, namespace: &str) -> Vec<EntityId> {
+        let pods = self.pods();
+        let pods = pods.filter(|(_, pod)| pod.namespace == namespace);
+        pods.map(|(id, _)| id).collect()
+    }
+
+    /// The containers, rising, each with its pod: one that is in no pod has no name.
+    pub(super) fn containers(&self) -> impl Iterator<Item = (EntityId, EntityId)> {
+        self.by_id.parts(EntityKind::Container)
     }
 
     /// How a thing looks to a selector.
     pub(super) fn face(&self, id: EntityId) -> Option<Face<'_>> {
-        let name = self.by_id.get(id)?;
-        Some(Face {
-            kind: name.kind,
-            name: name.name,
-            namespace: name.namespace,
-        })
+        self.by_id.get(id).map(face)
+    }
+
+    fn pods(&self) -> impl Iterator<Item = (EntityId, Name<'_>)> {
+        self.by_id.all(|kind| kind == EntityKind::Pod)
     }
 
     /// The UID of a thing; empty when it has none.
@@ -353,7 +365,7 @@ impl Names {
             return BTreeSet::new();
         }
         let is_used = |id: EntityId| used.binary_search(&id).is_ok();
-        let pods = self.by_id.all(EntityKind::Pod);
+        let pods = self.pods();
         let went = namespaces(pods.filter(|(id, _)| !is_used(*id)));
         let went = went.into_iter().map(str::to_owned).collect();
         let moved = self.by_id.retain(is_used);
@@ -379,7 +391,15 @@ impl Names {
 
     /// The namespaces of all pods.
     pub(super) fn namespaces(&self) -> BTreeSet<&str> {
-        namespaces(self.by_id.all(EntityKind::Pod))
+        namespaces(self.pods())
+    }
+}
+
+fn face(name: Name<'_>) -> Face<'_> {
+    Face {
+        kind: name.kind,
+        name: name.name,
+        namespace: name.namespace,
     }
 }
 

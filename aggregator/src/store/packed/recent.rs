@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cairn_proto::catalogue::{EntityKind, FieldId, Group, Source, table};
+use cairn_proto::catalogue::{FieldId, Group, Source, table};
 use cairn_proto::codec::slim::Slim;
 use cairn_proto::model::{ColumnId, EntityId, Stamp};
 use cairn_proto::rate::Point;
@@ -59,7 +59,7 @@ impl Recents {
         see: &mut SeeRecent<'_>,
     ) {
         // A node has one or two pods of a namespace, and thirty of others.
-        let pods = namespace.map(|one| pods_of(run, one));
+        let pods = namespace.map(|one| run.names.pods_of(one));
         if pods.as_ref().is_some_and(Vec::is_empty) {
             return;
         }
@@ -74,10 +74,7 @@ impl Recents {
             .collect();
         let mut pod = Pod::default();
         let mut cpu = Vec::with_capacity(rows.len());
-        for id in run.names.of_kinds(|kind| kind == EntityKind::Container) {
-            let Some(in_pod) = run.names.enclosing(id, EntityKind::Pod) else {
-                continue;
-            };
+        for (id, in_pod) in run.names.containers() {
             let is_other = |pods: &Vec<EntityId>| pods.binary_search(&in_pod).is_err();
             if pods.as_ref().is_some_and(is_other) {
                 continue;
@@ -128,16 +125,6 @@ struct Pod {
     namespace: String,
     name: String,
     uid: Arc<str>,
-}
-
-/// The pods of a namespace, rising.
-fn pods_of(run: &RunRows, namespace: &str) -> Vec<EntityId> {
-    let is_in = |id: &EntityId| {
-        let face = run.names.face(*id);
-        face.is_some_and(|face| face.namespace == namespace)
-    };
-    let pods = run.names.of_kinds(|kind| kind == EntityKind::Pod);
-    pods.filter(is_in).collect()
 }
 
 impl Pod {

@@ -75,26 +75,27 @@ impl Table {
         self.records.len()
     }
 
-    /// The ids of things of some kinds, rising.
-    pub(super) fn of_kinds(
-        &self,
-        is_one: impl Fn(EntityKind) -> bool,
-    ) -> impl Iterator<Item = EntityId> {
-        let all = self.records.iter();
-        let ones = all.filter(move |record| is_one(self.text.link(record.id, record.at).0));
-        ones.map(|record| record.id)
-    }
-
     /// What an id is and what it is a part of: no more is read for that.
     pub(super) fn link(&self, id: EntityId) -> Option<(EntityKind, Option<EntityId>)> {
         Some(self.text.link(id, self.record(id)?.at))
     }
 
-    /// All of a kind.
-    pub(super) fn all(&self, kind: EntityKind) -> impl Iterator<Item = (EntityId, Name<'_>)> {
+    /// All of some kinds, rising by id.
+    pub(super) fn all(
+        &self,
+        is_one: impl Fn(EntityKind) -> bool,
+    ) -> impl Iterator<Item = (EntityId, Name<'_>)> {
         let all = self.records.iter();
-        let of_kind = all.filter(move |one| self.text.link(one.id, one.at).0 == kind);
-        of_kind.map(|record| (record.id, self.seen(record)))
+        let ones = all.filter(move |one| is_one(self.text.link(one.id, one.at).0));
+        ones.map(|record| (record.id, self.seen(record)))
+    }
+
+    /// All of a kind that are a part of something, each with that; no more is read for it.
+    pub(super) fn parts(&self, kind: EntityKind) -> impl Iterator<Item = (EntityId, EntityId)> {
+        self.records.iter().filter_map(move |record| {
+            let (own, parent) = self.text.link(record.id, record.at);
+            Some((record.id, parent.filter(|_| own == kind)?))
+        })
     }
 
     pub(super) fn labels(&self, id: EntityId) -> Vec<(String, String)> {

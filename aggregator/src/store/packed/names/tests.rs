@@ -55,7 +55,7 @@ fn check(
     latest: &BTreeMap<EntityPath, EntityId>,
 ) {
     assert_eq!(
-        names.of_kinds(|_| true).collect::<Vec<_>>(),
+        names.faces(|_| true).map(|(id, _)| id).collect::<Vec<_>>(),
         all.keys().copied().collect::<Vec<_>>()
     );
     for (id, def) in all {
