@@ -1,8 +1,5 @@
-//! Cgroups and the kubelet of one node, recorded at one time: they say the same.
-//!
-//! A kubelet's figure was measured at a time that it tells, in whole seconds. The files of the node's
-//! cgroups were read before and after it. A counter lies between what they said then; where nothing ran
-//! in between, all that is measured is equal to the last digit.
+//! Cgroups, /proc and the kubelet of one node, recorded at one time: they say the same. How near, says
+//! `agreement/pairs.rs`.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,272 +7,274 @@
     reason = "helpers of tests: what cannot go on has failed, and how many pairs there were is told"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cairn_agent::sampler::roster::Roster;
-use cairn_agent::sources::cadvisor::{self, Cadvisor, Ids};
+use cairn_agent::sources::cadvisor::{self, Identity, Ids};
 use cairn_agent::sources::cgroup::{Cgroups, Sandboxes, Stat, Tree};
-use cairn_agent::sources::summary::{self, Summary};
-use cairn_agent::sources::{Figures, Reading};
-use cairn_proto::catalogue::table::{self, PressureOf};
-use cairn_proto::catalogue::{FieldId, field};
+use cairn_agent::sources::resource::Usage;
+use cairn_agent::sources::summary::Summary;
+use cairn_agent::sources::{Part, Reading};
+use cairn_proto::catalogue::table;
+use cairn_proto::catalogue::{EntityKind, FieldId};
 use cairn_runtime::clock::Clock;
 
-/// The kubelet's times are rounded down to this.
-const ROUNDED_MS: u64 = 1_000;
+#[path = "agreement/pairs.rs"]
+mod pairs;
+#[path = "agreement/recorded.rs"]
+mod recorded;
 
-/// One moment of the recording.
-struct Moment {
-    // When the reading of cgroups began, and when the kubelet was asked after it had ended.
-    began_ms: u64,
-    ended_ms: u64,
-    cgroups: Cgroups,
-    summary: Summary,
-    // Recorded of one moment.
-    cadvisor: Option<Cadvisor>,
+use pairs::{ByField, GAUGE_PERMILLE, Thing, compare, judge, measured};
+use recorded::{Moment, files, fixture, memory_dir, moments, show};
+
+/// How far the node's memory may lie outside of what /proc said: it goes up and down all the time.
+const NODE_MEMORY_PERMILLE: u64 = 50;
+
+/// The moments, for ever, so that closures may say for how long they lend.
+fn recorded_moments() -> &'static [Moment] {
+    static ALL: OnceLock<Vec<Moment>> = OnceLock::new();
+    ALL.get_or_init(moments)
 }
 
-/// What came of all pairs of a field.
-#[derive(Debug, Default)]
-struct Found {
-    pairs: usize,
-    // The files said the same before and after, and so did the kubelet.
-    equal: usize,
-    between: usize,
-    odd: Vec<String>,
+/// Who cAdvisor says that there is.
+fn identities() -> &'static HashMap<Box<str>, Identity> {
+    let mut moments = recorded_moments().iter();
+    let known = moments.find_map(|moment| moment.cadvisor.as_ref());
+    &known.unwrap().identities
 }
 
-fn fixture(name: &str) -> Vec<u8> {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/kubelet-1.36");
-    let file = fs::File::open(fixtures.join(name)).unwrap();
-    let mut bytes = Vec::new();
-    let mut plain = flate2::read::GzDecoder::new(file);
-    plain.read_to_end(&mut bytes).unwrap();
-    bytes
+/// The pods that the kubelet ever told of: UID, namespace and name.
+fn pods() -> BTreeSet<[&'static str; 3]> {
+    let moments = recorded_moments().iter();
+    let pods = moments.flat_map(|moment| &moment.summary.pods);
+    pods.map(|pod| [&*pod.uid, &*pod.namespace, &*pod.name])
+        .collect()
 }
 
-/// The files of an archive by path.
-fn files(name: &str) -> BTreeMap<PathBuf, Vec<u8>> {
-    let plain = fixture(name);
-    let mut archive = tar::Archive::new(&plain[..]);
-    let mut files = BTreeMap::new();
-    for entry in archive.entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let mut body = Vec::new();
-        entry.read_to_end(&mut body).unwrap();
-        files.insert(entry.path().unwrap().into_owned(), body);
-    }
-    files
+/// The containers with a name that the pod has: runtime id and name.
+fn containers(uid: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let of_pod = identities().iter().filter(move |(_, of)| *of.uid == *uid);
+    of_pod.filter_map(|(id, of)| Some((&**id, of.container.as_deref()?)))
 }
 
-fn millis(seconds: &[u8]) -> u64 {
-    let digits: Vec<u8> = seconds.iter().copied().filter(u8::is_ascii_digit).collect();
-    String::from_utf8(digits).unwrap().parse().unwrap()
+fn own(moment: &'static Moment, uid: &str) -> Option<&'static Stat> {
+    Some(&moment.cgroups.pod(uid)?.own)
 }
 
-/// Writes the files of such a text.
-fn show(text: &str, dir: &Path) {
-    for file in text.split("= ").filter(|file| !file.is_empty()) {
-        let (path, body) = file.split_once('\n').unwrap();
-        let path = dir.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, body).unwrap();
-    }
+fn container(moment: &'static Moment, uid: &str, id: &str) -> Option<&'static Stat> {
+    let mut containers = moment.cgroups.pod(uid)?.containers.iter();
+    Some(&containers.find(|container| *container.id == *id)?.stat)
 }
 
-fn memory_dir() -> tempfile::TempDir {
-    let in_memory = tempfile::tempdir_in("/dev/shm");
-    in_memory.or_else(|_| tempfile::tempdir()).unwrap()
-}
-
-/// What the agent reads of the cgroups in such a text.
-fn read(text: &str, began_ms: u64) -> Cgroups {
-    let dir = memory_dir();
-    show(text, dir.path());
-    let sandboxes = Sandboxes::default();
-    let mut tree = Tree::open(dir.path(), Path::new("/proc"), 10_000, sandboxes).unwrap();
-    let mut read = Cgroups::default();
-    let clock = Clock::driven(began_ms);
-    tree.read(began_ms, &clock.line(), &mut read).unwrap();
-    read
-}
-
-fn moments() -> Vec<Moment> {
-    let (cgroups, kubelet) = (files("cgroup-v2-files.tar.gz"), files("cgroup-v2.tar.gz"));
-    let text = fixture("cadvisor/cgroup-v2.gz");
-    let moment = |n: usize| {
-        let cgroup = |name: &str| &cgroups[&PathBuf::from(format!("cgroup/node3/{n:02}/{name}"))];
-        let kubelet = |name: &str| &kubelet[&PathBuf::from(format!("trace/node3/{n:02}/{name}"))];
-        let began_ms = millis(cgroup("read_at"));
-        Moment {
-            began_ms,
-            ended_ms: millis(kubelet("captured_at")),
-            cgroups: read(std::str::from_utf8(cgroup("cgroup.txt")).unwrap(), began_ms),
-            summary: summary::parse(kubelet("stats_summary")).unwrap(),
-            cadvisor: (n == 10).then(|| cadvisor::parse(&text, Ids::Wanted).unwrap()),
-        }
-    };
-    (1..=18).map(moment).collect()
-}
-
-/// Compares all that the kubelet says of a thing with what its cgroup says before and after.
-fn compare<'a>(
-    moments: &'a [Moment],
-    told: impl Fn(&'a Moment) -> Option<&'a Figures>,
-    of: impl Fn(&'a Cgroups) -> Option<&'a Stat>,
-    found: &mut BTreeMap<FieldId, Found>,
+/// Compares what a source tells of something with its cgroup.
+fn compare_with_cgroup(
+    told: impl Fn(&'static Moment, FieldId) -> Option<(u64, u64)>,
+    stat: impl Fn(&'static Moment) -> Option<&'static Stat>,
+    found: &mut ByField,
 ) {
-    for (id, found) in found {
-        let group = field(*id).unwrap().group;
-        let mut seen = Vec::new();
-        for moment in moments {
-            let measured = told(moment)
-                .and_then(|figures| Some((figures.time_ms(group)?, figures.value(*id)?)));
-            let Some((time_ms, value)) = measured.filter(|measured| !seen.contains(measured))
-            else {
-                continue;
-            };
-            seen.push((time_ms, value));
-            let value_of = |moment: &'a Moment, id| of(&moment.cgroups)?.figures.value(id);
-            let before = moments.iter().rfind(|other| other.ended_ms <= time_ms);
-            let after = moments
-                .iter()
-                .find(|other| other.began_ms >= time_ms + ROUNDED_MS);
-            let Some((before, after)) = before.zip(after) else {
-                continue;
-            };
-            let both = value_of(before, *id).zip(value_of(after, *id));
-            let Some((low, high)) = both else { continue };
-            let ran = value_of(before, table::CPU) != value_of(after, table::CPU);
-            found.pairs += 1;
-            match (ran, id) {
-                (false, _) if low == value && value == high => found.equal += 1,
-                (true, _) if is_counter(*id) && (low..=high).contains(&value) => {
-                    found.between += 1;
-                }
-                // A gauge may go anywhere meanwhile.
-                (true, _) if !is_counter(*id) => found.between += 1,
-                _ => found.odd.push(format!("{low} {value} {high}, ran: {ran}")),
-            }
-        }
-    }
-}
-
-fn is_counter(id: FieldId) -> bool {
-    field(id).unwrap().kind == cairn_proto::catalogue::Kind::Counter
-}
-
-/// What the summary and cgroups tell.
-fn usage() -> BTreeMap<FieldId, Found> {
-    let pressures = PressureOf::ALL
-        .map(|of| [false, true].map(|full| table::pressure_total(of, full)))
-        .into_iter()
-        .flatten();
-    let others = [
-        table::CPU,
-        table::MEMORY_USAGE,
-        table::MEMORY_WORKING_SET,
-        table::MEMORY_RSS,
-        table::MEMORY_AVAILABLE,
-        table::MEMORY_PAGE_FAULTS,
-        table::MEMORY_MAJOR_PAGE_FAULTS,
-        table::SWAP_USAGE,
-    ];
-    let all = others.into_iter().chain(pressures);
-    all.map(|id| (id, Found::default())).collect()
-}
-
-/// What cAdvisor and cgroups tell.
-fn details() -> BTreeMap<FieldId, Found> {
-    let all = [
-        table::CFS_PERIODS,
-        table::CFS_THROTTLED_PERIODS,
-        table::CFS_THROTTLED_TIME,
-        table::MEMORY_CACHE,
-        table::MEMORY_MAPPED_FILE,
-        table::OOM_EVENTS,
-        table::THREADS,
-    ];
-    all.map(|id| (id, Found::default())).into()
-}
-
-/// Says what came of it; `least` is how many have to be equal, or between.
-fn judge(what: &str, found: &BTreeMap<FieldId, Found>, least: usize) {
-    for (id, found) in found {
-        let name = field(*id).unwrap().name;
-        let Found {
-            pairs,
-            equal,
-            between,
-            odd,
-        } = found;
-        println!("{what} {name}: {pairs} pairs, {equal} equal, {between} between");
-        assert!(odd.is_empty(), "{what} {name}: {odd:?}");
-        assert!(pairs >= &least, "{what} {name}: {found:?}");
-    }
+    let thing = Thing {
+        told,
+        files: |moment: &'static Moment, id| stat(moment)?.figures.value(id),
+        moves: |moment: &'static Moment| stat(moment)?.figures.value(table::CPU),
+    };
+    compare(recorded_moments(), &thing, GAUGE_PERMILLE, found);
 }
 
 #[test]
 fn what_the_kubelet_measures_lies_between_what_cgroups_say_before_and_after() {
-    // For ever, so that closures may say for how long they lend.
-    let moments: &'static [Moment] = Vec::leak(moments());
-    let [mut of_pods, mut of_containers] = [usage(), usage()];
-    let mut of_details = details();
-    let known = moments.iter().find_map(|moment| moment.cadvisor.as_ref());
-    let identities = &known.unwrap().identities;
-    let mut uids: Vec<&str> = moments
-        .iter()
-        .flat_map(|moment| &moment.summary.pods)
-        .map(|pod| pod.uid.as_str())
-        .collect();
-    uids.sort_unstable();
-    uids.dedup();
-    for uid in uids {
+    let [mut of_pods, mut of_containers, mut of_slice] = [(); 3].map(|()| pairs::usage());
+    let (mut of_node, mut of_details) = (pairs::cpu(), pairs::details());
+    for [uid, namespace, name] in pods() {
         let listed =
             |moment: &'static Moment| moment.summary.pods.iter().find(|pod| pod.uid == uid);
-        compare(
-            moments,
-            |moment| Some(&listed(moment)?.stats.figures),
-            |cgroups| Some(&cgroups.pod(uid)?.own),
+        compare_with_cgroup(
+            |moment, id| measured(&listed(moment)?.stats.figures, id),
+            |moment| own(moment, uid),
             &mut of_pods,
         );
-        for (id, identity) in identities.iter().filter(|(_, of)| *of.uid == *uid) {
-            let Some(name) = &identity.container else {
-                continue;
-            };
-            let own = |cgroups: &'static Cgroups| {
-                let mut containers = cgroups.pod(uid)?.containers.iter();
-                let found = containers.find(|container| *container.id == **id)?;
-                Some(&found.stat)
-            };
-            compare(
-                moments,
-                |moment| {
+        for (id, called) in containers(uid) {
+            compare_with_cgroup(
+                |moment, field| {
                     let mut containers = listed(moment)?.containers.iter();
-                    Some(&containers.find(|stats| *stats.name == **name)?.figures)
+                    measured(
+                        &containers.find(|stats| stats.name == called)?.figures,
+                        field,
+                    )
                 },
-                own,
+                |moment| container(moment, uid, id),
                 &mut of_containers,
             );
-            compare(
-                moments,
-                |moment| {
-                    let cadvisor = moment.cadvisor.as_ref()?;
-                    let pod = cadvisor.pod(&identity.namespace, &identity.pod, uid)?;
-                    Some(&pod.containers.get(name)?.figures)
+            compare_with_cgroup(
+                |moment, field| {
+                    let pod = moment.cadvisor.as_ref()?.pod(namespace, name, uid)?;
+                    measured(&pod.containers.get(called)?.figures, field)
                 },
-                own,
+                |moment| container(moment, uid, id),
                 &mut of_details,
             );
         }
     }
+    compare_with_cgroup(
+        |moment, id| measured(&moment.summary.node.figures, id),
+        |moment| moment.cgroups.node.as_ref(),
+        &mut of_node,
+    );
+    compare_with_cgroup(
+        |moment, id| {
+            let mut slices = moment.summary.system.iter();
+            measured(&slices.find(|stats| stats.name == "pods")?.figures, id)
+        },
+        |moment| moment.cgroups.system.as_ref(),
+        &mut of_slice,
+    );
+    // Its limit is that of the machine, which is no cgroup's.
+    of_slice.remove(&table::MEMORY_AVAILABLE);
     judge("pods", &of_pods, 100);
     judge("containers", &of_containers, 100);
     judge("details of containers", &of_details, 2);
+    judge("the node", &of_node, 10);
+    judge("all pods", &of_slice, 10);
+}
+
+/// The same of the resource endpoint, whose times are milliseconds.
+#[test]
+fn what_the_resource_endpoint_tells_lies_between_what_cgroups_say_before_and_after() {
+    let usage_of = |usage: &Usage, id: FieldId| match id {
+        table::CPU => {
+            let cpu = usage.cpu?;
+            Some((cpu.time_ms?, cpu.usage_core_nanos))
+        }
+        _ => {
+            let memory = usage.memory?;
+            Some((memory.time_ms?, memory.bytes))
+        }
+    };
+    let [mut of_pods, mut of_containers] = [(); 2].map(|()| pairs::cpu_and_memory());
+    let mut of_node = pairs::cpu();
+    for [uid, namespace, name] in pods() {
+        compare_with_cgroup(
+            |moment, id| usage_of(&moment.resource.pod(namespace, name)?.usage, id),
+            |moment| own(moment, uid),
+            &mut of_pods,
+        );
+        for (id, called) in containers(uid) {
+            compare_with_cgroup(
+                |moment, field| {
+                    let told = moment.resource.container(namespace, name, called)?;
+                    usage_of(&told.usage, field)
+                },
+                |moment| container(moment, uid, id),
+                &mut of_containers,
+            );
+        }
+    }
+    compare_with_cgroup(
+        |moment, id| usage_of(&moment.resource.node, id),
+        |moment| moment.cgroups.node.as_ref(),
+        &mut of_node,
+    );
+    judge("resource: pods", &of_pods, 100);
+    judge("resource: containers", &of_containers, 100);
+    judge("resource: the node", &of_node, 10);
+}
+
+fn part<'p>(parts: &'p [Part], kind: EntityKind, name: &str) -> Option<&'p Part> {
+    let mut parts = parts.iter();
+    parts.find(|part| part.kind == kind && part.name == name)
+}
+
+/// What cAdvisor tells of the disks of containers, which is of one moment.
+#[test]
+fn the_block_io_that_cadvisor_tells_lies_between_what_cgroups_say_before_and_after() {
+    let mut of_disks = pairs::io();
+    for [uid, namespace, name] in pods() {
+        for (id, called) in containers(uid) {
+            let disk = |moment: &'static Moment| {
+                part(
+                    &container(moment, uid, id)?.devices,
+                    EntityKind::BlockDevice,
+                    "vda",
+                )
+            };
+            let thing = Thing {
+                told: |moment: &'static Moment, field| {
+                    let pod = moment.cadvisor.as_ref()?.pod(namespace, name, uid)?;
+                    let told = &pod.containers.get(called)?.parts;
+                    let told = part(told, EntityKind::BlockDevice, "vda")?;
+                    measured(&told.figures, field)
+                },
+                files: |moment: &'static Moment, field| disk(moment)?.figures.value(field),
+                moves: |moment: &'static Moment| disk(moment)?.figures.value(table::IO_WRITES),
+            };
+            compare(recorded_moments(), &thing, GAUGE_PERMILLE, &mut of_disks);
+        }
+    }
+    judge("disks of containers", &of_disks, 2);
+}
+
+/// What the kubelet tells of the machine, and what stands in /proc.
+#[test]
+fn what_the_kubelet_tells_of_the_node_lies_between_what_proc_says_before_and_after() {
+    let (mut of_cpu, mut of_memory) = (pairs::cpu(), pairs::memory_usage());
+    let mut of_interfaces = pairs::traffic();
+    let told = |moment: &'static Moment, id: FieldId| measured(&moment.summary.node.figures, id);
+    let of_host = |moment: &'static Moment, id: FieldId| moment.host.figures.value(id);
+    let cpu = Thing {
+        told,
+        files: |moment: &'static Moment, _| of_host(moment, table::HOST_CPU_BUSY),
+        moves: |moment: &'static Moment| Some(moment.began_ms),
+    };
+    compare(recorded_moments(), &cpu, 0, &mut of_cpu);
+    let memory = Thing {
+        told,
+        files: |moment: &'static Moment, _| {
+            // A kubelet counts what processes have and what is of files.
+            let parts = [
+                table::HOST_MEMORY_ANON,
+                table::HOST_MEMORY_CACHED,
+                table::HOST_MEMORY_BUFFERS,
+            ];
+            parts.into_iter().map(|part| of_host(moment, part)).sum()
+        },
+        moves: |moment: &'static Moment| Some(moment.began_ms),
+    };
+    compare(
+        recorded_moments(),
+        &memory,
+        NODE_MEMORY_PERMILLE,
+        &mut of_memory,
+    );
+    for name in ["eth0", "cni0"] {
+        let counted = |moment: &'static Moment, id: FieldId| {
+            // /proc's have fields of their own.
+            let id = match id {
+                table::NETWORK_RX => table::INTERFACE_RX_BYTES,
+                table::NETWORK_RX_ERRORS => table::INTERFACE_RX_ERRORS,
+                table::NETWORK_TX => table::INTERFACE_TX_BYTES,
+                _ => table::INTERFACE_TX_ERRORS,
+            };
+            let part = part(&moment.host.parts, EntityKind::Interface, name)?;
+            part.figures.value(id)
+        };
+        let interface = Thing {
+            told: |moment: &'static Moment, id| {
+                let parts = &moment.summary.node.parts;
+                measured(&part(parts, EntityKind::Interface, name)?.figures, id)
+            },
+            files: counted,
+            moves: |moment: &'static Moment| {
+                let [received, sent] = [table::NETWORK_RX, table::NETWORK_TX];
+                Some(counted(moment, received)? + counted(moment, sent)?)
+            },
+        };
+        compare(recorded_moments(), &interface, 0, &mut of_interfaces);
+    }
+    judge("the machine", &of_cpu, 10);
+    judge("the machine", &of_memory, 10);
+    judge("interfaces of the machine", &of_interfaces, 10);
 }
 
 /// The directories of cgroups in such a text.

@@ -25,6 +25,33 @@ fn line(family: &str, labels: &str) -> String {
     format!("container_{family}{{{labels}}} 1\n")
 }
 
+/// The length of a line that nobody sends who is not hostile, bytes.
+const LONG: usize = 9 << 20;
+
+/// Texts with one line so long, in the middle and behind the last end of a line: of each what stands around it is
+/// taken, and the line is counted once.
+fn a_long_line_costs_itself_alone() {
+    let good = "container_threads{id=\"/\"} 7\n";
+    for (front, more) in [
+        ("container_threads{id=\"", "x"),
+        ("container_threads{id=\"", "\\n"),
+        ("container_threads{", "a=\"b\","),
+        ("container_threads{id=\"/a\"} ", "9"),
+    ] {
+        for end in ["\n", ""] {
+            let long = more.repeat(LONG / more.len());
+            let text = [good, front, &long, end].concat();
+            for teller in [Teller::Kubelet, Teller::Alone] {
+                let told = cadvisor::parse_of(text.as_bytes(), teller, Ids::Wanted).unwrap();
+                assert_eq!(told.odd_count, 1, "{front}{more} {teller:?}");
+            }
+            let alone = &text.as_bytes()[good.len()..];
+            let refused = cadvisor::parse(alone, Ids::Wanted);
+            assert_eq!(refused, Err(cadvisor::Error::Nothing), "{front}{more}");
+        }
+    }
+}
+
 /// Scenario: texts as long as any that is taken, each full of one thing that nobody sends who is not
 /// hostile, read as a kubelet's and as those of a host without one.
 /// Guarantees: reading them never takes more memory than the agent has to spare, where keeping all
@@ -93,6 +120,7 @@ fn a_hostile_text_takes_no_more_memory_than_there_is() {
         ("odd lines", &odd),
     ];
     let before = peak();
+    a_long_line_costs_itself_alone();
     for (what, line) in lines {
         // One that is not hostile, so that it is an answer.
         let mut text = "container_threads{id=\"/\"} 1\n".to_owned();
@@ -107,7 +135,7 @@ fn a_hostile_text_takes_no_more_memory_than_there_is() {
         for teller in [Teller::Kubelet, Teller::Alone] {
             drop(cadvisor::parse_of(text.as_bytes(), teller, Ids::Wanted).unwrap());
         }
-        // All of them together: what one took is free for the next.
+        // All of them together, long lines too: what one took is free for the next.
         let taken = peak().saturating_sub(before);
         assert!(taken < MOST, "{what} took {taken} bytes");
     }

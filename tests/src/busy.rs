@@ -73,6 +73,12 @@ impl Pod {
         self.containers.iter().map(|of| of.name.as_str())
     }
 
+    /// When its cgroup is in the tree from, Unix ms; its containers' come 700 ms later.
+    #[must_use]
+    pub fn there_from_ms(&self) -> u64 {
+        self.from_ms
+    }
+
     /// When its kubelet lists it from, Unix ms: later than all of its cgroups are there.
     #[must_use]
     pub fn listed_from_ms(&self) -> u64 {

@@ -26,12 +26,14 @@ pub const PRICES_MS: [(Endpoint, f64); 5] = [
 /// The most that all of it may be a minute, ms, at one row in ten seconds and at one a second.
 pub const GOALS_MS: [(u64, f64); 2] = [(10_000, 130.0), (1_000, 600.0)];
 
-/// A pod has its name so long after the first row at which its kubelet lists it, ms.
+/// A pod and its containers have their names so long after the first row at which its cgroup is there, ms, if
+/// there is a row then; else at the next one.
 pub const NAMED_WITHIN_MS: u64 = 2_000;
 
 const MINUTE_MS: u64 = 60_000;
 
-/// What was paid since the start.
+/// What was paid since the start. Not in it is what nobody asks for beside cgroups: open files, and packets by
+/// interface, which cAdvisor's text alone tells, at its price for each time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Paid {
     /// Over how many minutes.

@@ -156,6 +156,38 @@ fn a_body_of_a_gigabyte_is_refused_with_bounded_memory() {
     assert!(model(&system, 4, "nodes/node1/metrics/memory/usage").is_some());
 }
 
+/// Scenario: the resource endpoint's text ends in a line of nine megabytes that has no end; then it is nothing
+/// but such a line.
+/// Guarantees: what stands before it is taken and the line is counted; without anything it is told; the agent never
+/// holds more than a few times its length.
+#[test]
+fn a_line_of_nine_megabytes_costs_itself_alone() {
+    let system = one_node();
+    let before = peak_bytes(&system);
+    let begun = "pod_cpu_usage_seconds_total{namespace=\"";
+    let good = format!("node_cpu_usage_seconds_total 5 {}\n", at(1) - 1_000);
+    let long = |text: &str| json!({"kind": "long_line", "text": text, "bytes": 9 * MIB});
+    order(&system, "resource", &long(&(good + begun)));
+    system.tick(at(1)).unwrap();
+    let path = "/api/cairn/v1/values?node=node1&metric=cpu_usage_core_nanos";
+    let is_taken = || {
+        system
+            .json(path)
+            .unwrap()
+            .to_string()
+            .contains("5000000000")
+    };
+    let came = Deadline::after(SOON).poll(|| is_taken().then_some(()));
+    assert!(came.is_some(), "{}", system.stderr());
+    let odd = "cairn_agent_scrape_odd_values_total";
+    assert!((count(&system, odd, "source=\"resource\"") - 1.0).abs() < 0.5);
+    order(&system, "resource", &long(begun));
+    system.tick(at(2)).unwrap();
+    told(&system, "resource", "none of the metrics");
+    let grown = peak_bytes(&system) - before;
+    assert!(grown < 48 * MIB, "{grown} bytes");
+}
+
 /// Guarantees: a redirect is not followed, so the token goes nowhere else.
 #[test]
 fn the_token_does_not_follow_a_redirect() {

@@ -269,13 +269,6 @@ impl Roster {
         known.is_some_and(|of| of.name().is_some())
     }
 
-    /// When the container with this id began, Unix ms.
-    #[must_use]
-    pub fn start_ms(&self, id: &str) -> Option<u64> {
-        let known = self.containers.get(id)?;
-        Some(known.start_ms.unwrap_or(known.made_ms))
-    }
-
     /// True when the pod still had a cgroup when a summary was read, and has none any more.
     #[must_use]
     pub fn pod_is_gone(&self, uid: &str, since_ms: u64) -> bool {

@@ -14,20 +14,39 @@ pub(crate) const INTERVAL_MS: u64 = 10_000;
 const LIVES: [u64; 6] = [3, 7, 13, 40, 101, 997];
 
 /// One pod of the moment.
-struct Life {
-    place: u64,
-    number: u64,
+pub(crate) struct Life {
+    pub(crate) place: u64,
+    pub(crate) number: u64,
     age: u64,
 }
 
 impl Life {
     /// Every other place gives its pods a new name each, the others the same again.
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         if self.place.is_multiple_of(2) {
             format!("web-{}-{}", self.place, self.number)
         } else {
             format!("db-{}", self.place)
         }
+    }
+
+    pub(crate) fn namespace(&self, n: u64) -> String {
+        format!("shop-{}", n.saturating_sub(self.age) / 500)
+    }
+
+    pub(crate) fn uid(&self) -> String {
+        let Self { place, number, .. } = self;
+        format!("{place:08x}-ca1d-4b94-9704-{number:012x}")
+    }
+
+    /// How often the container was started anew.
+    pub(crate) fn restart(&self) -> u64 {
+        self.age / 5
+    }
+
+    /// The name of the debug container, while there is one.
+    pub(crate) fn debug(n: u64) -> Option<String> {
+        (n % 4 < 2).then(|| format!("debug-{}", n / 4))
     }
 
     /// The container restarts under its name every five ticks.
@@ -37,7 +56,7 @@ impl Life {
 }
 
 /// Three to six pods.
-fn lives(n: u64) -> impl Iterator<Item = Life> {
+pub(crate) fn lives(n: u64) -> impl Iterator<Item = Life> {
     let count = 3 + n / 50 % 4;
     (0..).zip(LIVES).filter_map(move |(place, life)| {
         let moved = n + place * 5;
@@ -78,13 +97,12 @@ fn pod(life: &Life, n: u64, tick: u64) -> Pod {
     let mut app = stats("app", life.start_ms(tick), tick, n);
     app.parts = vec![storage(EntityKind::Filesystem, "rootfs", tick, n)];
     let mut containers = vec![app];
-    if n % 4 < 2 {
-        containers.push(stats(&format!("debug-{}", n / 4), tick, tick, n));
-    }
+    let debug = Life::debug(n).map(|name| stats(&name, tick, tick, n));
+    containers.extend(debug);
     Pod {
         name: life.name(),
-        namespace: format!("shop-{}", n / 500),
-        uid: format!("uid-{}-{}", life.place, life.number),
+        namespace: life.namespace(n),
+        uid: life.uid(),
         stats: own,
         containers,
     }
@@ -153,7 +171,8 @@ pub(crate) fn resource(n: u64, tick: u64) -> Resource {
     usage("node", "");
     let mut starts = String::new();
     for life in lives(n) {
-        let of_pod = format!("namespace=\"shop-{}\",pod=\"{}\"", n / 500, life.name());
+        let (namespace, pod) = (life.namespace(n), life.name());
+        let of_pod = format!("namespace=\"{namespace}\",pod=\"{pod}\"");
         let of_app = format!("{{container=\"app\",{of_pod}}}");
         usage("pod", &format!("{{{of_pod}}}"));
         usage("container", &of_app);

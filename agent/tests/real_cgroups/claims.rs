@@ -4,10 +4,13 @@ use std::fs;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use cairn_agent::sources::cgroup::{Cgroups, Stat};
+use cairn_agent::sources::cgroup::{Cgroups, Stat, Tree};
 use cairn_proto::catalogue::table;
 use rustix::fs::{major, minor};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::bed::{Bed, Container, INTERVAL_MS, UID, lacks, read, read_half_a_minute};
 use crate::worker::{Task, Told, Worker};
@@ -15,6 +18,19 @@ use crate::worker::{Task, Told, Worker};
 const HELD_BYTES: u64 = 64 << 20;
 const WRITTEN_BYTES: u64 = 8 << 20;
 const SIGKILL: i32 = 9;
+
+/// Cgroups that a container makes below its own.
+const MADE_BELOW: usize = 10_000;
+
+/// Ticks whose CPU time is measured together: in as many everything is read, and every directory listed,
+/// that is read and listed seldom.
+const COUNTED_TICKS: usize = 30;
+
+/// How often that is done; the least counts, for others use the processor too.
+const ROUNDS: u64 = 7;
+
+/// What the cgroups below may cost at a tick.
+const MORE_A_TICK: Duration = Duration::from_millis(1);
 
 /// The pod's and its container's figures.
 pub(crate) fn both(cgroups: &Cgroups) -> [&Stat; 2] {
@@ -162,4 +178,80 @@ pub(crate) fn what_comes_in_the_place_of_another_begins_anew(bed: &Bed, containe
     let gone = read(&mut tree, INTERVAL_MS);
     assert!(gone.pod(UID).unwrap().containers.is_empty());
     assert_eq!(cpu(&read(&mut tree, 2 * INTERVAL_MS)), 0);
+}
+
+/// Cgroups below a container's, for as long as the test needs them.
+struct Below {
+    directories: Vec<PathBuf>,
+}
+
+impl Below {
+    fn make(container: &Container) -> Self {
+        let mut directories = Vec::new();
+        for parent in &container.directories {
+            // Two controllers of v1 may be in one tree.
+            let names = (0..MADE_BELOW).map(|n| format!("{n:064x}"));
+            let made = names.map(|name| parent.join(name)).filter(|path| {
+                let is_new = !path.is_dir();
+                if is_new {
+                    fs::create_dir(path).unwrap();
+                }
+                is_new
+            });
+            directories.extend(made);
+        }
+        Self { directories }
+    }
+}
+
+impl Drop for Below {
+    fn drop(&mut self) {
+        for directory in &self.directories {
+            // What is left is said by the bed, whose own directory then stays.
+            drop(fs::remove_dir(directory));
+        }
+    }
+}
+
+fn thread_cpu() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap()
+}
+
+/// CPU time that a round of ticks takes: of each tick the least of all rounds, one after the other and the
+/// longest of them.
+fn cpu_of_a_round(tree: &mut Tree, tick: &mut u64) -> [Duration; 2] {
+    let mut least = [Duration::MAX; COUNTED_TICKS];
+    for _ in 0..ROUNDS {
+        for least in &mut least {
+            *tick += INTERVAL_MS;
+            let began = thread_cpu();
+            let read = read(tree, *tick);
+            *least = (*least).min(thread_cpu() - began);
+            assert_eq!(read.pod(UID).unwrap().containers.len(), 1);
+        }
+    }
+    [least.iter().sum(), least.into_iter().max().unwrap()]
+}
+
+/// Ten thousand cgroups below a container, in which something runs and writes, are no others and cost no
+/// more than a millisecond a tick: v1's kernel walks them for the block I/O of the container and of its pod, which
+/// are read once in half a minute each.
+pub(crate) fn ten_thousand_cgroups_below_cost_nothing(bed: &Bed, container: &Container) {
+    has_io_counted(bed, container);
+    let file = bed.dir.path().join("written");
+    let tasks = [Task::Write(WRITTEN_BYTES, &file), Task::Burn(20)];
+    let mut worker = Worker::start(container, &tasks);
+    worker.told().unwrap();
+    let mut tree = bed.tree();
+    let mut tick = 0;
+    let without = cpu_of_a_round(&mut tree, &mut tick);
+    let below = Below::make(container);
+    let with = cpu_of_a_round(&mut tree, &mut tick);
+    println!(
+        "{COUNTED_TICKS} ticks and the longest of them take {without:?} of CPU time, with {} cgroups below a container \
+         {with:?}",
+        below.directories.len()
+    );
+    let most = without[0] + MORE_A_TICK * u32::try_from(COUNTED_TICKS).unwrap();
+    assert!(with[0] <= most, "{with:?}, {without:?} without");
 }

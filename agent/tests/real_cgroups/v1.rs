@@ -44,3 +44,11 @@ fn what_comes_in_the_place_of_another_begins_anew() {
     };
     claims::what_comes_in_the_place_of_another_begins_anew(&bed, &container);
 }
+
+#[test]
+fn ten_thousand_cgroups_below_a_container_cost_nothing() {
+    let Some((bed, container)) = bed() else {
+        return;
+    };
+    claims::ten_thousand_cgroups_below_cost_nothing(&bed, &container);
+}

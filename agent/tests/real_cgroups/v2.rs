@@ -77,6 +77,14 @@ fn a_kill_by_the_memory_limit_is_counted() {
 }
 
 #[test]
+fn ten_thousand_cgroups_below_a_container_cost_nothing() {
+    let Some((bed, container)) = Bed::with_controllers(Driver::Systemd) else {
+        return;
+    };
+    claims::ten_thousand_cgroups_below_cost_nothing(&bed, &container);
+}
+
+#[test]
 fn what_comes_in_the_place_of_another_begins_anew() {
     let tree = Bed::with_container(Version::V2, Driver::Systemd);
     let Some((bed, container)) = tree else { return };

@@ -106,6 +106,13 @@ pub enum Fault {
         /// The body.
         text: String,
     },
+    /// The right header with this text, and behind it a line of so many bytes that has no end.
+    LongLine {
+        /// What comes first: whole lines, and the beginning of the long one.
+        text: String,
+        /// How many bytes are added to it.
+        bytes: usize,
+    },
     /// A summary whose pods do not end, said to be so long and, if it is read, so long indeed.
     Huge {
         /// Its length in bytes.

@@ -100,6 +100,11 @@ async fn broken(control: &Control, endpoint: Endpoint, fault: Fault) -> Response
             let body = Delivery::Whole(Bytes::from(text));
             respond(StatusCode::OK, content_type(endpoint), body)
         }
+        Fault::LongLine { mut text, bytes } => {
+            text.extend(std::iter::repeat_n('x', bytes));
+            let body = Delivery::Whole(Bytes::from(text));
+            respond(StatusCode::OK, content_type(endpoint), body)
+        }
         Fault::Huge { bytes } => {
             let body = Delivery::huge(bytes);
             respond(StatusCode::OK, content_type(endpoint), body)

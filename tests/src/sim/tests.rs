@@ -224,6 +224,11 @@ fn bodies_come_broken_as_ordered() {
         text: "{}".to_owned(),
     });
     assert_eq!(get().unwrap().text(), "{}");
+    sim.break_summary(Fault::LongLine {
+        text: "{}\n{".to_owned(),
+        bytes: 3,
+    });
+    assert_eq!(get().unwrap().text(), "{}\n{xxx");
     sim.break_summary(Fault::Huge { bytes: 200_001 });
     let huge = get().unwrap().text();
     assert_eq!(huge.len(), 200_001);

@@ -79,6 +79,40 @@ fn a_cadvisor_that_is_broken_leaves_the_host_and_says_why() {
     }
 }
 
+/// Scenario: cAdvisor's text ends in a line of nine megabytes that has no end; then it is nothing but such a line.
+/// Guarantees: what stands before it is taken and the line is counted; without anything it is told, the host goes
+/// on, and the agent never holds more than a few times its length.
+#[test]
+fn a_line_of_nine_megabytes_costs_itself_alone() {
+    let system = alone();
+    let agent = system.nodes[0].agent.as_ref().unwrap();
+    let peak_kib = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", agent.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|text| text.split_whitespace().next());
+        kib.unwrap().parse::<u64>().unwrap()
+    };
+    let (before_kib, mut k) = (peak_kib(), 0);
+    let says_long = |text: String| {
+        let begun = "container_threads{id=\"";
+        let fault = json!({"kind": "long_line", "text": text + begun, "bytes": 9 << 20});
+        let order = fault.to_string();
+        system.break_kubelet("cadvisor", &order).unwrap();
+    };
+    says_long(text_at(k));
+    until(&system, &mut k, || has(&system, "web"));
+    assert_eq!(system.reason("cadvisor").unwrap(), "");
+    let odd = "cairn_agent_scrape_odd_values_total";
+    let counted = System::count(agent, odd, "source=\"cadvisor\"").unwrap();
+    // One more is in the fixture, so there are two an answer.
+    let is_each = counted.is_multiple_of(2) && (2..=2 * u64::from(k)).contains(&counted);
+    assert!(is_each, "{counted} in {k} rows");
+    says_long(String::new());
+    until_shown(&system, &mut k, "could not be understood");
+    let grown_kib = peak_kib() - before_kib;
+    assert!(grown_kib < 48 << 10, "{grown_kib} KiB");
+}
+
 /// Scenario: cAdvisor takes longer than a row waits, and then never answers at all.
 /// Guarantees: what is slow is waited for and no failure; what hangs is given up after its deadline, said so,
 /// and no row is missing meanwhile.

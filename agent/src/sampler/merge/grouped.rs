@@ -75,10 +75,10 @@ impl<'a> OfPod<'a> {
     }
 
     pub(super) fn own(self) -> Option<Member<'a>> {
-        let named = self.all.roster.pod(&self.pod.uid);
-        let start_ms = named.and_then(|named| named.start_ms);
         let stat = &self.pod.own;
-        self.all.member(stat, start_ms.or(Some(stat.start_ms)))
+        let roster = self.all.roster;
+        let start_ms = roster.pod_start_ms(&self.pod.uid, stat.start_ms);
+        self.all.member(stat, start_ms)
     }
 
     /// Its containers by name at a tick, of two of one name the one that began later. Those that have
@@ -96,7 +96,7 @@ impl<'a> OfPod<'a> {
             };
             let member = Member { id, ..member };
             match found.iter_mut().find(|(other, _)| *other == name) {
-                Some((_, other)) if other.start_ms <= member.start_ms => *other = member,
+                Some((_, other)) if other.began_ms() <= member.began_ms() => *other = member,
                 Some(_) => {}
                 None => found.push((name, member)),
             }
@@ -130,6 +130,11 @@ impl<'a> Member<'a> {
             taken_ms: self.taken_ms,
             figures: Held::Borrowed(&self.stat.figures),
         }
+    }
+
+    /// When it began, or its directory's time.
+    fn began_ms(self) -> u64 {
+        self.start_ms.unwrap_or(self.stat.start_ms)
     }
 
     /// By what it was called before it had a name.

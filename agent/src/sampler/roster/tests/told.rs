@@ -1,5 +1,8 @@
 //! Names that aggregators tell.
 
+use cairn_proto::catalogue::{Source, table};
+use cairn_proto::model::Stamp;
+use cairn_proto::rate::{Observed, Point, Tracker};
 use cairn_proto::v1::names;
 
 use super::*;
@@ -204,4 +207,67 @@ fn a_container_that_the_kubelet_lists_and_no_aggregator_knows_is_asked_for_elsew
     let listed = summary(100_000, &[("httpd", 0), ("debugger", 0)]);
     roster.recognise(100_000, &there, &listed);
     assert!(roster.has_unnamed_container(100_000));
+}
+
+/// A pod with one container that an aggregator named; the time of its directory, and what the kubelet says of
+/// its start.
+fn started(
+    roster: &mut Roster,
+    tick: u64,
+    made_ms: u64,
+    start_ms: Option<u64>,
+) -> [Option<u64>; 2] {
+    let there = cgroups(&[("id1", made_ms)]);
+    roster.see(tick, &there);
+    roster.learn_told(&told(&[(UID, "web")], &[("id1", UID, "httpd")], &[]));
+    let listed = start_ms.map(|start_ms| summary(tick + 200, &[("httpd", start_ms)]));
+    if let Some(listed) = &listed {
+        roster.learn_pods(tick, &listed.values);
+    }
+    roster.settle(&there, listed.as_ref());
+    assert!(roster.is_named("id1"));
+    [
+        roster.start_ms("id1"),
+        roster.pod_start_ms(UID, there.pods[0].own.start_ms),
+    ]
+}
+
+/// Scenario: the kubelet says when a container began; the agent starts anew while the kubelet is down, and an
+/// aggregator names it; the kernel has forgotten its directory and looks it up now. Then the kubelet is back,
+/// and says a start that its rounding moved by a second.
+/// Guarantees: no start is told that is another one, so its counters go on. A container that comes in its
+/// place is another life, although it used more.
+#[test]
+fn a_life_goes_on_when_the_agent_starts_anew_while_the_kubelet_is_down() {
+    let mut tracker = Tracker::new(table::field(table::CPU).unwrap());
+    let mut observe = |tick: u64, start_ms: Option<u64>| {
+        tracker.observe(Point {
+            value: tick,
+            stamp: Stamp {
+                time_ms: tick,
+                start_ms,
+                source: Source::Cgroup,
+            },
+        })
+    };
+    let mut roster = Roster::default();
+    let [container, pod] = started(&mut roster, 200_000, 50_020, Some(50_000));
+    assert_eq!((container, pod), (Some(50_000), Some(500)));
+    observe(200_000, container);
+
+    let mut roster = Roster::default();
+    let begun = started(&mut roster, 210_000, 209_900, None);
+    assert_eq!(begun, [None, None]);
+    assert_eq!(observe(210_000, begun[0]), Observed::Advanced);
+
+    let [container, pod] = started(&mut roster, 220_000, 209_900, Some(51_000));
+    assert_eq!((container, pod), (Some(51_000), Some(500)));
+    assert_eq!(observe(220_000, container), Observed::Advanced);
+
+    let there = cgroups(&[("id2", 225_000)]);
+    roster.see(230_000, &there);
+    roster.learn_told(&told(&[], &[("id2", UID, "httpd")], &[]));
+    roster.settle(&there, None);
+    assert_eq!(roster.start_ms("id2"), Some(225_000));
+    assert_eq!(observe(230_000, roster.start_ms("id2")), Observed::Reset);
 }
