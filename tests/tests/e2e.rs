@@ -40,6 +40,7 @@ mod messages;
 mod names;
 mod query;
 mod readers;
+mod recipes;
 mod rendered_pods;
 mod replay;
 mod rolling;

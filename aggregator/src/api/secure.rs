@@ -60,7 +60,8 @@ pub fn secure_router(secure: Secure) -> Router {
 async fn answer(State(secure): State<Secure>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let (path, query) = (parts.uri.path(), parts.uri.query());
-    if Target::parse(path) == Target::Nothing
+    let target = meant(path, &parts.headers);
+    if target == Target::Nothing
         && let Some(wanted) = reading::wanted(path, query)
     {
         return reading::answer(&secure, parts, wanted).await;
@@ -98,7 +99,6 @@ async fn answer(State(secure): State<Secure>, request: Request) -> Response {
         }
         Decision::Busy => return refuse(Status::too_many_questions()),
     }
-    let target = Target::parse(path);
     if target != Target::Nothing && parts.method != Method::GET {
         // A monitor's HEAD is answered like GET; the server leaves the body out.
         let is_probe = matches!(target, Target::Probe(..)) && parts.method == Method::HEAD;
@@ -108,6 +108,7 @@ async fn answer(State(secure): State<Secure>, request: Request) -> Response {
     }
     let headers = &parts.headers;
     match target {
+        Target::Paths => discovery::paths(StatusCode::OK),
         Target::Groups => discovery::groups(headers, query),
         Target::Group => discovery::one_group(headers, query),
         Target::Resources => discovery::resources(headers, query),
@@ -117,9 +118,9 @@ async fn answer(State(secure): State<Secure>, request: Request) -> Response {
         Target::OpenApi3 => openapi::v3(headers, query),
         Target::Probe(probe, check) => {
             let answered = secure.wellness.answer(probe, check.as_deref(), query);
-            answered.unwrap_or_else(nothing)
+            answered.unwrap_or_else(|| discovery::paths(StatusCode::NOT_FOUND))
         }
-        Target::Nothing => nothing(),
+        Target::Nothing => discovery::paths(StatusCode::NOT_FOUND),
         target => {
             let question = metrics_api::Question { headers, query };
             let metrics = secure.metrics.for_reader(&user.name);
@@ -141,22 +142,12 @@ fn not_get() -> Response {
     response
 }
 
-/// What there is, for who asks for something else.
-fn nothing() -> Response {
-    let paths = [
-        "/apis",
-        "/apis/metrics.k8s.io",
-        "/apis/metrics.k8s.io/v1beta1",
-        "/healthz",
-        "/livez",
-        "/openapi/v2",
-        "/openapi/v3",
-        "/openapi/v3/apis/metrics.k8s.io/v1beta1",
-        "/readyz",
-        "/version",
-    ];
-    let body = sent::json(&serde_json::json!({ "paths": paths }), true);
-    small(StatusCode::NOT_FOUND, Media::Json.as_str(), body)
+/// What a request means: at `/` browsers find the page, and clients of Kubernetes which paths there are.
+fn meant(path: &str, headers: &http::HeaderMap) -> Target {
+    if path == "/" && accept::is_of_programs(headers) {
+        return Target::Paths;
+    }
+    Target::parse(path)
 }
 
 #[cfg(test)]

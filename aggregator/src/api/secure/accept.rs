@@ -166,6 +166,18 @@ fn thousandths(quality: f32) -> u16 {
     (quality.clamp(0.0, 1.0) * 1_000.0) as u16
 }
 
+/// Whether a client names a type of programs, and not that of pages, as kubectl does and no browser.
+pub(super) fn is_of_programs(headers: &HeaderMap) -> bool {
+    let texts = headers.get_all(header::ACCEPT).iter();
+    let texts = texts.filter_map(|text| text.to_str().ok());
+    let clauses = texts.flat_map(|text| text.split(',')).take(MOST);
+    let ranges: Vec<String> = clauses.map(|text| Clause::parse(text).range).collect();
+    let has_program = ranges
+        .iter()
+        .any(|range| Media::ALL.iter().any(|media| range == media.as_str()));
+    has_program && !ranges.iter().any(|range| range == "text/html")
+}
+
 /// The media type of what goes wrong, which is never refused.
 pub(in super::super) fn of_status(headers: &HeaderMap) -> Media {
     choose(headers, Kind::Plain).map_or(Media::Json, |form| form.media)

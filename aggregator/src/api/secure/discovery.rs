@@ -6,13 +6,35 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use ring::digest::{SHA512, digest};
 use serde_json::{Value, json};
 
-use super::accept::{self, Kind, Shape};
+use super::accept::{self, Kind, Media, Shape};
 use super::sent;
 use super::status::Status;
 use super::target::{GROUP, VERSION};
 
 /// The group `metrics.k8s.io/v1beta1`.
 pub(in super::super) const GROUP_VERSION: &str = "metrics.k8s.io/v1beta1";
+
+/// Answers which paths there are: with 200 who asks for that, with 404 who asks for one that is not among them.
+pub(super) fn paths(status: StatusCode) -> Response {
+    let paths = [
+        "/apis",
+        "/apis/metrics.k8s.io",
+        "/apis/metrics.k8s.io/v1beta1",
+        "/healthz",
+        "/livez",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openapi/v3/apis/metrics.k8s.io/v1beta1",
+        "/readyz",
+        "/version",
+    ];
+    let body = sent::json(&json!({ "paths": paths }), true);
+    let mut response = sent::small(status, Media::Json.as_str(), body);
+    // Another `Accept` gets the page.
+    let vary = HeaderValue::from_static("Accept");
+    response.headers_mut().insert(header::VARY, vary);
+    response
+}
 
 /// Answers for the list of groups: the list, or all that is in them for who asks for that.
 pub(super) fn groups(headers: &HeaderMap, query: Option<&str>) -> Response {

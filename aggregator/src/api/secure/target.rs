@@ -15,6 +15,8 @@ pub(in super::super) const VERSION: &str = "v1beta1";
 /// What is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) enum Target {
+    /// Which paths there are.
+    Paths,
     /// The groups.
     Groups,
     /// The versions of the group.

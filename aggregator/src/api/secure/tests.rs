@@ -361,6 +361,39 @@ async fn discovery_is_the_recorded_one_and_needs_no_data() {
     );
 }
 
+/// Guarantees: at `/` kubectl reads which paths there are, as an API server tells it, and every one of them is
+/// served; who may not is refused; browsers and others find the page there.
+#[tokio::test]
+async fn kubectl_reads_at_the_root_which_paths_there_are_and_browsers_find_the_page() {
+    let listener = nobody_reports();
+    let kubectl = ("accept", "application/json, */*");
+    let told = listener.get("/", &[kubectl]).await;
+    assert_eq!(told.status, 200, "{}", told.text());
+    assert_eq!(told.headers["content-type"], "application/json");
+    let index = told.json();
+    let paths = index["paths"].as_array().unwrap();
+    assert!(paths.len() >= 10, "{index}");
+    for path in paths {
+        let path = path.as_str().unwrap();
+        let told = listener.get(path, &[]).await;
+        // What an index leads to is asked for with its hash.
+        assert!([200, 301].contains(&told.status), "{path}");
+    }
+    let jane = [("x-remote-user", "jane"), kubectl];
+    let told = listener
+        .ask(Method::GET, "/", &jane, listener.proxy())
+        .await;
+    assert_eq!(told.status, 403);
+    let why = r#"forbidden: User "jane" cannot get path "/""#;
+    assert_eq!(told.json()["message"], why);
+    for accept in ["text/html,application/json;q=0.9,*/*;q=0.8", "*/*"] {
+        let told = listener.get("/", &[("accept", accept)]).await;
+        assert_eq!(told.status, 200, "{accept}");
+        let of_page = told.headers["content-type"].to_str().unwrap();
+        assert!(of_page.starts_with("text/html"), "{accept}: {of_page}");
+    }
+}
+
 #[tokio::test]
 async fn aggregated_discovery_names_its_version_and_is_not_sent_twice() {
     let listener = nobody_reports();
