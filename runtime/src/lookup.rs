@@ -169,7 +169,10 @@ impl<R: Resolver> Lookups<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Host, Lookups};
+    use std::io;
+    use std::net::SocketAddr;
+
+    use super::{Host, Lookups, Resolver};
     use crate::readiness::Readiness;
 
     fn host(host: &str) -> Host<'_> {
@@ -192,5 +195,41 @@ mod tests {
         assert!(said.contains("check --peer"), "{said}");
         let found = lookups.resolve(host("::1"), &readiness).await;
         assert_eq!(found, Some(vec!["[::1]:8443".parse().unwrap()]));
+    }
+
+    /// A name with so many addresses, told backwards and twice.
+    struct Many(u8);
+
+    impl Resolver for Many {
+        async fn addresses(&mut self, _: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+            let address = |last| SocketAddr::from(([10, 0, 0, last], port));
+            let all = (0..self.0).rev().map(address);
+            Ok(all.clone().chain(all).collect())
+        }
+    }
+
+    #[tokio::test]
+    async fn of_more_addresses_than_are_asked_for_the_first_are_given_and_it_is_said() {
+        let (mut lookups, readiness) = (Lookups::by(Many(6)), Readiness::new());
+        let found = lookups.resolve(host("many"), &readiness).await.unwrap();
+        let last = |address: &SocketAddr| address.to_string();
+        let expected = [
+            "10.0.0.0:8443",
+            "10.0.0.1:8443",
+            "10.0.0.2:8443",
+            "10.0.0.3:8443",
+        ];
+        assert_eq!(found.iter().map(last).collect::<Vec<_>>(), expected);
+        let said = readiness.render(true).1;
+        assert!(said.contains("peer many:8443"), "{said}");
+        assert!(
+            said.contains("has 6 addresses, of which the first 4 are used: check --peer"),
+            "{said}"
+        );
+        lookups.resolver = Many(4);
+        let found = lookups.resolve(host("many"), &readiness).await;
+        assert_eq!(found.map(|found| found.len()), Some(4));
+        let said = readiness.render(true).1;
+        assert!(!said.contains("many"), "{said}");
     }
 }

@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 use cairn_proto::catalogue::{FieldId, Group, Source, table};
+use cairn_proto::codec::chunk::{self, RowOf};
 use cairn_proto::codec::{DENSE, PLAIN, row};
 use cairn_proto::model::{Builder, EntityId, Snapshot, Stamp};
 
@@ -137,6 +138,82 @@ fn newer() -> Vec<(&'static str, Message)> {
     ]
 }
 
+/// Rows that were sampled before the stream began, the last two of a block.
+fn past(codec: u32, more: &[(EntityId, FieldId)]) -> Vec<u8> {
+    let snapshot = snapshot(more);
+    let row = |offset: u8, ago: u64| RowOf {
+        offset: offset.into(),
+        tick: TICK - ago * INTERVAL,
+        snapshot: &snapshot,
+    };
+    chunk::encode(codec, &[row(14, 2), row(15, 1)])
+}
+
+/// An agent from its second block on, which is asked for its first.
+fn with_past(
+    hello: &Message,
+    define: &[Message],
+    row: &[u8],
+    past: (u64, &[u8]),
+    of_all: impl Fn(Message) -> Message,
+) -> Vec<(&'static str, Message)> {
+    let run = of_all(new().bytes(1, &[7; 16]).number(2, 1));
+    let row = of_all(new().number(1, 16).number(3, TICK).bytes(4, row));
+    let (codec, payload) = past;
+    // The first block; zero is not written.
+    let chunk = of_all(new().message(1, &run).number(3, codec).bytes(4, payload));
+    let mut frames = vec![("hello", frame(2, hello))];
+    frames.extend(define.iter().map(|define| ("define", frame(3, define))));
+    frames.push(("row", frame(4, &row)));
+    frames.push(("chunk", frame(5, &chunk)));
+    frames.push(("bye", frame(10, &of_all(new()))));
+    frames
+}
+
+fn older_past() -> Vec<(&'static str, Message)> {
+    let run = new().bytes(1, &[7; 16]).number(2, 1);
+    let hello = new()
+        .bytes(1, b"guest")
+        .bytes(2, b"0.0.1")
+        .bytes(3, &[1])
+        .bytes(4, &[1])
+        .number(6, INTERVAL)
+        .number(7, TICK + 500)
+        .message(8, &run);
+    let node = new().number(1, 1).number(2, 1).bytes(4, b"guest");
+    let row = row::keyframe(PLAIN, TICK, &snapshot(&[]));
+    let past = past(PLAIN, &[]);
+    with_past(&hello, &[node], &row, (1, &past), |message| message)
+}
+
+fn newer_past() -> Vec<(&'static str, Message)> {
+    let unknown = |message: Message| message.bytes(50, b"later").number(51, 5);
+    let run = unknown(new().bytes(1, &[7; 16]).number(2, 1));
+    let hello = unknown(new())
+        .bytes(1, b"guest")
+        .bytes(2, b"9.0.0")
+        .bytes(3, &[9, 2, 1])
+        .bytes(4, &[9, 2, 1])
+        .number(5, 99)
+        .number(6, INTERVAL)
+        .number(7, TICK + 500)
+        .message(8, &run)
+        .number(10, 16);
+    let node = unknown(new().number(1, 1).number(2, 1).bytes(4, b"guest"));
+    let thing = new()
+        .number(1, 2)
+        .number(2, 77)
+        .number(3, 1)
+        .bytes(4, b"thing");
+    let columns = [
+        (EntityId(1), FieldId(9_999)),
+        (EntityId(2), table::MEMORY_USAGE),
+    ];
+    let row = row::keyframe(DENSE, TICK, &snapshot(&columns));
+    let past = past(DENSE, &columns);
+    with_past(&hello, &[node, thing], &row, (2, &past), unknown)
+}
+
 /// The run that the recordings of aggregators speak of; a test puts an agent's in its place.
 fn any_run() -> Message {
     new().bytes(1, &[7; 16]).number(2, TICK)
@@ -221,6 +298,8 @@ fn main() -> ExitCode {
     let frames = match std::env::args().nth(1).as_deref() {
         Some("older") => older(),
         Some("newer") => newer(),
+        Some("older-past") => older_past(),
+        Some("newer-past") => newer_past(),
         Some("aggregator-older") => older_aggregator(),
         Some("aggregator-current") => current_aggregator(),
         Some("aggregator-newer") => newer_aggregator(),

@@ -142,6 +142,8 @@ pub struct Options {
     pub parts: Vec<Part>,
     /// How long each part that runs processes may go on beyond its least number of ticks.
     pub duration: Duration,
+    /// How many questions of each form are timed; without it, as many as come in twice `duration`.
+    pub questions: Option<u64>,
     /// How many nodes a large cluster has. The goals are worded for [`AGENTS`]: with others the
     /// lines have no verdict.
     pub agents: usize,
@@ -227,6 +229,7 @@ mod tests {
         let options = Options {
             parts: vec![Part::Wire, Part::Codec],
             duration: Duration::ZERO,
+            questions: None,
             agents: 5,
         };
         run(&options, &mut out).unwrap();

@@ -12,7 +12,7 @@ use cairn_proto::v1::aggregator_frame::Kind as Answer;
 use cairn_proto::v1::ingest_server::{Ingest, IngestServer};
 use cairn_proto::{catalogue, codec, limits, v1};
 use cairn_runtime::tasks::Group;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
@@ -33,6 +33,8 @@ pub struct Greedy {
     /// Where it listens.
     pub addr: SocketAddr,
     counts: Arc<Counts>,
+    // Whether it says more than Welcome.
+    begun: watch::Sender<bool>,
     _served: Served,
 }
 
@@ -62,7 +64,8 @@ pub struct Got {
 }
 
 impl Greedy {
-    /// Starts one with the certificate `server.pem` of a directory.
+    /// Starts one with the certificate `server.pem` of a directory. It welcomes whoever comes, and says
+    /// no more until it begins.
     ///
     /// # Errors
     ///
@@ -72,9 +75,11 @@ impl Greedy {
         F: Fn(&v1::Hello, u64) -> Option<Answer> + Send + Sync + 'static,
     {
         let counts = Arc::<Counts>::default();
+        let begun = watch::Sender::new(false);
         let service = Service {
             script: Arc::new(script),
             counts: Arc::clone(&counts),
+            begun: begun.subscribe(),
             streams: Group::new("greedy aggregator", 2 * STREAMS),
         };
         let server = IngestServer::new(service)
@@ -84,8 +89,14 @@ impl Greedy {
         Ok(Self {
             addr: served.addr,
             counts,
+            begun,
             _served: served,
         })
+    }
+
+    /// Lets it say what it wants, from now on.
+    pub fn begin(&self) {
+        self.begun.send_replace(true);
     }
 
     /// What came so far.
@@ -113,7 +124,7 @@ pub fn everything(run: Option<v1::Run>) -> Option<Answer> {
 }
 
 /// Starts a system of one node whose agent streams to its own aggregator and to a greedy one, and lets
-/// it make so many rows.
+/// it make so many rows. The greedy one says nothing before [`Greedy::begin`].
 ///
 /// # Errors
 ///
@@ -140,6 +151,7 @@ where
 struct Service {
     script: Arc<Script>,
     counts: Arc<Counts>,
+    begun: watch::Receiver<bool>,
     streams: Group,
 }
 
@@ -157,7 +169,7 @@ impl Service {
     }
 
     async fn speak(
-        self,
+        mut self,
         hello: v1::Hello,
         answers: mpsc::Sender<Result<v1::AggregatorFrame, Status>>,
     ) {
@@ -170,16 +182,18 @@ impl Service {
             resolves: true,
         });
         self.counts.streams.fetch_add(1, Ordering::Relaxed);
-        let script = (0..).map(|number| (self.script)(&hello, number));
-        for kind in std::iter::once(Some(welcome)).chain(script) {
-            if answers
-                .send(Ok(v1::AggregatorFrame { kind }))
-                .await
-                .is_err()
-            {
+        let say = async |kind: Option<Answer>| {
+            let said = answers.send(Ok(v1::AggregatorFrame { kind })).await;
+            self.counts.said.fetch_add(1, Ordering::Relaxed);
+            said.is_ok()
+        };
+        if !say(Some(welcome)).await || self.begun.wait_for(|begun| *begun).await.is_err() {
+            return;
+        }
+        for number in 0.. {
+            if !say((self.script)(&hello, number)).await {
                 return;
             }
-            self.counts.said.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

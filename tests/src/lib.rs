@@ -38,6 +38,8 @@ pub mod apiserver;
 
 pub mod args;
 
+mod as_it_is;
+
 pub mod bench;
 
 pub mod budgets;

@@ -1,26 +1,34 @@
 //! A hand-driven aggregator: answers another one exactly as a test wants, right or wrong.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{self, Poll};
 
 use anyhow::Result;
+use bytes::Bytes;
 use cairn_proto::v1;
-use cairn_proto::v1::peer_server::PeerServer;
 use cairn_proto::v1::replay_frame::Kind as Frame;
 use cairn_proto::v1::replay_request::Kind as Asked;
 use cairn_runtime::tasks::Group;
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
+use tonic::server::{Grpc, NamedService, StreamingService};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::as_it_is::AsItIs;
 use crate::served::Served;
 
-/// What to answer when a node is asked for; `None` says nothing any more.
-type Script = dyn Fn(&v1::Recall) -> Option<Vec<Frame>> + Send + Sync;
+/// The frames, as bytes, that answer a request: the greeting, and then each node that is asked for.
+/// `None` says nothing any more.
+type Script = dyn Fn(&Asked) -> Option<Vec<Vec<u8>>> + Send + Sync;
 
 /// A running one. Dropping it ends it.
 #[derive(Debug)]
@@ -29,6 +37,28 @@ pub struct FakePeer {
     pub addr: SocketAddr,
     asked: Arc<AtomicU64>,
     _served: Served,
+}
+
+/// The bytes of a frame.
+#[must_use]
+pub fn encoded(kind: Frame) -> Vec<u8> {
+    v1::ReplayFrame { kind: Some(kind) }.encode_to_vec()
+}
+
+/// A right greeting: the frames with which an instance welcomes another one and lists these nodes.
+#[must_use]
+pub fn greeting(instance: &str, nodes: &[&str]) -> [Frame; 2] {
+    let listed = |name: &&str| v1::ListedNode {
+        name: (*name).to_owned(),
+        live: false,
+    };
+    let nodes = nodes.iter().map(listed).collect();
+    let welcome = v1::PeerWelcome {
+        aggregator_instance: instance.to_owned(),
+        version: "test".to_owned(),
+    };
+    let list = v1::NodeList { nodes, last: true };
+    [Frame::Welcome(welcome), Frame::Nodes(list)]
 }
 
 impl FakePeer {
@@ -42,14 +72,29 @@ impl FakePeer {
     where
         F: Fn(&v1::Recall) -> Option<Vec<Frame>> + Send + Sync + 'static,
     {
+        let greeting = greeting("fake", nodes).map(encoded);
+        Self::verbatim(dir, move |asked| match asked {
+            Asked::Hello(_) => Some(greeting.to_vec()),
+            Asked::Recall(recall) => Some(script(recall)?.into_iter().map(encoded).collect()),
+        })
+    }
+
+    /// Starts one that says these bytes, whatever they are.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot listen.
+    pub fn verbatim<F>(dir: &Path, script: F) -> Result<Self>
+    where
+        F: Fn(&Asked) -> Option<Vec<Vec<u8>>> + Send + Sync + 'static,
+    {
         let asked = Arc::new(AtomicU64::new(0));
         let service = Service {
-            nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
             script: Arc::new(script),
             asked: Arc::clone(&asked),
             streams: Group::new("fake peer", 16),
         };
-        let served = Served::start(dir, Routes::new(PeerServer::new(service)))?;
+        let served = Served::start(dir, Routes::new(service))?;
         Ok(Self {
             addr: served.addr,
             asked,
@@ -66,7 +111,6 @@ impl FakePeer {
 
 #[derive(Clone)]
 struct Service {
-    nodes: Vec<String>,
     script: Arc<Script>,
     asked: Arc<AtomicU64>,
     streams: Group,
@@ -81,58 +125,64 @@ impl fmt::Debug for Service {
 impl Service {
     async fn serve(
         self,
-        mut requests: Streaming<v1::ReplayRequest>,
-        frames: mpsc::Sender<Result<v1::ReplayFrame, Status>>,
+        mut requests: Streaming<Bytes>,
+        frames: mpsc::Sender<Result<Bytes, Status>>,
     ) -> Option<()> {
-        let send = async |kind| {
-            let frame = v1::ReplayFrame { kind: Some(kind) };
-            frames.send(Ok(frame)).await.ok()
-        };
         loop {
-            match requests.message().await.ok()??.kind {
-                Some(Asked::Hello(_)) => {
-                    send(Frame::Welcome(v1::PeerWelcome {
-                        aggregator_instance: "fake".to_owned(),
-                        version: "test".to_owned(),
-                    }))
-                    .await?;
-                    let listed = |name: &String| v1::ListedNode {
-                        name: name.clone(),
-                        live: false,
-                    };
-                    let nodes = self.nodes.iter().map(listed).collect();
-                    send(Frame::Nodes(v1::NodeList { nodes, last: true })).await?;
-                }
-                Some(Asked::Recall(recall)) => {
-                    self.asked.fetch_add(1, Ordering::Relaxed);
-                    let Some(answer) = (self.script)(&recall) else {
-                        std::future::pending::<()>().await;
-                        return None;
-                    };
-                    for frame in answer {
-                        send(frame).await?;
-                    }
-                }
-                None => {}
+            let request = v1::ReplayRequest::decode(requests.message().await.ok()??);
+            let Some(asked) = request.ok()?.kind else {
+                continue;
+            };
+            if matches!(asked, Asked::Recall(_)) {
+                self.asked.fetch_add(1, Ordering::Relaxed);
+            }
+            let Some(answer) = (self.script)(&asked) else {
+                std::future::pending::<()>().await;
+                return None;
+            };
+            for frame in answer {
+                frames.send(Ok(frame.into())).await.ok()?;
             }
         }
     }
 }
 
-#[tonic::async_trait]
-impl v1::peer_server::Peer for Service {
-    type ReplayStream = ReceiverStream<Result<v1::ReplayFrame, Status>>;
+impl NamedService for Service {
+    const NAME: &'static str = "cairn.v1.Peer";
+}
 
-    async fn replay(
-        &self,
-        request: Request<Streaming<v1::ReplayRequest>>,
-    ) -> Result<Response<Self::ReplayStream>, Status> {
-        let (frames, stream) = mpsc::channel(16);
-        let serving = self.clone().serve(request.into_inner(), frames);
-        let started = self.streams.try_spawn(async move {
-            serving.await;
-        });
-        started.map_err(|full| Status::resource_exhausted(full.to_string()))?;
-        Ok(Response::new(ReceiverStream::new(stream)))
+type Answering<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
+impl tower_service::Service<http::Request<Body>> for Service {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Answering<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(Grpc::new(AsItIs).streaming(service, request).await) })
+    }
+}
+
+impl StreamingService<Bytes> for Service {
+    type Response = Bytes;
+    type ResponseStream = ReceiverStream<Result<Bytes, Status>>;
+    type Future = Answering<Response<Self::ResponseStream>, Status>;
+
+    fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move {
+            let (frames, stream) = mpsc::channel(16);
+            let serving = service.clone().serve(request.into_inner(), frames);
+            let started = service.streams.try_spawn(async move {
+                serving.await;
+            });
+            started.map_err(|full| Status::resource_exhausted(full.to_string()))?;
+            Ok(Response::new(ReceiverStream::new(stream)))
+        })
     }
 }

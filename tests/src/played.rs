@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{self, Poll};
 
 use anyhow::{Context as _, Result};
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::Bytes;
 use cairn_proto::v1::agent_frame::Kind;
 use cairn_proto::v1::{AgentFrame, Run};
 use cairn_runtime::tasks::Group;
@@ -19,12 +19,12 @@ use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{Grpc, NamedService, StreamingService};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use tower_service::Service;
 
+use crate::as_it_is::AsItIs;
 use crate::served::Served;
 
 /// Frames of an agent that are written down at most: a test looks at a few dozen.
@@ -207,44 +207,6 @@ impl StreamingService<Bytes> for Script {
             started.map_err(|full| Status::resource_exhausted(full.to_string()))?;
             Ok(Response::new(ReceiverStream::new(stream)))
         })
-    }
-}
-
-/// Bytes in, bytes out.
-#[derive(Clone, Copy, Debug)]
-struct AsItIs;
-
-impl Codec for AsItIs {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for AsItIs {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        to.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for AsItIs {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
     }
 }
 

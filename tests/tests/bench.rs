@@ -15,6 +15,7 @@ fn lines(parts: &[Part]) -> Vec<String> {
     let options = Options {
         parts: parts.to_vec(),
         duration: Duration::from_secs(1),
+        questions: None,
         agents: AGENTS,
     };
     let ran = bench::run(&options, &mut out);

@@ -10,6 +10,7 @@ mod away;
 mod bad_clocks;
 mod bad_input;
 mod broken_frames;
+mod broken_replay;
 mod browser;
 mod budgets;
 mod cadvisor;

@@ -8,11 +8,15 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use cairn_proto::codec::{DENSE, row, row::Timed};
 use cairn_proto::v1;
 use cairn_proto::v1::agent_frame::Kind;
+use cairn_proto::v1::aggregator_frame::Kind as Answer;
 use testkit::deadline::Deadline;
 use testkit::mix::{self, Mix, Row};
 use testkit::raw::RawAgent;
@@ -31,6 +35,12 @@ const SLOW: usize = 24;
 
 /// Rows that come while they read.
 const MORE: usize = 20;
+
+/// Rows whose acknowledgements are waited for, without readers and with them: each takes a second.
+const ACKED: usize = 10;
+
+/// How long a slow client takes for a byte.
+const A_BYTE: Duration = Duration::from_secs(1);
 
 /// In which a row must show: what an aggregator without readers takes, many times over.
 const AT_ONCE: Duration = Duration::from_secs(2);
@@ -130,6 +140,35 @@ impl Node {
         shown.is_some()
     }
 
+    /// Sends rows one by one, and counts at each acknowledgement, at the first look, those that a program is
+    /// shown of all.
+    async fn seen_at_acks(&mut self) -> Vec<usize> {
+        let (mut sent, mut seen) = (Vec::new(), Vec::new());
+        for _ in 0..ACKED {
+            sent.push(self.send().await);
+            let seq = self.before.as_ref().map(|row| row.seq);
+            loop {
+                let answer = self.agent.receive().await.unwrap();
+                if matches!(answer, Some(Answer::Ack(ack)) if Some(ack.seq) == seq) {
+                    break;
+                }
+            }
+            seen.push(self.shown_since(sent[0]));
+        }
+        seen
+    }
+
+    /// How many rows from this tick on a program is told that asks once.
+    fn shown_since(&self, tick_ms: u64) -> usize {
+        let time = testkit::rfc3339::format(tick_ms);
+        let path =
+            format!("/api/cairn/v1/range?metric=cpu_usage_core_nanos&kind=node&start={time}");
+        let answer = self.system.json(&path).unwrap();
+        let values = answer["series"][0]["values"].as_array();
+        let values = values.into_iter().flatten();
+        values.filter(|value| value.is_u64()).count()
+    }
+
     fn http(&self) -> SocketAddr {
         self.system.aggregator().unwrap().addr("http").unwrap()
     }
@@ -157,7 +196,7 @@ struct Slow(TcpStream);
 impl Slow {
     fn ask(addr: SocketAddr) -> Self {
         let mut stream = TcpStream::connect(addr).unwrap();
-        stream.set_read_timeout(Some(AT_ONCE)).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
         let request = format!(
             "GET /api/cairn/v1/range?kind=container&metric=cpu_usage_core_nanos HTTP/1.1\r\n\
              Host: {addr}\r\n\r\n"
@@ -169,13 +208,26 @@ impl Slow {
     fn read_a_byte(&mut self) {
         self.0.read_exact(&mut [0]).unwrap();
     }
+
+    /// Reads a byte each second, in a thread of its own, until the end is told; gives how many.
+    fn read_on(mut self, end: Arc<AtomicBool>) -> JoinHandle<u64> {
+        thread::spawn(move || {
+            let mut read = 0;
+            while !end.load(Ordering::Relaxed) {
+                self.read_a_byte();
+                read += 1;
+                let _: Option<()> = Deadline::after(A_BYTE).poll(|| None);
+            }
+            read
+        })
+    }
 }
 
-/// Scenario: 48 clients ask for 13 minutes of every container, by JSON and by gRPC, and read a byte
-/// or nothing while 20 rows come.
-/// Guarantees: each row is shown at once, and the aggregator grows by no more than a part of what
-/// their answers come to. When all 64 places are taken, the next client of either kind is told so at
-/// once, and when they are left, it is served.
+/// Scenario: 48 clients ask for 13 minutes of every container, by JSON, of which they read a byte a second,
+/// and by gRPC, of which they read the first message, while 30 rows come.
+/// Guarantees: at each acknowledgement of a row as many rows are shown as without readers, all of them; each
+/// is shown at once, and the aggregator grows by no more than a part of what their answers come to. When all 64
+/// places are taken, the next client of either kind is told so at once, and when they are left, it is served.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_readers_of_huge_ranges_delay_no_row() {
     let mut node = Node::start().await;
@@ -184,15 +236,19 @@ async fn slow_readers_of_huge_ranges_delay_no_row() {
         newest = node.send().await;
     }
     assert!(node.is_shown(newest, Duration::from_secs(30)));
+    let alone = node.seen_at_acks().await;
+    assert_eq!(alone, (1..=ACKED).collect::<Vec<_>>());
     let answer = node.system.get(WHOLE).unwrap().body.len() as u64;
     let before = node.memory();
-    let mut slow: Vec<Slow> = (0..SLOW).map(|_| Slow::ask(node.http())).collect();
+    let end = Arc::new(AtomicBool::new(false));
+    let slow = (0..SLOW).map(|_| Slow::ask(node.http()).read_on(Arc::clone(&end)));
+    let slow: Vec<JoinHandle<u64>> = slow.collect();
     let mut readers = Vec::new();
     for _ in 0..SLOW {
         readers.push(begin(node.http()).await.unwrap());
     }
+    assert_eq!(node.seen_at_acks().await, alone, "{}", node.system.stderr());
     for _ in 0..MORE {
-        slow.iter_mut().for_each(Slow::read_a_byte);
         let tick_ms = node.send().await;
         assert!(node.is_shown(tick_ms, AT_ONCE), "{}", node.system.stderr());
     }
@@ -202,7 +258,12 @@ async fn slow_readers_of_huge_ranges_delay_no_row() {
         "{grown} bytes for {SLOW} answers of {answer} bytes"
     );
     let rest = refuses_one_too_many(&node).await;
-    drop((slow, readers, rest));
+    end.store(true, Ordering::Relaxed);
+    for reading in slow {
+        // They read all the while.
+        assert!(reading.join().unwrap() >= ACKED as u64 / 2);
+    }
+    drop((readers, rest));
     let served = Deadline::after(SOON).poll(|| {
         let answer = node.system.get(WHOLE).ok()?;
         (answer.status == 200).then_some(())

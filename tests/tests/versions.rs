@@ -44,6 +44,34 @@ async fn replayed(system: &System, file: &str) -> (v1::Welcome, Vec<Answer>) {
     }
 }
 
+/// What the file says that it was asked for comes when it is: behind this word.
+const ASKED_FOR: &str = "chunk";
+
+/// Sends a recorded stream of an agent that has rows of the past, and gives them when it is asked for them;
+/// gives what it was asked for.
+async fn asked(system: &System, file: &str) -> v1::Want {
+    system.tick(TICK).unwrap();
+    let addr = system.aggregator().unwrap().addr("grpc").unwrap();
+    let ca = system.path("ingest-ca.pem");
+    let token = "agent-token-of-guest";
+    let connected = RawAgent::connect(addr, &ca, token, TICK + 500).await;
+    let mut agent = connected.unwrap();
+    let mut asked = None;
+    for (word, frame) in recorded(file).unwrap() {
+        while word == ASKED_FOR && asked.is_none() {
+            match agent.receive().await {
+                Ok(Some(Answer::Want(want))) => asked = Some(want),
+                Ok(_) => {}
+                Err(status) => panic!("{status:?}\n{}", system.stderr()),
+            }
+        }
+        agent.send_bytes(frame).await;
+    }
+    let end = agent.end().await.unwrap();
+    assert_eq!(end.code(), Code::Ok, "{end:?}");
+    asked.unwrap()
+}
+
 fn started() -> System {
     let options = Options {
         guests: vec!["guest".to_owned()],
@@ -54,16 +82,25 @@ fn started() -> System {
 
 /// The entities of the guest at the tick.
 fn held(system: &System) -> Value {
-    let time = rfc3339::format(TICK);
-    let path = format!("/api/cairn/v1/values?node=guest&start={time}&end={time}");
+    held_since(system, TICK)
+}
+
+/// The same from an earlier tick on.
+fn held_since(system: &System, first_ms: u64) -> Value {
+    let (start, end) = (rfc3339::format(first_ms), rfc3339::format(TICK));
+    let path = format!("/api/cairn/v1/values?node=guest&start={start}&end={end}");
     system.json(&path).unwrap()["entities"].clone()
 }
 
-/// What both files tell of the node, and nothing else.
+/// What the files tell of the node, and nothing else.
 fn expected() -> Value {
+    expected_of(&[77])
+}
+
+fn expected_of(values: &[u64]) -> Value {
     json!([{
         "kind": "node", "namespace": "", "pod": "", "pod_uid": "", "container": "", "name": "guest",
-        "labels": {}, "metrics": {"memory_usage_bytes": {"values": [77]}},
+        "labels": {}, "metrics": {"memory_usage_bytes": {"values": values}},
     }])
 }
 
@@ -115,4 +152,29 @@ async fn of_a_newer_agent_what_both_know_is_held_and_the_rest_is_passed_over() {
     // A state that nobody knows is none that delivers.
     assert_eq!(guest["sources"][0]["state"], "failing", "{guest}");
     system.tick(TICK + 10_000).unwrap();
+}
+
+/// Scenario: agents of one version before and after begin with a row of their second block; each is asked for
+/// its first, and gives it in the codec and with the fields that its version has.
+/// Guarantees: the block is asked for, and what both know of it is held exactly, with the row; nothing is
+/// refused but the entity that is of an unknown kind, and nothing counts as a gap.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_past_of_agents_of_other_versions_is_asked_for_and_held_exactly() {
+    for (file, unknown_entities) in [("older-past.txt", 0), ("newer-past.txt", 1)] {
+        let system = started();
+        let want = asked(&system, file).await;
+        assert_eq!((want.first_block, want.last_block), (0, 0), "{file}");
+        let held = held_since(&system, TICK - 20_000);
+        assert_eq!(held, expected_of(&[77, 77, 77]), "{file}");
+        let count = |name| System::of_aggregator(system.aggregator().unwrap(), name, "").unwrap();
+        assert_eq!(count("ingest_history_rows_total"), 2, "{file}");
+        assert_eq!(
+            count("ingest_refused_entities_total"),
+            unknown_entities,
+            "{file}"
+        );
+        for none in ["ingest_rejected_frames_total", "ingest_gap_rows_total"] {
+            assert_eq!(count(none), 0, "{file}: {none}");
+        }
+    }
 }

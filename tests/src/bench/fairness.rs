@@ -333,6 +333,7 @@ mod tests {
         let mut options = Options {
             parts: Vec::new(),
             duration: Duration::ZERO,
+            questions: None,
             agents: AGENTS,
         };
         let goal = Some(Goal::AtMost(1.5));

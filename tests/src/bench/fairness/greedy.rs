@@ -25,6 +25,7 @@ const LEAST: Duration = Duration::from_secs(10);
 /// else is in it.
 pub(super) fn measure(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     let (system, greedy) = beside(ROWS, |hello, _| everything(hello.run.clone()))?;
+    greedy.begin();
     let agent = system.nodes.first().and_then(|node| node.agent.as_ref());
     let agent = agent.context("there is no agent")?;
     let slowed = || {

@@ -4,8 +4,7 @@
 //! time is taken from then on. So a stall is seen by every question that it delays.
 //!
 //! The goal is worded for 10,000 questions or more. A run of the usual length asks fewer, a minute of
-//! at most a hundred a second, and its line says how many they were; a longer run asks more, up to that
-//! many.
+//! at most a hundred a second, and its line says how many they were; who wants more says how many.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,9 +24,6 @@ const CLIENTS: usize = 4;
 
 /// Questions that find out how long one takes.
 const TRIES: u32 = 10;
-
-/// At most so many questions are timed.
-const MOST: u64 = 10_000;
 
 /// How busy one client would be with the questions: more would measure a queue.
 const SHARE: f64 = 0.4;
@@ -86,13 +82,12 @@ fn in_form(
     }
     let seconds = unix_us().saturating_sub(tried_us) as f64 / 1e6 / f64::from(TRIES);
     let a_second = (SHARE / seconds.max(1e-6)).min(MOST_A_SECOND);
-    let ask_for = (options.duration * 2).max(Duration::from_secs(1));
     let course = Course {
         http,
         form,
         newest_tick_ms: AtomicU64::new(newest_tick_ms),
         next: AtomicU64::new(0),
-        count: whole(ask_for.as_secs_f64() * a_second)?.clamp(1, MOST),
+        count: count(options, a_second)?,
         began_us: unix_us(),
         gap_us: whole(1e6 / a_second)?,
     };
@@ -108,6 +103,13 @@ fn in_form(
         sheet.line(&line)?;
     }
     Ok(())
+}
+
+/// How many questions are timed when so many are asked a second.
+fn count(options: &Options, a_second: f64) -> Result<u64> {
+    let ask_for = (options.duration * 2).max(Duration::from_secs(1));
+    let usual = whole(ask_for.as_secs_f64() * a_second)?;
+    Ok(options.questions.unwrap_or(usual).max(1))
 }
 
 /// The nearest whole number of what is not negative.
@@ -158,5 +160,30 @@ impl Course {
                 return Ok(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::count;
+    use crate::bench::Options;
+
+    #[test]
+    fn as_many_questions_are_asked_as_are_wanted_or_as_come_in_a_while() {
+        let mut options = Options {
+            parts: Vec::new(),
+            duration: Duration::from_secs(30),
+            questions: None,
+            agents: 5,
+        };
+        assert_eq!(count(&options, 14.0).unwrap(), 840);
+        options.duration = Duration::ZERO;
+        assert_eq!(count(&options, 14.0).unwrap(), 14);
+        options.questions = Some(10_000);
+        assert_eq!(count(&options, 14.0).unwrap(), 10_000);
+        options.questions = Some(0);
+        assert_eq!(count(&options, 14.0).unwrap(), 1);
     }
 }
