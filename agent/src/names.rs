@@ -55,7 +55,7 @@ pub struct Names {
 #[derive(Debug)]
 struct Inner {
     state: Mutex<State>,
-    // Grow with each question, and with each end of one.
+    // Told of each question, and of each end of one.
     asked: watch::Sender<()>,
     ended: watch::Sender<()>,
     metrics: Metrics,
@@ -175,8 +175,8 @@ impl Names {
         self.lock().told.take()
     }
 
-    /// Counts names that came, by what became of them: `taken`, of these `misplaced`, `not_asked`, `malformed`;
-    /// and answers that came too late, or never, as `late`.
+    /// Counts names that came, by what became of them: `not_asked`, `malformed` or `taken`, and those taken that were of
+    /// no use again as `misplaced`; and answers that came too late, or never, as `late`.
     pub fn count(&self, kind: &'static str, count: usize) {
         if count == 0 {
             return;

@@ -242,6 +242,10 @@ impl Tracker {
         let told = self.starts_ms.get(place(source)).copied().flatten();
         match (told, start_ms) {
             (Some(a), Some(b)) => a.abs_diff(b) > START_TOLERANCE_MS,
+            // It never said when the life before began, and measured it before this one did.
+            (None, Some(b)) => self
+                .last
+                .is_some_and(|last| last.stamp.source == source && b > last.stamp.time_ms),
             _ => false,
         }
     }

@@ -62,6 +62,8 @@ class Series:
             pass
         elif life is not None and self.life is not None and abs(life - self.life) > LIFE_TOLERANCE_MS:
             self.note(tick, "reset_life", fell=value < self.value, moved_ms=life - self.life)
+        elif life is not None and self.life is None and life > self.stamp:
+            self.note(tick, "reset_life", fell=value < self.value, began_after_ms=life - self.stamp)
         elif value < self.value:
             self.note(tick, "fell", from_value=self.value, to_value=value)
         elif stamp - self.stamp > self.max_age_ms:

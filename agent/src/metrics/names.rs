@@ -26,7 +26,7 @@ impl Names {
         );
         registry.register(
             "names_told",
-            "Names that aggregators told, by what became of them",
+            "Names that aggregators told, by what became of them (misplaced ones are among the taken), and late answers",
             new.told.clone(),
         );
         new

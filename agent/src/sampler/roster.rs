@@ -87,6 +87,13 @@ struct Seen {
     last_tick: u64,
 }
 
+impl Seen {
+    /// True of what was there when the agent first looked, at `first_tick`.
+    fn is_from_before(self, first_tick: Option<u64>) -> bool {
+        Some(self.first_tick) == first_tick
+    }
+}
+
 /// What a cgroup below a pod is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Called {
@@ -318,7 +325,7 @@ impl Roster {
                 && !of.is_listed
                 && self.is_there(of.seen)
                 && of.seen.is_some_and(|seen| {
-                    Some(seen.first_tick) != self.first_tick
+                    !seen.is_from_before(self.first_tick)
                         && tick.saturating_sub(seen.first_tick) <= NEWCOMER_MS
                 })
         })

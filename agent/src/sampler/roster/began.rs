@@ -30,7 +30,7 @@ impl Roster {
 
     /// True when it came after the agent.
     fn is_newer(&self, seen: Option<Seen>) -> bool {
-        seen.is_some_and(|seen| Some(seen.first_tick) != self.first_tick)
+        seen.is_some_and(|seen| !seen.is_from_before(self.first_tick))
     }
 
     /// Settles when those with a name began: by the word of the summary where it speaks of the same
@@ -57,15 +57,16 @@ impl Roster {
                 let Some(name) = known.name() else {
                     continue;
                 };
-                let was_there = known.seen.map(|seen| seen.first_tick) == first_tick;
+                let seen = known.seen;
+                let was_there = seen.is_some_and(|seen| seen.is_from_before(first_tick));
                 let by_kubelet = told.and_then(|(pod, taken_ms)| {
                     let mut named = pod.containers.iter().filter(|of| *of.name == *name);
                     let start_ms = named.find_map(|of| of.start_ms)?;
                     // One that was there before the agent was may have been made long before its
                     // directory's time, but what a later summary says is about it.
-                    let was_there = was_there && first_tick.is_some_and(|first| first <= taken_ms);
+                    let is_of_it = was_there && first_tick.is_some_and(|first| first <= taken_ms);
                     let is_near = start_ms.saturating_add(START_TOLERANCE_MS) >= known.made_ms;
-                    (was_there || is_near).then_some(start_ms)
+                    (is_of_it || is_near).then_some(start_ms)
                 });
                 // Who was named by an aggregator alone may have begun earlier, as the kubelet will say.
                 let is_open = known.is_open();

@@ -211,7 +211,8 @@ impl Roster {
         let Some(known) = self.containers.get(id) else {
             return false;
         };
-        let was_there = known.seen.map(|seen| seen.first_tick) == self.first_tick;
+        let seen = known.seen;
+        let was_there = seen.is_some_and(|seen| seen.is_from_before(self.first_tick));
         let mut made_ms = pod.containers.iter().map(|of| of.stat.start_ms);
         was_there || made_ms.all(|made_ms| made_ms >= known.made_ms)
     }

@@ -193,7 +193,7 @@ fn a_life_began_when_the_kubelet_says_if_it_speaks_of_that_life() {
     assert_eq!(start(false, 105_000, &before), Some(105_000));
     // It was there before the agent was, whenever its directory was looked up.
     assert_eq!(start(true, 105_000, &before), Some(50_000));
-    // Nothing is known of when, from a summary of before.
+    // A summary of before does not speak of it; the first later one does, whatever it says.
     assert_eq!(
         start(true, 105_000, &summary(90_000, &[("httpd", 50_000)])),
         Some(1)

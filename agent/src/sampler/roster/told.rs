@@ -158,7 +158,7 @@ impl Roster {
         };
         // One that has just come is listed a moment later; those that were there before the agent are listed now.
         let is_of_now = known.seen.is_some_and(|seen| {
-            let was_there = Some(seen.first_tick) == first_tick;
+            let was_there = seen.is_from_before(first_tick);
             let late_ms = if was_there { 0 } else { LISTED_WITHIN_MS };
             seen.first_tick.saturating_add(late_ms) <= taken_ms
         });

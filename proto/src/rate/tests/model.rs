@@ -97,6 +97,7 @@ fn begins_anew(series: &[Measurement], next: Point, max_age_ms: u64) -> bool {
         .next_back();
     let reborn = match (told, next.stamp.start_ms) {
         (Some(before), Some(now)) => before.max(now) - before.min(now) > START_TOLERANCE_MS,
+        (None, Some(now)) => last.stamp.source == next.stamp.source && now > last.stamp.time_ms,
         _ => false,
     };
     procfs(last) != procfs(next) || hole || lower || reborn

@@ -232,6 +232,18 @@ fn started(
     ]
 }
 
+/// What a container's cgroup says at a tick, of which it used as much as that.
+fn by_cgroup(tick: u64, start_ms: Option<u64>) -> Point {
+    Point {
+        value: tick,
+        stamp: Stamp {
+            time_ms: tick,
+            start_ms,
+            source: Source::Cgroup,
+        },
+    }
+}
+
 /// Scenario: the kubelet says when a container began; the agent starts anew while the kubelet is down, and an
 /// aggregator names it; the kernel has forgotten its directory and looks it up now. Then the kubelet is back,
 /// and says a start that its rounding moved by a second.
@@ -240,16 +252,7 @@ fn started(
 #[test]
 fn a_life_goes_on_when_the_agent_starts_anew_while_the_kubelet_is_down() {
     let mut tracker = Tracker::new(table::field(table::CPU).unwrap());
-    let mut observe = |tick: u64, start_ms: Option<u64>| {
-        tracker.observe(Point {
-            value: tick,
-            stamp: Stamp {
-                time_ms: tick,
-                start_ms,
-                source: Source::Cgroup,
-            },
-        })
-    };
+    let mut observe = |tick, start_ms| tracker.observe(by_cgroup(tick, start_ms));
     let mut roster = Roster::default();
     let [container, pod] = started(&mut roster, 200_000, 50_020, Some(50_000));
     assert_eq!((container, pod), (Some(50_000), Some(500)));
@@ -270,4 +273,10 @@ fn a_life_goes_on_when_the_agent_starts_anew_while_the_kubelet_is_down() {
     roster.settle(&there, None);
     assert_eq!(roster.start_ms("id2"), Some(225_000));
     assert_eq!(observe(230_000, roster.start_ms("id2")), Observed::Reset);
+
+    // Nor does it take a life before that told its start.
+    let mut fresh = Tracker::new(table::field(table::CPU).unwrap());
+    let mut observe = |tick, start_ms| fresh.observe(by_cgroup(tick, start_ms));
+    assert_eq!(observe(210_000, None), Observed::First);
+    assert_eq!(observe(230_000, Some(225_000)), Observed::Reset);
 }
