@@ -38,15 +38,17 @@ fn a_long_line_costs_itself_alone() {
         ("container_threads{", "a=\"b\","),
         ("container_threads{id=\"/a\"} ", "9"),
     ] {
-        for end in ["\n", ""] {
-            let long = more.repeat(LONG / more.len());
-            let text = [good, front, &long, end].concat();
+        let long = more.repeat(LONG / more.len());
+        // What is good stands before it, or behind it alone.
+        for (before, end, behind) in [(good, "\n", ""), (good, "", ""), ("", "\n", good)] {
+            let text = [before, front, &long, end, behind].concat();
             for teller in [Teller::Kubelet, Teller::Alone] {
+                // Without the good line it would be refused.
                 let told = cadvisor::parse_of(text.as_bytes(), teller, Ids::Wanted).unwrap();
                 assert_eq!(told.odd_count, 1, "{front}{more} {teller:?}");
             }
-            let alone = &text.as_bytes()[good.len()..];
-            let refused = cadvisor::parse(alone, Ids::Wanted);
+            let alone = [front, &long, end].concat();
+            let refused = cadvisor::parse(alone.as_bytes(), Ids::Wanted);
             assert_eq!(refused, Err(cadvisor::Error::Nothing), "{front}{more}");
         }
     }

@@ -157,7 +157,10 @@ impl Agent {
     fn cgroups(&mut self, n: u64, summary_is_fresh: bool) -> Option<Reading<Cgroups>> {
         let tick = self.now_ms;
         let reading = self.node.read(n, tick);
-        self.roster.see(tick, &reading.values);
+        let is_read = n % 101 > 8;
+        if is_read {
+            self.roster.see(tick, &reading.values);
+        }
         if let Some(summary) = self.summary.as_ref().filter(|_| summary_is_fresh) {
             self.roster.learn_pods(tick, &summary.values);
         }
@@ -175,7 +178,7 @@ impl Agent {
         self.roster.settle(&reading.values, summary);
         let ids = reading.values.pods.iter().flat_map(|pod| &pod.containers);
         self.named += ids.filter(|of| self.roster.is_named(&of.id)).count();
-        (n % 101 > 8).then_some(reading)
+        is_read.then_some(reading)
     }
 
     fn most_of(&mut self, ticks: Range<u64>) -> Held {
@@ -186,7 +189,7 @@ impl Agent {
             }
             self.sample(n);
             let stock = self.ring.stock();
-            let [entries, files] = if n.is_multiple_of(LOOK_EVERY) {
+            let [entries, files] = if n > 0 && n.is_multiple_of(LOOK_EVERY) {
                 let files = fs::read_dir("/proc/self/fd").unwrap();
                 [entries(&self.roster), files.count()]
             } else {
@@ -202,7 +205,9 @@ impl Agent {
 /// Pods and containers that a roster remembers.
 fn entries(roster: &Roster) -> usize {
     let text = format!("{roster:?}");
-    text.matches("OfPod {").count() + text.matches("OfContainer {").count()
+    let counts = ["OfPod {", "OfContainer {"].map(|of| text.matches(of).count());
+    assert!(!counts.contains(&0), "{counts:?}");
+    counts.iter().sum()
 }
 
 fn reading<T>(values: T, taken_ms: u64) -> Reading<T> {

@@ -45,7 +45,7 @@ impl Error {
     }
 }
 
-/// Reads a file of at most `max_bytes` bytes; never allocates more than one byte beyond that.
+/// Reads a file of at most `max_bytes` bytes; reads no more than one byte beyond that.
 ///
 /// # Errors
 ///
@@ -65,7 +65,7 @@ pub fn read_small(path: &Path, max_bytes: usize) -> Result<Vec<u8>, Error> {
     })
 }
 
-/// Reads all that is left of something, at most `max_bytes` bytes; `None` when there are more. Never allocates
+/// Reads all that is left of something, at most `max_bytes` bytes; `None` when there are more. Reads no
 /// more than one byte beyond that.
 ///
 /// # Errors

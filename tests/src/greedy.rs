@@ -183,12 +183,19 @@ impl Service {
         });
         self.counts.streams.fetch_add(1, Ordering::Relaxed);
         let say = async |kind: Option<Answer>| {
-            let said = answers.send(Ok(v1::AggregatorFrame { kind })).await;
-            self.counts.said.fetch_add(1, Ordering::Relaxed);
-            said.is_ok()
+            let said = answers.send(Ok(v1::AggregatorFrame { kind })).await.is_ok();
+            if said {
+                self.counts.said.fetch_add(1, Ordering::Relaxed);
+            }
+            said
         };
-        if !say(Some(welcome)).await || self.begun.wait_for(|begun| *begun).await.is_err() {
+        if !say(Some(welcome)).await {
             return;
+        }
+        tokio::select! {
+            biased;
+            () = answers.closed() => return,
+            begun = self.begun.wait_for(|begun| *begun) => if begun.is_err() { return },
         }
         for number in 0.. {
             if !say((self.script)(&hello, number)).await {

@@ -58,14 +58,15 @@ fn frame(word: &str) -> Vec<u8> {
     named.next().unwrap().1
 }
 
-/// The frame with one bit flipped, so that it is none any more.
+/// The frame with one bit flipped, so that it is none any more: the last such bit, as the first is always in the tag
+/// of its kind.
 fn flipped(frame: &[u8]) -> Vec<u8> {
     let mut all = (0..frame.len() * 8).map(|bit| {
         let mut flipped = frame.to_vec();
         flipped[bit / 8] ^= 1 << (bit % 8);
         flipped
     });
-    let broken = all.find(|flipped| AggregatorFrame::decode(&**flipped).is_err());
+    let broken = all.rfind(|flipped| AggregatorFrame::decode(&**flipped).is_err());
     broken.unwrap()
 }
 

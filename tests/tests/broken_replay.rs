@@ -103,7 +103,8 @@ impl Fault {
                     flipped[bit / 8] ^= 1 << (bit % 8);
                     flipped
                 });
-                let broken = all.find(|flipped| ReplayFrame::decode(&**flipped).is_err());
+                // The first such bit would always be in the tag of its kind.
+                let broken = all.rfind(|flipped| ReplayFrame::decode(&**flipped).is_err());
                 bytes = broken.unwrap();
             }
             Self::Large => {

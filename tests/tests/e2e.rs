@@ -1,7 +1,7 @@
 //! The end-to-end tests that say what Cairn does, in one binary: they are linked once, and run beside each other.
 //!
-//! What measures time, memory or allocations, or needs the machine to itself, is a binary of its own: see
-//! `Cargo.toml`.
+//! What others beside it would disturb (wall time, CPU time, the machine's memory, counted allocations) is a binary of
+//! its own: see `Cargo.toml`.
 
 mod aggregator_check;
 mod aggregator_versions;
@@ -44,7 +44,6 @@ mod readers;
 mod recipes;
 mod rendered_pods;
 mod replay;
-mod rolling;
 mod standalone_cadvisor;
 mod top;
 mod trust;

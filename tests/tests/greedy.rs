@@ -16,6 +16,9 @@ use testkit::system::{System, at};
 
 const SOON: Duration = Duration::from_secs(20);
 
+/// Between two looks at the agent's figures: each is work of the agent that is measured.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// CPU time that it may take, from the first thing that it is asked for, cores: twice what is promised, as a
 /// debug build has it too.
 const MOST_CORES: f64 = 0.02;
@@ -71,7 +74,10 @@ impl Case {
     /// Waits until the agent reads the greedy one more slowly.
     fn slowed(&self) -> Got {
         let slowed = || self.metric("cairn_agent_uplink_slowed_total") > 0.5;
-        let seen = Deadline::after(SOON).poll(|| slowed().then_some(()));
+        let seen = Deadline::after(SOON).poll(|| {
+            let _: Option<()> = Deadline::after(LOOK_EVERY).poll(|| None);
+            slowed().then_some(())
+        });
         assert!(
             seen.is_some(),
             "{:?}\n{}",

@@ -248,6 +248,7 @@ fn a_wrong_aggregator_changes_no_name_that_the_kubelet_says() {
         }))
     });
     let wrong = wrong.unwrap();
+    wrong.begin();
     bed.system.nodes[0].agent = None;
     let address = format!("https://localhost:{}", wrong.addr.port());
     let more = ["--aggregator".to_owned(), address];

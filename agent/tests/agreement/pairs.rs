@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use cairn_agent::sources::Figures;
 use cairn_proto::catalogue::table::{self, PressureOf};
-use cairn_proto::catalogue::{FieldId, Kind, field};
+use cairn_proto::catalogue::{FieldId, Kind, Unit, field};
 
 use crate::recorded::Moment;
 
@@ -106,7 +106,7 @@ impl Found {
         self.outside_permille = self.outside_permille.max(share);
         if outside == 0 || !is_counter(id) && share <= permille {
             self.between += 1;
-        } else if !is_counter(id) && outside <= FAR {
+        } else if field(id).unwrap().unit == Unit::Bytes && !is_counter(id) && outside <= FAR {
             self.far += 1;
         } else {
             self.odd.push(format!("{low} {value} {high}"));

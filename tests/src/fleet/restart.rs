@@ -197,8 +197,8 @@ fn step(bed: &mut Bed, truth: &mut Truth, ticks: u64) -> Result<()> {
 fn kill_under_way(bed: &mut Bed, truth: &mut Truth) -> Result<u64> {
     truth.grow(truth.rows() + TICKS_AT_KILL)?;
     let now_ms = truth.tick_ms(truth.rows() - 1) + PAST_PHASE_MS;
-    bed.aggregator.step(now_ms)?;
     bed.now_ms = now_ms;
+    bed.step_aggregator()?;
     let before = bed.state()?;
     let (fleet, aggregator) = (&bed.fleet, &mut bed.aggregator);
     let sent = || Ok::<_, anyhow::Error>(state(fleet)?.rows_sent - before.rows_sent);

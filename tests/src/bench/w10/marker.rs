@@ -165,7 +165,7 @@ impl Marked {
         let (tick_ms, now_ms) = ticking.begin();
         let bed = &mut ticking.bed;
         bed.now_ms = now_ms;
-        bed.aggregator.step(now_ms)?;
+        bed.step_aggregator()?;
         let kubelet = &self.node.kubelet;
         self.runtime.block_on(kubelet.step(now_ms))?;
         drop(kubelet.take_served());
