@@ -67,35 +67,48 @@ fn snapshot(more: &[(EntityId, FieldId)]) -> Snapshot {
     builder.build()
 }
 
-/// Before catalogues had versions, rings told how far they reach, and the dense codec.
-fn older() -> Vec<(&'static str, Message)> {
-    let run = new().bytes(1, &[7; 16]).number(2, 1);
-    let hello = new()
+/// The run of the agents.
+fn run() -> Message {
+    new().bytes(1, &[7; 16]).number(2, 1)
+}
+
+/// Names the node.
+fn node() -> Message {
+    new().number(1, 1).number(2, 1).bytes(4, b"guest")
+}
+
+fn older_hello() -> Message {
+    new()
         .bytes(1, b"guest")
         .bytes(2, b"0.0.1")
         .bytes(3, &[1])
         .bytes(4, &[1])
         .number(6, INTERVAL)
         .number(7, TICK + 500)
-        .message(8, &run);
-    let node = new().number(1, 1).number(2, 1).bytes(4, b"guest");
+        .message(8, &run())
+}
+
+/// Before catalogues had versions, rings told how far they reach, and the dense codec.
+fn older() -> Vec<(&'static str, Message)> {
     let payload = row::keyframe(PLAIN, TICK, &snapshot(&[]));
     let row = new().number(3, TICK).bytes(4, &payload);
     let source = new().bytes(1, b"summary").number(2, 1);
     vec![
-        ("hello", frame(2, &hello)),
-        ("define", frame(3, &node)),
+        ("hello", frame(2, &older_hello())),
+        ("define", frame(3, &node())),
         ("source_status", frame(7, &source)),
         ("row", frame(4, &row)),
         ("bye", frame(10, &new())),
     ]
 }
 
-/// With fields, kinds of frames, of entities, states and columns that nobody knows yet.
-fn newer() -> Vec<(&'static str, Message)> {
-    let unknown = |message: Message| message.bytes(50, b"later").number(51, 5);
-    let run = unknown(new().bytes(1, &[7; 16]).number(2, 1));
-    let hello = unknown(new())
+/// With fields that nobody knows yet.
+fn unknown(message: Message) -> Message {
+    message.bytes(50, b"later").number(51, 5)
+}
+
+fn newer_hello() -> Message {
+    unknown(new())
         .bytes(1, b"guest")
         .bytes(2, b"9.0.0")
         .bytes(3, &[9, 2, 1])
@@ -103,32 +116,41 @@ fn newer() -> Vec<(&'static str, Message)> {
         .number(5, 99)
         .number(6, INTERVAL)
         .number(7, TICK + 500)
-        .message(8, &run);
-    let node = unknown(new().number(1, 1).number(2, 1).bytes(4, b"guest"));
-    let thing = new()
+        .message(8, &unknown(run()))
+}
+
+/// Names a thing of a kind that nobody knows yet.
+fn thing() -> Message {
+    new()
         .number(1, 2)
         .number(2, 77)
         .number(3, 1)
-        .bytes(4, b"thing");
-    let columns = [
-        (EntityId(1), FieldId(9_999)),
-        (EntityId(2), table::MEMORY_USAGE),
-    ];
-    let payload = row::keyframe(DENSE, TICK, &snapshot(&columns));
+        .bytes(4, b"thing")
+}
+
+/// Columns that nobody knows yet, and of that thing.
+const NEWER_COLUMNS: [(EntityId, FieldId); 2] = [
+    (EntityId(1), FieldId(9_999)),
+    (EntityId(2), table::MEMORY_USAGE),
+];
+
+/// With fields, kinds of frames, of entities, states and columns that nobody knows yet.
+fn newer() -> Vec<(&'static str, Message)> {
+    let payload = row::keyframe(DENSE, TICK, &snapshot(&NEWER_COLUMNS));
     let row = unknown(new().number(3, TICK).bytes(4, &payload));
     let source = unknown(new().bytes(1, b"summary").number(2, 77));
     let resolve = unknown(new().bytes(1, b"containerd://1"));
     let gap = unknown(
         new()
-            .message(1, &run)
+            .message(1, &unknown(run()))
             .number(2, 16)
             .number(3, 31)
             .number(4, 77),
     );
     vec![
-        ("hello", frame(2, &hello).number(40, 1)),
-        ("define", frame(3, &node)),
-        ("define_of_an_unknown_kind", frame(3, &thing)),
+        ("hello", frame(2, &newer_hello()).number(40, 1)),
+        ("define", frame(3, &unknown(node()))),
+        ("define_of_an_unknown_kind", frame(3, &thing())),
         ("unknown", frame(99, &unknown(new()))),
         ("source_status", frame(7, &source)),
         ("resolve", frame(8, &resolve)),
@@ -157,7 +179,7 @@ fn with_past(
     past: (u64, &[u8]),
     of_all: impl Fn(Message) -> Message,
 ) -> Vec<(&'static str, Message)> {
-    let run = of_all(new().bytes(1, &[7; 16]).number(2, 1));
+    let run = of_all(run());
     let row = of_all(new().number(1, 16).number(3, TICK).bytes(4, row));
     let (codec, payload) = past;
     // The first block; zero is not written.
@@ -171,47 +193,18 @@ fn with_past(
 }
 
 fn older_past() -> Vec<(&'static str, Message)> {
-    let run = new().bytes(1, &[7; 16]).number(2, 1);
-    let hello = new()
-        .bytes(1, b"guest")
-        .bytes(2, b"0.0.1")
-        .bytes(3, &[1])
-        .bytes(4, &[1])
-        .number(6, INTERVAL)
-        .number(7, TICK + 500)
-        .message(8, &run);
-    let node = new().number(1, 1).number(2, 1).bytes(4, b"guest");
     let row = row::keyframe(PLAIN, TICK, &snapshot(&[]));
     let past = past(PLAIN, &[]);
-    with_past(&hello, &[node], &row, (1, &past), |message| message)
+    let define = [node()];
+    with_past(&older_hello(), &define, &row, (1, &past), |message| message)
 }
 
 fn newer_past() -> Vec<(&'static str, Message)> {
-    let unknown = |message: Message| message.bytes(50, b"later").number(51, 5);
-    let run = unknown(new().bytes(1, &[7; 16]).number(2, 1));
-    let hello = unknown(new())
-        .bytes(1, b"guest")
-        .bytes(2, b"9.0.0")
-        .bytes(3, &[9, 2, 1])
-        .bytes(4, &[9, 2, 1])
-        .number(5, 99)
-        .number(6, INTERVAL)
-        .number(7, TICK + 500)
-        .message(8, &run)
-        .number(10, 16);
-    let node = unknown(new().number(1, 1).number(2, 1).bytes(4, b"guest"));
-    let thing = new()
-        .number(1, 2)
-        .number(2, 77)
-        .number(3, 1)
-        .bytes(4, b"thing");
-    let columns = [
-        (EntityId(1), FieldId(9_999)),
-        (EntityId(2), table::MEMORY_USAGE),
-    ];
-    let row = row::keyframe(DENSE, TICK, &snapshot(&columns));
-    let past = past(DENSE, &columns);
-    with_past(&hello, &[node, thing], &row, (2, &past), unknown)
+    let hello = newer_hello().number(10, 16);
+    let row = row::keyframe(DENSE, TICK, &snapshot(&NEWER_COLUMNS));
+    let past = past(DENSE, &NEWER_COLUMNS);
+    let define = [unknown(node()), thing()];
+    with_past(&hello, &define, &row, (2, &past), unknown)
 }
 
 /// The run that the recordings of aggregators speak of; a test puts an agent's in its place.
@@ -282,7 +275,6 @@ fn current_aggregator() -> Vec<(&'static str, Message)> {
 
 /// With fields and kinds of frames that nobody knows yet.
 fn newer_aggregator() -> Vec<(&'static str, Message)> {
-    let unknown = |message: Message| message.bytes(50, b"later").number(51, 5);
     let welcome = new()
         .bytes(1, b"newer")
         .number(2, 2)

@@ -119,6 +119,27 @@ impl Identity {
         })
     }
 
+    /// The `ConfigMap` by which an API server publishes whom it believes: these.
+    ///
+    /// # Errors
+    ///
+    /// When a certificate cannot be read.
+    pub fn published(&self) -> Result<Value> {
+        let text = |ca: &Ca| std::fs::read_to_string(&ca.cert_pem);
+        Ok(json!({
+            "kind": "ConfigMap", "apiVersion": "v1",
+            "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+            "data": {
+                "client-ca-file": text(&self.server_ca)?,
+                "requestheader-client-ca-file": text(&self.proxies)?,
+                "requestheader-allowed-names": "[\"front-proxy-client\"]",
+                "requestheader-username-headers": "[\"X-Remote-User\"]",
+                "requestheader-group-headers": "[\"X-Remote-Group\"]",
+                "requestheader-extra-headers-prefix": "[\"X-Remote-Extra-\"]",
+            },
+        }))
+    }
+
     /// The flags with which an aggregator believes this front proxy.
     #[must_use]
     pub fn aggregator_args(&self) -> Vec<String> {

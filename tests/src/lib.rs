@@ -21,6 +21,8 @@
 //! front_proxy     the API server in front of an aggregator, for clients of Kubernetes
 //! proxy           a network that is cut, slowed down and mended
 //! raw, peer       an agent and an aggregator by hand, for frames that no real one sends
+//! broken          frames that are none any more
+//! again           work in a thread of its own, until it is dropped
 //! greedy          an aggregator by hand that asks its agents for more than it may
 //! hostile         agents that do one bad thing each, as fast as they are let
 //! siege           clients that want to keep others out of a listener
@@ -34,6 +36,8 @@
 //! http1, rfc3339  a small blocking client; times as the APIs write them
 //! ```
 
+pub mod again;
+
 pub mod apiserver;
 
 pub mod args;
@@ -41,6 +45,8 @@ pub mod args;
 mod as_it_is;
 
 pub mod bench;
+
+pub mod broken;
 
 pub mod budgets;
 

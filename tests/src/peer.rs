@@ -1,30 +1,28 @@
 //! A hand-driven aggregator: answers another one exactly as a test wants, right or wrong.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{self, Poll};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use bytes::Bytes;
+use cairn_proto::catalogue::{Group as Kept, Source, table};
+use cairn_proto::codec::DENSE;
+use cairn_proto::codec::chunk::{self, RowOf};
+use cairn_proto::model::{Builder, EntityId, Stamp};
 use cairn_proto::v1;
 use cairn_proto::v1::replay_frame::Kind as Frame;
 use cairn_proto::v1::replay_request::Kind as Asked;
 use cairn_runtime::tasks::Group;
 use prost::Message as _;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::body::Body;
-use tonic::server::{Grpc, NamedService, StreamingService};
+use tonic::Streaming;
 use tonic::service::Routes;
-use tonic::{Request, Response, Status, Streaming};
 
-use crate::as_it_is::AsItIs;
+use crate::as_it_is::{Says, Talk, Talking};
 use crate::served::Served;
+use crate::system::System;
 
 /// The frames, as bytes, that answer a request: the greeting, and then each node that is asked for.
 /// `None` says nothing any more.
@@ -61,6 +59,97 @@ pub fn greeting(instance: &str, nodes: &[&str]) -> [Frame; 2] {
     [Frame::Welcome(welcome), Frame::Nodes(list)]
 }
 
+/// The run that its nodes report: no agent has it.
+#[must_use]
+pub fn of_run() -> v1::Run {
+    v1::Run {
+        boot_id: vec![9; 16],
+        epoch_ms: 1,
+        clock_stepped: false,
+    }
+}
+
+/// Says that what comes is of a run of a node, which reported until `arrived_ms`.
+#[must_use]
+pub fn run(node: &str, arrived_ms: u64) -> Frame {
+    Frame::Run(v1::RecalledRun {
+        node: node.to_owned(),
+        run: Some(of_run()),
+        interval_ms: 10_000,
+        offset_ms: 0,
+        arrived_ms,
+    })
+}
+
+/// Names the node itself.
+#[must_use]
+pub fn define(node: &str) -> Frame {
+    Frame::Define(v1::Define {
+        id: 1,
+        kind: v1::EntityKind::Node.into(),
+        name: node.to_owned(),
+        ..v1::Define::default()
+    })
+}
+
+/// A block of the run, of this payload.
+#[must_use]
+pub fn of_chunk(payload: Vec<u8>) -> Frame {
+    Frame::Chunk(v1::Chunk {
+        run: Some(of_run()),
+        block: 0,
+        codec: DENSE,
+        payload,
+    })
+}
+
+/// The payload of a block of one row that is good in itself.
+#[must_use]
+pub fn chunk_at(tick_ms: u64) -> Vec<u8> {
+    let mut builder = Builder::default();
+    let stamp = Stamp {
+        time_ms: tick_ms,
+        start_ms: None,
+        source: Source::Summary,
+    };
+    builder.value(EntityId(1), table::MEMORY_USAGE, 77);
+    builder.stamp(EntityId(1), Kept::Memory, stamp);
+    let row = RowOf {
+        offset: 0,
+        tick: tick_ms,
+        snapshot: &builder.build(),
+    };
+    chunk::encode(DENSE, &[row])
+}
+
+/// Says that nothing more comes of a node.
+#[must_use]
+pub fn end(node: &str) -> Frame {
+    Frame::End(v1::RecallEnd {
+        node: node.to_owned(),
+    })
+}
+
+/// Kills the system's aggregator and starts it beside these peers, to whom it shows this token file.
+///
+/// # Errors
+///
+/// When there is none, or it does not come up.
+pub fn restart_beside(system: &mut System, peers: &[SocketAddr], token_file: &str) -> Result<()> {
+    let path = |name: &str| system.path(name).display().to_string();
+    let flags = ["--peer-ca", "--peer-token-file"];
+    let files = [path("ingest-ca.pem"), path(token_file)];
+    let flags = flags.map(str::to_owned).into_iter().zip(files);
+    let mut args: Vec<String> = flags.flat_map(|(flag, file)| [flag, file]).collect();
+    for peer in peers {
+        args.extend(["--peer".to_owned(), format!("https://{peer}")]);
+    }
+    system.options.extra_aggregator_args = args;
+    let aggregator = system.aggregator.take();
+    aggregator.context("no aggregator runs")?.kill9()?;
+    system.start_aggregator()
+}
+
 impl FakePeer {
     /// Starts one with the certificate `server.pem` of a directory. It lists these nodes, and
     /// answers as the script says.
@@ -94,7 +183,7 @@ impl FakePeer {
             asked: Arc::clone(&asked),
             streams: Group::new("fake peer", 16),
         };
-        let served = Served::start(dir, Routes::new(service))?;
+        let served = Served::start(dir, Routes::new(Talking(service)))?;
         Ok(Self {
             addr: served.addr,
             asked,
@@ -123,11 +212,7 @@ impl fmt::Debug for Service {
 }
 
 impl Service {
-    async fn serve(
-        self,
-        mut requests: Streaming<Bytes>,
-        frames: mpsc::Sender<Result<Bytes, Status>>,
-    ) -> Option<()> {
+    async fn serve(self, mut requests: Streaming<Bytes>, frames: Says) -> Option<()> {
         loop {
             let request = v1::ReplayRequest::decode(requests.message().await.ok()??);
             let Some(asked) = request.ok()?.kind else {
@@ -147,42 +232,14 @@ impl Service {
     }
 }
 
-impl NamedService for Service {
+impl Talk for Service {
     const NAME: &'static str = "cairn.v1.Peer";
-}
 
-type Answering<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
-
-impl tower_service::Service<http::Request<Body>> for Service {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Answering<Self::Response, Infallible>;
-
-    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+    fn streams(&self) -> &Group {
+        &self.streams
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let service = self.clone();
-        Box::pin(async move { Ok(Grpc::new(AsItIs).streaming(service, request).await) })
-    }
-}
-
-impl StreamingService<Bytes> for Service {
-    type Response = Bytes;
-    type ResponseStream = ReceiverStream<Result<Bytes, Status>>;
-    type Future = Answering<Response<Self::ResponseStream>, Status>;
-
-    fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {
-        let service = self.clone();
-        Box::pin(async move {
-            let (frames, stream) = mpsc::channel(16);
-            let serving = service.clone().serve(request.into_inner(), frames);
-            let started = service.streams.try_spawn(async move {
-                serving.await;
-            });
-            started.map_err(|full| Status::resource_exhausted(full.to_string()))?;
-            Ok(Response::new(ReceiverStream::new(stream)))
-        })
+    async fn talk(self, requests: Streaming<Bytes>, frames: Says) {
+        self.serve(requests, frames).await;
     }
 }

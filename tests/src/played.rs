@@ -3,12 +3,9 @@
 //! Frames go both ways as they are: no message of the day is in between, so that what this version does
 //! not know is said too, and what it writes is seen as it is.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{self, Poll};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -16,15 +13,10 @@ use cairn_proto::v1::agent_frame::Kind;
 use cairn_proto::v1::{AgentFrame, Run};
 use cairn_runtime::tasks::Group;
 use prost::Message as _;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::body::Body;
-use tonic::server::{Grpc, NamedService, StreamingService};
+use tonic::Streaming;
 use tonic::service::Routes;
-use tonic::{Request, Response, Status, Streaming};
-use tower_service::Service;
 
-use crate::as_it_is::AsItIs;
+use crate::as_it_is::{Says, Talk, Talking};
 use crate::served::Served;
 
 /// Frames of an agent that are written down at most: a test looks at a few dozen.
@@ -94,7 +86,7 @@ impl Played {
             heard: Arc::clone(&heard),
             streams: Group::new("played aggregator", STREAMS),
         };
-        let served = Served::start(dir, Routes::new(script))?;
+        let served = Served::start(dir, Routes::new(Talking(script)))?;
         Ok(Self {
             addr: served.addr,
             heard,
@@ -121,8 +113,14 @@ struct Script {
     streams: Group,
 }
 
-impl Script {
-    async fn play(self, mut frames: Streaming<Bytes>, says: mpsc::Sender<Result<Bytes, Status>>) {
+impl Talk for Script {
+    const NAME: &'static str = "cairn.v1.Ingest";
+
+    fn streams(&self) -> &Group {
+        &self.streams
+    }
+
+    async fn talk(self, mut frames: Streaming<Bytes>, says: Says) {
         let (mut run, mut rows, mut said) = (None, 0, 0);
         while let Ok(Some(bytes)) = frames.message().await {
             {
@@ -170,44 +168,6 @@ fn told_of(frame: &[u8], run: Option<&Run>) -> Vec<u8> {
         }
     }
     frame
-}
-
-impl NamedService for Script {
-    const NAME: &'static str = "cairn.v1.Ingest";
-}
-
-type Answering<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
-
-impl Service<http::Request<Body>> for Script {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Answering<Self::Response, Infallible>;
-
-    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let script = self.clone();
-        Box::pin(async move { Ok(Grpc::new(AsItIs).streaming(script, request).await) })
-    }
-}
-
-impl StreamingService<Bytes> for Script {
-    type Response = Bytes;
-    type ResponseStream = ReceiverStream<Result<Bytes, Status>>;
-    type Future = Answering<Response<Self::ResponseStream>, Status>;
-
-    fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {
-        let script = self.clone();
-        Box::pin(async move {
-            let (says, stream) = mpsc::channel(4);
-            let playing = script.clone().play(request.into_inner(), says);
-            let started = script.streams.try_spawn(playing);
-            started.map_err(|full| Status::resource_exhausted(full.to_string()))?;
-            Ok(Response::new(ReceiverStream::new(stream)))
-        })
-    }
 }
 
 #[cfg(test)]

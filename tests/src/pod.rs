@@ -18,7 +18,7 @@ use crate::apiserver::{ApiServer, Signer};
 use crate::http1::Target;
 use crate::proc::Proc;
 
-pub use ground::Ground;
+pub use ground::{Ground, addresses};
 
 /// What stands for a text of the manifest on this machine, and why it must.
 #[derive(Clone, Debug)]

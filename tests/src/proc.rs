@@ -231,6 +231,15 @@ impl Proc {
         http1::post(self.addr(addr)?, path, json.as_bytes()).map_err(|source| self.exchange(source))
     }
 
+    /// The most memory that it ever had, without files that it maps, bytes.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn peak_bytes(&self) -> anyhow::Result<u64> {
+        Ok(used::Memory::of(self.id())?.peak)
+    }
+
     /// Asks it to end (SIGTERM).
     ///
     /// # Errors

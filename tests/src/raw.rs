@@ -1,7 +1,5 @@
 //! A hand-driven agent: sends an aggregator exactly the frames that a test wants, right or wrong.
 
-mod verbatim;
-
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -22,8 +20,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::client::Grpc;
 use tonic::{Request, Status, Streaming};
 
+use crate::as_it_is::AsItIs;
 use crate::channel::Channel;
-use verbatim::Verbatim;
 
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(10);
@@ -35,7 +33,7 @@ const FRAMES: usize = 64;
 #[derive(Debug)]
 pub struct RawAgent {
     frames: mpsc::Sender<Vec<Bytes>>,
-    answers: Streaming<v1::AggregatorFrame>,
+    answers: Streaming<Bytes>,
     now_ms: u64,
     _connection: AbortOnDrop,
 }
@@ -98,7 +96,7 @@ impl RawAgent {
         }
         timeout(SOON, client.ready()).await??;
         let path = PathAndQuery::from_static("/cairn.v1.Ingest/Report");
-        let opening = client.streaming(request, path, Verbatim);
+        let opening = client.streaming(request, path, AsItIs);
         let response = timeout(SOON, opening).await??;
         Ok(Self {
             frames,
@@ -152,7 +150,7 @@ impl RawAgent {
             // Both are cancel safe: what was not taken is there the next time.
             tokio::select! {
                 biased;
-                answer = self.answers.message() => if answer?.is_none() {
+                answer = next(&mut self.answers) => if answer?.is_none() {
                     return Err(Status::ok("the stream ended"));
                 },
                 room = self.frames.reserve() => match room {
@@ -214,7 +212,7 @@ impl RawAgent {
     ///
     /// The status that ended the stream; a clean end is `OK`.
     pub async fn receive(&mut self) -> Result<Option<Answer>, Status> {
-        match timeout(SOON, self.answers.message()).await {
+        match timeout(SOON, next(&mut self.answers)).await {
             Ok(Ok(Some(frame))) => Ok(frame.kind),
             Ok(Ok(None)) => Err(Status::ok("the stream ended")),
             Ok(Err(status)) => Err(status),
@@ -235,4 +233,15 @@ impl RawAgent {
         }
         None.context("the stream goes on and on")
     }
+}
+
+/// The next frame of an aggregator; `None` at the end of the stream. Cancel safe.
+async fn next(answers: &mut Streaming<Bytes>) -> Result<Option<v1::AggregatorFrame>, Status> {
+    let Some(bytes) = answers.message().await? else {
+        return Ok(None);
+    };
+    let decoded = v1::AggregatorFrame::decode(bytes);
+    decoded
+        .map(Some)
+        .map_err(|error| Status::internal(error.to_string()))
 }

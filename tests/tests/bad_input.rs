@@ -112,11 +112,8 @@ fn host_goes_on(system: &System) {
 
 /// The most memory that the agent ever had, bytes.
 fn peak_bytes(system: &System) -> u64 {
-    let id = system.nodes[0].agent.as_ref().unwrap().id();
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
-    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kib * 1024
+    let agent = system.nodes[0].agent.as_ref().unwrap();
+    agent.peak_bytes().unwrap()
 }
 
 /// Scenario: a summary that begins as it should and goes on with pods for a gigabyte, as its length

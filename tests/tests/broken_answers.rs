@@ -8,11 +8,11 @@
 
 use std::time::Duration;
 
-use cairn_proto::limits::MAX_FRAME_BYTES;
 use cairn_proto::v1::agent_frame::Kind;
 use cairn_proto::v1::aggregator_frame::Kind as Answer;
 use cairn_proto::v1::{self, AgentFrame, AggregatorFrame};
 use prost::Message as _;
+use testkit::broken::{flipped, oversized};
 use testkit::deadline::Deadline;
 use testkit::pair::values;
 use testkit::played::{Line, Played, any_run, recorded};
@@ -58,25 +58,6 @@ fn frame(word: &str) -> Vec<u8> {
     named.next().unwrap().1
 }
 
-/// The frame with one bit flipped, so that it is none any more: the last such bit, as the first is always in the tag
-/// of its kind.
-fn flipped(frame: &[u8]) -> Vec<u8> {
-    let mut all = (0..frame.len() * 8).map(|bit| {
-        let mut flipped = frame.to_vec();
-        flipped[bit / 8] ^= 1 << (bit % 8);
-        flipped
-    });
-    let broken = all.rfind(|flipped| AggregatorFrame::decode(&**flipped).is_err());
-    broken.unwrap()
-}
-
-/// The frame with a field that no version knows, larger than a frame may be.
-fn oversized(frame: &[u8]) -> Vec<u8> {
-    let mut large = frame.to_vec();
-    prost::encoding::bytes::encode(100, &vec![0_u8; MAX_FRAME_BYTES], &mut large);
-    large
-}
-
 /// A frame in its place: behind Welcome, or as it.
 fn in_place(word: &str, frame: Vec<u8>) -> Vec<Vec<u8>> {
     match word {
@@ -95,7 +76,8 @@ fn cases() -> Vec<Case> {
             cases.push(case(name, in_place(word, good[..cut].to_vec()), none));
         }
         let name = format!("{word} with a flipped bit");
-        cases.push(case(name, in_place(word, flipped(&good)), none));
+        let flipped = flipped::<AggregatorFrame>(&good).unwrap();
+        cases.push(case(name, in_place(word, flipped), none));
         let name = format!("{word} over the limit");
         let limit = "not one of this protocol: Error, decoded message length too large";
         cases.push(case(name, in_place(word, oversized(&good)), limit));

@@ -6,19 +6,17 @@
     reason = "helpers of tests: what cannot go on has failed"
 )]
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use cairn_proto::catalogue::{Group, Source, table};
-use cairn_proto::codec::DENSE;
-use cairn_proto::codec::chunk::{self, RowOf};
-use cairn_proto::limits::MAX_FRAME_BYTES;
-use cairn_proto::model::{Builder, EntityId, Stamp};
+use cairn_proto::v1::ReplayFrame;
 use cairn_proto::v1::replay_frame::Kind as Frame;
 use cairn_proto::v1::replay_request::Kind as Asked;
-use cairn_proto::v1::{self, ReplayFrame};
-use prost::Message as _;
+use testkit::broken::{flipped, oversized};
 use testkit::deadline::Deadline;
-use testkit::peer::{FakePeer, encoded, greeting};
+use testkit::peer::{
+    FakePeer, chunk_at, define, encoded, end, greeting, of_chunk, restart_beside, run,
+};
 use testkit::system::{Options, System, at};
 
 /// Within which each peer has been asked: the first delay after a failure is a moment, the longest 15 s.
@@ -27,53 +25,13 @@ const SOON: Duration = Duration::from_secs(60);
 /// Frames of an exchange about a node, each by its word and right as it is.
 fn frames(instance: &str, node: &str) -> Vec<(&'static str, Frame)> {
     let [welcome, nodes] = greeting(instance, &[node]);
-    let run = v1::Run {
-        boot_id: vec![9; 16],
-        epoch_ms: 1,
-        clock_stepped: false,
-    };
-    let mut builder = Builder::default();
-    let stamp = Stamp {
-        time_ms: at(0),
-        start_ms: None,
-        source: Source::Summary,
-    };
-    builder.value(EntityId(1), table::MEMORY_USAGE, 77);
-    builder.stamp(EntityId(1), Group::Memory, stamp);
-    let row = RowOf {
-        offset: 0,
-        tick: at(0),
-        snapshot: &builder.build(),
-    };
-    let recalled = v1::RecalledRun {
-        node: node.to_owned(),
-        run: Some(run.clone()),
-        interval_ms: 10_000,
-        offset_ms: 0,
-        arrived_ms: at(0),
-    };
-    let define = v1::Define {
-        id: 1,
-        kind: v1::EntityKind::Node.into(),
-        name: node.to_owned(),
-        ..v1::Define::default()
-    };
-    let chunk = v1::Chunk {
-        run: Some(run),
-        block: 0,
-        codec: DENSE,
-        payload: chunk::encode(DENSE, &[row]),
-    };
-    let end = v1::RecallEnd {
-        node: node.to_owned(),
-    };
     vec![
         ("welcome", welcome),
         ("nodes", nodes),
-        ("run", Frame::Run(recalled)),
-        ("define", Frame::Define(define)),
-        ("chunk", Frame::Chunk(chunk)),
-        ("end", Frame::End(end)),
+        ("run", run(node, at(0))),
+        ("define", define(node)),
+        ("chunk", of_chunk(chunk_at(at(0)))),
+        ("end", end(node)),
     ]
 }
 
@@ -93,27 +51,13 @@ const FAULTS: [Fault; 4] = [Fault::Half, Fault::LastByte, Fault::Flipped, Fault:
 
 impl Fault {
     fn done_to(self, frame: &[u8]) -> Vec<u8> {
-        let mut bytes = frame.to_vec();
+        let cut = |bytes: usize| frame[..bytes].to_vec();
         match self {
-            Self::Half => bytes.truncate(frame.len() / 2),
-            Self::LastByte => bytes.truncate(frame.len() - 1),
-            Self::Flipped => {
-                let mut all = (0..frame.len() * 8).map(|bit| {
-                    let mut flipped = frame.to_vec();
-                    flipped[bit / 8] ^= 1 << (bit % 8);
-                    flipped
-                });
-                // The first such bit would always be in the tag of its kind.
-                let broken = all.rfind(|flipped| ReplayFrame::decode(&**flipped).is_err());
-                bytes = broken.unwrap();
-            }
-            Self::Large => {
-                // A field that no version knows.
-                let large = vec![0_u8; MAX_FRAME_BYTES];
-                prost::encoding::bytes::encode(100, &large, &mut bytes);
-            }
+            Self::Half => cut(frame.len() / 2),
+            Self::LastByte => cut(frame.len() - 1),
+            Self::Flipped => flipped::<ReplayFrame>(frame).unwrap(),
+            Self::Large => oversized(frame),
         }
-        bytes
     }
 
     fn words(self) -> &'static str {
@@ -165,23 +109,6 @@ fn good(system: &System) -> FakePeer {
     started.unwrap()
 }
 
-/// An aggregator that starts beside these peers.
-fn start_beside(system: &mut System, peers: &[&FakePeer]) {
-    let path = |name: &str| system.path(name).display().to_string();
-    let mut args = vec![
-        "--peer-ca".to_owned(),
-        path("ingest-ca.pem"),
-        "--peer-token-file".to_owned(),
-        path("peer.token"),
-    ];
-    for peer in peers {
-        args.extend(["--peer".to_owned(), format!("https://{}", peer.addr)]);
-    }
-    system.options.extra_aggregator_args = args;
-    system.aggregator.take().unwrap().kill9().unwrap();
-    system.start_aggregator().unwrap();
-}
-
 /// Scenario: an aggregator starts beside 24 peers, each of which cuts, flips or inflates one frame of the
 /// six kinds, and one that is right.
 /// Guarantees: each exchange with a broken one ends, is counted, and is noted with a reason that names the
@@ -200,9 +127,9 @@ fn each_broken_frame_of_a_peer_ends_its_exchange_and_nothing_else() {
         .map(|(number, (word, fault))| broken(&system, number, word, *fault))
         .collect();
     let good = good(&system);
-    let mut all: Vec<&FakePeer> = broken.iter().collect();
-    all.push(&good);
-    start_beside(&mut system, &all);
+    let all = broken.iter().chain([&good]).map(|peer| peer.addr);
+    let all: Vec<SocketAddr> = all.collect();
+    restart_beside(&mut system, &all, "peer.token").unwrap();
     system.tick(at(0)).unwrap();
     let aggregator = system.aggregator().unwrap();
     for ((word, fault), peer) in cases.iter().zip(&broken) {

@@ -6,16 +6,15 @@
     reason = "helpers of tests: what cannot go on has failed"
 )]
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::apiserver::{ApiServer, Minted, SERVER_NAME, Signer};
 use testkit::deadline::Deadline;
 use testkit::http1::{Answer, Target};
-use testkit::pod::{Ground, Pod, Probe};
+use testkit::pod::{Ground, Pod, Probe, addresses};
 use testkit::proc::Proc;
 use testkit::rendered;
 use testkit::system::{SERVICE_HOST, System, ticks};
@@ -46,22 +45,12 @@ struct Bed {
     dir: tempfile::TempDir,
 }
 
-/// Addresses of loopback that stand for a pod's and a node's, of each test its own: so ports may be those of the
-/// manifest.
-fn addresses() -> (IpAddr, IpAddr) {
-    static TAKEN: AtomicU8 = AtomicU8::new(10);
-    let first = TAKEN.fetch_add(2, Ordering::Relaxed);
-    let [.., high, low] = std::process::id().to_be_bytes();
-    let of = |last: u8| IpAddr::V4(Ipv4Addr::new(127, high.max(1), low, last));
-    (of(first), of(first + 1))
-}
-
 impl Bed {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let server = ApiServer::start(dir.path()).unwrap();
         let objects = rendered::render("overlays/metrics-api").unwrap();
-        let (pod_ip, node_ip) = addresses();
+        let [pod_ip, node_ip] = addresses();
         let of = |kind: &str, name: &str, of: (&str, IpAddr)| {
             let workload = rendered::named(&objects, kind, name).unwrap();
             Pod::of(workload, (of.0, NODE), dir.path(), of.1).unwrap()

@@ -8,17 +8,13 @@
 
 use std::time::Duration;
 
-use cairn_proto::catalogue::{Group, Source, table};
-use cairn_proto::codec::DENSE;
-use cairn_proto::codec::chunk::{self, RowOf};
-use cairn_proto::model::{Builder, EntityId, Stamp};
 use cairn_proto::v1::{self, replay_frame::Kind as Frame};
 use serde_json::Value;
 use testkit::deadline::Deadline;
 use testkit::fleet::{self, rolling};
 use testkit::mix::Kind;
 use testkit::pair::{Pair, values};
-use testkit::peer::FakePeer;
+use testkit::peer::{self, FakePeer, chunk_at, define, end, of_chunk, restart_beside};
 use testkit::proc::Proc;
 use testkit::raw::RawAgent;
 use testkit::system::{Options, System, TRACE_START_MS, at};
@@ -236,80 +232,9 @@ fn with_one_replica_what_nobody_holds_any_more_is_missing_and_nothing_else() {
     assert_eq!(figure(aggregator, "ingest_rows_total", "duplicate"), "0");
 }
 
-/// A system whose aggregator has this peer and no agents' history.
-fn with_peer(system: &mut System, peer: &FakePeer) {
-    let path = |name: &str| system.path(name).display().to_string();
-    let args = [
-        "--peer",
-        &format!("https://{}", peer.addr),
-        "--peer-ca",
-        &path("ingest-ca.pem"),
-        "--peer-token-file",
-        &path("peer.token"),
-    ];
-    system.options.extra_aggregator_args = args.map(str::to_owned).to_vec();
-    system.aggregator.take().unwrap().kill9().unwrap();
-    system.start_aggregator().unwrap();
-}
-
+/// What a peer says first of a node.
 fn run(node: &str) -> Frame {
-    Frame::Run(v1::RecalledRun {
-        node: node.to_owned(),
-        run: Some(of_run()),
-        interval_ms: 10_000,
-        offset_ms: 0,
-        arrived_ms: at(0),
-    })
-}
-
-fn of_run() -> v1::Run {
-    v1::Run {
-        boot_id: vec![9; 16],
-        epoch_ms: 1,
-        clock_stepped: false,
-    }
-}
-
-fn define(node: &str) -> Frame {
-    Frame::Define(v1::Define {
-        id: 1,
-        kind: v1::EntityKind::Node.into(),
-        name: node.to_owned(),
-        ..v1::Define::default()
-    })
-}
-
-/// A chunk of one row that is good in itself.
-fn chunk_at(tick_ms: u64) -> Vec<u8> {
-    let mut builder = Builder::default();
-    let stamp = Stamp {
-        time_ms: tick_ms,
-        start_ms: None,
-        source: Source::Summary,
-    };
-    builder.value(EntityId(1), table::MEMORY_USAGE, 77);
-    builder.stamp(EntityId(1), Group::Memory, stamp);
-    let row = RowOf {
-        offset: 0,
-        tick: tick_ms,
-        snapshot: &builder.build(),
-    };
-    chunk::encode(DENSE, &[row])
-}
-
-fn of_chunk(payload: Vec<u8>) -> Frame {
-    Frame::Chunk(v1::Chunk {
-        run: Some(of_run()),
-        block: 0,
-        codec: DENSE,
-        payload,
-    })
-}
-
-fn end(node: &str) -> Frame {
-    Frame::End(v1::RecallEnd {
-        node: node.to_owned(),
-    })
+    peer::run(node, at(0))
 }
 
 /// Guarantees: the exchange ends with this kind of failure, which is counted and told, and the
@@ -317,7 +242,7 @@ fn end(node: &str) -> Frame {
 fn ends(kind: &str, script: impl Fn(&v1::Recall) -> Option<Vec<Frame>> + Send + Sync + 'static) {
     let mut system = System::start(Options::one_node()).unwrap();
     let peer = FakePeer::start(system.dir(), &["gone1"], script).unwrap();
-    with_peer(&mut system, &peer);
+    restart_beside(&mut system, &[peer.addr], "peer.token").unwrap();
     system.tick(at(0)).unwrap();
     let aggregator = system.aggregator().unwrap();
     let failed = Deadline::after(Duration::from_secs(50)).poll(|| {
@@ -393,7 +318,7 @@ fn a_good_peer_gives_a_node_that_nobody_reports() {
         Some(vec![run(node), define(node), chunk, end(node)])
     });
     let peer = peer.unwrap();
-    with_peer(&mut system, &peer);
+    restart_beside(&mut system, &[peer.addr], "peer.token").unwrap();
     system.tick(at(0)).unwrap();
     let there = Deadline::after(SOON).poll(|| {
         let overview = system.overview().ok()?;
@@ -410,21 +335,7 @@ fn a_good_peer_gives_a_node_that_nobody_reports() {
 async fn a_token_opens_one_kind_of_stream_only() {
     let mut system = System::start(Options::one_node()).unwrap();
     let grpc = system.aggregator().unwrap().addr("grpc").unwrap();
-    let with = |system: &mut System, token: &str| {
-        let path = |name: &str| system.path(name).display().to_string();
-        let args = [
-            "--peer",
-            &format!("https://{grpc}"),
-            "--peer-ca",
-            &path("ingest-ca.pem"),
-            "--peer-token-file",
-            &path(token),
-        ];
-        system.options.extra_aggregator_args = args.map(str::to_owned).to_vec();
-        system.aggregator.take().unwrap().kill9().unwrap();
-        system.start_aggregator().unwrap();
-    };
-    with(&mut system, "node1.token");
+    restart_beside(&mut system, &[grpc], "node1.token").unwrap();
     let told = |system: &System, text: &str| {
         let told = Deadline::after(FIVE_SECONDS).poll(|| {
             let said = system.aggregator().unwrap().stderr();
@@ -438,7 +349,7 @@ async fn a_token_opens_one_kind_of_stream_only() {
         System::metric(system.aggregator().unwrap(), failures, "auth").unwrap()
     };
     assert!(auth(&system) >= 1.0);
-    with(&mut system, "peer.token");
+    restart_beside(&mut system, &[grpc], "peer.token").unwrap();
     told(&system, "the address is this process's own");
     assert!(auth(&system) < 1.0);
     let ca = system.path("ingest-ca.pem");

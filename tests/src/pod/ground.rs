@@ -1,8 +1,9 @@
 //! Cairn's rendered pods on this machine: what stands for addresses, names and directories of a cluster, and which
 //! flags are added because a default of theirs names one.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use anyhow::{Context as _, Result};
 
@@ -21,6 +22,18 @@ pub struct Ground<'a> {
     pub aggregators: &'a [IpAddr],
     /// The address of loopback that stands for the node's.
     pub node: IpAddr,
+}
+
+/// Addresses of loopback that stand for pods and nodes, and that nobody else of this process is given: so ports may be
+/// those of the manifest.
+#[must_use]
+pub fn addresses<const N: usize>() -> [IpAddr; N] {
+    static TAKEN: AtomicU8 = AtomicU8::new(10);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    std::array::from_fn(|_| {
+        let last = TAKEN.fetch_add(1, Ordering::Relaxed);
+        IpAddr::V4(Ipv4Addr::new(127, high.max(1), low, last))
+    })
 }
 
 /// Where the token of a service account is mounted.

@@ -19,10 +19,6 @@ pub(super) const SWAP_BYTES: u64 = 1 << 30;
 /// That node.
 pub(super) const SWAPPING: &str = "node1";
 
-/// Where the API server publishes by whom its front proxy is known.
-const PUBLISHED: &str =
-    "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
-
 /// A system whose aggregator believes a front proxy, and that.
 pub(super) struct Bed {
     pub(super) system: System,
@@ -127,20 +123,7 @@ fn serving(dir: &std::path::Path, core: &Core, identity: &Identity) -> ApiServer
             control.put(resource, object.clone());
         }
     }
-    let text = |path| std::fs::read_to_string(path).unwrap();
-    let published = json!({
-        "kind": "ConfigMap", "apiVersion": "v1",
-        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
-        "data": {
-            "client-ca-file": text(&identity.server_ca.cert_pem),
-            "requestheader-client-ca-file": text(&identity.proxies.cert_pem),
-            "requestheader-allowed-names": "[\"front-proxy-client\"]",
-            "requestheader-username-headers": "[\"X-Remote-User\"]",
-            "requestheader-group-headers": "[\"X-Remote-Group\"]",
-            "requestheader-extra-headers-prefix": "[\"X-Remote-Extra-\"]",
-        },
-    });
-    control.put_document(PUBLISHED, published);
+    control.put("configmaps", identity.published().unwrap());
     server
 }
 

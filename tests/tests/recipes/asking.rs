@@ -1,11 +1,10 @@
 //! Somebody who asks for metrics.k8s.io all the while, as an autoscaler does, and who answers.
 
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
+use testkit::again::Again;
 use testkit::deadline::Deadline;
 use testkit::http1::{Answer, Target};
 
@@ -31,31 +30,26 @@ pub(super) struct Seen {
 /// Asks in a thread of its own until it is dropped.
 pub(super) struct Asking {
     seen: Arc<Mutex<Seen>>,
-    stop: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _again: Again,
 }
 
 impl Asking {
     /// Asks this server; what the one before answers is known.
     pub(super) fn start(target: Target, before: Value) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let (stop, stopped) = mpsc::channel();
         let into = Arc::clone(&seen);
-        let thread = std::thread::spawn(move || {
-            while stopped.recv_timeout(PACE) == Err(RecvTimeoutError::Timeout) {
-                let answer = target.get(PATH).map_err(|error| format!("{error:?}"));
-                let mut seen = into.lock().unwrap_or_else(PoisonError::into_inner);
-                match answer.and_then(|answer| read(&answer)) {
-                    Ok(list) if list == before => seen.before += 1,
-                    Ok(_) => seen.cairn += 1,
-                    Err(why) => seen.failures.push(why),
-                }
+        let again = Again::every(PACE, move || {
+            let answer = target.get(PATH).map_err(|error| format!("{error:?}"));
+            let mut seen = into.lock().unwrap_or_else(PoisonError::into_inner);
+            match answer.and_then(|answer| read(&answer)) {
+                Ok(list) if list == before => seen.before += 1,
+                Ok(_) => seen.cairn += 1,
+                Err(why) => seen.failures.push(why),
             }
         });
         Self {
             seen,
-            stop: Some(stop),
-            thread: Some(thread),
+            _again: again,
         }
     }
 
@@ -91,14 +85,4 @@ fn read(answer: &Answer) -> Result<Value, String> {
         return Err(told());
     }
     Ok(list)
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // It had a test's failure to tell, or none.
-            drop(thread.join());
-        }
-    }
 }

@@ -1,17 +1,16 @@
 //! A cluster with a metrics-server, in which commands are carried out as people do it: by a shell, with a stock
 //! kubectl, beside the repository's `deploy/`.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU8, Ordering};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use testkit::apiserver::{ApiServer, SERVER_NAME, Signer, Stub, recorded};
 use testkit::deadline::Deadline;
 use testkit::front_proxy::Identity;
 use testkit::http1::Target;
+use testkit::pod::addresses;
 
 use super::SOON;
 use super::controllers::{Cluster, Controllers};
@@ -171,22 +170,7 @@ fn furnish(server: &ApiServer, identity: &Identity) {
         .into_iter()
         .filter(is_on)
         .for_each(|pod| control.put("pods", pod));
-    let read = |path| std::fs::read_to_string(path).unwrap();
-    control.put(
-        "configmaps",
-        json!({
-            "kind": "ConfigMap", "apiVersion": "v1",
-            "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
-            "data": {
-                "client-ca-file": read(&identity.server_ca.cert_pem),
-                "requestheader-client-ca-file": read(&identity.proxies.cert_pem),
-                "requestheader-allowed-names": "[\"front-proxy-client\"]",
-                "requestheader-username-headers": "[\"X-Remote-User\"]",
-                "requestheader-group-headers": "[\"X-Remote-Group\"]",
-                "requestheader-extra-headers-prefix": "[\"X-Remote-Extra-\"]",
-            },
-        }),
-    );
+    control.put("configmaps", identity.published().unwrap());
     control.enforce_stored();
 }
 
@@ -229,16 +213,6 @@ fn people(dir: &Path) {
     let docker = shims.join("docker");
     std::fs::write(&docker, "#!/bin/sh\nexit 0\n").unwrap();
     std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// Addresses of loopback that stand for pods and for a node, of each test its own: so ports may be those of the
-/// manifest.
-fn addresses() -> [IpAddr; 4] {
-    static TAKEN: AtomicU8 = AtomicU8::new(100);
-    let first = TAKEN.fetch_add(4, Ordering::Relaxed);
-    let [.., high, low] = std::process::id().to_be_bytes();
-    let of = |last: u8| IpAddr::V4(Ipv4Addr::new(127, high.max(1), low, last));
-    [0, 1, 2, 3].map(|n| of(first + n))
 }
 
 pub(super) fn text(bytes: &[u8]) -> String {

@@ -4,13 +4,12 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
+use testkit::again::Again;
 use testkit::apiserver::{ApiServer, Signer};
 use testkit::deadline::Deadline;
 use testkit::pod::{Ground, Pod, Probe};
@@ -63,15 +62,13 @@ struct Said {
 pub(super) struct Controllers {
     pub(super) cluster: Arc<Cluster>,
     said: Arc<Mutex<Said>>,
-    stop: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _again: Again,
 }
 
 impl Controllers {
     pub(super) fn start(cluster: Cluster) -> Self {
         let cluster = Arc::new(cluster);
         let said = Arc::new(Mutex::new(Said::default()));
-        let (stop, stopped) = mpsc::channel();
         let mut work = Work {
             cluster: Arc::clone(&cluster),
             replicas: Vec::new(),
@@ -80,21 +77,18 @@ impl Controllers {
             faults: String::new(),
         };
         let into = Arc::clone(&said);
-        let thread = std::thread::spawn(move || {
-            while stopped.recv_timeout(PACE) == Err(RecvTimeoutError::Timeout) {
-                let done = work.round();
-                let mut told = work.said();
-                if let Err(error) = done {
-                    told.now.push_str(&format!("--- controllers: {error:#}\n"));
-                }
-                *into.lock().unwrap_or_else(PoisonError::into_inner) = told;
+        let again = Again::every(PACE, move || {
+            let done = work.round();
+            let mut told = work.said();
+            if let Err(error) = done {
+                told.now.push_str(&format!("--- controllers: {error:#}\n"));
             }
+            *into.lock().unwrap_or_else(PoisonError::into_inner) = told;
         });
         Self {
             cluster,
             said,
-            stop: Some(stop),
-            thread: Some(thread),
+            _again: again,
         }
     }
 
@@ -118,16 +112,6 @@ impl Controllers {
     fn look(&self) -> Said {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.clone()
-    }
-}
-
-impl Drop for Controllers {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // It had a test's failure to tell, or none.
-            drop(thread.join());
-        }
     }
 }
 

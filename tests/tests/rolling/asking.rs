@@ -1,12 +1,11 @@
 //! Somebody who asks every replica again and again, and what must be in each answer.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
+use testkit::again::Again;
 use testkit::deadline::Deadline;
 use testkit::http1::{Answer, Target};
 use testkit::replicas::Replicas;
@@ -71,8 +70,7 @@ struct Shared {
 /// Asks in a thread of its own until it is ended.
 pub(super) struct Asking {
     shared: Arc<Mutex<Shared>>,
-    stop: mpsc::Sender<()>,
-    thread: JoinHandle<()>,
+    again: Again,
 }
 
 impl Asking {
@@ -84,18 +82,9 @@ impl Asking {
             answers: 0,
             problems: Vec::new(),
         }));
-        let (stop, stopped) = mpsc::channel();
         let seen = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || {
-            while stopped.recv_timeout(PACE) == Err(RecvTimeoutError::Timeout) {
-                round(&seen);
-            }
-        });
-        let asking = Self {
-            shared,
-            stop,
-            thread,
-        };
+        let again = Again::every(PACE, move || round(&seen));
+        let asking = Self { shared, again };
         for place in replicas.places() {
             asking.joins(replicas, place);
             asking.is_ready(place);
@@ -131,8 +120,7 @@ impl Asking {
 
     /// How many answers there were, and what was wrong with some.
     pub(super) fn end(self) -> (usize, Vec<String>) {
-        drop(self.stop);
-        self.thread.join().unwrap();
+        drop(self.again);
         let shared = lock(&self.shared);
         (shared.answers, shared.problems.clone())
     }

@@ -86,13 +86,7 @@ fn a_cadvisor_that_is_broken_leaves_the_host_and_says_why() {
 fn a_line_of_nine_megabytes_costs_itself_alone() {
     let system = alone();
     let agent = system.nodes[0].agent.as_ref().unwrap();
-    let peak_kib = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", agent.id())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = peak.and_then(|text| text.split_whitespace().next());
-        kib.unwrap().parse::<u64>().unwrap()
-    };
-    let (before_kib, mut k) = (peak_kib(), 0);
+    let (before, mut k) = (agent.peak_bytes().unwrap(), 0);
     let says_long = |text: String| {
         let begun = "container_threads{id=\"";
         let fault = json!({"kind": "long_line", "text": text + begun, "bytes": 9 << 20});
@@ -115,8 +109,8 @@ fn a_line_of_nine_megabytes_costs_itself_alone() {
     );
     says_long(String::new());
     until_shown(&system, &mut k, "could not be understood");
-    let grown_kib = peak_kib() - before_kib;
-    assert!(grown_kib < 48 << 10, "{grown_kib} KiB");
+    let grown = agent.peak_bytes().unwrap() - before;
+    assert!(grown < 48 << 20, "{grown} bytes");
 }
 
 /// Scenario: cAdvisor takes longer than a row waits, and then never answers at all.
