@@ -24,7 +24,7 @@ mod spelled;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-pub use entity::{Entity, EntityPath, Selector};
+pub use entity::{Entity, EntityPath, PodName, Selector};
 pub use exchange::{Copied, Exchange, HeldRun, Known, Named, Piece};
 pub use packed::Parts;
 pub use recent::{Recent, SeeRecent};
@@ -421,6 +421,9 @@ pub trait Door: Send + Sync + Debug {
 
     /// Namespaces of pods in the window, in no order; perhaps some whose last pod has just left it.
     fn namespaces(&self) -> Vec<Arc<str>>;
+
+    /// True when a node has named this pod, and the window still has its name. Looks at no other node.
+    fn has_pod(&self, node: &str, pod: &PodName<'_>) -> bool;
 
     /// Shows the rows of a field of several entities with ticks in the range, each entity once. What
     /// entities share on a node is read once, so they come node by node.

@@ -98,6 +98,17 @@ pub struct Entity {
     pub alive: bool,
 }
 
+/// What tells a pod from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PodName<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its UID.
+    pub uid: &'a str,
+}
+
 /// Which entities to list.
 #[derive(Clone, Copy, Debug)]
 pub enum Selector<'a> {

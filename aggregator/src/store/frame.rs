@@ -26,8 +26,9 @@ use super::arriving;
 use super::attendance::Attendance;
 use super::index::{Gone, Index};
 use super::{
-    Applied, Defined, Door, Entity, EntityPath, Error, Evicted, NodeState, Opening, SeeRecent,
-    Selector, Session, Size, SourceState, Visit, VisitEach, VisitFields, Wanted, WireRow,
+    Applied, Defined, Door, Entity, EntityPath, Error, Evicted, NodeState, Opening, PodName,
+    SeeRecent, Selector, Session, Size, SourceState, Visit, VisitEach, VisitFields, Wanted,
+    WireRow,
 };
 use changes::Changes;
 use room::Held;
@@ -134,6 +135,9 @@ pub trait Window: Default + Debug + Send + 'static {
 
     /// The namespaces of all pods that it knows.
     fn namespaces(&self) -> BTreeSet<&str>;
+
+    /// See [`Door::has_pod`].
+    fn has_pod(&self, pod: &PodName<'_>) -> bool;
 
     /// What is held, with everything that belongs to it.
     fn size(&self) -> Size;
@@ -385,6 +389,11 @@ impl<N: Window> Door for Store<N> {
 
     fn namespaces(&self) -> Vec<Arc<str>> {
         self.index.namespaces()
+    }
+
+    fn has_pod(&self, node: &str, pod: &PodName<'_>) -> bool {
+        let mut found = self.selected(Some(node)).into_iter();
+        found.any(|(_, node)| lock(&node).has_pod(pod))
     }
 
     fn entities(&self, selector: &Selector<'_>) -> Vec<Entity> {

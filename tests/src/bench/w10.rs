@@ -70,7 +70,7 @@ fn busy(options: &Options, sheet: &mut Sheet<'_>) -> Result<Cost> {
     let mut filled = Fill::w10(Kind::C, options.agents).run(vec![guest])?;
     memory::tell(&filled, options.goal(Goal::AtMost(1.2)), sheet)?;
     let change_seconds = changes::measure(&filled)?;
-    ingest(&filled, change_seconds, options, sheet)?;
+    ingest(&filled, Some(change_seconds), options, sheet)?;
     let cost = Cost::of(&filled);
     let asked = asked::measure(&mut filled, options, sheet);
     else_missing(asked, "questions", sheet)?;
@@ -81,17 +81,18 @@ fn busy(options: &Options, sheet: &mut Sheet<'_>) -> Result<Cost> {
 }
 
 fn recorded(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
-    let filled = Fill::w10(Kind::K, options.agents).run(Vec::new())?;
+    // Recorded pods come and go, and the cluster around a fleet has those of the first row.
+    let filled = Fill::alone(Kind::K, options.agents).run(Vec::new())?;
     memory::tell(&filled, options.goal(Goal::AtMost(1.0)), sheet)?;
-    let change_seconds = changes::measure(&filled)?;
-    ingest(&filled, change_seconds, options, sheet)?;
+    ingest(&filled, None, options, sheet)?;
     peak(&filled, (1.25, "without questions"), options, sheet)
 }
 
-/// How fast the window was filled, and how much of a core it takes to go on.
+/// How fast the window was filled, and how much of a core it takes to go on, with a changed pod's seconds where a
+/// cluster is watched.
 fn ingest(
     filled: &Filled,
-    change_seconds: f64,
+    change_seconds: Option<f64>,
     options: &Options,
     sheet: &mut Sheet<'_>,
 ) -> Result<()> {
@@ -106,13 +107,18 @@ fn ingest(
     );
     let rate = options.goal(Goal::AtLeast(10.0));
     let part = filled.fill.nodes as f64 / LARGE;
-    let of_changes = change_seconds * CHANGES * part;
+    let of_changes = change_seconds.unwrap_or(0.0) * CHANGES * part;
     let cores = filled.cpu_per_row() * A_SECOND * filled.fill.nodes as f64 + of_changes;
-    let more = format!(
-        "CPU time of a row by rows a second, every 10 s, and {of_changes:.4} of it for {:.0} changed pods a second at {:.0} us each: no questions",
-        CHANGES * part,
-        change_seconds * 1e6
-    );
+    let and_changes = match change_seconds {
+        Some(one) => format!(
+            "and {of_changes:.4} of it for {:.0} changed pods a second at {:.0} us each",
+            CHANGES * part,
+            one * 1e6
+        ),
+        None => "no cluster that changes".to_owned(),
+    };
+    let more =
+        format!("CPU time of a row by rows a second, every 10 s, {and_changes}: no questions");
     let line = |number, name, (value, unit), goal, more: &str| Line {
         number,
         name,

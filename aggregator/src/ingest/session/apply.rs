@@ -15,7 +15,7 @@ use super::super::Identity;
 use super::super::names::names;
 use super::placing::{Judged, Refused};
 use super::{End, Inner, Paced, Served, fault};
-use crate::store::{Applied, Defined, Door, Error, Selector, Session, SourceState, WireRow};
+use crate::store::{Applied, Defined, Door, Error, PodName, Session, SourceState, WireRow};
 
 /// Payloads from this size on are decoded on a thread of their own: about a millisecond of work, and
 /// the keyframe of a node of 100 pods is smaller.
@@ -110,12 +110,12 @@ impl Served {
         let Inner { cluster, store, .. } = &*self.inner;
         let node = &self.session.node;
         let is_held_of = |def: &EntityDef| {
-            let named = Selector::Pod {
+            let pod = PodName {
                 namespace: &def.namespace,
                 name: &def.name,
+                uid: &def.uid,
             };
-            let mut held = store.entities(&named).into_iter();
-            held.any(|held| *held.pod_uid == *def.uid && *held.node == **node)
+            store.has_pod(node, &pod)
         };
         match self.placing.judge(cluster, node, &def, is_held_of) {
             Judged::Here => self.inner.store.define(&self.session, def),

@@ -10,8 +10,8 @@ use cairn_proto::model::{Builder, EarlierRun, EntityDef, EntityId, Run, Stamp};
 use crate::query::pieces::AT_ONCE;
 use crate::query::{Bounds, Sum, View};
 use crate::store::{
-    Applied, Defined, Door, Entity, Error, Evicted, NodeState, Opening, PackedStore, SeeRecent,
-    Selector, Session, Size, SourceState, Versions, Visit, VisitFields, Wanted, WireRow,
+    Applied, Defined, Door, Entity, Error, Evicted, NodeState, Opening, PackedStore, PodName,
+    SeeRecent, Selector, Session, Size, SourceState, Versions, Visit, VisitFields, Wanted, WireRow,
 };
 
 const NOW: u64 = 1_795_332_330_000;
@@ -111,6 +111,10 @@ impl Door for Counting {
 
     fn namespaces(&self) -> Vec<Arc<str>> {
         self.store.namespaces()
+    }
+
+    fn has_pod(&self, node: &str, pod: &PodName<'_>) -> bool {
+        self.store.has_pod(node, pod)
     }
 
     fn entities(&self, selector: &Selector<'_>) -> Vec<Entity> {

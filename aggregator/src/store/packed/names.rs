@@ -17,7 +17,7 @@ use cairn_proto::limits;
 use cairn_proto::model::{EntityDef, EntityId, EntityKind};
 
 use crate::store::Error;
-use crate::store::entity::{EntityPath, Face, same_identity};
+use crate::store::entity::{EntityPath, Face, PodName, same_identity};
 use paths::Paths;
 use table::{Put, Table};
 use text::Name;
@@ -175,6 +175,15 @@ impl Names {
     /// How a thing looks to a selector.
     pub(super) fn face(&self, id: EntityId) -> Option<Face<'_>> {
         self.by_id.get(id).map(face)
+    }
+
+    pub(super) fn has_pod(&self, pod: &PodName<'_>) -> bool {
+        let is_it = |name: Name<'_>| {
+            name.namespace == pod.namespace
+                && name.name.with(|name| name == pod.name)
+                && name.uid.with(|uid| uid == pod.uid)
+        };
+        self.pods().any(|(_, name)| is_it(name))
     }
 
     fn pods(&self) -> impl Iterator<Item = (EntityId, Name<'_>)> {

@@ -19,8 +19,8 @@ use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::gap;
 use crate::store::index::Gone;
 use crate::store::{
-    Applied, Entity, EntityPath, Error, Opening, SeeRecent, Selector, Size, VisitEach, VisitFields,
-    Wanted, WireRow,
+    Applied, Entity, EntityPath, Error, Opening, PodName, SeeRecent, Selector, Size, VisitEach,
+    VisitFields, Wanted, WireRow,
 };
 
 /// One node, its rows as chunks.
@@ -310,6 +310,10 @@ impl Window for Node {
     fn namespaces(&self) -> BTreeSet<&str> {
         let runs = self.runs.iter();
         runs.flat_map(|run| run.names.namespaces()).collect()
+    }
+
+    fn has_pod(&self, pod: &PodName<'_>) -> bool {
+        self.runs.iter().any(|run| run.names.has_pod(pod))
     }
 
     fn size(&self) -> Size {

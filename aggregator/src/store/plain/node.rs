@@ -14,8 +14,8 @@ use crate::store::attendance::Attendance;
 use crate::store::frame::{Bounds, Taken, Window};
 use crate::store::index::Gone;
 use crate::store::{
-    Applied, Entity, EntityPath, Error, Opening, RawRow, SeeRecent, Selector, Size, VisitEach,
-    VisitFields, Wanted, WireRow,
+    Applied, Entity, EntityPath, Error, Opening, PodName, RawRow, SeeRecent, Selector, Size,
+    VisitEach, VisitFields, Wanted, WireRow,
 };
 
 /// What one name is counted as: its definition, its path and their places in three maps.
@@ -282,6 +282,18 @@ impl Window for Node {
         let defs = self.runs.iter().flat_map(|run| run.defs.values());
         let pods = defs.filter(|def| def.kind == EntityKind::Pod);
         pods.map(|def| def.namespace.as_str()).collect()
+    }
+
+    fn has_pod(&self, pod: &PodName<'_>) -> bool {
+        let mut defs = self.runs.iter().flat_map(|run| run.defs.values());
+        defs.any(|def| {
+            let of = PodName {
+                namespace: &def.namespace,
+                name: &def.name,
+                uid: &def.uid,
+            };
+            def.kind == EntityKind::Pod && of == *pod
+        })
     }
 
     /// What is held, dictionaries and the row that the next one refers to included.

@@ -1,6 +1,10 @@
 //! Names that no row uses any more, in both stores.
 
-use super::frame::{Store, Window};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use super::frame::{self, Store, Window};
 use super::*;
 
 /// New ids a row, of which two rows have as many as may live.
@@ -230,4 +234,45 @@ fn what_a_run_names_by_two_ids_is_one_thing() {
         assert_eq!(back[0].last_tick_ms, known[2]);
         assert_eq!(pods.len(), 3);
     }
+}
+
+/// Scenario: somebody reads another node all the while.
+/// Guarantees: whether a node has a pod is told all the same, for who defines pods asks it of each.
+#[test]
+fn whether_a_node_has_a_pod_is_found_without_looking_at_the_others() {
+    let store = PackedStore::new(WINDOW, 0);
+    for node in ["n1", "n2"] {
+        let opening = Opening {
+            run: run(1),
+            interval_ms: 10_000,
+            sent_ms: T0,
+            now_ms: T0,
+        };
+        let session = store.open(node, opening);
+        store
+            .define(&session, def(1, EntityKind::Node, None, node))
+            .unwrap();
+        let pod = def(2, EntityKind::Pod, Some(1), "web");
+        store.define(&session, pod).unwrap();
+    }
+    let others = Arc::clone(&store.nodes.read().unwrap()["n2"]);
+    let _reading = frame::lock(&others);
+    let pod = |namespace, name, uid| PodName {
+        namespace,
+        name,
+        uid,
+    };
+    let asked = [
+        pod("shop", "web", "uid-2"),
+        pod("shop", "web", "uid-3"),
+        pod("shop", "we", "uid-2"),
+        pod("bank", "web", "uid-2"),
+    ];
+    let (say, said) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(|| say.send(asked.map(|pod| store.has_pod("n1", &pod))));
+        let told = said.recv_timeout(Duration::from_secs(10));
+        assert_eq!(told, Ok([true, false, false, false]));
+    });
+    assert!(!store.has_pod("n3", &asked[0]));
 }

@@ -58,6 +58,17 @@ impl Both {
             assert_eq!(plain, self.packed.entities(&selector), "{selector:?}");
         }
         let entities = self.plain.entities(&Selector::OfNode(self.node));
+        for entity in &entities {
+            let pod = PodName {
+                namespace: &entity.namespace,
+                name: &entity.name,
+                uid: &entity.pod_uid,
+            };
+            let is_pod = entity.kind == EntityKind::Pod;
+            for store in [&*self.plain as &dyn Door, &*self.packed] {
+                assert_eq!(store.has_pod(self.node, &pod), is_pod, "{entity:?}");
+            }
+        }
         let asked: Vec<&Entity> = entities.iter().collect();
         let ranges = [
             (0, u64::MAX),
