@@ -77,7 +77,7 @@ use seats::Full;
 pub(crate) use answer::{IS_PENDING, OF_VISIBLE, PART, PENDING};
 pub use gate::Gate;
 pub use label_rules::LabelRules;
-pub use metrics_api::{HELD, MetricsApi, Start};
+pub use metrics_api::{HELD, MetricsApi, Start, Terms};
 pub use needs::{Asks, Needs};
 pub use readers::{Admitted, Denied, Lease, Of, Over};
 pub use room::Room;
@@ -94,6 +94,8 @@ pub struct Api {
     pub store: Arc<dyn Door>,
     /// What the Kubernetes API knows.
     pub cluster: Cluster,
+    /// By what metrics.k8s.io answers.
+    pub terms: Terms,
     /// What time it is.
     pub clock: Clock,
     /// Distance of the grid's ticks, ms.
@@ -334,6 +336,7 @@ impl Large {
             Large::Model => model::answer(api, asked, segments),
             Large::Resource => resource::answer(api, asked, segments),
             Large::Values => values::answer(api, asked),
+            Large::Explain => metrics_api::explain(api, asked),
             Large::Workloads => workloads::list(api, asked),
             Large::WorkloadRange => workloads::range(api, asked),
             // Of another server, which did not compress.

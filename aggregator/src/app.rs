@@ -27,8 +27,8 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
 use crate::api::{
-    self, Api, Gate, LabelRules, Lease, Looks, MAX_READERS, MAX_STREAMS, Room, Secure, Shares,
-    Streams, TURNS, Wellness,
+    self, Api, Gate, LabelRules, Lease, Looks, MAX_READERS, MAX_STREAMS, MetricsApi, Room, Secure,
+    Shares, Streams, TURNS, Wellness,
 };
 use crate::cluster::Cluster;
 use crate::config::{Config, Ingest as IngestConfig, LabelFlags};
@@ -395,13 +395,14 @@ fn start_readers(
     config: &Config,
 ) {
     let api = api_of(shared, config);
+    https::begin(&api, asked, supervisor);
     start_http((&mut *supervisor, readers), http, (shared, &api), config);
     let (tls, authenticators, rights) = access.parts();
-    let metrics = https::metrics_api(&api, config, asked, supervisor);
     let secure = Secure {
         // What is asked on one listener holds up nobody on the other.
         api: api.apart(),
-        metrics,
+        // No question of people's pages shall delay an autoscaler's, or be delayed by it.
+        metrics: MetricsApi { api: api.apart() },
         authenticators,
         rights,
         wellness: Wellness {
@@ -417,6 +418,7 @@ fn api_of(shared: &Shared, config: &Config) -> Api {
     Api {
         store: Arc::clone(&shared.store),
         cluster: shared.cluster.clone(),
+        terms: https::terms(&shared.clock, config),
         clock: shared.clock.clone(),
         interval_ms: millis(config.interval),
         window_ms: millis(config.window),

@@ -5,6 +5,8 @@
     reason = "helpers of tests: what cannot go on has failed"
 )]
 
+#[path = "cluster/explained.rs"]
+mod explained;
 #[path = "cluster/objects.rs"]
 mod objects;
 

@@ -86,7 +86,11 @@ impl Gate {
             | Native::Stream
             | Native::Range
             | Native::Large(
-                Large::Resource | Large::Values | Large::Workloads | Large::WorkloadRange,
+                Large::Resource
+                | Large::Values
+                | Large::Explain
+                | Large::Workloads
+                | Large::WorkloadRange,
             )
             | Native::Page => Some(ELSEWHERE),
         }
@@ -285,7 +289,11 @@ mod tests {
                 | Native::Stream
                 | Native::Range
                 | Native::Large(
-                    Large::Resource | Large::Values | Large::Workloads | Large::WorkloadRange,
+                    Large::Resource
+                    | Large::Values
+                    | Large::Explain
+                    | Large::Workloads
+                    | Large::WorkloadRange,
                 )
                 | Native::Page => Some(ELSEWHERE),
             };

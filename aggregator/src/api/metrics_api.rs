@@ -1,9 +1,10 @@
 //! metrics.k8s.io/v1beta1: what nodes and pods use now, for `kubectl top` and autoscalers.
 //!
 //! `items` finds what is asked for and what it uses; `json` and `protobuf` write it; `list` makes long answers
-//! while they are read; `start` says when there is an answer at all. A pod is there with all of its containers or not at all, a value is held to its
+//! while they are read; `start` says when there is an answer at all, and `explain` why something is not there. A pod is there with all of its containers or not at all, a value is held to its
 //! max-age and then withdrawn, and using nothing is a value.
 
+mod explain;
 mod fields;
 mod items;
 mod json;
@@ -19,8 +20,9 @@ use super::secure::{Details, Form, GROUP, GROUP_VERSION, How, Media, Shape, Stat
 use super::secure::{Kind, choose, envelope, is_watch, small};
 use super::selector::Selector as LabelSelector;
 use super::{Api, Cut, Shares, TURNS, path, secure};
-use items::{Copies, Finder, Found, Wanted};
+use items::{Finder, Found, Wanted};
 
+pub(super) use explain::answer as explain;
 pub use start::{HELD, Start};
 
 /// What these routes need.
@@ -29,6 +31,11 @@ pub struct MetricsApi {
     /// The window, and what is known of the cluster: with turns, places and room that nobody else uses, so that
     /// no other question delays or refuses one of these, and the other way round.
     pub api: Api,
+}
+
+/// By what these routes answer.
+#[derive(Clone, Debug)]
+pub struct Terms {
     /// Least span of CPU, ms.
     pub span_ms: u64,
     /// When there is an answer.
@@ -127,7 +134,7 @@ pub(super) async fn answer(
     target: &Target,
     question: Question<'_>,
 ) -> Result<Response, Status> {
-    let MetricsApi { api, span_ms, .. } = metrics;
+    let api = &metrics.api;
     let now_ms = api.clock.unix_ms();
     let (what, kind) = match target {
         Target::Nodes => (What::Nodes, Kind::List),
@@ -143,7 +150,7 @@ pub(super) async fn answer(
         let message = "the cluster's nodes and pods are not all known yet".to_owned();
         return Err(Status::unavailable(message, RETRY_AFTER_S));
     }
-    if !metrics.start.is_over() {
+    if !api.terms.start.is_over() {
         let message = "too few nodes have been measured since the start: ask again; /readyz?verbose on \
                        the admin listener says how many are awaited";
         return Err(Status::unavailable(message.to_owned(), RETRY_AFTER_S));
@@ -159,12 +166,7 @@ pub(super) async fn answer(
         Target::Pod(namespace, _) => Some(namespace.as_str()),
         _ => None,
     };
-    let finder = Finder {
-        copies: Copies::new(namespace),
-        view: api.view(),
-        cluster: api.cluster.clone(),
-        span_ms: *span_ms,
-    };
+    let finder = Finder::new(api, namespace);
     match target {
         Target::Node(name) => {
             let name = name.clone();

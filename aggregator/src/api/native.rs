@@ -38,6 +38,8 @@ pub(super) enum Large {
     Resource,
     /// Below `/api/v1/dashboard`.
     Scraper,
+    /// `/api/cairn/v1/explain`.
+    Explain,
     /// `/api/cairn/v1/values`.
     Values,
     /// `/api/cairn/v1/workloads`.
@@ -68,6 +70,7 @@ impl Native {
             ["api", "cairn", "v1", "overview"] => Native::Overview,
             ["api", "cairn", "v1", "stream"] => Native::Stream,
             ["api", "cairn", "v1", "range"] => Native::Range,
+            ["api", "cairn", "v1", "explain"] => Native::Large(Large::Explain),
             ["api", "cairn", "v1", "values"] => Native::Large(Large::Values),
             ["api", "cairn", "v1", "workloads"] => Native::Large(Large::Workloads),
             ["api", "v1", "metric-export" | "metric-export-schema", ..] => {
@@ -91,6 +94,7 @@ impl Native {
             // The probes of that listener have its place.
             Native::Health | Native::Large(Large::Resource) => return None,
             Native::Overview | Native::Stream | Native::Large(Large::Values) => Needs::all(&node()),
+            Native::Large(Large::Explain) => of_explained(query),
             Native::Large(Large::Workloads | Large::WorkloadRange) => of_workloads(query),
             Native::Range => {
                 range::choice(query).map_or_else(|_| Needs::all(""), |c| Needs::of(&c))
@@ -103,6 +107,19 @@ impl Native {
             Native::Large(Large::Scraper) => scraper(segments),
             Native::Page => Needs::default(),
         })
+    }
+}
+
+/// What a question about what is missing is about: a pod's answer says of its node what may be seen of that.
+fn of_explained(query: Option<&str>) -> Needs {
+    let word = |name| path::parameter(query, name).unwrap_or_default();
+    match (&*word("namespace"), &*word("node")) {
+        ("", "") => Needs::default(),
+        ("", node) => Needs::nodes(Asks::of(node)),
+        (namespace, _) => Needs {
+            nodes: Asks::All,
+            namespaces: Asks::of(namespace),
+        },
     }
 }
 
@@ -168,6 +185,7 @@ pub(super) mod tests {
             Native::Large(Large::Resource) => "/apis/metrics/v1alpha1/nodes",
             Native::Large(Large::Scraper) => "/api/v1/dashboard/nodes/node1/metrics/cpu/x",
             Native::Large(Large::Values) => "/api/cairn/v1/values?node=node1",
+            Native::Large(Large::Explain) => "/api/cairn/v1/explain?namespace=shop&pod=web",
             Native::Large(Large::Workloads) => "/api/cairn/v1/workloads",
             Native::Large(Large::WorkloadRange) => {
                 "/api/cairn/v1/range?kind=workload&metric=memory_usage_bytes"
@@ -177,7 +195,7 @@ pub(super) mod tests {
     }
 
     /// Every route.
-    pub(in super::super) const ALL: [Native; 12] = [
+    pub(in super::super) const ALL: [Native; 13] = [
         Native::Health,
         Native::Overview,
         Native::Stream,
@@ -187,6 +205,7 @@ pub(super) mod tests {
         Native::Large(Large::Resource),
         Native::Large(Large::Scraper),
         Native::Large(Large::Values),
+        Native::Large(Large::Explain),
         Native::Large(Large::Workloads),
         Native::Large(Large::WorkloadRange),
         Native::Page,
@@ -238,6 +257,15 @@ pub(super) mod tests {
             ("/api/cairn/v1/overview", Needs::all("")),
             ("/api/cairn/v1/stream?node=n", Needs::all("n")),
             ("/api/cairn/v1/values?node=n", Needs::all("n")),
+            ("/api/cairn/v1/explain", Needs::default()),
+            ("/api/cairn/v1/explain?node=n", nodes(one("n"))),
+            (
+                "/api/cairn/v1/explain?namespace=a&pod=p",
+                Needs {
+                    nodes: Asks::All,
+                    namespaces: one("a"),
+                },
+            ),
             ("/api/cairn/v1/range?metric=x", pods(Asks::All)),
             ("/api/cairn/v1/range?namespace=a", pods(one("a"))),
             ("/api/cairn/v1/range?kind=container", pods(Asks::All)),

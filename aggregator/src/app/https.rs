@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use cairn_runtime::clock::Clock;
 use cairn_runtime::listen::{self, Bound, ListenMetrics};
 use cairn_runtime::tasks::{Aside, Supervisor};
 use cairn_runtime::tls::{self, Reloadable, ServerTls, Trust, TrustFiles};
@@ -14,7 +15,7 @@ use super::DRAIN;
 use super::kubernetes::Asked;
 use super::serving::{self, Served};
 use crate::access::{Authenticators, FrontProxy, Rights};
-use crate::api::{Api, MetricsApi, Secure, Start, secure_router};
+use crate::api::{Api, Secure, Start, Terms, secure_router};
 use crate::config::{Config, Ingest, Kubernetes};
 use crate::rpc;
 
@@ -84,28 +85,24 @@ impl Access {
     }
 }
 
-/// metrics.k8s.io over this window, and the task that says when it answers.
-pub(super) fn metrics_api(
-    api: &Api,
-    config: &Config,
-    asked: &Asked<'_>,
-    supervisor: &mut Supervisor,
-) -> MetricsApi {
+/// By what metrics.k8s.io answers.
+pub(super) fn terms(clock: &Clock, config: &Config) -> Terms {
     let agents = match &config.ingest {
         Ingest::TokenReview(accounts) => Some(&*accounts.agent),
         _ => None,
     };
-    let metrics = MetricsApi {
-        // No question of people's pages shall delay an autoscaler's, or be delayed by it.
-        api: api.apart(),
+    Terms {
         span_ms: super::millis(config.https.span),
-        start: Start::new(&api.clock, agents),
-    };
-    let (start, token) = (metrics.start.clone(), api.token.clone());
+        start: Start::new(clock, agents),
+    }
+}
+
+/// Starts the task that says when it answers.
+pub(super) fn begin(api: &Api, asked: &Asked<'_>, supervisor: &mut Supervisor) {
+    let (start, token) = (api.terms.start.clone(), api.token.clone());
     asked.hold(&start, supervisor);
-    let looking = start.run(metrics.clone(), asked.readiness().clone(), token);
+    let looking = start.run(api.clone(), asked.readiness().clone(), token);
     supervisor.spawn("start of metrics.k8s.io", looking);
-    metrics
 }
 
 /// Starts it beside the plain listener, on the threads of the readers; it takes connections once there is a

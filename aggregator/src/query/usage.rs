@@ -5,6 +5,7 @@
 //! start is a measurement too: one that is younger than the span is measured since then, once it has lived
 //! long enough for that to mean something. Where there is no such pair there is no number.
 
+mod lacks;
 mod of_node;
 
 use cairn_proto::catalogue::{EntityKind, Field, table};
@@ -14,6 +15,7 @@ use super::series::walk;
 use super::{View, is_skewed};
 use crate::store::{Entity, RawRow, Wanted};
 
+pub use lacks::Lacks;
 pub use of_node::{ContainerNames, Measured, OfNode};
 
 /// How long a container must have lived for its CPU to be measured since its start, ms: what a start costs
@@ -151,34 +153,12 @@ fn wanted(tick_ms: u64, span_ms: u64) -> Vec<Wanted> {
 /// first measurement. `None` without such a pair, for what is not there, and for what was measured too long ago.
 #[must_use]
 pub fn cpu_over(rows: &[RawRow], tick_ms: u64, span_ms: u64, from_start: bool) -> Option<Cpu> {
-    let mut tracker = Tracker::new(table::field(table::CPU)?);
-    let mut points: Vec<Point> = Vec::new();
-    let (mut start_ms, mut present) = (None, false);
-    for row in rows.iter().take_while(|row| row.tick_ms <= tick_ms) {
-        if row.interrupted {
-            tracker.interrupt();
-        }
-        present = row.present;
-        tracker.take(row.point, row.began);
-        let Some(last) = tracker.value_at(row.tick_ms) else {
-            points.clear();
-            continue;
-        };
-        if points.last() == Some(&last) {
-            continue;
-        }
-        // Without a rate it is the first of a series: what came before does not count.
-        if tracker.rate_at(row.tick_ms).is_none() {
-            points.clear();
-        }
-        points.push(last);
-        start_ms = last
-            .stamp
-            .start_ms
-            .or(row.began.map(|(_, start_ms)| start_ms));
-    }
-    tracker.value_at(tick_ms).filter(|_| present)?;
-    let (newest, first) = (points.last()?, points.first()?);
+    let Series {
+        points,
+        start_ms,
+        is_held,
+    } = Series::of(rows, tick_ms)?;
+    let (newest, first) = (points.last().filter(|_| is_held)?, points.first()?);
     let since = |point: &Point| {
         let over_ms = newest.stamp.time_ms.checked_sub(point.stamp.time_ms)?;
         Some((newest.value.checked_sub(point.value)?, over_ms))
@@ -195,6 +175,52 @@ pub fn cpu_over(rows: &[RawRow], tick_ms: u64, span_ms: u64, from_start: bool) -
         rate: Rate { delta, over_ms },
         time_ms: newest.stamp.time_ms,
     })
+}
+
+/// Measurements of CPU that a rate may be made of.
+struct Series {
+    // Those since something began anew, rising by time.
+    points: Vec<Point>,
+    start_ms: Option<u64>,
+    // It is there, and the newest one is not too old.
+    is_held: bool,
+}
+
+impl Series {
+    /// Those up to a tick; `None` when there is no field of CPU.
+    fn of(rows: &[RawRow], tick_ms: u64) -> Option<Self> {
+        let mut tracker = Tracker::new(table::field(table::CPU)?);
+        let mut points: Vec<Point> = Vec::new();
+        let (mut start_ms, mut present) = (None, false);
+        for row in rows.iter().take_while(|row| row.tick_ms <= tick_ms) {
+            if row.interrupted {
+                tracker.interrupt();
+            }
+            present = row.present;
+            tracker.take(row.point, row.began);
+            let Some(last) = tracker.value_at(row.tick_ms) else {
+                points.clear();
+                continue;
+            };
+            if points.last() == Some(&last) {
+                continue;
+            }
+            // Without a rate it is the first of a series: what came before does not count.
+            if tracker.rate_at(row.tick_ms).is_none() {
+                points.clear();
+            }
+            points.push(last);
+            start_ms = last
+                .stamp
+                .start_ms
+                .or(row.began.map(|(_, start_ms)| start_ms));
+        }
+        Some(Self {
+            points,
+            start_ms,
+            is_held: present && tracker.value_at(tick_ms).is_some(),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::fields::Fields;
+use crate::api::Api;
 use crate::api::selector::Selector as LabelSelector;
 use crate::cluster::{Cluster, ContainerState, Known, Node, Phase, Pod};
 use crate::query::{ContainerNames, Measured, OfNode, Usage, View};
@@ -121,6 +122,16 @@ pub(super) enum Candidate {
 }
 
 impl Finder {
+    /// Looks now, at one namespace or at all.
+    pub(super) fn new(api: &Api, namespace: Option<&str>) -> Self {
+        Self {
+            view: api.view(),
+            cluster: api.cluster.clone(),
+            span_ms: api.terms.span_ms,
+            copies: Copies::new(namespace),
+        }
+    }
+
     /// True when it looks at all namespaces.
     pub(super) fn is_of_all(&self) -> bool {
         self.copies.namespace.is_none()

@@ -25,7 +25,7 @@ use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
 use tokio::time::sleep;
 
-use super::MetricsApi;
+use crate::api::Api;
 use crate::cluster::Known;
 use crate::store::{Entity, Selector};
 use agents::Agents;
@@ -159,17 +159,17 @@ impl Start {
 
     /// Looks at the nodes, unless enough had been measured already. Reads the newest rows of all of them: not to be
     /// called on a thread that others wait for.
-    pub(super) fn look(&self, metrics: &MetricsApi) {
+    pub(super) fn look(&self, api: &Api) {
         let before = *self.lock();
         if before == Found::Enough {
             return;
         }
-        let found = match metrics.api.cluster.known() {
+        let found = match api.cluster.known() {
             // There is nobody to say which nodes there are.
             None => Found::Enough,
             Some(known) if !known.is_synced() => Found::Nothing,
             Some(known) => {
-                let share = self.share(known, metrics);
+                let share = self.share(known, api);
                 match (share.is_enough(), before) {
                     (true, _) if share.down == 0 => Found::Enough,
                     // Who has answered once goes on.
@@ -181,7 +181,7 @@ impl Start {
         *self.lock() = found;
     }
 
-    fn share(&self, known: &Known, metrics: &MetricsApi) -> Share {
+    fn share(&self, known: &Known, api: &Api) -> Share {
         let is_beside = self.inner.is_beside.load(Ordering::Relaxed);
         let now_ms = self.inner.line.unix_ms();
         let agents = self.inner.agents.look(known, now_ms, is_beside);
@@ -190,12 +190,12 @@ impl Start {
             let all = known.nodes().into_iter();
             (all.map(|node| Arc::clone(&node.name)).collect(), 0)
         });
-        let view = metrics.api.view();
+        let view = api.view();
         let mut entities = view.entities(&Selector::Nodes);
         view.retain_current(&mut entities);
         entities.retain(|entity| nodes.binary_search(&entity.name).is_ok());
         let asked: Vec<&Entity> = entities.iter().collect();
-        let usages = view.usages(&asked, metrics.span_ms);
+        let usages = view.usages(&asked, api.terms.span_ms);
         Share {
             measured: usages.into_iter().flatten().count(),
             of: nodes.len(),
@@ -229,15 +229,10 @@ impl Start {
     /// # Errors
     ///
     /// When the look dies.
-    pub async fn run(
-        self,
-        metrics: MetricsApi,
-        readiness: Readiness,
-        token: Token,
-    ) -> Result<(), TaskError> {
+    pub async fn run(self, api: Api, readiness: Readiness, token: Token) -> Result<(), TaskError> {
         let mut told = None;
         loop {
-            let (start, looked) = (self.clone(), metrics.clone());
+            let (start, looked) = (self.clone(), api.clone());
             cairn_runtime::tasks::blocking("start", move || start.look(&looked)).await?;
             let note = self.note();
             let Some(text) = &note else {

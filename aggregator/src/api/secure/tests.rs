@@ -16,8 +16,8 @@ use std::sync::Arc;
 use testkit::pki::{Ca, Leaf, Pki};
 use tower_service::Service as _;
 
+use super::super::Api;
 use super::super::tests::window::{Says, USUAL, def, pod, window};
-use super::super::{Api, Start};
 use super::*;
 use crate::access::FrontProxy;
 use cairn_proto::catalogue::EntityKind;
@@ -42,7 +42,7 @@ impl Told {
 /// The listener, and certificates for it.
 pub(in super::super) struct Listener {
     pub(in super::super) secure: Secure,
-    plain: Api,
+    pub(in super::super) plain: Api,
     proxies: Ca,
     others: Ca,
     _dir: tempfile::TempDir,
@@ -75,13 +75,7 @@ impl Listener {
             }),
             ..Authenticators::default()
         };
-        // What each of these tests has told is all there is.
-        let start = Start::new(&api.clock, None);
-        let metrics = MetricsApi {
-            api: api.apart(),
-            span_ms: 10_000,
-            start,
-        };
+        let metrics = MetricsApi { api: api.apart() };
         let secure = Secure {
             api: api.apart(),
             metrics,
@@ -92,7 +86,6 @@ impl Listener {
                 health: Supervisor::new(Token::new()).health(),
             },
         };
-        secure.metrics.start.end();
         Self {
             secure,
             proxies,

@@ -5,9 +5,9 @@ use std::time::Duration;
 use cairn_proto::catalogue::EntityKind;
 
 use super::*;
-use crate::api::Api;
 use crate::api::tests::window::{USUAL, def, report};
 use crate::api::tests::{T0, with_store};
+use crate::api::{MetricsApi, Terms};
 use crate::cluster::{Change, Cluster, Node, Phase, Pod};
 use crate::store::PackedStore;
 
@@ -31,9 +31,11 @@ pub(super) fn metrics(nodes: usize, agents: usize, reporting: usize) -> MetricsA
         tell(&api, n);
     }
     MetricsApi {
-        start: Start::new(&api.clock, Some(AGENT)),
-        span_ms: 10_000,
         api: Api {
+            terms: Terms {
+                span_ms: 10_000,
+                start: Start::new(&api.clock, Some(AGENT)),
+            },
             cluster: Cluster::watched(Arc::new(known)),
             ..api
         },
@@ -61,8 +63,8 @@ pub(super) fn tell(api: &Api, n: usize) {
 
 impl MetricsApi {
     fn is_over(&self) -> bool {
-        self.start.look(self);
-        self.start.is_over()
+        self.api.terms.start.look(&self.api);
+        self.api.terms.start.is_over()
     }
 
     pub(super) async fn pass(&self, seconds: u64) {
@@ -77,7 +79,7 @@ fn answers_begin_when_nine_in_ten_of_the_nodes_with_an_agent_were_measured() {
     // Ten more have none, and nobody waits for those.
     let metrics = metrics(30, 20, 17);
     assert!(!metrics.is_over());
-    let note = metrics.start.note().unwrap();
+    let note = metrics.api.terms.start.note().unwrap();
     assert_eq!(
         note,
         "metrics.k8s.io answers 503: 17 of 20 nodes that run an agent have been measured twice, 18 are \
@@ -85,7 +87,7 @@ fn answers_begin_when_nine_in_ten_of_the_nodes_with_an_agent_were_measured() {
     );
     tell(&metrics.api, 17);
     assert!(metrics.is_over());
-    assert_eq!(metrics.start.note(), None);
+    assert_eq!(metrics.api.terms.start.note(), None);
 }
 
 #[test]
@@ -102,7 +104,7 @@ fn an_agent_that_is_to_come_up_counts_and_one_that_has_ended_does_not() {
 fn where_no_agent_is_known_all_nodes_are_awaited() {
     let metrics = metrics(10, 0, 8);
     assert!(!metrics.is_over());
-    let note = metrics.start.note().unwrap();
+    let note = metrics.api.terms.start.note().unwrap();
     assert!(note.contains("8 of 10 nodes of the cluster"), "{note}");
     tell(&metrics.api, 8);
     assert!(metrics.is_over());
@@ -122,12 +124,12 @@ async fn a_rollout_where_three_in_ten_nodes_have_no_agent_is_over_after_45_secon
     let metrics = metrics(10, 10, 7);
     assert!(!metrics.is_over());
     metrics.pass(44).await;
-    assert!(!metrics.start.is_over());
-    let note = metrics.start.note().unwrap();
+    assert!(!metrics.api.terms.start.is_over());
+    let note = metrics.api.terms.start.note().unwrap();
     assert!(note.ends_with("in 1 s in any case"), "{note}");
     metrics.pass(1).await;
-    assert!(metrics.start.is_over());
-    let note = metrics.start.note().unwrap();
+    assert!(metrics.api.terms.start.is_over());
+    let note = metrics.api.terms.start.note().unwrap();
     assert!(
         note.contains("without the pods of some nodes: 7 of 10"),
         "{note}"
@@ -139,33 +141,45 @@ async fn beside_a_ready_replica_agents_that_do_not_come_up_are_awaited_15_second
     let metrics = metrics(10, 10, 7);
     let known = metrics.api.cluster.known().unwrap();
     (7..10).for_each(|n| known.apply(Change::Pod(agent(n, Phase::Pending))));
-    metrics.start.inner.is_beside.store(true, Ordering::Relaxed);
+    metrics
+        .api
+        .terms
+        .start
+        .inner
+        .is_beside
+        .store(true, Ordering::Relaxed);
     assert!(!metrics.is_over());
     metrics.pass(14).await;
     assert!(!metrics.is_over());
     metrics.pass(1).await;
     assert!(metrics.is_over());
-    let note = metrics.start.note().unwrap();
+    let note = metrics.api.terms.start.note().unwrap();
     let without = "metrics.k8s.io answers without the pods of some nodes: 7 of 7 nodes that run an agent have been \
                    measured twice, 7 are awaited; on 3 more the agent's pod is not ready, and they are not awaited";
     assert!(note.starts_with(without), "{note}");
     // One that comes up later takes nothing back, and when all have, nothing is told.
     known.apply(Change::Pod(agent(7, Phase::Running)));
     assert!(metrics.is_over());
-    assert!(metrics.start.note().is_some());
+    assert!(metrics.api.terms.start.note().is_some());
     for n in 7..10 {
         known.apply(Change::Pod(agent(n, Phase::Running)));
         tell(&metrics.api, n);
     }
     assert!(metrics.is_over());
-    assert_eq!(metrics.start.note(), None);
+    assert_eq!(metrics.api.terms.start.note(), None);
 }
 
 #[tokio::test]
 async fn an_agent_that_was_ready_meanwhile_is_awaited_anew() {
     let metrics = metrics(10, 10, 7);
     let known = metrics.api.cluster.known().unwrap();
-    metrics.start.inner.is_beside.store(true, Ordering::Relaxed);
+    metrics
+        .api
+        .terms
+        .start
+        .inner
+        .is_beside
+        .store(true, Ordering::Relaxed);
     for phase in [Phase::Pending, Phase::Running, Phase::Pending] {
         (7..10).for_each(|n| known.apply(Change::Pod(agent(n, phase))));
         assert!(!metrics.is_over());
@@ -181,6 +195,8 @@ async fn alone_and_where_no_agent_is_up_all_are_awaited() {
         let known = metrics.api.cluster.known().unwrap();
         (up..10).for_each(|n| known.apply(Change::Pod(agent(n, Phase::Pending))));
         metrics
+            .api
+            .terms
             .start
             .inner
             .is_beside
@@ -188,7 +204,7 @@ async fn alone_and_where_no_agent_is_up_all_are_awaited() {
         assert!(!metrics.is_over());
         metrics.pass(44).await;
         assert!(!metrics.is_over(), "{up} {is_beside}");
-        let note = metrics.start.note().unwrap();
+        let note = metrics.api.terms.start.note().unwrap();
         assert!(note.contains(&format!("{up} of 10 nodes")), "{note}");
     }
 }
@@ -211,7 +227,15 @@ fn nothing_is_judged_before_the_cluster_is_known_and_nothing_is_awaited_without_
     let mut metrics = metrics(1, 1, 1);
     metrics.api.cluster = Cluster::watched(Arc::default());
     assert!(!metrics.is_over());
-    assert!(metrics.start.note().unwrap().contains("not all known yet"));
+    assert!(
+        metrics
+            .api
+            .terms
+            .start
+            .note()
+            .unwrap()
+            .contains("not all known yet")
+    );
     metrics.api.cluster = Cluster::off();
     assert!(metrics.is_over());
 }

@@ -1,6 +1,9 @@
 //! A pod is whole or absent, by its own status.
 
+use http::Method;
+
 use super::*;
+use crate::api::tests::ask_of;
 use crate::cluster::{Container, ContainerState};
 
 const RUNS: ContainerState = ContainerState::Running;
@@ -47,6 +50,10 @@ async fn shown(listener: &Listener) -> Option<Vec<String>> {
         .await;
     let items = list["items"].as_array().unwrap();
     assert_eq!(one.status, if items.is_empty() { 404 } else { 200 });
+    let path = "/api/cairn/v1/explain?namespace=shop&pod=web";
+    let (_, told) = ask_of(listener.plain.clone(), Method::GET, path, &[]).await;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["served"], !items.is_empty(), "{told}");
     let containers = items.first()?["containers"].as_array().unwrap();
     assert_eq!(one.json()["containers"].as_array(), Some(containers));
     let names = containers.iter().map(|one| one["name"].as_str().unwrap());

@@ -68,7 +68,7 @@ fn cluster(has_b: bool) -> Api {
 }
 
 /// Every kind of question, about what there is, what there is not and what is another's.
-const QUESTIONS: [&str; 54] = [
+const QUESTIONS: [&str; 58] = [
     "/",
     "/api/v1/model/debug/allkeys",
     "/api/v1/model/nodes/",
@@ -101,6 +101,10 @@ const QUESTIONS: [&str; 54] = [
     "/api/cairn/v1/overview?node=node1",
     "/api/cairn/v1/values?node=node1",
     "/api/cairn/v1/values?node=nosuch",
+    "/api/cairn/v1/explain?node=node1",
+    "/api/cairn/v1/explain?namespace=a&pod=web",
+    "/api/cairn/v1/explain?namespace=a&pod=bank",
+    "/api/cairn/v1/explain?namespace=b&pod=bank",
     "/api/cairn/v1/range?metric=memory_working_set_bytes",
     "/api/cairn/v1/range?metric=memory_working_set_bytes&kind=container",
     "/api/cairn/v1/range?metric=memory_working_set_bytes&kind=node",

@@ -3,6 +3,7 @@
 use super::super::super::tests::ask_of;
 use super::super::super::{MAX_READERS, TURNS};
 use super::*;
+use crate::api::Start;
 
 #[tokio::test(start_paused = true)]
 async fn heavy_questions_elsewhere_delay_nobody_here_and_the_other_way_round() {
@@ -75,7 +76,7 @@ async fn a_long_list_has_its_share_of_the_room_and_a_short_one_needs_none() {
 #[tokio::test]
 async fn until_most_nodes_were_measured_data_waits_and_discovery_does_not() {
     let mut listener = something();
-    listener.secure.metrics.start = Start::new(&listener.plain.clock, None);
+    listener.secure.metrics.api.terms.start = Start::new(&listener.plain.clock, None);
     for path in ["nodes", "nodes/node1", "pods", "namespaces/shop/pods/web"] {
         let told = listener.get(&format!("{ROOT}/{path}"), &[]).await;
         assert_eq!(

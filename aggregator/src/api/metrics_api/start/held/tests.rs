@@ -59,7 +59,7 @@ impl Bed {
         let (metrics, readiness, token) = (metrics(20, 20, 17), Readiness::new(), Token::new());
         let told = Arc::new(Told(AtomicU8::new(others as u8)));
         let blocker = readiness.block(HELD, "asked");
-        let start = metrics.start.clone();
+        let start = metrics.api.terms.start.clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(start.hold(
             Arc::clone(&told) as Arc<dyn Replicas>,
@@ -78,7 +78,7 @@ impl Bed {
     /// So many seconds pass for everybody; the nodes are looked at in each.
     async fn pass(&self, seconds: u64) {
         for _ in 0..seconds {
-            self.metrics.start.look(&self.metrics);
+            self.metrics.api.terms.start.look(&self.metrics.api);
             self.metrics.pass(1).await;
             sleep(Duration::from_secs(1)).await;
         }
@@ -100,7 +100,7 @@ async fn a_replica_that_is_alone_is_ready_at_once() {
     // It stays so, whoever comes; the data routes wait all the same.
     bed.others.set(Others::Ready);
     bed.pass(10).await;
-    assert!(bed.readiness.is_ready() && !bed.metrics.start.is_over());
+    assert!(bed.readiness.is_ready() && !bed.metrics.api.terms.start.is_over());
 }
 
 #[tokio::test(start_paused = true)]
