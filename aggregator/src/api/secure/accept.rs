@@ -132,13 +132,18 @@ impl<'a> Clause<'a> {
     }
 }
 
-/// The form that a client likes best of those that there are; `None` when it takes none of them.
-pub(in super::super) fn choose(headers: &HeaderMap, kind: Kind) -> Option<Form> {
+/// The ranges that a client names, as far as they are looked at.
+fn clauses(headers: &HeaderMap) -> Vec<Clause<'_>> {
     let texts = headers.get_all(header::ACCEPT).iter();
     let texts = texts.filter_map(|text| text.to_str().ok());
     let clauses = texts.flat_map(|text| text.split(','));
     let named = clauses.filter(|text| !text.trim().is_empty());
-    let mut clauses: Vec<Clause<'_>> = named.take(MOST).map(Clause::parse).collect();
+    named.take(MOST).map(Clause::parse).collect()
+}
+
+/// The form that a client likes best of those that there are; `None` when it takes none of them.
+pub(in super::super) fn choose(headers: &HeaderMap, kind: Kind) -> Option<Form> {
+    let mut clauses = clauses(headers);
     if clauses.is_empty() {
         return Some(Form {
             media: Media::Json,
@@ -166,16 +171,14 @@ fn thousandths(quality: f32) -> u16 {
     (quality.clamp(0.0, 1.0) * 1_000.0) as u16
 }
 
-/// Whether a client names a type of programs, and not that of pages, as kubectl does and no browser.
+/// Whether a client takes a type of programs that it names, and not that of pages, as kubectl does and no browser.
 pub(super) fn is_of_programs(headers: &HeaderMap) -> bool {
-    let texts = headers.get_all(header::ACCEPT).iter();
-    let texts = texts.filter_map(|text| text.to_str().ok());
-    let clauses = texts.flat_map(|text| text.split(',')).take(MOST);
-    let ranges: Vec<String> = clauses.map(|text| Clause::parse(text).range).collect();
-    let has_program = ranges
-        .iter()
-        .any(|range| Media::ALL.iter().any(|media| range == media.as_str()));
-    has_program && !ranges.iter().any(|range| range == "text/html")
+    let clauses = clauses(headers);
+    let takes = |range: &str| {
+        let mut taken = clauses.iter().filter(|clause| clause.quality > 0.0);
+        taken.any(|clause| clause.range == range)
+    };
+    Media::ALL.iter().any(|media| takes(media.as_str())) && !takes("text/html")
 }
 
 /// The media type of what goes wrong, which is never refused.
@@ -271,6 +274,23 @@ mod tests {
         #[test]
         fn no_text_is_too_odd(accept in "[ -~]{0,80}") {
             let _chosen = chosen(&accept, Kind::List);
+        }
+    }
+
+    #[test]
+    fn programs_name_a_type_of_theirs_that_they_take_and_pages_not() {
+        for (accept, expected) in [
+            ("application/json, */*", true),
+            ("APPLICATION/YAML", true),
+            ("application/json, text/html;q=0", true),
+            ("text/html,application/json;q=0.9,*/*;q=0.8", false),
+            ("application/json;q=0, */*", false),
+            ("*/*", false),
+            (" , application/vnd.kubernetes.protobuf", true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(header::ACCEPT, HeaderValue::from_str(accept).unwrap());
+            assert_eq!(is_of_programs(&headers), expected, "{accept}");
         }
     }
 }
