@@ -55,6 +55,7 @@ fn a_window_that_does_not_fit_is_shorter_and_right() {
         compared_nodes: AGENTS,
         aggregator_args: args.map(str::to_owned).to_vec(),
         cluster: None,
+        built: None,
     });
     // One tick more of each, at which what went is told.
     let rows = [TICKS.0 + 1, TICKS.0 + TICKS.1 + 2];
