@@ -128,7 +128,7 @@ impl Shared {
             listens: Arc::new(ListenMetrics::default()),
             streams: Streams::new(MAX_STREAMS),
             requests: api::Metrics::new(registry),
-            pressure: Pressure::default(),
+            pressure: Pressure::below(memory_limit),
             memory: upkeep::Metrics::new(registry, memory_limit),
             memory_limit,
         };

@@ -9,12 +9,14 @@
 //! Rows of the newest tick land on every rung, and no living stream is closed for memory. The task
 //! of `upkeep` looks at two gauges, what the window is counted as and what the process really has;
 //! `ladder` decides; whoever has to act reads the [`Level`] here. Nothing waits in a queue: a change
-//! of the level wakes those who wait for it.
+//! of the level wakes those who wait for it. History that is asked for comes in faster than memory is looked
+//! at, so only a part of the limit may come until the next look (`room`).
 
 mod ladder;
+mod room;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -23,6 +25,12 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 pub use ladder::{Gauges, Ladder, Look};
+use room::Room;
+
+/// The part of the limit, as one in so many, that history under way may have, and that may come between two
+/// looks. Both together are an eighth: from 75 hundredths, where no more is asked for, up to 88. Less would make many
+/// looks, more could go over the limit before it is seen.
+const ROOM: u64 = 16;
 
 /// How short memory is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,20 +59,67 @@ impl Level {
     }
 }
 
-/// The level as everybody sees it. A clone is the same.
-#[derive(Clone, Debug, Default)]
+/// The level as everybody sees it, and the room for history. A clone is the same.
+#[derive(Clone, Debug)]
 pub struct Pressure {
+    limit: u64,
     level: Arc<watch::Sender<Level>>,
+    room: Arc<Room>,
+    // How often windows were shortened.
+    shortened: Arc<AtomicU64>,
+}
+
+/// Without a limit.
+impl Default for Pressure {
+    fn default() -> Self {
+        Self::below(0)
+    }
 }
 
 impl Pressure {
+    /// Below a limit in bytes; 0 means that there is none.
+    #[must_use]
+    pub fn below(limit: u64) -> Self {
+        Self {
+            limit,
+            level: Arc::default(),
+            room: Arc::new(Room::new(part(limit))),
+            shortened: Arc::default(),
+        }
+    }
+
+    /// Bytes of history that may be under way at a time, as far as memory goes: a look cannot see them.
+    #[must_use]
+    pub fn under_way(&self) -> u64 {
+        part(self.limit)
+    }
+
     /// The level of now.
     #[must_use]
     pub fn level(&self) -> Level {
         *self.level.borrow()
     }
 
-    /// Says what it is; true when that is new.
+    /// Says what a look found, and makes room for more; true when the level is new.
+    pub fn looked(&self, level: Level) -> bool {
+        let is_new = self.set(level);
+        self.room.set(part(self.limit));
+        is_new
+    }
+
+    /// Says that windows are about to be shortened.
+    pub fn shortens(&self) {
+        self.shortened.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often windows were shortened: when that is more than it was, what is older than what a node holds is of
+    /// no use any more, for a hole would be left between the two.
+    #[must_use]
+    pub fn shortened(&self) -> u64 {
+        self.shortened.load(Ordering::Acquire)
+    }
+
+    /// Says what the level is; true when that is new.
     pub fn set(&self, level: Level) -> bool {
         self.level.send_if_modified(|old| {
             let is_new = *old != level;
@@ -78,6 +133,36 @@ impl Pressure {
         let mut level = self.level.subscribe();
         // The sender is in `self`, so it cannot be gone.
         drop(level.wait_for(|level| *level == Level::Calm).await);
+    }
+
+    /// Takes note of so many bytes of history that have come.
+    pub fn took(&self, bytes: u64) {
+        self.room.take(bytes);
+    }
+
+    /// True when more history may come before the next look.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.room.is_left()
+    }
+
+    /// Waits until more may come: when nothing is left, for the next look. Cancel safe.
+    pub async fn room(&self) {
+        self.room.left().await;
+    }
+
+    /// Waits until somebody waits for a look. For the one task that looks. Cancel safe.
+    pub async fn look_wanted(&self) {
+        self.room.wanted().await;
+    }
+}
+
+/// Bytes of history that may be under way, and come between two looks; with no limit all there is.
+fn part(limit: u64) -> u64 {
+    if limit == 0 {
+        u64::MAX
+    } else {
+        (limit / ROOM).max(1)
     }
 }
 

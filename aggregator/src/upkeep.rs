@@ -23,8 +23,8 @@ pub(crate) use memory::{Metrics, Parts as MemoryParts};
 /// How often files are looked at for changes: well under the minutes that a rotation leaves.
 pub(crate) const RELOAD: Duration = Duration::from_secs(10);
 
-/// How often memory is looked at between ticks: what all agents can send in a second is a small part
-/// of the limit.
+/// How often memory is looked at between ticks: what all agents can send of themselves in a second is a small
+/// part of the limit. History that is asked for comes faster, and has a look whenever its room is used up.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What the tasks need.
@@ -61,6 +61,7 @@ impl Upkeep {
         let lane = Lane::start("expiry")?;
         let mut memory = Memory::new(self.memory.clone());
         let mut between = ticker(LOOK);
+        let pressure = self.memory.pressure.clone();
         let lag_ms = if self.clock.is_driven() {
             0
         } else {
@@ -78,6 +79,7 @@ impl Upkeep {
                 () = self.token.cancelled() => return Ok(()),
                 () = waiter.until(next) => true,
                 _ = between.tick() => false,
+                () = pressure.look_wanted() => false,
             };
             // With thousands of nodes it may take seconds, in which streams and answers go on. Nearly all
             // chunks of live rows are made by this one thread (see `Lane`); threads of streams make those

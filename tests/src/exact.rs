@@ -9,7 +9,7 @@ mod found;
 mod native;
 
 pub use asker::Asker;
-pub use expected::{Expected, Script};
+pub use expected::{Expected, Script, is_of_host, is_of_kubelet};
 pub use found::Found;
 pub use native::{Cell, Cells};
 pub(crate) use native::{Entity, key};

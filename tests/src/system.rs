@@ -137,29 +137,24 @@ impl System {
     ///
     /// A process that did not come up, with its stderr.
     pub fn start(options: Options) -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let any = SocketAddr::new(options.loopback, 0);
-        let mut system = Self {
+        let mut system = Self::new(options)?;
+        system.start_aggregator()?;
+        system.start_kubelets()?;
+        for index in 0..system.nodes.len() {
+            system.start_agent(index)?;
+        }
+        Ok(system)
+    }
+
+    fn new(options: Options) -> Result<Self> {
+        let system = Self {
+            grpc: SocketAddr::new(options.loopback, 0),
             options,
-            dir,
-            grpc: any,
+            dir: tempfile::tempdir()?,
             nodes: Vec::new(),
             aggregator: None,
         };
         system.write_identities()?;
-        system.start_aggregator()?;
-        for name in system.options.nodes.clone() {
-            let kubelet = system.start_kubelet(&name)?;
-            system.nodes.push(Node {
-                name,
-                kubelet,
-                ahead_ms: system.options.kubelet_ahead_ms,
-                agent: None,
-            });
-        }
-        for index in 0..system.nodes.len() {
-            system.start_agent(index)?;
-        }
         Ok(system)
     }
 

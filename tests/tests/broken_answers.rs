@@ -185,6 +185,12 @@ fn each_broken_answer_ends_its_session_and_no_row_is_late_for_it() {
     );
     let rows = System::count(aggregator, "cairn_aggregator_store_rows", "").unwrap();
     assert_eq!(rows, ROWS);
+    // None came late, twice or not to be kept.
+    let came = "cairn_aggregator_ingest_rows_total";
+    let came = |labels| System::count(aggregator, came, labels).unwrap();
+    assert_eq!((came("result=\"applied\""), came("")), (ROWS, ROWS));
+    let history = "cairn_aggregator_ingest_history_rows_total";
+    assert_eq!(System::count(aggregator, history, "").unwrap(), 0);
     for none in ["ingest_gap_rows_total", "store_gap_ticks"] {
         let name = format!("cairn_aggregator_{none}");
         assert_eq!(System::count(aggregator, &name, "").unwrap(), 0, "{none}");

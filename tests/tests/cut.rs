@@ -45,6 +45,7 @@ fn options() -> Options {
         compared_nodes: 20,
         aggregator_args: vec!["--memory-limit".to_owned(), "0".to_owned()],
         cluster: None,
+        built: None,
     }
 }
 

@@ -7,22 +7,11 @@
 
 use std::path::Path;
 
-use testkit::exact::{Asker, Cells, Expected, Found, Points, Script};
+use testkit::exact::{Asker, Expected, Found, Points, Script, is_of_host, is_of_kubelet};
 use testkit::system::{HostFiles, Options, Recording, System};
 
 /// As many as the build machines have cores.
 const CONNECTIONS: usize = 2;
-
-/// What comes from the kubelet: all but the host's own figures.
-fn is_of_kubelet(metric: &str) -> bool {
-    !is_of_host(metric)
-}
-
-/// What comes from /proc.
-fn is_of_host(metric: &str) -> bool {
-    let prefixes = ["host_", "disk_", "interface_"];
-    prefixes.iter().any(|prefix| metric.starts_with(prefix))
-}
 
 fn archive(recording: &Recording) -> &Path {
     recording.archive.as_deref().unwrap()
@@ -65,41 +54,6 @@ fn compare_lists(found: &mut Found, asker: &mut Asker, expected: &Expected, tick
     }
 }
 
-/// Compares everything that the native API says, with one request for each node: within one tick,
-/// or all ticks of the window.
-fn compare_nodes(
-    found: &mut Found,
-    asker: &mut Asker,
-    expected: &Expected,
-    ticks: &[u64],
-    wanted: fn(&str) -> bool,
-) {
-    let one = match ticks {
-        [tick] => Some(*tick),
-        _ => None,
-    };
-    let none = Cells::new();
-    for (node, expected) in &expected.nodes {
-        let answered = match asker.cells(node, one, wanted) {
-            Ok(answered) => answered,
-            Err(error) => {
-                found.broken("values", &format!("{error:#}"));
-                continue;
-            }
-        };
-        if one.is_some() && answered.len() > 1 {
-            found.broken("values", &format!("{node}: more than one tick"));
-        }
-        for (tick, answered) in &answered {
-            let expected = expected.get(tick).unwrap_or(&none);
-            found.cells(node, *tick, expected, answered);
-        }
-        for tick in ticks.iter().filter(|tick| !answered.contains_key(tick)) {
-            found.broken("values", &format!("{node} has no tick {tick}"));
-        }
-    }
-}
-
 #[expect(clippy::print_stderr, reason = "how much the test has looked at")]
 fn assert_right(name: &str, found: &Found, at_least: u64) {
     assert!(found.is_right(), "{name}: {found}");
@@ -118,11 +72,11 @@ fn replay(name: &str, at_least: u64) {
         system.tick(tick).unwrap();
         compare_series(&mut found, &mut asker, &expected, &[tick]);
         compare_lists(&mut found, &mut asker, &expected, tick);
-        compare_nodes(&mut found, &mut asker, &expected, &[tick], is_of_kubelet);
+        expected.compare_nodes(&mut found, &mut asker, &[tick], is_of_kubelet);
     }
     let all: Vec<u64> = recording.ticks().collect();
     compare_series(&mut found, &mut asker, &expected, &all);
-    compare_nodes(&mut found, &mut asker, &expected, &all, is_of_kubelet);
+    expected.compare_nodes(&mut found, &mut asker, &all, is_of_kubelet);
     assert_right(name, &found, at_least);
 }
 
@@ -170,9 +124,9 @@ fn every_figure_of_the_host_is_the_independently_computed_one() {
     for (frame, &tick) in ticks.iter().enumerate() {
         files.show(frame, proc_root.path()).unwrap();
         system.tick(tick).unwrap();
-        compare_nodes(&mut found, &mut asker, &expected, &[tick], is_of_host);
+        expected.compare_nodes(&mut found, &mut asker, &[tick], is_of_host);
     }
-    compare_nodes(&mut found, &mut asker, &expected, &ticks, is_of_host);
+    expected.compare_nodes(&mut found, &mut asker, &ticks, is_of_host);
     assert_right("proc", &found, 3_500);
 }
 

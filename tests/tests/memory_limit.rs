@@ -30,6 +30,43 @@ const LIMIT: &str = "2560Ki";
 /// goes for its age.
 const TICKS: (u64, u64) = (60, 15);
 
+/// Limits of the process, MiB, and so many agents that their rings hold about twice as much.
+const FULL: [(u64, usize); 3] = [(20, 60), (32, 100), (64, 200)];
+
+/// Scenario: at limits of 20, 32 and 64 MiB an aggregator with nothing in it meets agents whose full rings hold
+/// more than it may have; then it is killed under them and meets them again.
+/// Guarantees: it never has more memory than its limit, however fast history comes; the latest values are there
+/// at every tick; what is held is right and without a hole.
+#[test]
+fn full_rings_are_taken_in_within_the_limit() {
+    for (limit, agents) in FULL {
+        let mut fleet = fleet::Options::of(Kind::C, agents);
+        fleet.templates = 6;
+        // Together with the ticks of both lives less than a window.
+        fleet.history = 80;
+        let args = ["--memory-limit".to_owned(), format!("{limit}Mi")];
+        let lives = limited::run(&Options {
+            fleet,
+            start_unix_ms: TRACE_START_MS,
+            live_ticks: 3,
+            restarted: 0,
+            ticks_after: 3,
+            // An answer with everything of a node takes more than is left of such a limit: their CPU time alone.
+            compared_nodes: 0,
+            aggregator_args: args.to_vec(),
+            cluster: None,
+            built: None,
+        });
+        for life in lives.unwrap() {
+            println!("{limit} MiB: {life}");
+            assert!(life.is_good(), "{life}");
+            assert!(life.latest_in <= LIMITS.0, "{life}");
+            assert!(life.steps > 0, "{life}");
+            assert!(life.peak_bytes <= limit * MIB, "{limit} MiB: {life}");
+        }
+    }
+}
+
 /// Scenario: the windows of 60 nodes do not fit into the memory that their aggregator may have; then it is
 /// killed under them and started again with the same limit. (What the process takes beside the windows is
 /// another on each machine, so the limit is that of what is counted.)
@@ -55,6 +92,7 @@ fn a_window_that_does_not_fit_is_shorter_and_right() {
         compared_nodes: AGENTS,
         aggregator_args: args.map(str::to_owned).to_vec(),
         cluster: None,
+        built: None,
     });
     // One tick more of each, at which what went is told.
     let rows = [TICKS.0 + 1, TICKS.0 + TICKS.1 + 2];

@@ -2,10 +2,10 @@
 //! living process holds: soon, and each row once.
 
 use testkit::fleet::cluster::Cluster;
-use testkit::fleet::restart::{self, Options, Report, agents};
+use testkit::fleet::restart::{self, Options, Report, TICKS_AT_KILL, agents};
 use testkit::fleet::{self, Totals};
 use testkit::mix::{Fields, Kind};
-use testkit::system::TRACE_START_MS;
+use testkit::system::{Recording, TRACE_START_MS};
 
 /// Agents of small nodes: what is looked at here is how many they are.
 const AGENTS: usize = 500;
@@ -29,6 +29,7 @@ fn options() -> Options {
         compared_nodes: 20,
         aggregator_args: vec!["--memory-limit".to_owned(), "0".to_owned()],
         cluster: None,
+        built: None,
     }
 }
 
@@ -41,14 +42,26 @@ fn check(report: &Report) {
     assert!(report.sent_before_kill < report.rows_at_kill, "{report}");
 }
 
+/// Scenario: beside the fleet two agents are the built binary, whose kubelets replay five minutes in which pods come,
+/// go and begin anew.
+/// Guarantees: what all of them hold is there again, each row once; of the two each value at each tick is the one
+/// that a script computes of the recording.
 #[test]
 fn everything_that_the_agents_hold_is_there_again_and_once() {
-    let report = restart::run(&options()).unwrap();
+    let recording = Recording::named("trace").unwrap();
+    let mut options = options();
+    // It has thirty ticks: the fleet's windows are full before.
+    (options.live_ticks, options.fleet.history) = (20, HISTORY + 20);
+    let ticks = options.live_ticks + TICKS_AT_KILL + options.ticks_after;
+    assert!(ticks < recording.tick_count && recording.nodes.len() == 2);
+    options.built = Some(recording);
+    let report = restart::run(&options).unwrap();
     println!("{report}");
     check(&report);
+    assert!(report.found_of_built.compared() > 15_000, "{report}");
     assert_eq!(report.gone, Totals::default());
     // The rings reach back further, to a block's border.
-    assert_eq!(report.expected.rows, AGENTS as u64 * KEPT_ROWS);
+    assert_eq!(report.expected.rows, AGENTS as u64 * KEPT_ROWS + 2 * ticks);
 }
 
 /// Scenario: the aggregators know the agents by tokens that an API server signed and reviews, and list its pods

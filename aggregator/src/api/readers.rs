@@ -68,7 +68,9 @@ pub struct Of {
 struct Seen {
     reader: Arc<str>,
     visible: Visible,
+    // Namespaces of which it is not known yet, and those among them of which it will be.
     pending: usize,
+    settling: usize,
     kept: Kept,
 }
 
@@ -158,6 +160,7 @@ impl Readers {
             visible,
             pending,
             kept,
+            ..
         } = self
             .visible(headers, shown.as_deref(), &needs, PATIENCE)
             .await?;
@@ -196,11 +199,17 @@ impl Readers {
         if user.is_in(UNAUTHENTICATED) {
             return Err(Denied::Anonymous);
         }
-        let (nodes, (namespaces, Within { pending, kept, .. })) = try_join(
+        let (nodes, (namespaces, within)) = try_join(
             self.nodes(&user, &needs.nodes),
             self.namespaces(&user, &needs.namespaces, patience),
         )
         .await?;
+        let Within {
+            pending,
+            beyond,
+            kept,
+            ..
+        } = within;
         let visible = Visible {
             nodes,
             namespaces,
@@ -211,6 +220,7 @@ impl Readers {
             reader,
             visible,
             pending,
+            settling: pending.saturating_sub(beyond),
             // What was answered first may have waited for the rest.
             kept: Kept {
                 oldest: kept.oldest.max(began.elapsed()),

@@ -41,10 +41,14 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 pub(super) struct History {
     run: Run,
     wanted: VecDeque<u64>,
+    // The first block of which rows were passed over in this session; those before it are of the past.
+    live_from: Option<u64>,
     // Blocks asked for last and not answered yet.
     open: Vec<u64>,
     // Every block asked for and not answered yet: an answer may come late, and is welcome then.
     asked: BTreeSet<u64>,
+    // Those of them that are of no use any more: what came between them and the rows that are held is gone.
+    useless: BTreeSet<u64>,
     asked_at: Option<Instant>,
     // What is reserved for the open blocks.
     claim: Option<Claim>,
@@ -60,8 +64,10 @@ impl History {
         Self {
             run,
             wanted: missing.into(),
+            live_from: None,
             open: Vec::new(),
             asked: BTreeSet::new(),
+            useless: BTreeSet::new(),
             asked_at: None,
             claim: None,
             weight: None,
@@ -72,11 +78,28 @@ impl History {
     /// Wants these blocks too, before what is wanted already: they are newer.
     pub(super) fn add(&mut self, missing: Vec<u64>) {
         for block in missing.into_iter().rev() {
+            self.live_from.get_or_insert(block);
             let known = self.wanted.contains(&block) || self.open.contains(&block);
             if !known && (self.wanted.len() as u64) < MAX_WANTED {
                 self.wanted.push_front(block);
             }
         }
+    }
+
+    /// Windows were shortened: what is wanted of the past is older than what this one has left, and would leave a
+    /// hole. Where nothing of the past has come, nothing of it has gone.
+    pub(super) fn shortened(&mut self) {
+        if self.weight.is_none() {
+            return;
+        }
+        let live_from = self.live_from.unwrap_or(u64::MAX);
+        self.wanted.retain(|block| *block >= live_from);
+        self.useless.extend(self.asked.range(..live_from));
+    }
+
+    /// True of a block that was asked for before the window was shortened; once.
+    pub(super) fn is_useless(&mut self, block: u64) -> bool {
+        self.useless.remove(&block)
     }
 
     /// Bytes to reserve for the next request; `None` while the last one is not answered, or when
@@ -92,7 +115,10 @@ impl History {
                 return None;
             }
             // Asked again later, after what else is wanted.
-            self.wanted.extend(self.open.drain(..));
+            let useless = &self.useless;
+            let open = self.open.drain(..);
+            self.wanted
+                .extend(open.filter(|block| !useless.contains(block)));
         }
         let blocks = self.next_blocks(usize::MAX);
         let Some(weight) = self.reserved_weight() else {
@@ -239,6 +265,26 @@ mod tests {
             history.weighed(0);
         }
         assert_eq!(history.need(now), Some(73));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_older_than_a_shortened_window_is_not_wanted_any_more() {
+        let mut history = History::new(run(), (0..9).rev().collect());
+        ask(&mut history, FIRST_GUESS);
+        history.shortened();
+        answered(&mut history, 8, 10);
+        assert!(!history.is_useless(8), "it was the first");
+        assert_eq!(ask(&mut history, 20), Some((6, 7)));
+        history.add(vec![9]);
+        history.shortened();
+        assert_eq!(history.answered(run(), 7..=7), 1);
+        assert!(history.is_useless(7) && !history.is_useless(7));
+        // The other one never comes, and is not asked for again; rows of this session are.
+        tokio::time::advance(ANSWER_WITHIN).await;
+        assert_eq!(ask(&mut history, 20), Some((9, 9)));
+        assert_eq!(history.answered(run(), 9..=9), 1);
+        assert!(!history.is_useless(9));
+        assert_eq!(history.need(Instant::now()), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,6 +24,7 @@ pub struct Metrics {
     entities_refused: Counter,
     misplaced: Family<Label, Counter>,
     history_rows: Counter,
+    useless_chunks: Counter,
     gap_rows: Counter,
     earlier_runs_refused: Counter,
     wants: Counter,
@@ -67,6 +68,9 @@ impl Metrics {
             "Rows taken over from agents' rings",
             m.history_rows.clone(),
         );
+        let help =
+            "Blocks of agents' rings that came when windows had been shortened, and were left";
+        r.register("useless_chunks", help, m.useless_chunks.clone());
         r.register(
             "gap_rows",
             "Rows that agents said will not come, or dropped before anybody had them",
@@ -147,6 +151,10 @@ impl Metrics {
 
     pub(super) fn history(&self, rows: u64) {
         self.history_rows.inc_by(rows);
+    }
+
+    pub(super) fn useless_chunk(&self) {
+        self.useless_chunks.inc();
     }
 
     pub(super) fn gap(&self, rows: u64) {

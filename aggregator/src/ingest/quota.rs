@@ -4,7 +4,8 @@
 //! back when it is answered, when the answer is overdue, or when its session ends. Sessions stand in
 //! one line for that, each with one request at a time, and go to its end for the next: a fleet that
 //! comes back at once is served in turn, and a large node does not hold up a small one for longer
-//! than its one request. While memory is short nobody is served, nor while a fleet comes back (`rush`).
+//! than its one request. While memory is short nobody is served, nor while a fleet comes back (`rush`), nor
+//! when so much has come that memory has to be looked at first (`pressure`).
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::rush::Rush;
 use crate::pressure::{Level, Pressure};
 
 /// Bytes of all sessions: with 1.5 GiB for a large cluster it is a twentieth, and it is the windows of
-/// 500 usual nodes.
+/// 500 usual nodes. With less than 1 GiB `pressure` says how much it is.
 const ALL_BYTES: u32 = 64 << 20;
 
 /// Bytes of one session at a time: the window of a node of 50 pods. More would make the line slow,
@@ -44,7 +45,8 @@ pub(super) struct Quota {
 
 impl Quota {
     pub(super) fn new(pressure: Pressure) -> Self {
-        Self::of(ALL_BYTES, pressure)
+        let most = u32::try_from(pressure.under_way()).unwrap_or(u32::MAX);
+        Self::of(most.min(ALL_BYTES), pressure)
     }
 
     fn of(all: u32, pressure: Pressure) -> Self {
@@ -83,6 +85,8 @@ impl Quota {
             let claim = Claim {
                 permit: permit.ok()?,
             };
+            // At the head of the line, so that a look wakes no more than it makes room for.
+            self.pressure.room().await;
             if self.pressure.level() == Level::Calm {
                 return Some(claim);
             }
@@ -150,6 +154,26 @@ mod tests {
         assert!(poll(waits.as_mut()).is_none());
         assert_eq!(quota.bytes.available_permits(), 100, "it holds nothing");
         pressure.set(Level::Calm);
+        assert!(poll(waits.as_mut()).is_some());
+    }
+
+    #[test]
+    fn with_little_memory_less_is_under_way_and_a_look_comes_first() {
+        let all = |limit| Quota::new(Pressure::below(limit)).bytes.available_permits();
+        let most = ALL_BYTES as usize;
+        assert_eq!(all(0), most);
+        assert_eq!(all(20 << 20), 20 << 16);
+        assert_eq!(all(u64::MAX), most);
+
+        let pressure = Pressure::below(1_600);
+        let quota = Quota::without_rush(100, pressure.clone());
+        let held = poll(pin!(quota.clone().claim(100)).as_mut()).unwrap();
+        // It weighed more than was thought.
+        pressure.took(150);
+        drop(held);
+        let mut waits = pin!(quota.clone().claim(1));
+        assert!(poll(waits.as_mut()).is_none());
+        pressure.looked(Level::Calm);
         assert!(poll(waits.as_mut()).is_some());
     }
 

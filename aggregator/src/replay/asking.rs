@@ -260,7 +260,8 @@ impl Asking {
                 let nodes = std::mem::take(&mut self.unsettled);
                 nodes.iter().for_each(|node| self.wish(node));
             }
-            while queue.open.len() < AT_ONCE && pressure.level() == Level::Calm {
+            let may_ask = || pressure.level() == Level::Calm && pressure.has_room();
+            while queue.open.len() < AT_ONCE && may_ask() {
                 let Some(wish) = queue.next() else { break };
                 if queue.open.len() == 1 {
                     node_deadline = Instant::now() + NODE_DEADLINE;
@@ -284,12 +285,14 @@ impl Asking {
             if is_short || (settled && queue.is_done()) {
                 *hold = None;
             }
+            let has_room = pressure.has_room();
             tokio::select! {
                 biased;
                 () = sleep_until(settled_at), if !settled => {}
                 changed = changes.changed() => drop(changed),
                 // What waits for memory is asked for then, in this exchange.
                 () = pressure.calm(), if is_short => {}
+                () = pressure.room(), if !has_room => {}
                 // Nothing is to come: it is the end of the stream, or a fault.
                 frame = self.frames.message() => {
                     if received(frame)?.is_some() {

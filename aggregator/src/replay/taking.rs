@@ -154,6 +154,7 @@ impl Taking {
         current.last_block = Some(chunk.block);
         parts.metrics.taken_chunks.inc();
         parts.metrics.taken_bytes.inc_by(chunk.payload.len() as u64);
+        parts.pressure.took(chunk.payload.len() as u64);
         let piece = Piece {
             run,
             interval_ms: current.interval_ms,

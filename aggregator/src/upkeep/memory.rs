@@ -115,10 +115,12 @@ impl Memory {
         };
         let look = self.ladder.look(gauges);
         self.parts.metrics.ladder.looked(gauges, look);
-        if self.parts.pressure.set(look.level) {
+        if self.parts.pressure.looked(look.level) {
             self.say_level(look);
         }
         if let Some(to) = look.shorten_to {
+            // Before it is done: what comes from now on was asked for when windows were longer.
+            self.parts.pressure.shortens();
             let rows = self.parts.store.shorten(to);
             self.parts.metrics.shortened("limit", rows);
             tracing::warn!(

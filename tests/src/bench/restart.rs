@@ -58,6 +58,7 @@ fn report(fleet: &fleet::Options, cluster: Option<Access>) -> Result<Report> {
         compared_nodes: COMPARED,
         aggregator_args: vec!["--memory-limit".to_owned(), "0".to_owned()],
         cluster,
+        built: None,
     })
 }
 

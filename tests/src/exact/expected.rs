@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::native::{self, Cell, Cells, Entity};
-use super::{Point, Points};
+use super::{Asker, Found, Point, Points};
 
 /// Which script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +92,41 @@ impl Expected {
         Ok(expected)
     }
 
+    /// Compares everything that the native API says of these nodes, with one request for each: within one tick,
+    /// or all ticks of the window.
+    pub fn compare_nodes(
+        &self,
+        found: &mut Found,
+        asker: &mut Asker,
+        ticks: &[u64],
+        wanted: fn(&str) -> bool,
+    ) {
+        let one = match ticks {
+            [tick] => Some(*tick),
+            _ => None,
+        };
+        let none = Cells::new();
+        for (node, expected) in &self.nodes {
+            let answered = match asker.cells(node, one, wanted) {
+                Ok(answered) => answered,
+                Err(error) => {
+                    found.broken("values", &format!("{error:#}"));
+                    continue;
+                }
+            };
+            if one.is_some() && answered.len() > 1 {
+                found.broken("values", &format!("{node}: more than one tick"));
+            }
+            for (tick, answered) in &answered {
+                let expected = expected.get(tick).unwrap_or(&none);
+                found.cells(node, *tick, expected, answered);
+            }
+            for tick in ticks.iter().filter(|tick| !answered.contains_key(tick)) {
+                found.broken("values", &format!("{node} has no tick {tick}"));
+            }
+        }
+    }
+
     /// Adds a line; false when there was one for the same place.
     fn add(&mut self, line: Line) -> bool {
         match line {
@@ -124,6 +159,19 @@ impl Expected {
             }
         }
     }
+}
+
+/// True of a metric that comes from the kubelet: all but the host's own figures.
+#[must_use]
+pub fn is_of_kubelet(metric: &str) -> bool {
+    !is_of_host(metric)
+}
+
+/// True of a metric that comes from /proc.
+#[must_use]
+pub fn is_of_host(metric: &str) -> bool {
+    let prefixes = ["host_", "disk_", "interface_"];
+    prefixes.iter().any(|prefix| metric.starts_with(prefix))
 }
 
 #[cfg(test)]

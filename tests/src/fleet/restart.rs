@@ -6,6 +6,7 @@
 //! was sampled, at every tick of the window?
 
 pub mod agents;
+mod built;
 pub mod cut;
 pub mod limited;
 mod report;
@@ -21,7 +22,9 @@ use super::{Order, Totals, Truth, compare};
 use crate::deadline::Deadline;
 use crate::proc::Proc;
 use crate::proc::used::{Memory, cpu_seconds};
+use crate::system::Recording;
 
+use built::Built;
 pub use report::Report;
 
 /// What is promised: how soon the latest values, and how soon the whole window are there again.
@@ -37,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 const KEPT_MS: u64 = 900_000 + 100_000;
 
 /// Ticks that are under way when the aggregator is killed.
-const TICKS_AT_KILL: u64 = 4;
+pub const TICKS_AT_KILL: u64 = 4;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -58,6 +61,9 @@ pub struct Options {
     pub aggregator_args: Vec<String>,
     /// The cluster that both aggregators watch, and ask who the agents are; without it they know them by a file.
     pub cluster: Option<Access>,
+    /// A recording whose nodes have agents beside the fleet that are the built binary, with kubelets that replay
+    /// it. By [`run`] alone.
+    pub built: Option<Recording>,
 }
 
 impl Options {
@@ -65,6 +71,7 @@ impl Options {
         Setup {
             aggregator_args: self.aggregator_args.clone(),
             cluster: self.cluster.clone(),
+            guests: self.built.iter().flat_map(built::identities).collect(),
             ..Setup::of(self.fleet.clone(), self.start_unix_ms)
         }
     }
@@ -91,47 +98,52 @@ pub fn run(options: &Options) -> Result<Report> {
     let mut truth = Truth::new(&options.fleet, grid)?;
     truth.grow(options.fleet.history)?;
     let began = Instant::now();
-    let mut bed = Bed::start(options.setup())?;
+    let bed = Bed::start(options.setup())?;
+    let built = Built::start(options.built.as_ref(), &bed)?;
+    let mut all = All { bed, truth, built };
     let nodes = options.fleet.mix.nodes;
     let mut expected = Expected::anything(nodes);
-    whole(&bed, &truth, &expected)?;
+    all.whole(&expected)?;
     let filled_in = began.elapsed();
     for _ in 0..options.live_ticks {
-        step(&mut bed, &mut truth, 1)?;
+        all.step()?;
     }
-    whole(&bed, &truth, &expected)?;
-    let first_peak_kib = peak_kib(&bed.aggregator)?;
-    let sent_before_kill = kill_under_way(&mut bed, &mut truth)?;
-    let before = Expected::of_rings(&truth, nodes);
+    all.whole(&expected)?;
+    let first_peak_kib = peak_kib(&all.bed.aggregator)?;
+    let sent_before_kill = all.kill_under_way()?;
+    let before = Expected::of_rings(&all.truth, nodes);
     if options.restarted > 0 {
-        bed.order(&Order {
+        all.bed.order(&Order {
             restart: options.restarted,
             ..Order::default()
         })?;
-        truth.restart(options.restarted);
+        all.truth.restart(options.restarted);
     }
-    expected = Expected::of_rings(&truth, nodes);
-    let gone = truth.sum(|node| before.first(node)..expected.first(node));
-    let (restarted_at, fleet_cpu) = (Instant::now(), cpu(&bed.fleet)?);
-    bed.restart_aggregator()?;
+    expected = Expected::of_rings(&all.truth, nodes);
+    let gone = all
+        .truth
+        .sum(|node| before.first(node)..expected.first(node));
+    let (restarted_at, fleet_cpu) = (Instant::now(), cpu(&all.bed.fleet)?);
+    all.bed.restart_aggregator()?;
     if options.restarted > 0 {
         // What began anew has a latest value from its next tick on.
-        step(&mut bed, &mut truth, 1)?;
+        all.step()?;
     }
-    latest(&bed, &truth, nodes)?;
+    latest(&all.bed, &all.truth, nodes + all.built.count())?;
     let latest_in = restarted_at.elapsed();
-    whole(&bed, &truth, &expected)?;
+    all.whole(&expected)?;
     let whole_in = restarted_at.elapsed();
-    let listed_in = listed(&bed, options.cluster.as_ref(), restarted_at)?;
-    let aggregator_cpu = cpu(&bed.aggregator)?;
-    let fleet_cpu = cpu(&bed.fleet)?.saturating_sub(fleet_cpu);
+    let listed_in = listed(&all.bed, options.cluster.as_ref(), restarted_at)?;
+    let aggregator_cpu = cpu(&all.bed.aggregator)?;
+    let fleet_cpu = cpu(&all.bed.fleet)?.saturating_sub(fleet_cpu);
     for _ in 0..options.ticks_after {
-        step(&mut bed, &mut truth, 1)?;
+        all.step()?;
     }
-    whole(&bed, &truth, &expected)?;
+    all.whole(&expected)?;
+    let All { bed, truth, built } = &all;
     let first = |node| expected.first(node);
-    let mut found = compare::nodes(&bed.aggregator, &truth, options.compared(), first)?;
-    compare::cpu_of_all(&bed.aggregator, &truth, nodes, first, &mut found)?;
+    let mut found = compare::nodes(&bed.aggregator, truth, options.compared(), first)?;
+    compare::cpu_of_all(&bed.aggregator, truth, nodes, first, &mut found)?;
     Ok(Report {
         agents: nodes,
         samples_per_tick: bed.state()?.samples_per_tick,
@@ -144,17 +156,74 @@ pub fn run(options: &Options) -> Result<Report> {
         aggregator_cpu,
         fleet_cpu,
         gone,
-        expected: expected.totals(&truth, bed.now_ms),
+        expected: expected.totals(truth, bed.now_ms) + built.totals()?,
         held: Totals {
             rows: bed.figure("store_rows", "")?,
             samples: bed.figure("store_samples", "")?,
         },
         duplicates: bed.figure("ingest_rows_total", "duplicate")?,
         found,
+        found_of_built: built.compare(&bed.aggregator)?,
         first_peak_kib,
         second_peak_kib: peak_kib(&bed.aggregator)?,
         fleet_peak_kib: peak_kib(&bed.fleet)?,
     })
+}
+
+/// Everybody, and what the fleet samples.
+struct All {
+    bed: Bed,
+    truth: Truth,
+    built: Built,
+}
+
+impl All {
+    /// Lets a tick pass for everybody.
+    fn step(&mut self) -> Result<()> {
+        step(&mut self.bed, &mut self.truth, 1)?;
+        self.built.step(self.truth.tick_ms(self.truth.rows() - 1))
+    }
+
+    /// Waits until the aggregator holds as many rows as it must.
+    fn whole(&self, expected: &Expected) -> Result<()> {
+        let rows = expected.totals(&self.truth, self.bed.now_ms).rows;
+        holds(&self.bed, rows + self.built.rows())
+    }
+
+    /// Lets ticks begin and kills the aggregator while their rows are being sent. Gives how many of the
+    /// fleet's were.
+    fn kill_under_way(&mut self) -> Result<u64> {
+        let Self { bed, truth, built } = self;
+        truth.grow(truth.rows() + TICKS_AT_KILL)?;
+        let now_ms = truth.tick_ms(truth.rows() - 1) + PAST_PHASE_MS;
+        bed.now_ms = now_ms;
+        bed.step_aggregator()?;
+        let before = bed.state()?;
+        let (fleet, aggregator) = (&bed.fleet, &mut bed.aggregator);
+        let sent = || Ok::<_, anyhow::Error>(state(fleet)?.rows_sent - before.rows_sent);
+        std::thread::scope(|scope| {
+            let stepping = scope.spawn(|| fleet.step(now_ms));
+            let ticks = truth.rows() - TICKS_AT_KILL..truth.rows();
+            let ticks: Vec<u64> = ticks.map(|row| truth.tick_ms(row)).collect();
+            let sampling = scope.spawn(move || ticks.iter().try_for_each(|tick| built.step(*tick)));
+            // Without a rest: all rows may be sent within milliseconds.
+            let patience = Deadline::after(PATIENCE);
+            let mut under_way = 0;
+            while under_way < before.streams / 2 && patience.left().is_some() {
+                under_way = sent()?;
+            }
+            aggregator.kill9()?;
+            joined(stepping.join())?;
+            joined(sampling.join())?;
+            ensure!(under_way > 0, "no row was sent");
+            Ok(under_way)
+        })
+    }
+}
+
+/// What a thread gave; its panic is ours.
+fn joined<T>(ended: std::thread::Result<T>) -> T {
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// What an aggregator must hold: by node, the first row that there was to be had.
@@ -192,34 +261,6 @@ fn step(bed: &mut Bed, truth: &mut Truth, ticks: u64) -> Result<()> {
     bed.step(truth.tick_ms(truth.rows() - 1) + PAST_PHASE_MS)
 }
 
-/// Lets ticks begin and kills the aggregator while their rows are being sent. Gives how many of them
-/// were.
-fn kill_under_way(bed: &mut Bed, truth: &mut Truth) -> Result<u64> {
-    truth.grow(truth.rows() + TICKS_AT_KILL)?;
-    let now_ms = truth.tick_ms(truth.rows() - 1) + PAST_PHASE_MS;
-    bed.now_ms = now_ms;
-    bed.step_aggregator()?;
-    let before = bed.state()?;
-    let (fleet, aggregator) = (&bed.fleet, &mut bed.aggregator);
-    let sent = || Ok::<_, anyhow::Error>(state(fleet)?.rows_sent - before.rows_sent);
-    std::thread::scope(|scope| {
-        let stepping = scope.spawn(|| fleet.step(now_ms));
-        // Without a rest: all rows may be sent within milliseconds.
-        let patience = Deadline::after(PATIENCE);
-        let mut under_way = 0;
-        while under_way < before.streams / 2 && patience.left().is_some() {
-            under_way = sent()?;
-        }
-        aggregator.kill9()?;
-        match stepping.join() {
-            Ok(stepped) => stepped?,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-        ensure!(under_way > 0, "no row was sent");
-        Ok(under_way)
-    })
-}
-
 /// Waits until every node's newest tick is served.
 fn latest(bed: &Bed, truth: &Truth, nodes: usize) -> Result<()> {
     let tick_ms = truth.tick_ms(truth.rows().saturating_sub(1));
@@ -236,7 +277,11 @@ fn latest(bed: &Bed, truth: &Truth, nodes: usize) -> Result<()> {
 
 /// Waits until the aggregator holds as many rows as it must, of agents that are all connected.
 fn whole(bed: &Bed, truth: &Truth, expected: &Expected) -> Result<()> {
-    let expected = expected.totals(truth, bed.now_ms).rows;
+    holds(bed, expected.totals(truth, bed.now_ms).rows)
+}
+
+/// Waits until the aggregator holds so many rows.
+fn holds(bed: &Bed, expected: u64) -> Result<()> {
     let mut rows = 0;
     let found = wait(PATIENCE, || {
         rows = bed.figure("store_rows", "")?;

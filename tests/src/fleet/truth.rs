@@ -4,7 +4,7 @@
 //! lost, doubled or sent under another name differs from what is said here.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
+use std::ops::{Add, Range};
 
 use cairn_proto::catalogue::{FIELDS, Field, Group};
 use cairn_proto::limits::BLOCK_ROWS;
@@ -24,6 +24,17 @@ pub struct Totals {
     pub rows: u64,
     /// Samples of them.
     pub samples: u64,
+}
+
+impl Add for Totals {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            rows: self.rows + other.rows,
+            samples: self.samples + other.samples,
+        }
+    }
 }
 
 /// The rows of every agent.

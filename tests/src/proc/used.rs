@@ -12,6 +12,8 @@ pub(crate) struct Memory {
     pub(crate) resident: u64,
     /// The most that was ever resident.
     pub(crate) peak: u64,
+    /// Resident now of files that it maps, its own code among them.
+    files: u64,
 }
 
 impl Memory {
@@ -28,6 +30,12 @@ impl Memory {
             .with_context(|| format!("the peak of process {pid} cannot be set back"))
     }
 
+    /// The most that it had at a time of what counts below a memory limit: without the pages of files, which the
+    /// kernel takes back by itself. Somewhat less than it was where pages of files came later.
+    pub(crate) fn anonymous_peak(&self) -> u64 {
+        self.peak.saturating_sub(self.files)
+    }
+
     fn read(status: &str) -> Result<Self> {
         let bytes = |key: &str| {
             let value = after(status, key).and_then(|text| text.strip_suffix("kB"));
@@ -38,6 +46,7 @@ impl Memory {
         Ok(Self {
             resident: bytes("VmRSS")?.saturating_sub(mapped),
             peak: bytes("VmHWM")?.saturating_sub(mapped),
+            files: bytes("RssFile")?,
         })
     }
 }
@@ -74,9 +83,11 @@ mod tests {
         let stat = "17 (a (b) c) S 1 17 17 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 5";
         assert_eq!(cpu_ticks(stat), Some(300));
         assert_eq!(cpu_ticks("17 (a) S 1"), None);
-        let status = "VmHWM:\t  900 kB\nVmRSS:\t  800 kB\nRssShmem:\t     300 kB\n";
+        let status =
+            "VmHWM:\t  900 kB\nVmRSS:\t  800 kB\nRssFile:\t     200 kB\nRssShmem:\t     300 kB\n";
         let memory = Memory::read(status).unwrap();
         assert_eq!((memory.resident, memory.peak), (500 << 10, 600 << 10));
+        assert_eq!(memory.anonymous_peak(), 400 << 10);
     }
 
     #[test]

@@ -2,13 +2,38 @@
 
 use anyhow::{Context as _, Result};
 
-use super::System;
+use super::{Node, Options, System};
 use crate::pki::Leaf;
 use crate::proc::Proc;
 
 impl System {
+    /// Starts the kubelets alone: agents are started by whoever has an aggregator.
+    ///
+    /// # Errors
+    ///
+    /// As [`System::start`].
+    pub fn of_kubelets(options: Options) -> Result<Self> {
+        let mut system = Self::new(options)?;
+        system.start_kubelets()?;
+        Ok(system)
+    }
+
+    /// Starts that of each node.
+    pub(super) fn start_kubelets(&mut self) -> Result<()> {
+        for name in self.options.nodes.clone() {
+            let kubelet = self.start_kubelet(&name)?;
+            self.nodes.push(Node {
+                name,
+                kubelet,
+                ahead_ms: self.options.kubelet_ahead_ms,
+                agent: None,
+            });
+        }
+        Ok(())
+    }
+
     /// Starts that of a node, with a certificate of its own making.
-    pub(super) fn start_kubelet(&self, name: &str) -> Result<Proc> {
+    fn start_kubelet(&self, name: &str) -> Result<Proc> {
         let dir = self.text(&format!("kubelet-{name}"));
         std::fs::create_dir_all(&dir)?;
         self.serve_kubelet(name, &["--make-pki", &dir])

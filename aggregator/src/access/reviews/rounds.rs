@@ -40,6 +40,8 @@ pub struct Within {
     pub allowed: Vec<Arc<str>>,
     /// Namespaces of which it is not known yet.
     pub pending: usize,
+    /// Those among them that are not asked about: they are more than can be.
+    pub beyond: usize,
     /// What the rights among these rest on.
     pub kept: Kept,
 }

@@ -244,7 +244,7 @@ impl Held {
     }
 
     /// True when all that was visible is; and nothing else, unless there is more to come: a stream that began before all
-    /// was settled ends once, when it is.
+    /// was settled ends once, when it is. Of namespaces that are not asked about nothing is to come.
     fn is_covered(&self, seen: &Seen) -> bool {
         let (before, now) = (&self.visible, &seen.visible);
         let is_more = || {
@@ -252,6 +252,6 @@ impl Held {
                 && now.specs == before.specs
                 && now.namespaces.includes(&before.namespaces)
         };
-        now == before || (seen.pending > 0 && is_more())
+        now == before || (seen.settling > 0 && is_more())
     }
 }

@@ -242,10 +242,16 @@ impl Served {
     async fn chunk(&mut self, chunk: v1::Chunk) -> Result<(), End> {
         self.inner.metrics.payload(chunk.payload.len());
         let run = wire::run(chunk.run.as_ref()).map_err(|e| fault("chunk", e.to_string()))?;
+        self.keep_whole();
         if self.history.answered(run, chunk.block..=chunk.block) == 0 {
             return Err(fault("chunk", "a chunk that was not asked for"));
         }
         self.history.weighed(chunk.payload.len());
+        self.inner.pressure.took(chunk.payload.len() as u64);
+        if self.history.is_useless(chunk.block) {
+            self.inner.metrics.useless_chunk();
+            return Ok(());
+        }
         let is_large = chunk.payload.len() >= LARGE_PAYLOAD
             || codec::chunk::Sealed::most_cells(&chunk.payload) >= LARGE_CHUNK;
         let now_ms = self.inner.clock.unix_ms();

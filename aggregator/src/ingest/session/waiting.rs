@@ -70,6 +70,7 @@ impl Served {
 
     /// Gets into the line for history when there is something to ask for.
     pub(super) fn stand_in_line(&mut self) {
+        self.keep_whole();
         match self.history.need(Instant::now()) {
             Some(bytes) if self.turn.is_none() => {
                 self.turn = Some(Box::pin(self.inner.quota.clone().claim(bytes)));
@@ -77,6 +78,14 @@ impl Served {
             Some(_) => {}
             // What was wanted has come by itself.
             None => self.turn = None,
+        }
+    }
+
+    /// Wants nothing more that is older than a window which was shortened.
+    pub(super) fn keep_whole(&mut self) {
+        let shortened = self.inner.pressure.shortened();
+        if std::mem::replace(&mut self.shortened, shortened) != shortened {
+            self.history.shortened();
         }
     }
 

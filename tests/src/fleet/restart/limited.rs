@@ -10,11 +10,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use tokio::time::Instant;
 
-use super::{Options, PATIENCE, peak_kib, step};
+use super::{Options, PATIENCE, step};
 use crate::deadline::Deadline;
 use crate::exact::Found;
 use crate::fleet::bed::{Bed, wait};
 use crate::fleet::{Totals, Truth, compare};
+use crate::proc::used::Memory;
 
 /// For so long nothing must come or go before what is held is looked at: history is asked for as soon
 /// as there is memory for it.
@@ -42,10 +43,11 @@ pub struct Life {
     pub rows_of_node: (u64, u64),
     /// How often memory became short, in steps of the ladder.
     pub steps: u64,
-    /// Every value of every node, compared one by one.
+    /// Every value of the nodes that are compared, and the CPU time of every node, one by one.
     pub found: Found,
-    /// The most memory that the process held, KiB.
-    pub peak_kib: u64,
+    /// The most memory that the process had of what counts below its limit, before it was asked for every value,
+    /// bytes.
+    pub peak_bytes: u64,
 }
 
 impl Life {
@@ -81,9 +83,9 @@ impl fmt::Display for Life {
         )?;
         writeln!(
             f,
-            "latest values in {:.2?} at most; peak {} MiB",
+            "latest values in {:.2?} at most; peak {} KiB",
             self.latest_in,
-            self.peak_kib / 1024
+            self.peak_bytes / 1024
         )?;
         write!(f, "values: {}", self.found)
     }
@@ -112,6 +114,8 @@ fn live(bed: &mut Bed, truth: &mut Truth, options: &Options, ticks: u64) -> Resu
     let all = || Ok(bed.state()?.is_connected().then_some(()));
     let connected = wait(PATIENCE, all)?;
     connected.with_context(|| format!("not all are connected:\n{}", bed.stderr()))?;
+    // No tick passes while history comes in: at each of them memory is looked at once more.
+    still(bed)?;
     let mut latest_in = Duration::ZERO;
     for _ in 0..ticks {
         step(bed, truth, 1)?;
@@ -128,11 +132,13 @@ fn live(bed: &mut Bed, truth: &mut Truth, options: &Options, ticks: u64) -> Resu
     bed.aggregator
         .step(bed.now_ms + options.fleet.mix.interval_ms)?;
     still(bed)?;
+    let peak_bytes = Memory::of(bed.aggregator.id())?.anonymous_peak();
     let first = compare::first_rows(&bed.aggregator, truth, nodes)?;
     let of = |node: usize| first.get(node).copied().unwrap_or(0);
     let rows_of = || (0..nodes).map(|node| truth.rows() - of(node));
-    let found = compare::nodes(&bed.aggregator, truth, 0..nodes, of)
+    let mut found = compare::nodes(&bed.aggregator, truth, options.compared(), of)
         .with_context(|| format!("{:?}", memory(bed)))?;
+    compare::cpu_of_all(&bed.aggregator, truth, nodes, of, &mut found)?;
     let shortened = bed.figure("store_shortened_rows_total", "why=\"limit\"")?;
     Ok(Life {
         latest_in,
@@ -151,7 +157,7 @@ fn live(bed: &mut Bed, truth: &mut Truth, options: &Options, ticks: u64) -> Resu
         rows_of_node: (rows_of().min().unwrap_or(0), rows_of().max().unwrap_or(0)),
         steps: bed.figure("memory_steps_total", "")?,
         found,
-        peak_kib: peak_kib(&bed.aggregator)?,
+        peak_bytes,
     })
 }
 

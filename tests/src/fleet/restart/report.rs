@@ -34,7 +34,7 @@ pub struct Report {
     pub fleet_cpu: Duration,
     /// Rows and samples that were sampled within the window and that no living agent holds.
     pub gone: Totals,
-    /// Rows and samples that the living agents hold at the end.
+    /// Rows and samples that the living agents hold at the end, built ones too.
     pub expected: Totals,
     /// Rows and samples that the aggregator holds at the end.
     pub held: Totals,
@@ -42,6 +42,9 @@ pub struct Report {
     pub duplicates: u64,
     /// The values of some nodes and the CPU time of every node, compared one by one.
     pub found: Found,
+    /// Every value of the built agents beside the fleet, compared with what a script computes of their
+    /// recording.
+    pub found_of_built: Found,
     /// The most memory that the first aggregator held, KiB.
     pub first_peak_kib: u64,
     /// The most memory that the second aggregator held, KiB.
@@ -57,6 +60,7 @@ impl Report {
     pub fn is_good(&self) -> bool {
         self.held == self.expected
             && self.found.is_right()
+            && self.found_of_built.is_right()
             && self.found.compared() > 0
             && self.latest_in <= LIMITS.0
             && self.whole_in <= LIMITS.1
@@ -96,6 +100,7 @@ impl fmt::Display for Report {
             mib(self.second_peak_kib),
             mib(self.fleet_peak_kib)
         )?;
+        writeln!(f, "values of built agents: {}", self.found_of_built)?;
         write!(f, "values: {}", self.found)
     }
 }

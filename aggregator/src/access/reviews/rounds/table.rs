@@ -281,8 +281,13 @@ impl Table {
     /// What is settled of these names.
     pub(super) fn within(&self, names: &[Arc<str>], now: Instant) -> Within {
         let refused_for = refused_for(names.len());
-        let mut within = Within::default();
-        for name in names {
+        let beyond = names.len().saturating_sub(MOST_NAMES);
+        let mut within = Within {
+            pending: beyond,
+            beyond,
+            ..Within::default()
+        };
+        for name in names.iter().take(MOST_NAMES) {
             let answer = self.answers.get(name);
             match answer.map(|answer| (answer.is_allowed, answer.age(now))) {
                 Some((true, age)) if age < COUNTS_FOR => {

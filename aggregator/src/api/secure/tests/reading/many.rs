@@ -1,7 +1,7 @@
 //! Readers who may see many namespaces, each by a right of its own.
 
 use http::HeaderValue;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::namespaces::many;
 use super::streams::{Events, STREAM};
@@ -141,6 +141,28 @@ async fn a_stream_that_begins_before_all_is_settled_ends_once() {
     assert_eq!(listener.sees().await, Ok((400, false)));
     let mut second = Events::open(&listener, "jane", STREAM).await;
     second.goes_on(Duration::from_secs(300)).await;
+}
+
+/// Scenario: a reader of three namespaces, in a cluster that has more than are asked about; then they may see a fourth.
+/// Guarantees: their stream stays until then, although it is never known of all, and ends when the fourth is found, so
+/// that the next one shows it.
+#[tokio::test(start_paused = true)]
+async fn a_stream_among_more_namespaces_than_are_asked_about_ends_for_a_new_one() {
+    let played = permitting(3);
+    let listener = played.listener(many(4_200));
+    // A round of questions takes 205 s.
+    for _ in 0..30 {
+        drop(listener.sees().await);
+        sleep(Duration::from_secs(10)).await;
+    }
+    assert_eq!(listener.sees().await, Ok((3, true)));
+    let mut events = Events::open(&listener, "jane", STREAM).await;
+    events.goes_on(Duration::from_secs(300)).await;
+    played.permit(may("n3"));
+    let end = timeout(Duration::from_secs(600), events.end()).await;
+    let (last, _) = end.expect("it ends once the fourth is found");
+    assert!(last.contains("what you may see has changed"), "{last}");
+    assert_eq!(listener.sees().await, Ok((4, true)));
 }
 
 /// Scenario: a reader may see more namespaces than can be asked about again in time; later, fewer.
