@@ -25,7 +25,7 @@ fn cgroups(uids: &[&str]) -> Cgroups {
 /// What a kubelet says that lists these pods; each is called by the beginning of its UID.
 fn listing(uids: &[&str]) -> Summary {
     let pod = |uid: &&str| summary::Pod {
-        name: uid[..8].to_owned(),
+        name: uid.get(..8).unwrap().to_owned(),
         namespace: "shop".to_owned(),
         uid: (*uid).to_owned(),
         stats: summary::Stats::default(),
