@@ -87,6 +87,8 @@ pub struct Sampler {
     pub dropped: Counter,
     /// Ticks at which no row was made because the process was not awake.
     pub skipped_ticks: Counter,
+    /// Rows that waited for the names of who had just come.
+    pub awaited: Counter,
     /// Runs that a step of the wall clock began.
     pub clock_steps: Counter,
     /// Entities in the newest row.
@@ -230,6 +232,7 @@ impl Sampler {
             future: Counter::default(),
             dropped: Counter::default(),
             skipped_ticks: Counter::default(),
+            awaited: Counter::default(),
             clock_steps: Counter::default(),
             entities: Gauge::default(),
             refused: Gauge::default(),
@@ -257,6 +260,11 @@ impl Sampler {
             "sampler_skipped_ticks",
             "Ticks missed",
             new.skipped_ticks.clone(),
+        );
+        registry.register(
+            "sampler_awaited_rows",
+            "Rows that waited for names",
+            new.awaited.clone(),
         );
         registry.register(
             "sampler_clock_steps",

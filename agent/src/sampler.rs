@@ -7,6 +7,8 @@
 //!
 //! When the wall clock steps, the run ends and a new one begins.
 
+mod again;
+
 mod asking;
 
 pub mod boot;
@@ -54,7 +56,7 @@ use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
 
 use self::asking::Asking;
-use self::cadence::Cadence;
+use self::cadence::{Cadence, Seen};
 use self::grid::Grid;
 use self::kubelet_clock::KubeletClock;
 use self::pace::Paces;
@@ -141,6 +143,8 @@ pub struct Sampler {
     roster: Roster,
     // Who is asked for the names that it lacks; `None` when nobody is.
     asking: Option<Asking>,
+    // The tick whose row waits for names, while one does, and what its cgroups said.
+    held: Option<(u64, Seen)>,
     first_row: Option<Blocker>,
     evicted: Stock,
     shortage: Shortage,
@@ -208,6 +212,7 @@ impl Sampler {
             cadvisor_is_alone: is_alone,
             roster: Roster::default(),
             asking: None,
+            held: None,
             first_row: Some(first_row),
             evicted: Stock::default(),
             shortage: Shortage::default(),
@@ -244,10 +249,14 @@ impl Sampler {
     pub async fn run(mut self, token: Token) -> Result<(), TaskError> {
         let sampled = tokio::select! {
             biased;
-            // A row in the making is given up: it was promised to nobody.
+            // A row in the making is given up: it was promised to nobody. One that waits for names is made.
             () = token.cancelled() => Ok(()),
             ended = self.ticks() => ended,
         };
+        if let Some((tick, seen)) = self.held.take() {
+            self.finish(tick, seen);
+            self.marker.row(self.run, tick);
+        }
         self.setup.ring.close();
         match sampled {
             // The sources stop at the same token and may be seen to be gone first.

@@ -127,6 +127,31 @@ impl BusyNode {
     ///
     /// As [`BusyNode::new`].
     pub fn with_pods(pods: usize, start_ms: u64, minutes: u64) -> Result<Self> {
+        let guests = (0..minutes + GUESTS).map(|guest| {
+            // Somewhere in its minute.
+            let within_ms = guest.wrapping_mul(7_919).wrapping_add(1) * 613 % MINUTE_MS;
+            let from_ms = start_ms + guest * MINUTE_MS + within_ms - GUESTS * MINUTE_MS;
+            (from_ms, from_ms + GUESTS * MINUTE_MS)
+        });
+        Self::with_guests(pods, start_ms, guests)
+    }
+
+    /// The same with pods that come at these times and stay, and others that are there before.
+    ///
+    /// # Errors
+    ///
+    /// As [`BusyNode::new`].
+    pub fn with_arrivals(start_ms: u64, from_ms: &[u64]) -> Result<Self> {
+        let guests = from_ms.iter().map(|from_ms| (*from_ms, u64::MAX));
+        Self::with_guests(PODS, start_ms, guests)
+    }
+
+    /// Guests are there from one time to another.
+    fn with_guests(
+        pods: usize,
+        start_ms: u64,
+        guests: impl Iterator<Item = (u64, u64)>,
+    ) -> Result<Self> {
         let steady = (pods as u64).saturating_sub(GUESTS);
         let trace = Trace::of_51_pods()?;
         let frame = trace.frames("node1")?.first().context("no frame")?;
@@ -141,12 +166,7 @@ impl BusyNode {
             let from_ms = start_ms - 60 * MINUTE_MS - number * 1_000;
             pods.push(Pod::new(number, from_ms, u64::MAX, shape(number)?));
         }
-        for guest in 0..minutes + GUESTS {
-            // Somewhere in its minute.
-            let within_ms = guest.wrapping_mul(7_919).wrapping_add(1) * 613 % MINUTE_MS;
-            let from_ms = start_ms + guest * MINUTE_MS + within_ms - GUESTS * MINUTE_MS;
-            let until_ms = from_ms + GUESTS * MINUTE_MS;
-            let number = steady + guest;
+        for (number, (from_ms, until_ms)) in (steady..).zip(guests) {
             pods.push(Pod::new(number, from_ms, until_ms, shape(number)?));
         }
         let in_memory = tempfile::tempdir_in("/dev/shm");

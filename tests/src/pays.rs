@@ -4,6 +4,7 @@
 //! agent uses is measured.
 
 use std::fmt;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -26,9 +27,15 @@ pub const PRICES_MS: [(Endpoint, f64); 5] = [
 /// The most that all of it may be a minute, ms, at one row in ten seconds and at one a second.
 pub const GOALS_MS: [(u64, f64); 2] = [(10_000, 130.0), (1_000, 600.0)];
 
-/// A pod and its containers have their names so long after the first row at which its cgroup is there, ms, if
-/// there is a row then; else at the next one.
+/// A pod and its containers have their names so long after the first tick at which its cgroup is there, ms.
 pub const NAMED_WITHIN_MS: u64 = 2_000;
+
+/// The kubelet stands so long after a tick, ms, when an agent whose rows are far apart asks it again. A pod that
+/// came right before the tick is listed by then.
+const ASKED_AGAIN_MS: u64 = 1_000;
+
+/// How long anything may take to come about.
+const SOON: Duration = Duration::from_secs(10);
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -127,7 +134,20 @@ impl Watched {
     ///
     /// What did not come up.
     pub fn start(interval_ms: u64, minutes: u64, extra_agent_args: &[&str]) -> Result<Self> {
-        let mut node = BusyNode::new(FIRST_TICK_MS, minutes)?;
+        let node = BusyNode::new(FIRST_TICK_MS, minutes)?;
+        Self::start_with(node, interval_ms, extra_agent_args)
+    }
+
+    /// The same with what is there and comes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Watched::start`].
+    pub fn start_with(
+        mut node: BusyNode,
+        interval_ms: u64,
+        extra_agent_args: &[&str],
+    ) -> Result<Self> {
         node.show(FIRST_TICK_MS)?;
         let mut options = Options::one_node();
         options.interval = format!("{}s", interval_ms / 1_000);
@@ -149,7 +169,8 @@ impl Watched {
         Ok(watched)
     }
 
-    /// Steps to a tick, with what there is then.
+    /// Steps to a tick, with what there is then; and to when the agent asks again, with what the kubelet says
+    /// then, if somebody is there whom it does not list yet.
     ///
     /// # Errors
     ///
@@ -157,17 +178,30 @@ impl Watched {
     pub fn tick(&mut self, tick_ms: u64) -> Result<()> {
         self.node.show(tick_ms)?;
         let there: Vec<String> = self.node.pods(tick_ms).map(|pod| pod.uid.clone()).collect();
-        let mut summary = self.node.summary(tick_ms);
-        if self.hides_container_cpu {
-            summary = without_container_cpu(&summary)?;
-        }
-        self.order("summary", &summary)?;
+        self.order_summary(tick_ms)?;
         // Of cAdvisor only names are looked at.
         if there != self.identities || tick_ms.is_multiple_of(MINUTE_MS) {
             self.order("cadvisor", &self.node.cadvisor(tick_ms))?;
             self.identities = there;
         }
-        self.system.tick(tick_ms)
+        self.system.step(tick_ms)?;
+        let mut pods = self.node.pods(tick_ms);
+        let waits =
+            self.interval_ms > NAMED_WITHIN_MS && pods.any(|pod| pod.listed_from_ms() > tick_ms);
+        if waits {
+            self.order_summary(tick_ms + ASKED_AGAIN_MS)?;
+            self.system.step(tick_ms + ASKED_AGAIN_MS)?;
+        }
+        self.system.arrived(tick_ms, SOON)
+    }
+
+    /// Has the kubelet say what it says at a time.
+    fn order_summary(&self, unix_ms: u64) -> Result<()> {
+        let mut summary = self.node.summary(unix_ms);
+        if self.hides_container_cpu {
+            summary = without_container_cpu(&summary)?;
+        }
+        self.order("summary", &summary)
     }
 
     fn order(&self, endpoint: &str, text: &str) -> Result<()> {

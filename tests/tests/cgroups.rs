@@ -25,6 +25,9 @@ const SCOPE: &str =
 /// everybody.
 const DOWN: u64 = 12;
 
+/// How long anything may take to come about.
+const SOON: Duration = Duration::from_secs(10);
+
 /// An agent beside a recorded kubelet, with the cgroups of the same node.
 struct Bed {
     files: CgroupFiles,
@@ -87,7 +90,10 @@ impl Bed {
             }
             self.shown = frame;
         }
-        self.system.tick(tick).unwrap();
+        self.system.step(tick).unwrap();
+        // A row in which somebody is new whom the kubelet does not list yet waits for so long.
+        self.system.step(tick + 1_000).unwrap();
+        self.system.arrived(tick, SOON).unwrap();
     }
 
     /// The text of a file of the pod's cgroup, or of one below, at the tick that was last.

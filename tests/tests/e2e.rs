@@ -39,6 +39,7 @@ mod listeners;
 mod lives;
 mod messages;
 mod names;
+mod newcomers;
 mod query;
 mod readers;
 mod recipes;

@@ -105,7 +105,10 @@ impl Bed {
             self.files.show(frame, self.root.path()).unwrap();
         }
         self.shown = frame.max(self.shown);
-        self.system.tick(tick).unwrap();
+        self.system.step(tick).unwrap();
+        // A row in which somebody is new whom the kubelet does not list yet waits for so long.
+        self.system.step(tick + 1_000).unwrap();
+        self.system.arrived(tick, SOON).unwrap();
     }
 
     /// What has CPU time at the last tick: kind, pod and name.

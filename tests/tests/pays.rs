@@ -53,14 +53,8 @@ fn look(watched: &Watched, tick_ms: u64, interval_ms: u64) -> Result<()> {
     let metric = "cpu_usage_core_nanos";
     let named_by_ms = |pod: &Pod| {
         let first_ms = pod.there_from_ms().next_multiple_of(interval_ms);
-        let by_ms = (first_ms + NAMED_WITHIN_MS).next_multiple_of(interval_ms);
-        // Where rows are farther apart than that, the first one for which it is listed.
-        let listed_ms = pod.listed_from_ms().next_multiple_of(interval_ms);
-        if interval_ms > NAMED_WITHIN_MS {
-            by_ms.min(listed_ms)
-        } else {
-            by_ms
-        }
+        // Where rows are farther apart than that, in the row of the first tick.
+        first_ms + NAMED_WITHIN_MS / interval_ms * interval_ms
     };
     let pods: Vec<_> = watched.node.pods(tick_ms).collect();
     let is_due_now = |pod: &&Pod| named_by_ms(pod) == tick_ms;
@@ -175,7 +169,8 @@ fn held(interval_ms: u64, kubelet_ms: f64) -> Result<()> {
 /// Scenario: a node of 51 pods, one of which is replaced each minute, is watched for ten minutes with a row
 /// every ten seconds: cgroups, cAdvisor, /proc and the summary, each as often as by default.
 /// Guarantees: the requests at their prices and the agent's own CPU time are at most 130 ms a minute; each
-/// new pod and its container have their names in the first row for which its kubelet lists it, and no
+/// new pod and its container have their names in the row of the first tick at which its cgroup is in the tree,
+/// where its kubelet lists it a second after that, and that row is there within two seconds of the tick; no
 /// container ever goes by its runtime's id.
 #[test]
 fn a_node_with_a_row_every_ten_seconds_pays_130_ms_a_minute() {
@@ -184,7 +179,7 @@ fn a_node_with_a_row_every_ten_seconds_pays_130_ms_a_minute() {
 
 /// Scenario: the same with a row each second.
 /// Guarantees: at most 600 ms a minute; a new pod and its container have their names within two seconds of the
-/// first row at which its cgroup is in the tree, where its kubelet lists it a second after that.
+/// first tick at which its cgroup is in the tree, where its kubelet lists it a second after that.
 #[test]
 fn a_node_with_a_row_each_second_pays_600_ms_a_minute() {
     holds(1_000, 150.0);

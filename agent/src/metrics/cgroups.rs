@@ -18,6 +18,8 @@ pub struct Cgroups {
     pub descriptors: Gauge,
     /// Times that a cgroup was left out, by kind: `too_many`, `no_descriptor`.
     pub left_out: Family<ByKind, Counter>,
+    /// Times that a cgroup's block I/O was read at a later tick, for it takes the kernel long to add up.
+    pub put_off: Counter,
 }
 
 impl Cgroups {
@@ -42,6 +44,11 @@ impl Cgroups {
             "cgroups_left_out",
             "Times that a cgroup was not read, or the cgroups below one were not listed, by kind",
             new.left_out.clone(),
+        );
+        registry.register(
+            "cgroups_put_off",
+            "Times that a cgroup's block I/O was left to the next row",
+            new.put_off.clone(),
         );
         new
     }

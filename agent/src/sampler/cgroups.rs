@@ -124,6 +124,7 @@ impl Sampler {
             let of = metrics.unnamed.get_or_create(&ByKind { kind });
             of.set(gauge(unnamed as u64));
         }
+        metrics.put_off.inc_by(cgroups.put_off_count);
         metrics.descriptors.set(gauge(cgroups.descriptor_count));
         for (kind, count) in [
             ("too_many", cgroups.dropped_count),

@@ -9,6 +9,7 @@
 
 mod began;
 mod evidence;
+mod newcomers;
 mod recognise;
 mod told;
 
@@ -41,9 +42,6 @@ const CONTAINER_ASKS: u8 = 3;
 
 /// The same of summaries and a pod's name. A pod is not listed before its network is there.
 const POD_ASKS: u8 = 10;
-
-/// For so long a container is a newcomer, ms: a kubelet lists it a moment after it is there.
-const NEWCOMER_MS: u64 = 5_000;
 
 /// How much later than the cgroups of a tick its summary may be read, ms.
 const SUMMARY_AFTER_MS: u64 = 2_500;
@@ -314,21 +312,6 @@ impl Roster {
     pub fn has_unnamed_pod(&self) -> bool {
         let mut pods = self.pods.values();
         pods.any(|of| of.is_unlisted() && of.asks < POD_ASKS && self.is_there(of.cgroup))
-    }
-
-    /// True when a container is there that was not before, and not for long, and that no summary listed
-    /// yet: it may be a new life of one whose figures the last summary does not have.
-    #[must_use]
-    pub fn has_newcomer(&self, tick: u64) -> bool {
-        self.containers.values().any(|of| {
-            of.is_open()
-                && !of.is_listed
-                && self.is_there(of.seen)
-                && of.seen.is_some_and(|seen| {
-                    !seen.is_from_before(self.first_tick)
-                        && tick.saturating_sub(seen.first_tick) <= NEWCOMER_MS
-                })
-        })
     }
 
     /// True when a container is there that no summary could tell and that has waited long enough to be

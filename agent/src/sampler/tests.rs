@@ -4,6 +4,7 @@ mod dear;
 mod marked;
 mod seldom;
 mod steps;
+mod strangers;
 
 use std::sync::Arc;
 

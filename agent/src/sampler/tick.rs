@@ -35,7 +35,7 @@ const RING_NOTE: &str = "ring";
 impl Sampler {
     /// Makes the row of a tick.
     pub(super) async fn sample(&mut self, tick: u64) -> Result<(), TaskError> {
-        let wait = Duration::from_millis(self.setup.interval_ms / 4).min(MAX_WAIT);
+        let wait = self.longest_wait();
         let trigger = Trigger {
             tick,
             line: self.line.clone(),
@@ -71,20 +71,31 @@ impl Sampler {
         ] {
             self.take(source, tick, outcome)?;
         }
-        self.count_odd();
         self.learn(tick);
+        self.look_again(&trigger, seen).await?;
+        self.count_odd();
         self.compare_names();
-        let merged = self.merge(tick, seen);
-        self.append(tick, merged);
-        let oldest = tick.saturating_sub(self.setup.window_ms);
-        self.registry.forget_before(oldest);
-        self.roster.forget_before(oldest);
+        self.finish(tick, seen);
         // The sessions, which run on this thread too, first: nobody waits for a chunk.
         tokio::task::yield_now().await;
         self.marker.row(self.run, tick);
         self.setup.ring.seal();
         self.count_ring(tick);
         Ok(())
+    }
+
+    /// The most that a row waits for its sources.
+    pub(super) fn longest_wait(&self) -> Duration {
+        Duration::from_millis(self.setup.interval_ms / 4).min(MAX_WAIT)
+    }
+
+    /// Makes the row of what is known, and hands it out.
+    pub(super) fn finish(&mut self, tick: u64, seen: Seen) {
+        let merged = self.merge(tick, seen);
+        self.append(tick, merged);
+        let oldest = tick.saturating_sub(self.setup.window_ms);
+        self.registry.forget_before(oldest);
+        self.roster.forget_before(oldest);
     }
 
     fn merge(&mut self, tick: u64, seen: Seen) -> Merged {
@@ -150,7 +161,12 @@ impl Sampler {
     }
 
     /// Takes what a source did at a tick.
-    fn hear(&mut self, source: Source, tick: u64, outcome: Outcome) -> Result<(), TaskError> {
+    pub(super) fn hear(
+        &mut self,
+        source: Source,
+        tick: u64,
+        outcome: Outcome,
+    ) -> Result<(), TaskError> {
         let result = match outcome {
             Outcome::Pending => return Ok(()),
             Outcome::Gone => {
@@ -176,16 +192,19 @@ impl Sampler {
         // It is taken all the same: its values are judged one by one.
         let result = result.and_then(|at| self.compare_clocks(source).map(|()| at));
         if let Err(failure) = &result {
-            let kind = failure.kind.as_str();
-            let label = BySourceKind {
-                source: source.as_str(),
-                kind,
-            };
-            let failures = &self.setup.metrics.scrapes.failures;
-            failures.get_or_create(&label).inc();
+            self.count_failure(source, failure);
         }
         self.board.tell(source, tick, result);
         Ok(())
+    }
+
+    pub(super) fn count_failure(&self, source: Source, failure: &Failure) {
+        let label = BySourceKind {
+            source: source.as_str(),
+            kind: failure.kind.as_str(),
+        };
+        let failures = &self.setup.metrics.scrapes.failures;
+        failures.get_or_create(&label).inc();
     }
 
     /// Says when the kubelet knows this node by another name: then it is another node's kubelet, or
@@ -377,7 +396,7 @@ pub(super) fn last<T>(feed: &Option<Feed<T>>) -> Option<&Reading<T>> {
 }
 
 /// Asks a source when it is due, and takes a late answer at any tick.
-async fn ask<T>(
+pub(super) async fn ask<T>(
     feed: Option<&mut Feed<T>>,
     is_due: bool,
     trigger: &Trigger,

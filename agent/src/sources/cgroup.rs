@@ -23,6 +23,7 @@ mod sandboxes;
 mod tests;
 mod text;
 mod tree;
+mod walks;
 
 use std::io;
 use std::path::Path;
@@ -102,6 +103,8 @@ pub struct Cgroups {
     pub shut_out_count: u64,
     /// Directories of pods or containers that could not be listed: who is new there is not known.
     pub unlisted_count: u64,
+    /// Cgroups whose block I/O was put off to another tick, since it takes the kernel long to add it up.
+    pub put_off_count: u64,
     /// Descriptors that are held.
     pub descriptor_count: u64,
     /// Descriptors that may be held.

@@ -221,6 +221,12 @@ impl Bed {
         self.tree_with(Sandboxes::default())
     }
 
+    /// The same, with ticks so far apart.
+    pub(crate) fn tree_at(&self, interval_ms: u64) -> Tree {
+        let sandboxes = Sandboxes::default();
+        Tree::open(&self.root, Path::new("/proc"), interval_ms, sandboxes).unwrap()
+    }
+
     pub(crate) fn tree_with(&self, sandboxes: Sandboxes) -> Tree {
         Tree::open(&self.root, Path::new("/proc"), INTERVAL_MS, sandboxes).unwrap()
     }

@@ -52,3 +52,11 @@ fn ten_thousand_cgroups_below_a_container_cost_nothing() {
     };
     claims::ten_thousand_cgroups_below_cost_nothing(&bed, &container);
 }
+
+#[test]
+fn of_a_pod_and_a_container_that_the_kernel_walks_one_is_read_at_a_tick() {
+    let Some((bed, container)) = bed() else {
+        return;
+    };
+    claims::of_two_that_are_walked_one_is_read_at_a_tick(&bed, &container);
+}

@@ -18,7 +18,8 @@ use super::devices::{Devices, Io};
 use super::files::{Buffer, Files, Often};
 use super::hierarchy::{Controller, Version};
 use super::text::{self, Blkio};
-use crate::sources::Figures;
+use super::walks::{Walk, Walks};
+use crate::sources::{Figures, thread_cpu};
 
 /// Distance of two slow readings, ms.
 const SLOW_EVERY_MS: u64 = 30_000;
@@ -54,6 +55,10 @@ pub(super) struct Moment<'a> {
     pub(super) buffer: &'a mut Buffer,
     /// Names of block devices.
     pub(super) devices: &'a mut Devices,
+    /// Readings for which the kernel walks what is below.
+    pub(super) walks: &'a mut Walks,
+    /// Such a one of the pod that is read took long.
+    pub(super) is_below_dear: bool,
 }
 
 /// Values of one group and their time.
@@ -96,6 +101,8 @@ pub(super) struct Member {
     detail: Measured,
     limit_bytes: Option<u64>,
     slow_tick: Option<u64>,
+    // Of v1's block I/O.
+    walk: Walk,
     // Which of the ticks between two slow readings is its own.
     turn: u64,
 }
@@ -161,6 +168,7 @@ impl Member {
             detail: Measured::default(),
             limit_bytes: None,
             slow_tick: None,
+            walk: Walk::default(),
             turn: seed,
         }
     }
@@ -186,6 +194,11 @@ impl Member {
             .files
             .list(Controller::Cpuacct, c"cgroup.procs", buffer);
         list.map(text::line_count)
+    }
+
+    /// Whether the kernel took long to add up its block I/O.
+    pub(super) fn is_dear(&self) -> bool {
+        self.walk.is_dear()
     }
 
     /// Whether its memory was measured at this time.
@@ -228,6 +241,12 @@ impl Member {
         }
         if is_slow {
             self.slow(moment);
+        }
+        if self.walk.is_due(moment.walks, moment.is_below_dear) {
+            let began = thread_cpu();
+            self.blkio(moment);
+            let cpu = thread_cpu().saturating_sub(began);
+            self.walk.cost(moment.walks, cpu);
         }
         let figures = &mut self.stat.figures;
         figures.clear();
@@ -399,6 +418,11 @@ impl Member {
             .seldom(Controller::Memory, c"memory.oom_control", moment.buffer);
         let killed = control.and_then(|text| value_of(text, b"oom_kill"));
         self.detail.push(table::OOM_EVENTS, killed);
+        self.walk.want(moment.tick);
+    }
+
+    /// v1's block I/O, whose parts have a time of their own.
+    fn blkio(&mut self, moment: &mut Moment<'_>) {
         self.io.begin();
         // A disk's scheduler counts, or else what holds reading and writing back; newer kernels begin
         // to count only where either is in use. One disk may have that scheduler and others not, so

@@ -109,6 +109,7 @@ impl OfPod {
         if self.own.read(moment).is_err() {
             return false;
         }
+        moment.is_below_dear = self.own.is_dear();
         self.is_unlisted = false;
         let count = self.own.child_count();
         if self.listing.is_due(moment.tick, count) {

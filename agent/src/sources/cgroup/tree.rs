@@ -14,6 +14,7 @@ use super::listing::{Listing, directories};
 use super::member::{Member, Moment, Of};
 use super::parent::Parent;
 use super::pod::{Limit, OfPod, is_want_of_descriptors, seed};
+use super::walks::Walks;
 use super::{Cgroups, Sandboxes, limit};
 use crate::sources::{Failure, FailureKind};
 
@@ -40,6 +41,7 @@ pub struct Tree {
     limit: u64,
     buffer: Buffer,
     devices: Devices,
+    walks: Walks,
     place: Option<Pods>,
     node: Option<Member>,
     system: Option<Member>,
@@ -73,6 +75,7 @@ impl Tree {
             limit: limit::descriptors(),
             buffer: Buffer::default(),
             devices: Devices::new(proc_root),
+            walks: Walks::default(),
             place: None,
             node: None,
             system: None,
@@ -105,6 +108,7 @@ impl Tree {
         let told = |error: hierarchy::Error| Failure::new(FailureKind::Read, error.to_string());
         self.find().map_err(told)?;
         self.devices.refresh();
+        self.walks.begin();
         self.learn_sandboxes();
         self.read_whole(tick, line).map_err(told)?;
         self.list_pods(tick, line.unix_ms());
@@ -230,6 +234,8 @@ impl Tree {
                 time_ms: now_ms,
                 buffer: &mut self.buffer,
                 devices: &mut self.devices,
+                walks: &mut self.walks,
+                is_below_dear: false,
             };
             let is_there = member.read(&mut moment).is_ok();
             match of {
@@ -252,6 +258,8 @@ impl Tree {
                 time_ms: line.unix_ms(),
                 buffer: &mut self.buffer,
                 devices: &mut self.devices,
+                walks: &mut self.walks,
+                is_below_dear: false,
             };
             let limit = Limit {
                 hierarchy: &self.hierarchy,
@@ -281,6 +289,7 @@ impl Tree {
         let of_pods = |count: fn(&OfPod) -> u64| self.pods.values().map(count).sum::<u64>();
         room.dropped_count = self.dropped_count + of_pods(OfPod::dropped_count);
         room.shut_out_count = self.shut_out_count + of_pods(OfPod::shut_out_count);
+        room.put_off_count = self.walks.put_off_count();
         room.unlisted_count = self.unlisted_count + of_pods(OfPod::unlisted_count);
         let each = Files::descriptor_count(self.hierarchy.version());
         room.descriptor_count = of_pods(OfPod::open_count) * each;

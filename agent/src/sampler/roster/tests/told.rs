@@ -280,3 +280,29 @@ fn a_life_goes_on_when_the_agent_starts_anew_while_the_kubelet_is_down() {
     assert_eq!(observe(210_000, None), Observed::First);
     assert_eq!(observe(230_000, Some(225_000)), Observed::Reset);
 }
+
+#[test]
+fn a_pod_that_has_just_come_is_a_stranger_until_it_and_its_containers_are_known() {
+    let before = |roster: &mut Roster| {
+        roster.see(1_000, &Cgroups::default());
+        roster.see(11_000, &cgroups(&[("id1", 10_500), ("pause", 10_400)]));
+    };
+    let mut roster = Roster::default();
+    before(&mut roster);
+    assert!(roster.has_stranger(11_000));
+    // The next row is not held up for it.
+    assert!(!roster.has_stranger(21_000));
+    roster.learn_pods(11_000, &summary(12_500, &[("httpd", 10_500)]).values);
+    assert!(!roster.has_stranger(11_000));
+    // An API server knows the pod before it knows the container's id.
+    let mut roster = Roster::default();
+    before(&mut roster);
+    roster.learn_told(&told(&[(UID, "web")], &[], &["id1", "pause"]));
+    assert!(roster.pod(UID).is_some() && roster.has_stranger(11_000));
+    roster.learn_told(&told(&[], &[("id1", UID, "httpd")], &["pause"]));
+    assert!(!roster.has_stranger(11_000));
+    // Who was there when the agent first looked is no newcomer.
+    let mut roster = Roster::default();
+    roster.see(11_000, &cgroups(&[("id1", 10_500)]));
+    assert!(!roster.has_stranger(11_000));
+}
