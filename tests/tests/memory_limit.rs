@@ -31,7 +31,7 @@ const LIMIT: &str = "2560Ki";
 const TICKS: (u64, u64) = (60, 15);
 
 /// Limits of the process, MiB, and so many agents that their rings hold about twice as much.
-const FULL: [(u64, usize); 3] = [(20, 60), (32, 100), (64, 200)];
+const FULL: [(u64, usize); 3] = [(20, 40), (32, 70), (64, 150)];
 
 /// Scenario: at limits of 20, 32 and 64 MiB an aggregator with nothing in it meets agents whose full rings hold
 /// more than it may have; then it is killed under them and meets them again.
