@@ -88,6 +88,13 @@ per_tick() {
         'BEGIN { printf "%s %.2f\n", name, all / ticks / 1000000 }' >>"$scratch/measured"
 }
 
+# per_pod NAME FORM: instructions a pod of a list of metrics.k8s.io.
+per_pod() {
+    counted '*metrics_api::list::Part::make*' "$examples/reads" list "$2"
+    awk -v name="$1" -v all="$instructions" -v pods="$pieces" \
+        'BEGIN { printf "%s %.0f\n", name, all / pods }' >>"$scratch/measured"
+}
+
 per_tick agent_summary_to_row row
 per_tick agent_resource resource
 per_sample codec_row_encode encode_row
@@ -108,6 +115,8 @@ per_entry codec_chunk_entry one_of_few_columns one_of_many_columns 1
 per_entry codec_row_entry one_of_few_in_a_row one_of_many_in_a_row 16
 # A chunk of two blocks, and an open block of eight rows.
 per_other_field store_other_field 8 80 9
+per_pod list_json json
+per_pod list_protobuf protobuf
 
 awk -v file="$budgets" '
     FNR == NR { measured[$1] = $2; next }

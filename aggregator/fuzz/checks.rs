@@ -14,7 +14,7 @@ use axum::body::Body;
 use cairn_aggregator::access::{Authenticators, FrontProxy, Rights};
 use cairn_aggregator::api::{
     Api, Gate, Lease, Looks, MAX_READERS, MAX_STREAMS, MetricsApi, Room, Secure, Shares, Start,
-    Streams, TURNS, Wellness, router, secure_router,
+    Streams, TURNS, Terms, Wellness, router, secure_router,
 };
 use cairn_aggregator::cluster::Cluster;
 use cairn_aggregator::query::Visible;
@@ -165,10 +165,14 @@ fn store() -> Arc<dyn Door> {
     store
 }
 
-fn api(clock: Clock) -> Api {
+fn api(clock: Clock, start: Start) -> Api {
     Api {
         store: store(),
         cluster: Cluster::off(),
+        terms: Terms {
+            span_ms: 10_000,
+            start,
+        },
         clock,
         interval_ms: 10_000,
         window_ms: 900_000,
@@ -198,7 +202,7 @@ impl Bed {
         let stepped = runtime.block_on(clock.step(NOW, READ_FOR));
         stepped.expect("nobody waits for this clock");
         let within = runtime.enter();
-        let api = api(clock);
+        let api = api(clock, start);
         let gate = Gate {
             loopback: true,
             dumps: true,
@@ -206,11 +210,7 @@ impl Bed {
         };
         let secure = Secure {
             api: api.clone(),
-            metrics: MetricsApi {
-                api: api.apart(),
-                span_ms: 10_000,
-                start,
-            },
+            metrics: MetricsApi { api: api.apart() },
             authenticators: Authenticators {
                 front_proxy: Some(FrontProxy {
                     trust: CERTIFICATES.trust(),

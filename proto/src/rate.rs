@@ -47,7 +47,12 @@ impl Rate {
     /// Of a counter in nanoseconds of CPU: billionths of a core, rounded down.
     #[must_use]
     pub fn nanocores(&self) -> u64 {
-        let exact = u128::from(self.delta) * 1_000 / u128::from(self.over_ms.max(1));
+        let over_ms = self.over_ms.max(1);
+        // Some two hundred days of one core: a division of 128 bits takes several times as long.
+        if let Some(thousands) = self.delta.checked_mul(1_000) {
+            return thousands / over_ms;
+        }
+        let exact = u128::from(self.delta) * 1_000 / u128::from(over_ms);
         u64::try_from(exact).unwrap_or(u64::MAX)
     }
 

@@ -19,16 +19,16 @@ pub(crate) const INTERVAL_MS: u64 = 10_000;
 pub(crate) const WINDOW_MS: u64 = 900_000;
 
 /// What the store keeps, ms.
-const KEPT_MS: u64 = WINDOW_MS + 100_000;
+pub(crate) const KEPT_MS: u64 = WINDOW_MS + 100_000;
 
 /// Rows of a node: what is kept, and so many more that blocks were sealed, put together and cut.
 const ROWS: usize = 140;
 
 /// Nodes whose rows differ; the others have those of one of them.
-const DIFFERENT: usize = 34;
+pub(crate) const DIFFERENT: usize = 34;
 
 /// Pods of a node.
-const PODS: usize = 30;
+pub(crate) const PODS: usize = 30;
 
 /// Pods of a namespace where a node has one of it.
 const SPREAD: usize = 1_000;
@@ -51,10 +51,10 @@ pub(crate) enum Spread {
 }
 
 /// One row as it travels.
-struct Tick {
-    tick_ms: u64,
-    defs: Vec<EntityDef>,
-    payload: Vec<u8>,
+pub(crate) struct Tick {
+    pub(crate) tick_ms: u64,
+    pub(crate) defs: Vec<EntityDef>,
+    pub(crate) payload: Vec<u8>,
 }
 
 /// So many nodes of 30 pods with 2 containers, mix C.
@@ -64,21 +64,12 @@ struct Tick {
 )]
 pub(crate) fn fleet(nodes: usize, spread: Spread) -> Fleet {
     let store = PackedStore::new(KEPT_MS, 0);
-    let templates = templates(nodes.min(DIFFERENT));
+    let templates = templates(nodes.min(DIFFERENT), ROWS);
     let first_ms = templates
         .first()
         .and_then(|ticks| Some(ticks.first()?.tick_ms));
     let first_ms = first_ms.unwrap();
-    let opening = Opening {
-        run: Run {
-            boot_id: [7; 16],
-            epoch_ms: first_ms,
-            clock_stepped: false,
-        },
-        interval_ms: INTERVAL_MS,
-        sent_ms: first_ms,
-        now_ms: first_ms,
-    };
+    let opening = opening(first_ms);
     let name = |node| format!("node-{node:05}");
     let sessions: Vec<Session> = (0..nodes).map(|n| store.open(&name(n), opening)).collect();
     let mut now_ms = 0;
@@ -109,6 +100,20 @@ pub(crate) fn fleet(nodes: usize, spread: Spread) -> Fleet {
     }
 }
 
+/// A node's agent comes.
+pub(crate) fn opening(first_ms: u64) -> Opening {
+    Opening {
+        run: Run {
+            boot_id: [7; 16],
+            epoch_ms: first_ms,
+            clock_stepped: false,
+        },
+        interval_ms: INTERVAL_MS,
+        sent_ms: first_ms,
+        now_ms: first_ms,
+    }
+}
+
 /// One of those that a fleet has.
 fn namespace(nth: usize) -> String {
     match nth {
@@ -136,12 +141,12 @@ fn define(store: &PackedStore, session: &Session, tick: &Tick, (node, spread): (
     }
 }
 
-/// The rows of so many nodes.
+/// So many rows of each of so many nodes.
 #[expect(
     clippy::unwrap_used,
     reason = "generated rows are good, or nothing is measured"
 )]
-fn templates(count: usize) -> Vec<Vec<Tick>> {
+pub(crate) fn templates(count: usize, rows: usize) -> Vec<Vec<Tick>> {
     let options = Options {
         nodes: count,
         pods_per_node: Some(PODS),
@@ -171,7 +176,7 @@ fn templates(count: usize) -> Vec<Vec<Tick>> {
                 payload,
             }
         };
-        (0..ROWS).map(tick).collect()
+        (0..rows).map(tick).collect()
     };
     (0..count).map(of).collect()
 }

@@ -5,11 +5,17 @@
 //! thousands of nodes nothing that it reads is in a cache: a namespace has 1,000 pods then, and the
 //! namespaces are asked for in turn.
 //!
+//! `reads lists [ROUNDS] [NODES]` asks for lists of metrics.k8s.io: all pods, and those of one namespace. Beside the
+//! times it prints a sum of all bytes of each answer, which is the same as long as the answer is.
+//!
+//! `reads list json|protobuf` asks once for all pods of a few nodes, to be counted under callgrind.
+//!
 //! `reads once FIELDS` reads one field of a namespace whose entities have so many, and does it as
 //! often as it is worth counting under callgrind: `make check-instructions` compares few fields
 //! with many.
 
 mod fleet;
+mod lists;
 mod once;
 mod time;
 
@@ -20,6 +26,10 @@ use fleet::Spread;
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let what = args.next();
+    if what.as_deref() == Some("list") {
+        lists::once(&args.next().unwrap_or_default());
+        return ExitCode::SUCCESS;
+    }
     let mut number = |or| {
         let given = args.next().and_then(|text| text.parse().ok());
         given.unwrap_or(or)
@@ -34,9 +44,16 @@ fn main() -> ExitCode {
             let rounds = number(200);
             time::run(spread, rounds, number(34).max(1));
         }
+        Some("lists") => {
+            let rounds = number(7);
+            lists::run(rounds, number(500).max(1));
+        }
         Some("once") => once::run(number(8)),
         _ => {
-            say("reads time [ROUNDS] [NODES] | reads spread [ROUNDS] [NODES] | reads once FIELDS");
+            say(
+                "reads time [ROUNDS] [NODES] | reads spread [ROUNDS] [NODES] | reads lists [ROUNDS] [NODES] | \
+                 reads list json|protobuf | reads once FIELDS",
+            );
             return ExitCode::from(64);
         }
     }

@@ -4,11 +4,13 @@
 //! while they are read; `start` says when there is an answer at all, and `explain` why something is not there. A pod is there with all of its containers or not at all, a value is held to its
 //! max-age and then withdrawn, and using nothing is a value.
 
+mod common;
 mod explain;
 mod fields;
 mod items;
 mod json;
 mod list;
+mod listed;
 mod protobuf;
 mod start;
 
@@ -20,7 +22,7 @@ use super::secure::{Details, Form, GROUP, GROUP_VERSION, How, Media, Shape, Stat
 use super::secure::{Kind, choose, envelope, is_watch, small};
 use super::selector::Selector as LabelSelector;
 use super::{Api, Cut, Shares, TURNS, path, secure};
-use items::{Finder, Found, Wanted};
+use items::{Finder, Found, Item, Wanted};
 
 pub(super) use explain::answer as explain;
 pub use start::{HELD, Start};
@@ -170,11 +172,14 @@ pub(super) async fn answer(
     match target {
         Target::Node(name) => {
             let name = name.clone();
-            one(api, how, writing, move || finder.node(&name)).await
+            one(api, how, writing, move |write| finder.node(&name, write)).await
         }
         Target::Pod(namespace, name) => {
             let (namespace, name) = (namespace.clone(), name.clone());
-            one(api, how, writing, move || finder.pod(&namespace, &name)).await
+            one(api, how, writing, move |write| {
+                finder.pod((&namespace, &name), write)
+            })
+            .await
         }
         _ => {
             let wanted = wanted(question.query)?;
@@ -202,13 +207,14 @@ async fn one(
     api: &Api,
     how: How,
     writing: Writing,
-    find: impl FnOnce() -> Found + Send + 'static,
+    find: impl FnOnce(&dyn Fn(&Item<'_, '_>) -> Vec<u8>) -> Found<Vec<u8>> + Send + 'static,
 ) -> Result<Response, Status> {
-    let found = api.in_turn(find).await.map_err(of_cut)?;
-    let item = match found {
-        Found::Item(item) => item,
+    let what = writing.what;
+    let found = api.in_turn(move || find(&|item| alone(item, &writing, how.pretty)));
+    let body = match found.await.map_err(of_cut)? {
+        Found::Item(body) => body,
         Found::Unknown(name) => {
-            let kind = match writing.what {
+            let kind = match what {
                 // Of nodes the first server spoke in the singular.
                 What::Nodes => "node",
                 What::Pods => "pods",
@@ -217,7 +223,7 @@ async fn one(
             return Err(Status::not_found(Details::of(&name, "", kind), message));
         }
         Found::Unmeasured(name) => {
-            let kind = match writing.what {
+            let kind = match what {
                 What::Nodes => "nodemetrics",
                 What::Pods => "podmetrics",
             };
@@ -225,18 +231,21 @@ async fn one(
             return Err(Status::not_found(Details::of(&name, GROUP, kind), message));
         }
     };
-    let body = match (writing.form.media, writing.form.shape) {
-        (Media::Protobuf, Shape::Metadata(version)) => {
-            let object = protobuf::MetadataOnly(&item, &writing);
-            envelope(meta(version), "PartialObjectMetadata", &object)
-        }
-        (Media::Protobuf, _) => {
-            let object = protobuf::Whole(&item, &writing);
-            envelope(GROUP_VERSION, writing.what.kind(), &object)
-        }
-        _ => secure::indented(json::alone(&item, &writing), how.pretty),
-    };
     Ok(small(StatusCode::OK, how.content_type, body))
+}
+
+/// One by itself, in the form that is asked for.
+fn alone(item: &Item<'_, '_>, writing: &Writing, is_pretty: bool) -> Vec<u8> {
+    if writing.form.media != Media::Protobuf {
+        return secure::indented(json::alone(item, writing), is_pretty);
+    }
+    let mut pen = protobuf::Pen::new(writing);
+    match writing.form.shape {
+        Shape::Metadata(version) => {
+            envelope(meta(version), "PartialObjectMetadata", &pen.object(item))
+        }
+        _ => envelope(GROUP_VERSION, writing.what.kind(), &pen.object(item)),
+    }
 }
 
 /// The version of the shapes that every object has.

@@ -35,6 +35,57 @@ impl fmt::Display for Quantity {
     }
 }
 
+impl Quantity {
+    /// Appends it as text.
+    pub(super) fn put(self, text: &mut Vec<u8>) {
+        decimal(text, self.number);
+        text.extend_from_slice(self.suffix.as_bytes());
+    }
+}
+
+/// Digits of the largest number.
+const MOST_DIGITS: usize = 20;
+
+/// Two digits of each number below a hundred.
+const PAIRS: [[u8; 2]; 100] = pairs();
+
+const fn pairs() -> [[u8; 2]; 100] {
+    let mut pairs = [*b"00"; 100];
+    let (mut nth, mut digits) = (0, *b"00");
+    while nth < pairs.len() {
+        pairs[nth] = digits;
+        nth += 1;
+        digits = match digits {
+            [tens, b'9'] => [tens + 1, b'0'],
+            [tens, ones] => [tens, ones + 1],
+        };
+    }
+    pairs
+}
+
+/// Appends a number in decimal digits. A list of everything has a million of them, and the formatter of the standard
+/// library takes several times as long.
+pub(super) fn decimal(text: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; MOST_DIGITS];
+    let mut from = MOST_DIGITS;
+    while number >= 10 {
+        let pair = PAIRS.get((number % 100) as usize).copied();
+        number /= 100;
+        from -= 2;
+        if let Some(slot) = digits.get_mut(from..).and_then(<[u8]>::first_chunk_mut) {
+            *slot = pair.unwrap_or_default();
+        }
+    }
+    // One digit is left, or none of a number that had as many as can be told in pairs.
+    if number > 0 || from == MOST_DIGITS {
+        from -= 1;
+        if let Some(slot) = digits.get_mut(from) {
+            *slot = b'0' + u8::try_from(number).unwrap_or(0);
+        }
+    }
+    text.extend_from_slice(digits.get(from..).unwrap_or_default());
+}
+
 /// Billionths of a core as a decimal quantity: the largest suffix that leaves no fraction.
 pub(super) fn nanocores(nanos: u64) -> Quantity {
     let (mut number, mut suffix) = (nanos, "n");
@@ -76,6 +127,35 @@ pub(super) fn of_usage(usage: &Usage) -> impl Iterator<Item = (&'static str, Qua
 mod tests {
     use super::*;
 
+    fn text(quantity: Quantity) -> String {
+        let mut text = Vec::new();
+        quantity.put(&mut text);
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(text, quantity.to_string());
+        text
+    }
+
+    #[test]
+    fn every_number_has_the_digits_that_the_formatter_gives_it() {
+        let near = |number: u64| [number.saturating_sub(1), number, number.saturating_add(1)];
+        let tens = (0..20).flat_map(|zeros| near(10_u64.pow(zeros)));
+        let twos = (0..64).flat_map(|bits| near(1 << bits));
+        for number in (0..=10_000).chain(tens).chain(twos).chain([u64::MAX]) {
+            let mut text = b"x".to_vec();
+            decimal(&mut text, number);
+            assert_eq!(String::from_utf8(text).unwrap(), format!("x{number}"));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn digits_are_those_of_the_formatter(number: u64, shift in 0_u32..64) {
+            let mut text = Vec::new();
+            decimal(&mut text, number >> shift);
+            assert_eq!(String::from_utf8(text).unwrap(), (number >> shift).to_string());
+        }
+    }
+
     #[test]
     fn cpu_is_in_thousandths_unless_it_is_whole() {
         for (millis, expected) in [
@@ -111,7 +191,7 @@ mod tests {
             (1_000_000_000_000, "1k"),
             (u64::MAX, "18446744073709551615n"),
         ] {
-            assert_eq!(nanocores(nanos).to_string(), expected, "{nanos}");
+            assert_eq!(text(nanocores(nanos)), expected, "{nanos}");
         }
     }
 
@@ -132,7 +212,7 @@ mod tests {
             (1 << 60, "1Ei"),
             (u64::MAX, "18446744073709551615"),
         ] {
-            assert_eq!(bytes(number).to_string(), expected, "{number}");
+            assert_eq!(text(bytes(number)), expected, "{number}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::gone::Gone;
 use super::pool::Pool;
@@ -34,7 +34,7 @@ pub struct Known {
 #[derive(Debug, Default)]
 struct Objects {
     nodes: BTreeMap<Arc<str>, Held<Node>>,
-    pods: BTreeMap<Arc<str>, BTreeMap<Box<str>, Held<Pod>>>,
+    pods: BTreeMap<Arc<str>, Namespace>,
     // Those of each node, in no order; none of pods that are placed nowhere.
     on_nodes: BTreeMap<Arc<str>, Vec<Arc<Pod>>>,
     pod_count: usize,
@@ -52,6 +52,14 @@ struct Common {
     labels: Pool<[(Box<str>, Box<str>)]>,
     owners: Pool<Owner>,
     requirements: Pool<Requirements>,
+}
+
+/// The pods of a namespace.
+#[derive(Debug, Default)]
+struct Namespace {
+    pods: BTreeMap<Box<str>, Held<Pod>>,
+    // The same in a row, once somebody has asked for it since one of them changed.
+    listed: OnceLock<Arc<[Arc<Pod>]>>,
 }
 
 #[derive(Debug)]
@@ -87,8 +95,7 @@ impl Known {
             }
             Change::Pod(pod) => objects.put(pod),
             Change::PodGone(namespace, name, uid) => {
-                let pods = objects.pods.get(&namespace);
-                let held = pods.and_then(|pods| pods.get(&name));
+                let held = objects.pod(&namespace, &name);
                 if held.is_some_and(|held| held.object.uid == uid) {
                     objects.remove(&namespace, &name);
                 }
@@ -122,7 +129,7 @@ impl Known {
             }
             Resource::Pods => {
                 let list = objects.pod_list;
-                let pods = objects.pods.values().flat_map(BTreeMap::values);
+                let pods = objects.pods.values().flat_map(|one| one.pods.values());
                 let gone = pods.filter(|held| held.list != list);
                 let gone: Vec<Arc<Pod>> = gone.map(|held| Arc::clone(&held.object)).collect();
                 for pod in &gone {
@@ -179,7 +186,7 @@ impl Known {
     #[must_use]
     pub fn pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
         let objects = self.read();
-        let held = objects.pods.get(namespace)?.get(name)?;
+        let held = objects.pod(namespace, name)?;
         Some(Arc::clone(&held.object))
     }
 
@@ -187,18 +194,26 @@ impl Known {
     #[must_use]
     pub fn pods(&self, namespace: &str) -> Vec<Arc<Pod>> {
         let objects = self.read();
-        let pods = objects.pods.get(namespace).into_iter().flatten();
-        pods.map(|(_, held)| Arc::clone(&held.object)).collect()
+        let pods = objects.pods.get(namespace);
+        let pods = pods.into_iter().flat_map(|one| one.pods.values());
+        pods.map(|held| Arc::clone(&held.object)).collect()
     }
 
-    /// The pods of all namespaces in every phase, by namespace and name: all as of one moment.
+    /// The pods of one namespace or of all in every phase, a piece of each namespace, by namespace and name: all as of
+    /// one moment. A piece is made anew only when a pod of its namespace came, changed or went since it was asked
+    /// for last: to take all pods of a large cluster in hand takes longer than a client should wait for its first byte.
     #[must_use]
-    pub fn all_pods(&self) -> Vec<Arc<Pod>> {
+    pub fn listed(&self, namespace: Option<&str>) -> Vec<Arc<[Arc<Pod>]>> {
         let objects = self.read();
-        let mut all = Vec::with_capacity(objects.pod_count);
-        let pods = objects.pods.values().flat_map(BTreeMap::values);
-        all.extend(pods.map(|held| Arc::clone(&held.object)));
-        all
+        match namespace {
+            Some(one) => objects
+                .pods
+                .get(one)
+                .map(Namespace::listed)
+                .into_iter()
+                .collect(),
+            None => objects.pods.values().map(Namespace::listed).collect(),
+        }
     }
 
     /// The pods that are placed on a node, in every phase and no order.
@@ -212,7 +227,7 @@ impl Known {
     #[must_use]
     pub fn workload(&self, namespace: &str, name: &str, uid: &str) -> Option<Workload> {
         let objects = self.read();
-        let held = objects.pods.get(namespace).and_then(|pods| pods.get(name));
+        let held = objects.pod(namespace, name);
         match held.filter(|held| held.object.is_called(uid)) {
             Some(held) => held.object.workload(),
             None => objects.gone.workload(uid).cloned(),
@@ -228,7 +243,21 @@ impl Known {
     }
 }
 
+impl Namespace {
+    fn listed(&self) -> Arc<[Arc<Pod>]> {
+        let listed = self.listed.get_or_init(|| {
+            let pods = self.pods.values();
+            pods.map(|held| Arc::clone(&held.object)).collect()
+        });
+        Arc::clone(listed)
+    }
+}
+
 impl Objects {
+    fn pod(&self, namespace: &str, name: &str) -> Option<&Held<Pod>> {
+        self.pods.get(namespace)?.pods.get(name)
+    }
+
     /// Takes a pod in. Pods of one namespace, and of one node, share its name, and those of a workload what
     /// they have in common.
     fn put(&mut self, mut pod: Pod) {
@@ -240,12 +269,13 @@ impl Objects {
             pod.node = Arc::clone(name);
         }
         let (object, list) = (Arc::new(pod), self.pod_list);
-        let pods = self.pods.entry(Arc::clone(&object.namespace)).or_default();
+        let of = self.pods.entry(Arc::clone(&object.namespace)).or_default();
         let held = Held {
             object: Arc::clone(&object),
             list,
         };
-        match pods.insert(object.name.clone(), held) {
+        of.listed = OnceLock::new();
+        match of.pods.insert(object.name.clone(), held) {
             Some(before) => {
                 if before.object.uid != object.uid {
                     self.gone.add(&before.object);
@@ -261,11 +291,12 @@ impl Objects {
     }
 
     fn remove(&mut self, namespace: &str, name: &str) {
-        let Some(pods) = self.pods.get_mut(namespace) else {
+        let Some(of) = self.pods.get_mut(namespace) else {
             return;
         };
-        let removed = pods.remove(name);
-        if pods.is_empty() {
+        let removed = of.pods.remove(name);
+        of.listed = OnceLock::new();
+        if of.pods.is_empty() {
             self.pods.remove(namespace);
         }
         if let Some(held) = removed {
@@ -300,147 +331,4 @@ impl Common {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pod(namespace: &str, name: &str, uid: &str) -> Change {
-        Change::Pod(Pod {
-            namespace: namespace.into(),
-            name: name.into(),
-            uid: uid.into(),
-            ..Pod::default()
-        })
-    }
-
-    fn names(known: &Known, namespace: &str) -> Vec<String> {
-        let pods = known.pods(namespace);
-        pods.iter().map(|pod| pod.name.to_string()).collect()
-    }
-
-    #[test]
-    fn pods_are_found_by_namespace_and_name_and_listed_by_name() {
-        let known = Known::default();
-        for (namespace, name) in [("shop", "web-1"), ("shop", "web-0"), ("base", "dns")] {
-            known.apply(pod(namespace, name, name));
-        }
-        assert_eq!(names(&known, "shop"), ["web-0", "web-1"]);
-        assert_eq!(names(&known, "none"), [""; 0]);
-        let namespaces: Vec<String> = known.namespaces().iter().map(ToString::to_string).collect();
-        assert_eq!(namespaces, ["base", "shop"]);
-        assert!(known.pod("base", "dns").is_some() && known.pod("base", "web-0").is_none());
-    }
-
-    #[test]
-    fn who_went_is_gone_and_who_came_under_its_name_stays() {
-        let known = Known::default();
-        known.apply(pod("shop", "web-0", "old"));
-        known.apply(pod("shop", "web-0", "new"));
-        known.apply(Change::PodGone("shop".into(), "web-0".into(), "old".into()));
-        assert_eq!(names(&known, "shop"), ["web-0"]);
-        known.apply(Change::PodGone("shop".into(), "web-0".into(), "new".into()));
-        assert!(known.namespaces().is_empty());
-    }
-
-    fn on(node: &str, name: &str, uid: &str) -> Change {
-        let Change::Pod(mut pod) = pod("shop", name, uid) else {
-            panic!("no pod")
-        };
-        pod.node = node.into();
-        Change::Pod(pod)
-    }
-
-    fn names_on(known: &Known, node: &str) -> Vec<String> {
-        let pods = known.pods_on(node);
-        let mut names: Vec<String> = pods.iter().map(|pod| pod.name.to_string()).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn the_pods_of_a_node_follow_what_changes() {
-        let known = Known::default();
-        known.apply(on("", "web-0", "a"));
-        assert_eq!(names_on(&known, ""), [""; 0]);
-        known.apply(on("node1", "web-0", "a"));
-        known.apply(on("node1", "web-1", "b"));
-        known.apply(on("node1", "web-0", "a"));
-        assert_eq!(names_on(&known, "node1"), ["web-0", "web-1"]);
-        known.apply(on("node2", "web-0", "c"));
-        assert_eq!(
-            (names_on(&known, "node1"), names_on(&known, "node2")),
-            (vec!["web-1".to_owned()], vec!["web-0".to_owned()])
-        );
-        known.apply(Change::PodGone("shop".into(), "web-1".into(), "b".into()));
-        assert_eq!(names_on(&known, "node1"), [""; 0]);
-        assert_eq!(known.count(Resource::Pods), 1);
-    }
-
-    #[test]
-    fn a_pod_counts_for_its_workload_also_when_it_is_gone() {
-        let known = Known::default();
-        let owned = |uid: &str, kind: &str| {
-            let Change::Pod(mut pod) = pod("shop", "web-0", uid) else {
-                panic!("no pod")
-            };
-            pod.owner = Some(Arc::new(Owner {
-                kind: kind.into(),
-                name: "web".into(),
-            }));
-            Change::Pod(pod)
-        };
-        let kind = |uid: &str| {
-            let workload = known.workload("shop", "web-0", uid)?;
-            Some(workload.kind.as_str())
-        };
-        known.apply(owned("old", "DaemonSet"));
-        known.apply(owned("old", "StatefulSet"));
-        assert_eq!(kind("old"), Some("StatefulSet"));
-        known.apply(owned("new", "DaemonSet"));
-        assert_eq!(
-            (kind("old"), kind("new")),
-            (Some("StatefulSet"), Some("DaemonSet"))
-        );
-        known.apply(Change::PodGone("shop".into(), "web-0".into(), "new".into()));
-        assert_eq!((kind("new"), kind("other")), (Some("DaemonSet"), None));
-    }
-
-    #[test]
-    fn what_pods_have_in_common_is_kept_once() {
-        let known = Known::default();
-        let labelled = |name: &str| {
-            let Change::Pod(mut pod) = pod("shop", name, name) else {
-                panic!("no pod")
-            };
-            pod.labels = Arc::new([("app".into(), "web".into())]);
-            Change::Pod(pod)
-        };
-        known.apply(labelled("web-0"));
-        known.apply(labelled("web-1"));
-        let pods = known.pods("shop");
-        assert!(Arc::ptr_eq(&pods[0].labels, &pods[1].labels));
-    }
-
-    #[test]
-    fn what_a_whole_list_does_not_name_goes_and_what_came_meanwhile_stays() {
-        let known = Known::default();
-        known.apply(on("node1", "old", "a"));
-        known.apply(on("node1", "kept", "b"));
-        known.apply(Change::Node(Node {
-            name: "node1".into(),
-            ..Node::default()
-        }));
-        known.begin_list(Resource::Pods);
-        known.apply(on("node1", "kept", "b"));
-        assert_eq!(names(&known, "shop"), ["kept", "old"]);
-        assert_eq!(known.end_list(Resource::Pods), 1);
-        assert_eq!(
-            (names(&known, "shop"), names_on(&known, "node1")),
-            (vec!["kept".to_owned()], vec!["kept".to_owned()])
-        );
-        assert_eq!(known.count(Resource::Nodes), 1);
-        assert!(!known.is_synced());
-        known.begin_list(Resource::Nodes);
-        assert_eq!(known.end_list(Resource::Nodes), 1);
-        assert!(known.node("node1").is_none() && known.is_synced());
-    }
-}
+mod tests;

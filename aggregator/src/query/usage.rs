@@ -153,11 +153,59 @@ fn wanted(tick_ms: u64, span_ms: u64) -> Vec<Wanted> {
 /// first measurement. `None` without such a pair, for what is not there, and for what was measured too long ago.
 #[must_use]
 pub fn cpu_over(rows: &[RawRow], tick_ms: u64, span_ms: u64, from_start: bool) -> Option<Cpu> {
+    let field = table::field(table::CPU)?;
+    let steady = cpu_of_steady(rows, tick_ms, (span_ms, field.group.max_age_ms()));
+    steady.or_else(|| cpu_by_rows(field, rows, (tick_ms, span_ms), from_start))
+}
+
+/// The same where it can be seen without following the series that it is one, which it nearly always is: one source
+/// that tells one start in every row, each measurement later than the one before and not too late, or that one again.
+fn cpu_of_steady(rows: &[RawRow], tick_ms: u64, (span_ms, max_age_ms): (u64, u64)) -> Option<Cpu> {
+    let last = rows
+        .last()
+        .filter(|row| row.present && row.tick_ms <= tick_ms)?;
+    let newest = last.point?;
+    let of = (newest.stamp.source, newest.stamp.start_ms?);
+    let is_recent =
+        |tick_ms: u64, point: &Point| tick_ms.saturating_sub(point.stamp.time_ms) <= max_age_ms;
+    let (mut next, mut first) = (newest, None);
+    for row in rows.iter().rev() {
+        let point = row.point?;
+        let is_told = row.began.is_none() && !row.interrupted && is_recent(row.tick_ms, &point);
+        let is_of_it = point.stamp.source == of.0 && point.stamp.start_ms == Some(of.1);
+        let later_ms = next.stamp.time_ms.checked_sub(point.stamp.time_ms)?;
+        let more = next.value.checked_sub(point.value)?;
+        let is_next = later_ms <= max_age_ms && (later_ms > 0 || more == 0);
+        if !(is_told && is_of_it && is_next) {
+            return None;
+        }
+        let over_ms = newest.stamp.time_ms - point.stamp.time_ms;
+        if first.is_none() && over_ms >= span_ms.max(1) {
+            first = Some(point);
+        }
+        next = point;
+    }
+    let first = first.filter(|_| is_recent(tick_ms, &newest))?;
+    Some(Cpu {
+        rate: Rate {
+            delta: newest.value - first.value,
+            over_ms: newest.stamp.time_ms - first.stamp.time_ms,
+        },
+        time_ms: newest.stamp.time_ms,
+    })
+}
+
+fn cpu_by_rows(
+    field: &Field,
+    rows: &[RawRow],
+    (tick_ms, span_ms): (u64, u64),
+    from_start: bool,
+) -> Option<Cpu> {
     let Series {
         points,
         start_ms,
         is_held,
-    } = Series::of(rows, tick_ms)?;
+    } = Series::of(field, rows, tick_ms);
     let (newest, first) = (points.last().filter(|_| is_held)?, points.first()?);
     let since = |point: &Point| {
         let over_ms = newest.stamp.time_ms.checked_sub(point.stamp.time_ms)?;
@@ -187,9 +235,9 @@ struct Series {
 }
 
 impl Series {
-    /// Those up to a tick; `None` when there is no field of CPU.
-    fn of(rows: &[RawRow], tick_ms: u64) -> Option<Self> {
-        let mut tracker = Tracker::new(table::field(table::CPU)?);
+    /// Those up to a tick.
+    fn of(field: &Field, rows: &[RawRow], tick_ms: u64) -> Self {
+        let mut tracker = Tracker::new(field);
         let mut points: Vec<Point> = Vec::new();
         let (mut start_ms, mut present) = (None, false);
         for row in rows.iter().take_while(|row| row.tick_ms <= tick_ms) {
@@ -215,11 +263,11 @@ impl Series {
                 .start_ms
                 .or(row.began.map(|(_, start_ms)| start_ms));
         }
-        Some(Self {
+        Self {
             points,
             start_ms,
             is_held: present && tracker.value_at(tick_ms).is_some(),
-        })
+        }
     }
 }
 

@@ -47,7 +47,7 @@ pub struct View {
     now_ms: u64,
     interval_ms: u64,
     window_ms: u64,
-    visible: Visible,
+    pub(super) visible: Visible,
     nodes: OnceLock<Vec<NodeState>>,
     // Of those the visible ones, where that is not all.
     shown: OnceLock<Vec<NodeState>>,
@@ -148,7 +148,7 @@ impl View {
         self.newest_by_state(self.state(node).as_deref())
     }
 
-    fn newest_by_state(&self, state: Option<&NodeState>) -> (bool, u64) {
+    pub(super) fn newest_by_state(&self, state: Option<&NodeState>) -> (bool, u64) {
         let Some(state) = state else {
             return (true, self.published_ms());
         };

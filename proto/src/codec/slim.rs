@@ -294,6 +294,36 @@ impl Slim {
         }
     }
 
+    /// Shows the places of the first of some columns in rising order, each with its cells in all of them.
+    #[inline]
+    pub fn together<const N: usize>(
+        &self,
+        ids: [ColumnId; N],
+        mut see: impl FnMut(usize, [Option<u64>; N]),
+    ) {
+        let strands = ids.map(|id| Some(Strand::of(self, self.column(id)?)));
+        let Some(set) = strands.first().and_then(|one| Some(one.as_ref()?.set)) else {
+            return;
+        };
+        let mut nth = 0;
+        let mut show = |place| {
+            let cell = |strand: &Option<Strand>| strand.as_ref()?.at(self, place, (set, nth));
+            see(place, strands.each_ref().map(cell));
+            nth += 1;
+        };
+        let Some(words) = self.set(set) else {
+            (0..self.entities.len()).for_each(show);
+            return;
+        };
+        for (word, first) in words.iter().zip((0..).step_by(64)) {
+            let mut left = *word;
+            while left != 0 {
+                show(first + left.trailing_zeros() as usize);
+                left &= left - 1;
+            }
+        }
+    }
+
     /// The n-th value of a column.
     fn value(&self, column: &Column, nth: usize) -> u64 {
         let width = usize::from(column.width);
@@ -316,6 +346,42 @@ impl Slim {
             None => Some(place).filter(|place| *place < self.entities.len())?,
         };
         Some(self.value(column, nth))
+    }
+}
+
+/// The cells of a column.
+struct Strand {
+    set: u16,
+    // All of them are this.
+    still: u64,
+    values: Option<Vec<u64>>,
+}
+
+impl Strand {
+    fn of(row: &Slim, column: &Column) -> Self {
+        let each = || row.values(column, row.size(column.set));
+        Self {
+            set: column.set,
+            still: column.least,
+            values: (column.width > 0).then(each),
+        }
+    }
+
+    /// The cell at a place, which is the n-th of a set.
+    #[inline]
+    fn at(&self, row: &Slim, place: usize, (set, nth): (u16, usize)) -> Option<u64> {
+        let nth = if self.set == set {
+            nth
+        } else {
+            match row.set(self.set) {
+                Some(words) => rank(words, place)?,
+                None => place,
+            }
+        };
+        match &self.values {
+            Some(values) => values.get(nth).copied(),
+            None => Some(self.still),
+        }
     }
 }
 

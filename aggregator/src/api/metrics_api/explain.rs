@@ -10,7 +10,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::items::{Finder, Found, Used};
+use super::items::{Finder, Found, Item, Used};
 use crate::api::{Api, Asked, answer, path};
 use crate::cluster::{ContainerState, Phase, Pod};
 use crate::query::{NODE_MAX_AGE_MS, Usage, newest_here};
@@ -109,7 +109,7 @@ impl<'a> Asking<'a> {
     }
 
     fn node(&self, name: String) -> Explained {
-        let found = self.finder.node(&name);
+        let found = self.finder.node(&name, |_| ());
         let because = self.waits().unwrap_or_else(|| match &found {
             // What may not be seen is what is not there.
             _ if !self.sees_node(&name) => Because::no_node(&name),
@@ -143,7 +143,7 @@ impl<'a> Asking<'a> {
 
     fn pod(&self, namespace: String, name: String) -> Explained {
         let found = if self.api.visible.namespaces.has(&namespace) {
-            self.finder.pod(&namespace, &name)
+            self.finder.pod((&namespace, &name), Container::measured)
         } else {
             Found::Unknown(name.clone())
         };
@@ -157,11 +157,8 @@ impl<'a> Asking<'a> {
         let node = node.filter(|node| !node.is_empty());
         let mut containers = Vec::new();
         let because = match found {
-            Found::Item(item) => {
-                if let Used::Pod(measured) = item.used {
-                    let all = measured.into_iter();
-                    containers.extend(all.map(|(name, usage)| Container::of(&name, usage)));
-                }
+            Found::Item(measured) => {
+                containers = measured;
                 Because::served()
             }
             Found::Unknown(_) => self.no_pod((&namespace, &name), object.as_deref(), &told),
@@ -325,12 +322,10 @@ impl<'a> Asking<'a> {
 
     /// The sources of a node that fail.
     fn sources(&self, node: &str) -> Vec<Source> {
-        let state = self.finder.view.node(node);
-        let sources = state.map(|state| state.sources.clone());
-        let failing = sources
-            .iter()
-            .flat_map(|all| all.iter())
-            .filter(|one| !one.ok);
+        let Some(state) = self.finder.view.node(node) else {
+            return Vec::new();
+        };
+        let failing = state.sources.iter().filter(|one| !one.ok);
         let failing = failing.map(|one| Source {
             name: one.name.clone(),
             reason: one.reason.clone(),
@@ -344,6 +339,17 @@ impl<'a> Asking<'a> {
 }
 
 impl Container {
+    /// Those of a pod that is served.
+    fn measured(pod: &Item<'_, '_>) -> Vec<Self> {
+        match pod.used {
+            Used::Pod(measured) => {
+                let all = measured.iter();
+                all.map(|(name, usage)| Self::of(name, *usage)).collect()
+            }
+            Used::Node(_) => Vec::new(),
+        }
+    }
+
     fn of(name: &str, usage: Usage) -> Self {
         Self {
             name: name.to_owned(),

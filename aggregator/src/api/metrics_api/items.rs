@@ -7,70 +7,40 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::fields::Fields;
+use super::listed::Pods;
 use crate::api::Api;
 use crate::api::selector::Selector as LabelSelector;
 use crate::cluster::{Cluster, ContainerState, Known, Node, Phase, Pod};
 use crate::query::{ContainerNames, Measured, OfNode, Usage, View};
 use crate::store::{Entity, Selector};
 
-/// A node or pod, and what it uses.
-#[derive(Clone, Debug)]
-pub(super) struct Item {
-    pub(super) namespace: Arc<str>,
-    pub(super) name: Arc<str>,
-    object: Object,
+/// Labels, sorted by name.
+pub(super) type Labels = [(Box<str>, Box<str>)];
+
+/// A node or pod, and what it uses, as it is written: nothing of it is copied for that. What it is called stays
+/// where it is for `'f`; what it uses is put where that of the one before was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item<'f, 's> {
+    /// Empty of a node.
+    pub(super) namespace: &'f str,
+    pub(super) name: &'f str,
+    pub(super) labels: &'f Labels,
     /// When the span of its CPU ends, Unix ms; of several containers the earliest.
     pub(super) time_ms: u64,
     /// How long that span is, ms.
     pub(super) window_ms: u64,
-    pub(super) used: Used,
-}
-
-/// Its object, for the labels.
-#[derive(Clone, Debug)]
-enum Object {
-    Node(Arc<Node>),
-    Pod(Arc<Pod>),
-    None,
-}
-
-impl Object {
-    fn labels(&self) -> &[(Box<str>, Box<str>)] {
-        match self {
-            Object::Node(node) => &node.labels,
-            Object::Pod(pod) => &pod.labels,
-            Object::None => &[],
-        }
-    }
+    pub(super) used: Used<'f, 's>,
 }
 
 /// What is used.
-#[derive(Clone, Debug)]
-pub(super) enum Used {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Used<'f, 's> {
     Node(Usage),
     /// Of each container, by name.
-    Pod(Vec<(Arc<str>, Usage)>),
+    Pod(&'s [(&'f str, Usage)]),
 }
 
-impl Item {
-    /// A node's, for tests of how it is written.
-    #[cfg(test)]
-    pub(super) fn of_node(node: Arc<Node>, usage: Usage) -> Self {
-        Self {
-            namespace: Arc::default(),
-            name: Arc::clone(&node.name),
-            object: Object::Node(node),
-            time_ms: usage.time_ms,
-            window_ms: usage.over_ms,
-            used: Used::Node(usage),
-        }
-    }
-
-    /// Sorted by name.
-    pub(super) fn labels(&self) -> &[(Box<str>, Box<str>)] {
-        self.object.labels()
-    }
-
+impl Item<'_, '_> {
     /// CPU and memory in all, nanocores and bytes.
     pub(super) fn total(&self) -> (u64, u64) {
         match &self.used {
@@ -85,6 +55,46 @@ impl Item {
     }
 }
 
+/// A node that is measured.
+#[derive(Clone, Debug)]
+pub(super) struct MeasuredNode {
+    name: Arc<str>,
+    // `None` without a watched cluster.
+    object: Option<Arc<Node>>,
+    usage: Usage,
+}
+
+impl MeasuredNode {
+    /// For tests of how it is written.
+    #[cfg(test)]
+    pub(super) fn of(node: Arc<Node>, usage: Usage) -> Self {
+        Self {
+            name: Arc::clone(&node.name),
+            object: Some(node),
+            usage,
+        }
+    }
+
+    /// As it is written.
+    pub(super) fn item(&self) -> Item<'_, '_> {
+        Item {
+            namespace: "",
+            name: &self.name,
+            labels: labels_of(self.object.as_deref()),
+            time_ms: self.usage.time_ms,
+            window_ms: self.usage.over_ms,
+            used: Used::Node(self.usage),
+        }
+    }
+}
+
+fn labels_of(object: Option<&Node>) -> &Labels {
+    match object {
+        Some(node) => &node.labels,
+        None => &[],
+    }
+}
+
 /// What is asked of a list.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
@@ -92,10 +102,17 @@ pub(super) struct Wanted {
     pub(super) fields: Fields,
 }
 
+impl Wanted {
+    /// True when nothing is left out.
+    fn is_everything(&self) -> bool {
+        self.labels == LabelSelector::default() && self.fields == Fields::default()
+    }
+}
+
 /// What came of looking for one thing; the others have its name as a client is told it.
 #[derive(Clone, Debug)]
-pub(super) enum Found {
-    Item(Box<Item>),
+pub(super) enum Found<T> {
+    Item(T),
     /// It is there, and nothing measured it.
     Unmeasured(String),
     /// There is no such thing.
@@ -110,15 +127,6 @@ pub(super) struct Finder {
     /// Least span of CPU, ms.
     pub(super) span_ms: u64,
     pub(super) copies: Arc<Copies>,
-}
-
-/// A pod that may be shown.
-#[derive(Clone, Debug)]
-pub(super) enum Candidate {
-    /// As the Kubernetes API knows it.
-    Known(Arc<Pod>),
-    /// As its agent tells it.
-    Told(Box<Entity>),
 }
 
 impl Finder {
@@ -138,7 +146,7 @@ impl Finder {
     }
 
     /// Nodes by name.
-    pub(super) fn nodes(&self, wanted: &Wanted) -> Vec<Item> {
+    pub(super) fn nodes(&self, wanted: &Wanted) -> Vec<MeasuredNode> {
         let mut entities = self.view.entities(&Selector::Nodes);
         self.view.retain_current(&mut entities);
         let mut entities = by_name(entities);
@@ -147,8 +155,8 @@ impl Finder {
             let Some(object) = self.node_object(&entity.name) else {
                 return false;
             };
-            let is_wanted =
-                wanted.fields.matches("", &entity.name) && wanted.labels.matches(object.labels());
+            let is_wanted = wanted.fields.matches("", &entity.name)
+                && wanted.labels.matches(labels_of(object.as_deref()));
             if is_wanted {
                 objects.push(object);
             }
@@ -157,139 +165,190 @@ impl Finder {
         let asked: Vec<&Entity> = entities.iter().collect();
         let usages = self.view.usages(&asked, self.span_ms);
         let all = entities.iter().zip(objects).zip(usages);
-        all.filter_map(|((entity, object), usage)| Some(node_item(entity, object, usage?)))
-            .collect()
+        all.filter_map(|((entity, object), usage)| {
+            Some(MeasuredNode {
+                name: Arc::clone(&entity.name),
+                object,
+                usage: usage?,
+            })
+        })
+        .collect()
     }
 
-    /// One node.
-    pub(super) fn node(&self, name: &str) -> Found {
+    /// One node, as `see` makes something of it.
+    pub(super) fn node<T>(&self, name: &str, see: impl FnOnce(&Item<'_, '_>) -> T) -> Found<T> {
         let Some(object) = self.node_object(name) else {
             return Found::Unknown(name.to_owned());
         };
         let entities = self.view.entities(&Selector::Node(name));
         let mut nodes: Vec<Entity> = entities.into_iter().filter(|e| &*e.name == name).collect();
-        if nodes.is_empty() && matches!(object, Object::None) {
+        if nodes.is_empty() && object.is_none() {
             return Found::Unknown(name.to_owned());
         }
         self.view.retain_current(&mut nodes);
         let nodes = by_name(nodes);
         let asked: Vec<&Entity> = nodes.iter().collect();
-        let usage = self
-            .view
-            .usages(&asked, self.span_ms)
-            .into_iter()
-            .flatten()
-            .next();
-        match (nodes.first(), usage) {
-            (Some(node), Some(usage)) => Found::Item(Box::new(node_item(node, object, usage))),
+        let usages = self.view.usages(&asked, self.span_ms);
+        match (nodes.first(), usages.into_iter().flatten().next()) {
+            (Some(node), Some(usage)) => {
+                let name = Arc::clone(&node.name);
+                let node = MeasuredNode {
+                    name,
+                    object,
+                    usage,
+                };
+                Found::Item(see(&node.item()))
+            }
             _ => Found::Unmeasured(name.to_owned()),
         }
     }
 
-    /// A node's object; `None` when the cluster has no such node.
-    fn node_object(&self, name: &str) -> Option<Object> {
+    /// A node's object, which there is none of without a watched cluster; `None` when the cluster has no such node.
+    fn node_object(&self, name: &str) -> Option<Option<Arc<Node>>> {
         match self.cluster.known() {
-            None => Some(Object::None),
-            Some(known) => known.node(name).map(Object::Node),
+            None => Some(None),
+            Some(known) => known.node(name).map(Some),
         }
     }
 
-    /// The pods that are to be shown if they are measured, of one namespace or of all, by namespace and name: as
-    /// they are at one moment.
-    pub(super) fn candidates(&self, wanted: &Wanted) -> Vec<Candidate> {
+    /// The pods that are to be shown if they run and are measured, of one namespace or of all, by namespace and
+    /// name: as they are at one moment.
+    pub(super) fn pods(&self, wanted: &Wanted) -> Pods {
         let namespace = self.copies.namespace.as_deref();
         if namespace.is_some_and(|one| wanted.fields.excludes_namespace(one)) {
-            return Vec::new();
+            return Pods::default();
         }
-        let mut candidates: Vec<Candidate> = match self.cluster.known() {
-            Some(known) => {
-                let pods = namespace.map_or_else(|| known.all_pods(), |one| known.pods(one));
-                let pods = pods.into_iter();
-                let running = pods.filter(|pod| pod.phase == Phase::Running);
-                running.map(Candidate::Known).collect()
-            }
-            None => self.told(&namespace.map_or(Selector::Pods, Selector::Namespace)),
+        let is_wanted = |namespace: &str, name: &str, labels: &Labels| {
+            wanted.fields.matches(namespace, name) && wanted.labels.matches(labels)
         };
-        candidates.retain(|candidate| {
-            wanted
-                .fields
-                .matches(candidate.namespace(), candidate.name())
-                && wanted.labels.matches(candidate.labels())
+        let Some(known) = self.cluster.known() else {
+            let mut told = self.told(&namespace.map_or(Selector::Pods, Selector::Namespace));
+            told.retain(|pod| is_wanted(&pod.namespace, &pod.name, &[]));
+            return Pods::Told(told);
+        };
+        let all = known.listed(namespace);
+        if wanted.is_everything() {
+            return Pods::known(all);
+        }
+        let pods = all.iter().flat_map(|some| some.iter());
+        let chosen = pods.filter(|pod| {
+            pod.phase == Phase::Running && is_wanted(&pod.namespace, &pod.name, &pod.labels)
         });
-        candidates
+        Pods::known(vec![chosen.cloned().collect()])
     }
 
     /// Pods as agents tell them, by namespace and name; of two lives of one name the later.
-    fn told(&self, selector: &Selector<'_>) -> Vec<Candidate> {
+    fn told(&self, selector: &Selector<'_>) -> Vec<Entity> {
         let mut pods = self.view.entities(selector);
         self.view.retain_current(&mut pods);
         pods.sort_by(|a, b| {
             (&a.namespace, &a.name, b.start_ms).cmp(&(&b.namespace, &b.name, a.start_ms))
         });
         pods.dedup_by(|later, kept| later.namespace == kept.namespace && later.name == kept.name);
-        let told = pods.into_iter();
-        told.map(|pod| Candidate::Told(Box::new(pod))).collect()
+        pods
     }
 
-    /// One pod.
-    pub(super) fn pod(&self, namespace: &str, name: &str) -> Found {
-        let candidate = match self.cluster.known() {
-            Some(known) => running(known, namespace, name).map(Candidate::Known),
-            None => self.told(&Selector::Pod { namespace, name }).pop(),
+    /// One pod, as `see` makes something of it.
+    pub(super) fn pod<T>(
+        &self,
+        (namespace, name): (&str, &str),
+        see: impl FnOnce(&Item<'_, '_>) -> T,
+    ) -> Found<T> {
+        let (mut see, mut seen) = (Some(see), None);
+        let mut take = |item: &Item<'_, '_>| seen = see.take().map(|see| see(item));
+        let is_there = match self.cluster.known() {
+            Some(known) => running(known, namespace, name)
+                .map(|pod| self.each_known(&[pod], &mut take))
+                .is_some(),
+            None => self
+                .told(&Selector::Pod { namespace, name })
+                .pop()
+                .map(|pod| self.each_told(&[pod], &mut take))
+                .is_some(),
         };
-        let Some(candidate) = candidate else {
-            return Found::Unknown(name.to_owned());
-        };
-        match self.item(&candidate) {
-            Some(item) => Found::Item(Box::new(item)),
-            None => Found::Unmeasured(format!("{namespace}/{name}")),
+        match seen {
+            Some(seen) => Found::Item(seen),
+            None if is_there => Found::Unmeasured(format!("{namespace}/{name}")),
+            None => Found::Unknown(name.to_owned()),
         }
     }
 
-    /// A pod with what it uses; `None` when it is not whole. What its node says is copied when the first of its
-    /// pods is asked for, and is the same from then on.
-    pub(super) fn item(&self, candidate: &Candidate) -> Option<Item> {
-        let of_node = self.copies.of(candidate.node());
-        let of_node = of_node.get_or_init(|| {
-            let asked = (self.copies.namespace.as_deref(), self.span_ms);
-            self.view
-                .of_node(candidate.node(), asked, &self.copies.names)
-        });
+    /// Shows those of some pods that run and are whole. What a node says is copied when the first of its pods is asked
+    /// for, and is the same from then on.
+    pub(super) fn each_known<'f>(
+        &'f self,
+        pods: &'f [Arc<Pod>],
+        mut see: impl FnMut(&Item<'f, '_>),
+    ) {
+        let running = || pods.iter().filter(|pod| pod.phase == Phase::Running);
+        let of_nodes = self.copies.of(running().map(|pod| &pod.node));
         let names = &self.copies.names;
-        let (measured, object) = match candidate {
-            Candidate::Known(pod) => {
-                let told = of_node.pod(names, &pod.uid, &pod.name);
-                // The node of a static pod calls it by another UID.
-                let told = told.or_else(|| of_node.pod(names, &pod.mirror_of, &pod.name));
-                (whole(pod, told?)?, Object::Pod(Arc::clone(pod)))
+        let mut used = Vec::new();
+        for (pod, of_node) in running().zip(of_nodes) {
+            let of_node = of_node.get_or_init(|| self.copy(&pod.node));
+            let told = of_node.pod(names, &pod.uid, &pod.name);
+            // The node of a static pod calls it by another UID.
+            let told = told.or_else(|| of_node.pod(names, &pod.mirror_of, &pod.name));
+            used.clear();
+            if told.is_some_and(|told| is_whole(pod, told, &mut used)) {
+                let called = (&*pod.namespace, &*pod.name, &*pod.labels);
+                show(called, &used, &mut see);
             }
-            Candidate::Told(pod) => {
-                let told = of_node.pod(names, &pod.pod_uid, &pod.name)?.into_iter();
-                let all: Option<Vec<_>> = told.map(|(name, usage)| Some((name, usage?))).collect();
-                (all?, Object::None)
+        }
+    }
+
+    /// The same of pods as agents tell them.
+    pub(super) fn each_told<'f>(&'f self, pods: &'f [Entity], mut see: impl FnMut(&Item<'f, '_>)) {
+        let of_nodes = self.copies.of(pods.iter().map(|pod| &pod.node));
+        let mut used = Vec::new();
+        for (pod, of_node) in pods.iter().zip(of_nodes) {
+            let of_node = of_node.get_or_init(|| self.copy(&pod.node));
+            let told = of_node.pod(&self.copies.names, &pod.pod_uid, &pod.name);
+            used.clear();
+            let mut told = told.into_iter().flatten();
+            if told.all(|(name, usage)| usage.map(|usage| used.push((name, usage))).is_some()) {
+                show((&*pod.namespace, &*pod.name, &[]), &used, &mut see);
             }
-        };
-        let earliest = measured.iter().map(|(_, usage)| usage);
-        let earliest = earliest.min_by_key(|usage| usage.time_ms)?;
-        Some(Item {
-            namespace: Arc::clone(candidate.namespace()),
-            name: candidate.name().into(),
-            object,
-            time_ms: earliest.time_ms,
-            window_ms: earliest.over_ms,
-            used: Used::Pod(measured),
-        })
+        }
+    }
+
+    fn copy(&self, node: &str) -> OfNode {
+        let asked = (self.copies.namespace.as_deref(), self.span_ms);
+        self.view.of_node(node, asked, &self.copies.names)
     }
 }
 
-/// What the running containers of a pod use; `None` when one of them is not measured. One that waits or has ended
-/// by the pod's own status uses nothing, and is there only where it is measured all the same, as the status is
-/// told later than the usage.
-fn whole(pod: &Pod, measured: Vec<Measured>) -> Option<Vec<(Arc<str>, Usage)>> {
-    let is_measured = |name: &str| measured.iter().any(|(measured, _)| **measured == *name);
+/// Shows a pod of which all that runs is measured, if anything does.
+fn show<'f>(
+    (namespace, name, labels): (&'f str, &'f str, &'f Labels),
+    used: &[(&'f str, Usage)],
+    mut see: impl FnMut(&Item<'f, '_>),
+) {
+    let earliest = used.iter().map(|(_, usage)| usage);
+    if let Some(earliest) = earliest.min_by_key(|usage| usage.time_ms) {
+        see(&Item {
+            namespace,
+            name,
+            labels,
+            time_ms: earliest.time_ms,
+            window_ms: earliest.over_ms,
+            used: Used::Pod(used),
+        });
+    }
+}
+
+/// Puts what the running containers of a pod use to `used`; false when one of them is not measured. One that waits
+/// or has ended by the pod's own status uses nothing, and is there only where it is measured all the same, as the
+/// status is told later than the usage.
+fn is_whole<'a>(
+    pod: &Pod,
+    measured: impl Iterator<Item = Measured<'a>> + Clone,
+    used: &mut Vec<(&'a str, Usage)>,
+) -> bool {
+    let is_measured = |name: &str| measured.clone().any(|(measured, _)| measured == name);
     let mut running = pod.containers.iter();
     if running.any(|one| one.state == ContainerState::Running && !is_measured(&one.name)) {
-        return None;
+        return false;
     }
     let rests = |name: &str| {
         let mut of_status = pod.containers.iter().filter(|one| *one.name == *name);
@@ -298,45 +357,14 @@ fn whole(pod: &Pod, measured: Vec<Measured>) -> Option<Vec<(Arc<str>, Usage)>> {
             matches!(state, ContainerState::Waiting | ContainerState::Terminated)
         })
     };
-    let mut used = Vec::with_capacity(measured.len());
     for (name, usage) in measured {
         match usage {
             Some(usage) => used.push((name, usage)),
-            None if rests(&name) => {}
-            None => return None,
+            None if rests(name) => {}
+            None => return false,
         }
     }
-    Some(used)
-}
-
-impl Candidate {
-    fn namespace(&self) -> &Arc<str> {
-        match self {
-            Candidate::Known(pod) => &pod.namespace,
-            Candidate::Told(pod) => &pod.namespace,
-        }
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Candidate::Known(pod) => &pod.name,
-            Candidate::Told(pod) => &pod.name,
-        }
-    }
-
-    fn node(&self) -> &Arc<str> {
-        match self {
-            Candidate::Known(pod) => &pod.node,
-            Candidate::Told(pod) => &pod.node,
-        }
-    }
-
-    fn labels(&self) -> &[(Box<str>, Box<str>)] {
-        match self {
-            Candidate::Known(pod) => &pod.labels,
-            Candidate::Told(_) => &[],
-        }
-    }
+    true
 }
 
 /// What nodes said, each copied once.
@@ -357,26 +385,16 @@ impl Copies {
         })
     }
 
-    /// The place for that of a node.
-    fn of(&self, node: &Arc<str>) -> Arc<OnceLock<OfNode>> {
+    /// The places for those of some nodes, all looked up at once: two pieces are made at a time, and would wait for
+    /// each other at every pod.
+    fn of<'a>(&self, nodes: impl Iterator<Item = &'a Arc<str>>) -> Vec<Arc<OnceLock<OfNode>>> {
         let of_nodes = self.of_nodes.lock();
         let mut of_nodes = of_nodes.unwrap_or_else(PoisonError::into_inner);
-        if let Some(of_node) = of_nodes.get(node) {
-            return Arc::clone(of_node);
-        }
-        let of_node = of_nodes.entry(Arc::clone(node)).or_default();
-        Arc::clone(of_node)
-    }
-}
-
-fn node_item(entity: &Entity, object: Object, usage: Usage) -> Item {
-    Item {
-        namespace: Arc::default(),
-        name: Arc::clone(&entity.name),
-        object,
-        time_ms: usage.time_ms,
-        window_ms: usage.over_ms,
-        used: Used::Node(usage),
+        let place = |node: &Arc<str>| match of_nodes.get(node) {
+            Some(of_node) => Arc::clone(of_node),
+            None => Arc::clone(of_nodes.entry(Arc::clone(node)).or_default()),
+        };
+        nodes.map(place).collect()
     }
 }
 

@@ -1,10 +1,8 @@
 //! Items as JSON: objects, rows of a table, metadata.
 
-use std::fmt;
-use std::io::Write as _;
-
 use cairn_proto::rfc3339;
 
+use super::common::Common;
 use super::items::{Item, Used};
 use super::{Include, Writing, meta};
 use crate::api::quantity;
@@ -53,20 +51,24 @@ fn columns() -> String {
     all.map(column).join(",")
 }
 
-/// Writes items one after the other. Of times and spans most are those of the item before, and are written once.
-pub(super) struct Pen {
+/// Seconds whose text is kept: nodes are measured within one or two of each other.
+const SECONDS: usize = 4;
+
+/// Writes items one after the other. What most of them have in common with the one before is written once.
+pub(super) struct Pen<'f> {
     text: Vec<u8>,
-    second: Option<(u64, String)>,
-    span: Option<(u64, String)>,
+    seconds: Vec<(u64, String)>,
+    // An item's metadata behind its name.
+    rest: Common<'f>,
 }
 
-impl Pen {
+impl<'f> Pen<'f> {
     /// Nothing yet, with room for so many bytes.
     pub(super) fn with_room(bytes: usize) -> Self {
         Self {
             text: Vec::with_capacity(bytes),
-            second: None,
-            span: None,
+            seconds: Vec::with_capacity(SECONDS),
+            rest: Common::default(),
         }
     }
 
@@ -76,7 +78,7 @@ impl Pen {
     }
 
     /// One of a list, with the comma before it.
-    pub(super) fn put(&mut self, item: &Item, writing: &Writing) {
+    pub(super) fn put(&mut self, item: &Item<'f, '_>, writing: &Writing) {
         self.raw(",");
         match writing.form.shape {
             Shape::Table(version) => self.row(item, writing, meta(version)),
@@ -85,13 +87,16 @@ impl Pen {
         }
     }
 
-    fn row(&mut self, item: &Item, writing: &Writing, api_version: &str) {
+    fn row(&mut self, item: &Item<'f, '_>, writing: &Writing, api_version: &str) {
         let (cpu, memory) = item.total();
         self.raw("{\"cells\":[");
-        self.string(&item.name);
-        let (cpu, memory) = (quantity::nanocores(cpu), quantity::bytes(memory));
-        self.args(format_args!(",\"{cpu}\",\"{memory}\",\""));
-        self.window(item.window_ms);
+        string(&mut self.text, item.name);
+        self.raw(",\"");
+        quantity::nanocores(cpu).put(&mut self.text);
+        self.raw("\",\"");
+        quantity::bytes(memory).put(&mut self.text);
+        self.raw("\",\"");
+        window(&mut self.text, item.window_ms);
         self.raw("\"],\"object\":");
         match writing.include {
             Include::Nothing => self.raw("null"),
@@ -101,28 +106,29 @@ impl Pen {
         self.raw("}");
     }
 
-    fn partial(&mut self, item: &Item, writing: &Writing, api_version: &str) {
-        self.args(format_args!(
-            "{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"{api_version}\","
-        ));
+    fn partial(&mut self, item: &Item<'f, '_>, writing: &Writing, api_version: &str) {
+        self.raw("{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"");
+        self.raw(api_version);
+        self.raw("\",");
         self.metadata(item, writing);
         self.raw("}");
     }
 
     /// A whole object. Those of a list do not say what they are.
-    fn object(&mut self, item: &Item, writing: &Writing, is_named: bool) {
+    fn object(&mut self, item: &Item<'f, '_>, writing: &Writing, is_named: bool) {
         self.raw("{");
         if is_named {
-            let kind = writing.what.kind();
-            self.args(format_args!(
-                "\"kind\":\"{kind}\",\"apiVersion\":\"{GROUP_VERSION}\","
-            ));
+            self.raw("\"kind\":\"");
+            self.raw(writing.what.kind());
+            self.raw("\",\"apiVersion\":\"");
+            self.raw(GROUP_VERSION);
+            self.raw("\",");
         }
         self.metadata(item, writing);
         self.raw(",\"timestamp\":\"");
         self.second(item.time_ms);
         self.raw("\",\"window\":\"");
-        self.window(item.window_ms);
+        window(&mut self.text, item.window_ms);
         match &item.used {
             Used::Node(usage) => {
                 self.raw("\",");
@@ -132,7 +138,7 @@ impl Pen {
                 self.raw("\",\"containers\":[");
                 for (nth, (name, usage)) in containers.iter().enumerate() {
                     self.raw(if nth > 0 { ",{\"name\":" } else { "{\"name\":" });
-                    self.string(name);
+                    string(&mut self.text, name);
                     self.raw(",");
                     self.usage(usage);
                     self.raw("}");
@@ -143,67 +149,79 @@ impl Pen {
         self.raw("}");
     }
 
-    fn metadata(&mut self, item: &Item, writing: &Writing) {
+    fn metadata(&mut self, item: &Item<'f, '_>, writing: &Writing) {
         self.raw("\"metadata\":{\"name\":");
-        self.string(&item.name);
-        if !item.namespace.is_empty() {
-            self.raw(",\"namespace\":");
-            self.string(&item.namespace);
-        }
-        self.raw(",\"creationTimestamp\":\"");
-        self.raw(&writing.now);
-        self.raw("\"");
-        for (nth, (key, value)) in item.labels().iter().enumerate() {
-            self.raw(if nth > 0 { "," } else { ",\"labels\":{" });
-            self.string(key);
-            self.raw(":");
-            self.string(value);
-        }
-        self.raw(if item.labels().is_empty() { "}" } else { "}}" });
+        string(&mut self.text, item.name);
+        let rest = self.rest.of(item, |text| rest(text, item, writing));
+        self.text.extend_from_slice(rest);
     }
 
     fn usage(&mut self, usage: &Usage) {
-        self.raw("\"usage\":{");
+        self.raw("\"usage\":{\"");
         for (nth, (name, quantity)) in quantity::of_usage(usage).enumerate() {
-            let comma = if nth > 0 { "," } else { "" };
-            self.args(format_args!("{comma}\"{name}\":\"{quantity}\""));
+            self.raw(if nth > 0 { "\",\"" } else { "" });
+            self.raw(name);
+            self.raw("\":\"");
+            quantity.put(&mut self.text);
         }
-        self.raw("}");
+        self.raw("\"}");
     }
 
     fn second(&mut self, time_ms: u64) {
         let time_ms = time_ms / 1_000 * 1_000;
-        if self.second.as_ref().is_none_or(|(of, _)| *of != time_ms) {
-            self.second = Some((time_ms, rfc3339::format(time_ms)));
+        let known = self.seconds.iter().find(|(of, _)| *of == time_ms);
+        if let Some((_, text)) = known {
+            self.text.extend_from_slice(text.as_bytes());
+            return;
         }
-        let (_, text) = self.second.get_or_insert_default();
-        self.text.extend_from_slice(text.as_bytes());
-    }
-
-    fn window(&mut self, ms: u64) {
-        if self.span.as_ref().is_none_or(|(of, _)| *of != ms) {
-            self.span = Some((ms, window(ms)));
+        if self.seconds.len() == SECONDS {
+            self.seconds.clear();
         }
-        let (_, text) = self.span.get_or_insert_default();
-        self.text.extend_from_slice(text.as_bytes());
+        let text = rfc3339::format(time_ms);
+        self.raw(&text);
+        self.seconds.push((time_ms, text));
     }
 
     fn raw(&mut self, text: &str) {
         self.text.extend_from_slice(text.as_bytes());
     }
+}
 
-    /// Memory does not fail, here and below.
-    fn args(&mut self, args: fmt::Arguments<'_>) {
-        drop(self.text.write_fmt(args));
+/// An item's metadata behind its name.
+fn rest(text: &mut Vec<u8>, item: &Item<'_, '_>, writing: &Writing) {
+    if !item.namespace.is_empty() {
+        text.extend_from_slice(b",\"namespace\":");
+        string(text, item.namespace);
     }
+    text.extend_from_slice(b",\"creationTimestamp\":\"");
+    text.extend_from_slice(writing.now.as_bytes());
+    text.push(b'"');
+    for (nth, (key, value)) in item.labels.iter().enumerate() {
+        let before: &[u8] = if nth > 0 { b"," } else { b",\"labels\":{" };
+        text.extend_from_slice(before);
+        string(text, key);
+        text.push(b':');
+        string(text, value);
+    }
+    text.extend_from_slice(if item.labels.is_empty() { b"}" } else { b"}}" });
+}
 
-    fn string(&mut self, text: &str) {
-        drop(serde_json::to_writer(&mut self.text, text));
+/// A text in quotes. Names have nothing in them that is written otherwise.
+fn string(into: &mut Vec<u8>, text: &str) {
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    // Every byte, since several are looked at at once then.
+    if text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
+        into.push(b'"');
+        into.extend_from_slice(text.as_bytes());
+        into.push(b'"');
+    } else {
+        // Memory does not fail.
+        drop(serde_json::to_writer(into, text));
     }
 }
 
 /// One by itself, as a line.
-pub(super) fn alone(item: &Item, writing: &Writing) -> Vec<u8> {
+pub(super) fn alone(item: &Item<'_, '_>, writing: &Writing) -> Vec<u8> {
     let mut pen = Pen::with_room(1_024);
     match writing.form.shape {
         Shape::Table(version) => {
@@ -219,31 +237,40 @@ pub(super) fn alone(item: &Item, writing: &Writing) -> Vec<u8> {
     pen.text
 }
 
-/// A span as Go writes it: `15.061s`, `1m0.2s`, `500ms`.
-pub(super) fn window(ms: u64) -> String {
-    if ms == 0 {
-        return "0s".to_owned();
-    }
-    if ms < 1_000 {
-        return format!("{ms}ms");
+/// Appends a span as Go writes it: `15.061s`, `1m0.2s`, `500ms`.
+pub(super) fn window(text: &mut Vec<u8>, ms: u64) {
+    if ms > 0 && ms < 1_000 {
+        quantity::decimal(text, ms);
+        text.extend_from_slice(b"ms");
+        return;
     }
     let (minutes, rest_ms) = (ms / 60_000, ms % 60_000);
-    let mut seconds = format!("{}", rest_ms / 1_000);
-    let fraction = format!("{:03}", rest_ms % 1_000);
-    let fraction = fraction.trim_end_matches('0');
-    if !fraction.is_empty() {
-        seconds = format!("{seconds}.{fraction}");
+    if minutes >= 60 {
+        quantity::decimal(text, minutes / 60);
+        text.push(b'h');
     }
-    match (minutes / 60, minutes % 60) {
-        (0, 0) => format!("{seconds}s"),
-        (0, minutes) => format!("{minutes}m{seconds}s"),
-        (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
+    if minutes > 0 {
+        quantity::decimal(text, minutes % 60);
+        text.push(b'm');
     }
+    quantity::decimal(text, rest_ms / 1_000);
+    let mut fraction = rest_ms % 1_000;
+    if fraction > 0 {
+        text.push(b'.');
+        // As many digits as are not the last zeros of three.
+        for of_place in [100, 10, 1] {
+            if fraction > 0 {
+                quantity::decimal(text, fraction / of_place);
+                fraction %= of_place;
+            }
+        }
+    }
+    text.push(b's');
 }
 
 #[cfg(test)]
 mod tests {
-    use super::window;
+    use super::{string, window};
 
     #[test]
     fn spans_are_written_as_go_does() {
@@ -251,13 +278,28 @@ mod tests {
             (0, "0s"),
             (500, "500ms"),
             (1_000, "1s"),
+            (1_001, "1.001s"),
             (10_019, "10.019s"),
             (15_061, "15.061s"),
+            (29_900, "29.9s"),
+            (30_450, "30.45s"),
             (60_000, "1m0s"),
             (60_200, "1m0.2s"),
+            (3_600_000, "1h0m0s"),
             (3_600_010, "1h0m0.01s"),
         ] {
-            assert_eq!(window(ms), expected);
+            let mut text = Vec::new();
+            window(&mut text, ms);
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn texts_are_those_that_serde_writes(text in "[a-z0-9./\"\\\\\u{0}-\u{20}\u{7f}\u{e4}\u{1f600}-]{0,20}") {
+            let mut own = Vec::new();
+            string(&mut own, &text);
+            assert_eq!(own, serde_json::to_vec(&text).unwrap());
         }
     }
 }

@@ -17,10 +17,11 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
-use super::items::{Candidate, Finder, Item, Wanted};
+use super::items::{Finder, Item, MeasuredNode, Wanted};
+use super::listed::Pods;
 use super::{What, Writing, json, meta, of_cut, protobuf};
 use crate::api::room::Share;
-use crate::api::secure::{Count, GROUP_VERSION, How, Media, Message, Shape, Sink as _, Status};
+use crate::api::secure::{Count, GROUP_VERSION, How, Media, Message, Shape, Status};
 use crate::api::secure::{envelope_end, envelope_head, pieces};
 use crate::api::{Api, Cut};
 
@@ -47,8 +48,8 @@ pub(super) struct Asked {
 /// What is to be listed, as it was at one moment.
 struct Frozen {
     asked: Asked,
-    nodes: Vec<Item>,
-    pods: Vec<Candidate>,
+    nodes: Vec<MeasuredNode>,
+    pods: Pods,
     // Of the room, until the last piece is made.
     share: Option<Share>,
 }
@@ -139,10 +140,10 @@ impl Joint {
 
 impl Frozen {
     fn of(asked: Asked) -> Self {
-        let (mut nodes, mut pods) = (Vec::new(), Vec::new());
+        let (mut nodes, mut pods) = (Vec::new(), Pods::default());
         match asked.writing.what {
             What::Nodes => nodes = asked.finder.nodes(&asked.wanted),
-            What::Pods => pods = asked.finder.candidates(&asked.wanted),
+            What::Pods => pods = asked.finder.pods(&asked.wanted),
         }
         Self {
             asked,
@@ -166,12 +167,10 @@ impl Frozen {
     }
 
     /// Shows the items of a range, those that are measured.
-    fn each(&self, range: &Range<usize>, mut see: impl FnMut(&Item)) {
+    fn each<'f>(&'f self, range: &Range<usize>, mut see: impl FnMut(&Item<'f, '_>)) {
         let nodes = self.nodes.get(range.clone()).unwrap_or_default();
-        nodes.iter().for_each(&mut see);
-        let pods = self.pods.get(range.clone()).unwrap_or_default();
-        let pods = pods.iter().filter_map(|pod| self.asked.finder.item(pod));
-        pods.for_each(|item| see(&item));
+        nodes.iter().for_each(|node| see(&node.item()));
+        self.pods.each(&self.asked.finder, range, see);
     }
 
     /// The type of the list in its envelope.
@@ -193,12 +192,9 @@ impl Frozen {
     }
 
     fn counted(&self, range: &Range<usize>) -> usize {
-        let writing = &self.asked.writing;
         let mut count = Count::default();
-        self.each(range, |item| match writing.form.shape {
-            Shape::Metadata(_) => count.message(2, &protobuf::MetadataOnly(item, writing)),
-            _ => count.message(2, &protobuf::Whole(item, writing)),
-        });
+        let mut pen = protobuf::Pen::new(&self.asked.writing);
+        self.each(range, |item| pen.put(&mut count, item));
         count.bytes_written()
     }
 
@@ -210,15 +206,15 @@ impl Frozen {
             return pen.text();
         }
         let mut message = Message::with_room(range.len() * 512);
-        self.each(range, |item| match writing.form.shape {
-            Shape::Metadata(_) => message.message(2, &protobuf::MetadataOnly(item, writing)),
-            _ => message.message(2, &protobuf::Whole(item, writing)),
-        });
+        let mut pen = protobuf::Pen::new(writing);
+        self.each(range, |item| pen.put(&mut message, item));
         message.into_bytes()
     }
 }
 
 impl Part {
+    // By itself, so that its instructions can be counted (scripts/check-instructions.sh).
+    #[inline(never)]
     fn make(self) -> Made {
         match self {
             Part::Head(frozen) => Made::Bytes(frozen.head().into()),

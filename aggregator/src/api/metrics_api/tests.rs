@@ -10,7 +10,7 @@ use cairn_proto::catalogue::{EntityKind, table};
 use cairn_proto::model::EntityDef;
 use serde_json::{Value, json};
 
-use super::items::Item;
+use super::items::MeasuredNode;
 use super::*;
 use crate::api::secure::tests::{Listener, recorded};
 use crate::api::secure::{Message, Sink as _};
@@ -158,7 +158,7 @@ fn protobuf_is_the_recorded_one_byte_for_byte() {
             memory_bytes: memory_kib * 1_024,
             swap_bytes: None,
         };
-        Item::of_node(known.node(name).unwrap(), usage)
+        MeasuredNode::of(known.node(name).unwrap(), usage)
     };
     let items = [
         item("node1", RECORDED[0].0, RECORDED[0].1, 89_850_126, 675_212),
@@ -176,8 +176,9 @@ fn protobuf_is_the_recorded_one_byte_for_byte() {
     };
     let mut list = Message::default();
     list.raw(&protobuf::list_metadata());
+    let mut pen = protobuf::Pen::new(&writing);
     for item in &items {
-        list.message(2, &protobuf::Whole(item, &writing));
+        pen.put(&mut list, &item.item());
     }
     let body = envelope(GROUP_VERSION, "NodeMetricsList", &list);
     assert_eq!(body, recorded("nodes.protobuf"));

@@ -1,7 +1,7 @@
 //! Protobuf as the API server writes it: the envelope of every object, and fields by hand, since all that is
 //! written is a few messages that never change.
 
-use std::io::Write as _;
+use super::super::quantity;
 
 /// Begins every answer.
 const MAGIC: &[u8] = b"k8s\0";
@@ -44,16 +44,35 @@ impl Message {
     }
 
     fn varint(&mut self, mut value: u64) {
-        loop {
-            let low = value & 0x7f;
+        while value > 0x7f {
+            self.0.push(low_bits(value) | 0x80);
             value >>= 7;
-            let more = if value == 0 { 0 } else { 0x80 };
-            // Seven bits and one.
-            self.0
-                .push(low.to_le_bytes().first().copied().unwrap_or(0) | more);
-            if value == 0 {
-                return;
-            }
+        }
+        self.0.push(low_bits(value));
+    }
+
+    /// Begins what is measured when it is there, with a byte for its length; gives the place behind it.
+    fn open(&mut self, field: u8) -> usize {
+        self.0.extend_from_slice(&[field << 3 | 2, 0]);
+        self.0.len()
+    }
+
+    /// Writes how long that is which stands from a place on, into the byte that was left for it before that place.
+    fn close(&mut self, from: usize) {
+        let length = (self.0.len() - from) as u64;
+        let more = varint_bytes(length) - 1;
+        if more > 0 {
+            // What is longer than most makes room for the rest of its length.
+            let end = self.0.len();
+            self.0.resize(end + more, 0);
+            self.0.copy_within(from..end, from + more);
+        }
+        let slots = self.0.get_mut(from - 1..from + more).unwrap_or_default();
+        let mut left = length;
+        for slot in slots {
+            let behind = left >> 7;
+            *slot = low_bits(left) | if behind > 0 { 0x80 } else { 0 };
+            left = behind;
         }
     }
 }
@@ -147,19 +166,28 @@ impl Sink for Message {
     }
 
     fn decimal(&mut self, field: u8, number: u64, suffix: &str) {
-        self.begin(field, digits(number) + suffix.len());
-        // Memory does not fail.
-        drop(write!(self.0, "{number}{suffix}"));
+        let from = self.open(field);
+        quantity::decimal(&mut self.0, number);
+        self.0.extend_from_slice(suffix.as_bytes());
+        self.close(from);
     }
 
+    // Written first and measured then: to count before would be to go through each part once for each message that
+    // it is in.
     fn message(&mut self, field: u8, part: &impl Written) {
-        self.begin(field, Count::of(part));
+        let from = self.open(field);
         part.put(self);
+        self.close(from);
     }
 
     fn raw(&mut self, fields: &[u8]) {
         self.0.extend_from_slice(fields);
     }
+}
+
+/// The lowest seven bits.
+fn low_bits(value: u64) -> u8 {
+    u8::try_from(value & 0x7f).unwrap_or(0)
 }
 
 /// Bytes of a number: seven bits in each.
@@ -211,6 +239,36 @@ mod tests {
             if self.0 > 0 {
                 into.message(4, &Odd(self.0 / 300));
             }
+            // Lengths of one, two and three bytes, of which each moves what is around it.
+            if self.0 == 16_384 {
+                into.bytes(5, &[7; 16_384]);
+            }
+        }
+    }
+
+    /// Counts everything before it is written.
+    struct Before<'a>(&'a mut Message);
+
+    impl Sink for Before<'_> {
+        fn bytes(&mut self, field: u8, content: &[u8]) {
+            self.0.bytes(field, content);
+        }
+
+        fn number(&mut self, field: u8, value: u64) {
+            self.0.number(field, value);
+        }
+
+        fn decimal(&mut self, field: u8, number: u64, suffix: &str) {
+            self.0.bytes(field, format!("{number}{suffix}"));
+        }
+
+        fn message(&mut self, field: u8, part: &impl Written) {
+            self.0.begin(field, Count::of(part));
+            part.put(self);
+        }
+
+        fn raw(&mut self, fields: &[u8]) {
+            self.0.raw(fields);
         }
     }
 
@@ -233,7 +291,11 @@ mod tests {
             message.message(5, &Odd(value));
             let mut count = Count::default();
             count.message(5, &Odd(value));
-            assert_eq!(count.bytes_written(), message.into_bytes().len(), "{value}");
+            assert_eq!(count.bytes_written(), message.as_ref().len(), "{value}");
+            // The same with each length known before.
+            let mut before = Message::default();
+            Before(&mut before).message(5, &Odd(value));
+            assert_eq!(message.as_ref(), before.as_ref(), "{value}");
         }
         let mut message = Message::default();
         message.decimal(1, 1_536, "Ki");

@@ -51,7 +51,7 @@ fn of_cpu(rows: &[RawRow], tick_ms: u64, span_ms: u64) -> Option<Lacks> {
     let Some(told) = newest(rows, tick_ms) else {
         return Some(Lacks::Cpu);
     };
-    let series = Series::of(rows, tick_ms)?;
+    let series = Series::of(table::field(table::CPU)?, rows, tick_ms);
     if !series.is_held {
         return Some(Lacks::CpuSince(age_ms(told, tick_ms)));
     }

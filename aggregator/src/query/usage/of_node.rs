@@ -4,10 +4,10 @@
 //! Nearly all of it is in the newest rows, which the store has at hand. What is not, such as a container that is
 //! younger than the span, is read from the window as [`View::usages`] reads it.
 
-use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasher as _;
-use std::sync::{Arc, PoisonError, RwLock};
+mod names;
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use cairn_proto::catalogue::{FieldId, table};
 use cairn_proto::rate::Point;
@@ -15,24 +15,10 @@ use cairn_proto::rate::Point;
 use super::super::present::is_current_at;
 use super::super::{NODE_MAX_AGE_MS, View, is_skewed};
 use super::{Usage, cpu_over};
-use crate::store::{Entity, Recent, Selector};
+use crate::store::{Entity, NodeState, Recent, Selector};
+use names::Key;
 
-/// Names of containers, each once, and how pods are told apart.
-#[derive(Debug, Default)]
-pub struct ContainerNames {
-    // Not to be guessed, so that nobody can make two pods of a node seem one.
-    state: RandomState,
-    known: RwLock<Known>,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    places: HashMap<Arc<str>, u32>,
-    names: Vec<Arc<str>>,
-}
-
-/// A pod of a node, by its UID and its name.
-type Key = u64;
+pub use names::ContainerNames;
 
 /// Of the containers of one node.
 #[derive(Debug, Default)]
@@ -67,7 +53,7 @@ struct ContainerAt {
 const NO_SWAP: u64 = u64::MAX;
 
 /// A container that is there: its name, and what it uses; `None` when that is not measured.
-pub type Measured = (Arc<str>, Option<Usage>);
+pub type Measured<'a> = (&'a str, Option<Usage>);
 
 /// A container while they are collected.
 #[derive(Clone, Copy, Debug)]
@@ -77,44 +63,24 @@ struct Told {
     usage: Option<Usage>,
 }
 
-impl ContainerNames {
-    fn key(&self, uid: &str, pod: &str) -> Key {
-        self.state.hash_one((uid, pod))
-    }
-
-    fn place(&self, name: &str) -> u32 {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = known.places.get(name) {
-            return *place;
-        }
-        drop(known);
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = known.places.get(name) {
-            return *place;
-        }
-        let name: Arc<str> = name.into();
-        let place = u32::try_from(known.names.len()).unwrap_or(u32::MAX);
-        known.names.push(Arc::clone(&name));
-        known.places.insert(name, place);
-        place
-    }
-}
-
 impl OfNode {
     /// The containers of a pod, by name; `None` when the node tells none of it.
     #[must_use]
-    pub fn pod(&self, names: &ContainerNames, uid: &str, pod: &str) -> Option<Vec<Measured>> {
+    pub fn pod<'a, 'n>(
+        &'a self,
+        names: &'n ContainerNames,
+        uid: &str,
+        pod: &str,
+    ) -> Option<impl Iterator<Item = Measured<'n>> + Clone + use<'a, 'n>> {
         let key = names.key(uid, pod);
         let at = self.pods.binary_search_by_key(&key, |pod| pod.key);
         let PodAt { from, to, .. } = self.pods.get(at.ok()?)?;
-        let known = names.known.read().unwrap_or_else(PoisonError::into_inner);
         let places = *from as usize..*to as usize;
-        let measured = places.filter_map(|at| {
+        let measured = places.filter_map(move |at| {
             let container = self.containers.get(at)?;
-            let name = known.names.get(container.name as usize)?;
-            Some((Arc::clone(name), self.usage(at, container)))
+            Some((names.name(container.name)?, self.usage(at, container)))
         });
-        Some(measured.collect())
+        Some(measured)
     }
 
     fn usage(&self, at: usize, container: &ContainerAt) -> Option<Usage> {
@@ -128,12 +94,8 @@ impl OfNode {
         })
     }
 
-    fn of(mut told: Vec<Told>, names: &ContainerNames) -> Self {
-        {
-            let known = names.known.read().unwrap_or_else(PoisonError::into_inner);
-            let name = |one: &Told| known.names.get(one.name as usize);
-            told.sort_by(|a, b| (a.key, name(a)).cmp(&(b.key, name(b))));
-        }
+    /// Of containers in the order of [`in_order`].
+    fn of(told: &[Told]) -> Self {
         let times = told.iter().filter_map(|one| Some(one.usage?.time_ms));
         let until_ms = times.max().unwrap_or(0);
         let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
@@ -173,6 +135,15 @@ impl OfNode {
     }
 }
 
+/// Puts containers in order: those of a pod together, by name.
+fn in_order(told: &mut [Told], names: &ContainerNames) {
+    told.sort_unstable_by_key(|one| one.key);
+    for pod in told.chunk_by_mut(|a, b| a.key == b.key) {
+        // Nearly always a few.
+        pod.sort_by(|a, b| names.name(a.name).cmp(&names.name(b.name)));
+    }
+}
+
 impl View {
     /// What the containers of a node use now, those of one namespace or all.
     #[must_use]
@@ -182,11 +153,12 @@ impl View {
         (namespace, span_ms): (Option<&str>, u64),
         names: &ContainerNames,
     ) -> OfNode {
-        let tick_ms = self.newest_of_node(node);
-        let state = self.node(node).filter(|state| is_skewed(state));
-        let offset_ms = state.map_or(0, |state| state.offset_ms);
+        let state = self.state(node);
+        let (_, tick_ms) = self.newest_by_state(state.as_deref());
+        let offset_ms = self.shown_offset_ms(node, state.as_deref());
         let mut told: Vec<Told> = Vec::new();
         let mut is_gone = false;
+        let mut called = names.last();
         let is_at_hand = self.recent(node, namespace, &mut |one| {
             let row_ms = one.cpu.last().map_or(0, |row| row.tick_ms);
             is_gone |= tick_ms.saturating_sub(row_ms) > NODE_MAX_AGE_MS;
@@ -197,25 +169,36 @@ impl View {
                 ..usage
             });
             told.push(Told {
-                key: names.key(one.pod_uid, one.pod),
-                name: names.place(one.name),
+                key: called.key(one.pod_uid, one.pod),
+                name: called.place(one.name),
                 usage,
             });
         });
         if is_gone {
             return OfNode::default();
         }
-        let mut seen = HashSet::new();
-        let is_open = |one: &&Told| one.usage.is_none() || !seen.insert((one.key, one.name));
-        let open: Vec<&Told> = told.iter().filter(is_open).collect();
-        let open: HashSet<Key> = open.into_iter().map(|one| one.key).collect();
+        in_order(&mut told, names);
+        // Of two of one name the later life counts, and which that is, these rows do not say.
+        let twins = told.windows(2).filter_map(|two| match two {
+            [one, next] if (one.key, one.name) == (next.key, next.name) => Some(one.key),
+            _ => None,
+        });
+        let open = told.iter().filter(|one| one.usage.is_none());
+        let open: HashSet<Key> = open.map(|one| one.key).chain(twins).collect();
         if is_at_hand && open.is_empty() {
-            return OfNode::of(told, names);
+            return OfNode::of(&told);
         }
         told.retain(|one| !open.contains(&one.key));
         let is_asked = |key: Key| !is_at_hand || open.contains(&key);
         told.extend(self.read_pods(node, (namespace, span_ms), names, is_asked));
-        OfNode::of(told, names)
+        in_order(&mut told, names);
+        OfNode::of(&told)
+    }
+
+    /// How far a node's clock is off that may be seen, ms; 0 of one that is right.
+    fn shown_offset_ms(&self, node: &str, state: Option<&NodeState>) -> i64 {
+        let state = state.filter(|state| is_skewed(state) && self.visible.nodes.has(node));
+        state.map_or(0, |state| state.offset_ms)
     }
 
     /// Reads the containers of some pods of a node from the window; of two lives of a name the later.

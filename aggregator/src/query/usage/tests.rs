@@ -1,5 +1,6 @@
 //! The cases of metrics-server's storage, with the rules that differ named.
 
+mod steady;
 mod storage;
 
 use cairn_proto::catalogue::Source;

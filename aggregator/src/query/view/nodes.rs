@@ -51,7 +51,7 @@ impl View {
     }
 
     /// The state of a node, whoever asks.
-    pub(super) fn state(&self, name: &str) -> Option<Cow<'_, NodeState>> {
+    pub(in crate::query) fn state(&self, name: &str) -> Option<Cow<'_, NodeState>> {
         let Some(all) = self.nodes.get() else {
             return self.store.node_state(name).map(Cow::Owned);
         };

@@ -23,9 +23,7 @@ impl Node {
         let from = out.len();
         let newest = self.newest();
         for run in &self.runs {
-            let all = run.names.faces(|kind| selector.means(kind));
-            let admitted = all.filter(|(id, face)| admits(run, (*id, *face), selector));
-            let admitted: Vec<EntityId> = admitted.map(|(id, _)| id).collect();
+            let admitted = admitted(run, selector);
             if admitted.is_empty() {
                 continue;
             }
@@ -190,6 +188,17 @@ fn lists(rows: &[OpenRow]) -> Vec<(&[EntityId], u64)> {
         .into_iter()
         .map(|(list, mask)| (&**list, mask))
         .collect()
+}
+
+/// What the selector admits, rising by id.
+fn admitted(run: &RunRows, selector: &Selector<'_>) -> Vec<EntityId> {
+    if let Selector::Namespace(namespace) = selector {
+        // A node has one or two pods of a namespace, and thirty of others.
+        return run.names.pods_of(namespace);
+    }
+    let all = run.names.faces(|kind| selector.means(kind));
+    let admitted = all.filter(|(id, face)| admits(run, (*id, *face), selector));
+    admitted.map(|(id, _)| id).collect()
 }
 
 /// True when the selector admits the entity, of a kind that it can mean. What it is in is looked up only

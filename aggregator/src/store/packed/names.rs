@@ -162,9 +162,7 @@ impl Names {
 
     /// The pods of a namespace, rising.
     pub(super) fn pods_of(&self, namespace: &str) -> Vec<EntityId> {
-        let pods = self.pods();
-        let pods = pods.filter(|(_, pod)| pod.namespace == namespace);
-        pods.map(|(id, _)| id).collect()
+        self.by_id.all_in(EntityKind::Pod, namespace)
     }
 
     /// The containers, rising, each with its pod: one that is in no pod has no name.

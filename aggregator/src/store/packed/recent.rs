@@ -68,10 +68,15 @@ impl Recents {
             .iter()
             .filter(|(tick_ms, _)| *tick_ms >= oldest_ms);
         let rows = before.map(|(tick_ms, row)| (*tick_ms, row));
-        let rows: Vec<Cells<'_>> = rows
+        // To unpack a column costs as much as to look up a few dozen of its cells.
+        let is_unpacked = namespace.is_none();
+        let cells = |row, field, group| Cells::of(row, (field, group), is_unpacked);
+        let rows: Vec<(u64, Cells<'_>)> = rows
             .chain([(newest_ms, newest)])
-            .map(|(tick_ms, row)| Cells::of(tick_ms, row, namespace.is_none()))
+            .map(|(tick_ms, row)| (tick_ms, cells(row, table::CPU, Group::Cpu)))
             .collect();
+        let memory = cells(newest, table::MEMORY_WORKING_SET, Group::Memory);
+        let swap = cells(newest, table::SWAP_USAGE, swap_group());
         let mut pod = Pod::default();
         let mut cpu = Vec::with_capacity(rows.len());
         for (id, in_pod) in run.names.containers() {
@@ -89,8 +94,8 @@ impl Recents {
                 continue;
             };
             cpu.clear();
-            cpu.extend(rows.iter().map(|row| row.cpu(id, newest, place)));
-            let of = |field, group| point(newest, place, field, group);
+            let seen = |(tick_ms, row): &(u64, Cells<'_>)| row.seen(*tick_ms, id, (newest, place));
+            cpu.extend(rows.iter().map(seen));
             face.name.with(|name| {
                 see(&Recent {
                     namespace: &pod.namespace,
@@ -98,8 +103,8 @@ impl Recents {
                     pod_uid: &pod.uid,
                     name,
                     cpu: &cpu,
-                    memory: of(table::MEMORY_WORKING_SET, Group::Memory),
-                    swap: of(table::SWAP_USAGE, swap_group()),
+                    memory: memory.point(place),
+                    swap: swap.point(place),
                 });
             });
         }
@@ -146,69 +151,50 @@ impl Pod {
     }
 }
 
-/// The CPU of a row: of all of its entities, or as it is kept.
+/// A field of a row: of all of its entities, or as it is kept.
 struct Cells<'a> {
-    tick_ms: u64,
     row: &'a Slim,
-    all: Option<Vec<Cpu>>,
-}
-
-/// The CPU of one entity in a row, as far as it is told.
-#[derive(Clone, Copy, Default)]
-struct Cpu {
-    value: Option<u64>,
-    time_ms: Option<u64>,
-    source: Option<u64>,
-    start_ms: Option<u64>,
+    of: (FieldId, Group),
+    all: Option<Vec<Option<Point>>>,
 }
 
 impl<'a> Cells<'a> {
-    /// To unpack a column costs as much as to look up a few dozen of its cells.
-    fn of(tick_ms: u64, row: &'a Slim, is_unpacked: bool) -> Self {
+    fn of(row: &'a Slim, of: (FieldId, Group), is_unpacked: bool) -> Self {
         Self {
-            tick_ms,
             row,
-            all: is_unpacked.then(|| cpus(row)),
+            of,
+            all: is_unpacked.then(|| points(row, of)),
+        }
+    }
+
+    /// What the entity at a place says, with its stamp.
+    fn point(&self, place: usize) -> Option<Point> {
+        match &self.all {
+            Some(all) => all.get(place).copied().flatten(),
+            None => point(self.row, place, self.of),
         }
     }
 
     /// The row as one entity sees it, which stands at a place of the newest row.
-    fn cpu(&self, id: EntityId, newest: &Slim, place: usize) -> RawRow {
+    fn seen(&self, tick_ms: u64, id: EntityId, (newest, place): (&Slim, usize)) -> RawRow {
         let is_same = Arc::ptr_eq(self.row.entities(), newest.entities());
         let place = if is_same {
             Some(place)
         } else {
             self.row.position(id)
         };
-        let told = |place| match &self.all {
-            Some(all) => all.get(place).and_then(Cpu::point),
-            None => point(self.row, place, table::CPU, Group::Cpu),
-        };
         RawRow {
-            tick_ms: self.tick_ms,
+            tick_ms,
             present: place.is_some(),
-            point: place.and_then(told),
+            point: place.and_then(|place| self.point(place)),
             began: None,
             interrupted: false,
         }
     }
 }
 
-impl Cpu {
-    fn point(&self) -> Option<Point> {
-        Some(Point {
-            value: self.value?,
-            stamp: Stamp {
-                time_ms: self.time_ms?,
-                start_ms: self.start_ms,
-                source: Source::from_number(self.source?)?,
-            },
-        })
-    }
-}
-
 /// A field of an entity of a row, with its stamp.
-fn point(row: &Slim, place: usize, field: FieldId, group: Group) -> Option<Point> {
+fn point(row: &Slim, place: usize, (field, group): (FieldId, Group)) -> Option<Point> {
     let value = row.cell(place, ColumnId::field(field))?;
     let source = row.cell(place, ColumnId::source(group))?;
     let stamp = Stamp {
@@ -219,26 +205,27 @@ fn point(row: &Slim, place: usize, field: FieldId, group: Group) -> Option<Point
     Some(Point { value, stamp })
 }
 
-/// The CPU of each entity of a row.
-fn cpus(row: &Slim) -> Vec<Cpu> {
-    let mut cpus = vec![Cpu::default(); row.entities().len()];
-    let all = &mut cpus;
-    spread(row, ColumnId::field(table::CPU), all, |cpu| &mut cpu.value);
-    spread(row, ColumnId::time(Group::Cpu), all, |cpu| &mut cpu.time_ms);
-    spread(row, ColumnId::source(Group::Cpu), all, |cpu| {
-        &mut cpu.source
+/// The same of each entity of a row.
+fn points(row: &Slim, (field, group): (FieldId, Group)) -> Vec<Option<Point>> {
+    let mut points = Vec::new();
+    let columns = [
+        ColumnId::field(field),
+        ColumnId::time(group),
+        ColumnId::source(group),
+        ColumnId::start(group),
+    ];
+    row.together(columns, |place, [value, time_ms, source, start_ms]| {
+        let point = || {
+            let stamp = Stamp {
+                time_ms: time_ms?,
+                start_ms,
+                source: Source::from_number(source?)?,
+            };
+            let value = value?;
+            Some(Point { value, stamp })
+        };
+        points.resize(place, None);
+        points.push(point());
     });
-    spread(row, ColumnId::start(Group::Cpu), all, |cpu| {
-        &mut cpu.start_ms
-    });
-    cpus
-}
-
-#[inline]
-fn spread(row: &Slim, id: ColumnId, cpus: &mut [Cpu], of: impl Fn(&mut Cpu) -> &mut Option<u64>) {
-    row.each(id, |place, value| {
-        if let Some(cpu) = cpus.get_mut(place) {
-            *of(cpu) = Some(value);
-        }
-    });
+    points
 }

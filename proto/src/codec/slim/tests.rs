@@ -63,6 +63,14 @@ proptest! {
         }
         prop_assert!(only.columns().len() <= some.len());
         prop_assert_eq!(slim.narrowed(&some), Slim::of(&only));
+        for first in (0..100).map(ColumnId) {
+            let together = [first, ColumnId(3), ColumnId(70)];
+            let mut shown = Vec::new();
+            slim.together(together, |place, cells| shown.push((place, cells)));
+            let there = (0..row.entities().len()).filter(|place| row.cell(*place, first).is_some());
+            let cells = |place: usize| (place, together.map(|id| row.cell(place, id)));
+            prop_assert_eq!(shown, there.map(cells).collect::<Vec<_>>());
+        }
     }
 }
 

@@ -109,16 +109,24 @@ async fn what_is_served_is_told_with_its_values() {
     }
 }
 
-/// Scenario: each step of a pod's way to metrics.k8s.io ends it once.
+/// What is said of `web`, and a part of the answer.
+async fn are_told<const N: usize>(cases: [(Api, &str, &str); N]) {
+    for (api, expected, part) in cases {
+        let (word, text) = why(&api, WEB).await;
+        assert_eq!(word, expected, "{text}");
+        assert!(text.contains(part), "{expected}: {text}");
+    }
+}
+
+fn nothing() -> Api {
+    window(&[(def(1, EntityKind::Node, 0, "node1"), USUAL)])
+}
+
+/// Scenario: each step of a pod's way to metrics.k8s.io, before its containers are looked at, ends it once.
 /// Guarantees: the step is named, with what is so.
 #[tokio::test]
 async fn of_a_pod_that_is_not_served_the_step_is_named_at_which_its_way_ends() {
     let runs = || object(Phase::Running);
-    let memory_alone = Says::of(table::MEMORY_USAGE, 1);
-    let no_memory = Says {
-        working_set: None,
-        ..USUAL
-    };
     let elsewhere = Pod {
         node: "node9".into(),
         ..runs()
@@ -126,6 +134,31 @@ async fn of_a_pod_that_is_not_served_the_step_is_named_at_which_its_way_ends() {
     let again = Pod {
         uid: "uid-of-another".into(),
         ..runs()
+    };
+    let (pending, over) = (object(Phase::Pending), object(Phase::Succeeded));
+    let usual = || told(Some(USUAL));
+    are_told([
+        (beside(usual(), &[]), "no-pod", "runs, or you may not"),
+        (beside(nothing(), &[pending]), "not-running", "Pending"),
+        (beside(nothing(), &[over]), "not-running", "Succeeded"),
+        (beside(usual(), &[elsewhere]), "no-agent", "agent of node9"),
+        (beside(nothing(), &[runs()]), "pod-untold", "tells nothing"),
+        (beside(usual(), &[again]), "other-life", "uid-of-web"),
+        // Where no Kubernetes API is watched.
+        (nothing(), "no-pod", "no agent has told of a pod web"),
+    ])
+    .await;
+}
+
+/// Scenario: a pod runs, and its container waits, is not told, or is told without CPU or memory.
+/// Guarantees: which container it is is said, and what of it is missing.
+#[tokio::test]
+async fn of_a_pod_that_is_not_whole_it_is_said_which_container_lacks_what() {
+    let runs = || object(Phase::Running);
+    let memory_alone = Says::of(table::MEMORY_USAGE, 1);
+    let no_memory = Says {
+        working_set: None,
+        ..USUAL
     };
     let rests = Pod {
         containers: Box::new([Status {
@@ -135,70 +168,27 @@ async fn of_a_pod_that_is_not_served_the_step_is_named_at_which_its_way_ends() {
         }]),
         ..runs()
     };
-    let nothing = || window(&[(def(1, EntityKind::Node, 0, "node1"), USUAL)]);
-    for (api, expected, part) in [
-        (
-            beside(told(Some(USUAL)), &[]),
-            "no-pod",
-            "that runs, or you may not see it",
-        ),
-        (
-            beside(nothing(), &[object(Phase::Pending)]),
-            "not-running",
-            "Pending",
-        ),
-        (
-            beside(nothing(), &[object(Phase::Succeeded)]),
-            "not-running",
-            "Succeeded",
-        ),
-        (
-            beside(told(Some(USUAL)), &[elsewhere]),
-            "no-agent",
-            "no agent of node9",
-        ),
-        (
-            beside(nothing(), &[runs()]),
-            "pod-untold",
-            "node1 tells nothing of it",
-        ),
-        (
-            beside(told(Some(USUAL)), &[again]),
-            "other-life",
-            "uid-of-web",
-        ),
-        (
-            beside(told(None), &[rests]),
-            "no-container",
-            "none of its containers runs",
-        ),
+    let (no_cpu, no_bytes) = ("tells its CPU time", "tells its working set");
+    are_told([
+        (beside(told(None), &[rests]), "no-container", "none of its"),
         (
             beside(told(None), &[runs()]),
             "unmeasured",
-            "container app: it runs by",
+            "app: it runs by",
         ),
         (
             beside(told(Some(memory_alone)), &[runs()]),
             "unmeasured",
-            "no source tells its CPU time",
+            no_cpu,
         ),
         (
             beside(told(Some(no_memory)), &[runs()]),
             "unmeasured",
-            "no source tells its working set",
+            no_bytes,
         ),
-        // Where no Kubernetes API is watched.
-        (nothing(), "no-pod", "no agent has told of a pod web"),
-        (
-            told(Some(memory_alone)),
-            "unmeasured",
-            "no source tells its CPU time",
-        ),
-    ] {
-        let (word, text) = why(&api, WEB).await;
-        assert_eq!(word, expected, "{text}");
-        assert!(text.contains(part), "{expected}: {text}");
-    }
+        (told(Some(memory_alone)), "unmeasured", no_cpu),
+    ])
+    .await;
 }
 
 #[tokio::test]

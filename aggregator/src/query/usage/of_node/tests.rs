@@ -112,9 +112,12 @@ fn told(rows: &[&[Says]], after_ms: u64) -> Vec<(String, Option<Usage>)> {
         let of_node = view.of_node("node1", (None, SPAN_MS), &names);
         let shop = view.of_node("node1", (Some("shop"), SPAN_MS), &names);
         let other = view.of_node("node1", (Some("bank"), SPAN_MS), &names);
-        let of = |of: &OfNode| of.pod(&names, "uid-web", "web").unwrap_or_default();
+        let of = |of: &OfNode| -> Vec<Measured<'_>> {
+            let pod = of.pod(&names, "uid-web", "web");
+            pod.into_iter().flatten().collect()
+        };
         assert_eq!((of(&of_node), of(&other)), (of(&shop), Vec::new()));
-        assert_eq!(of_node.pod(&names, "uid-web", "other"), None);
+        assert!(of_node.pod(&names, "uid-web", "other").is_none());
         let all = of(&of_node).into_iter();
         all.map(|(name, usage)| (name.to_string(), usage))
             .collect::<Vec<_>>()

@@ -90,6 +90,13 @@ impl Table {
         ones.map(|record| (record.id, self.seen(record)))
     }
 
+    /// All of a kind in a namespace, rising by id.
+    pub(super) fn all_in(&self, kind: EntityKind, namespace: &str) -> Vec<EntityId> {
+        let all = self.records.iter();
+        let ones = all.filter(|one| self.text.is_in(one.at, kind, namespace));
+        ones.map(|record| record.id).collect()
+    }
+
     /// All of a kind that are a part of something, each with that; no more is read for it.
     pub(super) fn parts(&self, kind: EntityKind) -> impl Iterator<Item = (EntityId, EntityId)> {
         self.records.iter().filter_map(move |record| {

@@ -253,6 +253,33 @@ impl Text {
         (kind(flags), rest.parent(id, flags))
     }
 
+    /// True when what is said at a place is of a thing of a kind, in a namespace: no more is read for it, and no text
+    /// put together.
+    pub(super) fn is_in(&self, place: u32, kind: EntityKind, namespace: &str) -> bool {
+        let mut rest = self.rest(place);
+        let flags = rest.number();
+        if flags & KIND != kind as u32 {
+            return false;
+        }
+        if flags & NAMESPACE == 0 {
+            return namespace.is_empty();
+        }
+        if flags & (PARENT_BEHIND | PARENT) != 0 {
+            rest.number();
+        }
+        rest.pass_spelled();
+        let first = rest.number();
+        let mut word = match first & HOW {
+            ALONE => return rest.bytes((first >> HOW_BITS) as usize) == namespace.as_bytes(),
+            _ => match self.words.place((first >> HOW_BITS) as usize) {
+                Some(place) => self.rest(place),
+                None => return namespace.is_empty(),
+            },
+        };
+        let length = word.number() >> HOW_BITS;
+        word.bytes(length as usize) == namespace.as_bytes()
+    }
+
     pub(super) fn labels(&self, id: EntityId, place: u32) -> Vec<Label<'_>> {
         let (_, flags, rest) = self.read_all(id, place);
         self.read_labels(flags, rest).0
@@ -350,6 +377,22 @@ impl<'a> Rest<'a> {
 
     fn text(&mut self, length: u32) -> &'a str {
         str::from_utf8(self.bytes(length as usize)).unwrap_or_default()
+    }
+
+    /// Passes over a text that may refer to another.
+    fn pass_spelled(&mut self) {
+        let first = self.number();
+        match first & HOW {
+            ALONE => {
+                self.bytes((first >> HOW_BITS) as usize);
+            }
+            WORD => {}
+            _ => {
+                self.number();
+                let length = self.number();
+                self.bytes(length as usize);
+            }
+        }
     }
 
     /// A text behind its length.

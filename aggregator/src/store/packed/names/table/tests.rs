@@ -101,6 +101,13 @@ fn check(table: &Table, all: &BTreeMap<EntityId, EntityDef>) {
         assert_eq!(name.runtime_id, def.runtime_id);
         assert_eq!(table.labels(*id), def.labels);
     }
+    for kind in [EntityKind::Pod, EntityKind::Container] {
+        for namespace in ["", "shop-0", "shop-1", "shop-2", "shop", "shop-00"] {
+            let is_in = |def: &&EntityDef| def.kind == kind && def.namespace == namespace;
+            let expected: Vec<EntityId> = all.values().filter(is_in).map(|def| def.id).collect();
+            assert_eq!(table.all_in(kind, namespace), expected, "{namespace}");
+        }
+    }
 }
 
 /// Bytes of a table into which these are put.
