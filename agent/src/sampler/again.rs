@@ -10,6 +10,7 @@ use std::time::Duration;
 use cairn_proto::catalogue::Source;
 use cairn_runtime::clock::Wake;
 use cairn_runtime::tasks::TaskError;
+use tokio::time::Instant;
 
 use super::cadence::Seen;
 use super::tick::ask;
@@ -68,12 +69,14 @@ impl Sampler {
         again_ms: u64,
         wait: Duration,
     ) -> Result<(), TaskError> {
-        let tick = trigger.tick;
+        let (tick, until) = (trigger.tick, Instant::now() + wait);
         asking::ask(self.asking.as_mut(), &mut self.roster, again_ms, wait).await;
         if !self.roster.has_stranger(tick) {
             return Ok(());
         }
-        let came = ask(self.feeds.summary.as_mut(), true, trigger, wait).await;
+        // What the aggregators left of it.
+        let left = until.saturating_duration_since(Instant::now());
+        let came = ask(self.feeds.summary.as_mut(), true, trigger, left).await;
         let Some((outcome, costs)) = came else {
             return Ok(());
         };

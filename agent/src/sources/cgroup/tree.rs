@@ -108,7 +108,7 @@ impl Tree {
         let told = |error: hierarchy::Error| Failure::new(FailureKind::Read, error.to_string());
         self.find().map_err(told)?;
         self.devices.refresh();
-        self.walks.begin();
+        self.walks.begin(tick);
         self.learn_sandboxes();
         self.read_whole(tick, line).map_err(told)?;
         self.list_pods(tick, line.unix_ms());

@@ -2,16 +2,21 @@
 //!
 //! v1 adds up block I/O when it is asked for, over every cgroup below, however many a container made there; and
 //! its pod's again. A tenth of a millisecond is far more than a cgroup takes that made none. Of those that took
-//! longer, one is read at a tick, the one that waits for longest first. Pure.
+//! longer, one is read at a tick, the one that waits for longest first, and whoever has waited for a minute: values
+//! that are read seldom are withdrawn after three. Pure.
 
 use std::time::Duration;
 
 /// CPU time of one cgroup's block I/O from which on it is read by itself.
 const DEAR: Duration = Duration::from_micros(100);
 
+/// Who has waited for so long is read, whoever else is, ms: a third of what a value that is read seldom is held.
+const LONGEST_WAIT_MS: u64 = 60_000;
+
 /// What there is of such readings at a tick.
 #[derive(Debug, Default)]
 pub(super) struct Walks {
+    tick: u64,
     // One was made.
     is_made: bool,
     // Since when they wait that were put off at the tick before: the longest.
@@ -30,9 +35,10 @@ pub(super) struct Walk {
 }
 
 impl Walks {
-    /// Begins a tick.
-    pub(super) fn begin(&mut self) {
+    /// Begins a tick, Unix ms.
+    pub(super) fn begin(&mut self, tick: u64) {
         *self = Self {
+            tick,
             longest: self.put_off,
             ..Self::default()
         };
@@ -45,7 +51,8 @@ impl Walks {
 
     fn admits(&mut self, since: u64) -> bool {
         let is_first = self.longest.is_none_or(|longest| since <= longest);
-        if is_first && !self.is_made {
+        let is_overdue = self.tick.saturating_sub(since) >= LONGEST_WAIT_MS;
+        if is_overdue || is_first && !self.is_made {
             return true;
         }
         self.put_off = Some(self.put_off.map_or(since, |other| other.min(since)));
@@ -96,7 +103,7 @@ mod tests {
     fn read_at(all: &mut [(Walk, Duration)], ticks: u64) -> Vec<Vec<usize>> {
         let mut walks = Walks::default();
         let at = |tick: u64| {
-            walks.begin();
+            walks.begin(tick);
             let mut read = Vec::new();
             for (at, (walk, cpu)) in all.iter_mut().enumerate() {
                 if tick.is_multiple_of(3) {
@@ -159,10 +166,33 @@ mod tests {
         first.cost(&mut walks, LONG);
         assert!(!gone.is_due(&mut walks, false) && !last.is_due(&mut walks, false));
         assert_eq!(walks.put_off_count(), 2);
-        walks.begin();
+        walks.begin(3);
         assert!(!last.is_due(&mut walks, false));
-        walks.begin();
+        walks.begin(4);
         assert!(last.is_due(&mut walks, false));
+    }
+
+    #[test]
+    fn nobody_waits_until_what_was_read_last_is_withdrawn() {
+        let dear = || Walk {
+            is_dear: true,
+            since: None,
+        };
+        let mut all: Vec<Walk> = (0..7).map(|_| dear()).collect();
+        let mut walks = Walks::default();
+        let mut last = [0; 7];
+        for tick in (0..20).map(|n| n * 30_000) {
+            walks.begin(tick);
+            for ((walk, last), at) in all.iter_mut().zip(&mut last).zip(0_u64..) {
+                walk.want(tick);
+                if walk.is_due(&mut walks, false) {
+                    walk.cost(&mut walks, LONG);
+                    assert!(tick - *last <= 30_000 + LONGEST_WAIT_MS, "{at} at {tick}");
+                    *last = tick;
+                }
+            }
+        }
+        assert!(last.iter().all(|last| *last >= 480_000), "{last:?}");
     }
 
     #[test]
@@ -174,7 +204,7 @@ mod tests {
         assert!(pod.is_due(&mut walks, false));
         pod.cost(&mut walks, LONG);
         assert!(pod.is_dear() && !container.is_due(&mut walks, pod.is_dear()));
-        walks.begin();
+        walks.begin(2);
         assert!(container.is_due(&mut walks, pod.is_dear()));
     }
 }
