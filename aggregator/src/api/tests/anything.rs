@@ -1,8 +1,11 @@
 //! Whatever is asked, of either listener: no panic, and no answer that blames the server.
 
 use std::cell::Cell;
+use std::io::Read as _;
 use std::time::Duration;
 
+use flate2::read::{GzDecoder, ZlibDecoder};
+use http::{HeaderValue, header};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -258,9 +261,44 @@ fn nothing_that_is_asked_of_the_https_listener_is_its_fault() {
 /// The status of an answer, which is read as far as it comes. That a pod is unknown was 500 in Heapster's
 /// resource metrics, and has to be: it blames nobody.
 async fn status(answered: Response) -> u16 {
-    let status = answered.status().as_u16();
-    let read = tokio::time::timeout(READ_FOR, answered.into_body().collect()).await;
+    let (parts, body) = answered.into_parts();
+    let read = tokio::time::timeout(READ_FOR, body.collect()).await;
     let body = read.ok().and_then(Result::ok).map(|body| body.to_bytes());
-    let is_unknown = body.is_some_and(|body| body.starts_with(b"Error while getting pod "));
-    if is_unknown { 404 } else { status }
+    let is_unknown = body
+        .is_some_and(|body| plain(&parts.headers, &body).starts_with("Error while getting pod "));
+    if is_unknown {
+        404
+    } else {
+        parts.status.as_u16()
+    }
+}
+
+/// The text of a body, which may be compressed; empty of what is none.
+fn plain(headers: &HeaderMap, body: &[u8]) -> String {
+    let mut text = String::new();
+    let coding = headers.get(header::CONTENT_ENCODING);
+    let read = match coding.map(HeaderValue::as_bytes) {
+        Some(b"gzip") => GzDecoder::new(body).read_to_string(&mut text),
+        Some(b"deflate") => ZlibDecoder::new(body).read_to_string(&mut text),
+        _ => (&mut &*body).read_to_string(&mut text),
+    };
+    if read.is_err() {
+        text.clear();
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_body_is_read_whether_it_is_compressed_or_not() {
+    for accept in ["identity", "gzip", "deflate"] {
+        let request = Request::builder()
+            .uri("/apis/metrics/v1alpha1/namespaces/shop/pods/nosuch")
+            .header("host", "localhost")
+            .header("accept-encoding", accept);
+        let request = request.body(Body::empty()).unwrap();
+        let answered = router(api(), gate(), Router::new()).call(request).await;
+        let answered = answered.unwrap();
+        assert_eq!(answered.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(status(answered).await, 404, "{accept}");
+    }
 }
