@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 
 use super::gone::Gone;
 use super::pool::Pool;
-use super::{Node, Owner, Pod, Requirements, Resource, Workload};
+use super::{Node, Owner, Phase, Pod, Requirements, Resource, Workload};
 
 /// One object that came, changed or went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,7 +199,7 @@ impl Known {
         pods.map(|held| Arc::clone(&held.object)).collect()
     }
 
-    /// The pods of one namespace or of all in every phase, a piece of each namespace, by namespace and name: all as of
+    /// The pods that run, of one namespace or of all, a piece of each namespace, by namespace and name: all as of
     /// one moment. A piece is made anew only when a pod of its namespace came, changed or went since it was asked
     /// for last: to take all pods of a large cluster in hand takes longer than a client should wait for its first byte.
     #[must_use]
@@ -246,8 +246,9 @@ impl Known {
 impl Namespace {
     fn listed(&self) -> Arc<[Arc<Pod>]> {
         let listed = self.listed.get_or_init(|| {
-            let pods = self.pods.values();
-            pods.map(|held| Arc::clone(&held.object)).collect()
+            let pods = self.pods.values().map(|held| &held.object);
+            let running = pods.filter(|pod| pod.phase == Phase::Running);
+            running.cloned().collect()
         });
         Arc::clone(listed)
     }

@@ -30,7 +30,7 @@ fn says(bed: &Bed, query: &str, why: &str) -> Value {
 fn of_each_pod_it_is_said_why_it_is_served_or_not() {
     let mut bed = Bed::start(&["node1"], |_| ());
     bed.wait_for_pods(4);
-    assert_eq!(explain(&bed, "node=node1")["why"], "starting");
+    says(&bed, "node=node1", "starting");
     for n in 0..18 {
         bed.system.tick(at(n)).unwrap();
     }

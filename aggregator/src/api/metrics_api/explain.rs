@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::items::{Finder, Found, Item, Used};
 use crate::api::{Api, Asked, answer, path};
 use crate::cluster::{ContainerState, Phase, Pod};
-use crate::query::{NODE_MAX_AGE_MS, Usage, newest_here};
+use crate::query::{Usage, newest_here};
 use crate::store::{Entity, Limited, NodeState, Selector};
 use because::Because;
 
@@ -114,6 +114,10 @@ impl<'a> Asking<'a> {
             // What may not be seen is what is not there.
             _ if !self.sees_node(&name) => Because::no_node(&name),
             Found::Item(_) => Because::served(),
+            // Without a watched cluster there is none before its first row.
+            Found::Unknown(_) if self.finder.view.node(&name).is_some() => self
+                .of_node(&name)
+                .unwrap_or_else(|| Because::node_untold(&name)),
             Found::Unknown(_) => Because::no_node(&name),
             Found::Unmeasured(_) => self
                 .of_node(&name)
@@ -251,14 +255,19 @@ impl<'a> Asking<'a> {
             return because;
         }
         if own.is_some() {
-            return Because::container(containers.iter().map(Container::told));
+            let is_told = containers.iter().any(|one| !one.reason.is_empty());
+            return if is_told || self.api.visible.specs {
+                Because::container(containers.iter().map(Container::told))
+            } else {
+                Because::not_whole()
+            };
         }
         let view = &self.finder.view;
         if let Some(other) = told.iter().find(|one| view.is_current(one)) {
             return Because::other_life(&other.node, &other.pod_uid);
         }
         let state = view.node(node);
-        let refused = state.filter(|s| s.limited == Limited::Full || s.refused_entities > 0);
+        let refused = state.filter(|s| s.limited != Limited::No && s.refused_entities > 0);
         match refused {
             Some(state) => Because::over_budget(node, state.refused_entities),
             None => Because::pod_untold(node, self.sources(node).is_empty()),
@@ -290,8 +299,19 @@ impl<'a> Asking<'a> {
                 (None, None) => Container::without(&one.name, because::LATER.to_owned()),
             })
             .collect();
-        let runs = object.into_iter().flat_map(|pod| pod.containers.iter());
-        for one in runs.filter(|one| one.state == ContainerState::Running) {
+        // What its status says is for who may list pods.
+        let object = object.filter(|_| self.api.visible.specs);
+        let status = || object.into_iter().flat_map(|pod| pod.containers.iter());
+        // One that waits or has ended uses nothing, and keeps nobody away.
+        let rests = |name: &str| {
+            let mut of_status = status().filter(|one| *one.name == *name);
+            of_status.any(|one| {
+                let state = one.state;
+                matches!(state, ContainerState::Waiting | ContainerState::Terminated)
+            })
+        };
+        all.retain(|one| one.usage.is_some() || !rests(&one.name));
+        for one in status().filter(|one| one.state == ContainerState::Running) {
             if all.iter().all(|told| *told.name != *one.name) {
                 all.push(Container::without(&one.name, because::UNTOLD.to_owned()));
             }
@@ -312,8 +332,10 @@ impl<'a> Asking<'a> {
         let Some(newest_ms) = state.newest_tick_ms else {
             return Some(Because::no_row(name, state.live));
         };
+        // Not too old to be held perhaps, but what is missing then does not come either.
         let age_ms = view.newest_of_node(name).saturating_sub(newest_ms);
-        (age_ms > NODE_MAX_AGE_MS).then(|| Because::silent(&state, self.api.clock.unix_ms()))
+        let is_late = age_ms > 2 * state.interval_ms.max(1);
+        is_late.then(|| Because::silent(&state, self.api.clock.unix_ms()))
     }
 
     fn sees_node(&self, name: &str) -> bool {

@@ -211,7 +211,7 @@ impl Finder {
         }
     }
 
-    /// The pods that are to be shown if they run and are measured, of one namespace or of all, by namespace and
+    /// The pods that are to be shown if they are measured, of one namespace or of all, by namespace and
     /// name: as they are at one moment.
     pub(super) fn pods(&self, wanted: &Wanted) -> Pods {
         let namespace = self.copies.namespace.as_deref();
@@ -231,9 +231,7 @@ impl Finder {
             return Pods::known(all);
         }
         let pods = all.iter().flat_map(|some| some.iter());
-        let chosen = pods.filter(|pod| {
-            pod.phase == Phase::Running && is_wanted(&pod.namespace, &pod.name, &pod.labels)
-        });
+        let chosen = pods.filter(|pod| is_wanted(&pod.namespace, &pod.name, &pod.labels));
         Pods::known(vec![chosen.cloned().collect()])
     }
 

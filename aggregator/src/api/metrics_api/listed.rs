@@ -10,7 +10,7 @@ use crate::store::Entity;
 /// Pods by namespace and name.
 #[derive(Debug)]
 pub(super) enum Pods {
-    /// As the Kubernetes API knows them, in every phase.
+    /// Those that run, as the Kubernetes API knows them.
     Known(Known),
     /// As agents tell them.
     Told(Vec<Entity>),
@@ -45,7 +45,7 @@ impl Pods {
         Pods::Known(Known { parts, count })
     }
 
-    /// How many there are; of those that the API knows those too that do not run.
+    /// How many there are, measured or not.
     pub(super) fn len(&self) -> usize {
         match self {
             Pods::Known(known) => known.count,
@@ -53,7 +53,7 @@ impl Pods {
         }
     }
 
-    /// Shows those of a range that run and are measured.
+    /// Shows those of a range that are measured.
     pub(super) fn each<'f>(
         &'f self,
         finder: &'f Finder,

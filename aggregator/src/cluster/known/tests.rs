@@ -7,6 +7,7 @@ fn pod(namespace: &str, name: &str, uid: &str) -> Change {
         namespace: namespace.into(),
         name: name.into(),
         uid: uid.into(),
+        phase: Phase::Running,
         ..Pod::default()
     })
 }
@@ -159,7 +160,16 @@ fn the_list_of_a_namespace_is_kept_until_one_of_its_pods_changes() {
     known.apply(pod("shop", "web-1", "b"));
     known.apply(pod("shop", "web-0", "a"));
     known.apply(pod("base", "dns", "c"));
+    // Another phase is no pod of a list.
+    known.apply(Change::Pod(Pod {
+        namespace: "base".into(),
+        name: "job".into(),
+        uid: "d".into(),
+        phase: Phase::Succeeded,
+        ..Pod::default()
+    }));
     assert_eq!(listed(None), [vec!["c"], vec!["a", "b"]]);
+    known.apply(Change::PodGone("base".into(), "job".into(), "d".into()));
     assert_eq!(
         (listed(Some("base")), listed(Some("none"))),
         (vec![vec!["c".to_owned()]], empty)

@@ -32,10 +32,7 @@ pub(super) fn lacking(lacks: Lacks, span_ms: u64) -> String {
     let s = |ms: u64| ms / 1_000;
     match lacks {
         Lacks::Cpu => "no source tells its CPU time".to_owned(),
-        Lacks::CpuSince(ms) => format!(
-            "its CPU time was measured {} s before its node's newest row, and not since",
-            s(ms)
-        ),
+        Lacks::CpuSince(ms) => format!("its CPU time was measured {} s ago, and not since", s(ms)),
         Lacks::CpuOver(ms) => format!(
             "its CPU time has been measured for {} s since it began or was begun again, and {} s are awaited",
             s(ms),
@@ -43,7 +40,7 @@ pub(super) fn lacking(lacks: Lacks, span_ms: u64) -> String {
         ),
         Lacks::Memory => "no source tells its working set".to_owned(),
         Lacks::MemorySince(ms) => format!(
-            "its working set was measured {} s before its node's newest row, and not since",
+            "its working set was measured {} s ago, and not since",
             s(ms)
         ),
     }
@@ -144,25 +141,26 @@ impl Because {
     }
 
     pub(super) fn no_agent(node: &str) -> Self {
-        let reason = format!("no agent of {node} has told anything since this aggregator began");
+        let reason = format!("nothing that an agent of {node} told is in the window");
         Self::new("no-agent", reason, agent_of(node))
     }
 
     pub(super) fn no_row(node: &str, live: bool) -> Self {
         if live {
             let reason =
-                format!("the agent of {node} is connected, and no row of it has arrived yet");
+                format!("the agent of {node} is connected, and no row of it is in the window");
             return Self::new(
                 "no-row",
                 reason,
-                "wait for two rows; if none comes, look at the agent's log",
+                "wait for two rows, if it has just begun; otherwise look at the agent's log",
             );
         }
-        let reason = format!("the agent of {node} was connected, has told no row, and is gone");
+        let reason =
+            format!("the agent of {node} is not connected, and no row of it is in the window");
         Self::new("no-row", reason, agent_of(node))
     }
 
-    /// Its newest row is too old to be held.
+    /// Its rows do not arrive any more.
     pub(super) fn silent(state: &NodeState, now_ms: u64) -> Self {
         let age_s = now_ms.saturating_sub(newest_here(state)) / 1_000;
         let (node, away) = (
@@ -174,14 +172,14 @@ impl Because {
             },
         );
         let reason = format!(
-            "the agent of {node} {away} its newest row is {age_s} s old: values are held for 90 s"
+            "the agent of {node} {away} its newest row is {age_s} s old: values are held for 90 s at most"
         );
         Self::new("silent", reason, agent_of(node))
     }
 
     pub(super) fn over_budget(node: &str, refused: u64) -> Self {
         let reason = format!(
-            "{node} has told more than its share of the memory, and {refused} new things on it were refused"
+            "{node} tells more than its share of the memory holds, and {refused} new things on it have been refused"
         );
         let next = "see what makes so many containers or pods there; --node-budget allows more";
         Self::new("over-budget", reason, next)
@@ -223,6 +221,13 @@ impl Because {
             format!("{of}: {}", lacking(lacks, span_ms)),
             next_of(lacks),
         )
+    }
+
+    /// Not all of a pod is there, and its reader may not see what its status says.
+    pub(super) fn not_whole() -> Self {
+        let reason = "not all of its containers that run are measured, or none of them runs";
+        let next = "see what its containers do (kubectl describe pod), or ask who may list pods";
+        Self::new("unmeasured", reason, next)
     }
 
     /// The containers of a pod with what is missing of each, which is empty for one that has all.

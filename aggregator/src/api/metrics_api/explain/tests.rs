@@ -141,7 +141,11 @@ async fn of_a_pod_that_is_not_served_the_step_is_named_at_which_its_way_ends() {
         (beside(usual(), &[]), "no-pod", "runs, or you may not"),
         (beside(nothing(), &[pending]), "not-running", "Pending"),
         (beside(nothing(), &[over]), "not-running", "Succeeded"),
-        (beside(usual(), &[elsewhere]), "no-agent", "agent of node9"),
+        (
+            beside(usual(), &[elsewhere]),
+            "no-agent",
+            "an agent of node9",
+        ),
         (beside(nothing(), &[runs()]), "pod-untold", "tells nothing"),
         (beside(usual(), &[again]), "other-life", "uid-of-web"),
         // Where no Kubernetes API is watched.
@@ -169,7 +173,14 @@ async fn of_a_pod_that_is_not_whole_it_is_said_which_container_lacks_what() {
         ..runs()
     };
     let (no_cpu, no_bytes) = ("tells its CPU time", "tells its working set");
+    // One that has ended is told all the same, without CPU.
+    let ended = || told(Some(memory_alone));
     are_told([
+        (
+            beside(ended(), std::slice::from_ref(&rests)),
+            "no-container",
+            "none of its",
+        ),
         (beside(told(None), &[rests]), "no-container", "none of its"),
         (
             beside(told(None), &[runs()]),
@@ -215,6 +226,7 @@ async fn a_node_that_is_silent_is_named_for_its_pods_too() {
         pass(&api, 140_000).await;
         for query in [WEB, "node=node1"] {
             let (word, text) = why(&api, query).await;
+            // Before that what is missing is missing for it, too.
             assert_eq!(word, "silent", "{text}");
             assert!(
                 text.contains("is connected, but its newest row is 200 s old"),
@@ -225,10 +237,24 @@ async fn a_node_that_is_silent_is_named_for_its_pods_too() {
 }
 
 #[tokio::test]
+async fn what_is_missing_on_a_node_that_is_late_is_missing_for_that() {
+    let api = told(Some(Says::of(table::MEMORY_USAGE, 1)));
+    assert_eq!(why(&api, WEB).await.0, "unmeasured");
+    pass(&api, 60_000).await;
+    let (word, text) = why(&api, WEB).await;
+    assert_eq!(word, "silent", "{text}");
+    assert!(text.contains("its newest row is 60 s old"), "{text}");
+}
+
+#[tokio::test]
 async fn nodes_that_told_nothing_are_told_from_those_that_are_not_there() {
     let api = beside(told(Some(USUAL)), &[]);
     assert_eq!(why(&api, "node=node9").await.0, "no-agent");
     assert_eq!(why(&api, "node=nosuch").await.0, "no-node");
+    drop(api.store.open("node9", opening()));
+    assert_eq!(why(&api, "node=node9").await.0, "no-row");
+    let api = told(None);
+    assert_eq!(why(&api, "node=node9").await.0, "no-node");
     drop(api.store.open("node9", opening()));
     assert_eq!(why(&api, "node=node9").await.0, "no-row");
 }
@@ -291,6 +317,8 @@ async fn a_reader_is_told_no_more_than_they_may_see() {
     let silent = beside(told(Some(USUAL)), &[object(Phase::Running)]);
     pass(&silent, 200_000).await;
     let pending = beside(told(Some(USUAL)), &[object(Phase::Pending)]);
+    // Its container runs by its status, and is not told.
+    let bare = beside(told(None), &[object(Phase::Running)]);
     let narrowed = |api: &Api, namespaces: &[&str]| Api {
         visible: Visible {
             nodes: Names::none(),
@@ -306,9 +334,11 @@ async fn a_reader_is_told_no_more_than_they_may_see() {
         // Nor phases.
         (&pending, &["shop"], WEB, "no-pod"),
         (&silent, &["other"], WEB, "no-pod"),
+        (&bare, &["shop"], WEB, "unmeasured"),
     ] {
         let (word, text) = why(&narrowed(api, namespaces), query).await;
         assert_eq!(word, expected, "{text}");
+        assert!(!text.contains("app"), "{text}");
     }
 }
 
