@@ -32,7 +32,7 @@ pub use usage::{ContainerNames, Cpu, Lacks, Measured, OfNode, Usage, cpu_over};
 pub use view::{Bounds, KEPT_LONGER_MS, View};
 pub use visible::{Names, Visible};
 pub use watermark::{
-    NODE_MAX_AGE_MS, is_skewed, newest_here, nodes_missing, published_tick, wait_ms,
+    NODE_MAX_AGE_MS, is_late, is_skewed, newest_here, nodes_missing, published_tick, wait_ms,
 };
 pub use workloads::{Found, WorkloadChoice, Workloads};
 

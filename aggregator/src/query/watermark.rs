@@ -74,6 +74,13 @@ pub fn newest_here(node: &NodeState) -> u64 {
     })
 }
 
+/// True of a node that has told rows, the newest of which is older at the tick than rows are on their way.
+#[must_use]
+pub fn is_late(node: &NodeState, tick_ms: u64) -> bool {
+    let age_ms = tick_ms.saturating_sub(newest_here(node));
+    node.newest_tick_ms.is_some() && age_ms > 2 * node.interval_ms.max(1)
+}
+
 /// True when the node's rows reach the tick, on its own grid if that is wider.
 fn has_delivered(node: &NodeState, tick_ms: u64) -> bool {
     let own = node.interval_ms.max(1);

@@ -10,10 +10,10 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::items::{Finder, Found, Item, Used};
+use super::items::{Finder, Found, Item, Used, by_name, rests};
 use crate::api::{Api, Asked, answer, path};
 use crate::cluster::{ContainerState, Phase, Pod};
-use crate::query::{Usage, newest_here};
+use crate::query::{Usage, is_late, newest_here};
 use crate::store::{Entity, Limited, NodeState, Selector};
 use because::Because;
 
@@ -285,33 +285,28 @@ impl<'a> Asking<'a> {
         let (view, span_ms) = (&self.finder.view, self.finder.span_ms);
         let mut told = self.view_of(&Selector::Containers { namespace, pod });
         told.retain(|one| one.pod_uid == own.pod_uid && view.is_current(one));
-        told.sort_by(|a, b| (&a.name, b.start_ms).cmp(&(&b.name, a.start_ms)));
-        told.dedup_by(|later, kept| later.name == kept.name);
+        let told = by_name(told);
         let usages = view.usages(&told.iter().collect::<Vec<_>>(), span_ms);
         let mut all: Vec<Container> = told
             .iter()
             .zip(usages)
-            .map(|(one, usage)| match (usage, view.lacks(one, span_ms)) {
-                (Some(usage), _) => Container::of(&one.name, usage),
-                (None, Some(lacks)) => {
-                    Container::without(&one.name, because::lacking(lacks, span_ms))
+            .map(|(one, usage)| {
+                let reason = || match view.lacks(one, span_ms) {
+                    Some(lacks) => because::lacking(lacks, span_ms),
+                    None => because::LATER.to_owned(),
+                };
+                match usage {
+                    Some(usage) => Container::of(&one.name, usage),
+                    None => Container::without(&one.name, reason()),
                 }
-                (None, None) => Container::without(&one.name, because::LATER.to_owned()),
             })
             .collect();
         // What its status says is for who may list pods.
         let object = object.filter(|_| self.api.visible.specs);
-        let status = || object.into_iter().flat_map(|pod| pod.containers.iter());
-        // One that waits or has ended uses nothing, and keeps nobody away.
-        let rests = |name: &str| {
-            let mut of_status = status().filter(|one| *one.name == *name);
-            of_status.any(|one| {
-                let state = one.state;
-                matches!(state, ContainerState::Waiting | ContainerState::Terminated)
-            })
-        };
-        all.retain(|one| one.usage.is_some() || !rests(&one.name));
-        for one in status().filter(|one| one.state == ContainerState::Running) {
+        let is_rest = |name: &str| object.is_some_and(|pod| rests(pod, name));
+        all.retain(|one| one.usage.is_some() || !is_rest(&one.name));
+        let status = object.into_iter().flat_map(|pod| pod.containers.iter());
+        for one in status.filter(|one| one.state == ContainerState::Running) {
             if all.iter().all(|told| *told.name != *one.name) {
                 all.push(Container::without(&one.name, because::UNTOLD.to_owned()));
             }
@@ -329,12 +324,11 @@ impl<'a> Asking<'a> {
         let Some(state) = view.node(name) else {
             return Some(Because::no_agent(name));
         };
-        let Some(newest_ms) = state.newest_tick_ms else {
+        if state.newest_tick_ms.is_none() {
             return Some(Because::no_row(name, state.live));
-        };
+        }
         // Not too old to be held perhaps, but what is missing then does not come either.
-        let age_ms = view.newest_of_node(name).saturating_sub(newest_ms);
-        let is_late = age_ms > 2 * state.interval_ms.max(1);
+        let is_late = is_late(&state, view.published_ms());
         is_late.then(|| Because::silent(&state, self.api.clock.unix_ms()))
     }
 

@@ -348,17 +348,10 @@ fn is_whole<'a>(
     if running.any(|one| one.state == ContainerState::Running && !is_measured(&one.name)) {
         return false;
     }
-    let rests = |name: &str| {
-        let mut of_status = pod.containers.iter().filter(|one| *one.name == *name);
-        of_status.any(|one| {
-            let state = one.state;
-            matches!(state, ContainerState::Waiting | ContainerState::Terminated)
-        })
-    };
     for (name, usage) in measured {
         match usage {
             Some(usage) => used.push((name, usage)),
-            None if rests(name) => {}
+            None if rests(pod, name) => {}
             None => return false,
         }
     }
@@ -402,8 +395,17 @@ fn running(known: &Known, namespace: &str, name: &str) -> Option<Arc<Pod>> {
     (pod.phase == Phase::Running).then_some(pod)
 }
 
+/// True of a container that waits or has ended by its pod's status: it uses nothing, and keeps nobody away.
+pub(super) fn rests(pod: &Pod, name: &str) -> bool {
+    let mut of_status = pod.containers.iter().filter(|one| *one.name == *name);
+    of_status.any(|one| {
+        let state = one.state;
+        matches!(state, ContainerState::Waiting | ContainerState::Terminated)
+    })
+}
+
 /// Sorted by name, of two lives of one name the later.
-fn by_name(mut entities: Vec<Entity>) -> Vec<Entity> {
+pub(super) fn by_name(mut entities: Vec<Entity>) -> Vec<Entity> {
     entities.sort_by(|a, b| (&a.name, b.start_ms).cmp(&(&b.name, a.start_ms)));
     entities.dedup_by(|later, kept| later.name == kept.name);
     entities

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::super::{Api, answer};
 use super::levels::Levels;
 use super::values::{Cluster, NodeSeries, PodSeries, Reader, Values};
-use crate::query::{View, Visible, is_skewed, newest_here};
+use crate::query::{View, Visible, is_late, is_skewed};
 use crate::store::{Entity, EntityPath, Limited, NodeState, Selector};
 
 /// Pods of one node's frame: ten times what a kubelet runs by default.
@@ -152,8 +152,7 @@ impl<'a> Frame<'a> {
 
 fn node_frame<'a>(state: &'a NodeState, series: &'a NodeSeries, newest_ms: u64) -> NodeFrame<'a> {
     let newest = state.newest_tick_ms;
-    let age_ms = newest_ms.saturating_sub(newest_here(state));
-    let late = newest.is_some() && age_ms > 2 * state.interval_ms.max(1);
+    let late = is_late(state, newest_ms);
     let (word, reason) = match (state.live, newest) {
         (true, None) => (
             "connecting",

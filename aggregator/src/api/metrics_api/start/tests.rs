@@ -67,6 +67,11 @@ impl MetricsApi {
         self.api.terms.start.is_over()
     }
 
+    fn stand_beside(&self, is_beside: bool) {
+        let inner = &self.api.terms.start.inner;
+        inner.is_beside.store(is_beside, Ordering::Relaxed);
+    }
+
     pub(super) async fn pass(&self, seconds: u64) {
         let to_ms = self.api.clock.unix_ms() + seconds * 1_000;
         let deadline = Duration::from_secs(10);
@@ -141,13 +146,7 @@ async fn beside_a_ready_replica_agents_that_do_not_come_up_are_awaited_15_second
     let metrics = metrics(10, 10, 7);
     let known = metrics.api.cluster.known().unwrap();
     (7..10).for_each(|n| known.apply(Change::Pod(agent(n, Phase::Pending))));
-    metrics
-        .api
-        .terms
-        .start
-        .inner
-        .is_beside
-        .store(true, Ordering::Relaxed);
+    metrics.stand_beside(true);
     assert!(!metrics.is_over());
     metrics.pass(14).await;
     assert!(!metrics.is_over());
@@ -173,13 +172,7 @@ async fn beside_a_ready_replica_agents_that_do_not_come_up_are_awaited_15_second
 async fn an_agent_that_was_ready_meanwhile_is_awaited_anew() {
     let metrics = metrics(10, 10, 7);
     let known = metrics.api.cluster.known().unwrap();
-    metrics
-        .api
-        .terms
-        .start
-        .inner
-        .is_beside
-        .store(true, Ordering::Relaxed);
+    metrics.stand_beside(true);
     for phase in [Phase::Pending, Phase::Running, Phase::Pending] {
         (7..10).for_each(|n| known.apply(Change::Pod(agent(n, phase))));
         assert!(!metrics.is_over());
@@ -194,13 +187,7 @@ async fn alone_and_where_no_agent_is_up_all_are_awaited() {
         let metrics = metrics(10, 10, up);
         let known = metrics.api.cluster.known().unwrap();
         (up..10).for_each(|n| known.apply(Change::Pod(agent(n, Phase::Pending))));
-        metrics
-            .api
-            .terms
-            .start
-            .inner
-            .is_beside
-            .store(is_beside, Ordering::Relaxed);
+        metrics.stand_beside(is_beside);
         assert!(!metrics.is_over());
         metrics.pass(44).await;
         assert!(!metrics.is_over(), "{up} {is_beside}");
