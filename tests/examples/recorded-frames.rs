@@ -5,10 +5,11 @@
 
 use std::process::ExitCode;
 
-use cairn_proto::catalogue::{FieldId, Group, Source, table};
+use cairn_proto::catalogue::{FieldId, table};
 use cairn_proto::codec::chunk::{self, RowOf};
 use cairn_proto::codec::{DENSE, PLAIN, row};
-use cairn_proto::model::{Builder, EntityId, Snapshot, Stamp};
+use cairn_proto::model::{EntityId, Snapshot};
+use testkit::peer;
 
 const TICK: u64 = 1_795_332_330_000;
 const INTERVAL: u64 = 10_000;
@@ -53,14 +54,7 @@ fn frame(kind: u64, message: &Message) -> Message {
 }
 
 fn snapshot(more: &[(EntityId, FieldId)]) -> Snapshot {
-    let mut builder = Builder::default();
-    let stamp = Stamp {
-        time_ms: TICK,
-        start_ms: None,
-        source: Source::Summary,
-    };
-    builder.value(EntityId(1), table::MEMORY_USAGE, 77);
-    builder.stamp(EntityId(1), Group::Memory, stamp);
+    let mut builder = peer::one_value(TICK);
     for (entity, field) in more {
         builder.value(*entity, *field, 5);
     }

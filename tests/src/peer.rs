@@ -103,9 +103,9 @@ pub fn of_chunk(payload: Vec<u8>) -> Frame {
     })
 }
 
-/// The payload of a block of one row that is good in itself.
+/// A snapshot to be: the first entity has memory in use, measured at the tick.
 #[must_use]
-pub fn chunk_at(tick_ms: u64) -> Vec<u8> {
+pub fn one_value(tick_ms: u64) -> Builder {
     let mut builder = Builder::default();
     let stamp = Stamp {
         time_ms: tick_ms,
@@ -114,10 +114,16 @@ pub fn chunk_at(tick_ms: u64) -> Vec<u8> {
     };
     builder.value(EntityId(1), table::MEMORY_USAGE, 77);
     builder.stamp(EntityId(1), Kept::Memory, stamp);
+    builder
+}
+
+/// The payload of a block of one row that is good in itself.
+#[must_use]
+pub fn chunk_at(tick_ms: u64) -> Vec<u8> {
     let row = RowOf {
         offset: 0,
         tick: tick_ms,
-        snapshot: &builder.build(),
+        snapshot: &one_value(tick_ms).build(),
     };
     chunk::encode(DENSE, &[row])
 }

@@ -6,13 +6,14 @@
     reason = "helpers of tests: what cannot go on has failed"
 )]
 
-use cairn_proto::catalogue::{Group, Source, table};
+use cairn_proto::catalogue::table;
 use cairn_proto::codec::chunk::{self, RowOf};
 use cairn_proto::codec::{DENSE, row};
 use cairn_proto::limits;
-use cairn_proto::model::{Builder, EntityId, Snapshot, Stamp};
+use cairn_proto::model::{Builder, EntityId, Snapshot};
 use cairn_proto::v1::{self, agent_frame::Kind};
 use serde_json::Value;
+use testkit::peer;
 use testkit::raw::RawAgent;
 use testkit::rfc3339;
 use testkit::system::{FIRST_TICK_MS, Options, System};
@@ -107,15 +108,7 @@ fn define(id: u32, kind: v1::EntityKind, name: &str) -> Kind {
 }
 
 fn snapshot(tick: u64) -> Snapshot {
-    let mut builder = Builder::default();
-    let stamp = Stamp {
-        time_ms: tick,
-        start_ms: None,
-        source: Source::Summary,
-    };
-    builder.value(EntityId(1), table::MEMORY_USAGE, 77);
-    builder.stamp(EntityId(1), Group::Memory, stamp);
-    builder.build()
+    peer::one_value(tick).build()
 }
 
 fn row_of(seq: u64, base_seq: Option<u64>, tick: u64) -> Kind {
