@@ -13,11 +13,8 @@ use axum::Router;
 use axum::body::Body;
 use cairn_aggregator::access::{Authenticators, FrontProxy, Rights};
 use cairn_aggregator::api::{
-    Api, Gate, Lease, Looks, MAX_READERS, MAX_STREAMS, MetricsApi, Room, Secure, Shares, Start,
-    Streams, TURNS, Terms, Wellness, router, secure_router,
+    Api, Gate, MetricsApi, Secure, Start, Terms, Wellness, router, secure_router,
 };
-use cairn_aggregator::cluster::Cluster;
-use cairn_aggregator::query::Visible;
 use cairn_aggregator::store::{Door, Opening, PackedStore, WireRow};
 use cairn_proto::catalogue::{Group, Source, table};
 use cairn_proto::codec::{DENSE, row};
@@ -35,7 +32,6 @@ use rcgen::{
     KeyPair, date_time_ymd,
 };
 use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
-use tokio::sync::Semaphore;
 use tower_service::Service as _;
 
 const T0: u64 = 1_795_332_330_000;
@@ -166,30 +162,11 @@ fn store() -> Arc<dyn Door> {
 }
 
 fn api(clock: Clock, start: Start) -> Api {
-    Api {
-        store: store(),
-        cluster: Cluster::off(),
-        terms: Terms {
-            span_ms: 10_000,
-            start,
-        },
-        clock,
-        interval_ms: 10_000,
-        window_ms: 900_000,
-        labels: Arc::default(),
-        looks: Looks::default(),
-        streams: Streams::new(MAX_STREAMS),
-        readers: Streams::new(MAX_READERS),
-        token: Token::new(),
-        turns: Arc::new(Semaphore::new(TURNS)),
-        own_turns: Shares::of(TURNS),
-        room: Room::default(),
-        pressure: cairn_aggregator::pressure::Pressure::default(),
-        metrics: cairn_aggregator::api::Metrics::default(),
-        visible: Visible::ALL,
-        lease: Lease::default(),
-        reader: None,
-    }
+    let terms = Terms {
+        span_ms: 10_000,
+        start,
+    };
+    Api::alone(store(), clock, terms, (10_000, 900_000))
 }
 
 impl Bed {

@@ -190,6 +190,38 @@ pub const MAX_READERS: usize = 64;
 const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 impl Api {
+    /// Over a window, with nothing beside it: no cluster is watched, nobody else has its turns and places, memory is
+    /// never short, and everything may be seen.
+    #[must_use]
+    pub fn alone(
+        store: Arc<dyn Door>,
+        clock: Clock,
+        terms: Terms,
+        (interval_ms, window_ms): (u64, u64),
+    ) -> Self {
+        Self {
+            store,
+            cluster: Cluster::off(),
+            terms,
+            clock,
+            interval_ms,
+            window_ms,
+            labels: Arc::default(),
+            looks: Looks::default(),
+            streams: Streams::new(MAX_STREAMS),
+            readers: Streams::new(MAX_READERS),
+            token: Token::new(),
+            turns: Arc::new(Semaphore::new(TURNS)),
+            own_turns: Shares::of(TURNS),
+            room: Room::default(),
+            pressure: Pressure::default(),
+            metrics: Metrics::default(),
+            visible: Visible::ALL,
+            lease: Lease::default(),
+            reader: None,
+        }
+    }
+
     /// The window at this moment, as far as it may be seen.
     #[must_use]
     pub fn view(&self) -> View {

@@ -24,18 +24,14 @@ use cairn_runtime::tasks::{Aside, Outcome, Supervisor};
 use cairn_runtime::{bound, duration, logging, memory};
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
-use tokio::sync::Semaphore;
 
-use crate::api::{
-    self, Api, Gate, LabelRules, Lease, Looks, MAX_READERS, MAX_STREAMS, MetricsApi, Room, Secure,
-    Shares, Streams, TURNS, Wellness,
-};
+use crate::api::{self, Api, Gate, LabelRules, MAX_STREAMS, MetricsApi, Secure, Streams, Wellness};
 use crate::cluster::Cluster;
 use crate::config::{Config, Ingest as IngestConfig, LabelFlags};
 use crate::ingest::{Ingest, Metrics, Parts, Wishes};
 use crate::metrics;
 use crate::pressure::Pressure;
-use crate::query::{KEPT_LONGER_MS, Visible};
+use crate::query::KEPT_LONGER_MS;
 use crate::replay::{self, Replay};
 use crate::rpc;
 use crate::store::{Door, Exchange, PackedStore};
@@ -415,27 +411,18 @@ fn start_readers(
 
 /// What every route needs.
 fn api_of(shared: &Shared, config: &Config) -> Api {
+    let (store, clock) = (Arc::clone(&shared.store), shared.clock.clone());
+    let terms = https::terms(&clock, config);
+    let grid = (millis(config.interval), millis(config.window));
+    // Everything may be seen on the plain listener; the other narrows it for each request.
     Api {
-        store: Arc::clone(&shared.store),
         cluster: shared.cluster.clone(),
-        terms: https::terms(&shared.clock, config),
-        clock: shared.clock.clone(),
-        interval_ms: millis(config.interval),
-        window_ms: millis(config.window),
         labels: Arc::new(label_rules(&config.labels)),
-        looks: Looks::default(),
         streams: shared.streams.clone(),
-        readers: Streams::new(MAX_READERS),
         token: shared.token.clone(),
-        turns: Arc::new(Semaphore::new(TURNS)),
-        own_turns: Shares::of(TURNS),
-        room: Room::default(),
         pressure: shared.pressure.clone(),
         metrics: shared.requests.clone(),
-        // Of the plain listener; the other narrows it for each request.
-        visible: Visible::ALL,
-        lease: Lease::default(),
-        reader: None,
+        ..Api::alone(store, clock, terms, grid)
     }
 }
 

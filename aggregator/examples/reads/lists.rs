@@ -8,15 +8,10 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use cairn_aggregator::access::{Authenticators, FrontProxy, Rights};
-use cairn_aggregator::api::{
-    Api, Lease, Looks, MAX_READERS, MAX_STREAMS, Metrics, MetricsApi, Room, Secure, Shares, Start,
-    Streams, TURNS, Terms, Wellness, secure_router,
-};
+use cairn_aggregator::api::{Api, MetricsApi, Secure, Start, Terms, Wellness, secure_router};
 use cairn_aggregator::cluster::{
     Change, Cluster, Container, ContainerState, Known, Node, Phase, Pod,
 };
-use cairn_aggregator::pressure::Pressure;
-use cairn_aggregator::query::Visible;
 use cairn_aggregator::store::{Door, PackedStore, WireRow};
 use cairn_proto::model::{EntityDef, EntityKind};
 use cairn_runtime::clock::Clock;
@@ -28,7 +23,6 @@ use cairn_runtime::tls::{CertificateDer, PeerCertificates, Trust, TrustFiles};
 use http_body_util::BodyExt as _;
 use rustls_pki_types::pem::PemObject as _;
 use testkit::pki::Pki;
-use tokio::sync::Semaphore;
 use tower_service::Service as _;
 
 use super::fleet::{self, INTERVAL_MS, KEPT_MS, PODS, WINDOW_MS};
@@ -351,28 +345,12 @@ fn object(pod: &EntityDef, defs: &[EntityDef], node: &str) -> Pod {
 
 fn api(store: Arc<dyn Door>, cluster: Cluster, now_ms: u64) -> Api {
     let clock = Clock::driven(now_ms);
+    let terms = Terms {
+        span_ms: SPAN_MS,
+        start: Start::new(&clock, None),
+    };
     Api {
-        store,
         cluster,
-        terms: Terms {
-            span_ms: SPAN_MS,
-            start: Start::new(&clock, None),
-        },
-        clock,
-        interval_ms: INTERVAL_MS,
-        window_ms: WINDOW_MS,
-        labels: Arc::default(),
-        looks: Looks::default(),
-        streams: Streams::new(MAX_STREAMS),
-        readers: Streams::new(MAX_READERS),
-        token: Token::new(),
-        turns: Arc::new(Semaphore::new(TURNS)),
-        own_turns: Shares::of(TURNS),
-        room: Room::default(),
-        pressure: Pressure::default(),
-        metrics: Metrics::default(),
-        visible: Visible::ALL,
-        lease: Lease::default(),
-        reader: None,
+        ..Api::alone(store, clock, terms, (INTERVAL_MS, WINDOW_MS))
     }
 }

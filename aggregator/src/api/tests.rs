@@ -95,30 +95,11 @@ pub(super) fn with_store(store: Arc<dyn Door>) -> Api {
     let start = Start::new(&clock, None);
     // What each of these tests has told is all there is.
     start.end();
-    Api {
-        store,
-        cluster: Cluster::off(),
-        terms: Terms {
-            span_ms: 10_000,
-            start,
-        },
-        clock,
-        interval_ms: 10_000,
-        window_ms: 900_000,
-        labels: Arc::default(),
-        looks: Looks::default(),
-        streams: Streams::new(MAX_STREAMS),
-        readers: Streams::new(MAX_READERS),
-        token: Token::new(),
-        turns: Arc::new(Semaphore::new(TURNS)),
-        own_turns: Shares::of(TURNS),
-        room: Room::default(),
-        pressure: Pressure::default(),
-        metrics: Metrics::default(),
-        visible: Visible::ALL,
-        lease: Lease::default(),
-        reader: None,
-    }
+    let terms = Terms {
+        span_ms: 10_000,
+        start,
+    };
+    Api::alone(store, clock, terms, (10_000, 900_000))
 }
 
 async fn ask(method: Method, path: &str, headers: &[(&str, &str)]) -> (StatusCode, String) {
