@@ -3,6 +3,9 @@
 use super::Error;
 use super::bits::width;
 
+/// The high bit of each byte of a word.
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
 /// Appends a varint.
 pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
     loop {
@@ -74,8 +77,8 @@ impl<'a> Reader<'a> {
 
     #[cold]
     fn long_varint(&mut self, what: &'static str) -> Result<u64, Error> {
-        if let Some((value, rest)) = whole_varint(self.rest) {
-            self.rest = rest;
+        if let Some((value, length)) = self.rest.first_chunk().and_then(varint_of) {
+            self.take(length, what)?;
             return Ok(value);
         }
         self.longest_varint(what)
@@ -98,6 +101,24 @@ impl<'a> Reader<'a> {
             }
         }
         Err(Error::Range(what))
+    }
+
+    /// Passes over so many, eight bytes at a time: each ends with a byte whose high bit is not set.
+    pub(super) fn pass_varints(&mut self, count: usize) -> Result<(), Error> {
+        let mut left = count;
+        while let Some(eight) = self.rest.first_chunk() {
+            let ends = (!u64::from_le_bytes(*eight) & HIGH).count_ones() as usize;
+            // What the last one ends with may not be the end of the word.
+            if ends >= left {
+                break;
+            }
+            left -= ends;
+            self.rest = self.rest.get(eight.len()..).unwrap_or_default();
+        }
+        while left > 0 {
+            left -= usize::from(self.byte("a number that is passed over")? < 0x80);
+        }
+        Ok(())
     }
 
     pub(super) fn size(&mut self, what: &'static str) -> Result<usize, Error> {
@@ -127,22 +148,29 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads one of eight bytes at most where there are eight bytes: all of it at once.
-fn whole_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let word = u64::from_le_bytes(*bytes.first_chunk()?);
+/// One of eight bytes at most, without a branch for its length, and how many bytes it has. `None` of longer
+/// ones.
+#[inline(always)]
+pub(super) fn varint_of(bytes: &[u8; 8]) -> Option<(u64, usize)> {
+    let word = u64::from_le_bytes(*bytes);
     let ends = !word & HIGH;
     if ends == 0 {
         return None;
     }
     // The bytes up to the first without its high bit; then sevens next to each other, fourteens,
     // twenty-eights.
-    let length = ends.trailing_zeros() / 8 + 1;
-    let own = word & (u64::MAX >> (u64::BITS - 8 * length)) & !HIGH;
+    let own = word & (ends ^ ends.wrapping_sub(1)) & !HIGH;
     let own = own & 0x007f_007f_007f_007f | (own & 0x7f00_7f00_7f00_7f00) >> 1;
     let own = own & 0x0000_3fff_0000_3fff | (own & 0x3fff_0000_3fff_0000) >> 2;
     let own = own & 0x0fff_ffff | (own & 0x0fff_ffff_0000_0000) >> 4;
-    Some((own, bytes.get(length as usize..)?))
+    Some((own, ends.trailing_zeros() as usize / 8 + 1))
+}
+
+/// How many bytes one of eight at most has; `None` of longer ones.
+#[inline(always)]
+pub(super) fn length_of(bytes: &[u8; 8]) -> Option<usize> {
+    let ends = !u64::from_le_bytes(*bytes) & HIGH;
+    (ends != 0).then(|| ends.trailing_zeros() as usize / 8 + 1)
 }
 
 #[cfg(test)]
@@ -164,6 +192,22 @@ mod tests {
                 prop_assert_eq!(reader.varint("a number"), Ok(number));
             }
             prop_assert!(reader.is_empty());
+        }
+
+        #[test]
+        fn passing_over_some_leads_to_the_next(
+            numbers in prop::collection::vec((any::<u64>(), 0_u32..64), 1..40),
+            count in any::<prop::sample::Index>(),
+        ) {
+            let numbers: Vec<u64> = numbers.into_iter().map(|(n, by)| n >> by).collect();
+            let mut bytes = Vec::new();
+            numbers.iter().for_each(|number| put(&mut bytes, *number));
+            let mut reader = Reader::new(&bytes);
+            let count = count.index(numbers.len());
+            prop_assert_eq!(reader.pass_varints(count), Ok(()));
+            prop_assert_eq!(reader.varint("a number").ok(), numbers.get(count).copied());
+            prop_assert!(Reader::new(&bytes).pass_varints(numbers.len()).is_ok());
+            prop_assert!(Reader::new(&bytes).pass_varints(numbers.len() + 1).is_err());
         }
     }
 }

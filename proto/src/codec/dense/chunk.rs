@@ -24,6 +24,7 @@ mod divisor;
 mod draft;
 mod glance;
 mod moves;
+mod pass;
 mod read;
 mod series;
 mod splice;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{tick, timed};
 use crate::catalogue::FieldId;
-use crate::codec::chunk::{RowOf, Sealed, WireRow};
+use crate::codec::chunk::{RowOf, Sealed, Series, WireRow};
 use crate::codec::varint::{put, zigzag};
 use crate::codec::{DENSE, row};
 use crate::model::{Builder, ColumnId, EntityId, Snapshot};
@@ -151,6 +151,38 @@ proptest! {
         let parts: Vec<(u64, &Sealed)> = parts.iter().map(|(shift, one)| (*shift, one)).collect();
         let joined = Sealed::splice(&parts, 0).unwrap();
         prop_assert_eq!(joined.bytes(), whole.bytes());
+    }
+}
+
+proptest! {
+    // Of a hundred series some words of forms are passed over.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_series_that_others_are_passed_over_for_is_the_same(
+        stories in prop::collection::vec([story(), story(), story()], 1..100),
+        rows in 1_usize..=64,
+        step in 1_usize..40,
+    ) {
+        let snapshots = snapshots(&stories, rows);
+        let sealed = Sealed::encode(&rows_of(&snapshots)).unwrap();
+        let head = sealed.head();
+        let values = |one: Series<'_>| (one.mask, one.by_row());
+        for id in (64..67).map(ColumnId) {
+            let Some(all) = head.column(id) else { continue };
+            let all: Vec<Series<'_>> = all.collect();
+            let has = |place| all.iter().find(|one| one.place == place).copied();
+            let (mut some, mut masks) = (head.column(id).unwrap(), head.column(id).unwrap());
+            for (place, entity) in head.entities.iter().enumerate().step_by(step) {
+                let wanted = has(place);
+                prop_assert_eq!(some.seek(place).map(values), wanted.map(values));
+                prop_assert_eq!(masks.mask_at(place), wanted.map_or(0, |one| one.mask));
+                let alone = sealed.alone(Some(*entity), &mut Vec::new()).unwrap();
+                let [Some(body), ..] = alone.bodies(&[id]) else {
+                    panic!("a column that is there");
+                };
+                prop_assert_eq!(alone.series(body).map(values), wanted.map(values));
+            }
+        }
     }
 }
 

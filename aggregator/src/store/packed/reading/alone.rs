@@ -66,6 +66,8 @@ struct Set {
     // Where each of them is among those that are followed.
     places: Vec<usize>,
     strands: Vec<Strand>,
+    // Whose strand the cells of each column are in: groups that are measured in one pass share their stamps.
+    shared: Vec<usize>,
     // Bit n: the n-th was read of the part at hand.
     is_read: u32,
 }
@@ -78,6 +80,7 @@ impl Set {
             places: places.map(|at| at.unwrap_or(usize::MAX)).collect(),
             followed,
             strands: vec![Strand::NONE; ids.len()],
+            shared: (0..ids.len()).collect(),
             ids: ids.to_vec(),
             is_read: 0,
         }
@@ -92,7 +95,25 @@ impl Set {
     }
 
     fn strand(&self, slot: usize) -> &Strand {
-        self.strands.get(slot).unwrap_or(&Strand::NONE)
+        let own = self.shared.get(slot).and_then(|own| self.strands.get(*own));
+        own.unwrap_or(&Strand::NONE)
+    }
+
+    /// Nothing has been read of the next part.
+    fn begin(&mut self) {
+        self.is_read = 0;
+        for (slot, own) in self.shared.iter_mut().enumerate() {
+            *own = slot;
+        }
+    }
+
+    /// Of a column with the cells of one that was read, whose strand these are in.
+    fn read_already(&self, chunk: &Chunk<'_>, body: Option<Body<'_>>) -> Option<usize> {
+        let body = body?;
+        let mut read = chunk.bodies.iter().enumerate();
+        let is = |other: &Option<Body<'_>>| other.is_some_and(|other| other.is(body));
+        let (slot, _) = read.find(|(slot, other)| self.has_read(*slot) && is(other))?;
+        self.shared.get(slot).copied()
     }
 
     /// True when this column of the part at hand was read.
@@ -106,7 +127,12 @@ impl Set {
         if self.has_read(slot) {
             return;
         }
+        let already = self.read_already(chunk, body);
         self.is_read |= bit_of(slot);
+        if let (Some(already), Some(own)) = (already, self.shared.get_mut(slot)) {
+            *own = already;
+            return;
+        }
         let Some(strand) = self.strands.get_mut(slot) else {
             return;
         };
@@ -122,6 +148,7 @@ impl Set {
 
     /// Reads all columns of open rows; gives the rows in which the entity is.
     fn follow(&mut self, id: EntityId, rows: &[OpenRow]) -> u64 {
+        self.begin();
         for strand in &mut self.strands {
             (strand.mask, strand.still) = (0, None);
         }
@@ -276,7 +303,7 @@ impl Reader {
         self.ticks.clear();
         self.there = 0;
         self.began.told = (0, 0);
-        self.first.is_read = 0;
+        self.first.begin();
         match rows {
             FoundRows::Sealed(sealed) => {
                 let Some(alone) = sealed.alone(id, &mut self.ticks) else {
@@ -326,7 +353,7 @@ impl Reader {
         }
         let rest = &self.rest_of;
         let rest = self.rest.get_or_insert_with(|| Set::of(rest));
-        rest.is_read = 0;
+        rest.begin();
         chunk.bodies = chunk.alone.bodies(&rest.ids);
         for nth in FIRST..BEGAN.len() {
             self.tell(nth, Some(&chunk));

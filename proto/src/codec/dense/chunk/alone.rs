@@ -30,6 +30,14 @@ pub struct Alone<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Body<'a>(&'a [u8]);
 
+impl Body<'_> {
+    /// True when these are the same bytes: of columns that share their cells.
+    #[must_use]
+    pub fn is(self, other: Body<'_>) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+
 impl Sealed {
     /// Appends the ticks of the rows, and looks for an entity; `None` when it is in none of them.
     pub fn alone(&self, id: Option<EntityId>, ticks: &mut Vec<u64>) -> Option<Alone<'_>> {

@@ -137,21 +137,27 @@ pub(super) fn find_all<'a>(
     ids: &[ColumnId],
 ) -> Result<[Option<&'a [u8]>; MOST_COLUMNS], Error> {
     let mut reader = directory;
-    let count = reader.size("the number of columns")?;
+    let mut left = reader.size("the number of columns")?;
     let entries = reader;
     let mut ranges = [(0, 0); MOST_COLUMNS];
-    let mut slots = ids.iter().zip(&mut ranges).peekable();
-    let mut at = 0_usize;
-    for _ in 0..count {
-        let number = reader.varint("a column number")?;
+    let mut wanted = ids.iter().map(|id| u64::from(id.0)).zip(&mut ranges);
+    let (mut next, mut at) = (wanted.next(), 0_usize);
+    while left > 0
+        && let Some((first, _)) = &next
+    {
+        let (first, number) = (*first, reader.varint("a column number")?);
         let end = at.saturating_add(reader.size("a column's length")?);
-        while let Some((id, range)) = slots.next_if(|(id, _)| u64::from(id.0) <= number) {
-            if u64::from(id.0) == number {
-                *range = (at, end);
+        if first <= number {
+            while let Some((id, range)) = next.take_if(|(id, _)| *id <= number) {
+                if id == number {
+                    *range = (at, end);
+                }
+                next = wanted.next();
             }
         }
-        at = end;
+        (at, left) = (end, left - 1);
     }
+    reader.pass_varints(2 * left)?;
     let bodies = reader.rest();
     let find = |of: ColumnId| {
         let (mut entries, mut at) = (entries, 0_usize);

@@ -1,12 +1,22 @@
 //! The series of a column, walked over one after the other.
 
+use super::pass::{Moving, Pass};
 use super::series::Deltas;
 use super::there::{There, take_mask};
 use super::{FULL, REGULAR, ROWS, SCALE, all_rows, form};
 use crate::codec::Error;
-use crate::codec::bits::{bit, next_one, ones, take_bits};
+use crate::codec::bits::{bit, next_one, ones, ones_before, take_bits, word};
 use crate::codec::dense::SCALES;
 use crate::codec::varint::{Reader, unzigzag};
+
+/// Forms take two bits each.
+const FORMS_A_BYTE: usize = 4;
+
+/// As many as are looked at at once.
+const FORMS_A_WORD: usize = 32;
+
+/// The low bit of each form of a word.
+const LOW_BITS: u64 = 0x5555_5555_5555_5555;
 
 /// The series of one column, in the order of their entities.
 #[derive(Clone, Debug)]
@@ -29,9 +39,8 @@ pub struct Column<'a> {
     divisor: u64,
     /// The differences of the last series with its own that was read.
     last: Option<Deltas<'a>>,
-    /// One that was passed over since: where they begin, how many cells it has, and the divisor before
-    /// it.
-    passed: Option<(Reader<'a>, usize, u64)>,
+    /// Those that were passed over since.
+    passed: Option<Moving<'a>>,
 }
 
 impl<'a> Column<'a> {
@@ -87,8 +96,9 @@ impl<'a> Column<'a> {
 
     /// The rows in which the entity at a place has a cell. Places are asked for in rising order.
     pub fn mask_at(&mut self, place: usize) -> u64 {
-        if self.having.is_none() && self.irregular.is_none() {
-            return self.there.at(place);
+        if self.irregular.is_none() {
+            let has = self.having.is_none_or(|bits| bit(bits, place));
+            return if has { self.there.at(place) } else { 0 };
         }
         self.seek(place).map_or(0, |series| series.mask)
     }
@@ -116,46 +126,75 @@ impl<'a> Column<'a> {
         let (mask, form) = self.begin_step()?;
         if form == form::MOVING {
             let count = mask.count_ones() as usize;
-            self.passed = Some((self.reader, count, self.divisor));
+            self.passed = Some(Moving {
+                from: self.reader.rest(),
+                cells: count,
+                divisor: self.divisor,
+            });
             Deltas::pass(&mut self.reader, count, &mut self.divisor)?;
         }
         self.end_step();
         Ok(())
     }
 
-    /// Goes over the series before a place where every entity has one with a cell in every row: of these
-    /// nothing needs to be looked up. Elsewhere it stays where it is.
+    /// Goes over the series before a place where none has a mask of its own: of these nothing needs to be
+    /// looked up but where they move. Elsewhere it stays where it is.
     fn pass_to(&mut self, place: usize) -> Result<(), Error> {
-        let even = self.having.is_none() && self.irregular.is_none() && self.there.is_whole();
-        let end = place.min(self.place + self.left);
-        if !even || self.place >= end {
+        if self.irregular.is_some() || self.place >= place {
             return Ok(());
         }
-        let cells = self.there.whole.count_ones() as usize;
-        let (mut nth, mut reader, mut divisor) = (self.nth, self.reader, self.divisor);
-        let mut steps = 0_i64;
-        while nth < end {
-            let four = self.forms.get(nth / 4).copied().unwrap_or(0);
-            // Of columns that say the same of all, nearly all are as the one before.
-            if four == 0 {
-                nth = (nth / 4 * 4 + 4).min(end);
-                continue;
+        let before = self.having.map_or(place, |bits| ones_before(bits, place));
+        let end = before.min(self.nth + self.left);
+        let there = self.there;
+        let cells = |place| there.at(place).count_ones() as usize;
+        match self.having {
+            _ if there.is_whole() => {
+                let cells = cells(0);
+                self.pass_all(end, |_| cells)?;
             }
-            let form = four >> (2 * (nth % 4)) & 3;
-            if form != form::AS_BEFORE {
-                steps = steps.wrapping_add(unzigzag(reader.varint("a first value")?));
+            None => self.pass_all(end, cells)?,
+            Some(bits) => {
+                let (mut at, mut of) = (self.place, self.nth);
+                self.pass_all(end, |nth| {
+                    at = next_one(bits, at);
+                    while of < nth {
+                        (at, of) = (next_one(bits, at + 1), of + 1);
+                    }
+                    cells(at)
+                })?;
             }
-            if form == form::MOVING {
-                self.passed = Some((reader, cells, divisor));
-                Deltas::pass(&mut reader, cells, &mut divisor)?;
-            }
-            nth += 1;
         }
+        self.place = place;
+        Ok(())
+    }
+
+    /// Goes over the series before the one with this number, of which `cells` tells how many cells they have:
+    /// asked in rising order, and not of those that are as the one before.
+    #[inline(always)]
+    fn pass_all(&mut self, end: usize, mut cells: impl FnMut(usize) -> usize) -> Result<(), Error> {
+        let mut pass = Pass::begin(&self.reader, self.divisor);
+        let mut nth = self.nth;
+        while nth < end {
+            let skipped = nth % FORMS_A_BYTE;
+            let word = word(self.forms, nth / FORMS_A_BYTE) >> (2 * skipped);
+            let some = (FORMS_A_WORD - skipped).min(end - nth);
+            // The low bit of each form that is not zero.
+            let mut told = (word | word >> 1) & LOW_BITS & all_rows(2 * some);
+            while told != 0 {
+                let at = told.trailing_zeros() as usize;
+                told &= told - 1;
+                let [form, ..] = (word >> at & 3).to_le_bytes();
+                pass.series(form, cells(nth + at / 2))?;
+            }
+            nth += some;
+        }
+        let (reader, divisor, steps, moving) = pass.end();
         let step = steps.wrapping_mul(self.scale).cast_unsigned();
         self.first = self.first.wrapping_add(step);
         (self.reader, self.divisor) = (reader, divisor);
+        self.passed = moving.or(self.passed);
         self.left -= nth - self.nth;
-        (self.place, self.nth) = (nth, nth);
+        self.nth = nth;
         Ok(())
     }
 
@@ -254,8 +293,9 @@ impl<'a> Column<'a> {
     /// Reads the differences that were passed over last.
     #[cold]
     fn read_passed(&mut self) -> Result<(), Error> {
-        if let Some((mut reader, count, mut divisor)) = self.passed.take() {
-            self.last = Some(Deltas::find(&mut reader, count, &mut divisor)?);
+        if let Some(passed) = self.passed.take() {
+            let (mut reader, mut divisor) = (Reader::new(passed.from), passed.divisor);
+            self.last = Some(Deltas::find(&mut reader, passed.cells, &mut divisor)?);
         }
         Ok(())
     }

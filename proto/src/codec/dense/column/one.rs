@@ -22,40 +22,39 @@ pub(in crate::codec::dense) struct Cell<'a> {
 }
 
 /// Reads what a body says of an entity in a row of so many, at this place if it is there. The body is one
-/// that has been decoded as a whole before; of another one anything may be read. `before` is the column of
-/// the base row among the entities of this one.
+/// that has been decoded as a whole before; of another one anything may be read. `cell` is the column of the
+/// base row among the entities of this one, and becomes that of this row.
 pub(in crate::codec::dense) fn decode_one<'a>(
     body: &'a [u8],
     (entities, place): (usize, Option<usize>),
-    before: Option<&Cell<'a>>,
+    cell: &mut Option<Cell<'a>>,
     passed: u64,
-) -> Result<Cell<'a>, Error> {
+) -> Result<(), Error> {
     let mut reader = Reader::new(body);
     let flags = reader.byte("a column's flags")?;
-    let base = before.and_then(|before| before.value);
-    let mut cell = if flags & SAME == 0 {
+    if flags & SAME == 0 {
         let bits = take_bits(&mut reader, entities, "presence bits")?;
-        Cell {
+        let value = cell.as_ref().and_then(|before| before.value);
+        *cell = Some(Cell {
             there: Cow::Borrowed(bits),
             count: ones(bits),
-            value: None,
-        }
-    } else {
-        before.cloned().ok_or(Error::Empty)?
-    };
+            value,
+        });
+    }
+    let cell = cell.as_mut().ok_or(Error::Empty)?;
     let Some(place) = place.filter(|place| bit(&cell.there, *place)) else {
         cell.value = None;
-        return Ok(cell);
+        return Ok(());
     };
     let passed = if flags & TICKED == 0 { 0 } else { passed };
-    let mut value = base.unwrap_or(0).wrapping_add(passed);
+    let mut value = cell.value.unwrap_or(0).wrapping_add(passed);
     if flags & STEADY == 0 {
         let nth = ones_before(&cell.there, place);
         let delta = difference(&mut reader, flags, nth, cell.count)?;
         value = value.wrapping_add(delta.cast_unsigned());
     }
     cell.value = Some(value);
-    Ok(cell)
+    Ok(())
 }
 
 /// By how much the n-th of so many cells differs.
