@@ -301,13 +301,13 @@ impl Slim {
         ids: [ColumnId; N],
         mut see: impl FnMut(usize, [Option<u64>; N]),
     ) {
-        let strands = ids.map(|id| Some(Strand::of(self, self.column(id)?)));
-        let Some(set) = strands.first().and_then(|one| Some(one.as_ref()?.set)) else {
+        let Some(set) = ids.first().and_then(|id| Some(self.column(*id)?.set)) else {
             return;
         };
+        let strands = ids.map(|id| Some(Strand::of(self, self.column(id)?, set)));
         let mut nth = 0;
         let mut show = |place| {
-            let cell = |strand: &Option<Strand>| strand.as_ref()?.at(self, place, (set, nth));
+            let cell = |strand: &Option<Strand<'_>>| strand.as_ref()?.at(place, nth);
             see(place, strands.each_ref().map(cell));
             nth += 1;
         };
@@ -349,40 +349,74 @@ impl Slim {
     }
 }
 
-/// The cells of a column.
-struct Strand {
-    set: u16,
+/// The cells of a column, for whoever goes through the entities of a set.
+struct Strand<'a> {
+    by: By<'a>,
     // All of them are this.
     still: u64,
     values: Option<Vec<u64>>,
 }
 
-impl Strand {
-    fn of(row: &Slim, column: &Column) -> Self {
-        let each = || row.values(column, row.size(column.set));
+/// Where a cell is.
+enum By<'a> {
+    /// As many before it as in the set that is gone through.
+    Nth,
+    /// At its entity's place, if that is in this set; in any case of none.
+    Place(Option<&'a [u64]>),
+}
+
+impl<'a> Strand<'a> {
+    fn of(row: &'a Slim, column: &Column, set: u16) -> Self {
+        let own = row.set(column.set);
+        let values = (column.width > 0).then(|| {
+            let values = row.values(column, row.size(column.set));
+            match own.filter(|_| column.set != set) {
+                // To count those before each would take longer.
+                Some(words) => by_place(words, &values, row.entities.len()),
+                None => values,
+            }
+        });
         Self {
-            set: column.set,
+            by: if column.set == set {
+                By::Nth
+            } else {
+                By::Place(own)
+            },
             still: column.least,
-            values: (column.width > 0).then(each),
+            values,
         }
     }
 
-    /// The cell at a place, which is the n-th of a set.
+    /// The cell at a place, which is the n-th of the set that is gone through.
     #[inline]
-    fn at(&self, row: &Slim, place: usize, (set, nth): (u16, usize)) -> Option<u64> {
-        let nth = if self.set == set {
-            nth
-        } else {
-            match row.set(self.set) {
-                Some(words) => rank(words, place)?,
-                None => place,
-            }
+    fn at(&self, place: usize, nth: usize) -> Option<u64> {
+        let at = match self.by {
+            By::Nth => nth,
+            By::Place(Some(words)) if !bit(words, place) => return None,
+            By::Place(_) => place,
         };
         match &self.values {
-            Some(values) => values.get(nth).copied(),
+            Some(values) => values.get(at).copied(),
             None => Some(self.still),
         }
     }
+}
+
+/// The values of a set where their entities stand among so many; what the set does not name means nothing.
+fn by_place(words: &[u64], values: &[u64], count: usize) -> Vec<u64> {
+    let mut placed = vec![0; count];
+    let mut values = values.iter();
+    for (word, slots) in words.iter().zip(placed.chunks_mut(64)) {
+        let mut left = *word;
+        while left != 0 {
+            let slot = slots.get_mut(left.trailing_zeros() as usize);
+            if let (Some(slot), Some(value)) = (slot, values.next()) {
+                *slot = *value;
+            }
+            left &= left - 1;
+        }
+    }
+    placed
 }
 
 impl Column {
