@@ -334,6 +334,7 @@ mod tests {
             parts: Vec::new(),
             duration: Duration::ZERO,
             questions: None,
+            mixes: Vec::new(),
             agents: AGENTS,
         };
         let goal = Some(Goal::AtMost(1.5));
