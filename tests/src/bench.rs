@@ -37,6 +37,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::mix::Kind;
 use crate::proc;
 
 pub use line::{Goal, Line};
@@ -133,6 +134,16 @@ impl Part {
             Part::Fairness => "fairness",
         }
     }
+
+    /// The mixes of data that a part is measured on one after the other, of which each can be left out.
+    fn mixes(self) -> &'static [Kind] {
+        match self {
+            Part::W10 => &Kind::ALL,
+            // Pods of the recording come and go by themselves.
+            Part::Restart | Part::Churn => &[Kind::C, Kind::B],
+            _ => &[],
+        }
+    }
 }
 
 /// What to run.
@@ -144,6 +155,8 @@ pub struct Options {
     pub duration: Duration,
     /// How many questions of each form are timed; without it, as many as come in twice `duration`.
     pub questions: Option<u64>,
+    /// The mixes that are measured, of those that a part has lines of.
+    pub mixes: Vec<Kind>,
     /// How many nodes a large cluster has. The goals are worded for [`AGENTS`]: with others the
     /// lines have no verdict.
     pub agents: usize,
@@ -153,6 +166,12 @@ impl Options {
     /// A goal that is worded for [`AGENTS`] nodes.
     fn goal(&self, goal: Goal) -> Option<Goal> {
         (self.agents == AGENTS).then_some(goal)
+    }
+
+    /// The same, of goals that are stated for [`Kind::C`] and [`Kind::K`]: the lines of [`Kind::B`] are
+    /// printed beside theirs.
+    fn goal_of(&self, kind: Kind, goal: Goal) -> Option<Goal> {
+        self.goal(goal).filter(|_| kind != Kind::B)
     }
 
     /// A part of the nodes, at least one.
@@ -204,11 +223,9 @@ fn measure(part: Part, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
         Part::Cost => cost::run(options.duration)?,
         Part::Text => text::run(options.duration)?,
         Part::Pays => pays::run()?,
-        Part::W10 => return w10::run(options, sheet),
+        Part::W10 | Part::Restart | Part::Churn => return of_mixes(part, options, sheet),
         Part::W1 => return w1::run(options, sheet),
         Part::Lists => return lists::run(options, sheet),
-        Part::Restart => return restart::run(options, sheet),
-        Part::Churn => return churn::run(options, sheet),
         Part::Fairness => return fairness::run(options, sheet),
     };
     for line in lines {
@@ -217,11 +234,33 @@ fn measure(part: Part, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Measures a part on each mix that is asked for. One that fails, or has no room, says so; the others go on.
+fn of_mixes(part: Part, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+    let asked_for = |kind: &&Kind| options.mixes.contains(kind);
+    let kinds: Vec<Kind> = part.mixes().iter().filter(asked_for).copied().collect();
+    if kinds.is_empty() {
+        sheet.note(&format!("{} has no lines of this mix", part.name()))?;
+    }
+    for kind in kinds {
+        let measured = match part {
+            Part::Restart => restart::run(kind, options, sheet),
+            Part::Churn => churn::run(kind, options, sheet),
+            _ => w10::run(kind, options, sheet),
+        };
+        if let Err(error) = measured {
+            let error = error.context(format!("mix {}", kind.letter()));
+            sheet.missing(part, &error)?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{Options, Part, run};
+    use super::{AGENTS, Goal, Options, Part, run};
+    use crate::mix::Kind;
 
     #[test]
     fn the_machine_comes_first_and_then_a_line_a_figure() {
@@ -230,6 +269,7 @@ mod tests {
             parts: vec![Part::Wire, Part::Codec],
             duration: Duration::ZERO,
             questions: None,
+            mixes: Vec::new(),
             agents: 5,
         };
         run(&options, &mut out).unwrap();
@@ -246,5 +286,38 @@ mod tests {
             assert!(["ok", "short", "-"].contains(&words[5]), "{line}");
             assert!(data.starts_with(['K', 'C', 'B']), "{line}");
         }
+    }
+    #[test]
+    fn goals_are_stated_for_all_mixes_but_the_busy_one() {
+        let options = Options {
+            parts: Vec::new(),
+            duration: Duration::ZERO,
+            questions: None,
+            mixes: Kind::ALL.to_vec(),
+            agents: AGENTS,
+        };
+        let goal = Goal::AtMost(1.0);
+        assert_eq!(options.goal_of(Kind::C, goal), Some(goal));
+        assert_eq!(options.goal_of(Kind::K, goal), Some(goal));
+        assert_eq!(options.goal_of(Kind::B, goal), None);
+    }
+
+    #[test]
+    fn a_part_without_a_line_of_the_mixes_says_so_and_does_not_fail() {
+        let mut out = Vec::new();
+        let options = Options {
+            parts: vec![Part::Restart, Part::Churn],
+            duration: Duration::ZERO,
+            questions: None,
+            mixes: vec![Kind::K],
+            agents: 5,
+        };
+        run(&options, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.contains("# restart has no lines of this mix"),
+            "{text}"
+        );
+        assert!(text.lines().all(|line| line.starts_with('#')), "{text}");
     }
 }

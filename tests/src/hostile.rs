@@ -57,6 +57,8 @@ pub struct Told {
     pub welcomed: u64,
     /// Frames handed to the connection.
     pub frames: u64,
+    /// Of these, definitions of a name that it had not used before.
+    pub names: u64,
     /// How its streams ended, and how often: code and text, with `#` for numbers.
     pub ends: BTreeMap<String, u64>,
 }

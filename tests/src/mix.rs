@@ -17,6 +17,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use cairn_proto::model::{EntityDef, Snapshot};
@@ -50,6 +51,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them, those that goals are stated for first.
+    pub const ALL: [Kind; 3] = [Kind::C, Kind::K, Kind::B];
+
     /// The letter that results are printed with.
     #[must_use]
     pub fn letter(self) -> char {
@@ -58,6 +62,18 @@ impl Kind {
             Kind::C => 'C',
             Kind::B => 'B',
         }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = &'static str;
+
+    /// The kind with this letter; the error says which there are.
+    fn from_str(letter: &str) -> Result<Self, Self::Err> {
+        Kind::ALL
+            .into_iter()
+            .find(|kind| letter.chars().eq([kind.letter()]))
+            .ok_or("expected K, C or B")
     }
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use testkit::bench::{self, Options, Part};
+use testkit::mix::Kind;
 
 /// Enough that the namespace that is asked for has pods on several nodes.
 const AGENTS: usize = 20;
@@ -16,6 +17,7 @@ fn lines(parts: &[Part]) -> Vec<String> {
         parts: parts.to_vec(),
         duration: Duration::from_secs(1),
         questions: None,
+        mixes: Kind::ALL.to_vec(),
         agents: AGENTS,
     };
     let ran = bench::run(&options, &mut out);
@@ -42,32 +44,28 @@ fn a_large_cluster_is_measured() {
         "6 ingest_samples_per_cpu_second",
         "7 aggregator_cores",
     ];
-    let while_ticks_pass = [
+    let questions = [
         "8 namespace_query_p50",
         "8 namespace_query_p99",
         "8 namespace_query_max",
         "8 namespace_query_json_p50",
         "8 namespace_query_json_p99",
         "8 namespace_query_json_max",
+    ];
+    let a_marked_value = [
         "10 freshness_w10_p50",
         "10 freshness_w10_p99",
         "10 freshness_w10_max",
         "10 freshness_w10_at_once_p50",
         "10 freshness_w10_at_once_p99",
         "10 freshness_w10_at_once_max",
-        "7 aggregator_rss",
     ];
-    let of_all = [
-        "7 aggregator_rss",
-        "12 growth_cpu_per_row",
-        "12 growth_bytes_per_node",
-    ];
-    let wanted = [
-        &of_a_fill[..],
-        &while_ticks_pass[..],
-        &of_a_fill[..],
-        &of_all[..],
-    ];
+    let peak = ["7 aggregator_rss"];
+    let growth = ["12 growth_cpu_per_row", "12 growth_bytes_per_node"];
+    let of_the_default = [&of_a_fill[..], &questions, &a_marked_value, &peak, &growth];
+    let of_the_recorded = [&of_a_fill[..], &peak];
+    let of_the_busy = [&of_a_fill[..], &questions, &peak, &growth];
+    let wanted = [&of_the_default[..], &of_the_recorded, &of_the_busy].concat();
     assert_eq!(lines(&[Part::W10]), wanted.concat());
 }
 
@@ -81,7 +79,8 @@ fn a_killed_aggregator_is_measured() {
         "11 restart_peak_memory",
     ];
     let within_a_cluster = [&alone[..], &["11 restart_pods"]].concat();
-    let wanted = [&alone[..], &within_a_cluster].concat();
+    let of_the_busy = &within_a_cluster;
+    let wanted = [&alone[..], &within_a_cluster, of_the_busy].concat();
     assert_eq!(lines(&[Part::Restart]), wanted);
 }
 
@@ -97,4 +96,10 @@ fn lists_of_all_pods_are_measured() {
         "9 list_namespace_last_byte",
     ];
     assert_eq!(lines(&[Part::Lists]), wanted);
+}
+
+#[test]
+fn pods_that_come_and_go_are_measured_on_both_generated_mixes() {
+    let wanted = ["13 churn_rss", "13 churn_rss_second_hour"];
+    assert_eq!(lines(&[Part::Churn]), [wanted, wanted].concat());
 }

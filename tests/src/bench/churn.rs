@@ -27,14 +27,14 @@ const LOOK_EVERY: u64 = 10;
 /// Several times what it takes.
 const WITHIN: Duration = Duration::from_secs(180);
 
-pub(super) fn run(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
-    cores::on(cores::OURS, || soak(options, sheet))
+pub(super) fn run(kind: Kind, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+    cores::on(cores::OURS, || soak(kind, options, sheet))
 }
 
-fn soak(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+fn soak(kind: Kind, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     let fill = Fill {
         churn_per_minute: CHURN,
-        ..Fill::alone(Kind::C, options.share(50))
+        ..Fill::alone(kind, options.share(50))
     };
     let mut filled = fill.run(Vec::new())?;
     let ticking = &mut filled.ticking;
@@ -74,7 +74,7 @@ fn soak(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
         mib(counted),
         mib(counted_first)
     );
-    let goal = options.goal(Goal::AtMost(1.15));
+    let goal = options.goal_of(kind, Goal::AtMost(1.15));
     sheet.line(&line("churn_rss", times(most, first), goal, of_first))?;
     let of_half = format!(
         "the {} MiB at the end by the {} MiB an hour earlier",
@@ -84,7 +84,7 @@ fn soak(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     sheet.line(&line(
         "churn_rss_second_hour",
         times(last, half),
-        options.goal(Goal::AtMost(1.03)),
+        options.goal_of(kind, Goal::AtMost(1.03)),
         of_half,
     ))?;
     Ok(())

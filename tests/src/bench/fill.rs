@@ -34,7 +34,13 @@ const LISTED_WITHIN: Duration = Duration::from_secs(120);
 
 /// What a node takes of the machine's memory, in the aggregator and in the fleet together, with room
 /// to spare: beyond what there is, the kernel would end processes that are not ours.
-const NODE_BYTES: u64 = 512 << 10;
+pub(super) fn node_bytes(kind: Kind) -> u64 {
+    match kind {
+        Kind::C | Kind::K => 512 << 10,
+        // Each value of a window differs from the one before it.
+        Kind::B => 768 << 10,
+    }
+}
 
 /// The same of the API server's: thirty pods as trees of JSON.
 pub(super) const CLUSTER_BYTES: u64 = 1 << 20;
@@ -102,7 +108,7 @@ impl Fill {
     /// signs the guests' tokens.
     pub(super) fn run(self, mut guests: Vec<(String, String)>) -> Result<Filled> {
         let of_cluster = if self.has_cluster { CLUSTER_BYTES } else { 0 };
-        machine::has_room(self.nodes as u64 * (NODE_BYTES + of_cluster))?;
+        machine::has_room(self.nodes as u64 * (node_bytes(self.kind) + of_cluster))?;
         let options = self.options();
         let grid = options.grid(TRACE_START_MS);
         let interval = format!("{}s", self.interval_ms / 1000);

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::fill::CLUSTER_BYTES;
+use super::fill::{CLUSTER_BYTES, node_bytes};
 use super::sheet::Sheet;
 use super::{Goal, Line, Options, machine};
 use crate::fleet;
@@ -20,19 +20,19 @@ const LIVE_TICKS: u64 = 2;
 /// Nodes whose every value is compared.
 const COMPARED: usize = 10;
 
-/// A node in two aggregators after each other and in the fleet.
-const NODE_BYTES: u64 = 512 << 10;
-
-pub(super) fn run(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
-    machine::has_room(options.agents as u64 * (NODE_BYTES + CLUSTER_BYTES))?;
-    let mut fleet = fleet::Options::of(Kind::C, options.agents);
+pub(super) fn run(kind: Kind, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+    // The two aggregators come after each other.
+    machine::has_room(options.agents as u64 * (node_bytes(kind) + CLUSTER_BYTES))?;
+    let mut fleet = fleet::Options::of(kind, options.agents);
     fleet.mix.fields = Fields::Twenty;
     fleet.mix.pods_per_node = Some(30);
     fleet.history = HISTORY;
-    let alone = report(&fleet, None)?;
-    sheet.note(&format!("{alone}"))?;
-    for line in lines(&alone, "no pod list, no token reviews", options) {
-        sheet.line(&line)?;
+    if kind != Kind::B {
+        let alone = report(&fleet, None)?;
+        sheet.note(&format!("{alone}"))?;
+        for line in lines(&alone, (kind, "no pod list, no token reviews"), options) {
+            sheet.line(&line)?;
+        }
     }
     let dir = tempfile::tempdir()?;
     let cluster = Cluster::start(&fleet, dir.path())?;
@@ -42,7 +42,7 @@ pub(super) fn run(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     );
     let within = report(&fleet, Some(cluster.access()))?;
     sheet.note(&format!("{within}"))?;
-    for line in lines(&within, &words, options) {
+    for line in lines(&within, (kind, &words), options) {
         sheet.line(&line)?;
     }
     Ok(())
@@ -62,17 +62,20 @@ fn report(fleet: &fleet::Options, cluster: Option<Access>) -> Result<Report> {
     })
 }
 
-fn lines(report: &Report, cluster: &str, options: &Options) -> Vec<Line> {
+fn lines(report: &Report, (kind, cluster): (Kind, &str), options: &Options) -> Vec<Line> {
     let data = format!(
-        "C, {} nodes of 30 pods with 2 containers, twenty fields, every 10 s, SIGKILL after {} of {} rows; {cluster}",
-        report.agents, report.sent_before_kill, report.rows_at_kill
+        "{}, {} nodes of 30 pods with 2 containers, twenty fields, every 10 s, SIGKILL after {} of {} rows; {cluster}",
+        kind.letter(),
+        report.agents,
+        report.sent_before_kill,
+        report.rows_at_kill
     );
     let line = |name, (value, unit), goal, more: &str| Line {
         number: "11",
         name,
         value,
         unit,
-        goal: options.goal(Goal::AtMost(goal)),
+        goal: options.goal_of(kind, Goal::AtMost(goal)),
         data: format!("{data}; {more}"),
     };
     let (held, expected) = (report.held.samples, report.expected.samples);

@@ -1,8 +1,8 @@
 //! Goals 4, 6, 7, 8, 10 and 12: an aggregator under as many agents as a large cluster has.
 //!
 //! One fill of the window serves most of them: how fast it went, what is held in how much memory,
-//! and then questions and a marked value while ticks go on. After it come the recorded data, and
-//! smaller fleets for what a node costs.
+//! and then questions and a marked value while ticks go on. After it come smaller fleets for what a node
+//! costs. The recorded data are filled in alone, and of the busy ones no value is marked.
 
 mod asked;
 mod changes;
@@ -26,12 +26,13 @@ const LARGE: f64 = 5_000.0;
 /// Rows a second of a node.
 const A_SECOND: f64 = 0.1;
 
-pub(super) fn run(options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+pub(super) fn run(kind: Kind, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     cores::on(cores::OURS, || {
-        let large = busy(options, sheet)?;
-        let recorded = recorded(options, sheet);
-        else_missing(recorded, "the recorded data", sheet)?;
-        growth(&large, options, sheet)
+        if kind == Kind::K {
+            return recorded(options, sheet);
+        }
+        let large = generated(kind, options, sheet)?;
+        growth(kind, &large, options, sheet)
     })
 }
 
@@ -64,18 +65,20 @@ impl Cost {
     }
 }
 
-fn busy(options: &Options, sheet: &mut Sheet<'_>) -> Result<Cost> {
+fn generated(kind: Kind, options: &Options, sheet: &mut Sheet<'_>) -> Result<Cost> {
     let (name, token) = marker::GUEST;
     let guest = (name.to_owned(), token.to_owned());
-    let mut filled = Fill::w10(Kind::C, options.agents).run(vec![guest])?;
-    memory::tell(&filled, options.goal(Goal::AtMost(1.2)), sheet)?;
+    let mut filled = Fill::w10(kind, options.agents).run(vec![guest])?;
+    memory::tell(&filled, options.goal_of(kind, Goal::AtMost(1.2)), sheet)?;
     let change_seconds = changes::measure(&filled)?;
     ingest(&filled, Some(change_seconds), options, sheet)?;
     let cost = Cost::of(&filled);
     let asked = asked::measure(&mut filled, options, sheet);
     else_missing(asked, "questions", sheet)?;
-    let marked = marker::measure(&mut filled, options, sheet);
-    else_missing(marked, "a marked value", sheet)?;
+    if kind == Kind::C {
+        let marked = marker::measure(&mut filled, options, sheet);
+        else_missing(marked, "a marked value", sheet)?;
+    }
     peak(&filled, (1.5, "questions and all"), options, sheet)?;
     Ok(cost)
 }
@@ -105,7 +108,8 @@ fn ingest(
         millions,
         taken.wall_seconds
     );
-    let rate = options.goal(Goal::AtLeast(10.0));
+    let kind = filled.fill.kind;
+    let rate = options.goal_of(kind, Goal::AtLeast(10.0));
     let part = filled.fill.nodes as f64 / LARGE;
     let of_changes = change_seconds.unwrap_or(0.0) * CHANGES * part;
     let cores = filled.cpu_per_row() * A_SECOND * filled.fill.nodes as f64 + of_changes;
@@ -148,7 +152,7 @@ fn ingest(
             "7",
             "aggregator_cores",
             (cores, "cores"),
-            options.goal(Goal::AtMost(0.1)),
+            options.goal_of(kind, Goal::AtMost(0.1)),
             &more,
         ),
     ];
@@ -170,7 +174,7 @@ fn peak(
         name: "aggregator_rss",
         value: memory.peak as f64 / f64::from(1 << 30),
         unit: "GiB",
-        goal: options.goal(Goal::AtMost(goal_gib)),
+        goal: options.goal_of(filled.fill.kind, Goal::AtMost(goal_gib)),
         data: format!("{}; peak, {when}", filled.fill.words()),
     })?;
     Ok(())
@@ -178,14 +182,14 @@ fn peak(
 
 /// Fills the windows of smaller fleets too, and holds what a node costs in the largest against a tenth
 /// of it.
-fn growth(large: &Cost, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
+fn growth(kind: Kind, large: &Cost, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
     let mut costs = Vec::new();
     for nodes in [
         options.share(100),
         options.share(10),
         (options.agents * 3 / 10).max(1),
     ] {
-        costs.push(Cost::of(&Fill::w10(Kind::C, nodes).run(Vec::new())?));
+        costs.push(Cost::of(&Fill::w10(kind, nodes).run(Vec::new())?));
     }
     costs.push(*large);
     for cost in &costs {
@@ -202,10 +206,12 @@ fn growth(large: &Cost, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> 
         name,
         value,
         unit: "times",
-        goal: options.goal(Goal::AtMost(1.1)),
+        goal: options.goal_of(kind, Goal::AtMost(1.1)),
         data: format!(
-            "C, twenty fields, every 10 s: {of} at {} nodes by that at {}",
-            large.nodes, tenth.nodes
+            "{}, twenty fields, every 10 s: {of} at {} nodes by that at {}",
+            kind.letter(),
+            large.nodes,
+            tenth.nodes
         ),
     };
     sheet.line(&line(

@@ -18,7 +18,7 @@ struct Args {
     #[arg(long, value_name = "NAME", value_parser = rival)]
     only: Vec<String>,
     /// The data: K (the recorded trace), C (half of the containers busy) or B (all busy).
-    #[arg(long, value_name = "MIX", default_value = "C", value_parser = kind)]
+    #[arg(long, value_name = "MIX", default_value = "C")]
     mix: Kind,
     /// How many nodes of 30 pods.
     #[arg(long, value_name = "N", default_value_t = 100)]
@@ -50,11 +50,4 @@ fn rival(name: &str) -> Result<String, String> {
     }
     let names: Vec<&str> = rivals::names().collect();
     Err(format!("expected one of {}", names.join(", ")))
-}
-
-fn kind(letter: &str) -> Result<Kind, String> {
-    [Kind::K, Kind::C, Kind::B]
-        .into_iter()
-        .find(|kind| letter.chars().eq([kind.letter()]))
-        .ok_or_else(|| "expected K, C or B".to_owned())
 }

@@ -40,7 +40,7 @@ struct Args {
     #[arg(long, default_value_t = 32)]
     templates: usize,
     /// Data: K (recorded), C (half of the containers busy) or B (all busy).
-    #[arg(long, default_value = "C", value_parser = kind)]
+    #[arg(long, default_value = "C")]
     kind: Kind,
     /// Fields: all, or twenty (at most twenty an entity, no parts: goal W10).
     #[arg(long, default_value = "all", value_parser = fields)]
@@ -162,14 +162,6 @@ fn configure(args: Args, tokens: Vec<String>) -> fleet::Config {
         connecting: args.connecting,
         tokens,
     }
-}
-
-fn kind(letter: &str) -> Result<Kind, String> {
-    let all = [Kind::K, Kind::C, Kind::B];
-    let found = all
-        .into_iter()
-        .find(|kind| kind.letter().to_string() == letter);
-    found.ok_or_else(|| "expected K, C or B".to_owned())
 }
 
 fn fields(word: &str) -> Result<Fields, String> {

@@ -112,6 +112,7 @@ impl Attack {
             let name = format!("web-{}", self.names);
             self.push(agent, define(id, v1::EntityKind::Pod, &name))
                 .await?;
+            self.notes.with(|told| told.names += 1);
         }
         Err(Status::internal("no id is left"))
     }

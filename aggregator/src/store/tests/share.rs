@@ -136,6 +136,53 @@ fn what_is_new_on_a_node_that_cannot_be_shortened_is_refused() {
     }
 }
 
+/// Scenario: a node names a million different things, in each of its runs as many as a node may have.
+/// Guarantees: the store stays within its limit, nothing of anybody is shortened for it, and the others name what
+/// they like.
+#[test]
+fn a_million_names_of_one_node_cost_the_others_nothing() {
+    const NAMES: u32 = 1_000_000;
+    const LIMIT: u64 = 16 << 20;
+    let store = PackedStore::new(WINDOW, LIMIT);
+    let small = ["a", "b", "c"].map(|n| open_at(&store, n, 1));
+    for session in &small {
+        send(&store, session, 0, 1).unwrap();
+    }
+    let (mut runs, mut named) = (1, 0);
+    let mut greedy = open_at(&store, "greedy", runs);
+    let (mut id, mut most) = (1, 0);
+    while named < NAMES {
+        id += 1;
+        let thing = EntityDef {
+            uid: format!("uid-of-{named}"),
+            ..def(id, EntityKind::Pod, Some(1), &format!("web-{named}"))
+        };
+        match name(&store, &greedy, thing) {
+            Ok(Defined::New | Defined::Refused) => named += 1,
+            Err(Error::TooManyEntities { .. }) => {
+                runs += 1;
+                (greedy, id) = (open_at(&store, "greedy", runs), 1);
+            }
+            other => panic!("{other:?} of {named}"),
+        }
+        if named % 5_000 == 0 {
+            let evicted = store.evict(T0);
+            assert_eq!((evicted.limit_rows, evicted.expired_rows), (0, 0));
+            most = most.max(store.bytes());
+        }
+    }
+    assert_eq!(runs, 16);
+    assert!(most < LIMIT, "{most}");
+    assert!(state(&store, "greedy").refused_entities > 0);
+    for (node, session) in ["a", "b", "c"].iter().zip(&small) {
+        assert_eq!(pod(&store, session, 2), Ok(Defined::New));
+        assert_eq!(
+            (rows(&store, node), state(&store, node).limited),
+            (1, Limited::No)
+        );
+    }
+}
+
 #[test]
 fn what_another_run_knew_is_not_new() {
     for store in stores() {

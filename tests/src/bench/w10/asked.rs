@@ -98,7 +98,7 @@ fn in_form(
         taken_us.len(),
         bytes >> 10
     );
-    let goal = options.goal(Goal::AtMost(goal_ms));
+    let goal = options.goal_of(filled.fill.kind, Goal::AtMost(goal_ms));
     for line in percentile::lines(("8", names), taken_us, goal, &data)? {
         sheet.line(&line)?;
     }
@@ -176,6 +176,7 @@ mod tests {
             parts: Vec::new(),
             duration: Duration::from_secs(30),
             questions: None,
+            mixes: Vec::new(),
             agents: 5,
         };
         assert_eq!(count(&options, 14.0).unwrap(), 840);
