@@ -146,6 +146,12 @@ impl Pressure {
         self.room.is_left()
     }
 
+    /// Lets something happen when it was read whether there is room, once.
+    #[cfg(test)]
+    pub(crate) fn once_read(&self, then: impl FnOnce() + Send + 'static) {
+        *self.room.once_read.0.lock().unwrap() = Some(Box::new(then));
+    }
+
     /// Waits until more may come: when nothing is left, for the next look. Cancel safe.
     pub async fn room(&self) {
         self.room.left().await;
