@@ -277,8 +277,8 @@ pub trait Door: Send + Sync + Debug {
     /// Bytes of the session's last row, decoded: what the next one costs to read at least.
     fn row_bytes(&self, session: &Session) -> u64;
 
-    /// Takes over a sealed block of a run, replacing what is held of it in one step. Returns how
-    /// many rows are new.
+    /// Takes over a sealed block of a run, replacing what is held of it in one step, but for rows that
+    /// the node has let go. Returns how many rows are new.
     ///
     /// # Errors
     ///
@@ -291,8 +291,13 @@ pub trait Door: Send + Sync + Debug {
         now_ms: u64,
     ) -> Result<u64, Error>;
 
-    /// Blocks of the session's run, of those offered, that the window lacks: newest first.
+    /// Blocks of the session's run, of those offered, that the window lacks, beside what its node let go for want of
+    /// room: newest first.
     fn missing(&self, session: &Session, offered: std::ops::Range<u64>) -> Vec<u64>;
+
+    /// The first block of the session's run of which a row may still be taken: the node let go of those before, and rows
+    /// of them would leave a hole. 0 while it let go of none.
+    fn first_block(&self, session: &Session) -> u64;
 
     /// Counts rows that an agent said will not come.
     fn gap(&self, session: &Session, rows: u64);

@@ -30,7 +30,7 @@ use super::{
 use changes::Changes;
 use room::Held;
 
-pub(super) use window::{Bounds, Taken, Window};
+pub(super) use window::{Bounds, Taken, Went, Window};
 
 /// A store that keeps each node's rows as `N` does.
 #[derive(Debug)]
@@ -202,11 +202,28 @@ impl<N: Window> Door for Store<N> {
             let wanted = rows / limits::BLOCK_ROWS + 1;
             let oldest = offered.end.saturating_sub(wanted).max(offered.start);
             let blocks = (oldest..offered.end).rev();
-            Ok(blocks
-                .filter(|block| node.held(*block) < limits::BLOCK_ROWS)
-                .collect())
+            let first_seq = node.first_seq();
+            let lacks = |block: &u64| {
+                let let_go = first_seq.saturating_sub(block.saturating_mul(limits::BLOCK_ROWS));
+                node.held(*block).saturating_add(let_go) < limits::BLOCK_ROWS
+            };
+            Ok(blocks.filter(lacks).collect())
         });
         missing.unwrap_or_default()
+    }
+
+    fn first_block(&self, session: &Session) -> u64 {
+        let node = self.node(&session.node);
+        node.map_or(0, |node| {
+            let node = lock(&node);
+            // Of another session nothing is known.
+            let is_own = node.attendance().session() == Some(session.number);
+            if is_own {
+                node.first_seq() / limits::BLOCK_ROWS
+            } else {
+                0
+            }
+        })
     }
 
     fn gap(&self, session: &Session, rows: u64) {

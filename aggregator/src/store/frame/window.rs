@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cairn_proto::codec::chunk::Sealed;
 use cairn_proto::model::{EntityDef, EntityId};
 
-use super::super::attendance::Attendance;
+use super::super::attendance::{Attendance, Past};
 use super::super::index::Gone;
 use super::super::{
     Applied, Entity, EntityPath, Error, Opening, PodName, SeeRecent, Selector, Size, VisitEach,
@@ -29,6 +29,15 @@ impl Taken {
         self.rows += 1;
         self.lowest = Some(self.lowest.map_or(tick_ms, |lowest| lowest.min(tick_ms)));
     }
+}
+
+/// What went of the oldest rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Went {
+    /// How many.
+    pub(in crate::store) rows: u64,
+    /// All of them have earlier ticks than this, Unix ms.
+    pub(in crate::store) before_ms: u64,
 }
 
 /// What a row may be.
@@ -95,16 +104,42 @@ pub trait Window: Default + Debug + Send + 'static {
     /// Drops rows with ticks before this one. Returns how many.
     fn expire(&mut self, oldest_ms: u64) -> u64;
 
-    /// Drops the least that it can of the oldest rows, but never the newest. Returns how many.
-    fn shorten(&mut self) -> u64;
+    /// Drops the least that it can of the oldest rows, but never the newest.
+    fn shorten(&mut self) -> Went;
 
-    /// The same, and takes note that what went for want of room is not missing.
+    /// The same, and takes note that what went for want of room is not missing, and does not come back. Not more than
+    /// went: behind it rows may be missing that are still to come. Returns how many rows went.
     fn make_room(&mut self) -> u64 {
-        let gone = self.shorten();
-        if let Some(oldest_ms) = self.oldest_tick().filter(|_| gone > 0) {
-            self.attendance_mut().let_go(oldest_ms);
+        let Went { rows, before_ms } = self.shorten();
+        if rows > 0 {
+            self.attendance_mut().let_go(before_ms);
         }
-        gone
+        rows
+    }
+
+    /// Rows with earlier ticks have expired, Unix ms.
+    fn expired_ms(&self) -> u64;
+
+    /// What is not taken in any more of a window of this length.
+    fn past(&self, window_ms: u64) -> Past {
+        Past {
+            window_ms,
+            before_ms: self.expired_ms().max(self.attendance().let_go_ms()),
+        }
+    }
+
+    /// The oldest row that is held of the session's run: its seq and its tick.
+    fn oldest_row(&self) -> Option<(u64, u64)>;
+
+    /// The first seq of the session's run whose row may be one that was not let go. A run's ticks rise with its seqs,
+    /// by an interval at least, so how far the oldest row is from what went says how many may lie between.
+    fn first_seq(&self) -> u64 {
+        let before_ms = self.attendance().let_go_ms();
+        let oldest = self.oldest_row().filter(|_| before_ms > 0);
+        oldest.map_or(0, |(seq, tick_ms)| {
+            let between = tick_ms.saturating_sub(before_ms) / self.attendance().interval_ms();
+            seq.saturating_sub(between)
+        })
     }
 
     /// Forgets runs and names that no row uses any more, and puts rows together that are long

@@ -102,8 +102,14 @@ impl RunRows {
     }
 
     pub(super) fn oldest_tick(&self) -> Option<u64> {
-        let oldest = self.visible(self.blocks.front()?).next()?;
-        Some(oldest.tick_ms)
+        self.oldest_row().map(|(_, tick_ms)| tick_ms)
+    }
+
+    /// The seq and the tick of its oldest row.
+    pub(super) fn oldest_row(&self) -> Option<(u64, u64)> {
+        let front = self.blocks.front()?;
+        let oldest = self.visible(front).next()?;
+        Some((front.first_seq + oldest.offset, oldest.tick_ms))
     }
 
     /// From its oldest row to its newest; `None` when there is none.

@@ -1,6 +1,7 @@
 //! How rows of a run go: for their age, for a clock that was set back, and for want of room.
 
 use super::{BLOCK_ROWS, Block, Rows, RunRows, made};
+use crate::store::frame::Went;
 
 impl RunRows {
     /// Lets rows before this tick expire; their blocks go when nothing else is in them, and are cut
@@ -85,32 +86,38 @@ impl RunRows {
         self.recount();
     }
 
-    /// Drops the oldest block, or of the only one all rows but the newest. Returns how many rows.
-    pub(in crate::store::packed) fn shorten(&mut self, is_only: bool) -> u64 {
-        let rows = self.drop_oldest(is_only);
-        self.names.gone(rows);
+    /// Drops the oldest block, or of the only one all rows but the newest.
+    pub(in crate::store::packed) fn shorten(&mut self, is_only: bool) -> Went {
+        let gone = self.drop_oldest(is_only);
+        self.names.gone(gone.rows);
         self.recount();
-        rows
+        gone
     }
 
-    fn drop_oldest(&mut self, is_only: bool) -> u64 {
+    fn drop_oldest(&mut self, is_only: bool) -> Went {
         let Some(front) = self.blocks.front() else {
-            return 0;
+            return Went::default();
         };
-        let rows = self.visible(front).count() as u64;
+        let ticks = self.visible(front).map(|row| row.tick_ms);
+        let ticks: Vec<u64> = ticks.collect();
+        let rows = ticks.len() as u64;
         if self.blocks.len() > 1 || !is_only {
+            let front_ms = front.times.last_tick_ms();
             self.blocks.pop_front();
-            return rows;
-        }
-        if rows <= 1 {
-            return 0;
+            return Went {
+                rows,
+                before_ms: front_ms.saturating_add(1),
+            };
         }
         let (first_seq, mut left) = (front.first_seq, front.decode());
         left.drain(..left.len().saturating_sub(1));
-        if self.replace(0, first_seq, &left) {
-            rows - 1
-        } else {
-            0
+        // The one before the newest, if there is one.
+        match ticks.iter().nth_back(1) {
+            Some(last_ms) if self.replace(0, first_seq, &left) => Went {
+                rows: rows - 1,
+                before_ms: last_ms.saturating_add(1),
+            },
+            _ => Went::default(),
         }
     }
 }
