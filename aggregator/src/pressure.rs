@@ -16,7 +16,7 @@ mod ladder;
 mod room;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -65,8 +65,6 @@ pub struct Pressure {
     limit: u64,
     level: Arc<watch::Sender<Level>>,
     room: Arc<Room>,
-    // How often windows were shortened.
-    shortened: Arc<AtomicU64>,
 }
 
 /// Without a limit.
@@ -84,7 +82,6 @@ impl Pressure {
             limit,
             level: Arc::default(),
             room: Arc::new(Room::new(part(limit))),
-            shortened: Arc::default(),
         }
     }
 
@@ -105,18 +102,6 @@ impl Pressure {
         let is_new = self.set(level);
         self.room.set(part(self.limit));
         is_new
-    }
-
-    /// Says that windows are about to be shortened.
-    pub fn shortens(&self) {
-        self.shortened.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// How often windows were shortened: when that is more than it was, what is older than what a node holds is of
-    /// no use any more, for a hole would be left between the two.
-    #[must_use]
-    pub fn shortened(&self) -> u64 {
-        self.shortened.load(Ordering::Acquire)
     }
 
     /// Says what the level is; true when that is new.
@@ -144,6 +129,12 @@ impl Pressure {
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.room.is_left()
+    }
+
+    /// Lets something happen when it was read whether there is room, once.
+    #[cfg(test)]
+    pub(crate) fn once_read(&self, then: impl FnOnce() + Send + 'static) {
+        *self.room.once_read.0.lock().unwrap() = Some(Box::new(then));
     }
 
     /// Waits until more may come: when nothing is left, for the next look. Cancel safe.

@@ -87,6 +87,26 @@ impl What {
     }
 }
 
+/// What keeps all answers back. A part of the pods would be taken for all of them: autoscalers hold while there is no
+/// answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    /// The list of the cluster's nodes and pods.
+    List,
+    /// Measurements of enough nodes since the start.
+    Start,
+}
+
+impl Awaited {
+    /// `None` when there are answers.
+    fn of(api: &Api) -> Option<Self> {
+        if api.cluster.known().is_some_and(|known| !known.is_synced()) {
+            return Some(Awaited::List);
+        }
+        (!api.terms.start.is_over()).then_some(Awaited::Start)
+    }
+}
+
 /// How things are written.
 #[derive(Clone, Debug)]
 struct Writing {
@@ -147,14 +167,14 @@ pub(super) async fn answer(
     if kind == Kind::List && is_watch(question.query) {
         return Err(Status::no_watch(Details::of("", GROUP, what.resource())));
     }
-    // A part of the pods would be taken for all of them: autoscalers hold while there is no answer.
-    if api.cluster.known().is_some_and(|known| !known.is_synced()) {
-        let message = "the cluster's nodes and pods are not all known yet".to_owned();
-        return Err(Status::unavailable(message, RETRY_AFTER_S));
-    }
-    if !api.terms.start.is_over() {
-        let message = "too few nodes have been measured since the start: ask again; /readyz?verbose on \
-                       the admin listener says how many are awaited";
+    if let Some(awaited) = Awaited::of(api) {
+        let message = match awaited {
+            Awaited::List => "the cluster's nodes and pods are not all known yet",
+            Awaited::Start => {
+                "too few nodes have been measured since the start: ask again; /readyz?verbose on the admin \
+                 listener says how many are awaited"
+            }
+        };
         return Err(Status::unavailable(message.to_owned(), RETRY_AFTER_S));
     }
     let writing = Writing::new(what, kind, &question, now_ms)?;

@@ -230,11 +230,12 @@ impl Readers {
         if needs.is_nothing() {
             return Ok(seen(visible));
         }
-        if visible.is_nothing() && pending > 0 {
+        // Of namespaces that are not asked about nothing is to come.
+        if visible.is_nothing() && pending > beyond {
             return Err(Denied::Asking);
         }
         if visible.is_nothing() {
-            return Err(Denied::Forbidden(refusal(&user, needs)));
+            return Err(Denied::Forbidden(refusal(&user, needs, beyond > 0)));
         }
         let specs = self.specs(&user, &needs.namespaces).await?;
         Ok(seen(Visible { specs, ..visible }))
@@ -364,8 +365,8 @@ fn is_part(asks: &Asks, visible: &Names) -> bool {
 }
 
 /// What somebody cannot do who may see nothing of what they ask for: the same for what there is and for what
-/// there is not.
-fn refusal(user: &User, needs: &Needs) -> String {
+/// there is not. `are_more` says that there are namespaces which were not asked about.
+fn refusal(user: &User, needs: &Needs, are_more: bool) -> String {
     let what = match (&needs.namespaces, &needs.nodes) {
         (Asks::One(name), _) => resource("list", "pods", (name, "")),
         (Asks::All, _) => resource("list", "pods", ("", "")),
@@ -373,6 +374,9 @@ fn refusal(user: &User, needs: &Needs) -> String {
         (Asks::Nothing, _) => resource("list", "nodes", ("", "")),
     };
     let also = match needs.namespaces {
+        Asks::All if are_more => {
+            "nor in any namespace that was asked about, which are not all: name one"
+        }
         Asks::All => "nor in any namespace",
         _ => "",
     };

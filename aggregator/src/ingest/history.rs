@@ -41,14 +41,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 pub(super) struct History {
     run: Run,
     wanted: VecDeque<u64>,
-    // The first block of which rows were passed over in this session; those before it are of the past.
-    live_from: Option<u64>,
     // Blocks asked for last and not answered yet.
     open: Vec<u64>,
     // Every block asked for and not answered yet: an answer may come late, and is welcome then.
     asked: BTreeSet<u64>,
-    // Those of them that are of no use any more: what came between them and the rows that are held is gone.
-    useless: BTreeSet<u64>,
+    // Blocks before this one are of no use any more, also those that were asked for.
+    forgotten: u64,
     asked_at: Option<Instant>,
     // What is reserved for the open blocks.
     claim: Option<Claim>,
@@ -64,10 +62,9 @@ impl History {
         Self {
             run,
             wanted: missing.into(),
-            live_from: None,
             open: Vec::new(),
             asked: BTreeSet::new(),
-            useless: BTreeSet::new(),
+            forgotten: 0,
             asked_at: None,
             claim: None,
             weight: None,
@@ -78,7 +75,6 @@ impl History {
     /// Wants these blocks too, before what is wanted already: they are newer.
     pub(super) fn add(&mut self, missing: Vec<u64>) {
         for block in missing.into_iter().rev() {
-            self.live_from.get_or_insert(block);
             let known = self.wanted.contains(&block) || self.open.contains(&block);
             if !known && (self.wanted.len() as u64) < MAX_WANTED {
                 self.wanted.push_front(block);
@@ -86,20 +82,10 @@ impl History {
         }
     }
 
-    /// Windows were shortened: what is wanted of the past is older than what this one has left, and would leave a
-    /// hole. Where nothing of the past has come, nothing of it has gone.
-    pub(super) fn shortened(&mut self) {
-        if self.weight.is_none() {
-            return;
-        }
-        let live_from = self.live_from.unwrap_or(u64::MAX);
-        self.wanted.retain(|block| *block >= live_from);
-        self.useless.extend(self.asked.range(..live_from));
-    }
-
-    /// True of a block that was asked for before the window was shortened; once.
-    pub(super) fn is_useless(&mut self, block: u64) -> bool {
-        self.useless.remove(&block)
+    /// Wants nothing of the blocks before this one any more: its node has let go of them.
+    pub(super) fn forget_before(&mut self, first: u64) {
+        self.wanted.retain(|block| *block >= first);
+        self.forgotten = self.forgotten.max(first);
     }
 
     /// Bytes to reserve for the next request; `None` while the last one is not answered, or when
@@ -115,10 +101,9 @@ impl History {
                 return None;
             }
             // Asked again later, after what else is wanted.
-            let useless = &self.useless;
+            let forgotten = self.forgotten;
             let open = self.open.drain(..);
-            self.wanted
-                .extend(open.filter(|block| !useless.contains(block)));
+            self.wanted.extend(open.filter(|block| *block >= forgotten));
         }
         let blocks = self.next_blocks(usize::MAX);
         let Some(weight) = self.reserved_weight() else {
@@ -268,23 +253,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_older_than_a_shortened_window_is_not_wanted_any_more() {
+    async fn what_its_node_has_let_go_is_not_wanted_any_more() {
         let mut history = History::new(run(), (0..9).rev().collect());
         ask(&mut history, FIRST_GUESS);
-        history.shortened();
         answered(&mut history, 8, 10);
-        assert!(!history.is_useless(8), "it was the first");
         assert_eq!(ask(&mut history, 20), Some((6, 7)));
+        history.forget_before(5);
         history.add(vec![9]);
-        history.shortened();
-        assert_eq!(history.answered(run(), 7..=7), 1);
-        assert!(history.is_useless(7) && !history.is_useless(7));
-        // The other one never comes, and is not asked for again; rows of this session are.
+        assert_eq!(history.answered(run(), 6..=7), 2);
+        assert_eq!(ask(&mut history, 100), Some((9, 9)));
+        answered(&mut history, 9, 10);
+        assert_eq!(ask(&mut history, 100), Some((5, 5)));
+        // It never comes, and is not asked for again once it is let go.
+        history.forget_before(6);
         tokio::time::advance(ANSWER_WITHIN).await;
-        assert_eq!(ask(&mut history, 20), Some((9, 9)));
-        assert_eq!(history.answered(run(), 9..=9), 1);
-        assert!(!history.is_useless(9));
-        assert_eq!(history.need(Instant::now()), None);
+        assert_eq!(ask(&mut history, 20), None);
+        assert_eq!(
+            history.answered(run(), 5..=5),
+            1,
+            "it is welcome all the same"
+        );
     }
 
     #[tokio::test(start_paused = true)]

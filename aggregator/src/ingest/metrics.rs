@@ -69,7 +69,7 @@ impl Metrics {
             m.history_rows.clone(),
         );
         let help =
-            "Blocks of agents' rings that came when windows had been shortened, and were left";
+            "Blocks of agents' rings that came when their nodes had let go of them, and were left";
         r.register("useless_chunks", help, m.useless_chunks.clone());
         r.register(
             "gap_rows",

@@ -93,8 +93,6 @@ struct Served {
     interval_ms: u64,
     answers: Answers,
     history: History,
-    // How often windows had been shortened when that was looked at last.
-    shortened: u64,
     // A place in the line of those who want history.
     turn: Option<Turn>,
     pace: Arc<Pace>,
@@ -141,8 +139,6 @@ impl Served {
             wishes.opened(&hello.node, run, offered.clone(), interval_ms);
         }
         let chunks = codec::choose(&hello.chunk_codecs).is_some();
-        // Before the store is asked: what it says after that holds for longer windows.
-        let shortened = inner.pressure.shortened();
         let missing = if chunks {
             inner.store.missing(&session, offered)
         } else {
@@ -177,7 +173,6 @@ impl Served {
             interval_ms,
             answers,
             history: History::new(run, missing),
-            shortened,
             turn: None,
             pace,
             placing: Placing::default(),

@@ -14,6 +14,20 @@ pub(super) struct Room {
     left: watch::Sender<u64>,
     // Rung when nothing is left.
     wanted: Notify,
+    #[cfg(test)]
+    pub(super) once_read: OnceRead,
+}
+
+/// What a test lets happen between two reads.
+#[cfg(test)]
+#[derive(Default)]
+pub(super) struct OnceRead(pub(super) std::sync::Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+#[cfg(test)]
+impl std::fmt::Debug for OnceRead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnceRead")
+    }
 }
 
 impl Room {
@@ -22,6 +36,8 @@ impl Room {
         Self {
             left: watch::Sender::new(bytes),
             wanted: Notify::new(),
+            #[cfg(test)]
+            once_read: OnceRead::default(),
         }
     }
 
@@ -45,7 +61,13 @@ impl Room {
 
     /// True when something is left.
     pub(super) fn is_left(&self) -> bool {
-        *self.left.borrow() > 0
+        let is_left = *self.left.borrow() > 0;
+        #[cfg(test)]
+        {
+            let then = self.once_read.0.lock().unwrap().take();
+            then.into_iter().for_each(|then| then());
+        }
+        is_left
     }
 
     /// Waits until something is left. Cancel safe.

@@ -22,7 +22,7 @@ use super::held;
 use super::ready::Hold;
 use super::taking::{Taking, Took};
 use crate::ingest::{MAX_NODES, Wish, Wishes};
-use crate::pressure::Level;
+use crate::pressure::{Level, Pressure};
 
 /// Nodes asked for at once: the next answer begins when the one before ends, and no node waits
 /// behind many.
@@ -131,6 +131,27 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         self.put_back();
+    }
+}
+
+/// What kept nodes from being asked for when that was looked at. Read once for both, to ask and to wait: what comes
+/// between two reads is waited for in vain.
+#[derive(Clone, Copy, Debug, Default)]
+struct Short {
+    of_memory: bool,
+    of_room: bool,
+}
+
+impl Short {
+    fn of(pressure: &Pressure) -> Self {
+        Self {
+            of_memory: pressure.level() > Level::Calm,
+            of_room: !pressure.has_room(),
+        }
+    }
+
+    fn of_any(self) -> bool {
+        self.of_memory || self.of_room
     }
 }
 
@@ -260,8 +281,12 @@ impl Asking {
                 let nodes = std::mem::take(&mut self.unsettled);
                 nodes.iter().for_each(|node| self.wish(node));
             }
-            let may_ask = || pressure.level() == Level::Calm && pressure.has_room();
-            while queue.open.len() < AT_ONCE && may_ask() {
+            let mut short = Short::default();
+            while queue.open.len() < AT_ONCE {
+                short = Short::of(&pressure);
+                if short.of_any() {
+                    break;
+                }
                 let Some(wish) = queue.next() else { break };
                 if queue.open.len() == 1 {
                     node_deadline = Instant::now() + NODE_DEADLINE;
@@ -281,18 +306,16 @@ impl Asking {
                 continue;
             }
             // Without room for history readiness waits for none.
-            let is_short = pressure.level() > Level::Calm;
-            if is_short || (settled && queue.is_done()) {
+            if short.of_memory || (settled && queue.is_done()) {
                 *hold = None;
             }
-            let has_room = pressure.has_room();
             tokio::select! {
                 biased;
                 () = sleep_until(settled_at), if !settled => {}
                 changed = changes.changed() => drop(changed),
                 // What waits for memory is asked for then, in this exchange.
-                () = pressure.calm(), if is_short => {}
-                () = pressure.room(), if !has_room => {}
+                () = pressure.calm(), if short.of_memory => {}
+                () = pressure.room(), if short.of_room => {}
                 // Nothing is to come: it is the end of the stream, or a fault.
                 frame = self.frames.message() => {
                     if received(frame)?.is_some() {
@@ -373,3 +396,6 @@ fn received(message: Result<Option<v1::ReplayFrame>, Status>) -> Result<Option<F
         Err(status) => Err(Failure::of_status(&status)),
     }
 }
+
+#[cfg(test)]
+mod tests;

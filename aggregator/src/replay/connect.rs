@@ -16,6 +16,7 @@ use cairn_runtime::tls::{Connector, Hint};
 use cairn_runtime::{bearer, logging};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -87,6 +88,14 @@ impl Link {
             let reason = format!("{address} does not speak HTTP/2: check --peer");
             return Err(Failure::new(Kind::Protocol, reason));
         }
+        Self::over(stream, &host.authority()).await
+    }
+
+    /// Speaks to the peer of this name and port on an open stream.
+    pub(super) async fn over<T>(stream: T, authority: &str) -> Result<Self, Failure>
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let options = Options {
             windows: (BYTES_UNDER_WAY, 2 * BYTES_UNDER_WAY),
             keep_alive: KEEPALIVE,
@@ -95,7 +104,7 @@ impl Link {
         let (sender, guard) = http2::connect(stream, options)
             .await
             .map_err(|error| Failure::new(Kind::Closed, logging::chain(&error)))?;
-        let origin = format!("https://{}", host.authority()).parse::<http::Uri>();
+        let origin = format!("https://{authority}").parse::<http::Uri>();
         let origin = origin.map_err(|error| Failure::new(Kind::Protocol, error.to_string()))?;
         let client = PeerClient::with_origin(Channel { sender }, origin)
             .max_decoding_message_size(MAX_FRAME_BYTES)

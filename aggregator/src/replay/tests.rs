@@ -21,7 +21,7 @@ use crate::store::PackedStore;
 
 const NOW_MS: u64 = 1_795_332_330_000;
 
-fn parts() -> Parts {
+pub(super) fn parts() -> Parts {
     Parts {
         store: Arc::new(PackedStore::new(900_000, 0)),
         clock: Clock::new(format!("driven={NOW_MS}").parse().unwrap()),

@@ -64,6 +64,22 @@ pub(super) struct Last {
     decoded_bytes: u64,
 }
 
+/// What lies too far back to be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Past {
+    /// How long before the node's present.
+    pub(super) window_ms: u64,
+    /// Whatever is before this tick: it went.
+    pub(super) before_ms: u64,
+}
+
+impl Past {
+    /// True when a tick does, at this time of the node's own clock.
+    pub(super) fn has(self, tick_ms: u64, own_now_ms: u64) -> bool {
+        tick_ms < self.before_ms || tick_ms.saturating_add(self.window_ms) < own_now_ms
+    }
+}
+
 /// A row that was read, and what it has.
 #[derive(Debug)]
 pub(super) struct Decoded {
@@ -126,7 +142,7 @@ impl Attendance {
     pub(super) fn judge_row(
         &mut self,
         row: &WireRow<'_>,
-        window_ms: u64,
+        past: Past,
     ) -> Result<Option<Applied>, Error> {
         let seq = row.seq;
         let open = self.session.as_ref().ok_or(Error::Fenced)?;
@@ -144,7 +160,7 @@ impl Attendance {
             return Err(Error::Tick { seq });
         }
         self.note_offset(row.sent_ms, row.now_ms);
-        let refused = self.judge(row.tick_ms, row.now_ms, window_ms);
+        let refused = self.judge(row.tick_ms, row.now_ms, past);
         if let Some(open) = self.session.as_mut().filter(|_| refused.is_some()) {
             open.passed_over = Some(seq);
         }
@@ -202,11 +218,11 @@ impl Attendance {
     }
 
     /// Why a tick is not kept, judged by the node's own clock as measured; `None` when it is.
-    pub(super) fn judge(&self, tick_ms: u64, now_ms: u64, window_ms: u64) -> Option<Applied> {
+    pub(super) fn judge(&self, tick_ms: u64, now_ms: u64, past: Past) -> Option<Applied> {
         let own_now = self.own(now_ms);
         if tick_ms > own_now.saturating_add(self.interval_ms) {
             Some(Applied::TooNew)
-        } else if tick_ms.saturating_add(window_ms) < own_now {
+        } else if past.has(tick_ms, own_now) {
             Some(Applied::TooOld)
         } else {
             None
@@ -303,6 +319,11 @@ impl Attendance {
     /// Rows before this tick went for want of room.
     pub(super) fn let_go(&mut self, before_ms: u64) {
         self.earlier.let_go(before_ms);
+    }
+
+    /// Rows before this tick went for want of room; 0 while none did.
+    pub(super) fn let_go_ms(&self) -> u64 {
+        self.earlier.let_go_ms()
     }
 
     pub(super) fn source(&mut self, state: SourceState) {

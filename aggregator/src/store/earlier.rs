@@ -16,7 +16,8 @@ use super::gap::Span;
 #[derive(Debug, Default)]
 pub(super) struct Earlier {
     runs: Vec<EarlierRun>,
-    // Rows before this tick were let go before their time, so that none is there says nothing.
+    // Rows before this tick were let go before their time, so that none is there says nothing. None of them is taken in
+    // again: what went between it and the rows that are left would be a hole.
     let_go_ms: u64,
 }
 
@@ -62,6 +63,11 @@ impl Earlier {
     /// Rows before this tick went for want of room: they are not missing.
     pub(super) fn let_go(&mut self, before_ms: u64) {
         self.let_go_ms = self.let_go_ms.max(before_ms);
+    }
+
+    /// Rows before this tick went for want of room; 0 while none did.
+    pub(super) fn let_go_ms(&self) -> u64 {
+        self.let_go_ms
     }
 
     /// The ticks of these runs from that one on. No row of them is counted here.

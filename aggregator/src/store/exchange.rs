@@ -13,7 +13,7 @@ use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run};
 
 use super::arriving;
-use super::attendance::Attendance;
+use super::attendance::{Attendance, Past};
 use super::frame::{Store, Taken, Window, lock};
 use super::{Door, Error};
 
@@ -105,12 +105,12 @@ impl Piece<'_> {
     }
 
     /// Checks a row's place and tells whether it is to be kept: its tick lies in the window, as the
-    /// node's own clock tells it. `oldest_ms` is before which rows have expired already.
+    /// node's own clock tells it, and behind what went.
     pub(super) fn keeps(
         &self,
         (offset, tick_ms): (u64, u64),
         attendance: &Attendance,
-        (window_ms, oldest_ms): (u64, u64),
+        past: Past,
     ) -> Result<bool, Error> {
         let interval_ms = self.interval_ms.max(1);
         if offset >= BLOCK_ROWS || !tick_ms.is_multiple_of(interval_ms) {
@@ -118,8 +118,7 @@ impl Piece<'_> {
             return Err(Error::Tick { seq });
         }
         let own_now = attendance.own_or(self.now_ms, self.known.offset_ms);
-        let is_old = tick_ms < oldest_ms || tick_ms.saturating_add(window_ms) < own_now;
-        Ok(!is_old && tick_ms <= own_now.saturating_add(interval_ms))
+        Ok(!past.has(tick_ms, own_now) && tick_ms <= own_now.saturating_add(interval_ms))
     }
 }
 

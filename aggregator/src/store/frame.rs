@@ -10,154 +10,27 @@ mod by_node;
 mod changes;
 mod room;
 mod states;
+mod window;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use cairn_proto::catalogue::FieldId;
-use cairn_proto::codec::chunk::Sealed;
 use cairn_proto::limits;
 use cairn_proto::model::{EarlierRun, EntityDef, EntityId, EntityKind};
 use tokio::sync::watch;
 
 use super::arriving;
-use super::attendance::Attendance;
-use super::index::{Gone, Index};
+use super::index::Index;
 use super::{
-    Applied, Defined, Door, Entity, EntityPath, Error, Evicted, NodeState, Opening, PodName,
-    SeeRecent, Selector, Session, Size, SourceState, Visit, VisitEach, VisitFields, Wanted,
-    WireRow,
+    Applied, Defined, Door, Entity, Error, Evicted, NodeState, Opening, PodName, SeeRecent,
+    Selector, Session, Size, SourceState, Visit, VisitFields, Wanted, WireRow,
 };
 use changes::Changes;
 use room::Held;
 
-/// What a chunk brought.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Taken {
-    /// Rows that were not held.
-    pub(super) rows: u64,
-    /// The lowest tick of them.
-    pub(super) lowest: Option<u64>,
-}
-
-impl Taken {
-    /// Counts one more row.
-    pub(super) fn add(&mut self, tick_ms: u64) {
-        self.rows += 1;
-        self.lowest = Some(self.lowest.map_or(tick_ms, |lowest| lowest.min(tick_ms)));
-    }
-}
-
-/// What a row may be.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// How long before the present its tick may lie, ms.
-    pub(super) window_ms: u64,
-    /// How many bytes it may have, decoded.
-    pub(super) row_bytes: u64,
-}
-
-/// How one node's rows are kept. Called with the node's lock held, but for `read`.
-pub trait Window: Default + Debug + Send + 'static {
-    /// References to rows, to be read without the lock.
-    type Found: Send;
-
-    /// Who reports the node.
-    fn attendance(&self) -> &Attendance;
-
-    /// The same, to be changed.
-    fn attendance_mut(&mut self) -> &mut Attendance;
-
-    /// Begins a session, and its run if that is new. Returns how many rows went because they were
-    /// written by a clock that was ahead of what it is now.
-    fn open(&mut self, number: u64, opening: Opening, window_ms: u64) -> u64;
-
-    /// See [`Door::define`]. A pod that is known may have another namespace now: the one that it had
-    /// before is gone.
-    fn define(&mut self, def: EntityDef) -> Result<(), Error>;
-
-    /// See [`Door::refuse`].
-    fn refuse(&mut self, id: EntityId) -> Result<(), Error>;
-
-    /// True when no run has the thing that is defined: it is new to the window.
-    fn is_new(&self, def: &EntityDef) -> bool;
-
-    /// True when the session's run knows the id, with a name or without.
-    fn knows(&self, id: EntityId) -> bool;
-
-    /// See [`Door::append`].
-    fn append(&mut self, row: &WireRow<'_>, bounds: Bounds) -> Result<Applied, Error>;
-
-    /// See [`Door::take`].
-    fn take(
-        &mut self,
-        block: u64,
-        sealed: &Sealed,
-        now_ms: u64,
-        window_ms: u64,
-    ) -> Result<Taken, Error>;
-
-    /// How many rows of a block of the session's run are held.
-    fn held(&mut self, block: u64) -> u64;
-
-    /// The newest tick of all runs.
-    fn newest_tick(&self) -> Option<u64>;
-
-    /// The oldest tick of all runs that has not expired.
-    fn oldest_tick(&self) -> Option<u64>;
-
-    /// See [`NodeState::gap_ticks`].
-    fn gap_ticks(&self) -> u64;
-
-    /// Drops rows with ticks before this one. Returns how many.
-    fn expire(&mut self, oldest_ms: u64) -> u64;
-
-    /// Drops the least that it can of the oldest rows, but never the newest. Returns how many.
-    fn shorten(&mut self) -> u64;
-
-    /// The same, and takes note that what went for want of room is not missing.
-    fn make_room(&mut self) -> u64 {
-        let gone = self.shorten();
-        if let Some(oldest_ms) = self.oldest_tick().filter(|_| gone > 0) {
-            self.attendance_mut().let_go(oldest_ms);
-        }
-        gone
-    }
-
-    /// Forgets runs and names that no row uses any more, and puts rows together that are long
-    /// written. The namespaces of the pods whose names go are gone.
-    fn tidy(&mut self, window_ms: u64);
-
-    /// The namespaces of pods that went, or have another one now, since this was last emptied.
-    fn gone_mut(&mut self) -> &mut Gone;
-
-    /// The namespaces of all pods that it knows.
-    fn namespaces(&self) -> BTreeSet<&str>;
-
-    /// See [`Door::has_pod`].
-    fn has_pod(&self, pod: &PodName<'_>) -> bool;
-
-    /// What is held, with everything that belongs to it.
-    fn size(&self) -> Size;
-
-    /// Adds what the selector admits, one entry an identity.
-    fn entities(&self, node: &Arc<str>, selector: &Selector<'_>, out: &mut Vec<Entity>);
-
-    /// See [`Door::recent`].
-    fn recent(&self, namespace: Option<&str>, see: &mut SeeRecent<'_>) -> bool;
-
-    /// Takes references to the rows of a range of ticks.
-    fn find(&self, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> Self::Found;
-
-    /// Reads a field in a range of ticks, within the one that was looked for, of several nodes. Shows the rows
-    /// of each of the entities that were asked for, in their order, with the place of their node.
-    fn read_each(found: &[&Self::Found], field: Wanted, visit: &mut VisitEach<'_>);
-
-    /// The same of one node and several fields, the place of each shown with the rows.
-    fn read_fields(found: &Self::Found, fields: &[Wanted], visit: &mut VisitFields<'_>);
-}
+pub(super) use window::{Bounds, Taken, Went, Window};
 
 /// A store that keeps each node's rows as `N` does.
 #[derive(Debug)]
@@ -329,11 +202,28 @@ impl<N: Window> Door for Store<N> {
             let wanted = rows / limits::BLOCK_ROWS + 1;
             let oldest = offered.end.saturating_sub(wanted).max(offered.start);
             let blocks = (oldest..offered.end).rev();
-            Ok(blocks
-                .filter(|block| node.held(*block) < limits::BLOCK_ROWS)
-                .collect())
+            let first_seq = node.first_seq();
+            let lacks = |block: &u64| {
+                let let_go = first_seq.saturating_sub(block.saturating_mul(limits::BLOCK_ROWS));
+                node.held(*block).saturating_add(let_go) < limits::BLOCK_ROWS
+            };
+            Ok(blocks.filter(lacks).collect())
         });
         missing.unwrap_or_default()
+    }
+
+    fn first_block(&self, session: &Session) -> u64 {
+        let node = self.node(&session.node);
+        node.map_or(0, |node| {
+            let node = lock(&node);
+            // Of another session nothing is known.
+            let is_own = node.attendance().session() == Some(session.number);
+            if is_own {
+                node.first_seq() / limits::BLOCK_ROWS
+            } else {
+                0
+            }
+        })
     }
 
     fn gap(&self, session: &Session, rows: u64) {

@@ -3,6 +3,7 @@
 mod both;
 mod clocks;
 mod earlier;
+mod floor;
 mod names;
 mod restore;
 mod share;

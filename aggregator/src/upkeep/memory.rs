@@ -119,8 +119,6 @@ impl Memory {
             self.say_level(look);
         }
         if let Some(to) = look.shorten_to {
-            // Before it is done: what comes from now on was asked for when windows were longer.
-            self.parts.pressure.shortens();
             let rows = self.parts.store.shorten(to);
             self.parts.metrics.shortened("limit", rows);
             tracing::warn!(

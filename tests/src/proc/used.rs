@@ -30,12 +30,6 @@ impl Memory {
             .with_context(|| format!("the peak of process {pid} cannot be set back"))
     }
 
-    /// The most that it had at a time of what counts below a memory limit: without the pages of files, which the
-    /// kernel takes back by itself. Somewhat less than it was where pages of files came later.
-    pub(crate) fn anonymous_peak(&self) -> u64 {
-        self.peak.saturating_sub(self.files)
-    }
-
     fn read(status: &str) -> Result<Self> {
         let bytes = |key: &str| {
             let value = after(status, key).and_then(|text| text.strip_suffix("kB"));
@@ -48,6 +42,40 @@ impl Memory {
             peak: bytes("VmHWM")?.saturating_sub(mapped),
             files: bytes("RssFile")?,
         })
+    }
+}
+
+/// The most that a process had at a time of what counts below a memory limit: without the pages of files, which the
+/// kernel takes back by itself.
+///
+/// The kernel tells the most that was resident of all pages together, and how many of files are now, not then. Those come
+/// as code is run for the first time, and hardly go. So between two readings there were no fewer than at the first one,
+/// and what the peak at the second has beyond them is no less than what was right; the closer the readings, the less
+/// it is more. Beyond those of the last reading it would be less, by all pages of files that came after the peak.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AnonymousPeak {
+    files: u64,
+    most: u64,
+}
+
+impl AnonymousPeak {
+    /// Of a process that has just begun.
+    pub(crate) fn begin(now: Memory) -> Self {
+        Self {
+            files: now.files,
+            most: now.peak.saturating_sub(now.files),
+        }
+    }
+
+    /// Takes the next reading.
+    pub(crate) fn look(&mut self, now: Memory) {
+        self.most = self.most.max(now.peak.saturating_sub(self.files));
+        self.files = now.files;
+    }
+
+    /// No less than it was, bytes.
+    pub(crate) fn bytes(self) -> u64 {
+        self.most
     }
 }
 
@@ -76,7 +104,7 @@ pub(crate) fn after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Memory, cpu_ticks};
+    use super::{AnonymousPeak, Memory, cpu_ticks};
 
     #[test]
     fn the_kernels_words_are_read() {
@@ -87,7 +115,24 @@ mod tests {
             "VmHWM:\t  900 kB\nVmRSS:\t  800 kB\nRssFile:\t     200 kB\nRssShmem:\t     300 kB\n";
         let memory = Memory::read(status).unwrap();
         assert_eq!((memory.resident, memory.peak), (500 << 10, 600 << 10));
-        assert_eq!(memory.anonymous_peak(), 400 << 10);
+    }
+
+    #[test]
+    fn pages_of_files_that_come_after_the_peak_are_not_taken_off_it() {
+        let kib = |resident: u64, peak: u64, files: u64| Memory {
+            resident: resident << 10,
+            peak: peak << 10,
+            files: files << 10,
+        };
+        let mut peak = AnonymousPeak::begin(kib(30, 30, 20));
+        // 70 are anonymous, and then 10 with 60 of files.
+        for now in [kib(90, 90, 20), kib(70, 90, 60), kib(70, 90, 60)] {
+            peak.look(now);
+        }
+        assert_eq!(peak.bytes(), 70 << 10);
+        // 40 more of files, and 35 of what is anonymous.
+        peak.look(kib(145, 145, 100));
+        assert_eq!(peak.bytes(), 85 << 10, "no less than 45");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
+use super::Awaited;
 use super::items::{Finder, Found, Item, Used, by_name, rests};
 use crate::api::{Api, Asked, answer, path};
 use crate::cluster::{ContainerState, Phase, Pod};
@@ -189,14 +190,13 @@ impl<'a> Asking<'a> {
 
     /// Why nothing at all is answered; `None` when there are answers.
     fn waits(&self) -> Option<Because> {
-        let known = self.api.cluster.known();
-        if known.is_some_and(|known| !known.is_synced()) {
-            return Some(Because::listing());
-        }
-        let start = &self.api.terms.start;
         // How many nodes there are is for who may see nodes.
-        let note = || start.note().filter(|_| !self.finder.view.is_narrowed());
-        (!start.is_over()).then(|| Because::starting(note()))
+        let is_for_all = !self.finder.view.is_narrowed();
+        let note = || self.api.terms.start.note().filter(|_| is_for_all);
+        Awaited::of(self.api).map(|awaited| match awaited {
+            Awaited::List => Because::listing(),
+            Awaited::Start => Because::starting(note()),
+        })
     }
 
     /// The pod's object, as far as its reader may know of it.

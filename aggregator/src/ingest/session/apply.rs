@@ -242,13 +242,13 @@ impl Served {
     async fn chunk(&mut self, chunk: v1::Chunk) -> Result<(), End> {
         self.inner.metrics.payload(chunk.payload.len());
         let run = wire::run(chunk.run.as_ref()).map_err(|e| fault("chunk", e.to_string()))?;
-        self.keep_whole();
+        let first = self.keep_whole();
         if self.history.answered(run, chunk.block..=chunk.block) == 0 {
             return Err(fault("chunk", "a chunk that was not asked for"));
         }
         self.history.weighed(chunk.payload.len());
         self.inner.pressure.took(chunk.payload.len() as u64);
-        if self.history.is_useless(chunk.block) {
+        if chunk.block < first {
             self.inner.metrics.useless_chunk();
             return Ok(());
         }

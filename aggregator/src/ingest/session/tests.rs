@@ -3,6 +3,7 @@
 mod broken;
 
 mod opening;
+mod shortened;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

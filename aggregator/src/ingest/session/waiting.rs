@@ -70,7 +70,6 @@ impl Served {
 
     /// Gets into the line for history when there is something to ask for.
     pub(super) fn stand_in_line(&mut self) {
-        self.keep_whole();
         match self.history.need(Instant::now()) {
             Some(bytes) if self.turn.is_none() => {
                 self.turn = Some(Box::pin(self.inner.quota.clone().claim(bytes)));
@@ -81,16 +80,17 @@ impl Served {
         }
     }
 
-    /// Wants nothing more that is older than a window which was shortened.
-    pub(super) fn keep_whole(&mut self) {
-        let shortened = self.inner.pressure.shortened();
-        if std::mem::replace(&mut self.shortened, shortened) != shortened {
-            self.history.shortened();
-        }
+    /// Wants nothing more that would leave a hole behind it, since the node has let go of what comes between. Returns
+    /// the first block that may still be taken.
+    pub(super) fn keep_whole(&mut self) -> u64 {
+        let first = self.inner.store.first_block(&self.session);
+        self.history.forget_before(first);
+        first
     }
 
     /// Asks for the next piece of history.
     pub(super) async fn ask(&mut self, claim: Option<Claim>) -> Result<(), End> {
+        self.keep_whole();
         let want = claim.and_then(|claim| self.history.ask(claim, Instant::now()));
         match want {
             Some(want) => {

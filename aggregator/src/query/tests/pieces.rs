@@ -79,6 +79,10 @@ impl Door for Counting {
         self.store.missing(session, offered)
     }
 
+    fn first_block(&self, session: &Session) -> u64 {
+        self.store.first_block(session)
+    }
+
     fn gap(&self, session: &Session, rows: u64) {
         self.store.gap(session, rows);
     }

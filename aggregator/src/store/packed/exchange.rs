@@ -13,7 +13,7 @@ use super::node::Node;
 use super::run::{RunRows, check_known};
 use crate::store::Error;
 use crate::store::exchange::{Blocks, Encode, HeldRun, Named, Piece};
-use crate::store::frame::Taken;
+use crate::store::frame::{Taken, Window as _};
 
 impl Blocks for Node {
     fn outline(&self) -> Vec<HeldRun> {
@@ -46,7 +46,7 @@ impl Blocks for Node {
                 // Runs are looked through from the oldest to the newest.
                 let later = |run: &RunRows| run.run.epoch_ms > piece.run.epoch_ms;
                 let at = self.runs.iter().position(later).unwrap_or(self.runs.len());
-                let fresh = RunRows::new(piece.run, piece.interval_ms, self.oldest_ms());
+                let fresh = RunRows::new(piece.run, piece.interval_ms, self.expired_ms());
                 (at, fresh)
             }
         };
@@ -74,10 +74,8 @@ impl Node {
         sealed: &Sealed,
         window_ms: u64,
     ) -> Result<Taken, Error> {
-        let keeps = |offset, tick_ms| {
-            let span = (window_ms, self.oldest_ms());
-            piece.keeps((offset, tick_ms), &self.attendance, span)
-        };
+        let past = self.past(window_ms);
+        let keeps = |offset, tick_ms| piece.keeps((offset, tick_ms), &self.attendance, past);
         let first = piece.first_seq();
         let head = sealed.head();
         let (mut kept, mut fresh) = (0_u64, 0_u64);

@@ -14,8 +14,8 @@ use super::block::{Block, Incoming};
 use super::reading::{self, Found};
 use super::recent::Recents;
 use super::run::{RunRows, check_known};
-use crate::store::attendance::{Attendance, Last};
-use crate::store::frame::{Bounds, Taken, Window};
+use crate::store::attendance::{Attendance, Last, Past};
+use crate::store::frame::{Bounds, Taken, Went, Window};
 use crate::store::gap;
 use crate::store::index::Gone;
 use crate::store::{
@@ -37,10 +37,6 @@ pub struct Node {
 }
 
 impl Node {
-    pub(super) fn oldest_ms(&self) -> u64 {
-        self.oldest_ms
-    }
-
     pub(super) fn newest(&self) -> Option<u64> {
         self.runs.iter().filter_map(RunRows::newest_tick).max()
     }
@@ -108,6 +104,7 @@ impl Node {
     /// window and not held: bit n is the n-th.
     fn check(&mut self, block: u64, sealed: &Sealed, times: (u64, u64)) -> Result<u64, Error> {
         let (now_ms, window_ms) = times;
+        let past = self.past(window_ms);
         let first = block.saturating_mul(BLOCK_ROWS);
         let interval_ms = self.attendance.interval_ms();
         let head = sealed.head();
@@ -117,7 +114,7 @@ impl Node {
             if *offset >= BLOCK_ROWS || !tick_ms.is_multiple_of(interval_ms) {
                 return Err(Error::Tick { seq });
             }
-            if self.attendance.judge(*tick_ms, now_ms, window_ms).is_some() {
+            if self.attendance.judge(*tick_ms, now_ms, past).is_some() {
                 continue;
             }
             kept |= 1 << nth;
@@ -199,7 +196,11 @@ impl Window for Node {
     }
 
     fn append(&mut self, row: &WireRow<'_>, bounds: Bounds) -> Result<Applied, Error> {
-        if let Some(refused) = self.attendance.judge_row(row, bounds.window_ms)? {
+        let past = Past {
+            window_ms: bounds.window_ms,
+            before_ms: self.oldest_ms,
+        };
+        if let Some(refused) = self.attendance.judge_row(row, past)? {
             return Ok(refused);
         }
         let decoded = self.attendance.decode(row, bounds.row_bytes)?;
@@ -268,7 +269,16 @@ impl Window for Node {
         gone
     }
 
-    fn shorten(&mut self) -> u64 {
+    fn expired_ms(&self) -> u64 {
+        self.oldest_ms
+    }
+
+    fn oldest_row(&self) -> Option<(u64, u64)> {
+        let run = self.attendance.run();
+        self.runs.iter().find(|r| Some(r.run) == run)?.oldest_row()
+    }
+
+    fn shorten(&mut self) -> Went {
         let filled = self.runs.iter_mut().filter(|run| !run.blocks.is_empty());
         let mut filled: Vec<&mut RunRows> = filled.collect();
         let is_only = filled.len() == 1;
@@ -277,9 +287,10 @@ impl Window for Node {
             front.map_or(u64::MAX, |block| block.times.first_tick_ms())
         };
         filled.sort_by_key(oldest);
-        let gone = filled.first_mut().map_or(0, |run| run.shorten(is_only));
+        let first = filled.first_mut();
+        let gone = first.map_or_else(Went::default, |run| run.shorten(is_only));
         self.recents.clear();
-        self.untidy |= gone > 0;
+        self.untidy |= gone.rows > 0;
         gone
     }
 

@@ -13,6 +13,7 @@ use cairn_proto::model::{EntityId, Run};
 use super::block::{Block, OpenRow, Rows};
 use super::node::Node;
 use super::run::RunRows;
+use crate::store::frame::Window as _;
 use crate::store::{EntityPath, RawRow, VisitEach, VisitFields, Wanted};
 use alone::Reader;
 use cells::{Columns, FEW, OpenCells, Seen};
@@ -48,7 +49,7 @@ pub(super) fn find(node: &Node, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> 
     let mut found = Found {
         runs: Vec::new(),
         entities: paths.len(),
-        oldest_ms: node.oldest_ms(),
+        oldest_ms: node.expired_ms(),
     };
     let first = ticks_ms.0.max(found.oldest_ms);
     for run in &node.runs {

@@ -14,7 +14,7 @@ use super::run::{Held, RunRows, check_rises};
 use crate::store::Error;
 use crate::store::entity::same_identity;
 use crate::store::exchange::{Blocks, Encode, HeldRun, Named, Piece};
-use crate::store::frame::Taken;
+use crate::store::frame::{Taken, Window as _};
 
 impl Blocks for Node {
     fn outline(&self) -> Vec<HeldRun> {
@@ -103,10 +103,10 @@ impl Node {
         window_ms: u64,
     ) -> Result<Taken, Error> {
         let first = piece.first_seq();
-        let span = (window_ms, self.oldest_ms);
+        let past = self.past(window_ms);
         let mut kept = Vec::new();
         for row in sealed.rows() {
-            if piece.keeps((row.offset, row.tick), &self.attendance, span)? {
+            if piece.keeps((row.offset, row.tick), &self.attendance, past)? {
                 let seq = first.saturating_add(row.offset);
                 check_rises(run, seq, row.tick)?;
                 kept.push((seq, row));

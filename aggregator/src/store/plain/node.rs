@@ -10,8 +10,8 @@ use cairn_proto::limits;
 use cairn_proto::model::{EntityDef, EntityId, EntityKind, Run, Snapshot};
 
 use super::run::{EntityRow, Held, RunRows, check_defined, check_rises};
-use crate::store::attendance::Attendance;
-use crate::store::frame::{Bounds, Taken, Window};
+use crate::store::attendance::{Attendance, Past};
+use crate::store::frame::{Bounds, Taken, Went, Window};
 use crate::store::index::Gone;
 use crate::store::{
     Applied, Entity, EntityPath, Error, Opening, PodName, RawRow, SeeRecent, Selector, Size,
@@ -157,7 +157,11 @@ impl Window for Node {
     }
 
     fn append(&mut self, row: &WireRow<'_>, bounds: Bounds) -> Result<Applied, Error> {
-        if let Some(refused) = self.attendance.judge_row(row, bounds.window_ms)? {
+        let past = Past {
+            window_ms: bounds.window_ms,
+            before_ms: self.oldest_ms,
+        };
+        if let Some(refused) = self.attendance.judge_row(row, past)? {
             return Ok(refused);
         }
         let decoded = self.attendance.decode(row, bounds.row_bytes)?;
@@ -180,6 +184,7 @@ impl Window for Node {
         window_ms: u64,
     ) -> Result<Taken, Error> {
         let first = block.saturating_mul(limits::BLOCK_ROWS);
+        let past = self.past(window_ms);
         let mut kept = Vec::new();
         for one in sealed.rows() {
             let seq = first.saturating_add(one.offset);
@@ -188,7 +193,7 @@ impl Window for Node {
                 return Err(Error::Tick { seq });
             }
             // Names of rows that are too old to keep may be forgotten already.
-            if self.attendance.judge(one.tick, now_ms, window_ms).is_none() {
+            if self.attendance.judge(one.tick, now_ms, past).is_none() {
                 let run = self.current()?;
                 check_defined(run, seq, &one.snapshot)?;
                 check_rises(run, seq, one.tick)?;
@@ -255,8 +260,23 @@ impl Window for Node {
         dropped
     }
 
-    fn shorten(&mut self) -> u64 {
-        u64::from(self.ticks.len() > 1 && self.drop_oldest())
+    fn expired_ms(&self) -> u64 {
+        self.oldest_ms
+    }
+
+    fn oldest_row(&self) -> Option<(u64, u64)> {
+        let run = self.attendance.run();
+        let rows = &self.runs.iter().find(|r| Some(r.run) == run)?.rows;
+        rows.iter().next().map(|(seq, held)| (*seq, held.tick_ms))
+    }
+
+    fn shorten(&mut self) -> Went {
+        let oldest = self.oldest_tick().filter(|_| self.ticks.len() > 1);
+        let gone = oldest.filter(|_| self.drop_oldest());
+        gone.map_or_else(Went::default, |tick_ms| Went {
+            rows: 1,
+            before_ms: tick_ms.saturating_add(1),
+        })
     }
 
     /// Forgets runs and names that no row uses any more.

@@ -25,6 +25,9 @@ enum Op {
     Repeat,
     /// The agent starts again: after a boot, or only the process; its clock may have gone back.
     Restart { boot: bool, back: u8 },
+    /// The clock goes back by so many ticks, up to nearly a window, and the process starts again; it samples so many
+    /// rows before it is heard.
+    SetBack { back: u16, unheard: u8 },
     /// The aggregator asks for what it lacks and gets it, of this many blocks, in this codec.
     Pull(u8, u32),
     /// Entities come and go.
@@ -42,6 +45,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..3_u8).prop_map(Op::Reconnect),
         1 => Just(Op::Repeat),
         1 => (any::<bool>(), 0..4_u8).prop_map(|(boot, back)| Op::Restart { boot, back }),
+        1 => (4..600_u16, 0..24_u8).prop_map(|(back, unheard)| Op::SetBack { back, unheard }),
         3 => (1..8_u8, PLAIN..=DENSE).prop_map(|(blocks, codec)| Op::Pull(blocks, codec)),
         3 => any::<u8>().prop_map(Op::Churn),
         2 => Just(Op::Evict),
@@ -321,6 +325,18 @@ impl Both {
         }
     }
 
+    /// Another run, whose clock is so many ticks behind.
+    fn restart(&mut self, boot: bool, back: u64) {
+        self.end_run();
+        self.tick_ms -= back * STEP_MS;
+        self.now_ms = self.tick_ms;
+        self.run.epoch_ms += 1;
+        self.run.boot_id[0] ^= u8::from(boot);
+        self.run.clock_stepped = back > 0;
+        (self.next_seq, self.ring) = (0, Vec::new());
+        self.connect();
+    }
+
     fn act(&mut self, op: &Op) {
         match *op {
             Op::Sample(rows, sent) => {
@@ -344,14 +360,11 @@ impl Both {
                     self.send(row);
                 }
             }
-            Op::Restart { boot, back } => {
-                self.end_run();
-                self.tick_ms -= u64::from(back) * STEP_MS;
-                self.now_ms = self.tick_ms;
-                self.run.epoch_ms += 1;
-                self.run.boot_id[0] ^= u8::from(boot);
-                self.run.clock_stepped = back > 0;
-                (self.next_seq, self.ring) = (0, Vec::new());
+            Op::Restart { boot, back } => self.restart(boot, back.into()),
+            Op::SetBack { back, unheard } => {
+                let rows = self.window_ms / STEP_MS;
+                self.restart(false, u64::from(back) % rows);
+                (0..unheard).for_each(|_| drop(self.sample()));
                 self.connect();
             }
             Op::Pull(blocks, codec) => self.pull(blocks.into(), codec),

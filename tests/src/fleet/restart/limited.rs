@@ -15,7 +15,7 @@ use crate::deadline::Deadline;
 use crate::exact::Found;
 use crate::fleet::bed::{Bed, wait};
 use crate::fleet::{Totals, Truth, compare};
-use crate::proc::used::Memory;
+use crate::proc::used::{AnonymousPeak, Memory};
 
 /// For so long nothing must come or go before what is held is looked at: history is asked for as soon
 /// as there is memory for it.
@@ -45,8 +45,8 @@ pub struct Life {
     pub steps: u64,
     /// Every value of the nodes that are compared, and the CPU time of every node, one by one.
     pub found: Found,
-    /// The most memory that the process had of what counts below its limit, before it was asked for every value,
-    /// bytes.
+    /// The most memory that the process can have had of what counts below its limit, before it was asked for every
+    /// value, bytes.
     pub peak_bytes: u64,
 }
 
@@ -83,7 +83,7 @@ impl fmt::Display for Life {
         )?;
         writeln!(
             f,
-            "latest values in {:.2?} at most; peak {} KiB",
+            "latest values in {:.2?} at most; peak {} KiB at most",
             self.latest_in,
             self.peak_bytes / 1024
         )?;
@@ -110,29 +110,31 @@ pub fn run(options: &Options) -> Result<[Life; 2]> {
 
 /// Lets so many ticks pass, each when the latest values of the one before are there.
 fn live(bed: &mut Bed, truth: &mut Truth, options: &Options, ticks: u64) -> Result<Life> {
+    let mut peak = AnonymousPeak::begin(used(bed)?);
     let nodes = options.fleet.mix.nodes;
-    let all = || Ok(bed.state()?.is_connected().then_some(()));
-    let connected = wait(PATIENCE, all)?;
+    let connected = wait(PATIENCE, || {
+        peak.look(used(bed)?);
+        Ok(bed.state()?.is_connected().then_some(()))
+    })?;
     connected.with_context(|| format!("not all are connected:\n{}", bed.stderr()))?;
     // No tick passes while history comes in: at each of them memory is looked at once more.
-    still(bed)?;
+    still(bed, &mut peak)?;
     let mut latest_in = Duration::ZERO;
     for _ in 0..ticks {
         step(bed, truth, 1)?;
         let began = Instant::now();
-        served(bed, truth, nodes)?;
+        served(bed, truth, nodes, &mut peak)?;
         latest_in = latest_in.max(began.elapsed());
     }
-    still(bed)?;
+    still(bed, &mut peak)?;
     // What a write over the limit let go is told at the next tick.
     step(bed, truth, 1)?;
-    served(bed, truth, nodes)?;
-    still(bed)?;
+    served(bed, truth, nodes, &mut peak)?;
+    still(bed, &mut peak)?;
     // And what went at that one, when there was room for history for a moment: now without any new row.
     bed.aggregator
         .step(bed.now_ms + options.fleet.mix.interval_ms)?;
-    still(bed)?;
-    let peak_bytes = Memory::of(bed.aggregator.id())?.anonymous_peak();
+    still(bed, &mut peak)?;
     let first = compare::first_rows(&bed.aggregator, truth, nodes)?;
     let of = |node: usize| first.get(node).copied().unwrap_or(0);
     let rows_of = || (0..nodes).map(|node| truth.rows() - of(node));
@@ -157,16 +159,17 @@ fn live(bed: &mut Bed, truth: &mut Truth, options: &Options, ticks: u64) -> Resu
         rows_of_node: (rows_of().min().unwrap_or(0), rows_of().max().unwrap_or(0)),
         steps: bed.figure("memory_steps_total", "")?,
         found,
-        peak_bytes,
+        peak_bytes: peak.bytes(),
     })
 }
 
 /// Waits until every node's newest tick is served. For a moment the question may be sent away, as every
 /// large one is while memory is very short: then it is asked again.
-fn served(bed: &Bed, truth: &Truth, nodes: usize) -> Result<()> {
+fn served(bed: &Bed, truth: &Truth, nodes: usize, peak: &mut AnonymousPeak) -> Result<()> {
     let tick_ms = truth.tick_ms(truth.rows().saturating_sub(1));
     let mut found = Ok(0);
     let all = wait(PATIENCE, || {
+        peak.look(used(bed)?);
         found = bed.nodes_at(tick_ms);
         Ok(matches!(found, Ok(there) if there == nodes).then_some(()))
     })?;
@@ -185,12 +188,17 @@ fn memory(bed: &Bed) -> Result<[u64; 3]> {
     Ok([used?, real?, window?])
 }
 
+fn used(bed: &Bed) -> Result<Memory> {
+    Memory::of(bed.aggregator.id())
+}
+
 /// Waits until what is held stays as it is, and questions are answered.
-fn still(bed: &Bed) -> Result<()> {
+fn still(bed: &Bed, peak: &mut AnonymousPeak) -> Result<()> {
     let patience = Deadline::after(PATIENCE);
     let mut rows = bed.figure("store_rows", "")?;
     while patience.left().is_some() {
         let changed = wait(STILL, || {
+            peak.look(used(bed)?);
             let now = bed.figure("store_rows", "")?;
             Ok((now != rows).then_some(now))
         })?;

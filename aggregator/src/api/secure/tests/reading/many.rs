@@ -165,6 +165,40 @@ async fn a_stream_among_more_namespaces_than_are_asked_about_ends_for_a_new_one(
     assert_eq!(listener.sees().await, Ok((4, true)));
 }
 
+/// Scenario: a reader without any right asks about all namespaces, in a cluster that has more than are asked about.
+/// Guarantees: once it is known of those, they are told that they may not, as in smaller clusters, and that a namespace
+/// that was not asked about can be named, which is so; with a right to one that is asked about they are let in.
+#[tokio::test(start_paused = true)]
+async fn a_reader_without_rights_among_more_namespaces_than_are_asked_about_is_refused() {
+    let played = permitting(0);
+    let listener = played.listener(many(4_200));
+    let began = Instant::now();
+    while listener.sees().await == Err(Denied::Asking) {
+        // A round of questions takes 205 s.
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(240), "{took:?}");
+        sleep(Duration::from_secs(5)).await;
+    }
+    let told = listener.tells("jane", MODEL).await;
+    assert_eq!(told.status, 403, "{}", told.text());
+    assert!(told.text().contains("name one"), "{}", told.text());
+    // The last one by its name.
+    played.permit(may("n999"));
+    let named = format!("{MODEL}/n999/pods");
+    assert_eq!(listener.tells("jane", &named).await.status, 200);
+    assert_eq!(listener.tells("jane", MODEL).await.status, 403);
+    played.permit(may("a"));
+    let permitted = Instant::now();
+    while let Err(denied) = listener.sees().await {
+        assert!(matches!(denied, Denied::Forbidden(_)), "{denied}");
+        let took = permitted.elapsed();
+        // A minute and 0.2 s for each namespace.
+        assert!(took < Duration::from_secs(960), "{took:?}");
+        sleep(Duration::from_secs(10)).await;
+    }
+    assert_eq!(listener.sees().await, Ok((1, true)));
+}
+
 /// Scenario: a reader may see more namespaces than can be asked about again in time; later, fewer.
 /// Guarantees: they are refused with the reason and the next step, at once and not told a part, each time; once it is
 /// known that they are fewer they are let in.
