@@ -46,6 +46,15 @@ pub struct Told {
     pub took: Duration,
 }
 
+impl Told {
+    /// True when everybody who was asked for is named.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let Question { pods, containers } = &self.question;
+        self.pods.len() + self.containers.len() == pods.len() + containers.len()
+    }
+}
+
 /// Where questions and answers wait. All clones are one.
 #[derive(Clone, Debug)]
 pub struct Names {
@@ -175,8 +184,15 @@ impl Names {
         self.lock().told.take()
     }
 
+    /// Asks somebody else the next time, if there is one: what was said to everything is not all so.
+    pub fn pass_turn(&self) {
+        let mut state = self.lock();
+        state.turn = state.turn.wrapping_add(1);
+    }
+
     /// Counts names that came, by what became of them: `not_asked`, `malformed` or `taken`, and those taken that were of
-    /// no use again as `misplaced`; and answers that came too late, or never, as `late`.
+    /// no use again as `misplaced`, or that another one has too as `doubled`; and answers that came too late, or
+    /// never, as `late`.
     pub fn count(&self, kind: &'static str, count: usize) {
         if count == 0 {
             return;
@@ -278,8 +294,7 @@ impl Seat {
             return true;
         };
         let told = self.names.check(out, names);
-        let Question { pods, containers } = &told.question;
-        if told.pods.len() + told.containers.len() < pods.len() + containers.len() {
+        if !told.is_whole() {
             // Another one may know the rest.
             state.turn = state.turn.wrapping_add(1);
         }

@@ -4,6 +4,8 @@
 
 #[path = "../examples/row-work/node.rs"]
 mod node;
+#[path = "allocations/sealing.rs"]
+mod sealing;
 #[path = "allocations/sources.rs"]
 mod sources;
 #[path = "allocations/texts.rs"]

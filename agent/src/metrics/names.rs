@@ -11,8 +11,8 @@ use super::ByKind;
 pub struct Names {
     /// Pods and containers that were asked for, each as often as it was.
     pub asked: Counter,
-    /// Names that came, by kind: `taken`, of which `misplaced` were of no use; `not_asked` and `malformed`
-    /// were not taken. And answers that did not come in time, `late`.
+    /// Names that came, by kind: `taken`, of which `misplaced` were of no use and `doubled` had another one too;
+    /// `not_asked` and `malformed` were not taken. And answers that did not come in time, `late`.
     pub told: Family<ByKind, Counter>,
 }
 
@@ -26,7 +26,7 @@ impl Names {
         );
         registry.register(
             "names_told",
-            "Names that aggregators told, by what became of them (misplaced ones are among the taken), and late answers",
+            "Names that aggregators told, by what became of them (misplaced and doubled ones are among the taken), and late answers",
             new.told.clone(),
         );
         new

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Sampler;
-use super::roster::Roster;
+use super::roster::{Odd, Roster};
 use crate::names::Names;
 
 /// The names that are asked for, and how that went.
@@ -64,8 +64,13 @@ impl Asking {
             return;
         };
         self.trusted = told.took <= wait;
-        let misplaced = roster.learn_told(&told);
+        let Odd { misplaced, doubled } = roster.learn_told(&told);
         self.names.count("misplaced", misplaced);
+        self.names.count("doubled", doubled);
+        if misplaced > 0 && told.is_whole() {
+            // It said all that it knows, and not all of that is so.
+            self.names.pass_turn();
+        }
     }
 }
 
@@ -171,5 +176,37 @@ mod tests {
         ask(Some(&mut asking), &mut roster, 3_000, WAIT).await;
         let waited = 2 * WAIT + LATER;
         assert_eq!((named(&roster, 4), began.elapsed()), (3, waited));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whose_word_is_of_no_use_gives_the_turn_to_another() {
+        let (mut asking, names) = asking();
+        let mut roster = Roster::default();
+        let mut seats = [names.enrol(), names.enrol()];
+        let mut asked = Vec::new();
+        for tick in [1_000, 2_000, 3_000] {
+            there(&mut roster, tick, 1);
+            ask(Some(&mut asking), &mut roster, tick, Duration::ZERO).await;
+            let found = seats.iter_mut().enumerate();
+            let mut found = found.filter_map(|(at, seat)| Some((at, seat.question()?, seat)));
+            let (at, question, seat) = found.next().unwrap();
+            asked.push(at);
+            // Everybody is named, and in another pod than where it is.
+            let containers = question.runtime_ids.into_iter();
+            let containers = containers.map(|id| v1::names::Container {
+                container: "app".to_owned(),
+                pod_uid: "another".to_owned(),
+                runtime_id: id,
+            });
+            let pods = question.pod_uids.into_iter();
+            let pods = pods.map(|uid| v1::names::Pod {
+                namespace: "shop".to_owned(),
+                name: "web".to_owned(),
+                uid,
+            });
+            let (pods, containers) = (pods.collect(), containers.collect());
+            assert!(seat.answer(v1::Names { pods, containers }));
+        }
+        assert_eq!(asked, [0, 1, 0]);
     }
 }

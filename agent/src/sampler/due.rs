@@ -49,8 +49,8 @@ mod tests {
         let mut paces = Paces::new(&[Source::Summary], 1_000);
         paces.limit(Share::new(10));
         let pace = paces.of_mut(Source::Summary).unwrap();
-        for _ in 0..9 {
-            pace.spend(Duration::from_secs(1), true);
+        for tick in 0..9 {
+            pace.spend(Some(tick), Duration::from_secs(1), true);
         }
         assert_eq!(pace.distances_ms(), (8_000, 1_000));
         let cadence = Cadence::new(None);

@@ -4,6 +4,7 @@
 //! than there are rows. What it said stands until it is asked again: what it listed is there, and
 //! that it was not asked is no silence.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use cairn_proto::catalogue::{Group, Source};
@@ -28,6 +29,18 @@ pub(super) struct Pace {
     heard: Heard,
     // The newest word of it was a good reading.
     stands: bool,
+    // What was charged last.
+    charged: Option<Charged>,
+}
+
+/// What the scrapes of one tick cost so far.
+#[derive(Clone, Debug)]
+struct Charged {
+    tick: u64,
+    cpu: Duration,
+    is_good: bool,
+    // As it was before the first of them.
+    before: Budget,
 }
 
 impl Pace {
@@ -39,6 +52,7 @@ impl Pace {
             due: None,
             heard: Heard::Unasked,
             stands: false,
+            charged: None,
         }
     }
 
@@ -92,10 +106,39 @@ impl Pace {
         self.heard
     }
 
-    /// Takes what the last scrape cost, and whether it brought a reading. One that was asked less often
-    /// than it might have been, because there was nothing to ask, had that much more time.
-    pub(super) fn spend(&mut self, cpu: Duration, is_good: bool) -> Option<Change> {
-        self.budget.spend(cpu, is_good, self.gap_ms)
+    /// Takes what the last scrape cost, which was for this tick, and whether it brought a reading. One that
+    /// was asked less often than it might have been, because there was nothing to ask, had that much more
+    /// time.
+    ///
+    /// All scrapes of a tick have its time together: each further one is added to those before it, and they
+    /// count once. What follows comes with what the tick cost.
+    pub(super) fn spend(
+        &mut self,
+        tick: Option<u64>,
+        cpu: Duration,
+        is_good: bool,
+    ) -> Option<(Change, Duration)> {
+        let every_ms = self.budget.every_ms();
+        let more = self.charged.take().filter(|of| Some(of.tick) == tick);
+        let (cpu, is_good) = match &more {
+            Some(of) => (of.cpu + cpu, of.is_good || is_good),
+            None => (cpu, is_good),
+        };
+        let before = more.map_or_else(|| self.budget.clone(), |of| of.before);
+        self.budget = before.clone();
+        self.budget.spend(cpu, is_good, self.gap_ms);
+        self.charged = tick.map(|tick| Charged {
+            tick,
+            cpu,
+            is_good,
+            before,
+        });
+        let change = match self.budget.every_ms().cmp(&every_ms) {
+            Ordering::Greater => Change::Longer,
+            Ordering::Less => Change::Shorter,
+            Ordering::Equal => return None,
+        };
+        Some((change, cpu))
     }
 
     /// How far apart its questions are, and would be if it cost nothing; ms.
@@ -193,6 +236,7 @@ impl Paces {
         for (_, pace) in &mut self.0 {
             (pace.asked, pace.gap_ms) = (None, 0);
             pace.stands = false;
+            pace.charged = None;
         }
     }
 }
@@ -247,7 +291,7 @@ mod tests {
             for n in 0..9 {
                 assert!(pace.is_due(n * every_ms));
                 pace.sent();
-                pace.spend(Duration::from_millis(cost_ms), true);
+                pace.spend(Some(n * every_ms), Duration::from_millis(cost_ms), true);
             }
             pace.distances_ms().0
         };
@@ -255,6 +299,49 @@ mod tests {
         assert_eq!(spent(30_000, 9), 1_000);
         // More than that is too much, and asking at once for who is new is put off.
         assert!(spent(30_000, 31) > 1_000);
+    }
+
+    #[test]
+    fn who_is_asked_twice_at_a_tick_has_the_time_of_one() {
+        // 10 ms in each second; two questions at each of so many ticks.
+        let spent = |ticks: u64, costs_ms: [u64; 2]| {
+            let mut paces = Paces::new(&[Source::Summary], 1_000);
+            paces.limit(Share::new(10));
+            let pace = paces.of_mut(Source::Summary).unwrap();
+            let mut changes = Vec::new();
+            for tick in (0..ticks).map(|n| n * 1_000) {
+                for ms in costs_ms {
+                    let change = pace.spend(Some(tick), Duration::from_millis(ms), true);
+                    changes.extend(change.map(|(_, cpu)| (tick, cpu.as_millis())));
+                }
+            }
+            (pace.distances_ms().0, changes)
+        };
+        // Neither of them is too dear, and both are.
+        assert_eq!(spent(3, [6, 5]), (2_000, vec![(2_000, 11)]));
+        assert_eq!(spent(9, [6, 4]), (1_000, vec![]));
+        // Both are, and it takes three ticks all the same.
+        assert_eq!(spent(2, [11, 11]).0, 1_000);
+        assert_eq!(spent(3, [11, 11]).0, 2_000);
+    }
+
+    #[test]
+    fn what_the_first_question_of_a_tick_brought_back_the_second_may_undo() {
+        let mut paces = Paces::new(&[Source::Summary], 1_000);
+        paces.limit(Share::new(10));
+        let pace = paces.of_mut(Source::Summary).unwrap();
+        let mut spend = |tick, ms| {
+            let change = pace.spend(Some(tick), Duration::from_millis(ms), true);
+            change.map(|(change, _)| change)
+        };
+        let dear = [1, 2, 3].map(|tick| spend(tick, 11));
+        assert_eq!(dear, [None, None, Some(Change::Longer)]);
+        let cheap = [4, 5, 6].map(|tick| spend(tick, 5));
+        assert_eq!(cheap, [None, None, Some(Change::Shorter)]);
+        assert_eq!(spend(6, 5), Some(Change::Longer));
+        // Cheap ones are counted anew.
+        let cheap = [7, 8, 9].map(|tick| spend(tick, 5));
+        assert_eq!(cheap, [None, None, Some(Change::Shorter)]);
     }
 
     #[test]

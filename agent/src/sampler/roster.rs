@@ -19,6 +19,7 @@ use cairn_proto::catalogue::{Group, table};
 
 use self::evidence::Readings;
 use self::told::Inquiry;
+pub use self::told::Odd;
 use crate::sources::cadvisor::{Cadvisor, Identity};
 use crate::sources::cgroup::{Cgroups, Stat};
 use crate::sources::summary::Summary;

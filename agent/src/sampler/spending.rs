@@ -42,8 +42,7 @@ impl Sampler {
         for cost in costs {
             cpu.inc_by(cost.cpu.as_secs_f64());
             changed = pace
-                .spend(cost.cpu, cost.lag.is_some())
-                .map(|change| (change, cost.cpu))
+                .spend(cost.tick, cost.cpu, cost.lag.is_some())
                 .or(changed);
         }
         let (every_ms, base_ms) = pace.distances_ms();

@@ -13,6 +13,8 @@ use rustix::time::{ClockId, clock_gettime};
 /// What one scrape cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
+    /// The tick that it was asked for, Unix ms; a source may be asked twice for one.
+    pub tick: Option<u64>,
     /// How long it took, to its answer.
     pub took: Duration,
     /// CPU time of the agent; zero where it is not measured.

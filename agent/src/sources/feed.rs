@@ -172,7 +172,12 @@ impl<T> Feed<T> {
         let lag = taken_ms
             .zip(tick)
             .map(|(taken_ms, tick)| Duration::from_millis(taken_ms.saturating_sub(tick)));
-        self.costs.push(Cost { took, cpu, lag });
+        self.costs.push(Cost {
+            tick,
+            took,
+            cpu,
+            lag,
+        });
         if std::mem::take(&mut self.outdated) {
             return None;
         }
@@ -282,6 +287,7 @@ mod tests {
         let late = feed.collect(WAIT);
         assert!(matches!(late, Some(Outcome::Answered(Ok(1)))), "{late:?}");
         let cost = Cost {
+            tick: Some(1),
             took: Duration::from_secs(3),
             cpu: Duration::from_millis(8),
             lag: Some(Duration::ZERO),

@@ -2,7 +2,7 @@
 //!
 //! Pure. Who has no name is asked for at once, and then less and less often. What is told is held to where
 //! the cgroup is and to what the node itself says: a name that a summary of its time does not list is not
-//! shown, and what the node finds out takes its place.
+//! shown, and asked for again, for another aggregator may know better; what the node finds out takes its place.
 
 use cairn_proto::limits::MAX_RESOLVE_IDS;
 
@@ -20,6 +20,16 @@ const MOST_APART_MS: u64 = 300_000;
 /// A name that summaries list and that nothing speaks against is taken for the node's own when its container
 /// has been there for so long, ms: twice as long as the summaries have before others are asked.
 const BELIEVED_AFTER_MS: u64 = 150_000;
+
+/// Of the containers that an aggregator told, how many of what was told are odd.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Odd {
+    /// They are of no use: not where the aggregator has them, or with a name that the node gave to another one
+    /// or does not list.
+    pub misplaced: usize,
+    /// Another one that is there was told by this name too: the one that began later is shown by it.
+    pub doubled: usize,
+}
 
 /// When somebody was asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,8 +84,7 @@ impl Roster {
             question.pods.push(uid.clone());
         }
         let containers = self.containers.iter_mut();
-        let containers =
-            containers.filter(|(_, of)| of.called == Called::Nothing && is_there(of.seen));
+        let containers = containers.filter(|(_, of)| of.is_unnamed() && is_there(of.seen));
         let due = containers.filter(|(_, of)| of.inquiry.is_due(tick));
         for (id, of) in due.take(MAX_RESOLVE_IDS) {
             of.inquiry.ask(tick);
@@ -92,9 +101,8 @@ impl Roster {
         pods.chain(containers).for_each(Inquiry::begin_again);
     }
 
-    /// Takes what an aggregator told. Returns how many containers of it are not where it has them, or have a
-    /// name that the node gave to another one.
-    pub fn learn_told(&mut self, told: &Told) -> usize {
+    /// Takes what an aggregator told.
+    pub fn learn_told(&mut self, told: &Told) -> Odd {
         for pod in &told.pods {
             let known = self.pods.get_mut(pod.uid.as_str());
             // What the node said meanwhile stands.
@@ -107,16 +115,21 @@ impl Roster {
                 });
             }
         }
-        let mut misplaced = 0;
+        let mut odd = Odd::default();
         for of in &told.containers {
-            let is_taken = self.has(&of.pod_uid, &of.container);
+            let [is_taken, is_doubled] = self.others(&of.pod_uid, &of.container);
             let known = self.containers.get_mut(of.runtime_id.as_str());
-            let Some(known) = known.filter(|known| known.called == Called::Nothing) else {
+            let Some(known) = known.filter(|known| known.is_unnamed()) else {
                 continue;
             };
-            if *known.uid != *of.pod_uid || is_taken {
-                misplaced += 1;
+            let is_doubted = matches!(&known.called, Called::Told(old) if **old == *of.container);
+            if *known.uid != *of.pod_uid || is_taken || is_doubted {
+                odd.misplaced += 1;
                 continue;
+            }
+            odd.doubled += usize::from(is_doubled);
+            if known.is_doubted {
+                known.start_ms = None;
             }
             known.called = Called::Told(of.container.as_str().into());
             known.is_doubted = false;
@@ -129,15 +142,20 @@ impl Roster {
                 known.is_passed_over = known.called == Called::Nothing;
             }
         }
-        misplaced
+        odd
     }
 
-    /// True when a cgroup is there that the node itself says is this container.
-    fn has(&self, uid: &str, name: &str) -> bool {
-        self.containers.values().any(|of| {
-            let is_it = matches!(&of.called, Called::Container(called) if **called == *name);
-            is_it && *of.uid == *uid && self.is_there(of.seen)
-        })
+    /// Whether a cgroup is there that is this container, by what the node itself says; and by an aggregator's word that
+    /// nothing speaks against.
+    fn others(&self, uid: &str, name: &str) -> [bool; 2] {
+        let (mut by_node, mut by_word) = (false, false);
+        let all = self.containers.values();
+        let all = all.filter(|of| *of.uid == *uid && of.name() == Some(name));
+        for of in all.filter(|of| self.is_there(of.seen)) {
+            by_node |= !of.is_open();
+            by_word |= of.is_open();
+        }
+        [by_node, by_word]
     }
 
     /// True when an aggregator that knows others of its pod does not know it, and the summary lists nobody

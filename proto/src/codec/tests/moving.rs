@@ -4,11 +4,11 @@
 use proptest::prelude::*;
 
 use super::{tick, timed};
-use crate::catalogue::FieldId;
+use crate::catalogue::{FieldId, Group, Source};
 use crate::codec::chunk::{RowOf, Sealed, Series, WireRow};
 use crate::codec::varint::{put, zigzag};
 use crate::codec::{DENSE, row};
-use crate::model::{Builder, ColumnId, EntityId, Snapshot};
+use crate::model::{Builder, ColumnId, EntityId, Snapshot, Stamp};
 
 /// What a series does from row to row.
 #[derive(Clone, Copy, Debug)]
@@ -252,4 +252,67 @@ fn a_row_whose_differences_wrap_is_sealed_as_it_reads() {
     let rows = rows_of(&snapshots);
     let sealed = of_wire(&rows, &payloads).unwrap();
     assert_eq!(sealed.bytes(), Sealed::encode(&rows).unwrap().bytes());
+}
+
+/// Times of four groups of three entities, measured when this is told of a row and a group; an entity that is not
+/// in the mask of a row is not there.
+fn measured(rows: &[([u64; 4], u8)]) -> Vec<Snapshot> {
+    let row = |(times_ms, there): &([u64; 4], u8)| {
+        let mut builder = Builder::default();
+        for id in (1_u32..4).filter(|id| there >> id & 1 == 1) {
+            for (group, time_ms) in Group::ALL.into_iter().zip(times_ms) {
+                let stamp = Stamp {
+                    time_ms: time_ms + u64::from(id) * 7,
+                    start_ms: None,
+                    source: Source::Summary,
+                };
+                builder.stamp(EntityId(id), group, stamp);
+            }
+        }
+        builder.build()
+    };
+    rows.iter().map(row).collect()
+}
+
+/// What is told of a row as a copy of another column is not one in all rows.
+#[test]
+fn times_that_are_another_groups_in_some_rows_alone_are_sealed_as_they_read() {
+    const ALL: u8 = 0b1110;
+    for rows in [
+        // The second is the first one's from the second row on, the third until then, the fourth in every row.
+        [
+            ([10, 20, 10, 10], ALL),
+            ([31, 31, 40, 31], ALL),
+            ([57, 57, 60, 57], ALL),
+            ([57, 58, 57, 57], ALL),
+        ],
+        // The first stands still while the others come to it.
+        [
+            ([10, 20, 30, 10], ALL),
+            ([10, 10, 30, 11], ALL),
+            ([10, 10, 10, 12], ALL),
+            ([13, 13, 10, 13], ALL),
+        ],
+        // Entities come and go.
+        [
+            ([10, 20, 10, 30], 0b0110),
+            ([30, 30, 41, 41], ALL),
+            ([50, 50, 50, 50], 0b1010),
+            ([60, 60, 61, 61], 0b1100),
+        ],
+    ] {
+        let snapshots = measured(&rows);
+        let rows = rows_of(&snapshots);
+        let mut payloads = Vec::new();
+        for (nth, snapshot) in snapshots.iter().enumerate() {
+            let base = nth.checked_sub(1);
+            let base = base.map(|before| timed(before, &snapshots[before]));
+            payloads.push(row::encode(DENSE, base, timed(nth, snapshot)));
+        }
+        let whole = Sealed::encode(&rows).unwrap();
+        let read = whole.rows();
+        assert!(read.iter().map(|row| &row.snapshot).eq(&snapshots));
+        let sealed = of_wire(&rows, &payloads).unwrap();
+        assert_eq!(sealed.bytes(), whole.bytes());
+    }
 }

@@ -87,10 +87,8 @@ fn an_aggregator_names_who_is_there_and_nobody_whose_place_is_another() {
         ("id2", "another-uid", "side"),
         ("id3", UID, "gone"),
     ];
-    assert_eq!(
-        roster.learn_told(&told(&[(UID, "web")], &all, &["pause"])),
-        1
-    );
+    let odd = roster.learn_told(&told(&[(UID, "web")], &all, &["pause"]));
+    assert_eq!((odd.misplaced, odd.doubled), (1, 0));
     assert_eq!(pod_name(&roster), Some("web"));
     assert_eq!(roster.container(1_000, "id1"), Some("httpd"));
     assert!(roster.is_named("id1") && !roster.is_named("id2") && !roster.is_named("id3"));
@@ -123,7 +121,8 @@ fn what_the_node_says_stands_whatever_an_aggregator_says() {
     // cAdvisor names by id, and its word stands too.
     roster.learn_identities(2_000, &identities(&[("id1", Some("httpd"))]));
     let again = told(&[], &[("id1", UID, "evil"), ("id2", UID, "httpd")], &[]);
-    assert_eq!(roster.learn_told(&again), 1, "another one has that name");
+    let odd = roster.learn_told(&again);
+    assert_eq!(odd.misplaced, 1, "another one has that name");
     assert_eq!(roster.container(2_000, "id1"), Some("httpd"));
     assert!(!roster.is_named("id2"));
 }
@@ -156,6 +155,50 @@ fn a_name_that_was_told_goes_to_whose_counter_the_kubelet_measured() {
     assert_eq!(roster.container(130_000, "busy"), Some("app"));
     assert!(!roster.is_named("pause"));
     assert_eq!(roster.ask(200_000), None, "its last word was wrong");
+}
+
+#[test]
+fn who_has_a_name_that_is_not_listed_is_asked_for_again_and_another_aggregator_may_name_it() {
+    let mut roster = Roster::default();
+    let there = cgroups(&[("id1", 0), ("pause", 0)]);
+    roster.see(1_000, &there);
+    let of_wrong = told(&[(UID, "web")], &[("id1", UID, "evil")], &["pause"]);
+    roster.ask(1_000);
+    roster.learn_told(&of_wrong);
+    // Nothing speaks against it yet.
+    roster.see(11_000, &there);
+    let asked = |question: Option<Question>| question.unwrap_or_default().containers;
+    assert!(!asked(roster.ask(11_000)).contains(&"id1".into()));
+    let listed = summary(20_200, &[("httpd", 0)]);
+    roster.see(20_000, &there);
+    roster.learn_pods(20_000, &listed.values);
+    roster.compare(20_000, "id1", &listed.values.pods[0], listed.taken_ms);
+    assert!(!roster.is_named("id1"));
+    assert!(asked(roster.ask(20_000)).contains(&"id1".into()));
+    // The same again is of no use.
+    let odd = roster.learn_told(&of_wrong);
+    assert_eq!((odd.misplaced, roster.is_named("id1")), (1, false));
+    let odd = roster.learn_told(&told(&[], &[("id1", UID, "httpd")], &["pause"]));
+    assert_eq!(odd, Odd::default());
+    assert_eq!(roster.container(20_000, "id1"), Some("httpd"));
+    // Nobody asks for it any more, and what is told of it unasked changes nothing.
+    roster.see(400_000, &there);
+    assert!(!asked(roster.ask(400_000)).contains(&"id1".into()));
+    roster.learn_told(&of_wrong);
+    assert_eq!(roster.container(400_000, "id1"), Some("httpd"));
+}
+
+#[test]
+fn a_name_that_another_one_there_has_too_is_counted() {
+    let mut roster = Roster::default();
+    roster.see(1_000, &cgroups(&[("id1", 0), ("id2", 500), ("id3", 0)]));
+    let both = [("id1", UID, "httpd"), ("id2", UID, "httpd")];
+    let odd = roster.learn_told(&told(&[(UID, "web")], &both, &[]));
+    assert_eq!((odd.misplaced, odd.doubled), (0, 1));
+    // A restart: the one before is gone.
+    roster.see(11_000, &cgroups(&[("id3", 0)]));
+    let odd = roster.learn_told(&told(&[], &[("id3", UID, "httpd")], &[]));
+    assert_eq!(odd, Odd::default());
 }
 
 #[test]

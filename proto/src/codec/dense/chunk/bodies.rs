@@ -1,8 +1,11 @@
 //! The columns of a chunk that is being written, one behind the other.
 
+use std::ops::Range;
+
 use super::COPY;
 use super::body::BodyWriter;
 use super::cells::Cells;
+use super::there::There;
 use crate::catalogue::FIRST_FIELD;
 use crate::codec::varint::put;
 use crate::model::ColumnId;
@@ -27,13 +30,29 @@ impl Bodies {
         }
     }
 
-    /// Appends a column; returns how many cells it has. `there` says in which of so many rows each entity
-    /// is.
-    pub(super) fn add(&mut self, id: ColumnId, cells: &Cells, there: &[u64], rows: usize) -> usize {
-        let start = self.bytes.len();
-        let count = self.writer.put(&mut self.bytes, cells, there, rows);
-        self.end(id, start, count);
+    /// Appends a column; returns how many cells it has. `there` says in which rows each entity is.
+    pub(super) fn add(&mut self, id: ColumnId, cells: &Cells, there: There<'_>) -> usize {
+        let (body, count) = self.write(cells, there);
+        self.list(id, &body, count);
         count
+    }
+
+    /// Appends a body, of a column that is still to be listed; returns where it stands and how many cells it
+    /// has.
+    pub(super) fn write(&mut self, cells: &Cells, there: There<'_>) -> (Range<usize>, usize) {
+        let start = self.bytes.len();
+        let count = self.writer.put(&mut self.bytes, cells, there);
+        (start..self.bytes.len(), count)
+    }
+
+    /// Takes back the body that was appended last and not listed.
+    pub(super) fn take_back(&mut self, body: &Range<usize>) {
+        self.bytes.truncate(body.start);
+    }
+
+    /// The bytes of a body.
+    pub(super) fn body(&self, at: &Range<usize>) -> &[u8] {
+        self.bytes.get(at.clone()).unwrap_or_default()
     }
 
     /// Appends a column that `put` writes; it says of how many cells. None of no cells.
@@ -41,7 +60,7 @@ impl Bodies {
         let start = self.bytes.len();
         let cells = put(&mut self.bytes);
         if cells > 0 {
-            self.end(id, start, cells);
+            self.list(id, &(start..self.bytes.len()), cells);
         }
         cells
     }
@@ -51,13 +70,14 @@ impl Bodies {
         let start = self.bytes.len();
         self.bytes.push(COPY);
         put(&mut self.bytes, u64::from(of.0));
-        self.end(id, start, cells);
+        self.list(id, &(start..self.bytes.len()), cells);
     }
 
-    fn end(&mut self, id: ColumnId, start: usize, cells: usize) {
+    /// Lists the column of the body that was appended last.
+    pub(super) fn list(&mut self, id: ColumnId, body: &Range<usize>, cells: usize) {
         self.listed += 1;
         put(&mut self.directory, u64::from(id.0));
-        put(&mut self.directory, (self.bytes.len() - start) as u64);
+        put(&mut self.directory, body.len() as u64);
         self.cells += cells;
         self.samples += if id.0 >= FIRST_FIELD { cells } else { 0 };
     }

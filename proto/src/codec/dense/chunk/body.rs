@@ -3,6 +3,7 @@
 use super::cells::Cells;
 use super::divisor::{Divisor, gcd};
 use super::moves::Moves;
+use super::there::There;
 use super::{FULL, REGULAR, form};
 use crate::codec::bits::{put_bits, put_places};
 use crate::codec::dense::{best_scale, difference};
@@ -27,16 +28,9 @@ struct Told {
 }
 
 impl BodyWriter {
-    /// Appends a body; returns how many cells it has. `there` says in which of so many rows each entity
-    /// is.
-    pub(super) fn put(
-        &mut self,
-        out: &mut Vec<u8>,
-        cells: &Cells,
-        there: &[u64],
-        rows: usize,
-    ) -> usize {
-        let there_at = |place: u32| there.get(place as usize).copied().unwrap_or(0);
+    /// Appends a body; returns how many cells it has. `there` says in which rows each entity is.
+    pub(super) fn put(&mut self, out: &mut Vec<u8>, cells: &Cells, there: There<'_>) -> usize {
+        let there_at = |place: u32| there.at(place as usize);
         self.forms.clear();
         self.told.clear();
         let (mut before, mut last) = (0, Moves::NONE);
@@ -48,7 +42,7 @@ impl BodyWriter {
             regular &= series.mask == there_at(place);
             let (mut form, mut divisor) = (form::CONSTANT, 0);
             if series.moved != 0 {
-                let moves = cells.moves(place, series);
+                let moves = cells.moves(series);
                 form = form::ALIKE;
                 if !moves.is_like(&last) {
                     (form, divisor) = (form::MOVING, moves.divisor());
@@ -67,10 +61,10 @@ impl BodyWriter {
             });
         }
         let (code, scale) = best_scale(&self.told.iter().map(|told| told.step));
-        let full = self.forms.len() == there.len();
+        let full = self.forms.len() == there.count;
         put_flags(out, code, full, regular);
         if !full {
-            put_places(out, there.len(), cells.having());
+            put_places(out, there.count, cells.having());
         }
         if !regular {
             let all = cells
@@ -79,7 +73,7 @@ impl BodyWriter {
             let all: Vec<(u64, u64)> = all.collect();
             put_bits(out, all.iter().map(|(mask, there)| mask != there));
             for (mask, _) in all.iter().filter(|(mask, there)| mask != there) {
-                put_mask(out, *mask, rows);
+                put_mask(out, *mask, there.rows());
             }
         }
         put_forms(out, &self.forms);

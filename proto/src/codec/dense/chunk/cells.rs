@@ -20,8 +20,9 @@ pub(super) struct Series {
     pub(super) first: u64,
     /// Its steps to another value: bit n is set when its cell n + 1 is not what its cell n is.
     pub(super) moved: u64,
-    // Behind the differences of these.
-    end: usize,
+    // Where the differences of these are.
+    begin: u32,
+    end: u32,
     // What its cells have come to, where they are added one behind the other.
     last: u64,
     // What is known to divide its differences.
@@ -31,23 +32,35 @@ pub(super) struct Series {
 impl Series {
     /// `begin` is where its differences go.
     fn begin(begin: usize, first: u64, mask: u64, cells: usize) -> Self {
+        let begin = u32::try_from(begin).unwrap_or(u32::MAX);
         Self {
             mask,
             cells,
             first,
             moved: 0,
+            begin,
             end: begin,
             last: first,
             known: 0,
         }
     }
 
-    /// True when both begin with the same value and have cells, and other values, at the same places.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        let all = |one: &Self| (one.first, one.mask, one.moved);
-        all(self) == all(other)
+    /// Adds a difference of its own behind the others; false when there is no room for it.
+    #[inline]
+    fn add(&mut self, deltas: &mut [i64], delta: i64) -> bool {
+        let slot = deltas.get_mut(self.end as usize);
+        let is_there = slot.is_some();
+        if let Some(slot) = slot {
+            *slot = delta;
+            self.end += 1;
+        }
+        is_there
     }
 }
+
+/// Room for differences is made for so many series at a time: twice as much each time would be up to twice of
+/// what is needed.
+const GROWTH: usize = 64;
 
 /// The series of one column. Reused from column to column.
 #[derive(Debug)]
@@ -58,8 +71,8 @@ pub(super) struct Cells {
     having: Vec<u32>,
     // Of every entity.
     series: Vec<Series>,
-    // The differences of each that are not zero, in order; what follows them means nothing. As many for
-    // each as there are rows.
+    // The differences of those that have a cell, in the order in which they came to have one; of each those
+    // that are not zero, and what follows them means nothing. As many for each as there are rows.
     deltas: Vec<i64>,
     // What is known to divide the differences of all.
     known: u64,
@@ -74,7 +87,7 @@ impl Cells {
             rows: rows.max(1),
             having: Vec::new(),
             series: vec![Series::default(); entities],
-            deltas: vec![0; entities * rows.max(1)],
+            deltas: Vec::new(),
             known: 1,
             recent: (0, Run::default()),
         }
@@ -88,6 +101,25 @@ impl Cells {
             }
         }
         self.known = 1;
+    }
+
+    /// Makes room for the differences of so many series: most columns are about few entities.
+    #[inline]
+    fn make_room(&mut self, series: usize) {
+        if self.deltas.len() < series * self.rows {
+            self.grow(series);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, series: usize) {
+        let wanted = series.next_multiple_of(GROWTH) * self.rows;
+        // Of a column that has just begun there is nothing to keep.
+        if self.having.is_empty() {
+            self.deltas = Vec::new();
+        }
+        self.deltas.reserve_exact(wanted - self.deltas.len());
+        self.deltas.resize(wanted, 0);
     }
 
     /// Ends a column whose cells were added in whatever order.
@@ -139,8 +171,9 @@ impl Cells {
         };
         let row = 1_u64 << nth;
         if series.cells == 0 {
-            *series = Series::begin(place as usize * self.rows, value, row, 1);
+            *series = Series::begin(self.having.len() * self.rows, value, row, 1);
             self.having.push(place);
+            self.make_room(self.having.len());
             return;
         }
         let step = series.cells - 1;
@@ -148,11 +181,7 @@ impl Cells {
         series.mask |= row;
         series.cells += 1;
         series.last = value;
-        if delta != 0
-            && let Some(slot) = self.deltas.get_mut(series.end)
-        {
-            *slot = delta;
-            series.end += 1;
+        if delta != 0 && series.add(&mut self.deltas, delta) {
             series.moved |= 1 << step;
             // Nothing is known of it.
             series.known = 1;
@@ -162,10 +191,12 @@ impl Cells {
     /// Begins a column in which these entities have a cell in every row, with those of the first one.
     pub(super) fn begin_even(&mut self, having: &[u32], values: &[u64]) {
         self.begin();
+        self.make_room(having.len());
         let (mask, cells) = (all_rows(self.rows), self.rows);
-        for (place, value) in having.iter().zip(values) {
+        let begins = (0..).step_by(self.rows);
+        for ((place, value), begin) in having.iter().zip(values).zip(begins) {
             if let Some(series) = self.series.get_mut(*place as usize) {
-                *series = Series::begin(*place as usize * self.rows, *value, mask, cells);
+                *series = Series::begin(begin, *value, mask, cells);
             }
         }
         self.having.extend_from_slice(having);
@@ -179,10 +210,8 @@ impl Cells {
         }
         let place = self.having.get(nth).map_or(usize::MAX, |at| *at as usize);
         if let Some(series) = self.series.get_mut(place)
-            && let Some(slot) = self.deltas.get_mut(series.end)
+            && series.add(&mut self.deltas, delta)
         {
-            *slot = delta;
-            series.end += 1;
             series.moved |= 1 << step;
         }
     }
@@ -202,27 +231,23 @@ impl Cells {
         first: u64,
         steps: Steps<'_, '_>,
     ) {
+        self.make_room(self.having.len() + 1);
         let Some(series) = self.series.get_mut(place as usize) else {
             return;
         };
-        let begin = place as usize * self.rows;
         if series.cells == 0 {
-            *series = Series::begin(begin, first, mask, 0);
+            *series = Series::begin(self.having.len() * self.rows, first, mask, 0);
             self.having.push(place);
         } else {
             let jump = difference(series.last, first);
-            if jump != 0
-                && let Some(slot) = self.deltas.get_mut(series.end)
-            {
-                *slot = jump;
-                series.end += 1;
+            if jump != 0 && series.add(&mut self.deltas, jump) {
                 series.moved |= 1 << (series.cells - 1);
                 series.known = gcd(series.known, jump.unsigned_abs());
             }
             series.mask |= mask;
             series.last = first;
         }
-        let at = series.end;
+        let (begin, at) = (series.begin as usize, series.end as usize);
         let run = match steps {
             Steps::None => Run::default(),
             Steps::Own(deltas) => {
@@ -241,7 +266,7 @@ impl Cells {
         };
         if run.moves > 0 {
             series.moved |= run.moved << series.cells;
-            series.end += run.moves as usize;
+            series.end += run.moves;
             series.last = first.wrapping_add(run.passed.cast_unsigned());
             series.known = gcd(series.known, run.divisor);
         }
@@ -269,15 +294,15 @@ impl Cells {
     #[inline]
     pub(super) fn moves_at(&self, place: u32) -> Moves<'_> {
         let series = self.series.get(place as usize);
-        series.map_or(Moves::NONE, |series| self.moves(place, series))
+        series.map_or(Moves::NONE, |series| self.moves(series))
     }
 
     /// The same, when its series is at hand.
     #[inline]
-    pub(super) fn moves(&self, place: u32, series: &Series) -> Moves<'_> {
-        let begin = place as usize * self.rows;
+    pub(super) fn moves(&self, series: &Series) -> Moves<'_> {
+        let own = series.begin as usize..series.end as usize;
         Moves {
-            deltas: self.deltas.get(begin..series.end).unwrap_or_default(),
+            deltas: self.deltas.get(own).unwrap_or_default(),
             moved: series.moved,
             steps: series.cells.saturating_sub(1),
             known: series.known.max(self.known),

@@ -5,6 +5,7 @@ use super::bodies::{Bodies, Written};
 use super::cells::Cells;
 use super::cut::Cut;
 use super::read::Head;
+use super::there::There;
 use super::walk::{Column, Series};
 use super::{ROWS, write};
 use crate::catalogue::FIRST_FIELD;
@@ -167,7 +168,7 @@ fn columns(parts: &[Part<'_>], there: &[u64], rows: usize) -> Bodies {
         cells.end();
         // All of its cells may have been in rows that are left out.
         if !cells.is_empty() {
-            let count = bodies.add(id, &cells, there, rows);
+            let count = bodies.add(id, &cells, There::of(there.len(), rows, there));
             if is_stamp {
                 done.push((id, own, count));
             }

@@ -1,13 +1,20 @@
 //! The stamps of a chunk that is being written from rows in wire form: later ones may be copies of them.
+//!
+//! Of a stamp nothing is kept but where its body stands: the same cells give the same bytes, and the
+//! cells of a row, which are seldom asked for, are read out of these.
 
 use std::cell::OnceCell;
+use std::ops::Range;
 
-use super::cells::{Cells, Series};
+use super::ROWS;
+use super::bodies::Bodies;
+use super::cells::Cells;
+use super::there::There;
+use super::walk::Column;
 use crate::codec::Error;
 use crate::model::ColumnId;
 
-/// The stamps so far. Of each as much is kept as it has cells, and nothing of one that has those of an
-/// earlier one.
+/// The stamps so far.
 #[derive(Debug, Default)]
 pub(super) struct Stamps {
     // Each with its place in `kept`.
@@ -15,20 +22,25 @@ pub(super) struct Stamps {
     kept: Vec<Kept>,
 }
 
-/// The cells of one.
+/// One that has cells of its own.
 #[derive(Debug)]
 pub(super) struct Kept {
     id: ColumnId,
     count: usize,
-    having: Vec<u32>,
-    // Of each of them.
-    series: Vec<Series>,
+    // Where its body stands among all.
+    body: Range<usize>,
     // Where a row may differ from the one before: bit n of the row n + 1.
     moved: u64,
-    // The differences that are not zero, series after series.
-    deltas: Vec<i64>,
-    // All values, series after series; told when one is asked for, which is rare.
-    values: OnceCell<Vec<u64>>,
+    // Read when one is asked for.
+    read: OnceCell<Read>,
+}
+
+/// The cells of a stamp, series after series.
+#[derive(Debug, Default)]
+struct Read {
+    // Where the entity of each stands, and the rows in which it has a cell.
+    series: Vec<(u32, u64)>,
+    values: Vec<u64>,
 }
 
 impl Stamps {
@@ -43,11 +55,6 @@ impl Stamps {
         kept.ok_or(Error::Range("the column that is copied"))
     }
 
-    /// An earlier stamp with the same cells, and how many these are.
-    pub(super) fn twin(&self, cells: &Cells) -> Option<&Kept> {
-        self.kept.iter().find(|one| one.has_those_of(cells))
-    }
-
     /// Takes note of a stamp that has the cells of one that is kept.
     pub(super) fn add_copy(&mut self, id: ColumnId, of: ColumnId) {
         if let Ok((at, _)) = self.place(u64::from(of.0)) {
@@ -55,26 +62,30 @@ impl Stamps {
         }
     }
 
-    /// Takes note of a stamp with so many cells of its own, out of these rows.
-    pub(super) fn add(&mut self, id: ColumnId, cells: &Cells, count: usize, rows: u64) {
+    /// Appends a stamp to the bodies: as a copy when an earlier one has the same cells.
+    pub(super) fn put(&mut self, id: ColumnId, cells: &Cells, there: There<'_>, out: &mut Bodies) {
+        let (body, count) = out.write(cells, there);
+        let is_same = |one: &&Kept| out.body(&one.body) == out.body(&body);
+        let twin = self.kept.iter().find(is_same);
+        if let Some((of, count)) = twin.map(|twin| (twin.id, twin.count)) {
+            out.take_back(&body);
+            out.copy(id, of, count);
+            self.add_copy(id, of);
+            return;
+        }
+        out.list(id, &body, count);
+        let moved = cells.each().fold(0, |moved, (_, series)| {
+            let is_whole = series.mask == there.whole;
+            moved | if is_whole { series.moved } else { u64::MAX }
+        });
         self.known.push((id, self.kept.len()));
-        let mut kept = Kept {
+        self.kept.push(Kept {
             id,
             count,
-            having: cells.having().to_vec(),
-            series: Vec::with_capacity(cells.having().len()),
-            moved: 0,
-            deltas: Vec::new(),
-            values: OnceCell::new(),
-        };
-        for (place, series) in cells.each() {
-            kept.series.push(*series);
-            let moves = cells.moves(place, series);
-            kept.deltas.extend_from_slice(moves.deltas);
-            let is_whole = series.mask == rows;
-            kept.moved |= if is_whole { series.moved } else { u64::MAX };
-        }
-        self.kept.push(kept);
+            body,
+            moved,
+            read: OnceCell::new(),
+        });
     }
 }
 
@@ -89,55 +100,49 @@ impl Kept {
         self.count
     }
 
-    fn has_those_of(&self, cells: &Cells) -> bool {
-        let mut series = self.series.iter().zip(cells.each());
-        if self.having != cells.having() || !series.all(|(own, (_, other))| own.is_like(other)) {
-            return false;
-        }
-        let mut deltas = self.deltas.as_slice();
-        // Most stand still.
-        let mut moving = cells.each().filter(|(_, series)| series.moved != 0);
-        moving.all(|(place, series)| {
-            let other = cells.moves(place, series).deltas;
-            let is_like = deltas.starts_with(other);
-            deltas = deltas.get(other.len()..).unwrap_or_default();
-            is_like
-        })
-    }
-
     /// True when the n-th row may have other cells than the row before.
     pub(super) fn moves_at(&self, nth: usize) -> bool {
         self.moved << 1 >> nth & 1 == 1
     }
 
-    /// The cells of the n-th row.
-    pub(super) fn of_row(&self, nth: usize) -> impl Iterator<Item = (u32, u64)> {
-        let values = self.values.get_or_init(|| self.values());
+    /// The cells of the n-th row. `there` and `bodies` are those that it was put to.
+    pub(super) fn of_row(
+        &self,
+        nth: usize,
+        there: There<'_>,
+        bodies: &Bodies,
+    ) -> impl Iterator<Item = (u32, u64)> {
+        let read = self.read.get_or_init(|| {
+            let read = self.read(there, bodies);
+            debug_assert!(read.is_ok(), "a column that was written here can be read");
+            read.unwrap_or_default()
+        });
         let mut behind = 0;
-        let all = self.having.iter().zip(&self.series);
-        all.filter_map(move |(place, series)| {
-            let before = (series.mask & !(u64::MAX << nth)).count_ones() as usize;
+        read.series.iter().filter_map(move |(place, mask)| {
+            let before = (mask & !(u64::MAX << nth)).count_ones() as usize;
             let at = behind + before;
-            behind += series.cells;
-            let value = values.get(at).filter(|_| series.mask >> nth & 1 == 1);
+            behind += mask.count_ones() as usize;
+            let value = read.values.get(at).filter(|_| mask >> nth & 1 == 1);
             Some((*place, *value?))
         })
     }
 
-    fn values(&self) -> Vec<u64> {
-        let mut values = Vec::with_capacity(self.count);
-        let mut deltas = self.deltas.iter();
-        for series in &self.series {
-            let mut value = series.first;
-            values.push(value);
-            for step in 1..series.cells {
-                if series.moved >> (step - 1) & 1 == 1 {
-                    let delta = deltas.next().copied().unwrap_or(0);
-                    value = value.wrapping_add(delta.cast_unsigned());
-                }
-                values.push(value);
-            }
+    fn read(&self, there: There<'_>, bodies: &Bodies) -> Result<Read, Error> {
+        let rows = there.rows();
+        let column = Column::begin(there, rows, bodies.body(&self.body))?;
+        let mut read = Read {
+            series: Vec::with_capacity(column.left()),
+            values: Vec::with_capacity(self.count),
+        };
+        let mut values = [0; ROWS];
+        for series in column {
+            series.read(&mut values);
+            let place = u32::try_from(series.place).unwrap_or(u32::MAX);
+            read.series.push((place, series.mask));
+            let own = values.iter().enumerate();
+            let own = own.filter(|(nth, _)| series.mask >> nth & 1 == 1);
+            read.values.extend(own.map(|(_, value)| *value));
         }
-        values
+        Ok(read)
     }
 }

@@ -27,6 +27,11 @@ impl<'a> There<'a> {
         }
     }
 
+    /// How many rows there are.
+    pub(super) fn rows(&self) -> usize {
+        self.whole.count_ones() as usize
+    }
+
     /// True where it is known that every entity is in every row.
     pub(super) fn is_whole(&self) -> bool {
         self.masks.is_empty()

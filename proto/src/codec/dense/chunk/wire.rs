@@ -5,6 +5,7 @@ use super::bodies::{Bodies, Written};
 use super::cells::Cells;
 use super::divisor::gcd;
 use super::stamps::Stamps;
+use super::there::There;
 use super::{ROWS, write};
 use crate::catalogue::FIRST_FIELD;
 use crate::codec::dense::column::{self, Moves, Values};
@@ -52,9 +53,11 @@ pub(super) fn write(rows: &[WireRow<'_>]) -> Option<Written> {
     let ticks: Vec<(u64, u64)> = rows.iter().map(|row| (row.offset, row.tick)).collect();
     let mut out = Vec::new();
     write::put_head(&mut out, &ticks, &among.all, &among.there);
+    let there = There::of(count, rows.len(), &among.there);
     let mut columns = Columns {
         rows,
         among: &among,
+        there,
         bodies: Vec::with_capacity(rows.len()),
         cells: Cells::new(count, rows.len()),
         values: Values::new(count),
@@ -73,28 +76,20 @@ pub(super) fn write(rows: &[WireRow<'_>]) -> Option<Written> {
             bodies.copy(id, of, count);
             continue;
         }
-        columns.gather(id).ok()?;
+        columns.gather(id, &bodies).ok()?;
         // It may have gone with the very row that told it.
         if columns.cells.is_empty() {
             continue;
         }
-        let is_stamp = id.0 < FIRST_FIELD;
-        let twin = if is_stamp {
-            columns.stamps.twin(&columns.cells)
+        if id.0 < FIRST_FIELD {
+            let (stamps, cells) = (&mut columns.stamps, &columns.cells);
+            stamps.put(id, cells, there, &mut bodies);
         } else {
-            None
-        };
-        if let Some((of, count)) = twin.map(|twin| (twin.id(), twin.count())) {
-            columns.stamps.add_copy(id, of);
-            bodies.copy(id, of, count);
-            continue;
-        }
-        let count = bodies.add(id, &columns.cells, &among.there, rows.len());
-        if is_stamp {
-            let whole = super::all_rows(rows.len());
-            columns.stamps.add(id, &columns.cells, count, whole);
+            bodies.add(id, &columns.cells, there);
         }
     }
+    // What it took to make the bodies is not there any more when they are put together.
+    drop(columns);
     Some(bodies.finish(out))
 }
 
@@ -148,6 +143,7 @@ impl<'a> Listed<'a> {
 struct Columns<'a> {
     rows: &'a [WireRow<'a>],
     among: &'a Among,
+    there: There<'a>,
     /// Of the column at hand, by row; `None` where it is not listed, and so as in the row before.
     bodies: Vec<Option<&'a [u8]>>,
     cells: Cells,
@@ -201,14 +197,14 @@ impl<'a> Columns<'a> {
         Ok(Some((of, count)))
     }
 
-    /// Takes the cells of a column out of all rows.
-    fn gather(&mut self, id: ColumnId) -> Result<(), Error> {
+    /// Takes the cells of a column out of all rows. The stamps so far are in `bodies`.
+    fn gather(&mut self, id: ColumnId, bodies: &Bodies) -> Result<(), Error> {
         self.values.clear();
         // Nearly always the same entities have a value in every row.
         if self.among.are_even() && self.are_even()? {
             self.gather_even(id)
         } else {
-            self.gather_any(id)
+            self.gather_any(id, bodies)
         }
     }
 
@@ -242,7 +238,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Of any other.
-    fn gather_any(&mut self, id: ColumnId) -> Result<(), Error> {
+    fn gather_any(&mut self, id: ColumnId, bodies: &Bodies) -> Result<(), Error> {
         self.cells.begin();
         for ((body, passed), nth) in self.bodies.iter().zip(self.passed(id)).zip(0..) {
             let own = self.among.row(nth);
@@ -257,7 +253,7 @@ impl<'a> Columns<'a> {
                     Some(of) => {
                         let of = self.stamps.find(of)?;
                         self.values.clear();
-                        for (place, value) in of.of_row(nth) {
+                        for (place, value) in of.of_row(nth, self.there, bodies) {
                             let place = own.map_or(Some(place), |own| own.place(place));
                             if let Some(place) = place {
                                 self.values.push(place, value);

@@ -5,6 +5,7 @@ use super::bodies::{Bodies, Written};
 use super::body::put_mask;
 use super::cells::Cells;
 use super::divisor::gcd;
+use super::there::There;
 use crate::catalogue::FIRST_FIELD;
 use crate::codec::DENSE;
 use crate::codec::bits::put_bits;
@@ -36,7 +37,7 @@ pub(super) fn write(rows: &[RowOf<'_>]) -> Written {
             bodies.copy(id, *twin, *count);
         } else {
             cells.gather(&column, &places);
-            let count = bodies.add(id, &cells, &there, rows.len());
+            let count = bodies.add(id, &cells, There::of(entities.len(), rows.len(), &there));
             if is_stamp {
                 done.push((id, column, count));
             }
