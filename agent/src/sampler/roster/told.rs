@@ -5,6 +5,7 @@
 //! shown, and asked for again, for another aggregator may know better; what the node finds out takes its place.
 
 use cairn_proto::limits::MAX_RESOLVE_IDS;
+use cairn_proto::v1::names;
 
 use super::recognise::LISTED_WITHIN_MS;
 use super::{Called, OfContainer, OfPod, PodName, Roster, Seen};
@@ -36,17 +37,15 @@ pub struct Odd {
 pub(super) struct Inquiry {
     // The first time and the last.
     asked: Option<(u64, u64)>,
-    is_over: bool,
 }
 
 impl Inquiry {
     fn is_due(self, tick: u64) -> bool {
-        let is_time = self.asked.is_none_or(|(first, last)| {
+        self.asked.is_none_or(|(first, last)| {
             let apart_ms = last.saturating_sub(first) / 2;
             let apart_ms = apart_ms.clamp(LEAST_APART_MS, MOST_APART_MS);
             tick.saturating_sub(last) >= apart_ms
-        });
-        is_time && !self.is_over
+        })
     }
 
     fn ask(&mut self, tick: u64) {
@@ -139,7 +138,10 @@ impl Roster {
         }
         for id in &told.question.containers {
             if let Some(known) = self.containers.get_mut(id) {
-                known.is_passed_over = known.called == Called::Nothing;
+                let is_said =
+                    |of: &names::Container| of.runtime_id == **id && *known.uid == *of.pod_uid;
+                let is_said = told.containers.iter().any(is_said);
+                known.is_passed_over = known.is_unnamed() && !is_said;
             }
         }
         odd
@@ -181,7 +183,12 @@ impl Roster {
             seen.first_tick.saturating_add(late_ms) <= taken_ms
         });
         let is_listed = told.containers.iter().any(|of| *of.name == **name);
-        known.is_doubted = is_of_now && !is_listed;
+        let is_doubted = is_of_now && !is_listed;
+        if is_doubted && !known.is_doubted {
+            // The time for which it had that name is no time for which it was asked for.
+            known.inquiry = Inquiry::default();
+        }
+        known.is_doubted = is_doubted;
         let waited_ms = known.waited_ms(tick).unwrap_or_default();
         if is_listed && known.is_listed && waited_ms >= BELIEVED_AFTER_MS {
             let name = name.clone();
@@ -189,7 +196,8 @@ impl Roster {
         }
     }
 
-    /// Takes a name back from whoever has it by an aggregator's word: the node gave it to another one.
+    /// Takes a name back from whoever has it by an aggregator's word: the node gave it to another one. It is asked for
+    /// again, since another aggregator may know better.
     pub(super) fn take_back(&mut self, ids: &[&str], name: &str) {
         for id in ids {
             let Some(known) = self.containers.get_mut(*id) else {
@@ -197,7 +205,7 @@ impl Roster {
             };
             if matches!(&known.called, Called::Told(told) if **told == *name) {
                 (known.called, known.start_ms) = (Called::Nothing, None);
-                known.inquiry.is_over = true;
+                known.inquiry = Inquiry::default();
             }
         }
     }

@@ -154,7 +154,40 @@ fn a_name_that_was_told_goes_to_whose_counter_the_kubelet_measured() {
     roster.recognise(130_000, &there(130), &listed);
     assert_eq!(roster.container(130_000, "busy"), Some("app"));
     assert!(!roster.is_named("pause"));
-    assert_eq!(roster.ask(200_000), None, "its last word was wrong");
+    // Another aggregator may know it; the same word again is of no use.
+    let question = roster.ask(130_000).unwrap();
+    assert_eq!(question.containers.len(), 1);
+    assert_eq!(&*question.containers[0], "pause");
+    let odd = roster.learn_told(&swapped);
+    assert_eq!((odd.misplaced, roster.is_named("pause")), (1, false));
+}
+
+#[test]
+fn a_name_that_is_doubted_late_is_asked_for_at_once_and_again_a_second_later() {
+    let mut roster = Roster::default();
+    let there = cgroups(&[("id1", 0), ("pause", 0)]);
+    roster.see(1_000, &there);
+    let of_wrong = told(&[(UID, "web")], &[("pause", UID, "evil")], &["id1"]);
+    roster.ask(1_000);
+    roster.learn_told(&of_wrong);
+    // The kubelet is back after twenty minutes.
+    let listed = summary(1_200_200, &[("httpd", 0)]);
+    roster.see(1_200_000, &there);
+    roster.learn_pods(1_200_000, &listed.values);
+    let pod = &listed.values.pods[0];
+    roster.compare(1_200_000, "pause", pod, listed.taken_ms);
+    let mut asked = |roster: &mut Roster, tick| {
+        roster.see(tick, &there);
+        let question = roster.ask(tick).unwrap_or_default();
+        question.containers.contains(&"pause".into())
+    };
+    assert!(asked(&mut roster, 1_200_000));
+    assert_eq!(roster.learn_told(&of_wrong).misplaced, 1);
+    assert!(!roster.containers["pause"].is_passed_over, "it was named");
+    assert!(asked(&mut roster, 1_201_000));
+    // Who knows the others of the pod says nothing of it: it is the sandbox.
+    roster.learn_told(&told(&[], &[("id1", UID, "httpd")], &["pause"]));
+    assert!(roster.containers["pause"].is_passed_over);
 }
 
 #[test]
