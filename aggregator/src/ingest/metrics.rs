@@ -24,7 +24,7 @@ pub struct Metrics {
     entities_refused: Counter,
     misplaced: Family<Label, Counter>,
     history_rows: Counter,
-    useless_chunks: Counter,
+    pub(super) useless_chunks: Counter,
     gap_rows: Counter,
     earlier_runs_refused: Counter,
     wants: Counter,

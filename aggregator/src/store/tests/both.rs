@@ -325,7 +325,7 @@ impl Both {
         }
     }
 
-    /// Another run, whose clock is so many ticks behind.
+    /// Another run, whose clock is so many ticks behind; nobody has heard of it yet.
     fn restart(&mut self, boot: bool, back: u64) {
         self.end_run();
         self.tick_ms -= back * STEP_MS;
@@ -334,7 +334,6 @@ impl Both {
         self.run.boot_id[0] ^= u8::from(boot);
         self.run.clock_stepped = back > 0;
         (self.next_seq, self.ring) = (0, Vec::new());
-        self.connect();
     }
 
     fn act(&mut self, op: &Op) {
@@ -360,7 +359,10 @@ impl Both {
                     self.send(row);
                 }
             }
-            Op::Restart { boot, back } => self.restart(boot, back.into()),
+            Op::Restart { boot, back } => {
+                self.restart(boot, back.into());
+                self.connect();
+            }
             Op::SetBack { back, unheard } => {
                 let rows = self.window_ms / STEP_MS;
                 self.restart(false, u64::from(back) % rows);

@@ -109,15 +109,20 @@ impl RunRows {
                 before_ms: front_ms.saturating_add(1),
             };
         }
+        // The one before the newest. Of a single one nothing can go, and nothing is decoded to find that out: who
+        // cannot be shortened any more is asked to at every write.
+        let Some(last_ms) = ticks.iter().nth_back(1) else {
+            return Went::default();
+        };
         let (first_seq, mut left) = (front.first_seq, front.decode());
         left.drain(..left.len().saturating_sub(1));
-        // The one before the newest, if there is one.
-        match ticks.iter().nth_back(1) {
-            Some(last_ms) if self.replace(0, first_seq, &left) => Went {
+        if self.replace(0, first_seq, &left) {
+            Went {
                 rows: rows - 1,
                 before_ms: last_ms.saturating_add(1),
-            },
-            _ => Went::default(),
+            }
+        } else {
+            Went::default()
         }
     }
 }
