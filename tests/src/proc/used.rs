@@ -55,6 +55,7 @@ impl Memory {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AnonymousPeak {
     files: u64,
+    peak: u64,
     most: u64,
 }
 
@@ -63,17 +64,22 @@ impl AnonymousPeak {
     pub(crate) fn begin(now: Memory) -> Self {
         Self {
             files: now.files,
+            peak: now.peak,
             most: now.peak.saturating_sub(now.files),
         }
     }
 
     /// Takes the next reading.
     pub(crate) fn look(&mut self, now: Memory) {
-        self.most = self.most.max(now.peak.saturating_sub(self.files));
+        if now.peak > self.peak {
+            // One that was there before has nothing to do with the pages of files that are there now.
+            self.most = self.most.max(now.peak.saturating_sub(self.files));
+            self.peak = now.peak;
+        }
         self.files = now.files;
     }
 
-    /// No less than it was, bytes.
+    /// No less than it was since the first reading, bytes.
     pub(crate) fn bytes(self) -> u64 {
         self.most
     }
@@ -133,6 +139,11 @@ mod tests {
         // 40 more of files, and 35 of what is anonymous.
         peak.look(kib(145, 145, 100));
         assert_eq!(peak.bytes(), 85 << 10, "no less than 45");
+        // The kernel takes most of the files' back, and nothing else happens.
+        for now in [kib(55, 145, 10), kib(55, 145, 10)] {
+            peak.look(now);
+        }
+        assert_eq!(peak.bytes(), 85 << 10);
     }
 
     #[test]

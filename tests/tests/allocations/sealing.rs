@@ -19,8 +19,22 @@ const BLOCKS: u64 = 4;
 /// was 738 when each stamp was kept with its cells at hand, and room was made for differences of every entity.
 const BYTES_OF_AN_ENTITY: u64 = 285;
 
-/// What sealing the last of them took, bytes of its chunk, and entities.
-fn seal(pods: usize) -> (AllocationInfo, usize, usize) {
+/// What is left of a block's ticks differs by so much from its chunk, bytes: the row that the next one begins with is not as
+/// long as the one before.
+const APART: u64 = 1 << 10;
+
+/// The last of some blocks.
+struct Sealed {
+    /// What sealing it took.
+    sealing: AllocationInfo,
+    /// What was left after all of its ticks of what was not there before, bytes.
+    left: i64,
+    /// Bytes of its chunk.
+    chunk: usize,
+    entities: usize,
+}
+
+fn seal(pods: usize) -> Sealed {
     let (begin_ms, replay) = node::replay(pods).unwrap();
     let run = Run {
         epoch_ms: begin_ms,
@@ -29,58 +43,71 @@ fn seal(pods: usize) -> (AllocationInfo, usize, usize) {
     };
     let ring = Ring::new(run, 900_000, 1 << 24);
     let mut registry = Registry::default();
-    let mut last = None;
+    let mut sealing = AllocationInfo::default();
+    let (mut left, mut block) = (0, 0);
+    // A block is sealed at the first tick of the next one.
     for n in 0..=BLOCKS * BLOCK_ROWS {
         let tick = begin_ms + n * INTERVAL_MS;
-        let values = Arc::new(summary::parse(&replay.at(tick).summary).unwrap());
-        let reading = Reading {
-            values,
-            taken_ms: tick,
-        };
-        let inputs = Inputs {
-            tick,
-            made_ms: tick,
-            node: "node1",
-            summary: Some(&reading),
-            summary_is_fresh: true,
-            resource: None,
-            cadvisor: None,
-            alone: None,
-            cgroups: None,
-            host: None,
-            host_is_fresh: false,
-            chosen: Chosen::SUMMARY,
-        };
-        let merged = merge::merge(&inputs, &mut registry);
-        ring.push(tick, merged.snapshot, merged.defs);
-        let counted = measure(|| ring.seal());
-        if n > 0 && n % BLOCK_ROWS == 0 {
-            last = Some((counted, n / BLOCK_ROWS - 1));
+        let all = measure(|| {
+            let values = Arc::new(summary::parse(&replay.at(tick).summary).unwrap());
+            let reading = Reading {
+                values,
+                taken_ms: tick,
+            };
+            let inputs = Inputs {
+                tick,
+                made_ms: tick,
+                node: "node1",
+                summary: Some(&reading),
+                summary_is_fresh: true,
+                resource: None,
+                cadvisor: None,
+                alone: None,
+                cgroups: None,
+                host: None,
+                host_is_fresh: false,
+                chosen: Chosen::SUMMARY,
+            };
+            let merged = merge::merge(&inputs, &mut registry);
+            ring.push(tick, merged.snapshot, merged.defs);
+            sealing = measure(|| ring.seal());
+        });
+        left += all.bytes_current;
+        if n % BLOCK_ROWS == 0 && n < BLOCKS * BLOCK_ROWS {
+            (left, block) = (0, n / BLOCK_ROWS);
         }
     }
-    let (counted, block) = last.unwrap();
     let Block::Sealed(sealed) = ring.block(&run, block) else {
         panic!("block {block} is not sealed");
     };
-    (counted, sealed.chunk.len(), sealed.defs.len())
+    Sealed {
+        sealing,
+        left,
+        chunk: sealed.chunk.len(),
+        entities: sealed.defs.len(),
+    }
 }
 
 /// Scenario: the recorded kubelet with 110 pods, and with 220; block after block of their rows is sealed.
 /// Guarantees: while a block is sealed no more is there for it than so many bytes an entity, its chunk included; and
-/// nothing is left of that but the chunk, which takes less than the rows did.
+/// of all its ticks nothing is left but the chunk.
 #[test]
 fn sealing_a_block_takes_little_room_and_leaves_nothing_behind() {
     for pods in [110, 220] {
-        let (counted, chunk, entities) = seal(pods);
-        let most = counted.bytes_max;
-        println!("{pods} pods: {most} bytes for {entities} entities and a chunk of {chunk}");
-        assert!(entities > pods * 5, "{entities} entities");
-        assert!(most > chunk as u64, "{counted:?}");
-        assert!(most <= entities as u64 * BYTES_OF_AN_ENTITY, "{counted:?}");
-        // The rows go with the chunk's coming.
-        assert!(
-            counted.bytes_current < i64::try_from(chunk).unwrap(),
-            "{counted:?}"
+        let Sealed {
+            sealing,
+            left,
+            chunk,
+            entities,
+        } = seal(pods);
+        let most = sealing.bytes_max;
+        println!(
+            "{pods} pods: {most} bytes for {entities} entities and a chunk of {chunk}, {left} left"
         );
+        assert!(entities > pods * 5, "{entities} entities");
+        assert!(most > chunk as u64, "{sealing:?}");
+        assert!(most <= entities as u64 * BYTES_OF_AN_ENTITY, "{sealing:?}");
+        let apart = left.abs_diff(i64::try_from(chunk).unwrap());
+        assert!(apart <= APART, "{left} bytes left, of a chunk of {chunk}");
     }
 }
