@@ -321,6 +321,14 @@ impl Attendance {
         self.earlier.let_go(before_ms);
     }
 
+    /// A run begins that nothing was known of. Of one whose clock was set back before what went nothing has gone: the
+    /// ticks that went are those of another time.
+    pub(super) fn begins(&mut self, run: Run) {
+        if run.clock_stepped && run.epoch_ms < self.let_go_ms() {
+            self.earlier.forget_let_go();
+        }
+    }
+
     /// Rows before this tick went for want of room; 0 while none did.
     pub(super) fn let_go_ms(&self) -> u64 {
         self.earlier.let_go_ms()

@@ -65,6 +65,11 @@ impl Earlier {
         self.let_go_ms = self.let_go_ms.max(before_ms);
     }
 
+    /// Nothing went.
+    pub(super) fn forget_let_go(&mut self) {
+        self.let_go_ms = 0;
+    }
+
     /// Rows before this tick went for want of room; 0 while none did.
     pub(super) fn let_go_ms(&self) -> u64 {
         self.let_go_ms

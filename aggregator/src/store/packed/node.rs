@@ -160,6 +160,7 @@ impl Window for Node {
         }
         self.keep_runs(|r| !r.is_empty() || r.run == run);
         if !self.runs.iter().any(|r| r.run == run) {
+            self.attendance.begins(run);
             self.runs
                 .push(RunRows::new(run, opening.interval_ms, self.oldest_ms));
         }

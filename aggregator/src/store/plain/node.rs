@@ -122,6 +122,7 @@ impl Window for Node {
         self.all_may_go();
         self.runs.retain(|r| !r.rows.is_empty() || r.run == run);
         if !self.runs.iter().any(|r| r.run == run) {
+            self.attendance.begins(run);
             self.runs.push(RunRows::new(run, opening.interval_ms));
         }
         gone

@@ -137,3 +137,31 @@ fn of_a_clock_that_is_set_back_nothing_was_let_go() {
         assert_eq!(taken, Ok(16), "{store:?}");
     }
 }
+
+/// Scenario: the same, but the clock is set back to before what went while nobody hears of it, and its run is heard of
+/// when its present is behind that again.
+/// Guarantees: what it has is wanted and taken.
+#[test]
+fn of_a_run_that_began_before_what_went_nothing_was_let_go() {
+    for store in stores() {
+        let store = &*store;
+        cut_off(store);
+        let opening = Opening {
+            run: Run {
+                clock_stepped: true,
+                ..run(T0 - 20 * STEP)
+            },
+            interval_ms: STEP,
+            sent_ms: at(63),
+            now_ms: at(63),
+        };
+        let session = store.open("n1", opening);
+        store
+            .define(&session, def(1, EntityKind::Node, None, "n1"))
+            .unwrap();
+        assert_eq!(store.missing(&session, 0..1), [0]);
+        let payload = chunk_of(T0 - 15 * STEP);
+        let taken = store.take(&session, 0, &payload, at(63));
+        assert_eq!(taken, Ok(16), "{store:?}");
+    }
+}
