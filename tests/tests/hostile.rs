@@ -20,8 +20,11 @@ const TICK: u64 = FIRST_TICK_MS;
 
 /// One honest node (node1), and a token for another one that no agent uses (node2).
 fn system() -> System {
-    let mut system = System::start(Options::default()).unwrap();
-    system.nodes[1].agent = None;
+    let options = Options {
+        guests: vec!["node2".to_owned()],
+        ..Options::one_node()
+    };
+    let system = System::start(options).unwrap();
     system.tick(TICK).unwrap();
     system
 }
