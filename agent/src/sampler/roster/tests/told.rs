@@ -176,7 +176,7 @@ fn a_name_that_is_doubted_late_is_asked_for_at_once_and_again_a_second_later() {
     roster.learn_pods(1_200_000, &listed.values);
     let pod = &listed.values.pods[0];
     roster.compare(1_200_000, "pause", pod, listed.taken_ms);
-    let mut asked = |roster: &mut Roster, tick| {
+    let asked = |roster: &mut Roster, tick| {
         roster.see(tick, &there);
         let question = roster.ask(tick).unwrap_or_default();
         question.containers.contains(&"pause".into())
