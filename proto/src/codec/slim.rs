@@ -283,15 +283,11 @@ impl Slim {
             }
             return;
         };
-        for (word, first) in words.iter().zip((0..).step_by(64)) {
-            let mut left = *word;
-            while left != 0 {
-                if let Some(value) = values.next() {
-                    see(first + left.trailing_zeros() as usize, value);
-                }
-                left &= left - 1;
+        each_place(words, |place| {
+            if let Some(value) = values.next() {
+                see(place, value);
             }
-        }
+        });
     }
 
     /// Shows the places of the first of some columns in rising order, each with its cells in all of them.
@@ -306,21 +302,14 @@ impl Slim {
         };
         let strands = ids.map(|id| Some(Strand::of(self, self.column(id)?, set)));
         let mut nth = 0;
-        let mut show = |place| {
+        let show = |place| {
             let cell = |strand: &Option<Strand<'_>>| strand.as_ref()?.at(place, nth);
             see(place, strands.each_ref().map(cell));
             nth += 1;
         };
-        let Some(words) = self.set(set) else {
-            (0..self.entities.len()).for_each(show);
-            return;
-        };
-        for (word, first) in words.iter().zip((0..).step_by(64)) {
-            let mut left = *word;
-            while left != 0 {
-                show(first + left.trailing_zeros() as usize);
-                left &= left - 1;
-            }
+        match self.set(set) {
+            Some(words) => each_place(words, show),
+            None => (0..self.entities.len()).for_each(show),
         }
     }
 
@@ -367,21 +356,21 @@ enum By<'a> {
 
 impl<'a> Strand<'a> {
     fn of(row: &'a Slim, column: &Column, set: u16) -> Self {
-        let own = row.set(column.set);
+        let by = if column.set == set {
+            By::Nth
+        } else {
+            By::Place(row.set(column.set))
+        };
         let values = (column.width > 0).then(|| {
             let values = row.values(column, row.size(column.set));
-            match own.filter(|_| column.set != set) {
+            match by {
                 // To count those before each would take longer.
-                Some(words) => by_place(words, &values, row.entities.len()),
-                None => values,
+                By::Place(Some(words)) => by_place(words, &values, row.entities.len()),
+                _ => values,
             }
         });
         Self {
-            by: if column.set == set {
-                By::Nth
-            } else {
-                By::Place(own)
-            },
+            by,
             still: column.least,
             values,
         }
@@ -406,16 +395,11 @@ impl<'a> Strand<'a> {
 fn by_place(words: &[u64], values: &[u64], count: usize) -> Vec<u64> {
     let mut placed = vec![0; count];
     let mut values = values.iter();
-    for (word, slots) in words.iter().zip(placed.chunks_mut(64)) {
-        let mut left = *word;
-        while left != 0 {
-            let slot = slots.get_mut(left.trailing_zeros() as usize);
-            if let (Some(slot), Some(value)) = (slot, values.next()) {
-                *slot = *value;
-            }
-            left &= left - 1;
+    each_place(words, |place| {
+        if let (Some(slot), Some(value)) = (placed.get_mut(place), values.next()) {
+            *slot = *value;
         }
-    }
+    });
     placed
 }
 
@@ -455,6 +439,18 @@ impl Column {
 fn bit(words: &[u64], place: usize) -> bool {
     let word = words.get(place / 64);
     word.is_some_and(|word| word >> (place % 64) & 1 == 1)
+}
+
+/// Shows the places of a set, rising.
+#[inline]
+fn each_place(words: &[u64], mut see: impl FnMut(usize)) {
+    for (word, first) in words.iter().zip((0..).step_by(64)) {
+        let mut left = *word;
+        while left != 0 {
+            see(first + left.trailing_zeros() as usize);
+            left &= left - 1;
+        }
+    }
 }
 
 fn ones(words: &[u64]) -> usize {

@@ -50,7 +50,7 @@ const EACH: u8 = 0x80;
 
 /// What no column can be at once: the cells are those of an earlier column of the same row, whose
 /// number follows. Groups that are measured in one pass share their times.
-pub(super) const COPY: u8 = STEADY | EACH;
+const COPY: u8 = STEADY | EACH;
 
 /// The column that this body copies; `None` when it has cells of its own.
 pub(super) fn copied(body: &[u8]) -> Result<Option<u64>, Error> {

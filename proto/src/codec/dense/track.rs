@@ -127,25 +127,21 @@ impl<'a> Track<'a> {
         body: &'a [u8],
         passed: u64,
     ) -> Result<(), Error> {
-        let of = match body.first() {
-            Some(&column::COPY) => column::copied(body)?,
-            _ => None,
-        };
-        let copied = of.map(|of| {
+        let told = if body.is_empty() {
+            None
+        } else if let Some(of) = column::copied(body)? {
             let of = u16::try_from(of).ok().map(ColumnId);
             let of = of.and_then(|of| self.cells.get(self.followed.position(of)?)?.clone());
-            of.ok_or(Error::Range("the column that is copied"))
-        });
-        let Some(cell) = self.cells.get_mut(at) else {
-            return Ok(());
+            Some(of.ok_or(Error::Range("the column that is copied"))?)
+        } else {
+            let Some(cell) = self.cells.get_mut(at) else {
+                return Ok(());
+            };
+            let passed = if id.is_time() { passed } else { 0 };
+            return decode_one(body, (self.count, self.place), cell, passed);
         };
-        match copied {
-            Some(copied) => *cell = Some(copied?),
-            None if body.is_empty() => *cell = None,
-            None => {
-                let passed = if id.is_time() { passed } else { 0 };
-                decode_one(body, (self.count, self.place), cell, passed)?;
-            }
+        if let Some(cell) = self.cells.get_mut(at) {
+            *cell = told;
         }
         Ok(())
     }

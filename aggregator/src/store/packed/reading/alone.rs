@@ -303,7 +303,6 @@ impl Reader {
         self.ticks.clear();
         self.there = 0;
         self.began.told = (0, 0);
-        self.first.begin();
         match rows {
             FoundRows::Sealed(sealed) => {
                 let Some(alone) = sealed.alone(id, &mut self.ticks) else {
@@ -338,6 +337,7 @@ impl Reader {
     }
 
     fn in_chunk(&mut self, mut chunk: Chunk<'_>) {
+        self.first.begin();
         // Each of them would be waited for by itself.
         let bodies = chunk.bodies.iter().flatten();
         black_box(bodies.fold(0, |all, body| all ^ chunk.alone.touch(*body)));

@@ -142,18 +142,14 @@ pub(super) fn find_all<'a>(
     let mut ranges = [(0, 0); MOST_COLUMNS];
     let mut wanted = ids.iter().map(|id| u64::from(id.0)).zip(&mut ranges);
     let (mut next, mut at) = (wanted.next(), 0_usize);
-    while left > 0
-        && let Some((first, _)) = &next
-    {
-        let (first, number) = (*first, reader.varint("a column number")?);
+    while left > 0 && next.is_some() {
+        let number = reader.varint("a column number")?;
         let end = at.saturating_add(reader.size("a column's length")?);
-        if first <= number {
-            while let Some((id, range)) = next.take_if(|(id, _)| *id <= number) {
-                if id == number {
-                    *range = (at, end);
-                }
-                next = wanted.next();
+        while let Some((id, range)) = next.take_if(|(id, _)| *id <= number) {
+            if id == number {
+                *range = (at, end);
             }
+            next = wanted.next();
         }
         (at, left) = (end, left - 1);
     }

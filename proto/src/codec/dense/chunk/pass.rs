@@ -5,10 +5,9 @@
 //! that its first value begins with and one at the word behind it, and no step that depends on how long they
 //! are. Where fewer bytes are left than two words, or a number is longer than one, it is read as everywhere.
 
-use super::series::Deltas;
-use super::{DIVISOR, SPARSE, WIDTH, all_rows, form};
+use super::series::{Deltas, run_bits};
+use super::{DIVISOR, form};
 use crate::codec::Error;
-use crate::codec::bits;
 use crate::codec::varint::{Reader, length_of, unzigzag, varint_of};
 
 /// Where a walk stands.
@@ -57,25 +56,24 @@ impl<'a> Pass<'a> {
     /// Passes over one series of so many cells, which is not as the one before.
     #[inline(always)]
     pub(super) fn series(&mut self, form: u8, cells: usize) -> Result<(), Error> {
-        let Some((first, length)) = self.rest.first_chunk().and_then(varint_of) else {
-            return self.by_steps(form, cells);
+        let (first, rest) = match self.rest.first_chunk().and_then(varint_of) {
+            Some((first, length)) => (first, self.rest.get(length..).unwrap_or_default()),
+            None => first_by_steps(self.rest)?,
         };
         self.steps = self.steps.wrapping_add(unzigzag(first));
-        self.rest = self.rest.get(length..).unwrap_or_default();
+        self.rest = rest;
         if form != form::MOVING {
             return Ok(());
         }
         self.moving = Some(Moving {
-            from: self.rest,
+            from: rest,
             cells,
             divisor: self.divisor,
         });
         match self.differences(cells) {
             Some(length) => {
-                self.rest = self
-                    .rest
-                    .get(length..)
-                    .ok_or(Error::Truncated("differences"))?;
+                let behind = rest.get(length..);
+                self.rest = behind.ok_or(Error::Truncated("differences"))?;
                 Ok(())
             }
             None => self.differences_by_steps(cells),
@@ -94,17 +92,7 @@ impl<'a> Pass<'a> {
         }
         let behind = self.rest.get(at..)?;
         let least = length_of(behind.first_chunk()?)?;
-        let width = match head & WIDTH {
-            WIDTH => u64::BITS as usize,
-            width => usize::from(width),
-        };
-        let steps = cells.saturating_sub(1);
-        let bits = if head & SPARSE == 0 {
-            steps * width
-        } else {
-            let moved = bits::word(behind, least) & all_rows(steps);
-            steps + moved.count_ones() as usize * width
-        };
+        let bits = run_bits(head, cells, behind.get(least..)?);
         Some(at + least + bits.div_ceil(8))
     }
 
@@ -116,22 +104,13 @@ impl<'a> Pass<'a> {
         self.rest = reader.rest();
         Ok(())
     }
+}
 
-    #[cold]
-    #[inline(never)]
-    fn by_steps(&mut self, form: u8, cells: usize) -> Result<(), Error> {
-        let mut reader = Reader::new(self.rest);
-        let first = unzigzag(reader.varint("a first value")?);
-        self.steps = self.steps.wrapping_add(first);
-        self.rest = reader.rest();
-        if form == form::MOVING {
-            self.moving = Some(Moving {
-                from: self.rest,
-                cells,
-                divisor: self.divisor,
-            });
-            self.differences_by_steps(cells)?;
-        }
-        Ok(())
-    }
+/// A first value that is long, or near the end; and what is behind it.
+#[cold]
+#[inline(never)]
+fn first_by_steps(bytes: &[u8]) -> Result<(u64, &[u8]), Error> {
+    let mut reader = Reader::new(bytes);
+    let first = reader.varint("a first value")?;
+    Ok((first, reader.rest()))
 }

@@ -32,27 +32,16 @@ impl<'a> Deltas<'a> {
             *divisor = reader.varint("a divisor")?;
         }
         let least = unzigzag(reader.varint("the least difference")?);
-        let width = match head & WIDTH {
-            WIDTH => u64::BITS,
-            width => u32::from(width),
-        };
         let packed = reader.rest();
         let deltas = Self {
             count,
             divisor: divisor.cast_signed(),
             least,
-            width,
+            width: width_of(head),
             is_sparse: head & SPARSE != 0,
             packed,
         };
-        let steps = deltas.steps();
-        // The bits that say which differences are there and the differences are one run.
-        let bits = if deltas.is_sparse {
-            steps + deltas.moved().count_ones() as usize * width as usize
-        } else {
-            steps * width as usize
-        };
-        take_bits(reader, bits, "differences")?;
+        take_bits(reader, run_bits(head, count, packed), "differences")?;
         Ok(deltas)
     }
 
@@ -68,17 +57,7 @@ impl<'a> Deltas<'a> {
             *divisor = reader.varint("a divisor")?;
         }
         reader.varint("the least difference")?;
-        let width = match head & WIDTH {
-            WIDTH => u64::BITS as usize,
-            width => usize::from(width),
-        };
-        let steps = count.saturating_sub(1);
-        let bits = if head & SPARSE == 0 {
-            steps * width
-        } else {
-            let moved = bits::word(reader.rest(), 0) & super::all_rows(steps);
-            steps + moved.count_ones() as usize * width
-        };
+        let bits = run_bits(head, count, reader.rest());
         reader.take(bits.div_ceil(8), "differences")?;
         Ok(())
     }
@@ -217,6 +196,27 @@ impl<'a> Deltas<'a> {
             }
         }
     }
+}
+
+/// Bits of a number of such differences.
+#[inline(always)]
+fn width_of(head: u8) -> u32 {
+    match head & WIDTH {
+        WIDTH => u64::BITS,
+        width => u32::from(width),
+    }
+}
+
+/// Bits of the differences of a series of so many cells: those that say which of them are there and they
+/// themselves are one run, which `run` begins with.
+#[inline(always)]
+pub(super) fn run_bits(head: u8, cells: usize, run: &[u8]) -> usize {
+    let (steps, width) = (cells.saturating_sub(1), width_of(head) as usize);
+    if head & SPARSE == 0 {
+        return steps * width;
+    }
+    let moved = bits::word(run, 0) & super::all_rows(steps);
+    steps + moved.count_ones() as usize * width
 }
 
 /// Differences that follow each other.
