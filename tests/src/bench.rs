@@ -174,6 +174,18 @@ impl Options {
         self.goal(goal).filter(|_| kind != Kind::B)
     }
 
+    /// These parts of a small fleet, as short as can be, on no mix that can be left out.
+    #[cfg(test)]
+    fn short(parts: Vec<Part>) -> Self {
+        Self {
+            parts,
+            duration: Duration::ZERO,
+            questions: None,
+            mixes: Vec::new(),
+            agents: 5,
+        }
+    }
+
     /// A part of the nodes, at least one.
     fn share(&self, divisor: usize) -> usize {
         (self.agents / divisor).max(1)
@@ -257,21 +269,13 @@ fn of_mixes(part: Part, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> 
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::{AGENTS, Goal, Options, Part, run};
     use crate::mix::Kind;
 
     #[test]
     fn the_machine_comes_first_and_then_a_line_a_figure() {
         let mut out = Vec::new();
-        let options = Options {
-            parts: vec![Part::Wire, Part::Codec],
-            duration: Duration::ZERO,
-            questions: None,
-            mixes: Vec::new(),
-            agents: 5,
-        };
+        let options = Options::short(vec![Part::Wire, Part::Codec]);
         run(&options, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         let (head, lines): (Vec<&str>, Vec<&str>) =
@@ -287,14 +291,12 @@ mod tests {
             assert!(data.starts_with(['K', 'C', 'B']), "{line}");
         }
     }
+
     #[test]
     fn goals_are_stated_for_all_mixes_but_the_busy_one() {
         let options = Options {
-            parts: Vec::new(),
-            duration: Duration::ZERO,
-            questions: None,
-            mixes: Kind::ALL.to_vec(),
             agents: AGENTS,
+            ..Options::short(Vec::new())
         };
         let goal = Goal::AtMost(1.0);
         assert_eq!(options.goal_of(Kind::C, goal), Some(goal));
@@ -306,11 +308,8 @@ mod tests {
     fn a_part_without_a_line_of_the_mixes_says_so_and_does_not_fail() {
         let mut out = Vec::new();
         let options = Options {
-            parts: vec![Part::Restart, Part::Churn],
-            duration: Duration::ZERO,
-            questions: None,
             mixes: vec![Kind::K],
-            agents: 5,
+            ..Options::short(vec![Part::Restart, Part::Churn])
         };
         run(&options, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use allocation_counter::measure;
 use cairn_agent::marker::{Keeper, Marker};
 use cairn_agent::metrics::Metrics;
-use cairn_agent::sampler::merge::{self, Chosen, Grouped, Inputs};
+use cairn_agent::sampler::merge::{self, Grouped, Inputs};
 use cairn_agent::sampler::registry::Registry;
 use cairn_agent::sampler::roster::Roster;
 use cairn_agent::sources::cgroup::{Cgroups, Sandboxes, Tree};
@@ -150,21 +150,12 @@ impl Watcher {
         }
         self.roster.settle(&reading.values, Some(&self.summary));
         let inputs = Inputs {
-            tick,
-            made_ms: tick,
-            node: "node1",
-            summary: Some(&self.summary),
             summary_is_fresh: self.last.is_none(),
-            resource: None,
-            cadvisor: None,
-            alone: None,
             cgroups: Some(Grouped {
                 reading: &reading,
                 roster: &self.roster,
             }),
-            host: None,
-            host_is_fresh: false,
-            chosen: Chosen::SUMMARY,
+            ..node::of_summary(tick, &self.summary)
         };
         let snapshot = merge::merge(&inputs, &mut self.registry).snapshot;
         let base = self.last.as_ref().map(|(tick_ms, snapshot)| Timed {

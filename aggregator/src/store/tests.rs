@@ -7,6 +7,7 @@ mod floor;
 mod names;
 mod restore;
 mod share;
+mod sides;
 mod states;
 
 use cairn_proto::catalogue::{Group, Source, table};

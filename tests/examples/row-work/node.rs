@@ -49,6 +49,24 @@ pub(super) fn replay(pods: usize) -> Result<(u64, Replay)> {
     Ok((begin_ms, Replay::new(&trace, "node1", options)?))
 }
 
+/// What a row is made of, when there is nothing but the summary, just read.
+pub(super) fn of_summary(tick: u64, summary: &Reading<Summary>) -> Inputs<'_> {
+    Inputs {
+        tick,
+        made_ms: tick,
+        node: "node1",
+        summary: Some(summary),
+        summary_is_fresh: true,
+        resource: None,
+        cadvisor: None,
+        alone: None,
+        cgroups: None,
+        host: None,
+        host_is_fresh: false,
+        chosen: Chosen::SUMMARY,
+    }
+}
+
 /// What an agent keeps from tick to tick.
 #[derive(Default)]
 pub(super) struct Node {
@@ -105,24 +123,14 @@ impl Node {
             }
         };
         let resource = resource.map(|resource| reading(tick, resource));
+        let of_cpu = resource.as_ref().map(|_| Source::Resource);
         let inputs = Inputs {
-            tick,
-            made_ms: tick,
-            node: "node1",
-            summary: Some(&summary),
-            summary_is_fresh: true,
             resource: resource.as_ref(),
-            cadvisor: None,
-            alone: None,
-            cgroups: None,
-            host: None,
-            host_is_fresh: false,
             chosen: Chosen {
-                cpu: resource
-                    .as_ref()
-                    .map_or(Source::Summary, |_| Source::Resource),
+                cpu: of_cpu.unwrap_or(Source::Summary),
                 memory: Source::Summary,
             },
+            ..of_summary(tick, &summary)
         };
         let Merged { snapshot, .. } = step(counted, Work::Merge, || {
             merge::merge(&inputs, &mut self.registry)

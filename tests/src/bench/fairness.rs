@@ -336,8 +336,6 @@ fn rows(filled: &Filled, options: &Options, sheet: &mut Sheet<'_>) -> Result<()>
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::{Value, json};
 
     use super::{LEAST_TICKS, Wanted, times_goal};
@@ -375,11 +373,8 @@ mod tests {
     #[test]
     fn how_much_later_values_come_has_a_goal_where_ticks_are_enough() {
         let mut options = Options {
-            parts: Vec::new(),
-            duration: Duration::ZERO,
-            questions: None,
-            mixes: Vec::new(),
             agents: AGENTS,
+            ..Options::short(Vec::new())
         };
         let goal = Some(Goal::AtMost(1.5));
         assert_eq!(times_goal(&options, LEAST_TICKS), goal);

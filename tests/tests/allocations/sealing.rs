@@ -1,16 +1,13 @@
 //! What sealing a block takes on top of what is held.
 
-use std::sync::Arc;
-
 use allocation_counter::{AllocationInfo, measure};
 use cairn_agent::ring::{Block, Ring};
-use cairn_agent::sampler::merge::{self, Chosen, Inputs};
 use cairn_agent::sampler::registry::Registry;
-use cairn_agent::sources::{Reading, summary};
 use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::model::Run;
 
 use crate::node::{self, INTERVAL_MS};
+use crate::sources::merged;
 
 /// Blocks that are sealed, of which the last is counted.
 const BLOCKS: u64 = 4;
@@ -49,26 +46,7 @@ fn seal(pods: usize) -> Sealed {
     for n in 0..=BLOCKS * BLOCK_ROWS {
         let tick = begin_ms + n * INTERVAL_MS;
         let all = measure(|| {
-            let values = Arc::new(summary::parse(&replay.at(tick).summary).unwrap());
-            let reading = Reading {
-                values,
-                taken_ms: tick,
-            };
-            let inputs = Inputs {
-                tick,
-                made_ms: tick,
-                node: "node1",
-                summary: Some(&reading),
-                summary_is_fresh: true,
-                resource: None,
-                cadvisor: None,
-                alone: None,
-                cgroups: None,
-                host: None,
-                host_is_fresh: false,
-                chosen: Chosen::SUMMARY,
-            };
-            let merged = merge::merge(&inputs, &mut registry);
+            let merged = merged(&replay, tick, &mut registry);
             ring.push(tick, merged.snapshot, merged.defs);
             sealing = measure(|| ring.seal());
         });

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use allocation_counter::measure;
 use cairn_agent::ring::Ring;
-use cairn_agent::sampler::merge::{self, Chosen, Inputs};
+use cairn_agent::sampler::merge::{self, Merged};
 use cairn_agent::sampler::registry::Registry;
 use cairn_agent::sources::cadvisor::{self, Cadvisor, Ids, Teller};
 use cairn_agent::sources::procfs::{self, ProcRoot, Traffic};
 use cairn_agent::sources::{Reading, resource, summary};
 use cairn_proto::model::Run;
 use testkit::system::HostFiles;
+use testkit::trace::Replay;
 
 use crate::node::{self, INTERVAL_MS};
 use crate::texts::{self, Told};
@@ -158,6 +159,16 @@ fn proc_files(dir: &Path, more: u64) {
     }
 }
 
+/// The row of a tick, of the summary alone.
+pub(crate) fn merged(replay: &Replay, tick: u64, registry: &mut Registry) -> Merged {
+    let values = Arc::new(summary::parse(&replay.at(tick).summary).unwrap());
+    let reading = Reading {
+        values,
+        taken_ms: tick,
+    };
+    merge::merge(&node::of_summary(tick, &reading), registry)
+}
+
 /// Scenario: rows of 110 pods, and of 220, are handed to the ring.
 /// Guarantees: twice the values cost no more allocations.
 #[test]
@@ -174,26 +185,7 @@ fn handing_a_row_on_allocates_nothing_for_a_sample() {
         let (mut most, mut samples) = (0, 0);
         for n in 0..40 {
             let tick = begin_ms + n * INTERVAL_MS;
-            let values = Arc::new(summary::parse(&replay.at(tick).summary).unwrap());
-            let reading = Reading {
-                values,
-                taken_ms: tick,
-            };
-            let inputs = Inputs {
-                tick,
-                made_ms: tick,
-                node: "node1",
-                summary: Some(&reading),
-                summary_is_fresh: true,
-                resource: None,
-                cadvisor: None,
-                alone: None,
-                cgroups: None,
-                host: None,
-                host_is_fresh: false,
-                chosen: Chosen::SUMMARY,
-            };
-            let merged = merge::merge(&inputs, &mut registry);
+            let merged = merged(&replay, tick, &mut registry);
             samples = merged.snapshot.sample_count();
             let counted = measure(|| {
                 ring.push(tick, merged.snapshot, merged.defs);

@@ -2,25 +2,8 @@
 
 use cairn_proto::limits::MAX_EARLIER_RUNS;
 
+use super::sides::{STEP, at, stores};
 use super::*;
-
-const STEP: u64 = 10_000;
-
-/// A store with both of its sides.
-trait Whole: Door + Exchange {}
-
-impl<S: Door + Exchange> Whole for S {}
-
-fn stores() -> [Box<dyn Whole>; 2] {
-    [
-        Box::new(PlainStore::new(WINDOW, 0)),
-        Box::new(PackedStore::new(WINDOW, 0)),
-    ]
-}
-
-fn at(k: u64) -> u64 {
-    T0 + k * STEP
-}
 
 fn ended(epoch_ms: u64, first: u64, last: u64) -> EarlierRun {
     EarlierRun {

@@ -1,24 +1,7 @@
 //! What a node let go for want of room, in both stores: it does not come back, and nothing else is refused for it.
 
+use super::sides::{STEP, at, stores};
 use super::*;
-
-const STEP: u64 = 10_000;
-
-/// A store with both of its sides.
-trait Whole: Door + Exchange {}
-
-impl<S: Door + Exchange> Whole for S {}
-
-fn stores() -> [Box<dyn Whole>; 2] {
-    [
-        Box::new(PlainStore::new(WINDOW, 0)),
-        Box::new(PackedStore::new(WINDOW, 0)),
-    ]
-}
-
-fn at(k: u64) -> u64 {
-    T0 + k * STEP
-}
 
 /// A session of a run whose seqs count the ticks, at the present of row 63.
 fn begins(store: &dyn Door, node: &str, epoch_ms: u64, now_ms: u64) -> Session {

@@ -1,5 +1,6 @@
 //! Blocks that come from another aggregator.
 
+use super::sides::Whole;
 use super::*;
 
 const FORMER: u64 = 7;
@@ -60,7 +61,7 @@ fn rows_of_a_former_run_join_what_the_living_agent_says() {
 #[test]
 fn a_node_that_no_agent_reports_is_there_with_what_the_other_knows() {
     for store in [
-        &PlainStore::new(WINDOW, 0) as &dyn Both,
+        &PlainStore::new(WINDOW, 0) as &dyn Whole,
         &PackedStore::new(WINDOW, 0),
     ] {
         let names = names();
@@ -97,7 +98,7 @@ fn the_window_is_that_of_the_nodes_own_clock() {
 #[test]
 fn what_is_wrong_with_a_block_leaves_the_window_as_it_was() {
     for store in [
-        &PlainStore::new(WINDOW, 0) as &dyn Both,
+        &PlainStore::new(WINDOW, 0) as &dyn Whole,
         &PackedStore::new(WINDOW, 0),
     ] {
         let names = names();
@@ -135,7 +136,7 @@ fn what_is_wrong_with_a_block_leaves_the_window_as_it_was() {
 #[test]
 fn blocks_beyond_the_last_are_refused() {
     for store in [
-        &PlainStore::new(WINDOW, 0) as &dyn Both,
+        &PlainStore::new(WINDOW, 0) as &dyn Whole,
         &PackedStore::new(WINDOW, 0),
     ] {
         let names = names();
@@ -229,8 +230,3 @@ fn history_gives_way_to_the_newest_rows_when_there_is_no_room() {
     assert_eq!(store.nodes()[0].newest_tick_ms, Some(T0));
     assert_eq!(store.size().rows, 1, "the rows of the living agent stay");
 }
-
-/// Either store.
-trait Both: Door + Exchange {}
-
-impl<T: Door + Exchange> Both for T {}

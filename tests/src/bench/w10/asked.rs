@@ -173,11 +173,8 @@ mod tests {
     #[test]
     fn as_many_questions_are_asked_as_are_wanted_or_as_come_in_a_while() {
         let mut options = Options {
-            parts: Vec::new(),
             duration: Duration::from_secs(30),
-            questions: None,
-            mixes: Vec::new(),
-            agents: 5,
+            ..Options::short(Vec::new())
         };
         assert_eq!(count(&options, 14.0).unwrap(), 840);
         options.duration = Duration::ZERO;
