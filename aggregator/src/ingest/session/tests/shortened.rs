@@ -7,6 +7,7 @@ use tokio::task::{LocalSet, yield_now};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::*;
+use crate::pressure::Level;
 use crate::store::{Door as _, Exchange as _};
 
 const NOW_MS: u64 = 1_795_332_330_000;
@@ -249,6 +250,34 @@ async fn what_is_decoded_while_a_look_shortens_its_window_leaves_no_hole() {
         assert_eq!(agent.leaves().await, []);
         assert_eq!(bed.rows("n"), 16, "{:?}", bed.store.held_of("n"));
         assert_eq!(inner.metrics.useless_chunks.get(), 1);
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// Scenario: blocks of a node are so large that they are asked for one by one, and one takes all the room that there
+/// is between two looks; at the next look its node's window is shortened.
+/// Guarantees: the blocks that were wanted and not asked for yet, all older than what went, are not asked for.
+#[tokio::test]
+async fn what_is_wanted_when_a_look_shortens_its_window_is_not_asked_for() {
+    let test = async {
+        let bed = Bed::new();
+        let pressure = &bed.ingest.inner.pressure;
+        let mut frames: Vec<Kind> = (2..=MANY).map(|id| define(id, "n")).collect();
+        frames.extend([chunk(3, MANY), chunk(2, MANY), bye()]);
+        let mut agent = bed.agent("n", frames).await;
+        agent.says(MANY as usize - 1).await;
+        assert_eq!(agent.wanted().await, (3, 3));
+        agent.says(1).await;
+        until(|| bed.rows("n") == 16).await;
+        pressure.looked(Level::Calm);
+        assert_eq!(agent.wanted().await, (2, 2), "alone");
+        agent.says(1).await;
+        until(|| bed.rows("n") == 32).await;
+        assert!(!pressure.has_room());
+        bed.shorten();
+        pressure.looked(Level::Calm);
+        assert_eq!(agent.leaves().await, []);
+        assert_eq!(bed.rows("n"), 16);
     };
     LocalSet::new().run_until(test).await;
 }
