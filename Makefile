@@ -6,6 +6,9 @@ CARGO_ARGS ?=
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
+# End-to-end tests that run at once.
+E2E_THREADS ?= 4
+
 # How long `make fuzz` takes for each of its targets, s.
 FUZZ_SECONDS ?= 60
 
@@ -70,11 +73,16 @@ test-web: deps-test
 	npm --prefix aggregator/web test
 
 # End-to-end tests start the built binaries, so these are built first, and in one graph with the tests: by
-# itself each would be made of other features, and most of the workspace of both.
+# itself each would be made of other features, and most of the workspace of both. The tests of e2e wait more than
+# they compute, so more of them run beside each other than there are processors; `?[!2]*` is every other program,
+# which a test of contract.rs holds.
 test-rust: deps-test web
 	$(CARGO) build $(CARGO_ARGS) --workspace --lib --bins --tests
 	$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast --doc
-	$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast --lib --bins --tests
+	@failed=0; set -x; \
+	$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast --lib --bins --test '?[!2]*' || failed=1; \
+	$(CARGO) test $(CARGO_ARGS) --workspace --no-fail-fast --test e2e -- --test-threads $(E2E_THREADS) || failed=1; \
+	exit $$failed
 
 # Installs by itself what it needs, when it is not to be left out.
 test-vm:

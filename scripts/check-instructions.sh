@@ -24,12 +24,10 @@ blocks=proto/testdata/mix-c-30-pods-4-blocks.chunk
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
+# In one call, so that what they share is built once.
 # shellcheck disable=SC2086 # a list of arguments
-${CARGO:-cargo} build ${CARGO_ARGS:-} --quiet --release -p cairn-proto --example codec-work
-# shellcheck disable=SC2086 # a list of arguments
-${CARGO:-cargo} build ${CARGO_ARGS:-} --quiet --release -p cairn-aggregator --example reads
-# shellcheck disable=SC2086 # a list of arguments
-${CARGO:-cargo} build ${CARGO_ARGS:-} --quiet --release -p cairn-tests --example row-work
+${CARGO:-cargo} build ${CARGO_ARGS:-} --quiet --release -p cairn-proto -p cairn-aggregator -p cairn-tests \
+    --example codec-work --example reads --example row-work
 examples=${CARGO_TARGET_DIR:-target}/release/examples
 
 # count WORK [CHUNK]: sets `instructions` within the work and `pieces`, what it was about.
@@ -81,7 +79,7 @@ per_entry() {
         'BEGIN { printf "%s %.1f\n", name, more / entries }' >>"$scratch/measured"
 }
 
-# per_tick NAME WORK: millions of instructions a tick of what the agent makes of a kubelet's answers.
+# per_tick NAME WORK: millions of instructions a tick of what the agent makes of a kubelet's answers, or a text of cAdvisor's.
 per_tick() {
     counted '*row_work::node::measured*' "$examples/row-work" "$2"
     awk -v name="$1" -v all="$instructions" -v ticks="$pieces" \
@@ -97,6 +95,7 @@ per_pod() {
 
 per_tick agent_summary_to_row row
 per_tick agent_resource resource
+per_tick agent_cadvisor cadvisor
 per_sample codec_row_encode encode_row
 per_sample codec_keyframe keyframe
 per_sample codec_row_decode decode_row

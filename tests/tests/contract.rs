@@ -155,3 +155,31 @@ fn every_file_of_tests_is_run() {
     }
     assert!(files > 50, "{files} files");
 }
+
+/// `make test` runs the programs of tests in two calls: e2e, and those whose second letter is no 2.
+#[test]
+fn every_program_of_tests_is_run() {
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    assert!(makefile.contains("--lib --bins --test '?[!2]*' ||"));
+    assert!(makefile.contains("--test e2e -- "));
+    let manifest = fs::read_to_string(root().join("tests/Cargo.toml")).unwrap();
+    let listed = manifest.split("[[test]]\n").skip(1);
+    let listed = listed.map(|target| target.split('"').nth(1).unwrap().to_owned());
+    let mut programs: Vec<String> = listed.collect();
+    let kit = programs.len();
+    for package in ["agent", "aggregator", "proto", "runtime"] {
+        let Ok(files) = fs::read_dir(root().join(package).join("tests")) else {
+            continue;
+        };
+        let files = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        programs.extend(files.filter_map(|file| file.strip_suffix(".rs").map(str::to_owned)));
+    }
+    assert!(kit > 15 && programs.len() > kit + 10, "{programs:?}");
+    for program in programs {
+        let is_other = program.chars().nth(1).is_some_and(|second| second != '2');
+        assert!(
+            is_other || program == "e2e",
+            "no call of `make test` runs the program {program}: name it otherwise"
+        );
+    }
+}
