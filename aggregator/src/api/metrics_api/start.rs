@@ -149,12 +149,17 @@ impl Start {
 
     /// How long until there are answers in any case, ms.
     fn left_ms(&self) -> u64 {
+        self.left_of_ms(LONGEST_MS)
+    }
+
+    /// What is left of so long after the start, ms.
+    fn left_of_ms(&self, longest_ms: u64) -> u64 {
         let passed_ms = self
             .inner
             .line
             .unix_ms()
             .saturating_sub(self.inner.began_ms);
-        LONGEST_MS.saturating_sub(passed_ms)
+        longest_ms.saturating_sub(passed_ms)
     }
 
     /// Looks at the nodes, unless enough had been measured already. Reads the newest rows of all of them: not to be

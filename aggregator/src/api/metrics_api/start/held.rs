@@ -4,8 +4,9 @@
 //! another one answers, one that would answer 503 stays away. A replica that is alone is ready at once: what is
 //! served is told without any data, and without a ready replica nobody would be told.
 //!
-//! Bounds: 45 s after the start it is ready in any case, as there are answers then; one question at a time, each
-//! with a deadline. Once it is ready it stays so.
+//! Bounds: 45 s after the start it is ready in any case, as there are answers then; 5 min after it where the
+//! cluster's pods are not listed by then, without which there are none. One question at a time, each with a
+//! deadline. Once it is ready it stays so.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,7 @@ use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
 use tokio::time::{sleep, timeout};
 
-use super::{Found, LOOK, Start};
+use super::{Found, LONGEST_MS, LOOK, Start};
 use crate::cluster::replicas::Replicas;
 
 /// How often it is asked whether another one is ready.
@@ -25,6 +26,10 @@ const ASK: Duration = Duration::from_secs(2);
 
 /// For one answer.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Beside a ready replica the first list of the cluster is awaited so long, ms: that of 150,000 pods takes about a minute.
+/// A Deployment's rollout counts as stuck after 10 min.
+const LISTED_MS: u64 = 300_000;
 
 /// Under which name readiness is held back.
 pub const HELD: &str = "nodes";
@@ -44,7 +49,7 @@ impl Start {
     ) -> Result<(), TaskError> {
         let others = Mutex::new("whether another replica is ready is being asked".to_owned());
         let told = async {
-            while !self.is_over() {
+            while !self.is_answering() {
                 blocker.set_reason(self.awaited(&lock(&others)));
                 sleep(LOOK).await;
             }
@@ -62,15 +67,22 @@ impl Start {
         Ok(())
     }
 
+    /// True when there are answers, or no more time to wait for them.
+    fn is_answering(&self) -> bool {
+        let is_listed = *self.lock() != Found::Nothing;
+        self.is_over() && (is_listed || self.left_of_ms(LISTED_MS) == 0)
+    }
+
     /// What is waited for, for people.
     fn awaited(&self, others: &str) -> String {
-        let found = match *self.lock() {
-            Found::Some(share) | Found::Without(share) => share.to_string(),
+        let (found, longest_ms) = match *self.lock() {
+            Found::Some(share) | Found::Without(share) => (share.to_string(), LONGEST_MS),
             Found::Nothing | Found::Enough => {
-                "the cluster's nodes and pods are not all known yet".to_owned()
+                let text = "the cluster's nodes and pods are not all known yet";
+                (text.to_owned(), LISTED_MS)
             }
         };
-        let left_s = self.left_ms().div_ceil(1_000);
+        let left_s = self.left_of_ms(longest_ms).div_ceil(1_000);
         format!("{found}; {others}; ready then, and in {left_s} s in any case")
     }
 

@@ -15,6 +15,13 @@ const AGENT: &str = "system:serviceaccount:cairn:cairn-agent";
 
 /// A cluster of so many nodes, of which the first `agents` run one; the first `reporting` have told three rows.
 pub(super) fn metrics(nodes: usize, agents: usize, reporting: usize) -> MetricsApi {
+    let metrics = unlisted(nodes, agents, reporting);
+    metrics.api.cluster.known().unwrap().set_synced();
+    metrics
+}
+
+/// The same, of which the API server's list has not ended.
+pub(super) fn unlisted(nodes: usize, agents: usize, reporting: usize) -> MetricsApi {
     let api = with_store(Arc::new(PackedStore::new(900_000, 0)));
     let known = Known::default();
     for n in 0..nodes {
@@ -26,7 +33,6 @@ pub(super) fn metrics(nodes: usize, agents: usize, reporting: usize) -> MetricsA
     for n in 0..agents {
         known.apply(Change::Pod(agent(n, Phase::Running)));
     }
-    known.set_synced();
     for n in 0..reporting {
         tell(&api, n);
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use cairn_runtime::readiness::Readiness;
 use tokio::task::JoinSet;
 
-use super::super::tests::{metrics, tell};
+use super::super::tests::{metrics, tell, unlisted};
 use super::*;
 use crate::api::MetricsApi;
 use crate::cluster::authority::{Asked, Unanswered};
@@ -56,7 +56,11 @@ struct Bed {
 
 impl Bed {
     fn start(others: Others) -> Self {
-        let (metrics, readiness, token) = (metrics(20, 20, 17), Readiness::new(), Token::new());
+        Self::with(others, metrics(20, 20, 17))
+    }
+
+    fn with(others: Others, metrics: MetricsApi) -> Self {
+        let (readiness, token) = (Readiness::new(), Token::new());
         let told = Arc::new(Told(AtomicU8::new(others as u8)));
         let blocker = readiness.block(HELD, "asked");
         let start = metrics.api.terms.start.clone();
@@ -126,6 +130,33 @@ async fn it_waits_45_seconds_at_most() {
         assert!(!bed.readiness.is_ready(), "{others:?}");
         bed.pass(2).await;
         assert!(bed.readiness.is_ready(), "{others:?} {}", bed.reason());
+    }
+}
+
+/// Scenario: all nodes were measured, and the list of a large cluster ends later than 45 s after the start, or never.
+/// Guarantees: beside a ready replica it is not ready before there are answers, which the list keeps back; and after five
+/// minutes it is.
+#[tokio::test(start_paused = true)]
+async fn beside_a_ready_one_it_waits_for_the_list_of_the_cluster() {
+    for is_listed in [true, false] {
+        let bed = Bed::with(Others::Ready, unlisted(20, 20, 20));
+        bed.pass(60).await;
+        assert!(!bed.readiness.is_ready());
+        let shown = bed.reason();
+        assert!(
+            shown.contains(
+                "not all known yet; another replica is ready meanwhile; ready then, and in 240 s"
+            ),
+            "{shown}"
+        );
+        if is_listed {
+            bed.metrics.api.cluster.known().unwrap().set_synced();
+        } else {
+            bed.pass(239).await;
+            assert!(!bed.readiness.is_ready());
+        }
+        bed.pass(2).await;
+        assert!(bed.readiness.is_ready(), "{}", bed.reason());
     }
 }
 
