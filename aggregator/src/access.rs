@@ -8,13 +8,15 @@
 mod answers;
 mod identity;
 mod metrics;
+mod proxy;
 mod published;
 mod reviews;
 mod rights;
 
 pub use identity::Unproven::{self, Unauthorized};
-pub use identity::{Authenticators, FrontProxy, Tokens, evidence};
+pub use identity::{Authenticators, Tokens};
 pub use metrics::Metrics;
+pub use proxy::{FrontProxy, ProxyHeaders};
 pub use published::{Follow, Published, PublishedError};
 pub use reviews::{Kept, MOST_RIGHTS_OF_ONE, Reviews, Unsettled, Within};
 pub use rights::{Decision, Rights};

@@ -13,17 +13,9 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 
 use self::Unproven::Unauthorized;
+use super::proxy::{self, FrontProxy};
 use super::{Published, Reviews, User};
 use crate::cluster::token;
-
-const USER: &str = "x-remote-user";
-const UID: &str = "x-remote-uid";
-const GROUP: &str = "x-remote-group";
-const EXTRA: &str = "x-remote-extra-";
-
-/// All that says who asks begins so; more than what is read, so that what a later Kubernetes sends is no
-/// way around it.
-const REMOTE: &str = "x-remote-";
 
 /// It is not known who asks, though something was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,15 +26,6 @@ pub enum Unproven {
     /// Nobody could look at it: too many tokens wait for their review. It may hold.
     #[error("too many tokens wait for their review: try again in a moment")]
     Busy,
-}
-
-/// The front proxy of the API server.
-#[derive(Clone, Debug)]
-pub struct FrontProxy {
-    /// CAs of its certificate.
-    pub trust: Arc<Trust>,
-    /// Common names of which it must have one; empty means any.
-    pub names: Vec<String>,
 }
 
 /// Who is asked about bearer tokens.
@@ -93,7 +76,7 @@ impl Authenticators {
     ) -> Result<User, Unproven> {
         let by_certificate = shown.map_or(Ok(None), |shown| self.by_certificate(headers, shown));
         let token = bearer(headers);
-        strip(headers);
+        self.strip(headers);
         match (by_certificate, token) {
             (Ok(Some(user)), _) => Ok(user.authenticated()),
             (_, Some(token)) => Ok(self.tokens.review(&token).await?.authenticated()),
@@ -111,6 +94,32 @@ impl Authenticators {
         match shown.filter(is_proof) {
             Some(shown) => shown.until_ms(),
             None => token::expiry_ms(&bearer(headers)?),
+        }
+    }
+
+    /// Of some headers those by which somebody says who asks, to be judged again later.
+    #[must_use]
+    pub fn evidence(&self, headers: &HeaderMap) -> HeaderMap {
+        let published = self.published.as_ref().map(|published| published.load());
+        let published = published.as_ref().and_then(|one| one.as_deref());
+        let said = headers.iter().filter(|(name, _)| says(published, name));
+        said.map(|(name, value)| {
+            let mut value = value.clone();
+            // It is kept for a while, and shall stand in no log.
+            value.set_sensitive(true);
+            (name.clone(), value)
+        })
+        .collect()
+    }
+
+    /// Takes away what says who asks.
+    fn strip(&self, headers: &mut HeaderMap) {
+        let published = self.published.as_ref().map(|published| published.load());
+        let published = published.as_ref().and_then(|one| one.as_deref());
+        let said = headers.keys().filter(|name| says(published, name));
+        let said: Vec<HeaderName> = said.cloned().collect();
+        for name in said {
+            headers.remove(name);
         }
     }
 
@@ -141,7 +150,7 @@ impl Authenticators {
             let is_ambiguous = proxy.names.is_empty() && matches!(client, Some(Ok(_)));
             if !is_ambiguous
                 && proxy.is_it(shown)
-                && let Some(user) = told(headers)
+                && let Some(user) = proxy.headers.told(headers)
             {
                 return Ok(Some(user));
             }
@@ -158,13 +167,12 @@ impl Authenticators {
     }
 }
 
-impl FrontProxy {
-    fn is_it(&self, shown: &PeerCertificates) -> bool {
-        match self.trust.client(shown) {
-            Ok(subject) => self.names.is_empty() || self.names.contains(&subject.common_name),
-            Err(_) => false,
-        }
-    }
+/// True for a header by which somebody says who asks: of any proxy, or of the one that is published.
+fn says(published: Option<&Published>, name: &HeaderName) -> bool {
+    let proxy = published.and_then(|published| published.front_proxy.as_ref());
+    name == AUTHORIZATION
+        || proxy::is_remote(name)
+        || proxy.is_some_and(|proxy| proxy.headers.has(name))
 }
 
 fn of_subject(subject: Subject) -> Result<User, Unproven> {
@@ -178,77 +186,12 @@ fn of_subject(subject: Subject) -> Result<User, Unproven> {
     })
 }
 
-/// The user that a front proxy's headers tell; `None` when they name none.
-fn told(headers: &HeaderMap) -> Option<User> {
-    let texts = |name: &str| {
-        let values = headers.get_all(name).iter();
-        values
-            .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
-            .map(|text| text.trim().to_owned())
-            .collect::<Vec<String>>()
-    };
-    let first = |name| texts(name).into_iter().find(|text| !text.is_empty());
-    let keys = headers.keys().filter_map(|name| {
-        let key = name.as_str().strip_prefix(EXTRA)?;
-        Some((decoded(key), texts(name.as_str())))
-    });
-    Some(User {
-        name: first(USER)?,
-        uid: first(UID).unwrap_or_default(),
-        groups: texts(GROUP),
-        extra: keys.collect(),
-    })
-}
-
-/// The key of a header of extras: `%XX` decoded, in lower case. What is not valid stays as it is.
-fn decoded(key: &str) -> String {
-    let mut out = Vec::with_capacity(key.len());
-    let mut bytes = key.as_bytes();
-    while let Some((first, rest)) = bytes.split_first() {
-        let digits = rest.split_first_chunk::<2>().filter(|_| *first == b'%');
-        let byte = digits.and_then(|(digits, rest)| {
-            let text = std::str::from_utf8(digits).ok()?;
-            Some((u8::from_str_radix(text, 16).ok()?, rest))
-        });
-        let (byte, rest) = byte.unwrap_or((*first, rest));
-        out.push(byte);
-        bytes = rest;
-    }
-    String::from_utf8_lossy(&out).to_lowercase()
-}
-
 /// The bearer token of a request, if it has one.
 fn bearer(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(AUTHORIZATION)?.to_str().ok()?.trim();
     let (scheme, token) = text.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
-}
-
-/// Of some headers those by which somebody says who asks, to be judged again later.
-#[must_use]
-pub fn evidence(headers: &HeaderMap) -> HeaderMap {
-    let says = |name: &HeaderName| name.as_str().starts_with(REMOTE) || name == AUTHORIZATION;
-    let said = headers.iter().filter(|(name, _)| says(name));
-    said.map(|(name, value)| {
-        let mut value = value.clone();
-        // It is kept for a while, and shall stand in no log.
-        value.set_sensitive(true);
-        (name.clone(), value)
-    })
-    .collect()
-}
-
-/// Takes away what says who asks.
-fn strip(headers: &mut HeaderMap) {
-    let said = headers
-        .keys()
-        .filter(|name| name.as_str().starts_with(REMOTE));
-    let said: Vec<HeaderName> = said.cloned().collect();
-    for name in said {
-        headers.remove(name);
-    }
-    headers.remove(AUTHORIZATION);
 }
 
 #[cfg(test)]

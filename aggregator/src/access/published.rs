@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use cairn_runtime::logging;
-use cairn_runtime::readiness::{Note, Readiness};
+use cairn_runtime::readiness::{Blocker, Note, Readiness};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
 use cairn_runtime::tls::{self, Trust};
+use http::HeaderName;
 use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
-use super::FrontProxy;
+use super::{FrontProxy, ProxyHeaders};
 use crate::cluster::authority::Authority;
 
 /// How often it is read. A CA is published long before it signs.
@@ -29,6 +30,13 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const CLIENT_CA: &str = "client-ca-file";
 const PROXY_CA: &str = "requestheader-client-ca-file";
 const PROXY_NAMES: &str = "requestheader-allowed-names";
+const USERS: &str = "requestheader-username-headers";
+const UIDS: &str = "requestheader-uid-headers";
+const GROUPS: &str = "requestheader-group-headers";
+const EXTRAS: &str = "requestheader-extra-headers-prefix";
+
+/// Under which name it is noted, and readiness held back.
+const NOTE: &str = "front-proxy";
 
 /// What it says.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +57,16 @@ pub enum PublishedError {
         what: &'static str,
         /// What the library said.
         source: serde_json::Error,
+    },
+    /// A name in it is none of a header.
+    #[error(
+        "{what} of kube-system/extension-apiserver-authentication has {name:?} in it, which is no name of a header"
+    )]
+    Header {
+        /// What of it.
+        what: &'static str,
+        /// What stands there.
+        name: String,
     },
     /// A CA in it is broken.
     #[error("a CA of kube-system/extension-apiserver-authentication is not understood")]
@@ -73,16 +91,25 @@ pub struct Follow {
     pub into: Arc<ArcSwapOption<Published>>,
     /// Where it is said that it does not work.
     pub readiness: Readiness,
+    /// Held until it was read once; `None` where nothing that it says counts. Without it every request that comes
+    /// through the API server is refused, so a replica that has not read it must not take the place of one that has.
+    pub blocker: Option<Blocker>,
 }
 
 impl Follow {
+    /// What holds readiness back until it was read.
+    #[must_use]
+    pub fn block(readiness: &Readiness) -> Blocker {
+        readiness.block(NOTE, "how the API server's proxy is known is being read")
+    }
+
     /// Reads it again every minute until it is told to stop. What was read stays when it cannot be read any
     /// more.
     ///
     /// # Errors
     ///
     /// None: what does not work is told and tried again.
-    pub async fn run(self, stop: Token) -> Result<(), TaskError> {
+    pub async fn run(mut self, stop: Token) -> Result<(), TaskError> {
         let mut before: Option<Vec<u8>> = None;
         let mut told = None;
         loop {
@@ -100,6 +127,9 @@ impl Follow {
                 Ok(Err(unanswered)) => Some(unanswered.to_string()),
                 Err(_) => Some(format!("nothing came in {} s", DEADLINE.as_secs())),
             };
+            if problem.is_none() {
+                self.blocker = None;
+            }
             let next = if problem.is_some() { AGAIN } else { EVERY };
             if problem != told {
                 self.tell(problem.as_deref());
@@ -114,7 +144,6 @@ impl Follow {
     }
 
     fn tell(&self, problem: Option<&str>) {
-        const NOTE: &str = "front-proxy";
         let Some(problem) = problem else {
             self.readiness.clear(NOTE);
             tracing::info!("how the API server's proxy is known was read");
@@ -127,6 +156,9 @@ impl Follow {
              extension-apiserver-authentication-reader in kube-system)?"
         );
         tracing::warn!("{text}");
+        if let Some(blocker) = &self.blocker {
+            blocker.set_reason(text.clone());
+        }
         self.readiness.note(NOTE, Note::Degraded(text));
     }
 }
@@ -138,7 +170,6 @@ impl Published {
     ///
     /// See [`PublishedError`].
     pub fn parse(config_map: &[u8]) -> Result<Self, PublishedError> {
-        let form = |what| move |source| PublishedError::Form { what, source };
         let ConfigMap { data } = serde_json::from_slice(config_map).map_err(form("the object"))?;
         let trust = |key: &str| {
             let pem = data.get(key).filter(|pem| !pem.trim().is_empty());
@@ -147,56 +178,60 @@ impl Published {
                 .transpose()
                 .map_err(|source| PublishedError::Ca { source })
         };
-        let names = data.get(PROXY_NAMES).map(|names| names.trim());
-        let names = names.filter(|names| !names.is_empty()).unwrap_or("null");
-        // A list of nothing is written as null.
-        let names: Option<Vec<String>> = serde_json::from_str(names).map_err(form(PROXY_NAMES))?;
-        let names = names.unwrap_or_default();
+        let names = list(&data, PROXY_NAMES)?;
+        let headers = headers(&data)?;
+        let front_proxy = trust(PROXY_CA)?.map(|trust| FrontProxy {
+            trust,
+            names,
+            headers,
+        });
         Ok(Self {
-            front_proxy: trust(PROXY_CA)?.map(|trust| FrontProxy { trust, names }),
+            front_proxy,
             clients: trust(CLIENT_CA)?,
         })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RECORDED: &[u8] = include_bytes!(
-        "../../../tests/fixtures/apiserver-1.36/extension-apiserver-authentication.json"
-    );
-
-    #[test]
-    fn a_recorded_one_names_the_proxy_and_both_cas() {
-        let published = Published::parse(RECORDED).unwrap();
-        assert_eq!(published.front_proxy.unwrap().names, ["front-proxy-client"]);
-        assert!(published.clients.is_some_and(|trust| !trust.is_empty()));
-    }
-
-    #[test]
-    fn what_is_not_there_is_not_taken_and_what_is_broken_is_told() {
-        let parse = |data: &str| Published::parse(format!(r#"{{"data":{data}}}"#).as_bytes());
-        for names in ["null", "", " ", "[]"] {
-            let data = format!(r#"{{"requestheader-allowed-names":"{names}"}}"#);
-            assert!(parse(&data).is_ok(), "{names:?}");
-        }
-        let none = parse("{}").unwrap();
-        assert!(none.front_proxy.is_none() && none.clients.is_none());
-        let broken = parse(
-            r#"{"client-ca-file":"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}"#,
-        );
-        assert!(
-            matches!(broken, Err(PublishedError::Ca { .. })),
-            "{broken:?}"
-        );
-        let empty = parse(r#"{"client-ca-file":"no certificate"}"#);
-        assert!(matches!(empty, Err(PublishedError::Ca { .. })), "{empty:?}");
-        let names = parse(r#"{"requestheader-allowed-names":"front-proxy-client"}"#);
-        assert!(
-            matches!(names, Err(PublishedError::Form { .. })),
-            "{names:?}"
-        );
-        assert!(Published::parse(b"").is_err());
-    }
+fn form(what: &'static str) -> impl FnOnce(serde_json::Error) -> PublishedError {
+    move |source| PublishedError::Form { what, source }
 }
+
+/// A list of texts, which is JSON in JSON; what is not there is an empty one.
+fn list(data: &HashMap<String, String>, key: &'static str) -> Result<Vec<String>, PublishedError> {
+    let text = data.get(key).map(|text| text.trim());
+    let text = text.filter(|text| !text.is_empty()).unwrap_or("null");
+    // A list of nothing is written as null.
+    let list: Option<Vec<String>> = serde_json::from_str(text).map_err(form(key))?;
+    Ok(list.unwrap_or_default())
+}
+
+/// In which headers the proxy says for whom it asks: what is not told is as it is documented.
+fn headers(data: &HashMap<String, String>) -> Result<ProxyHeaders, PublishedError> {
+    let names = |what: &'static str| {
+        let names = list(data, what)?.into_iter();
+        let names = names.map(|name| match HeaderName::from_bytes(name.as_bytes()) {
+            Ok(name) => Ok(name),
+            Err(_) => Err(PublishedError::Header { what, name }),
+        });
+        names.collect::<Result<Vec<_>, _>>()
+    };
+    let usual = ProxyHeaders::default();
+    let told = |told: Vec<HeaderName>, usual| if told.is_empty() { usual } else { told };
+    // A beginning is a name as well.
+    let extras: Vec<HeaderName> = names(EXTRAS)?;
+    let extras = extras.iter().map(|name| name.as_str().to_owned());
+    let extras: Vec<String> = extras.collect();
+    Ok(ProxyHeaders {
+        users: told(names(USERS)?, usual.users),
+        uids: told(names(UIDS)?, usual.uids),
+        groups: told(names(GROUPS)?, usual.groups),
+        extras: if extras.is_empty() {
+            usual.extras
+        } else {
+            extras
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests;

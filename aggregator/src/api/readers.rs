@@ -21,7 +21,7 @@ use super::needs::{Asks, Needs};
 use super::secure::GROUP;
 use crate::access::{
     Attributes, Authenticators, Decision, Kept, MOST_RIGHTS_OF_ONE, Resource, Rights,
-    UNAUTHENTICATED, Unproven, Unsettled, User, Within, evidence,
+    UNAUTHENTICATED, Unproven, Unsettled, User, Within,
 };
 use crate::cluster::{Cluster, Known};
 use crate::query::{Names, Visible};
@@ -153,7 +153,7 @@ impl Readers {
         shown: Option<Arc<PeerCertificates>>,
         needs: Needs,
     ) -> Result<Admitted, Denied> {
-        let evidence = evidence(headers);
+        let evidence = self.authenticators.evidence(headers);
         let until_ms = self.authenticators.until_ms(headers, shown.as_deref());
         let Seen {
             reader,

@@ -14,7 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use super::DRAIN;
 use super::kubernetes::Asked;
 use super::serving::{self, Served};
-use crate::access::{Authenticators, FrontProxy, Rights};
+use crate::access::{Authenticators, FrontProxy, ProxyHeaders, Rights};
 use crate::api::{Api, Secure, Start, Terms, secure_router};
 use crate::config::{Config, Ingest, Kubernetes};
 use crate::rpc;
@@ -51,7 +51,11 @@ impl Access {
                 .map(|trust| Arc::clone(trust).into()),
         );
         let names = config.https.proxy_names.clone();
-        let front_proxy = proxy.map(|trust| FrontProxy { trust, names });
+        let front_proxy = proxy.map(|trust| FrontProxy {
+            trust,
+            names,
+            headers: ProxyHeaders::default(),
+        });
         let is_off = matches!(config.kubernetes, Kubernetes::Off(_));
         if front_proxy.is_none() && clients.is_none() && is_off {
             tracing::info!(

@@ -237,10 +237,14 @@ impl<'a> Asked<'a> {
         else {
             return;
         };
+        let by_flag = &access.authenticators;
+        let is_told = by_flag.front_proxy.is_some() && by_flag.clients.is_some();
         let follow = Follow {
             api: Arc::clone(&api),
             into: Arc::clone(published),
             readiness: self.readiness.clone(),
+            // Where flags tell both CAs nobody waits for what is published.
+            blocker: (!is_told).then(|| Follow::block(&self.readiness)),
         };
         supervisor.spawn("front proxy", follow.run(self.token.clone()));
         let metrics = access::Metrics::new(registry);

@@ -5,7 +5,7 @@ use http::HeaderValue;
 use rustls_pki_types::pem::PemObject as _;
 use testkit::pki::{Ca, Leaf, Pki, Validity};
 
-use super::super::{ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED};
+use super::super::{ANONYMOUS, AUTHENTICATED, ProxyHeaders, UNAUTHENTICATED};
 use super::*;
 
 /// Two CAs that count, one that does not, and what they sign.
@@ -40,6 +40,7 @@ impl Files {
             front_proxy: Some(FrontProxy {
                 trust: trust(&self.proxies),
                 names: vec!["front-proxy-client".to_owned()],
+                headers: ProxyHeaders::default(),
             }),
             clients: Some(trust(&self.clients)),
             ..Authenticators::default()
@@ -200,6 +201,7 @@ async fn with_any_name_allowed_a_user_of_the_same_ca_is_no_proxy() {
         front_proxy: Some(FrontProxy {
             trust: trust(&files.clients),
             names: Vec::new(),
+            headers: ProxyHeaders::default(),
         }),
         ..files.authenticators()
     };
@@ -244,4 +246,52 @@ async fn a_new_ca_counts_from_the_next_request_on() {
     by.front_proxy.as_ref().unwrap().trust.reload().unwrap();
     let (user, _) = asked(&by, &JANE, Some(&proxy)).await;
     assert_eq!(user.unwrap().name, "jane");
+}
+
+/// Scenario: the API server publishes names of its own for the headers of its proxy.
+/// Guarantees: the user is who they say; they are taken from every request, whoever sends them, and so are the usual
+/// ones, which say nothing.
+#[tokio::test]
+async fn published_names_of_headers_are_read_and_taken_away() {
+    let files = Files::new();
+    let named = |text: &'static str| HeaderName::from_static(text);
+    let headers = ProxyHeaders {
+        users: vec![named("x-forwarded-user"), named("x-also-user")],
+        groups: vec![named("x-groups")],
+        extras: vec!["x-more-".to_owned()],
+        ..ProxyHeaders::default()
+    };
+    let proxy = FrontProxy {
+        headers,
+        ..files.authenticators().front_proxy.unwrap()
+    };
+    let published = Published {
+        front_proxy: Some(proxy),
+        clients: Some(trust(&files.clients)),
+    };
+    let by = Authenticators {
+        published: Some(Arc::new(ArcSwapOption::from_pointee(published))),
+        ..Authenticators::default()
+    };
+    let said = [
+        ("x-also-user", "jane"),
+        ("x-groups", "devs"),
+        ("x-more-scopes", "all"),
+        ("x-remote-user", "mallory"),
+        ("x-remote-group", "system:masters"),
+        ("accept", "*/*"),
+    ];
+    let certificate = client(&files.proxies, "front-proxy-client");
+    let evidence = by.evidence(&self::headers(&said));
+    assert_eq!(evidence.len(), 5);
+    let (user, left) = asked(&by, &said, Some(&certificate)).await;
+    let user = user.unwrap();
+    assert_eq!((&*user.name, &*user.uid), ("jane", ""));
+    assert_eq!(user.groups, ["devs", AUTHENTICATED]);
+    assert_eq!(user.extra, [("scopes".to_owned(), vec!["all".to_owned()])]);
+    assert_eq!(left.len(), 1);
+    let (user, left) = asked(&by, &said, None).await;
+    assert_eq!((user, left.len()), (Ok(User::anonymous()), 1));
+    let (user, _) = asked(&by, &said[3..], Some(&certificate)).await;
+    assert_eq!(user, Err(Unauthorized));
 }
