@@ -25,6 +25,7 @@ pub(crate) mod percentile;
 mod pods;
 mod program;
 mod restart;
+mod scenarios;
 mod sheet;
 mod stream;
 pub(crate) mod text;
@@ -83,6 +84,8 @@ pub enum Part {
     W1,
     /// Lists of all pods in metrics.k8s.io.
     Lists,
+    /// The same on the clusters of metrics-server's benchmark, and what their rows cost.
+    Scenarios,
     /// An aggregator that is killed under them.
     Restart,
     /// Pods that come and go for hours.
@@ -93,7 +96,7 @@ pub enum Part {
 
 impl Part {
     /// Every part, in the order they are run.
-    pub const ALL: [Part; 16] = [
+    pub const ALL: [Part; 17] = [
         Part::Wire,
         Part::Stream,
         Part::Codec,
@@ -107,6 +110,7 @@ impl Part {
         Part::W10,
         Part::W1,
         Part::Lists,
+        Part::Scenarios,
         Part::Restart,
         Part::Churn,
         Part::Fairness,
@@ -129,6 +133,7 @@ impl Part {
             Part::W10 => "w10",
             Part::W1 => "w1",
             Part::Lists => "lists",
+            Part::Scenarios => "scenarios",
             Part::Restart => "restart",
             Part::Churn => "churn",
             Part::Fairness => "fairness",
@@ -238,6 +243,7 @@ fn measure(part: Part, options: &Options, sheet: &mut Sheet<'_>) -> Result<()> {
         Part::W10 | Part::Restart | Part::Churn => return of_mixes(part, options, sheet),
         Part::W1 => return w1::run(options, sheet),
         Part::Lists => return lists::run(options, sheet),
+        Part::Scenarios => return scenarios::run(options, sheet),
         Part::Fairness => return fairness::run(options, sheet),
     };
     for line in lines {

@@ -89,6 +89,9 @@ pub struct Options {
     pub pods_per_node: Option<usize>,
     /// Containers of a pod; [`Kind::K`] has the recorded ones.
     pub containers_per_pod: usize,
+    /// Namespaces that the pods are dealt out to; `None` is one for each thousand of them. [`Kind::K`] has the
+    /// recorded ones.
+    pub namespaces: Option<usize>,
     /// Decides everything that is drawn.
     pub seed: u64,
     /// The first tick, Unix ms; a multiple of the interval.
@@ -111,6 +114,7 @@ impl Options {
             nodes: 1,
             pods_per_node: None,
             containers_per_pod: 2,
+            namespaces: None,
             seed: 1,
             start_unix_ms: 1_795_332_330_000,
             interval_ms: 10_000,
@@ -124,9 +128,8 @@ impl Options {
     }
 
     pub(crate) fn namespace_count(&self) -> usize {
-        (self.nodes * self.pods())
-            .div_ceil(PODS_OF_A_NAMESPACE)
-            .max(1)
+        let usual = (self.nodes * self.pods()).div_ceil(PODS_OF_A_NAMESPACE);
+        self.namespaces.unwrap_or(usual).max(1)
     }
 
     /// Pods of the first namespace while none is replaced: they are dealt out in turn.

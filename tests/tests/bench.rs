@@ -99,6 +99,12 @@ fn lists_of_all_pods_are_measured() {
 }
 
 #[test]
+fn the_clusters_of_metrics_servers_benchmark_are_measured() {
+    let of_one = ["9 scenario_write", "9 scenario_pods", "9 scenario_nodes"];
+    assert_eq!(lines(&[Part::Scenarios]), [of_one; 11].concat());
+}
+
+#[test]
 fn pods_that_come_and_go_are_measured_on_both_generated_mixes() {
     let wanted = ["13 churn_rss", "13 churn_rss_second_hour"];
     assert_eq!(lines(&[Part::Churn]), [wanted, wanted].concat());

@@ -51,6 +51,9 @@ struct Args {
     /// Containers of a pod; K has the recorded ones.
     #[arg(long, default_value_t = 2)]
     containers: usize,
+    /// Namespaces that the pods are dealt out to; without it one for each thousand of them. K has the recorded ones.
+    #[arg(long)]
+    namespaces: Option<usize>,
     /// Part of the pods that is replaced each minute, 0 to 1.
     #[arg(long, default_value_t = 0.0, value_name = "PART")]
     churn_per_minute: f64,
@@ -141,6 +144,7 @@ fn configure(args: Args, tokens: Vec<String>) -> fleet::Config {
         nodes: args.agents,
         pods_per_node: args.pods,
         containers_per_pod: args.containers,
+        namespaces: args.namespaces,
         seed: args.seed,
         interval_ms: millis(args.interval),
         churn_per_minute: args.churn_per_minute,

@@ -319,10 +319,14 @@ pub(super) fn start_fleet(
         ("history", of.history.to_string()),
     ];
     let pods = mix.pods_per_node.map(|pods| ("pods", pods.to_string()));
+    let namespaces = mix
+        .namespaces
+        .map(|count| ("namespaces", count.to_string()));
     let to = to.iter().map(|grpc| ("aggregator", grpc.to_string()));
     let cluster = setup.cluster.iter();
     let tokens = cluster.map(|of| ("token-file", of.tokens.display().to_string()));
-    let args = pairs.into_iter().chain(pods).chain(tokens).chain(to);
+    let args = pairs.into_iter().chain(pods).chain(namespaces);
+    let args = args.chain(tokens).chain(to);
     let args: Vec<String> = args
         .map(|(name, value)| format!("--{name}={value}"))
         .collect();

@@ -54,6 +54,15 @@ impl Cluster {
     ///
     /// When there is no recorded pod, or it cannot write or listen.
     pub fn start(fleet: &Options, dir: &Path) -> Result<Self> {
+        Self::of_deployments(fleet, dir, None)
+    }
+
+    /// The same with pods dealt out to so many Deployments; `None` is one.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn of_deployments(fleet: &Options, dir: &Path, deployments: Option<usize>) -> Result<Self> {
         let api = ApiServer::empty(dir)?;
         let signer = Signer::new("fleet")?;
         signer.publish(&api);
@@ -74,7 +83,10 @@ impl Cluster {
                 let inner = inner.filter(|one| one.kind == EntityKind::Container);
                 let inner: Vec<&str> = inner.map(|one| one.name.as_str()).collect();
                 let own = naming.define(index, def);
-                let object = pod_object(&shape, &own, &inner, &node);
+                let mut object = pod_object(&shape, &own, &inner, &node);
+                if let Some(deployments) = deployments {
+                    owned(&mut object, pods % deployments.max(1));
+                }
                 api.control().put("pods", object);
                 pods += 1;
                 if some.len() < MOST_CHANGED {
@@ -203,6 +215,15 @@ fn pod_object(shape: &Value, own: &EntityDef, containers: &[&str], node: &str) -
     named(&mut pod["spec"]["containers"], containers);
     named(&mut pod["status"]["containerStatuses"], containers);
     pod
+}
+
+/// Lets a pod belong to the Deployment of this number.
+fn owned(pod: &mut Value, deployment: usize) {
+    let hash = "6cb655c9bf";
+    pod["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": format!("shop{deployment}-{hash}"),
+        "uid": format!("uid-of-shop{deployment}"), "controller": true, "blockOwnerDeletion": true,
+    }]);
 }
 
 /// Gives the parts of a list these names, and as many of them as there are names.
