@@ -103,6 +103,12 @@ fn a_refused_certificate_is_told_rather_than_an_address_without_a_server() {
             source: std::io::ErrorKind::ConnectionRefused.into(),
         }),
     };
+    let no_tls = |addr: &str| Error::Connect {
+        source: Box::new(ConnectError::Handshake {
+            addr: addr.parse().unwrap(),
+            source: std::io::ErrorKind::UnexpectedEof.into(),
+        }),
+    };
     let (loopback, host) = ("127.0.0.1:10250", "192.0.2.7:10250");
     let told = |first, second| {
         let error = more_telling(Some(more_telling(None, first)), second);
@@ -118,6 +124,21 @@ fn a_refused_certificate_is_told_rather_than_an_address_without_a_server() {
             nobody(loopback),
             refused(host),
             "of 192.0.2.7:10250 is for node9",
+        ),
+        (
+            refused(loopback),
+            no_tls(host),
+            "of 127.0.0.1:10250 is for node9",
+        ),
+        (
+            no_tls(loopback),
+            nobody(host),
+            "handshake with 127.0.0.1:10250",
+        ),
+        (
+            no_tls(loopback),
+            no_tls(host),
+            "handshake with 192.0.2.7:10250",
         ),
         (nobody(loopback), nobody(host), "connect to 192.0.2.7:10250"),
     ] {
