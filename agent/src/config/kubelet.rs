@@ -31,6 +31,10 @@ const DEFAULT_CERTS: [&str; 4] = [
 
 /// Checks the kubelet's flags.
 pub(super) fn check(args: &Args, node: &str, problems: &mut Vec<String>) -> Option<Target> {
+    // Whether or not the kubelet is read: its directory may be mounted all the same.
+    if args.kubernetes_service_host.is_some() {
+        keys::refuse(&keys::places(args), problems);
+    }
     if args.kubelet == "off" {
         return None;
     }
@@ -46,11 +50,7 @@ pub(super) fn check(args: &Args, node: &str, problems: &mut Vec<String>) -> Opti
         }
     };
     let read_only = read_only(args, &addresses, problems);
-    let trust = trust(args, &addresses, problems);
-    if args.kubernetes_service_host.is_some() {
-        keys::refuse(&keys::places(args), problems);
-    }
-    let trust = trust?;
+    let trust = trust(args, &addresses, problems)?;
     let token_file = args.kubelet_token_file.clone();
     Some(Target {
         who: Who::Kubelet,

@@ -235,3 +235,23 @@ fn a_cadvisor_of_its_own_is_read_without_tls_on_loopback_alone() {
     ];
     assert!(problems(&missing).contains("--cadvisor-ca /nonexistent/ca.crt: cannot open"));
 }
+
+#[test]
+fn whoever_can_read_a_kubelets_key_in_a_cluster_is_refused_whether_or_not_the_kubelet_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca.crt");
+    let key = dir.path().join("kubelet.key");
+    std::fs::write(&key, "-----BEGIN PRIVATE KEY-----").unwrap();
+    let ca = format!("--kubelet-ca={}", ca.display());
+    for flags in [
+        ["--kubelet=off", "--cadvisor=http://127.0.0.1:8080"],
+        ["--kubelet=off", "--cadvisor=off"],
+    ] {
+        let outside: Vec<&str> = ["--node-name=n", &ca].into_iter().chain(flags).collect();
+        config(&outside).unwrap();
+        let mut inside = outside.clone();
+        inside.push("--kubernetes-service-host=10.96.0.1");
+        let text = problems(&inside);
+        assert!(text.contains("can read this private key"), "{text}");
+    }
+}

@@ -106,10 +106,27 @@ pub enum ConnectError {
         /// The flags that help.
         hint: Hint,
     },
-    /// The handshake failed otherwise.
+    /// The certificate is no server's, or not sound: that of a CA or a client, one with an algorithm that is not
+    /// taken, or one whose key its server does not have.
     #[error(
-        "TLS handshake with {addr} failed: check that it serves TLS and its certificate is sound"
+        "the certificate of {addr} (for {}, expected {expected}) is not accepted ({cause}): give it one that is \
+         made for a server{}",
+        listed(.found), or_pin(*.hint)
     )]
+    Unfit {
+        /// The address dialled.
+        addr: SocketAddr,
+        /// The name expected.
+        expected: String,
+        /// The names the certificate has.
+        found: Vec<String>,
+        /// The TLS library's word for what is wrong.
+        cause: String,
+        /// The flags that help.
+        hint: Hint,
+    },
+    /// The handshake failed otherwise: no certificate was judged.
+    #[error("TLS handshake with {addr} failed: check that it serves TLS")]
     Handshake {
         /// The address dialled.
         addr: SocketAddr,
@@ -138,9 +155,10 @@ impl ConnectError {
         match self {
             Self::Dial { .. } => ConnectKind::Connect,
             Self::Deadline { .. } => ConnectKind::Timeout,
-            Self::Names { .. } | Self::UnknownIssuer { .. } | Self::Expired { .. } => {
-                ConnectKind::Certificate
-            }
+            Self::Names { .. }
+            | Self::UnknownIssuer { .. }
+            | Self::Expired { .. }
+            | Self::Unfit { .. } => ConnectKind::Certificate,
             Self::Handshake { .. } => ConnectKind::Handshake,
         }
     }
@@ -241,7 +259,7 @@ impl Connector {
         let Some(refusal) = Refusal::unpack(&source) else {
             return ConnectError::Handshake { addr, source };
         };
-        let Refusal { why, found, .. } = refusal.clone();
+        let Refusal { why, found, cause } = refusal.clone();
         let expected = self.server_name.to_str().into_owned();
         let hint = self.hint;
         match why {
@@ -267,7 +285,13 @@ impl Connector {
                     hint,
                 }
             }
-            Why::Other => ConnectError::Handshake { addr, source },
+            Why::Other => ConnectError::Unfit {
+                addr,
+                expected,
+                found,
+                cause,
+                hint,
+            },
         }
     }
 }

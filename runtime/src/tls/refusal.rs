@@ -30,10 +30,16 @@ impl Refusal {
             rustls::Error::InvalidCertificate(error) => Why::of(error),
             _ => Why::Other,
         };
+        let cause = cause(error);
+        Self { why, found, cause }
+    }
+
+    /// A handshake that the certificate's key did not sign as it should have.
+    pub(super) fn of_signature(error: &rustls::Error, found: Vec<String>) -> Self {
         Self {
-            why,
+            why: Why::Other,
             found,
-            cause: error.to_string(),
+            cause: cause(error),
         }
     }
 
@@ -51,6 +57,17 @@ impl Refusal {
             }
             _ => None,
         }
+    }
+}
+
+/// The reason alone, in the words of whoever found it.
+fn cause(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(other))) => {
+            other.to_string()
+        }
+        rustls::Error::InvalidCertificate(error) => error.to_string(),
+        error => error.to_string(),
     }
 }
 

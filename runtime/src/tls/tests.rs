@@ -1,5 +1,6 @@
 mod places;
 mod put;
+mod unfit;
 
 use std::io;
 use std::net::SocketAddr;

@@ -74,6 +74,7 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls12_signature(message, cert, dss, &self.algorithms)
+            .map_err(|error| unsigned(&error, cert))
     }
 
     fn verify_tls13_signature(
@@ -83,9 +84,15 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls13_signature(message, cert, dss, &self.algorithms)
+            .map_err(|error| unsigned(&error, cert))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
+}
+
+/// Whoever shows a certificate without its key is refused as one with a wrong certificate is.
+fn unsigned(error: &rustls::Error, shown: &CertificateDer<'_>) -> rustls::Error {
+    Refusal::of_signature(error, certificate::names(shown)).pack()
 }

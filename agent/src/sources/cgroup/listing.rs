@@ -1,7 +1,7 @@
 //! When a directory is listed.
 //!
-//! When the number of directories in it has changed, when something below it has ended, and every five
-//! minutes: one may have come while another that is not read went. In between it is asked for that
+//! When the number of directories in it has changed, at once when something below it is found to have ended,
+//! and every five minutes: one may have come while another that is not read went. In between it is asked for that
 //! number alone.
 
 use std::io;

@@ -178,6 +178,11 @@ impl Member {
         &self.stat
     }
 
+    /// Whether it was ever read.
+    pub(super) fn is_known(&self) -> bool {
+        self.cpu.is_some()
+    }
+
     /// Cgroups directly below it.
     pub(super) fn child_count(&self) -> Option<u64> {
         self.files.child_count()

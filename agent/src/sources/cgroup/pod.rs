@@ -41,6 +41,14 @@ pub(super) struct OfPod {
     is_counted: bool,
 }
 
+/// Who is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    All,
+    /// Who was never read.
+    Newcomers,
+}
+
 /// What a pod needs to list its containers.
 pub(super) struct Limit<'a> {
     pub(super) hierarchy: &'a Hierarchy,
@@ -87,6 +95,11 @@ impl OfPod {
         u64::from(self.is_unlisted)
     }
 
+    /// Whether it was ever read.
+    pub(super) fn is_known(&self) -> bool {
+        self.own.is_known()
+    }
+
     /// Takes note of which ids are sandboxes: those are not read any more.
     pub(super) fn learn_sandboxes(&mut self, ids: &HashSet<Box<str>>) {
         for container in self.containers.values_mut() {
@@ -110,14 +123,36 @@ impl OfPod {
             return false;
         }
         moment.is_below_dear = self.own.is_dear();
-        self.is_unlisted = false;
+        self.list_when_due(moment.tick, line, limit, held);
+        // With its sandbox among them the pod would have one too many. Once that is known nobody waits for
+        // the pod's turn the first time.
+        let knows_sandbox = self.containers.values().any(|of| of.member.is_none());
+        let is_turn = !self.is_counted || self.own.was_slow(moment.tick);
+        let is_due = knows_sandbox && is_turn && self.own.has_memory_of(moment.time_ms);
+        let mut processes = is_due.then_some(0);
+        // As in a class of pods: who came in the place of another is found at once, and once a tick.
+        let before = self.open_count();
+        let ended = self.read_containers(moment, line, Who::All, &mut processes);
+        *held = held.saturating_sub(before - self.open_count());
+        if ended {
+            self.list_when_due(moment.tick, line, limit, held);
+            let before = self.open_count();
+            self.read_containers(moment, line, Who::Newcomers, &mut processes);
+            *held = held.saturating_sub(before - self.open_count());
+        }
+        if let Some(count) = processes {
+            self.own.tell_processes(count);
+            self.is_counted = true;
+        }
+        true
+    }
+
+    fn list_when_due(&mut self, tick: u64, line: &Line, limit: &Limit<'_>, held: &mut u64) {
         let count = self.own.child_count();
-        if self.listing.is_due(moment.tick, count) {
-            self.listing.done(moment.tick, count);
+        if self.listing.is_due(tick, count) {
+            self.listing.done(tick, count);
             self.list(limit, held, line.unix_ms());
         }
-        self.read_containers(moment, line);
-        true
     }
 
     /// Cgroups of it that are open.
@@ -129,9 +164,10 @@ impl OfPod {
     fn list(&mut self, limit: &Limit<'_>, held: &mut u64, now_ms: u64) {
         let path = limit.hierarchy.directory(Controller::Cpuacct, &self.path);
         // Who is known stays: whoever is gone cannot be read.
-        let Ok(names) = directories(&path) else {
+        let names = directories(&path);
+        self.is_unlisted = names.is_err();
+        let Ok(names) = names else {
             self.listing.stale = true;
-            self.is_unlisted = true;
             return;
         };
         self.containers
@@ -177,33 +213,36 @@ impl OfPod {
         self.listing.stale |= self.shut_out_count > 0;
     }
 
-    fn read_containers(&mut self, moment: &mut Moment<'_>, line: &Line) {
-        let mut ended = false;
-        let pod_ms = moment.time_ms;
-        // With its sandbox among them the pod would have one too many. Once that is known nobody waits for
-        // the pod's turn the first time.
-        let knows_sandbox = self.containers.values().any(|of| of.member.is_none());
-        let is_turn = !self.is_counted || self.own.was_slow(moment.tick);
-        let is_due = knows_sandbox && is_turn && self.own.has_memory_of(pod_ms);
-        let mut processes = is_due.then_some(0);
+    /// Reads containers and adds up their processes, where those are counted; true when one that was read
+    /// before has ended.
+    fn read_containers(
+        &mut self,
+        moment: &mut Moment<'_>,
+        line: &Line,
+        who: Who,
+        processes: &mut Option<u64>,
+    ) -> bool {
+        let (mut ended, mut known_ended) = (false, false);
         self.containers.retain(|_, of| {
             let Some(member) = &mut of.member else {
                 return true;
             };
+            if who == Who::Newcomers && member.is_known() {
+                return true;
+            }
+            let was_known = member.is_known();
             moment.time_ms = line.unix_ms();
             let is_there = member.read(moment).is_ok();
             ended |= !is_there;
+            known_ended |= was_known && !is_there;
             if is_there && processes.is_some() {
                 let more = member.count_processes(moment.buffer);
-                processes = processes.zip(more).map(|(sum, more)| sum + more);
+                *processes = processes.zip(more).map(|(sum, more)| sum + more);
             }
             is_there
         });
         self.listing.stale |= ended;
-        if let Some(count) = processes {
-            self.own.tell_processes(count);
-            self.is_counted = true;
-        }
+        known_ended
     }
 
     /// Puts what was read into a slot, whatever is in it.

@@ -4,6 +4,7 @@ mod disks;
 mod fake;
 mod held;
 mod place;
+mod replaced;
 mod unlisted;
 
 use std::collections::HashSet;
@@ -239,8 +240,8 @@ fn a_cgroup_that_is_made_anew_is_another_one() {
     assert_eq!(ids(reader.read()), [(UID, vec![ID])]);
     fake.remove(&first);
     fake.container(&pod, "crio", OTHER_ID);
+    assert_eq!(ids(reader.read()), [(UID, vec![OTHER_ID])]);
     fake.container(&pod, "crio-conmon", &ID.replace('3', "4"));
-    reader.read();
     assert_eq!(ids(reader.read()), [(UID, vec![OTHER_ID])]);
     fake.remove(&pod);
     assert_eq!(ids(reader.read()), []);

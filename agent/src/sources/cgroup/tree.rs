@@ -13,7 +13,7 @@ use super::hierarchy::{self, Controller, Hierarchy, Pods};
 use super::listing::{Listing, directories};
 use super::member::{Member, Moment, Of};
 use super::parent::Parent;
-use super::pod::{Limit, OfPod, is_want_of_descriptors, seed};
+use super::pod::{Limit, OfPod, Who, is_want_of_descriptors, seed};
 use super::walks::Walks;
 use super::{Cgroups, Sandboxes, limit};
 use crate::sources::{Failure, FailureKind};
@@ -112,7 +112,12 @@ impl Tree {
         self.learn_sandboxes();
         self.read_whole(tick, line).map_err(told)?;
         self.list_pods(tick, line.unix_ms());
-        self.read_pods(tick, line);
+        // Whoever came in the place of one that ended left the number of directories as it was. Once: one that
+        // comes and goes while it is looked for is left to the next tick.
+        if self.read_pods(tick, line, Who::All) {
+            self.list_pods(tick, line.unix_ms());
+            self.read_pods(tick, line, Who::Newcomers);
+        }
         self.put(room);
         Ok(())
     }
@@ -166,14 +171,8 @@ impl Tree {
                 .iter()
                 .map(|name| format!("{}/{name}", of.parent.path))
                 .collect();
-            let below = |pod: &OfPod| {
-                let front = pod.path().strip_prefix(of.parent.path.as_str());
-                front
-                    .and_then(|rest| rest.strip_prefix('/'))
-                    .is_some_and(|name| !name.contains('/'))
-            };
             self.pods
-                .retain(|_, pod| !below(pod) || listed.contains(pod.path()));
+                .retain(|_, pod| !of.holds(pod) || listed.contains(pod.path()));
             for name in names {
                 let Some(uid) = of.parent.pod_uid(&name) else {
                     continue;
@@ -247,11 +246,17 @@ impl Tree {
         Ok(())
     }
 
-    fn read_pods(&mut self, tick: u64, line: &Line) {
+    /// Reads pods; true when one that was read before has ended.
+    fn read_pods(&mut self, tick: u64, line: &Line, who: Who) -> bool {
         let mut pods = std::mem::take(&mut self.pods);
         let mut held: u64 = pods.values().map(OfPod::open_count).sum();
         let parents = &mut self.parents;
+        let mut ended = false;
         pods.retain(|_, pod| {
+            if who == Who::Newcomers && pod.is_known() {
+                return true;
+            }
+            let was_known = pod.is_known();
             let mut moment = Moment {
                 tick,
                 interval_ms: self.interval_ms,
@@ -268,11 +273,15 @@ impl Tree {
             };
             let is_there = pod.read(&mut moment, line, &limit, &mut held);
             if !is_there {
-                parents.iter_mut().for_each(|of| of.listing.stale = true);
+                ended |= was_known;
+                held = held.saturating_sub(pod.open_count());
+                let parent = parents.iter_mut().find(|of| of.holds(pod));
+                parent.into_iter().for_each(|of| of.listing.stale = true);
             }
             is_there
         });
         self.pods = pods;
+        ended
     }
 
     fn put(&self, room: &mut Cgroups) {
@@ -314,6 +323,13 @@ impl OfParent {
             files: None,
             listing: Listing::default(),
         }
+    }
+
+    /// Whether a pod is directly below it.
+    fn holds(&self, pod: &OfPod) -> bool {
+        let rest = pod.path().strip_prefix(self.parent.path.as_str());
+        rest.and_then(|rest| rest.strip_prefix('/'))
+            .is_some_and(|name| !name.contains('/'))
     }
 
     fn count(&mut self, hierarchy: &Hierarchy) -> Option<u64> {

@@ -170,12 +170,16 @@ async fn is_newer(trust: &Arc<Trust>, version: u64) -> bool {
     trust.version() != version
 }
 
-/// Of two addresses that failed, what is told: that a server's certificate was refused, rather than that
-/// nobody was at the other; else the later.
+/// Of two addresses that failed, what is told: that a server's certificate was refused, rather than that the other
+/// spoke no TLS, and that rather than that nobody was there; else the later. So a refusal at any address is what
+/// remains of all of them.
 pub(super) fn more_telling(known: Option<Error>, next: Error) -> Error {
-    let nobody = |error: &Error| error.kind() != FailureKind::Certificate;
+    let weight = |error: &Error| match error {
+        refused if is_refused(refused) => 2,
+        other => u8::from(other.kind() == FailureKind::Certificate),
+    };
     match known {
-        Some(known) if !nobody(&known) && nobody(&next) => known,
+        Some(known) if weight(&known) > weight(&next) => known,
         _ => next,
     }
 }

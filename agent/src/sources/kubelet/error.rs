@@ -24,7 +24,9 @@ pub enum Error {
         source: files::Error,
     },
     /// The token's file holds what no header can carry.
-    #[error("--kubelet-token-file is empty or holds characters that no token has")]
+    #[error(
+        "--kubelet-token-file is empty or holds characters that no token has: check which file it names"
+    )]
     Token,
     /// No verified connection.
     #[error("was not reached")]
@@ -164,6 +166,20 @@ impl Error {
                 format!("{chain}, a redirect, for {path}: check {}", who.flag()),
                 "",
             ),
+            Self::Status { code } => {
+                let step = status_step(*code, who);
+                (format!("{chain} for {path}: {step}"), "")
+            }
+            Self::Body {
+                source: body::Error::TooLarge { .. },
+            } => (
+                format!(
+                    "{path}: {chain}: check that {} is the address of a {}, and how many pods and volumes it has",
+                    who.flag(),
+                    who.as_str()
+                ),
+                "",
+            ),
             _ => (format!("{path}: {chain}"), ""),
         };
         Failure {
@@ -171,5 +187,16 @@ impl Error {
             reason,
             missing_right,
         }
+    }
+}
+
+/// What to do about a status that says nothing of rights.
+fn status_step(code: u16, who: Who) -> String {
+    let name = who.as_str();
+    match code {
+        // Too many requests, or a fault of its own.
+        429 | 500..600 if who == Who::Kubelet => "look into the kubelet's log".to_owned(),
+        429 | 500..600 => format!("look into {name}'s log"),
+        _ => format!("check that {} is the address of a {name}", who.flag()),
     }
 }

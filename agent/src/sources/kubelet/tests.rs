@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use cairn_runtime::tls::{ConnectError, Trust, TrustFiles};
+use cairn_runtime::{body, files};
 
 use super::dial::{more_telling, shares};
 use super::*;
 use crate::config::{TargetTrust, Who};
-use crate::sources::FailureKind;
+use crate::sources::{FailureKind, summary};
 
 #[test]
 fn a_missing_right_is_named() {
@@ -69,7 +70,66 @@ fn redirects_and_other_statuses_are_told() {
     let failure = Error::Status { code: 302 }.failure(SUMMARY, Who::Kubelet);
     assert!(failure.reason.contains("redirect") && failure.kind == FailureKind::Status);
     let failure = Error::Status { code: 500 }.failure(SUMMARY, Who::Kubelet);
-    assert_eq!(failure.reason, "/stats/summary: kubelet answered 500");
+    assert_eq!(
+        failure.reason,
+        "kubelet answered 500 for /stats/summary: look into the kubelet's log"
+    );
+    let failure = Error::Status { code: 404 }.failure(SUMMARY, Who::Kubelet);
+    assert_eq!(
+        failure.reason,
+        "kubelet answered 404 for /stats/summary: check that --kubelet is the address of a kubelet"
+    );
+    let failure = Error::Status { code: 503 }.failure(SUMMARY, Who::Cadvisor);
+    assert!(failure.reason.ends_with("look into cAdvisor's log"));
+}
+
+#[test]
+fn every_reason_says_what_to_do_next() {
+    let statuses = [204, 302, 401, 403, 404, 410, 429, 500, 503, 599];
+    let mut errors: Vec<Error> = statuses.map(|code| Error::Status { code }).into();
+    for (code, with_token) in [(401, false), (401, true), (403, false), (403, true)] {
+        errors.push(Error::Refused { code, with_token });
+    }
+    let source = body::Error::TooLarge { limit_bytes: 9 };
+    let deadline = Duration::from_secs(5);
+    errors.extend([
+        Error::NoTrust,
+        Error::Token,
+        Error::ReadToken {
+            source: files::read_small(Path::new("/nonexistent/token"), 9).unwrap_err(),
+        },
+        Error::Connect {
+            source: Box::new(ConnectError::Deadline {
+                addr: "127.0.0.1:1".parse().unwrap(),
+                deadline,
+            }),
+        },
+        Error::Deadline { deadline },
+        Error::ContentType {
+            found: "text/html".to_owned(),
+        },
+        Error::Body { source },
+        Error::Body {
+            source: body::Error::Deadline { deadline },
+        },
+        Error::Summary {
+            source: summary::parse(b"[]").unwrap_err(),
+        },
+    ]);
+    for error in errors {
+        for who in [Who::Kubelet, Who::Cadvisor] {
+            let reason = error.failure(SUMMARY, who).reason;
+            let steps = [
+                "check ",
+                "give --",
+                "look into ",
+                "does the ",
+                "is --",
+                "serve it ",
+            ];
+            assert!(steps.iter().any(|step| reason.contains(step)), "{reason}");
+        }
+    }
 }
 
 #[test]
@@ -103,6 +163,12 @@ fn a_refused_certificate_is_told_rather_than_an_address_without_a_server() {
             source: std::io::ErrorKind::ConnectionRefused.into(),
         }),
     };
+    let no_tls = |addr: &str| Error::Connect {
+        source: Box::new(ConnectError::Handshake {
+            addr: addr.parse().unwrap(),
+            source: std::io::ErrorKind::UnexpectedEof.into(),
+        }),
+    };
     let (loopback, host) = ("127.0.0.1:10250", "192.0.2.7:10250");
     let told = |first, second| {
         let error = more_telling(Some(more_telling(None, first)), second);
@@ -118,6 +184,21 @@ fn a_refused_certificate_is_told_rather_than_an_address_without_a_server() {
             nobody(loopback),
             refused(host),
             "of 192.0.2.7:10250 is for node9",
+        ),
+        (
+            refused(loopback),
+            no_tls(host),
+            "of 127.0.0.1:10250 is for node9",
+        ),
+        (
+            no_tls(loopback),
+            nobody(host),
+            "handshake with 127.0.0.1:10250",
+        ),
+        (
+            no_tls(loopback),
+            no_tls(host),
+            "handshake with 192.0.2.7:10250",
         ),
         (nobody(loopback), nobody(host), "connect to 192.0.2.7:10250"),
     ] {

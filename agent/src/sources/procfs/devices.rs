@@ -1,5 +1,7 @@
 //! Disks and interfaces of the machine.
 
+use std::path::{Path, PathBuf};
+
 use cairn_proto::catalogue::table;
 use cairn_proto::catalogue::{FieldId, Group};
 use cairn_proto::model::EntityKind;
@@ -19,11 +21,12 @@ const SECTOR_BYTES: u64 = 512;
 
 impl Reader<'_> {
     pub(super) fn interfaces(&mut self) {
-        let read = InterfaceDeviceStatus::from_file(self.root.join("net/dev"));
+        let net = net(self.root);
+        let read = InterfaceDeviceStatus::from_file(net.join("dev"));
         let Some(InterfaceDeviceStatus(devices)) = self.keep(read) else {
             return;
         };
-        let named = routes::default_interfaces(&self.root.join("net"));
+        let named = routes::default_interfaces(&net);
         let counted = |device: &&DeviceStatus| match &named {
             Some(names) => names.contains(&device.name),
             None => device.name != "lo",
@@ -88,6 +91,17 @@ impl Reader<'_> {
             figures,
         });
     }
+}
+
+/// Where the interfaces of a /proc are. `net` leads to the reader's own, wherever that /proc is mounted: of one that
+/// is mounted elsewhere those of its first process are the node's. Where that process is hidden, or has no such
+/// directory, `net` is what there is.
+fn net(root: &Path) -> PathBuf {
+    let first = root.join("1/net");
+    if root != Path::new("/proc") && first.join("dev").exists() {
+        return first;
+    }
+    root.join("net")
 }
 
 fn disk_values(disk: &DiskStat) -> [(FieldId, u64); 9] {

@@ -77,6 +77,22 @@ fn default_routes_of_both_families_name_the_interfaces_that_count() {
 }
 
 #[test]
+fn of_a_mounted_proc_the_interfaces_of_its_first_process_are_the_nodes() {
+    let own = DEV.replace("1000", "5555");
+    let dir = root(&[("net/dev", &own), ("net/ipv6_route", ROUTE6)]);
+    let sums = || {
+        let host = read(dir.path(), 7).unwrap();
+        [table::HOST_NETWORK_RX, table::HOST_NETWORK_TX].map(|field| value(&host, field))
+    };
+    // Without a first process that can be looked at it is the reader's own.
+    assert_eq!(sums(), [Some(30), Some(40)]);
+    fs::create_dir_all(dir.path().join("1/net")).unwrap();
+    fs::write(dir.path().join("1/net/dev"), DEV).unwrap();
+    fs::write(dir.path().join("1/net/route"), ROUTE).unwrap();
+    assert_eq!(sums(), [Some(1_000), Some(2_000)]);
+}
+
+#[test]
 fn a_default_route_that_moves_makes_no_traffic() {
     let dir = root(&[("net/dev", DEV), ("net/route", ROUTE)]);
     let mut traffic = Traffic::default();
