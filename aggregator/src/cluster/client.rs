@@ -110,6 +110,12 @@ impl Client {
         self.whole(request).await
     }
 
+    /// One that is answered by this instead of an API server.
+    #[cfg(test)]
+    pub(super) fn played(kube: kube::Client) -> Self {
+        Self { kube }
+    }
+
     async fn whole(&self, request: Request<Vec<u8>>) -> Result<Dated, Error> {
         let answer = self.answered(request).await?;
         let date = answer.headers().get(DATE);
@@ -176,20 +182,30 @@ fn own(error: kube::Error) -> Error {
 #[serde(default)]
 struct Status {
     message: String,
+    metadata: Option<StatusMetadata>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct StatusMetadata {
+    #[serde(rename = "continue")]
+    next: String,
 }
 
 async fn refused(path: String, answer: Response<Body>) -> Error {
     let code = answer.status().as_u16();
-    if code == 410 {
-        return Error::Gone;
-    }
     let after = answer.headers().get(RETRY_AFTER);
     let after = after.and_then(|value| value.to_str().ok()?.parse().ok());
     let said = body::read_capped(answer.into_body(), MAX_STATUS_BYTES, BODY_DEADLINE).await;
     let said = said
         .ok()
         .and_then(|said| serde_json::from_slice::<Status>(&said).ok());
-    let message = said.unwrap_or_default().message;
+    let Status { message, metadata } = said.unwrap_or_default();
+    if code == 410 {
+        let next = metadata.map(|metadata| metadata.next);
+        let next = next.filter(|next| !next.is_empty());
+        return Error::Gone { next };
+    }
     Error::Status {
         code,
         path,

@@ -72,7 +72,10 @@ pub enum Error {
     },
     /// The version that was asked for is forgotten: everything has to be listed anew.
     #[error("the Kubernetes API has forgotten the version that was asked for")]
-    Gone,
+    Gone {
+        /// Of a list: where it may be gone on with, as of a later version.
+        next: Option<String>,
+    },
     /// The body of an answer was not read.
     #[error("the answer of the Kubernetes API was not read")]
     Body {
@@ -133,7 +136,7 @@ impl Error {
             } => Kind::Auth,
             Self::Lookup { .. } | Self::Connect { .. } | Self::Broken { .. } => Kind::Connect,
             Self::Deadline { .. } => Kind::Timeout,
-            Self::Gone => Kind::Gone,
+            Self::Gone { .. } => Kind::Gone,
             Self::Status { .. } => Kind::Status,
             Self::Body { source } => match source {
                 body::Error::Deadline { .. } => Kind::Timeout,
@@ -141,6 +144,25 @@ impl Error {
                 body::Error::Read { .. } => Kind::Connect,
             },
             Self::Protocol { .. } | Self::Request { .. } | Self::Decode { .. } => Kind::Parse,
+        }
+    }
+
+    /// True when the same question may be answered a moment later: it is load or the way there that speaks against it,
+    /// and not what was asked for.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Status { code, .. } => *code == 429 || *code >= 500,
+            Self::Lookup { .. }
+            | Self::Connect { .. }
+            | Self::Broken { .. }
+            | Self::Deadline { .. }
+            | Self::Body { .. } => true,
+            Self::Token { .. }
+            | Self::NoToken
+            | Self::Protocol { .. }
+            | Self::Request { .. }
+            | Self::Gone { .. }
+            | Self::Decode { .. } => false,
         }
     }
 

@@ -6,7 +6,8 @@
 //!    +-- 410 Gone -----+
 //! ```
 //!
-//! A page takes effect when it is there, and what a whole list does not name goes at its end. A watch that
+//! A page takes effect when it is there, and what a whole list does not name goes at its end. A page that does not
+//! come is asked for again, and the list goes on from there. A watch that
 //! ends is begun again from the last version that was heard of; only a version that the API server has
 //! forgotten costs another list. While it does not answer, what was known stays.
 
@@ -132,7 +133,7 @@ impl Watcher {
             self.parts.metrics.restarted(self.resource);
         }
         let ended = self.watch().await;
-        if matches!(ended, Err(Error::Gone)) {
+        if matches!(ended, Err(Error::Gone { .. })) {
             self.version = None;
         }
         ended

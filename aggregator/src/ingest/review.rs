@@ -9,6 +9,8 @@
 
 mod grant;
 mod judge;
+#[cfg(test)]
+pub(super) mod played;
 mod watching;
 
 use std::collections::HashMap;

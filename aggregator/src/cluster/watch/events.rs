@@ -68,7 +68,7 @@ impl Watcher {
             "ERROR" => {
                 let failure: Failure = serde_json::from_slice(object).unwrap_or_default();
                 return Err(match failure.code {
-                    410 => Error::Gone,
+                    410 => Error::Gone { next: None },
                     code => Error::Status {
                         code,
                         path: path(resource).to_owned(),

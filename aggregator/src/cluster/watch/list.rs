@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use cairn_runtime::backoff::Backoff;
 use cairn_runtime::body;
 use kube::api::ListParams;
 use kube::core::Request;
+use tokio::time::sleep;
 
-use super::Watcher;
+use super::{BACKOFF, Watcher};
 use crate::cluster::decode::wire::List;
 use crate::cluster::{Change, Error, Resource};
 
@@ -23,15 +25,19 @@ const PAGE_DEADLINE: Duration = Duration::from_secs(60);
 /// there is more is not listened to for ever.
 const MOST_PAGES: u32 = 1_000_000;
 
+/// How often a page after the first is asked for: with the longest delays between, for the five minutes for which an
+/// API server itself knows where it begins.
+const MOST_TRIES: u32 = 8;
+
 impl Watcher {
-    /// Reads everything once; what is there takes effect page by page. Gives the version to watch from.
+    /// Reads everything once; what is there takes effect page by page. Gives the version to watch from: that of the
+    /// first page, so that no change is missed where a further page is of a later one.
     pub(super) async fn list(&mut self) -> Result<String, Error> {
         let resource = self.resource;
         self.parts.known.begin_list(resource);
-        let mut next: Option<String> = None;
+        let (version, mut next) = self.page(None).await?;
         for _ in 0..MOST_PAGES {
-            let (version, further) = self.page(next.take()).await?;
-            if further.is_empty() {
+            if next.is_empty() {
                 let gone = self.parts.known.end_list(resource);
                 self.parts.metrics.listed(resource);
                 let objects = self.parts.known.count(resource);
@@ -39,11 +45,40 @@ impl Watcher {
                 tracing::info!(resource, objects, gone, "the cluster's objects were listed");
                 return Ok(version);
             }
-            next = Some(further);
+            next = self.further(next).await?;
         }
         Err(Error::Request {
             why: format!("the list of {} has no end", resource.as_str()),
         })
+    }
+
+    /// Reads a page after the first: gives where the next one begins. A list of hundreds of pages that began anew for
+    /// each one that does not come might never end.
+    async fn further(&mut self, mut next: String) -> Result<String, Error> {
+        let (base, cap, min_life) = BACKOFF;
+        let mut backoff = Backoff::new(base, cap, min_life);
+        let mut tries = 0;
+        loop {
+            let error = match self.page(Some(next.clone())).await {
+                Ok((_, further)) => return Ok(further),
+                Err(error) => error,
+            };
+            tries += 1;
+            if tries == MOST_TRIES {
+                return Err(error);
+            }
+            match &error {
+                // The rest as it is now: what has changed before it since the list began, the watch tells.
+                Error::Gone { next: Some(later) } => next.clone_from(later),
+                error if error.is_passing() => {}
+                _ => return Err(error),
+            }
+            if let Some(wish) = error.retry_after() {
+                backoff.hint(wish);
+            }
+            self.failed(&error);
+            sleep(backoff.next()).await;
+        }
     }
 
     /// Reads a page: its version, and where the next one begins.
@@ -100,3 +135,6 @@ pub(super) fn path(resource: Resource) -> &'static str {
         Resource::Pods => "/api/v1/pods",
     }
 }
+
+#[cfg(test)]
+mod tests;

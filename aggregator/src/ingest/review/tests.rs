@@ -1,6 +1,6 @@
 //! Tokens of service accounts against an API server that is played.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use cairn_runtime::readiness::Readiness;
 use cairn_runtime::shutdown::Token;
@@ -9,67 +9,12 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use super::super::refusal::Over;
+use super::played::{Played, good, rules};
 use super::*;
-use crate::cluster::access::{Access, Allowed};
-use crate::cluster::authority::{Asked, Review, Unanswered};
+use crate::cluster::authority::Review;
 use crate::cluster::{Change, Known, Pod};
 
-const AGENT: &str = "system:serviceaccount:cairn:cairn-agent";
 const NOW_MS: u64 = 1_800_000_000_000;
-
-/// Answers each token by what it is called, and counts the questions.
-#[derive(Debug, Default)]
-struct Played {
-    reviews: Mutex<HashMap<String, Review>>,
-    asked: AtomicUsize,
-    is_away: std::sync::atomic::AtomicBool,
-}
-
-impl Authority for Played {
-    fn review<'a>(&'a self, token: &'a str, _: &'a [String]) -> Asked<'a, Review> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        let is_away = self.is_away.load(Ordering::Relaxed);
-        let review = self.reviews.lock().unwrap().get(token).cloned();
-        Box::pin(async move {
-            if is_away {
-                let why = "connection refused".to_owned();
-                return Err(Unanswered { why });
-            }
-            Ok(review.unwrap_or_else(|| Review {
-                error: "invalid bearer token".to_owned(),
-                ..Review::default()
-            }))
-        })
-    }
-
-    fn access<'a>(&'a self, _: &'a Access) -> Asked<'a, Allowed> {
-        Box::pin(async { Ok(Allowed::default()) })
-    }
-
-    fn published(&self) -> Asked<'_, Vec<u8>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn keys(&self) -> Asked<'_, Keys> {
-        Box::pin(async {
-            Err(Unanswered {
-                why: "forbidden".to_owned(),
-            })
-        })
-    }
-}
-
-fn good(pod: &str, node: &str) -> Review {
-    Review {
-        authenticated: true,
-        username: AGENT.to_owned(),
-        audiences: vec!["cairn-aggregator".to_owned()],
-        pod_name: pod.to_owned(),
-        pod_uid: format!("uid-of-{pod}"),
-        node_name: node.to_owned(),
-        ..Review::default()
-    }
-}
 
 struct Bench {
     api: Arc<Played>,
@@ -80,20 +25,19 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let api = Arc::new(Played::default());
+        Self::with(Played::default())
+    }
+
+    fn with(api: Played) -> Self {
+        let api = Arc::new(api);
         let known = Arc::new(Known::default());
         let clock = Clock::driven(NOW_MS);
-        let rules = Rules {
-            audiences: vec!["cairn-aggregator".to_owned()],
-            agent: AGENT.to_owned(),
-            peer: "system:serviceaccount:cairn:cairn-aggregator".to_owned(),
-        };
         let cluster = Cluster::watched(Arc::clone(&known));
         let reviewer = Reviewer::new(
             Arc::clone(&api) as Arc<dyn Authority>,
             cluster,
             clock.clone(),
-            rules,
+            rules(),
         );
         Self {
             api,
@@ -359,3 +303,66 @@ async fn a_pod_that_is_gone_ends_its_token() {
 
 /// A token is asked about again within this.
 const AGAIN_MOST: Duration = Duration::from_secs(661);
+
+/// Scenario: 5,000 agents come at once with tokens that the keys know, each has a fresh one when 48 min of an hour
+/// are over, and an answer takes the API server half a second.
+/// Guarantees: no token is held for twelve minutes without being asked about, and at most 20 are in a second.
+#[tokio::test(start_paused = true)]
+async fn every_token_of_a_large_fleet_is_asked_about_in_time() {
+    const AGENTS: usize = 5_000;
+    const RENEWED_AFTER: Duration = Duration::from_secs(48 * 60);
+    const FOR: Duration = Duration::from_secs(32 * 60);
+    const MOST: Duration = Duration::from_secs(12 * 60);
+    let bench = Bench::with(Played {
+        takes: Duration::from_millis(500),
+        ..Played::default()
+    });
+    let came = |agent: usize, nth: u32| {
+        let (pod, token) = (format!("agent-{agent}"), format!("{agent}-{nth}"));
+        let review = good(&pod, "node");
+        let subject = judge::review(&bench.reviewer.inner.rules, &Cluster::off(), review.clone());
+        bench.says(&token, review);
+        let hash = token::hash(token.as_bytes());
+        let grant = Grant::unconfirmed(subject.unwrap(), (&token, hash), NOW_MS + 3_600_000);
+        let grant = bench.reviewer.remember(hash, Ok(grant)).unwrap();
+        (token, grant, Instant::now())
+    };
+    let mut held: Vec<_> = (0..AGENTS).map(|agent| came(agent, 0)).collect();
+    let mut had = Vec::new();
+    let _running = bench.run();
+    let began = Instant::now();
+    for agent in 0..AGENTS {
+        let part = u32::try_from(agent).unwrap();
+        let at = began + RENEWED_AFTER * part / u32::try_from(AGENTS).unwrap();
+        if at > began + FOR {
+            break;
+        }
+        tokio::time::sleep_until(at).await;
+        let (token, _, since) = std::mem::replace(&mut held[agent], came(agent, 1));
+        had.push((token, since, at));
+    }
+    let ended = Instant::now();
+    let still = held
+        .into_iter()
+        .map(|(token, _, since)| (token, since, ended));
+    had.extend(still);
+    let log = bench.api.log.lock().unwrap();
+    for few in log.windows(21) {
+        let took = few[20].0 - few[0].0;
+        assert!(took >= Duration::from_secs(1), "21 in {took:?}");
+    }
+    let mut asked: HashMap<&str, Vec<Instant>> = HashMap::new();
+    for (at, token) in &*log {
+        asked.entry(token).or_default().push(*at);
+    }
+    let mut longest = Duration::ZERO;
+    for (token, since, until) in &had {
+        let mut before = *since;
+        let times = asked.get(token.as_str()).into_iter().flatten();
+        for at in times.chain([until]) {
+            longest = longest.max(at.saturating_duration_since(before));
+            before = *at;
+        }
+    }
+    assert!(longest <= MOST, "{longest:?} without a question");
+}

@@ -1,7 +1,8 @@
 //! What goes on behind the streams: keys are fetched, tokens that were taken are confirmed and, from time to
 //! time, asked about again, and those whose pod is gone end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use cairn_runtime::clock::ticker;
 use cairn_runtime::readiness::{Note, Readiness};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
-use futures_util::future::join_all;
-use tokio::time::{Instant, timeout};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::super::refusal::Over;
 use super::grant::Grant;
@@ -35,8 +37,8 @@ const SPREAD: Duration = Duration::from_secs(60);
 /// After no answer, after this long.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// Questions under way.
-const AT_ONCE: usize = 8;
+/// Questions under way, with those that wait for their turn: ten a second, also where an answer takes a second.
+const AT_ONCE: usize = 16;
 
 /// Between two refusals of a token, after which it is no good: one may be a fault of the API server's.
 const SURE_AFTER: Duration = Duration::from_secs(5);
@@ -51,6 +53,17 @@ struct Watched {
     due: Instant,
     was_seen: bool,
     was_refused: bool,
+    is_under_way: bool,
+}
+
+/// What came of a question about a token.
+struct Asked {
+    hash: Hash,
+    // After how long to ask again.
+    after: Duration,
+    was_refused: bool,
+    // Why there was no answer.
+    why: Option<String>,
 }
 
 impl Reviewer {
@@ -60,40 +73,70 @@ impl Reviewer {
     ///
     /// None: what does not work is told and tried again.
     pub async fn run(self, readiness: Readiness, stop: Token) -> Result<(), TaskError> {
-        let mut look = ticker(LOOK);
-        let mut watched: HashMap<Hash, Watched> = HashMap::new();
-        let mut keys_due = Instant::now();
+        let both = async { tokio::join!(self.keep_keys(&readiness), self.keep_tokens(&readiness)) };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Ok(()),
+            (never, _) = both => match never {},
+        }
+    }
+
+    /// Fetches the keys from time to time, and when they are wanted.
+    async fn keep_keys(&self, readiness: &Readiness) -> Infallible {
+        let mut due = Instant::now();
         let mut fetched_at = None;
         loop {
-            let is_wanted = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(()),
-                () = self.inner.keys_wanted.notified() => true,
-                _ = look.tick() => false,
-            };
-            if is_wanted {
-                let soonest = fetched_at.map_or_else(Instant::now, |at: Instant| at + KEYS_AGAIN);
-                keys_due = keys_due.min(soonest);
-            }
-            if keys_due <= Instant::now() {
-                fetched_at = Some(Instant::now());
-                let after = tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return Ok(()),
-                    after = self.fetch_keys(&readiness) => after,
-                };
-                self.inner.were_keys_asked.send_replace(true);
-                keys_due = Instant::now() + after;
-            }
-            // Whoever wants keys does not make it look more often than it would.
-            if is_wanted {
-                continue;
-            }
-            self.keep(&mut watched);
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
-                () = self.confirm(&mut watched, &readiness) => {}
+                () = self.inner.keys_wanted.notified() => {
+                    let soonest = fetched_at.map_or_else(Instant::now, |at: Instant| at + KEYS_AGAIN);
+                    due = due.min(soonest);
+                    continue;
+                }
+                () = sleep_until(due) => {}
+            }
+            fetched_at = Some(Instant::now());
+            let after = self.fetch_keys(readiness).await;
+            self.inner.were_keys_asked.send_replace(true);
+            due = Instant::now() + after;
+        }
+    }
+
+    /// Looks every second, and asks about one token after the other while any is due.
+    async fn keep_tokens(&self, readiness: &Readiness) -> Infallible {
+        let mut look = ticker(LOOK);
+        let mut watched: HashMap<Hash, Watched> = HashMap::new();
+        let mut due = VecDeque::new();
+        let mut under_way = FuturesUnordered::new();
+        let mut answers = Vec::new();
+        loop {
+            while under_way.len() < AT_ONCE
+                && let Some(hash) = due.pop_front()
+            {
+                let Some(one) = watched.get_mut(&hash) else {
+                    continue;
+                };
+                if let Some(grant) = one.grant.upgrade().filter(is_in_use) {
+                    one.is_under_way = true;
+                    let was_refused = one.was_refused;
+                    under_way.push(async move { self.inner.confirm(&grant, was_refused).await });
+                }
+            }
+            tokio::select! {
+                biased;
+                _ = look.tick() => {
+                    self.keep(&mut watched);
+                    due = in_turn(&watched);
+                    tell(readiness, &std::mem::take(&mut answers));
+                }
+                Some(asked) = under_way.next() => {
+                    let Asked { hash, after, was_refused, why } = asked;
+                    if let Some(one) = watched.get_mut(&hash) {
+                        (one.is_under_way, one.was_refused) = (false, was_refused);
+                        one.due = Instant::now() + after;
+                    }
+                    answers.push(why);
+                }
             }
         }
     }
@@ -150,6 +193,7 @@ impl Reviewer {
                     due,
                     was_seen: false,
                     was_refused: false,
+                    is_under_way: false,
                 }
             });
         }
@@ -173,48 +217,25 @@ impl Reviewer {
             one.was_seen |= is_there;
         }
     }
-
-    /// Asks about some of those that are due and that somebody has.
-    async fn confirm(&self, watched: &mut HashMap<Hash, Watched>, readiness: &Readiness) {
-        let now = Instant::now();
-        let due = watched.values_mut().filter_map(|one| {
-            let grant = one.grant.upgrade().filter(|_| one.due <= now)?;
-            // One in the map, and this one.
-            (Arc::strong_count(&grant) > 2).then_some((one, grant))
-        });
-        let asked = due.take(AT_ONCE).map(async |(one, grant)| {
-            let (after, why) = self.inner.confirm(&grant, &mut one.was_refused).await;
-            one.due = Instant::now() + after;
-            why
-        });
-        let answers = join_all(asked).await;
-        match answers.iter().flatten().next() {
-            Some(why) => {
-                let text = format!(
-                    "agents' tokens could not be reviewed: {why}; those that the cluster's keys know are \
-                     taken all the same, until they expire. May the aggregator's service account create \
-                     tokenreviews (ClusterRole system:auth-delegator)?"
-                );
-                readiness.note("token-reviews", Note::Degraded(text));
-            }
-            None if !answers.is_empty() => readiness.clear("token-reviews"),
-            None => {}
-        }
-    }
 }
 
 impl Inner {
-    /// Asks whether a token is still good; returns after how long to ask again, and why there was no answer.
-    /// Without one it stays as good as it was.
-    async fn confirm(&self, grant: &Grant, was_refused: &mut bool) -> (Duration, Option<String>) {
+    /// Asks, in its turn, whether a token is still good. Without an answer it stays as good as it was.
+    async fn confirm(&self, grant: &Grant, was_refused: bool) -> Asked {
         self.confirmed.next().await;
         let asked = timeout(
             ANSWER_DEADLINE,
             self.api.review(grant.token(), &self.rules.audiences),
         );
+        let again = |after: Duration, was_refused: bool, why: Option<String>| Asked {
+            hash: grant.hash(),
+            after,
+            was_refused,
+            why,
+        };
         let unanswered = |why| {
             self.count("unanswered");
-            (RETRY, Some(why))
+            again(RETRY, was_refused, Some(why))
         };
         let review = match asked.await {
             Ok(Ok(review)) => review,
@@ -227,16 +248,15 @@ impl Inner {
         let why = match judge::review(&self.rules, &self.cluster, review) {
             Ok(subject) if subject == *grant.subject() => {
                 self.count("good");
-                *was_refused = false;
-                return (later(grant), None);
+                return again(later(grant), false, None);
             }
             Ok(_) => "it is another's than it says".to_owned(),
-            Err(refusal) if !refusal.is_lasting() => return (RETRY, None),
+            Err(refusal) if !refusal.is_lasting() => return again(RETRY, was_refused, None),
             Err(refusal) => refusal.to_string(),
         };
         self.count("refused");
-        if !std::mem::replace(was_refused, true) {
-            return (SURE_AFTER, None);
+        if !was_refused {
+            return again(SURE_AFTER, true, None);
         }
         let pod = &grant.subject().pod;
         tracing::warn!(
@@ -245,8 +265,42 @@ impl Inner {
             "the token of an agent is no good any more: its stream ends"
         );
         grant.end(Over::Revoked);
-        (AGAIN, None)
+        again(AGAIN, true, None)
     }
+}
+
+/// Those that are due and that somebody has, the one that is due for longest first: where all cannot be asked
+/// about in time none is left behind for others.
+fn in_turn(watched: &HashMap<Hash, Watched>) -> VecDeque<Hash> {
+    let now = Instant::now();
+    let due = watched.iter().filter(|(_, one)| {
+        let is_in_use = || one.grant.upgrade().as_ref().is_some_and(is_in_use);
+        one.due <= now && !one.is_under_way && is_in_use()
+    });
+    let mut due: Vec<(Instant, Hash)> = due.map(|(hash, one)| (one.due, *hash)).collect();
+    due.sort_unstable();
+    due.into_iter().map(|(_, hash)| hash).collect()
+}
+
+/// Says what does not work, of the answers since it was said last.
+fn tell(readiness: &Readiness, answers: &[Option<String>]) {
+    match answers.iter().flatten().next() {
+        Some(why) => {
+            let text = format!(
+                "agents' tokens could not be reviewed: {why}; those that the cluster's keys know are \
+                 taken all the same, until they expire. May the aggregator's service account create \
+                 tokenreviews (ClusterRole system:auth-delegator)?"
+            );
+            readiness.note("token-reviews", Note::Degraded(text));
+        }
+        None if !answers.is_empty() => readiness.clear("token-reviews"),
+        None => {}
+    }
+}
+
+/// True while somebody has it beside the map and the one who looks.
+fn is_in_use(grant: &Arc<Grant>) -> bool {
+    Arc::strong_count(grant) > 2
 }
 
 /// True while somebody beside the map has it.

@@ -1,8 +1,8 @@
 //! When a stream counts as silent, when its rows are acknowledged, and what ends it.
 
 mod broken;
-
 mod opening;
+mod renewing;
 mod shortened;
 
 use std::collections::VecDeque;
