@@ -13,7 +13,7 @@ use tonic::Status;
 
 use super::super::Identity;
 use super::super::names::names;
-use super::placing::{Judged, Refused};
+use super::placing::{Judged, Refused, Settled};
 use super::{End, Inner, Paced, Served, fault};
 use crate::store::{Applied, Defined, Door, Error, PodName, Session, SourceState, WireRow};
 
@@ -128,19 +128,28 @@ impl Served {
     }
 
     /// Names to the store what the watch has meanwhile.
-    fn settle(&mut self) -> Result<(), Error> {
+    fn settle(&mut self) -> Result<(), End> {
         if !self.placing.is_waiting() {
             return Ok(());
         }
         let (cluster, node) = (&self.inner.cluster, &self.session.node);
-        let (named, gone) = self.placing.settle(cluster, node);
+        let Settled { named, gone, late } = self.placing.settle(cluster, node);
         for def in named {
-            self.inner.store.define(&self.session, def)?;
+            let defined = self.inner.store.define(&self.session, def);
+            defined.map_err(|error| self.refused(&error))?;
         }
         for (def, refused) in gone {
             self.say_refused(refused, &def);
         }
-        Ok(())
+        let Some(late) = late else {
+            return Ok(());
+        };
+        let text = format!(
+            "the cluster has {} on this node only now, and its parts were let go meanwhile: connect again \
+             and name all",
+            logging::escape(&late.name)
+        );
+        Err(End::Refused("late", Status::unavailable(text)))
     }
 
     fn say_refused(&mut self, refused: Refused, def: &EntityDef) {
@@ -181,7 +190,7 @@ impl Served {
 
     async fn row(&mut self, row: v1::Row, sent_ms: u64) -> Result<(), End> {
         self.pay(Paced::Rows, 1).await;
-        self.settle().map_err(|error| self.refused(&error))?;
+        self.settle()?;
         self.inner.metrics.payload(row.payload.len());
         let (seq, tick_ms) = (row.seq, row.tick);
         let now_ms = self.inner.clock.unix_ms();

@@ -1,6 +1,7 @@
 //! When a stream counts as silent, when its rows are acknowledged, and what ends it.
 
 mod broken;
+mod late;
 mod opening;
 mod renewing;
 mod shortened;
