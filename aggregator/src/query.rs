@@ -28,7 +28,7 @@ pub use newest::{Newest, Total, highest, newest_values, totals};
 pub use range::{MAX_VALUES, Piece, Range, Series};
 pub use series::{Sample, on_grid};
 pub use sum::Sum;
-pub use usage::{ContainerNames, Cpu, Lacks, Measured, OfNode, Usage, cpu_over};
+pub use usage::{ContainerNames, Cpu, Lacks, Measured, OfNode, Places, PodKey, Usage, cpu_over};
 pub use view::{Bounds, KEPT_LONGER_MS, View};
 pub use visible::{Names, Visible};
 pub use watermark::{

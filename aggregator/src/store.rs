@@ -29,7 +29,7 @@ pub use entity::{Entity, EntityPath, PodName, Selector};
 pub use error::Error;
 pub use exchange::{Copied, Exchange, HeldRun, Known, Named, Piece};
 pub use packed::Parts;
-pub use recent::{Recent, SeeRecent};
+pub use recent::{Recent, SeeRecent, Ticks};
 pub use share::NODE_BUDGET;
 
 /// Keeps rows as chunks of the dense codec.

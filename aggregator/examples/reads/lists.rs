@@ -49,12 +49,12 @@ const NAMESPACE: &str = "/apis/metrics.k8s.io/v1beta1/namespaces/ns-0/pods";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
-/// Asks so often for each of them, at a cluster of so many nodes.
+/// Asks so often for each of them, or for one alone, at a cluster of so many nodes.
 #[expect(
     clippy::unwrap_used,
     reason = "an answer to a question that has one, or nothing is measured"
 )]
-pub(crate) fn run(rounds: usize, nodes: usize) {
+pub(crate) fn run(rounds: usize, nodes: usize, alone: Option<&str>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -70,6 +70,9 @@ pub(crate) fn run(rounds: usize, nodes: usize) {
             ("table", ALL, TABLE),
             ("namespace", NAMESPACE, "*/*"),
         ] {
+            if alone.is_some_and(|alone| alone != name) {
+                continue;
+            }
             let mut took = Vec::with_capacity(rounds);
             for _ in 0..rounds.max(1) {
                 took.push(asker.ask(path, accept).await);

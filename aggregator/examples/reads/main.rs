@@ -5,8 +5,9 @@
 //! thousands of nodes nothing that it reads is in a cache: a namespace has 1,000 pods then, and the
 //! namespaces are asked for in turn.
 //!
-//! `reads lists [ROUNDS] [NODES]` asks for lists of metrics.k8s.io: all pods, and those of one namespace. Beside the
-//! times it prints a sum of all bytes of each answer, which is the same as long as the answer is.
+//! `reads lists [ROUNDS] [NODES] [LIST]` asks for lists of metrics.k8s.io: all pods, and those of one namespace, or for
+//! the one that is named (`json`, `protobuf`, `table`, `namespace`). Beside the times it prints a sum of all bytes of each
+//! answer, which is the same as long as the answer is.
 //!
 //! `reads list json|protobuf` asks once for all pods of a few nodes, to be counted under callgrind.
 //!
@@ -46,12 +47,13 @@ fn main() -> ExitCode {
         }
         Some("lists") => {
             let rounds = number(7);
-            lists::run(rounds, number(500).max(1));
+            let nodes = number(500).max(1);
+            lists::run(rounds, nodes, args.next().as_deref());
         }
         Some("once") => once::run(number(8)),
         _ => {
             say(
-                "reads time [ROUNDS] [NODES] | reads spread [ROUNDS] [NODES] | reads lists [ROUNDS] [NODES] | \
+                "reads time [ROUNDS] [NODES] | reads spread [ROUNDS] [NODES] | reads lists [ROUNDS] [NODES] [LIST] | \
                  reads list json|protobuf | reads once FIELDS",
             );
             return ExitCode::from(64);

@@ -1,10 +1,11 @@
 //! metrics.k8s.io/v1beta1: what nodes and pods use now, for `kubectl top` and autoscalers.
 //!
-//! `items` finds what is asked for and what it uses; `json` and `protobuf` write it; `list` makes long answers
+//! `items` finds what is asked for and what it uses, and keeps that in `copies`; `json` and `protobuf` write it; `list` makes long answers
 //! while they are read; `start` says when there is an answer at all, and `explain` why something is not there. A pod is there with all of its containers or not at all, a value is held to its
 //! max-age and then withdrawn, and using nothing is a value.
 
 mod common;
+mod copies;
 mod explain;
 mod fields;
 mod items;

@@ -16,7 +16,7 @@ use super::{View, is_skewed};
 use crate::store::{Entity, RawRow, Wanted};
 
 pub use lacks::Lacks;
-pub use of_node::{ContainerNames, Measured, OfNode};
+pub use of_node::{ContainerNames, Measured, OfNode, Places, PodKey};
 
 /// How long a container must have lived for its CPU to be measured since its start, ms: what a start costs
 /// is no rate to scale by.

@@ -7,10 +7,12 @@ use std::sync::{Arc, OnceLock};
 use cairn_proto::catalogue::{Field, Kind, table};
 
 use super::series::Told;
-use super::watermark::{NODE_MAX_AGE_MS, is_skewed, published_tick, published_tick_by};
+use super::watermark::{NODE_MAX_AGE_MS, is_off, published_tick, published_tick_by};
 use super::{Sample, Sum, Visible, pieces};
 use crate::cluster::Cluster;
-use crate::store::{Door, Entity, NodeState, RawRow, SeeRecent, Selector, VisitFields, Wanted};
+use crate::store::{
+    Door, Entity, NodeState, RawRow, SeeRecent, Selector, Ticks, VisitFields, Wanted,
+};
 
 /// How far before its first tick a series is read at most, ms: a held value may be a max-age old, and
 /// a held rate's two measurements each of them.
@@ -148,25 +150,45 @@ impl View {
         self.newest_by_state(self.state(node).as_deref())
     }
 
-    pub(super) fn newest_by_state(&self, state: Option<&NodeState>) -> (bool, u64) {
-        let Some(state) = state else {
-            return (true, self.published_ms());
-        };
-        if let Some(newest) = state.newest_tick_ms.filter(|_| !is_skewed(state))
+    fn newest_by_state(&self, state: Option<&NodeState>) -> (bool, u64) {
+        let published = || Some(self.published_ms());
+        let newest = state.map(|state| self.newest_by_ticks(state.ticks(), published));
+        newest
+            .flatten()
+            .unwrap_or_else(|| (true, self.published_ms()))
+    }
+
+    /// The same tick by the ticks of a node and the published one alone: no other node is looked at. `None` if it
+    /// depends on the published one, and that is not given.
+    pub(super) fn newest_at_once(&self, ticks: Ticks, published_ms: Option<u64>) -> Option<u64> {
+        let newest = self.newest_by_ticks(ticks, || published_ms);
+        newest.map(|(_, newest_ms)| newest_ms)
+    }
+
+    /// What [`Self::published_ms`] gives, if that was found out before.
+    pub(super) fn known_published_ms(&self) -> Option<u64> {
+        self.published_ms.get().copied()
+    }
+
+    fn newest_by_ticks(
+        &self,
+        ticks: Ticks,
+        published: impl FnOnce() -> Option<u64>,
+    ) -> Option<(bool, u64)> {
+        if let Some(newest) = ticks.newest_tick_ms.filter(|_| !is_off(ticks))
             && self.is_new(newest)
         {
             // Later than what can be published, which need not be known then.
-            return (true, newest / self.interval_ms * self.interval_ms);
+            return Some((true, newest / self.interval_ms * self.interval_ms));
         }
-        let published = if is_skewed(state) {
-            self.published_ms().saturating_add_signed(state.offset_ms)
-        } else {
-            self.published_ms()
-        };
-        let newest = state.newest_tick_ms.unwrap_or(0).max(published);
+        let mut published = published()?;
+        if is_off(ticks) {
+            published = published.saturating_add_signed(ticks.offset_ms);
+        }
+        let newest = ticks.newest_tick_ms.unwrap_or(0).max(published);
         // A clock that was ahead leaves rows behind that no right one could have written.
-        let is_right = !is_skewed(state) && newest - published <= NODE_MAX_AGE_MS;
-        (is_right, newest / self.interval_ms * self.interval_ms)
+        let is_right = !is_off(ticks) && newest - published <= NODE_MAX_AGE_MS;
+        Some((is_right, newest / self.interval_ms * self.interval_ms))
     }
 
     /// True of a tick that is not before the one that is published, whichever that is, and not so far

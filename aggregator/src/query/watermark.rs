@@ -3,7 +3,7 @@
 //! A sum at tick T is complete when every node with a live session has delivered T, and it is
 //! shown anyhow a moment later: a node that is late then counts with its held value.
 
-use crate::store::NodeState;
+use crate::store::{NodeState, Ticks};
 
 /// How long a silent node goes on being listed and counted with its held values, ms: the max-age
 /// of what it measures most.
@@ -62,7 +62,12 @@ pub fn nodes_missing(nodes: &[NodeState], tick_ms: u64) -> usize {
 /// and beyond what a slow connection can make of a right clock.
 #[must_use]
 pub fn is_skewed(node: &NodeState) -> bool {
-    node.offset_ms.unsigned_abs() > (node.interval_ms / 2).max(SKEW_MS)
+    is_off(node.ticks())
+}
+
+/// The same of a node of which its ticks are known.
+pub(super) fn is_off(ticks: Ticks) -> bool {
+    ticks.offset_ms.unsigned_abs() > (ticks.interval_ms / 2).max(SKEW_MS)
 }
 
 /// A node's newest tick by our clock, Unix ms; 0 before its first row.

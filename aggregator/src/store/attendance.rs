@@ -376,7 +376,7 @@ impl Attendance {
     }
 
     /// The node's clock minus ours. A delay makes a difference smaller, never larger.
-    fn offset_ms(&self) -> i64 {
+    pub(super) fn offset_ms(&self) -> i64 {
         self.offsets.iter().max().copied().unwrap_or(0)
     }
 }

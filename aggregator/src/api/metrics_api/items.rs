@@ -3,15 +3,18 @@
 //! With a watched cluster names, labels and places are its own, and only pods that run are there. Without one
 //! they are what agents say, and nothing has labels.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::iter;
+use std::ops::BitXor;
+use std::slice;
+use std::sync::{Arc, OnceLock};
 
+use super::copies::{Copies, Spot, ends, touch};
 use super::fields::Fields;
 use super::listed::Pods;
 use crate::api::Api;
 use crate::api::selector::Selector as LabelSelector;
 use crate::cluster::{Cluster, ContainerState, Known, Node, Phase, Pod};
-use crate::query::{ContainerNames, Measured, OfNode, Usage, View};
+use crate::query::{Measured, OfNode, Places, PodKey, Usage, View};
 use crate::store::{Entity, Selector};
 
 /// Labels, sorted by name.
@@ -256,12 +259,18 @@ impl Finder {
         let mut take = |item: &Item<'_, '_>| seen = see.take().map(|see| see(item));
         let is_there = match self.cluster.known() {
             Some(known) => running(known, namespace, name)
-                .map(|pod| self.each_known(&[pod], &mut take))
+                .map(|pod| {
+                    let spots = self.of_known(&[&pod]);
+                    self.show(iter::once(face(&pod)).zip(&spots), &mut take);
+                })
                 .is_some(),
             None => self
                 .told(&Selector::Pod { namespace, name })
                 .pop()
-                .map(|pod| self.each_told(&[pod], &mut take))
+                .map(|pod| {
+                    let spots = self.of_told(slice::from_ref(&pod));
+                    self.show(iter::once(told_face(&pod)).zip(&spots), &mut take);
+                })
                 .is_some(),
         };
         match seen {
@@ -271,41 +280,88 @@ impl Finder {
         }
     }
 
-    /// Shows those of some pods that run and are whole. What a node says is copied when the first of its pods is asked
-    /// for, and is the same from then on.
-    pub(super) fn each_known<'f>(
-        &'f self,
-        pods: &'f [Arc<Pod>],
-        mut see: impl FnMut(&Item<'f, '_>),
-    ) {
-        let running = || pods.iter().filter(|pod| pod.phase == Phase::Running);
-        let of_nodes = self.copies.of(running().map(|pod| &pod.node));
-        let names = &self.copies.names;
-        let mut used = Vec::new();
-        for (pod, of_node) in running().zip(of_nodes) {
-            let of_node = of_node.get_or_init(|| self.copy(&pod.node));
-            let told = of_node.pod(names, &pod.uid, &pod.name);
-            // The node of a static pod calls it by another UID.
-            let told = told.or_else(|| of_node.pod(names, &pod.mirror_of, &pod.name));
-            used.clear();
-            if told.is_some_and(|told| is_whole(pod, told, &mut used)) {
-                let called = (&*pod.namespace, &*pod.name, &*pod.labels);
-                show(called, &used, &mut see);
-            }
-        }
+    /// Looks up what some pods use: the spot of each, `None` of one that does not run or is not whole.
+    pub(super) fn of_known(&self, pods: &[&Pod]) -> Vec<Option<Spot>> {
+        touch(pods.iter().map(|pod| {
+            let containers = pod.containers.iter().map(|one| ends(&one.name));
+            ends(&pod.uid) ^ ends(&pod.name) ^ ends(&pod.node) ^ containers.fold(0, BitXor::bitxor)
+        }));
+        self.spots(pods, call, |pod, told| {
+            pod.phase == Phase::Running && is_whole(pod, told)
+        })
     }
 
     /// The same of pods as agents tell them.
-    pub(super) fn each_told<'f>(&'f self, pods: &'f [Entity], mut see: impl FnMut(&Item<'f, '_>)) {
-        let of_nodes = self.copies.of(pods.iter().map(|pod| &pod.node));
+    pub(super) fn of_told(&self, pods: &[Entity]) -> Vec<Option<Spot>> {
+        self.spots(pods, told_call, |_, told| {
+            told.iter().all(|(_, usage)| usage.is_some())
+        })
+    }
+
+    /// One step of all of them after the other: each looks into memory that is in no cache, and none waits for what
+    /// another one needs. What a node says is copied when the first of its pods is looked up, and is the same from then
+    /// on.
+    fn spots<'a, T>(
+        &self,
+        pods: &'a [T],
+        call: fn(&'a T) -> Call<'a>,
+        is_whole: impl Fn(&T, &[Measured<'_>]) -> bool,
+    ) -> Vec<Option<Spot>> {
+        let names = &self.copies.names;
+        let of_nodes = self.copies.of(pods.iter().map(|pod| call(pod).node));
+        let of_each = pods.iter().zip(&of_nodes).map(|(pod, of_node)| {
+            let Call {
+                node, uid, name, ..
+            } = call(pod);
+            of_node.get_or_init(|| self.copy(node));
+            names.key(uid, name)
+        });
+        let keys: Vec<PodKey> = of_each.collect();
+        let places = |of_node: &Arc<OnceLock<OfNode>>, key| of_node.get()?.places(key);
+        let of_each = of_nodes.iter().zip(keys);
+        let found: Vec<Option<Places>> = of_each.map(|(of, key)| places(of, key)).collect();
+        let mut told = Vec::new();
+        let of_each = pods.iter().zip(of_nodes).zip(found);
+        let spots = of_each.map(|((pod, of_node), found)| {
+            let Call {
+                other_uid, name, ..
+            } = call(pod);
+            let places = found.or_else(|| places(&of_node, names.key(other_uid, name)))?;
+            told.clear();
+            told.extend(of_node.get()?.at(places, names));
+            let is_measured = told.iter().any(|(_, usage)| usage.is_some());
+            (is_measured && is_whole(pod, &told)).then_some(Spot { of_node, places })
+        });
+        spots.collect()
+    }
+
+    /// Shows pods that were looked up, each with its spot.
+    pub(super) fn show<'f, 's>(
+        &'f self,
+        pods: impl Iterator<Item = (Face<'f>, &'s Option<Spot>)> + Clone,
+        mut see: impl FnMut(&Item<'f, '_>),
+    ) {
+        let spotted = pods.filter_map(|(face, spot)| Some((face, spot.as_ref()?)));
+        touch(spotted.clone().map(|((_, name, _), spot)| {
+            let of_node = spot.of_node.get();
+            ends(name) ^ of_node.map_or(0, |of_node| of_node.touch(spot.places))
+        }));
         let mut used = Vec::new();
-        for (pod, of_node) in pods.iter().zip(of_nodes) {
-            let of_node = of_node.get_or_init(|| self.copy(&pod.node));
-            let told = of_node.pod(&self.copies.names, &pod.pod_uid, &pod.name);
+        for ((namespace, name, labels), Spot { of_node, places }) in spotted {
+            let told = of_node.get().map(|of| of.at(*places, &self.copies.names));
             used.clear();
-            let mut told = told.into_iter().flatten();
-            if told.all(|(name, usage)| usage.map(|usage| used.push((name, usage))).is_some()) {
-                show((&*pod.namespace, &*pod.name, &[]), &used, &mut see);
+            let told = told.into_iter().flatten();
+            used.extend(told.filter_map(|(name, usage)| Some((name, usage?))));
+            let earliest = used.iter().map(|(_, usage): &(_, Usage)| usage);
+            if let Some(earliest) = earliest.min_by_key(|usage| usage.time_ms) {
+                see(&Item {
+                    namespace,
+                    name,
+                    labels,
+                    time_ms: earliest.time_ms,
+                    window_ms: earliest.over_ms,
+                    used: Used::Pod(&used),
+                });
             }
         }
     }
@@ -316,77 +372,57 @@ impl Finder {
     }
 }
 
-/// Shows a pod of which all that runs is measured, if anything does.
-fn show<'f>(
-    (namespace, name, labels): (&'f str, &'f str, &'f Labels),
-    used: &[(&'f str, Usage)],
-    mut see: impl FnMut(&Item<'f, '_>),
-) {
-    let earliest = used.iter().map(|(_, usage)| usage);
-    if let Some(earliest) = earliest.min_by_key(|usage| usage.time_ms) {
-        see(&Item {
-            namespace,
-            name,
-            labels,
-            time_ms: earliest.time_ms,
-            window_ms: earliest.over_ms,
-            used: Used::Pod(used),
-        });
+/// By what a pod is looked up.
+struct Call<'a> {
+    node: &'a Arc<str>,
+    uid: &'a str,
+    // Which it has instead, if the node knows no such pod.
+    other_uid: &'a str,
+    name: &'a str,
+}
+
+fn call<'a>(pod: &&'a Pod) -> Call<'a> {
+    Call {
+        node: &pod.node,
+        uid: &pod.uid,
+        // The node of a static pod calls it by another UID.
+        other_uid: &pod.mirror_of,
+        name: &pod.name,
     }
 }
 
-/// Puts what the running containers of a pod use to `used`; false when one of them is not measured. One that waits
-/// or has ended by the pod's own status uses nothing, and is there only where it is measured all the same, as the
-/// status is told later than the usage.
-fn is_whole<'a>(
-    pod: &Pod,
-    measured: impl Iterator<Item = Measured<'a>> + Clone,
-    used: &mut Vec<(&'a str, Usage)>,
-) -> bool {
-    let is_measured = |name: &str| measured.clone().any(|(measured, _)| measured == name);
+fn told_call(pod: &Entity) -> Call<'_> {
+    Call {
+        node: &pod.node,
+        uid: &pod.pod_uid,
+        other_uid: &pod.pod_uid,
+        name: &pod.name,
+    }
+}
+
+/// How a pod is written: its namespace, name and labels.
+pub(super) type Face<'f> = (&'f str, &'f str, &'f Labels);
+
+/// How a known pod is written.
+pub(super) fn face(pod: &Pod) -> Face<'_> {
+    (&pod.namespace, &pod.name, &pod.labels)
+}
+
+/// How a pod is written that is known from its agent alone.
+pub(super) fn told_face(pod: &Entity) -> Face<'_> {
+    (&pod.namespace, &pod.name, &[])
+}
+
+/// True when the running containers of a pod are all measured. One that waits or has ended by the pod's own status uses
+/// nothing, and is there only where it is measured all the same, as the status is told later than the usage.
+fn is_whole(pod: &Pod, told: &[Measured<'_>]) -> bool {
+    let is_told = |name: &str| told.iter().any(|(told, _)| *told == name);
     let mut running = pod.containers.iter();
-    if running.any(|one| one.state == ContainerState::Running && !is_measured(&one.name)) {
+    if running.any(|one| one.state == ContainerState::Running && !is_told(&one.name)) {
         return false;
     }
-    for (name, usage) in measured {
-        match usage {
-            Some(usage) => used.push((name, usage)),
-            None if rests(pod, name) => {}
-            None => return false,
-        }
-    }
-    true
-}
-
-/// What nodes said, each copied once.
-#[derive(Debug, Default)]
-pub(super) struct Copies {
-    // Of which alone there are copies; `None` for all.
-    namespace: Option<String>,
-    names: ContainerNames,
-    of_nodes: Mutex<HashMap<Arc<str>, Arc<OnceLock<OfNode>>>>,
-}
-
-impl Copies {
-    /// None yet.
-    pub(super) fn new(namespace: Option<&str>) -> Arc<Self> {
-        Arc::new(Self {
-            namespace: namespace.map(str::to_owned),
-            ..Self::default()
-        })
-    }
-
-    /// The places for those of some nodes, all looked up at once: two pieces are made at a time, and would wait for
-    /// each other at every pod.
-    fn of<'a>(&self, nodes: impl Iterator<Item = &'a Arc<str>>) -> Vec<Arc<OnceLock<OfNode>>> {
-        let of_nodes = self.of_nodes.lock();
-        let mut of_nodes = of_nodes.unwrap_or_else(PoisonError::into_inner);
-        let place = |node: &Arc<str>| match of_nodes.get(node) {
-            Some(of_node) => Arc::clone(of_node),
-            None => Arc::clone(of_nodes.entry(Arc::clone(node)).or_default()),
-        };
-        nodes.map(place).collect()
-    }
+    let mut told = told.iter();
+    told.all(|(name, usage)| usage.is_some() || rests(pod, name))
 }
 
 /// A pod that runs; another phase is no pod here.

@@ -6,17 +6,18 @@
 //! pieces of a few hundred kilobytes, a large namespace in several, and takes no more memory than the copies: a few
 //! dozen bytes a container.
 //!
-//! Protobuf says first how long a list is. So it is gone through twice: once to count, which makes the copies, and
-//! once to write the very same.
+//! Protobuf says first how long a list is. So it is gone through twice: once to count, which makes the copies and
+//! keeps where of them each pod's stand, and once to write the very same, for which nothing is looked up.
 
 use std::iter;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
+use super::copies::Spot;
 use super::items::{Finder, Item, MeasuredNode, Wanted};
 use super::listed::Pods;
 use super::{What, Writing, json, meta, of_cut, protobuf};
@@ -28,7 +29,7 @@ use crate::api::{Api, Cut};
 /// Things of one piece: some two hundred kilobytes, made in a few milliseconds.
 const PIECE: usize = 500;
 
-/// What a list has in memory for each thing while it is read: itself, and the copies of two containers.
+/// What a list has in memory for each thing while it is read: the copies of two containers, and where they stand.
 const THING_BYTES: usize = 128;
 
 /// Lists of less than that have no share of the room: places bound them, and an autoscaler asks for many of them.
@@ -50,6 +51,8 @@ struct Frozen {
     asked: Asked,
     nodes: Vec<MeasuredNode>,
     pods: Pods,
+    // Of each piece, where what its pods use stands; none unless it is gone through twice.
+    kept: Box<[OnceLock<Vec<Option<Spot>>>]>,
     // Of the room, until the last piece is made.
     share: Option<Share>,
 }
@@ -145,10 +148,16 @@ impl Frozen {
             What::Nodes => nodes = asked.finder.nodes(&asked.wanted),
             What::Pods => pods = asked.finder.pods(&asked.wanted),
         }
+        let kept = if asked.writing.form.media == Media::Protobuf {
+            pods.len().div_ceil(PIECE)
+        } else {
+            0
+        };
         Self {
             asked,
             nodes,
             pods,
+            kept: iter::repeat_with(OnceLock::new).take(kept).collect(),
             share: None,
         }
     }
@@ -166,11 +175,16 @@ impl Frozen {
         self.nodes.len().max(self.pods.len())
     }
 
-    /// Shows the items of a range, those that are measured.
+    /// Shows the items of a piece, those that are measured.
     fn each<'f>(&'f self, range: &Range<usize>, mut see: impl FnMut(&Item<'f, '_>)) {
         let nodes = self.nodes.get(range.clone()).unwrap_or_default();
         nodes.iter().for_each(|node| see(&node.item()));
-        self.pods.each(&self.asked.finder, range, see);
+        let finder = &self.asked.finder;
+        let find = || self.pods.spots(finder, range);
+        match self.kept.get(range.start / PIECE) {
+            Some(kept) => self.pods.each(finder, (range, kept.get_or_init(find)), see),
+            None => self.pods.each(finder, (range, &find()), see),
+        }
     }
 
     /// The type of the list in its envelope.

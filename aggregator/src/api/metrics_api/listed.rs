@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::items::{Finder, Item};
+use super::copies::Spot;
+use super::items::{Finder, Item, face, told_face};
 use crate::cluster::Pod;
 use crate::store::Entity;
 
@@ -53,22 +54,32 @@ impl Pods {
         }
     }
 
-    /// Shows those of a range that are measured.
+    /// Looks up what those of a range use, in their order.
+    pub(super) fn spots(&self, finder: &Finder, range: &Range<usize>) -> Vec<Option<Spot>> {
+        match self {
+            Pods::Known(known) => {
+                let pods: Vec<&Pod> = known.within(range).flatten().map(|pod| &**pod).collect();
+                finder.of_known(&pods)
+            }
+            Pods::Told(told) => finder.of_told(told.get(range.clone()).unwrap_or_default()),
+        }
+    }
+
+    /// Shows those of a range that are measured, of which these are the spots.
     pub(super) fn each<'f>(
         &'f self,
         finder: &'f Finder,
-        range: &Range<usize>,
-        mut see: impl FnMut(&Item<'f, '_>),
+        (range, spots): (&Range<usize>, &[Option<Spot>]),
+        see: impl FnMut(&Item<'f, '_>),
     ) {
         match self {
             Pods::Known(known) => {
-                for pods in known.within(range) {
-                    finder.each_known(pods, &mut see);
-                }
+                let pods = known.within(range).flatten().map(|pod| face(pod));
+                finder.show(pods.zip(spots), see);
             }
             Pods::Told(told) => {
                 let pods = told.get(range.clone()).unwrap_or_default();
-                finder.each_told(pods, see);
+                finder.show(pods.iter().map(told_face).zip(spots), see);
             }
         }
     }
@@ -79,7 +90,7 @@ impl Known {
     fn within<'f>(
         &'f self,
         range: &Range<usize>,
-    ) -> impl Iterator<Item = &'f [Arc<Pod>]> + use<'f> {
+    ) -> impl Iterator<Item = &'f [Arc<Pod>]> + Clone + use<'f> {
         let (start, end) = (range.start, range.end);
         let parts = &self.parts;
         let first = parts.partition_point(|(before, part)| before + part.len() <= start);

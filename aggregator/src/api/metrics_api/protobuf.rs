@@ -3,7 +3,7 @@
 use super::Writing;
 use super::common::Common;
 use super::items::{Item, Used};
-use crate::api::quantity::{self, Quantity};
+use crate::api::quantity;
 use crate::api::secure::{Message, Shape, Sink, Written};
 use crate::query::Usage;
 
@@ -142,25 +142,6 @@ impl Written for Container<'_> {
 
 fn quantities(into: &mut impl Sink, field: u8, usage: &Usage) {
     for (name, quantity) in quantity::of_usage(usage) {
-        into.message(field, &Amount(name, quantity));
-    }
-}
-
-/// An entry of a map of quantities.
-struct Amount(&'static str, Quantity);
-
-impl Written for Amount {
-    fn put(&self, into: &mut impl Sink) {
-        into.bytes(1, self.0.as_bytes());
-        into.message(2, &Text(self.1));
-    }
-}
-
-struct Text(Quantity);
-
-impl Written for Text {
-    fn put(&self, into: &mut impl Sink) {
-        let Quantity { number, suffix } = self.0;
-        into.decimal(1, number, suffix);
+        into.quantity(field, name, quantity);
     }
 }

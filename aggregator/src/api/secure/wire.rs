@@ -1,7 +1,7 @@
 //! Protobuf as the API server writes it: the envelope of every object, and fields by hand, since all that is
 //! written is a few messages that never change.
 
-use super::super::quantity;
+use super::super::quantity::Quantity;
 
 /// Begins every answer.
 const MAGIC: &[u8] = b"k8s\0";
@@ -14,8 +14,7 @@ impl Message {
     /// A text or another message, whether it is empty or not: the API server writes both.
     pub(in super::super) fn bytes(&mut self, field: u8, content: impl AsRef<[u8]>) -> &mut Self {
         let content = content.as_ref();
-        self.0.push(field << 3 | 2);
-        self.varint(content.len() as u64);
+        self.begin(field, content.len());
         self.0.extend_from_slice(content);
         self
     }
@@ -34,8 +33,13 @@ impl Message {
 
     /// The beginning of a text or another message of so many bytes, which come next.
     pub(in super::super) fn begin(&mut self, field: u8, bytes: usize) {
-        self.0.push(field << 3 | 2);
-        self.varint(bytes as u64);
+        let length = bytes as u64;
+        self.0
+            .extend_from_slice(&[field << 3 | 2, low_bits(length)]);
+        if length > 0x7f {
+            self.0.pop();
+            self.varint(length);
+        }
     }
 
     /// What was written.
@@ -103,8 +107,8 @@ pub(in super::super) trait Sink: Sized {
     /// A number.
     fn number(&mut self, field: u8, value: u64);
 
-    /// A text of a decimal number and a suffix.
-    fn decimal(&mut self, field: u8, number: u64, suffix: &str);
+    /// An entry of a map of quantities, each of which is a message of one text: a decimal number and a suffix.
+    fn quantity(&mut self, field: u8, name: &str, quantity: Quantity);
 
     /// Another message.
     fn message(&mut self, field: u8, part: &impl Written);
@@ -143,8 +147,8 @@ impl Sink for Count {
         self.0 += 1 + varint_bytes(value);
     }
 
-    fn decimal(&mut self, _: u8, number: u64, suffix: &str) {
-        self.text(digits(number) + suffix.len());
+    fn quantity(&mut self, _: u8, name: &str, quantity: Quantity) {
+        self.text(Entry::of(name, quantity).all);
     }
 
     fn message(&mut self, _: u8, part: &impl Written) {
@@ -165,11 +169,14 @@ impl Sink for Message {
         Message::number(self, field, value);
     }
 
-    fn decimal(&mut self, field: u8, number: u64, suffix: &str) {
-        let from = self.open(field);
-        quantity::decimal(&mut self.0, number);
-        self.0.extend_from_slice(suffix.as_bytes());
-        self.close(from);
+    // A list of everything has a million of them: what is in each other is measured at once, with the digits.
+    fn quantity(&mut self, field: u8, name: &str, quantity: Quantity) {
+        let Entry { all, value, text } = Entry::of(name, quantity);
+        self.begin(field, all);
+        Message::bytes(self, 1, name);
+        self.begin(2, value);
+        self.begin(1, text);
+        quantity.put(&mut self.0);
     }
 
     // Written first and measured then: to count before would be to go through each part once for each message that
@@ -182,6 +189,26 @@ impl Sink for Message {
 
     fn raw(&mut self, fields: &[u8]) {
         self.0.extend_from_slice(fields);
+    }
+}
+
+/// Bytes of an entry of a map of quantities, and of what is in it.
+struct Entry {
+    all: usize,
+    value: usize,
+    text: usize,
+}
+
+impl Entry {
+    fn of(name: &str, Quantity { number, suffix }: Quantity) -> Self {
+        let field = |bytes: usize| 1 + varint_bytes(bytes as u64) + bytes;
+        let text = digits(number) + suffix.len();
+        let value = field(text);
+        Self {
+            all: field(name.len()) + field(value),
+            value,
+            text,
+        }
     }
 }
 
@@ -234,7 +261,8 @@ mod tests {
     impl Written for Odd {
         fn put(&self, into: &mut impl Sink) {
             into.number(1, self.0);
-            into.decimal(2, self.0, "Ki");
+            let (number, suffix) = (self.0, "Ki");
+            into.quantity(2, "memory", Quantity { number, suffix });
             into.bytes(3, "x".repeat((self.0 % 300) as usize).as_bytes());
             if self.0 > 0 {
                 into.message(4, &Odd(self.0 / 300));
@@ -258,8 +286,12 @@ mod tests {
             self.0.number(field, value);
         }
 
-        fn decimal(&mut self, field: u8, number: u64, suffix: &str) {
-            self.0.bytes(field, format!("{number}{suffix}"));
+        fn quantity(&mut self, field: u8, name: &str, quantity: Quantity) {
+            let mut value = Message::default();
+            value.bytes(1, quantity.to_string());
+            let mut entry = Message::default();
+            entry.bytes(1, name).bytes(2, value);
+            self.0.bytes(field, entry);
         }
 
         fn message(&mut self, field: u8, part: &impl Written) {
@@ -298,7 +330,9 @@ mod tests {
             assert_eq!(message.as_ref(), before.as_ref(), "{value}");
         }
         let mut message = Message::default();
-        message.decimal(1, 1_536, "Ki");
-        assert_eq!(message.as_ref(), b"\x0a\x061536Ki");
+        let (number, suffix) = (1_536, "Ki");
+        message.quantity(4, "memory", Quantity { number, suffix });
+        let expected = b"\x22\x12\x0a\x06memory\x12\x08\x0a\x061536Ki";
+        assert_eq!(message.as_ref(), expected);
     }
 }

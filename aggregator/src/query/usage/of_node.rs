@@ -13,12 +13,11 @@ use cairn_proto::catalogue::{FieldId, table};
 use cairn_proto::rate::Point;
 
 use super::super::present::is_current_at;
-use super::super::{NODE_MAX_AGE_MS, View, is_skewed};
+use super::super::watermark::is_off;
+use super::super::{NODE_MAX_AGE_MS, View};
 use super::{Usage, cpu_over};
-use crate::store::{Entity, NodeState, Recent, Selector};
-use names::Key;
-
-pub use names::ContainerNames;
+use crate::store::{Entity, Recent, Selector, Ticks};
+pub use names::{ContainerNames, PodKey};
 
 /// Of the containers of one node.
 #[derive(Debug, Default)]
@@ -33,9 +32,16 @@ pub struct OfNode {
     swap: Box<[u64]>,
 }
 
+/// Where the containers of one pod stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    from: u32,
+    to: u32,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct PodAt {
-    key: Key,
+    key: PodKey,
     from: u32,
     to: u32,
 }
@@ -58,29 +64,53 @@ pub type Measured<'a> = (&'a str, Option<Usage>);
 /// A container while they are collected.
 #[derive(Clone, Copy, Debug)]
 struct Told {
-    key: Key,
+    key: PodKey,
     name: u32,
     usage: Option<Usage>,
 }
 
+/// What the rows at hand say.
+#[derive(Debug, Default)]
+struct AtHand {
+    told: Vec<Told>,
+    // The newest row is too old to count.
+    is_gone: bool,
+    // There are such rows.
+    is_at_hand: bool,
+}
+
 impl OfNode {
-    /// The containers of a pod, by name; `None` when the node tells none of it.
+    /// Where the containers of a pod stand, which [`ContainerNames::key`] tells from others; `None` when the node tells
+    /// none of it.
     #[must_use]
-    pub fn pod<'a, 'n>(
+    pub fn places(&self, pod: PodKey) -> Option<Places> {
+        let at = self.pods.binary_search_by_key(&pod, |pod| pod.key);
+        let PodAt { from, to, .. } = *self.pods.get(at.ok()?)?;
+        Some(Places { from, to })
+    }
+
+    /// A little of what stands at some places, so that it is at hand when [`OfNode::at`] reads it.
+    #[must_use]
+    pub fn touch(&self, places: Places) -> u64 {
+        let memory = |at: u32| {
+            self.containers
+                .get(at as usize)
+                .map_or(0, |one| one.memory_bytes)
+        };
+        memory(places.from) ^ memory(places.to.saturating_sub(1))
+    }
+
+    /// The containers at some places, by name.
+    pub fn at<'a, 'n>(
         &'a self,
+        places: Places,
         names: &'n ContainerNames,
-        uid: &str,
-        pod: &str,
-    ) -> Option<impl Iterator<Item = Measured<'n>> + Clone + use<'a, 'n>> {
-        let key = names.key(uid, pod);
-        let at = self.pods.binary_search_by_key(&key, |pod| pod.key);
-        let PodAt { from, to, .. } = self.pods.get(at.ok()?)?;
-        let places = *from as usize..*to as usize;
-        let measured = places.filter_map(move |at| {
+    ) -> impl Iterator<Item = Measured<'n>> + Clone + use<'a, 'n> {
+        let places = places.from as usize..places.to as usize;
+        places.filter_map(move |at| {
             let container = self.containers.get(at)?;
             Some((names.name(container.name)?, self.usage(at, container)))
-        });
-        Some(measured)
+        })
     }
 
     fn usage(&self, at: usize, container: &ContainerAt) -> Option<Usage> {
@@ -153,27 +183,16 @@ impl View {
         (namespace, span_ms): (Option<&str>, u64),
         names: &ContainerNames,
     ) -> OfNode {
-        let state = self.state(node);
-        let (_, tick_ms) = self.newest_by_state(state.as_deref());
-        let offset_ms = self.shown_offset_ms(node, state.as_deref());
-        let mut told: Vec<Told> = Vec::new();
-        let mut is_gone = false;
-        let mut called = names.last();
-        let is_at_hand = self.recent(node, namespace, &mut |one| {
-            let row_ms = one.cpu.last().map_or(0, |row| row.tick_ms);
-            is_gone |= tick_ms.saturating_sub(row_ms) > NODE_MAX_AGE_MS;
-            let usage = at_hand(one, tick_ms, span_ms).map(|usage| Usage {
-                time_ms: usage
-                    .time_ms
-                    .saturating_add_signed(offset_ms.saturating_neg()),
-                ..usage
-            });
-            told.push(Told {
-                key: called.key(one.pod_uid, one.pod),
-                name: called.place(one.name),
-                usage,
-            });
-        });
+        let asked = (namespace, span_ms);
+        let known_ms = self.known_published_ms();
+        let at_hand = self.at_hand(node, asked, names, known_ms);
+        let by_published = || self.at_hand(node, asked, names, Some(self.published_ms()));
+        let at_hand = at_hand.or_else(by_published);
+        let AtHand {
+            mut told,
+            is_gone,
+            is_at_hand,
+        } = at_hand.unwrap_or_default();
         if is_gone {
             return OfNode::default();
         }
@@ -184,21 +203,59 @@ impl View {
             _ => None,
         });
         let open = told.iter().filter(|one| one.usage.is_none());
-        let open: HashSet<Key> = open.map(|one| one.key).chain(twins).collect();
+        let open: HashSet<PodKey> = open.map(|one| one.key).chain(twins).collect();
         if is_at_hand && open.is_empty() {
             return OfNode::of(&told);
         }
         told.retain(|one| !open.contains(&one.key));
-        let is_asked = |key: Key| !is_at_hand || open.contains(&key);
-        told.extend(self.read_pods(node, (namespace, span_ms), names, is_asked));
+        let is_asked = |key: PodKey| !is_at_hand || open.contains(&key);
+        told.extend(self.read_pods(node, asked, names, is_asked));
         in_order(&mut told, names);
         OfNode::of(&told)
     }
 
+    /// What the rows at hand say of a node's containers; `None` if it depends on which tick is published, and that is
+    /// not given. The node waits meanwhile, so it cannot be found out here.
+    fn at_hand(
+        &self,
+        node: &str,
+        (namespace, span_ms): (Option<&str>, u64),
+        names: &ContainerNames,
+        published_ms: Option<u64>,
+    ) -> Option<AtHand> {
+        let mut found = AtHand::default();
+        let mut called = names.last();
+        let mut is_told = true;
+        found.is_at_hand = self.recent(node, namespace, &mut |one| {
+            let Some(tick_ms) = self.newest_at_once(one.ticks, published_ms) else {
+                is_told = false;
+                return;
+            };
+            let offset_ms = self.shown_offset_ms(node, one.ticks);
+            let row_ms = one.cpu.last().map_or(0, |row| row.tick_ms);
+            found.is_gone |= tick_ms.saturating_sub(row_ms) > NODE_MAX_AGE_MS;
+            let usage = at_hand(one, tick_ms, span_ms).map(|usage| Usage {
+                time_ms: usage
+                    .time_ms
+                    .saturating_add_signed(offset_ms.saturating_neg()),
+                ..usage
+            });
+            found.told.push(Told {
+                key: called.key(one.pod_uid, one.pod),
+                name: called.place(one.name),
+                usage,
+            });
+        });
+        is_told.then_some(found)
+    }
+
     /// How far a node's clock is off that may be seen, ms; 0 of one that is right.
-    fn shown_offset_ms(&self, node: &str, state: Option<&NodeState>) -> i64 {
-        let state = state.filter(|state| is_skewed(state) && self.visible.nodes.has(node));
-        state.map_or(0, |state| state.offset_ms)
+    fn shown_offset_ms(&self, node: &str, ticks: Ticks) -> i64 {
+        if is_off(ticks) && self.visible.nodes.has(node) {
+            ticks.offset_ms
+        } else {
+            0
+        }
     }
 
     /// Reads the containers of some pods of a node from the window; of two lives of a name the later.
@@ -207,7 +264,7 @@ impl View {
         node: &str,
         (namespace, span_ms): (Option<&str>, u64),
         names: &ContainerNames,
-        is_asked: impl Fn(Key) -> bool,
+        is_asked: impl Fn(PodKey) -> bool,
     ) -> Vec<Told> {
         let newest_ms = self.newest_of_node(node);
         let mut entities = self.entities(&Selector::ContainersOfNode(node));

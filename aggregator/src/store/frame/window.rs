@@ -10,8 +10,8 @@ use cairn_proto::model::{EntityDef, EntityId};
 use super::super::attendance::{Attendance, Past};
 use super::super::index::Gone;
 use super::super::{
-    Applied, Entity, EntityPath, Error, Opening, PodName, SeeRecent, Selector, Size, VisitEach,
-    VisitFields, Wanted, WireRow,
+    Applied, Entity, EntityPath, Error, Opening, PodName, SeeRecent, Selector, Size, Ticks,
+    VisitEach, VisitFields, Wanted, WireRow,
 };
 
 /// What a chunk brought.
@@ -94,6 +94,15 @@ pub trait Window: Default + Debug + Send + 'static {
 
     /// The newest tick of all runs.
     fn newest_tick(&self) -> Option<u64>;
+
+    /// What says which tick counts as the newest.
+    fn ticks(&self) -> Ticks {
+        Ticks {
+            newest_tick_ms: self.newest_tick(),
+            interval_ms: self.attendance().interval_ms(),
+            offset_ms: self.attendance().offset_ms(),
+        }
+    }
 
     /// The oldest tick of all runs that has not expired.
     fn oldest_tick(&self) -> Option<u64>;

@@ -12,7 +12,7 @@ use cairn_proto::model::{EntityDef, EntityId};
 
 use super::block::{Block, Incoming};
 use super::reading::{self, Found};
-use super::recent::Recents;
+use super::recent::{Newest, Recents};
 use super::run::{RunRows, check_known};
 use crate::store::attendance::{Attendance, Last, Past};
 use crate::store::frame::{Bounds, Taken, Went, Window};
@@ -352,7 +352,11 @@ impl Window for Node {
             return false;
         };
         if tick_ms >= self.oldest_ms {
-            let newest = (run, tick_ms, &**newest);
+            let newest = Newest {
+                run,
+                row: (tick_ms, newest),
+                ticks: self.ticks(),
+            };
             self.recents.show(newest, (namespace, self.oldest_ms), see);
         }
         true

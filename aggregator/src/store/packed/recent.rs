@@ -1,6 +1,8 @@
 //! The CPU of the last rows, and what else containers say in the newest one, at hand without reading the window.
 
 use std::collections::VecDeque;
+use std::hint;
+use std::ops::BitXor;
 use std::sync::Arc;
 
 use cairn_proto::catalogue::{FieldId, Group, Source, table};
@@ -10,11 +12,19 @@ use cairn_proto::rate::Point;
 
 use super::run::RunRows;
 use crate::store::RawRow;
-use crate::store::recent::{REACH_MS, Recent, SeeRecent};
+use crate::store::recent::{REACH_MS, Recent, SeeRecent, Ticks};
 
 /// Rows at most, beside the newest: those of [`REACH_MS`] at five seconds. A node that tells rows more often has
 /// none here, since so few of them say nothing that is long enough: it is read from the window.
 const ROWS: usize = 9;
+
+/// The newest row and its tick, its run, and the ticks of the node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Newest<'a> {
+    pub(super) run: &'a RunRows,
+    pub(super) row: (u64, &'a Slim),
+    pub(super) ticks: Ticks,
+}
 
 /// The rows before the newest, of its run, with CPU alone.
 #[derive(Debug, Default)]
@@ -54,10 +64,15 @@ impl Recents {
     /// before that only as far as they have not expired.
     pub(super) fn show(
         &self,
-        (run, newest_ms, newest): (&RunRows, u64, &Slim),
+        of: Newest<'_>,
         (namespace, oldest_ms): (Option<&str>, u64),
         see: &mut SeeRecent<'_>,
     ) {
+        let Newest {
+            run,
+            row: (newest_ms, newest),
+            ticks,
+        } = of;
         // A node has one or two pods of a namespace, and thirty of others.
         let pods = namespace.map(|one| run.names.pods_of(one));
         if pods.as_ref().is_some_and(Vec::is_empty) {
@@ -87,6 +102,10 @@ impl Recents {
             let Some(place) = newest.position(id) else {
                 continue;
             };
+            if !is_unpacked && pod.id != Some(in_pod) {
+                let touched = self.rows.iter().map(|(_, row)| row.touch(place));
+                hint::black_box(touched.fold(0, BitXor::bitxor));
+            }
             if !pod.turn_to(run, in_pod) {
                 continue;
             }
@@ -98,6 +117,7 @@ impl Recents {
             cpu.extend(rows.iter().map(seen));
             face.name.with(|name| {
                 see(&Recent {
+                    ticks,
                     namespace: &pod.namespace,
                     pod: &pod.name,
                     pod_uid: &pod.uid,

@@ -6,7 +6,7 @@ use std::hash::BuildHasher as _;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// A pod of a node, by its UID and its name.
-pub(super) type Key = u64;
+pub type PodKey = u64;
 
 /// Names on the first shelf; each further one has twice as many.
 const FIRST_SHELF: u64 = 64;
@@ -36,13 +36,15 @@ pub(super) struct Last<'a> {
     names: &'a ContainerNames,
     uid: String,
     pod: String,
-    key: Option<Key>,
+    key: Option<PodKey>,
     places: [Option<(&'a str, u32)>; LAST],
     next: usize,
 }
 
 impl ContainerNames {
-    pub(super) fn key(&self, uid: &str, pod: &str) -> Key {
+    /// What tells a pod from the others of its node.
+    #[must_use]
+    pub fn key(&self, uid: &str, pod: &str) -> PodKey {
         self.state.hash_one((uid, pod))
     }
 
@@ -104,7 +106,7 @@ fn at(place: u32) -> (usize, usize) {
 
 impl Last<'_> {
     /// The key of a container's pod: those of one pod mostly come together.
-    pub(super) fn key(&mut self, uid: &str, pod: &str) -> Key {
+    pub(super) fn key(&mut self, uid: &str, pod: &str) -> PodKey {
         if let Some(key) = self.key.filter(|_| self.uid == uid && self.pod == pod) {
             return key;
         }

@@ -113,11 +113,12 @@ fn told(rows: &[&[Says]], after_ms: u64) -> Vec<(String, Option<Usage>)> {
         let shop = view.of_node("node1", (Some("shop"), SPAN_MS), &names);
         let other = view.of_node("node1", (Some("bank"), SPAN_MS), &names);
         let of = |of: &OfNode| -> Vec<Measured<'_>> {
-            let pod = of.pod(&names, "uid-web", "web");
+            let places = of.places(names.key("uid-web", "web"));
+            let pod = places.map(|places| of.at(places, &names));
             pod.into_iter().flatten().collect()
         };
         assert_eq!((of(&of_node), of(&other)), (of(&shop), Vec::new()));
-        assert!(of_node.pod(&names, "uid-web", "other").is_none());
+        assert!(of_node.places(names.key("uid-web", "other")).is_none());
         let all = of(&of_node).into_iter();
         all.map(|(name, usage)| (name.to_string(), usage))
             .collect::<Vec<_>>()

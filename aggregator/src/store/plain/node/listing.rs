@@ -80,6 +80,7 @@ impl Node {
             let cpu: Vec<RawRow> = raw.collect();
             let point = |field| rows.last().and_then(|row| row.raw(field).point);
             see(&Recent {
+                ticks: self.ticks(),
                 namespace: &pod.namespace,
                 pod: &pod.name,
                 pod_uid: &pod.uid,
