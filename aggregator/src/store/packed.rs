@@ -6,6 +6,7 @@
 
 mod block;
 mod exchange;
+mod lately;
 mod listing;
 mod names;
 mod node;

@@ -20,7 +20,8 @@ impl<N: Window> Store<N> {
         ticks_ms: (u64, u64),
         mut see: impl FnMut(&[usize], Option<&N::Found>),
     ) {
-        self.some_together(1, entities, ticks_ms, |some| {
+        let find = |node: &N, paths: &[&EntityPath]| node.find(paths, ticks_ms);
+        self.some_together(1, entities, find, |some| {
             for (places, found) in some {
                 see(places, found.as_ref());
             }
@@ -34,7 +35,8 @@ impl<N: Window> Store<N> {
         field: Wanted,
         visit: &mut Visit<'_>,
     ) {
-        self.some_together(TOGETHER, entities, field.1, |some| {
+        let find = |node: &N, paths: &[&EntityPath]| node.find_field(paths, field);
+        self.some_together(TOGETHER, entities, find, |some| {
             let (mut known, mut found) = (Vec::new(), Vec::new());
             for (places, of_node) in some {
                 match of_node {
@@ -57,7 +59,7 @@ impl<N: Window> Store<N> {
         &self,
         most: usize,
         entities: &[&Entity],
-        ticks_ms: (u64, u64),
+        find: impl Fn(&N, &[&EntityPath]) -> N::Found,
         mut see: impl FnMut(&[OfNode<'_, N::Found>]),
     ) {
         let mut order: Vec<usize> = (0..entities.len()).collect();
@@ -72,7 +74,7 @@ impl<N: Window> Store<N> {
             let paths: Vec<&EntityPath> = asked.map(|entity| &entity.path).collect();
             let name = places.first().map_or("", node_of);
             let node = self.node(name);
-            some.push((places, node.map(|node| lock(&node).find(&paths, ticks_ms))));
+            some.push((places, node.map(|node| find(&lock(&node), &paths))));
             if some.len() == most {
                 see(&some);
                 some.clear();

@@ -176,6 +176,12 @@ pub trait Window: Default + Debug + Send + 'static {
     /// Takes references to the rows of a range of ticks.
     fn find(&self, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> Self::Found;
 
+    /// The same of one field: only [`Window::read_each`] may be asked of what is found, and of this field in these
+    /// ticks.
+    fn find_field(&self, paths: &[&EntityPath], (_, ticks_ms): Wanted) -> Self::Found {
+        self.find(paths, ticks_ms)
+    }
+
     /// Reads a field in a range of ticks, within the one that was looked for, of several nodes. Shows the rows
     /// of each of the entities that were asked for, in their order, with the place of their node.
     fn read_each(found: &[&Self::Found], field: Wanted, visit: &mut VisitEach<'_>);

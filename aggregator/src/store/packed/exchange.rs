@@ -52,7 +52,7 @@ impl Blocks for Node {
         };
         let taken = self.restore_into(&mut run, piece, sealed, window_ms);
         // A row that came in between may have a measurement that is nearer.
-        self.recents.clear();
+        self.changed();
         if held.is_some() || !run.is_empty() {
             if self.attendance.run() != Some(run.run) {
                 run.seal_last();

@@ -8,11 +8,15 @@ use cairn_proto::codec::chunk::MAX_ROWS;
 use cairn_proto::model::{EntityId, EntityKind};
 
 use super::block::{Block, OpenRow, Rows};
+use super::lately::NamedPod;
 use super::node::Node;
 use super::reading;
 use super::run::RunRows;
 use crate::store::entity::{Face, Within};
 use crate::store::{Entity, EntityPath, Selector};
+
+/// So many pods of a namespace are found one by one: of more the names would not be kept.
+const FEW_PODS: usize = 3;
 
 /// First and last tick at which an entity was there.
 type Span = (u64, u64);
@@ -20,6 +24,12 @@ type Span = (u64, u64);
 impl Node {
     /// Adds what the selector admits, one entry an identity.
     pub(super) fn list(&self, node: &Arc<str>, selector: &Selector<'_>, out: &mut Vec<Entity>) {
+        if let (Selector::Namespace(namespace), [run]) = (selector, self.runs.as_slice())
+            && let Some(pods) = self.few_pods(run, (node, namespace))
+        {
+            self.list_pods((run, namespace), &pods, out);
+            return;
+        }
         let from = out.len();
         let newest = self.newest();
         for run in &self.runs {
@@ -66,6 +76,53 @@ impl Node {
         }
     }
 
+    /// The names of the pods of a namespace, of the only run that there is, unless they are many: at hand if they were
+    /// asked for lately.
+    fn few_pods(&self, run: &RunRows, of: (&Arc<str>, &str)) -> Option<Arc<[NamedPod]>> {
+        if let Some(known) = self.lately.names(of.1) {
+            return Some(known);
+        }
+        let ids = run.names.pods_of(of.1);
+        let named = (ids.len() <= FEW_PODS).then(|| named_pods(run, &ids, of.0))?;
+        self.lately.name(of.1, &named);
+        Some(named)
+    }
+
+    /// Adds the pods of a namespace that these are, of the only run that there is.
+    fn list_pods(
+        &self,
+        (run, namespace): (&RunRows, &str),
+        named: &[NamedPod],
+        out: &mut Vec<Entity>,
+    ) {
+        let (from, newest) = (out.len(), self.newest());
+        let ids: Vec<EntityId> = named.iter().map(|(id, _)| *id).collect();
+        let there = seen(run, &ids);
+        let starts = self.starts(run, &there);
+        let mut pods = named.iter();
+        for ((id, (first_ms, last_ms)), start_ms) in there.into_iter().zip(starts) {
+            // Both rise.
+            let Some((_, pod)) = pods.find(|(own, _)| *own == id) else {
+                break;
+            };
+            let before = out.last().map(|before| &before.namespace);
+            let same = before.filter(|before| ***before == *namespace);
+            let namespace = same.map_or_else(|| namespace.into(), Arc::clone);
+            out.push(Entity {
+                namespace,
+                start_ms: start_ms.unwrap_or(first_ms),
+                first_tick_ms: first_ms,
+                last_tick_ms: last_ms,
+                alive: Some(last_ms) == newest,
+                ..pod.clone()
+            });
+        }
+        if let Some(own) = out.get_mut(from..) {
+            own.sort_by(|a, b| a.path.cmp(&b.path));
+        }
+        one_an_identity(out, from);
+    }
+
     /// When each life began, as its last row says.
     fn starts(&self, run: &RunRows, there: &[(EntityId, Span)]) -> Vec<Option<u64>> {
         let mut starts = vec![None; there.len()];
@@ -88,6 +145,22 @@ impl Node {
         }
         starts
     }
+}
+
+/// Pods of a namespace, rising by id, without what they have in common and what rows say.
+fn named_pods(run: &RunRows, ids: &[EntityId], node: &Arc<str>) -> Arc<[NamedPod]> {
+    let named = ids.iter().filter_map(|id| {
+        let id = *id;
+        let path = run.names.path(id)?;
+        let labels = run.names.labels(id);
+        let mut pod = named(run, node, (path, id), None);
+        pod.namespace = Arc::default();
+        if !labels.is_empty() {
+            pod.labels = labels.into();
+        }
+        Some((id, pod))
+    });
+    named.collect()
 }
 
 /// When these entities were there, in rows that have not expired; without those that never were.

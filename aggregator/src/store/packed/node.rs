@@ -11,6 +11,7 @@ use cairn_proto::limits::BLOCK_ROWS;
 use cairn_proto::model::{EntityDef, EntityId};
 
 use super::block::{Block, Incoming};
+use super::lately::Lately;
 use super::reading::{self, Found};
 use super::recent::{Newest, Recents};
 use super::run::{RunRows, check_known};
@@ -30,6 +31,7 @@ pub struct Node {
     pub(super) runs: Vec<RunRows>,
     oldest_ms: u64,
     pub(super) recents: Recents,
+    pub(super) lately: Lately,
     // Rows have gone since names were looked through.
     untidy: bool,
     // Namespaces of pods whose names went and were not told of.
@@ -45,6 +47,12 @@ impl Node {
         let run = self.attendance.run().ok_or(Error::Fenced)?;
         let mut runs = self.runs.iter_mut();
         runs.find(|r| r.run == run).ok_or(Error::Fenced)
+    }
+
+    /// Rows came or went otherwise than behind the newest one: what is at hand of them may not be so any more.
+    pub(super) fn changed(&mut self) {
+        self.recents.clear();
+        self.lately.clear();
     }
 
     /// Keeps these runs alone.
@@ -146,7 +154,7 @@ impl Window for Node {
         // A clock that was set back has another past: what it tells from now on has not expired.
         let oldest_ms = self.attendance.own(opening.now_ms);
         self.oldest_ms = self.oldest_ms.min(oldest_ms.saturating_sub(window_ms));
-        self.recents.clear();
+        self.changed();
         let run = opening.run;
         let mut gone = 0;
         for other in &mut self.runs {
@@ -168,12 +176,15 @@ impl Window for Node {
     }
 
     fn define(&mut self, def: EntityDef) -> Result<(), Error> {
+        // A path may lead to another id now.
+        self.lately.clear();
         let before = self.current()?.names.define(&def)?;
         self.gone.extend(before);
         Ok(())
     }
 
     fn refuse(&mut self, id: EntityId) -> Result<(), Error> {
+        self.lately.clear();
         self.current()?.names.refuse(id)
     }
 
@@ -226,7 +237,7 @@ impl Window for Node {
             (Applied::Applied, Some((tick_ms, before))) => {
                 self.recents.advance((tick_ms, &before), row.tick_ms);
             }
-            (Applied::Applied | Applied::Late, _) => self.recents.clear(),
+            (Applied::Applied | Applied::Late, _) => self.changed(),
             _ => {}
         }
         self.attendance.heard(row, slim, decoded.counts.bytes);
@@ -241,7 +252,7 @@ impl Window for Node {
         window_ms: u64,
     ) -> Result<Taken, Error> {
         let first = block.saturating_mul(BLOCK_ROWS);
-        self.recents.clear();
+        self.changed();
         let fresh = self.check(block, sealed, (now_ms, window_ms))?;
         self.current()?.take(first, sealed, fresh)
     }
@@ -290,12 +301,13 @@ impl Window for Node {
         filled.sort_by_key(oldest);
         let first = filled.first_mut();
         let gone = first.map_or_else(Went::default, |run| run.shorten(is_only));
-        self.recents.clear();
+        self.changed();
         self.untidy |= gone.rows > 0;
         gone
     }
 
     fn tidy(&mut self, window_ms: u64) {
+        self.lately.tidy();
         let rows = window_ms / self.attendance.interval_ms();
         for run in &mut self.runs {
             run.seal_open(1);
@@ -339,7 +351,7 @@ impl Window for Node {
         let tails = self.runs.iter().filter_map(|run| run.blocks.back()?.tail());
         let others = tails.filter(|tail| !last.is_some_and(|last| Arc::ptr_eq(last, tail)));
         let rows: usize = last.into_iter().chain(others).map(|row| row.bytes()).sum();
-        size.bytes += (rows + self.recents.bytes()) as u64;
+        size.bytes += (rows + self.recents.bytes() + self.lately.bytes()) as u64;
         size
     }
 
@@ -364,6 +376,10 @@ impl Window for Node {
 
     fn find(&self, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> Found {
         reading::find(self, paths, ticks_ms)
+    }
+
+    fn find_field(&self, paths: &[&EntityPath], field: Wanted) -> Found {
+        reading::find_field(self, paths, field)
     }
 
     fn read_each(found: &[&Found], field: Wanted, visit: &mut VisitEach<'_>) {

@@ -11,6 +11,7 @@ use cairn_proto::codec::chunk::{Sealed, touch};
 use cairn_proto::model::{EntityId, Run};
 
 use super::block::{Block, OpenRow, Rows};
+use super::lately::Looked;
 use super::node::Node;
 use super::run::RunRows;
 use crate::store::frame::Window as _;
@@ -28,6 +29,37 @@ pub struct Found {
     entities: usize,
     // No row before.
     oldest_ms: u64,
+    // What was read of the field before, if that is asked for alone: in `runs` is what lies behind it.
+    lately: Option<Looked>,
+}
+
+impl Found {
+    /// The rows of one entity: those that are known, and behind them what is read.
+    fn tell<'r>(
+        &self,
+        (looked, nth): (&Looked, usize),
+        field: Wanted,
+        reader: &mut Option<Reader>,
+        rows: &'r mut Vec<RawRow>,
+    ) -> &'r [RawRow] {
+        rows.clear();
+        let (first, last) = (field.1.0.max(self.oldest_ms), field.1.1);
+        let behind_ms = looked.tell(nth, rows);
+        let at = |rows: &[RawRow], tick_ms| rows.partition_point(|row| row.tick_ms < tick_ms);
+        if !self.runs.is_empty() {
+            // Also where that is before what is asked for: what is kept has no hole.
+            let from_ms = behind_ms.unwrap_or(first);
+            let fresh = reader_of(field, reader).read(self, nth, (from_ms, last));
+            rows.extend_from_slice(fresh);
+            if !fresh.is_empty() {
+                let expired = at(rows, self.oldest_ms);
+                let left = rows.get(expired..).unwrap_or_default();
+                looked.keep(nth, first, left);
+            }
+        }
+        let (from, to) = (at(rows, first), at(rows, last.saturating_add(1)));
+        rows.get(from..to).unwrap_or_default()
+    }
 }
 
 #[derive(Debug)]
@@ -50,6 +82,7 @@ pub(super) fn find(node: &Node, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> 
         runs: Vec::new(),
         entities: paths.len(),
         oldest_ms: node.expired_ms(),
+        lately: None,
     };
     let first = ticks_ms.0.max(found.oldest_ms);
     for run in &node.runs {
@@ -84,10 +117,39 @@ pub(super) fn find(node: &Node, paths: &[&EntityPath], ticks_ms: (u64, u64)) -> 
     found
 }
 
+/// The same of one field. Of what was read lately only the rows that came since are looked for.
+pub(super) fn find_field(node: &Node, paths: &[&EntityPath], (field, ticks_ms): Wanted) -> Found {
+    let (first, last) = (ticks_ms.0.max(node.expired_ms()), ticks_ms.1);
+    // Over the border of two runs a row says something of the one before it.
+    let [run] = node.runs.as_slice() else {
+        return find(node, paths, ticks_ms);
+    };
+    if paths.len() > FEW {
+        return find(node, paths, ticks_ms);
+    }
+    let mut looked = node.lately.look(paths, field, first);
+    let from_ms = looked.behind_ms().unwrap_or(first);
+    let has_more = run.newest_tick().is_some_and(|newest| newest >= from_ms) && from_ms <= last;
+    let mut found = if has_more {
+        looked.keep_more(paths);
+        find(node, paths, (from_ms, last))
+    } else {
+        Found {
+            runs: Vec::new(),
+            entities: paths.len(),
+            oldest_ms: node.expired_ms(),
+            lately: None,
+        }
+    };
+    found.lately = Some(looked);
+    found
+}
+
 /// Reads a field of each entity that was asked for of several nodes, and shows which node it is of, its
 /// place and its rows in order of their ticks.
 pub(super) fn read_each(found: &[&Found], field: Wanted, visit: &mut VisitEach<'_>) {
     let mut reader = None;
+    let mut rows = Vec::new();
     // All of them are on their way before the first one is waited for.
     let sealed = found.iter().flat_map(|found| &found.runs);
     let sealed = sealed.flat_map(|run| &run.blocks);
@@ -99,16 +161,27 @@ pub(super) fn read_each(found: &[&Found], field: Wanted, visit: &mut VisitEach<'
         }),
     });
     black_box(touched);
+    let known = found.iter().filter_map(|found| found.lately.as_ref());
+    let known = known.flat_map(Looked::packed);
+    black_box(known.fold(0, |all, packed| all ^ touch(packed)));
     for (which, found) in found.iter().enumerate() {
         if found.entities > FEW {
             read(found, &[field], &mut |_, nth, rows| visit(which, nth, rows));
             continue;
         }
-        let reader = reader.get_or_insert_with(|| Reader::of(&Columns::of(field.0)));
         for nth in 0..found.entities {
-            visit(which, nth, reader.read(found, nth, field.1));
+            let rows = match &found.lately {
+                Some(looked) => found.tell((looked, nth), field, &mut reader, &mut rows),
+                None => reader_of(field, &mut reader).read(found, nth, field.1),
+            };
+            visit(which, nth, rows);
         }
     }
+}
+
+/// Made when the first row is to be read, for all nodes.
+fn reader_of((field, _): Wanted, reader: &mut Option<Reader>) -> &mut Reader {
+    reader.get_or_insert_with(|| Reader::of(&Columns::of(field)))
 }
 
 /// Reads fields of each entity that was asked for and shows their rows, in order of their ticks: all

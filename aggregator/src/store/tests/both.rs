@@ -405,6 +405,8 @@ proptest! {
         let mut both = Both::new(window_rows);
         for op in &ops {
             both.act(op);
+            both.compare_again();
+            both.compare_apart();
         }
         both.compare();
         both.act(&Op::Evict);

@@ -30,6 +30,45 @@ impl Both {
         }
     }
 
+    /// Asks for the same things again and again, series one by one, whatever came in between.
+    pub(super) fn compare_again(&self) {
+        for namespace in ["shop", "none"] {
+            let selector = Selector::Namespace(namespace);
+            let plain = self.plain.entities(&selector);
+            assert_eq!(plain, self.packed.entities(&selector), "{namespace}");
+        }
+        for entity in self.plain.entities(&Selector::OfNode(self.node)) {
+            for (field, back) in [
+                (table::CPU, u64::MAX),
+                (table::MEMORY_USAGE, self.window_ms / 2),
+                (table::MEMORY_USAGE, self.window_ms / 4),
+            ] {
+                for last in [u64::MAX, self.tick_ms - 2 * STEP_MS] {
+                    let range = (self.tick_ms.saturating_sub(back), last);
+                    let plain = self.plain.read(&entity, field, range);
+                    let packed = self.packed.read(&entity, field, range);
+                    assert_eq!(plain, packed, "{field:?} of {:?} in {range:?}", entity.path);
+                }
+            }
+        }
+    }
+
+    /// Reads a range, one that lies behind it with a hole between them, and both with the hole.
+    pub(super) fn compare_apart(&self) {
+        let back = |steps: u64| self.tick_ms.saturating_sub(steps * STEP_MS);
+        for entity in self.plain.entities(&Selector::OfNode(self.node)) {
+            for range in [
+                (back(16), back(6)),
+                (back(3), u64::MAX),
+                (back(16), u64::MAX),
+            ] {
+                let plain = self.plain.read(&entity, table::NETWORK_RX, range);
+                let packed = self.packed.read(&entity, table::NETWORK_RX, range);
+                assert_eq!(plain, packed, "{:?} in {range:?}", entity.path);
+            }
+        }
+    }
+
     pub(super) fn compare(&self) {
         self.compare_copies();
         assert_eq!(self.plain.nodes(), self.packed.nodes());
