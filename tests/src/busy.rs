@@ -146,6 +146,15 @@ impl BusyNode {
         Self::with_guests(PODS, start_ms, guests)
     }
 
+    /// The same with pods that come and go at these times, and others that are there all the time.
+    ///
+    /// # Errors
+    ///
+    /// As [`BusyNode::new`].
+    pub fn with_stays(start_ms: u64, stays: &[(u64, u64)]) -> Result<Self> {
+        Self::with_guests(PODS, start_ms, stays.iter().copied())
+    }
+
     /// Guests are there from one time to another.
     fn with_guests(
         pods: usize,

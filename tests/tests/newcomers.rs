@@ -96,3 +96,28 @@ fn a_pod_that_comes_right_before_a_tick_is_served_by_name_within_two_seconds_of_
         assert_eq!(asked, expected, "{}", watched.system.stderr());
     }
 }
+
+/// Scenario: a row every ten seconds; between each of four rows and the next a pod goes, and five seconds later another
+/// of its class comes, so that there are as many cgroups as before.
+/// Guarantees: the one that came is served by its name, with its memory, in the first row after that, also where the
+/// kubelet's summary was not due at it.
+#[test]
+fn a_pod_in_the_place_of_another_is_served_by_name_in_the_first_row() {
+    let goes_ms = |n| tick(n) - 7_000;
+    let comes_ms = |n| tick(n) - 2_000;
+    let mut stays = vec![(FIRST_TICK_MS - 60_000, goes_ms(2))];
+    stays.extend((2..5).map(|n| (comes_ms(n), goes_ms(n + 1))));
+    stays.push((comes_ms(5), u64::MAX));
+    let node = BusyNode::with_stays(FIRST_TICK_MS, &stays).unwrap();
+    let mut watched = Watched::start_with(node, INTERVAL_MS, &["--cadvisor", "off"]).unwrap();
+    let there = |watched: &Watched, n| watched.node.pods(tick(n)).count();
+    watched.tick(tick(0)).unwrap();
+    watched.tick(tick(1)).unwrap();
+    for n in 2..6 {
+        assert_eq!(there(&watched, n), there(&watched, n - 1));
+        watched.tick(tick(n)).unwrap();
+        let pod = newcomer(&watched, tick(n), comes_ms(n));
+        let used = memory(&watched.system, &pod, tick(n));
+        assert!(used.is_some_and(|bytes| bytes > 0), "{n}: {}", pod.name);
+    }
+}
