@@ -74,10 +74,16 @@ impl Held {
     /// Shortens a node's window until it is within its share and the whole within the limit, or only
     /// the newest row is left.
     fn fit<N: Window>(&self, node: &mut N) {
+        let mut is_forgotten = false;
         loop {
             let is_over_share = node.size().bytes > self.shares.bytes();
             if !is_over_share && self.bytes() <= self.limit {
                 break;
+            }
+            // Readers shall cost no rows.
+            if !std::mem::replace(&mut is_forgotten, true) {
+                self.counted(node, N::forget_read);
+                continue;
             }
             let rows = self.counted(node, N::make_room);
             if rows == 0 {
@@ -218,6 +224,11 @@ impl<N: Window> Store<N> {
     pub(super) fn shorten_all(&self, to_bytes: u64) -> u64 {
         let all = self.selected(None);
         let mut gone = 0;
+        if self.held.bytes() > to_bytes {
+            for (_, node) in &all {
+                self.held.counted(&mut *lock(node), N::forget_read);
+            }
+        }
         while self.held.bytes() > to_bytes {
             let longest = all.iter().map(span_ms).max().unwrap_or(0);
             let long = longest / 8 * LONG_EIGHTHS;

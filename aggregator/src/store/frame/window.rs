@@ -113,6 +113,9 @@ pub trait Window: Default + Debug + Send + 'static {
     /// Drops rows with ticks before this one. Returns how many.
     fn expire(&mut self, oldest_ms: u64) -> u64;
 
+    /// Forgets what it keeps for who asks again: before any row goes for want of room.
+    fn forget_read(&mut self) {}
+
     /// Drops the least that it can of the oldest rows, but never the newest.
     fn shorten(&mut self) -> Went;
 

@@ -7,7 +7,7 @@
 //!
 //! Owned by the node and looked at with its lock held; filled by readers, without it, from rows that they have
 //! read. What they put in counts only if nothing but newer rows came meanwhile: everything else forgets all
-//! that is here. Bounded by [`MOST_BYTES`] and [`NAMES_BYTES`] a node, and by [`IDLE_LOOKS`] after the last question.
+//! that is here. Bounded by [`MOST_BYTES`] and [`NAMES_BYTES`] a node, and by [`MOST_IDLE_MS`] after the last question.
 
 mod names;
 mod rows;
@@ -20,15 +20,16 @@ use crate::store::{EntityPath, RawRow};
 pub(super) use names::NamedPod;
 use names::Names;
 
-/// Bytes of the series of one node: four of a quarter of an hour of ten-second rows. With five thousand nodes, each
-/// of them full, it is 15 MB.
-const MOST_BYTES: usize = 3 << 10;
+/// Bytes of the series of one node: four of a quarter of an hour of ten-second rows, about a kilobyte each (computed, of
+/// containers). With five thousand nodes, each of them full, it is 22 MB.
+const MOST_BYTES: usize = 4608;
 
-/// What nobody has asked for at so many evictions, which are ten seconds apart, goes.
-const IDLE_LOOKS: u8 = 12;
+/// What nobody has asked for over so long, ms, goes. It is looked at once an interval.
+const MOST_IDLE_MS: u64 = 120_000;
 
-/// Fewer rows are read as quickly where they are.
-const LEAST_ROWS: usize = 8;
+/// Fewer rows are read as quickly where they are: a question about one tick has eleven at ten seconds. Tests of both
+/// stores have shorter windows.
+const LEAST_ROWS: usize = if cfg!(test) { 8 } else { 12 };
 
 /// What a piece of memory is counted as beside its bytes: two counts of references and what the allocator adds.
 const PIECE_BYTES: usize = 24;
@@ -56,11 +57,12 @@ struct One {
     path: EntityPath,
     field: FieldId,
     known: Known,
-    // Looks since somebody asked for it.
-    idle: u8,
+    // Since somebody asked for it, by the interval of its node.
+    idle_ms: u64,
 }
 
-/// All rows that were there from one tick to another.
+/// All rows that were there from one tick to another, but for those that have expired since: who reads them cuts at the
+/// node's oldest tick, which never falls without [`Lately::clear`].
 #[derive(Clone, Debug)]
 struct Known {
     first_ms: u64,
@@ -91,13 +93,17 @@ impl Lately {
         }
     }
 
-    /// Forgets what nobody asked for since a while, and counts what is left.
-    pub(super) fn tidy(&mut self) {
+    /// Forgets what nobody asked for since a while, and counts what is left. To be called once in so many ms.
+    pub(super) fn tidy(&mut self, interval_ms: u64) {
         if let Some(kept) = self.kept.get() {
             let mut kept = lock(kept);
-            kept.series.iter_mut().for_each(|one| one.idle += 1);
-            kept.series.retain(|one| one.idle <= IDLE_LOOKS);
-            kept.names.tidy();
+            let series = kept.series.iter_mut();
+            series.for_each(|one| one.idle_ms = one.idle_ms.saturating_add(interval_ms));
+            kept.series.retain(|one| one.idle_ms <= MOST_IDLE_MS);
+            if kept.series.is_empty() {
+                kept.series = Vec::new();
+            }
+            kept.names.tidy(interval_ms);
             self.counted = kept.bytes() + kept.names.bytes();
         }
     }
@@ -146,20 +152,27 @@ impl Kept {
 
     fn known(&mut self, path: &EntityPath, field: FieldId, first_ms: u64) -> Option<Known> {
         let one = self.find(path, field)?;
-        one.idle = 0;
-        (one.known.first_ms <= first_ms).then(|| one.known.clone())
+        let known = &one.known;
+        // What ends before what is asked for begins is no help: more would be read than without it.
+        if known.first_ms > first_ms || known.last_ms.saturating_add(1) < first_ms {
+            return None;
+        }
+        one.idle_ms = 0;
+        Some(one.known.clone())
     }
 
     fn bytes(&self) -> usize {
         self.series.iter().map(One::bytes).sum()
     }
 
-    /// Takes one in, and lets go of those that were not asked for the longest as far as it needs room.
+    /// Takes one in, and lets go of others as far as it needs room: those that were not asked for the longest, and
+    /// of those asked for since the last look the one that came first.
     fn put(&mut self, new: One) {
         if let Some(old) = self.find(&new.path, new.field) {
             let (old, new) = (&mut old.known, new.known);
-            // Another reader may have seen more.
-            if new.first_ms <= old.first_ms && new.last_ms >= old.last_ms {
+            // Another reader may have seen more. Of what grew too large the part that is asked for goes on.
+            let is_longer = new.first_ms <= old.first_ms && new.last_ms == old.last_ms;
+            if new.last_ms > old.last_ms || is_longer {
                 *old = new;
             }
         } else {
@@ -167,7 +180,7 @@ impl Kept {
         }
         while self.bytes() > MOST_BYTES {
             let idle = self.series.iter().enumerate();
-            let longest = idle.rev().max_by_key(|(_, one)| one.idle);
+            let longest = idle.rev().max_by_key(|(_, one)| one.idle_ms);
             let Some((at, _)) = longest else { break };
             self.series.remove(at);
         }
@@ -227,22 +240,29 @@ impl Looked {
         let (Some(path), Some(last)) = (self.paths.get(nth), rows.last()) else {
             return;
         };
-        if rows.len() < LEAST_ROWS {
-            return;
-        }
-        let known = self.known.get(nth);
-        let new = One {
-            path: path.clone(),
-            field: self.field,
-            known: Known {
-                first_ms: known.map_or(first_ms, |known| known.first_ms),
-                last_ms: last.tick_ms,
-                packed: rows::pack(rows).into(),
-            },
-            idle: 0,
+        let one = |first_ms: u64, rows: &[RawRow]| {
+            // A row is a byte at least.
+            let is_some = (LEAST_ROWS..MOST_BYTES).contains(&rows.len());
+            let one = is_some.then(|| One {
+                path: path.clone(),
+                field: self.field,
+                known: Known {
+                    first_ms,
+                    last_ms: last.tick_ms,
+                    packed: rows::pack(rows).into(),
+                },
+                idle_ms: 0,
+            });
+            one.filter(|one| one.bytes() <= MOST_BYTES)
         };
+        let known = self.known.get(nth);
+        let whole = one(known.map_or(first_ms, |known| known.first_ms), rows);
+        // It grows as long as it is asked for: when it is too large for that what is asked for now is enough.
+        let asked = rows.partition_point(|row| row.tick_ms < first_ms);
+        let rest = rows.get(asked..).filter(|_| asked > 0);
+        let new = whole.or_else(|| one(first_ms, rest?));
         let mut kept = lock(&self.kept);
-        if kept.number == self.number && new.bytes() <= MOST_BYTES {
+        if let Some(new) = new.filter(|_| kept.number == self.number) {
             kept.put(new);
         }
     }
@@ -259,7 +279,7 @@ mod tests {
 
     use cairn_proto::catalogue::table;
 
-    use super::{IDLE_LOOKS, Lately, MOST_BYTES};
+    use super::{Lately, MOST_BYTES, MOST_IDLE_MS};
     use crate::store::{EntityPath, RawRow};
 
     fn rows(count: u64) -> Vec<RawRow> {
@@ -335,11 +355,11 @@ mod tests {
         let mut lately = Lately::default();
         read(&lately, &path(0), 60);
         for nth in 1..100 {
-            lately.tidy();
+            lately.tidy(10_000);
             assert_eq!(behind_ms(&lately, &path(0), 0), Some(600_001), "{nth}");
             read(&lately, &path(nth), 60);
         }
-        lately.tidy();
+        lately.tidy(10_000);
         assert!((1..=MOST_BYTES).contains(&lately.bytes()));
         assert_eq!(behind_ms(&lately, &path(99), 0), Some(600_001));
         assert_eq!(behind_ms(&lately, &path(50), 0), None);
@@ -351,14 +371,45 @@ mod tests {
     fn what_nobody_asks_for_goes() {
         let mut lately = Lately::default();
         read(&lately, &path(0), 60);
-        for _ in 0..IDLE_LOOKS {
-            lately.tidy();
+        for _ in 0..MOST_IDLE_MS / 10_000 {
+            lately.tidy(10_000);
         }
         assert!(lately.bytes() > 0);
-        lately.tidy();
+        lately.tidy(10_000);
         assert_eq!(lately.bytes(), 0);
         let kept: Arc<_> = lately.kept.get().cloned().unwrap();
         assert!(super::lock(&kept).series.is_empty());
+    }
+
+    #[test]
+    fn one_that_grew_too_large_goes_on_with_what_is_asked_for() {
+        let lately = Lately::default();
+        let path = path(1);
+        let all = rows(30_000);
+        let last = |count: u64| count * 10_000;
+        read(&lately, &path, 100);
+        let mut count = 100;
+        // Ninety rows are asked for, over and over, and one comes between two questions.
+        while count < 29_000 {
+            count += 50;
+            let first_ms = last(count - 89);
+            let mut looked = lately.look(&[&path], table::CPU, first_ms);
+            assert!(looked.behind_ms().is_some(), "{count}");
+            looked.keep_more(&[&path]);
+            let mut told = Vec::new();
+            let behind_ms = looked.tell(0, &mut told).unwrap();
+            let fresh = all
+                .iter()
+                .filter(|row| row.tick_ms >= behind_ms && row.tick_ms <= last(count));
+            told.extend(fresh.copied());
+            looked.keep(0, first_ms, &told);
+        }
+        assert_eq!(
+            behind_ms(&lately, &path, last(count - 40)),
+            Some(last(count) + 1)
+        );
+        // What ends before that is no help.
+        assert_eq!(behind_ms(&lately, &path, last(count) + 2), None);
     }
 
     #[test]

@@ -49,7 +49,8 @@ impl Node {
         runs.find(|r| r.run == run).ok_or(Error::Fenced)
     }
 
-    /// Rows came or went otherwise than behind the newest one: what is at hand of them may not be so any more.
+    /// Rows came or went otherwise than behind the newest one, or at the front by their age: what is at hand of them may
+    /// not be so any more.
     pub(super) fn changed(&mut self) {
         self.recents.clear();
         self.lately.clear();
@@ -290,6 +291,10 @@ impl Window for Node {
         self.runs.iter().find(|r| Some(r.run) == run)?.oldest_row()
     }
 
+    fn forget_read(&mut self) {
+        self.lately.clear();
+    }
+
     fn shorten(&mut self) -> Went {
         let filled = self.runs.iter_mut().filter(|run| !run.blocks.is_empty());
         let mut filled: Vec<&mut RunRows> = filled.collect();
@@ -307,8 +312,9 @@ impl Window for Node {
     }
 
     fn tidy(&mut self, window_ms: u64) {
-        self.lately.tidy();
-        let rows = window_ms / self.attendance.interval_ms();
+        let interval_ms = self.attendance.interval_ms();
+        self.lately.tidy(interval_ms);
+        let rows = window_ms / interval_ms;
         for run in &mut self.runs {
             run.seal_open(1);
             run.join(rows);

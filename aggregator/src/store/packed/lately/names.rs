@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use cairn_proto::model::EntityId;
 
-use super::{IDLE_LOOKS, PIECE_BYTES};
+use super::{MOST_IDLE_MS, PIECE_BYTES};
 use crate::store::Entity;
 
-/// Bytes of one node: three pods. Of more of them on a node what they have in common is found once for all.
-pub(super) const NAMES_BYTES: usize = 1 << 10;
+/// Bytes of one node: three pods without labels (computed, names of forty characters). Of more of them on a node what
+/// they have in common is found once for all.
+pub(super) const NAMES_BYTES: usize = 1280;
 
 /// A pod of which only the names are known.
 pub(in crate::store::packed) type NamedPod = (EntityId, Entity);
@@ -24,15 +25,15 @@ pub(super) struct Names {
 struct OfOne {
     namespace: Box<str>,
     pods: Arc<[NamedPod]>,
-    // Looks since somebody asked for it.
-    idle: u8,
+    // Since somebody asked for it, by the interval of its node.
+    idle_ms: u64,
 }
 
 impl Names {
     pub(super) fn find(&mut self, namespace: &str) -> Option<Arc<[NamedPod]>> {
         let mut of = self.of.iter_mut();
         let found = of.find(|of| *of.namespace == *namespace)?;
-        found.idle = 0;
+        found.idle_ms = 0;
         Some(Arc::clone(&found.pods))
     }
 
@@ -41,7 +42,7 @@ impl Names {
         let new = OfOne {
             namespace: namespace.into(),
             pods: Arc::clone(pods),
-            idle: 0,
+            idle_ms: 0,
         };
         if new.bytes() > NAMES_BYTES {
             return;
@@ -52,9 +53,13 @@ impl Names {
         }
     }
 
-    pub(super) fn tidy(&mut self) {
-        self.of.iter_mut().for_each(|of| of.idle += 1);
-        self.of.retain(|of| of.idle <= IDLE_LOOKS);
+    pub(super) fn tidy(&mut self, interval_ms: u64) {
+        let all = self.of.iter_mut();
+        all.for_each(|of| of.idle_ms = of.idle_ms.saturating_add(interval_ms));
+        self.of.retain(|of| of.idle_ms <= MOST_IDLE_MS);
+        if self.of.is_empty() {
+            self.of = Vec::new();
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {
