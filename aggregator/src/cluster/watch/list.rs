@@ -6,7 +6,7 @@ use cairn_runtime::backoff::Backoff;
 use cairn_runtime::body;
 use kube::api::ListParams;
 use kube::core::Request;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{BACKOFF, Watcher};
 use crate::cluster::decode::wire::List;
@@ -25,9 +25,9 @@ const PAGE_DEADLINE: Duration = Duration::from_secs(60);
 /// there is more is not listened to for ever.
 const MOST_PAGES: u32 = 1_000_000;
 
-/// How often a page after the first is asked for: with the longest delays between, for the five minutes for which an
-/// API server itself knows where it begins.
-const MOST_TRIES: u32 = 8;
+/// For how long a page after the first is asked for again and again: as long as an API server itself knows where it
+/// begins.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 impl Watcher {
     /// Reads everything once; what is there takes effect page by page. Gives the version to watch from: that of the
@@ -57,14 +57,16 @@ impl Watcher {
     async fn further(&mut self, mut next: String) -> Result<String, Error> {
         let (base, cap, min_life) = BACKOFF;
         let mut backoff = Backoff::new(base, cap, min_life);
-        let mut tries = 0;
+        let began = Instant::now();
         loop {
             let error = match self.page(Some(next.clone())).await {
-                Ok((_, further)) => return Ok(further),
+                Ok((_, further)) => {
+                    self.well();
+                    return Ok(further);
+                }
                 Err(error) => error,
             };
-            tries += 1;
-            if tries == MOST_TRIES {
+            if began.elapsed() >= PATIENCE {
                 return Err(error);
             }
             match &error {
@@ -73,11 +75,10 @@ impl Watcher {
                 error if error.is_passing() => {}
                 _ => return Err(error),
             }
-            if let Some(wish) = error.retry_after() {
-                backoff.hint(wish);
-            }
             self.failed(&error);
-            sleep(backoff.next()).await;
+            // A short wish is no promise that the page comes then: the delay grows all the same.
+            let wish = error.retry_after().unwrap_or_default().min(cap);
+            sleep(backoff.next().max(wish)).await;
         }
     }
 

@@ -270,16 +270,18 @@ impl Inner {
 }
 
 /// Those that are due and that somebody has, the one that is due for longest first: where all cannot be asked
-/// about in time none is left behind for others.
+/// about in time none is left behind for others. Before them those of which the last answer was a refusal: whether
+/// they are good any more is to be known soon.
 fn in_turn(watched: &HashMap<Hash, Watched>) -> VecDeque<Hash> {
     let now = Instant::now();
     let due = watched.iter().filter(|(_, one)| {
         let is_in_use = || one.grant.upgrade().as_ref().is_some_and(is_in_use);
         one.due <= now && !one.is_under_way && is_in_use()
     });
-    let mut due: Vec<(Instant, Hash)> = due.map(|(hash, one)| (one.due, *hash)).collect();
+    let due = due.map(|(hash, one)| (!one.was_refused, one.due, *hash));
+    let mut due: Vec<(bool, Instant, Hash)> = due.collect();
     due.sort_unstable();
-    due.into_iter().map(|(_, hash)| hash).collect()
+    due.into_iter().map(|(.., hash)| hash).collect()
 }
 
 /// Says what does not work, of the answers since it was said last.

@@ -186,7 +186,13 @@ impl Placing {
 
     fn decide(&mut self, known: &Known, (one, judged): (Waiting, Judged), settled: &mut Settled) {
         match judged {
-            Judged::Here if one.is_late => settled.late = Some(one.def),
+            Judged::Here if one.is_late && self.is_told_of(known, &one.def) => {
+                settled.late = Some(one.def);
+            }
+            // Its pod has gone, and nobody ever told of it.
+            Judged::Here if one.is_late => {
+                self.refused.insert(one.def.id, Refused::NoContainer);
+            }
             Judged::Here => {
                 for def in [one.def].into_iter().chain(one.parts) {
                     self.follow(known, def, settled);
@@ -348,6 +354,13 @@ impl Placing {
             return Judged::Refused(Refused::NoContainer);
         }
         Judged::Here
+    }
+
+    /// Whether the cluster has it, or what it is a part of.
+    fn is_told_of(&self, known: &Known, def: &EntityDef) -> bool {
+        let pod = def.parent.and_then(|parent| self.here.get(&parent));
+        def.kind == EntityKind::Pod
+            || pod.is_some_and(|identity| known_pod(known, identity).is_some())
     }
 
     /// An id that is named again begins anew; of one with parts they stay.
