@@ -139,6 +139,9 @@ impl OfPod {
             let before = self.open_count();
             self.read_containers(moment, line, Who::Newcomers, &mut processes);
             *held = held.saturating_sub(before - self.open_count());
+            // Its sandbox may have been made anew as well.
+            let knows_sandbox = self.containers.values().any(|of| of.member.is_none());
+            processes = processes.filter(|_| knows_sandbox);
         }
         if let Some(count) = processes {
             self.own.tell_processes(count);
