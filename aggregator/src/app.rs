@@ -391,7 +391,7 @@ fn start_readers(
     config: &Config,
 ) {
     let api = api_of(shared, config);
-    https::begin(&api, asked, supervisor);
+    https::begin(&api, asked, &access, supervisor);
     start_http((&mut *supervisor, readers), http, (shared, &api), config);
     let (tls, authenticators, rights) = access.parts();
     let secure = Secure {

@@ -28,6 +28,10 @@ const NAMESPACE: &str = "cairn";
 /// The Service of the aggregators.
 const SERVICE: &str = "cairn-aggregator";
 
+/// What an API server publishes of its proxy and its clients.
+const PUBLISHED: &[u8] =
+    include_bytes!("../fixtures/apiserver-1.36/extension-apiserver-authentication.json");
+
 /// Who reads.
 const READER: (&str, &str) = ("readers", "ops");
 
@@ -62,6 +66,9 @@ impl Replicas {
         let server = ApiServer::empty(dir.path())?;
         let recording = Recording::carried();
         put_objects(&server, recorded, &recording.nodes)?;
+        // Beside a ready replica it is waited for.
+        let published: Value = serde_json::from_slice(PUBLISHED)?;
+        server.control().put("configmaps", published);
         std::fs::write(dir.path().join("namespace"), NAMESPACE)?;
         let mut addresses = free(places.saturating_sub(1))?;
         let others = addresses.iter();

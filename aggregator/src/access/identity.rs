@@ -150,7 +150,7 @@ impl Authenticators {
             let is_ambiguous = proxy.names.is_empty() && matches!(client, Some(Ok(_)));
             if !is_ambiguous
                 && proxy.is_it(shown)
-                && let Some(user) = proxy.headers.told(headers)
+                && let Some(user) = proxy.told(headers)
             {
                 return Ok(Some(user));
             }
@@ -170,9 +170,7 @@ impl Authenticators {
 /// True for a header by which somebody says who asks: of any proxy, or of the one that is published.
 fn says(published: Option<&Published>, name: &HeaderName) -> bool {
     let proxy = published.and_then(|published| published.front_proxy.as_ref());
-    name == AUTHORIZATION
-        || proxy::is_remote(name)
-        || proxy.is_some_and(|proxy| proxy.headers.has(name))
+    name == AUTHORIZATION || proxy::is_remote(name) || proxy.is_some_and(|proxy| proxy.has(name))
 }
 
 fn of_subject(subject: Subject) -> Result<User, Unproven> {

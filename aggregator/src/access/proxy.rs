@@ -1,7 +1,9 @@
 //! The front proxy of the API server, and the headers in which it says for whom it asks.
 //!
-//! Which headers those are the API server publishes (its flags `--requestheader-*-headers`); where it does not, they are
-//! those of its documentation, `X-Remote-User`, `X-Remote-Uid`, `X-Remote-Group` and `X-Remote-Extra-KEY`.
+//! An API server says `X-Remote-User`, `X-Remote-Group` and `X-Remote-Extra-KEY` to those behind it, whatever its own
+//! flags are. What it publishes (`--requestheader-*-headers`) are the names that it takes from a proxy before it; another
+//! proxy of the same CA may use those. So the usual ones count, and the published ones where no usual one names a user:
+//! of a client's own headers the API server removes the usual ones, and not in all its versions others.
 
 use std::sync::Arc;
 
@@ -21,8 +23,10 @@ pub struct FrontProxy {
     pub trust: Arc<Trust>,
     /// Common names of which it must have one; empty means any.
     pub names: Vec<String>,
-    /// Where it says for whom it asks.
-    pub headers: ProxyHeaders,
+    /// Where another proxy than the API server says for whom it asks; `None` where that is not published.
+    pub others: Option<ProxyHeaders>,
+    /// Whether the UID of the user is believed: a server that sends none hands on what a client has put there.
+    pub has_uid: bool,
 }
 
 impl FrontProxy {
@@ -31,6 +35,22 @@ impl FrontProxy {
             Ok(subject) => self.names.is_empty() || self.names.contains(&subject.common_name),
             Err(_) => false,
         }
+    }
+
+    /// The user for whom it asks by the headers of a request; `None` when they name none.
+    pub(super) fn told(&self, headers: &HeaderMap) -> Option<User> {
+        let mut usual = ProxyHeaders::default();
+        if !self.has_uid {
+            usual.uids.clear();
+        }
+        let others = self.others.as_ref();
+        let told = usual.told(headers);
+        told.or_else(|| others.and_then(|others| others.told(headers)))
+    }
+
+    /// True for a header in which it may say so.
+    pub(super) fn has(&self, name: &HeaderName) -> bool {
+        self.others.as_ref().is_some_and(|others| others.has(name))
     }
 }
 
@@ -61,13 +81,13 @@ impl Default for ProxyHeaders {
 
 impl ProxyHeaders {
     /// True for a header of these.
-    pub(super) fn has(&self, name: &HeaderName) -> bool {
+    fn has(&self, name: &HeaderName) -> bool {
         let named = [&self.users, &self.uids, &self.groups];
         named.into_iter().flatten().any(|one| one == name) || self.key(name).is_some()
     }
 
     /// The user that the headers of a request tell; `None` when they name none.
-    pub(super) fn told(&self, headers: &HeaderMap) -> Option<User> {
+    fn told(&self, headers: &HeaderMap) -> Option<User> {
         let texts = |names: &[HeaderName]| {
             let values = names.iter().flat_map(|name| headers.get_all(name));
             values

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use cairn_runtime::logging;
-use cairn_runtime::readiness::{Blocker, Note, Readiness};
+use cairn_runtime::readiness::{Note, Readiness};
 use cairn_runtime::shutdown::Token;
 use cairn_runtime::tasks::TaskError;
 use cairn_runtime::tls::{self, Trust};
@@ -35,7 +35,7 @@ const UIDS: &str = "requestheader-uid-headers";
 const GROUPS: &str = "requestheader-group-headers";
 const EXTRAS: &str = "requestheader-extra-headers-prefix";
 
-/// Under which name it is noted, and readiness held back.
+/// Under which name it is noted.
 const NOTE: &str = "front-proxy";
 
 /// What it says.
@@ -91,25 +91,16 @@ pub struct Follow {
     pub into: Arc<ArcSwapOption<Published>>,
     /// Where it is said that it does not work.
     pub readiness: Readiness,
-    /// Held until it was read once; `None` where nothing that it says counts. Without it every request that comes
-    /// through the API server is refused, so a replica that has not read it must not take the place of one that has.
-    pub blocker: Option<Blocker>,
 }
 
 impl Follow {
-    /// What holds readiness back until it was read.
-    #[must_use]
-    pub fn block(readiness: &Readiness) -> Blocker {
-        readiness.block(NOTE, "how the API server's proxy is known is being read")
-    }
-
     /// Reads it again every minute until it is told to stop. What was read stays when it cannot be read any
     /// more.
     ///
     /// # Errors
     ///
     /// None: what does not work is told and tried again.
-    pub async fn run(mut self, stop: Token) -> Result<(), TaskError> {
+    pub async fn run(self, stop: Token) -> Result<(), TaskError> {
         let mut before: Option<Vec<u8>> = None;
         let mut told = None;
         loop {
@@ -127,9 +118,6 @@ impl Follow {
                 Ok(Err(unanswered)) => Some(unanswered.to_string()),
                 Err(_) => Some(format!("nothing came in {} s", DEADLINE.as_secs())),
             };
-            if problem.is_none() {
-                self.blocker = None;
-            }
             let next = if problem.is_some() { AGAIN } else { EVERY };
             if problem != told {
                 self.tell(problem.as_deref());
@@ -156,9 +144,6 @@ impl Follow {
              extension-apiserver-authentication-reader in kube-system)?"
         );
         tracing::warn!("{text}");
-        if let Some(blocker) = &self.blocker {
-            blocker.set_reason(text.clone());
-        }
         self.readiness.note(NOTE, Note::Degraded(text));
     }
 }
@@ -183,7 +168,8 @@ impl Published {
         let front_proxy = trust(PROXY_CA)?.map(|trust| FrontProxy {
             trust,
             names,
-            headers,
+            has_uid: !headers.uids.is_empty(),
+            others: Some(headers),
         });
         Ok(Self {
             front_proxy,
@@ -205,7 +191,8 @@ fn list(data: &HashMap<String, String>, key: &'static str) -> Result<Vec<String>
     Ok(list.unwrap_or_default())
 }
 
-/// In which headers the proxy says for whom it asks: what is not told is as it is documented.
+/// In which headers a proxy says for whom it asks: what is not told is as it is documented, but the UID, which an API
+/// server that publishes no name for it does not know.
 fn headers(data: &HashMap<String, String>) -> Result<ProxyHeaders, PublishedError> {
     let names = |what: &'static str| {
         let names = list(data, what)?.into_iter();
@@ -217,13 +204,14 @@ fn headers(data: &HashMap<String, String>) -> Result<ProxyHeaders, PublishedErro
     };
     let usual = ProxyHeaders::default();
     let told = |told: Vec<HeaderName>, usual| if told.is_empty() { usual } else { told };
+    let uids = names(UIDS)?;
     // A beginning is a name as well.
     let extras: Vec<HeaderName> = names(EXTRAS)?;
     let extras = extras.iter().map(|name| name.as_str().to_owned());
     let extras: Vec<String> = extras.collect();
     Ok(ProxyHeaders {
         users: told(names(USERS)?, usual.users),
-        uids: told(names(UIDS)?, usual.uids),
+        uids,
         groups: told(names(GROUPS)?, usual.groups),
         extras: if extras.is_empty() {
             usual.extras

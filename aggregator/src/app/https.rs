@@ -14,7 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use super::DRAIN;
 use super::kubernetes::Asked;
 use super::serving::{self, Served};
-use crate::access::{Authenticators, FrontProxy, ProxyHeaders, Rights};
+use crate::access::{Authenticators, FrontProxy, Rights};
 use crate::api::{Api, Secure, Start, Terms, secure_router};
 use crate::config::{Config, Ingest, Kubernetes};
 use crate::rpc;
@@ -54,7 +54,8 @@ impl Access {
         let front_proxy = proxy.map(|trust| FrontProxy {
             trust,
             names,
-            headers: ProxyHeaders::default(),
+            others: None,
+            has_uid: true,
         });
         let is_off = matches!(config.kubernetes, Kubernetes::Off(_));
         if front_proxy.is_none() && clients.is_none() && is_off {
@@ -102,9 +103,9 @@ pub(super) fn terms(clock: &Clock, config: &Config) -> Terms {
 }
 
 /// Starts the task that says when it answers.
-pub(super) fn begin(api: &Api, asked: &Asked<'_>, supervisor: &mut Supervisor) {
+pub(super) fn begin(api: &Api, asked: &Asked<'_>, access: &Access, supervisor: &mut Supervisor) {
     let (start, token) = (api.terms.start.clone(), api.token.clone());
-    asked.hold(&start, supervisor);
+    asked.hold(&start, access, supervisor);
     let looking = start.run(api.clone(), asked.readiness().clone(), token);
     supervisor.spawn("start of metrics.k8s.io", looking);
 }

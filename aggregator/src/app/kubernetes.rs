@@ -237,14 +237,10 @@ impl<'a> Asked<'a> {
         else {
             return;
         };
-        let by_flag = &access.authenticators;
-        let is_told = by_flag.front_proxy.is_some() && by_flag.clients.is_some();
         let follow = Follow {
             api: Arc::clone(&api),
             into: Arc::clone(published),
             readiness: self.readiness.clone(),
-            // Where flags tell both CAs nobody waits for what is published.
-            blocker: (!is_told).then(|| Follow::block(&self.readiness)),
         };
         supervisor.spawn("front proxy", follow.run(self.token.clone()));
         let metrics = access::Metrics::new(registry);
@@ -260,16 +256,20 @@ impl<'a> Asked<'a> {
     }
 
     /// Lets another replica that is ready hold this one back, where its Service is known.
-    pub(super) fn hold(&self, start: &Start, supervisor: &mut Supervisor) {
+    pub(super) fn hold(&self, start: &Start, access: &Access, supervisor: &mut Supervisor) {
         let (Some((_, client)), Some(service)) = (&self.api, &self.config.https.service) else {
             return;
         };
         let others = Endpoints::new(client.clone(), &service.namespace, &service.name);
         let reason = "whether another replica is ready is being asked";
         let blocker = self.readiness.block(HELD, reason);
+        let by_flag = &access.authenticators;
+        let is_told = by_flag.front_proxy.is_some() && by_flag.clients.is_some();
+        // Where flags tell both CAs nobody waits for what is published.
+        let proxy = by_flag.published.clone().filter(|_| !is_told);
         let held = start
             .clone()
-            .hold(Arc::new(others), blocker, self.token.clone());
+            .hold(Arc::new(others), proxy, (blocker, self.token.clone()));
         supervisor.spawn("readiness beside another replica", held);
     }
 

@@ -56,20 +56,17 @@ struct Bed {
 
 impl Bed {
     fn start(others: Others) -> Self {
-        Self::with(others, metrics(20, 20, 17))
+        Self::with(others, metrics(20, 20, 17), None)
     }
 
-    fn with(others: Others, metrics: MetricsApi) -> Self {
+    fn with(others: Others, metrics: MetricsApi, proxy: Option<Proxy>) -> Self {
         let (readiness, token) = (Readiness::new(), Token::new());
         let told = Arc::new(Told(AtomicU8::new(others as u8)));
         let blocker = readiness.block(HELD, "asked");
         let start = metrics.api.terms.start.clone();
         let mut tasks = JoinSet::new();
-        tasks.spawn(start.hold(
-            Arc::clone(&told) as Arc<dyn Replicas>,
-            blocker,
-            token.clone(),
-        ));
+        let replicas = Arc::clone(&told) as Arc<dyn Replicas>;
+        tasks.spawn(start.hold(replicas, proxy, (blocker, token.clone())));
         Self {
             metrics,
             others: told,
@@ -139,7 +136,7 @@ async fn it_waits_45_seconds_at_most() {
 #[tokio::test(start_paused = true)]
 async fn beside_a_ready_one_it_waits_for_the_list_of_the_cluster() {
     for is_listed in [true, false] {
-        let bed = Bed::with(Others::Ready, unlisted(20, 20, 20));
+        let bed = Bed::with(Others::Ready, unlisted(20, 20, 20), None);
         bed.pass(60).await;
         assert!(!bed.readiness.is_ready());
         let shown = bed.reason();
@@ -158,6 +155,44 @@ async fn beside_a_ready_one_it_waits_for_the_list_of_the_cluster() {
         bed.pass(2).await;
         assert!(bed.readiness.is_ready(), "{}", bed.reason());
     }
+}
+
+/// Guarantees: where it is not known whether another one is ready nobody waits for the list longer than for nodes.
+#[tokio::test(start_paused = true)]
+async fn with_nobody_known_to_be_ready_it_does_not_wait_for_the_list() {
+    for others in [Others::Refused, Others::Silent] {
+        let bed = Bed::with(others, unlisted(20, 20, 20), None);
+        bed.pass(44).await;
+        assert!(!bed.readiness.is_ready(), "{others:?}");
+        bed.pass(2).await;
+        assert!(bed.readiness.is_ready(), "{others:?} {}", bed.reason());
+    }
+}
+
+/// Scenario: all nodes were measured, and what the API server publishes of its proxy is not read at first.
+/// Guarantees: beside a ready replica it is not ready before that, as all requests through the API server would be
+/// refused; alone it is.
+#[tokio::test(start_paused = true)]
+async fn beside_a_ready_one_it_waits_until_the_proxy_is_known() {
+    let unknown = || Some(Proxy::default());
+    let bed = Bed::with(Others::None, metrics(20, 20, 20), unknown());
+    bed.pass(1).await;
+    assert!(bed.readiness.is_ready());
+    let proxy = Proxy::default();
+    let bed = Bed::with(Others::Ready, metrics(20, 20, 20), Some(Arc::clone(&proxy)));
+    bed.pass(60).await;
+    let shown = bed.reason();
+    assert!(
+        shown.contains("proxy is known was not read yet (front-proxy, below); another"),
+        "{shown}"
+    );
+    assert!(!bed.readiness.is_ready());
+    proxy.store(Some(Arc::default()));
+    bed.pass(2).await;
+    assert!(bed.readiness.is_ready(), "{}", bed.reason());
+    let bed = Bed::with(Others::Ready, metrics(20, 20, 20), unknown());
+    bed.pass(302).await;
+    assert!(bed.readiness.is_ready(), "{}", bed.reason());
 }
 
 #[tokio::test(start_paused = true)]
