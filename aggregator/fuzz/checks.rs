@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use cairn_aggregator::access::{Authenticators, FrontProxy, Rights};
+use cairn_aggregator::access::{Authenticators, FrontProxy, ProxyHeaders, Rights};
 use cairn_aggregator::api::{
     Api, Gate, MetricsApi, Secure, Start, Terms, Wellness, router, secure_router,
 };
@@ -192,8 +192,7 @@ impl Bed {
                 front_proxy: Some(FrontProxy {
                     trust: CERTIFICATES.trust(),
                     names: vec!["front-proxy-client".to_owned()],
-                    others: None,
-                    has_uid: true,
+                    headers: vec![ProxyHeaders::default()],
                 }),
                 ..Authenticators::default()
             },

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use cairn_aggregator::access::{Authenticators, FrontProxy, Rights};
+use cairn_aggregator::access::{Authenticators, FrontProxy, ProxyHeaders, Rights};
 use cairn_aggregator::api::{Api, MetricsApi, Secure, Start, Terms, Wellness, secure_router};
 use cairn_aggregator::cluster::{
     Change, Cluster, Container, ContainerState, Known, Node, Phase, Pod,
@@ -155,8 +155,7 @@ impl Asker {
             front_proxy: Some(FrontProxy {
                 trust: trust.unwrap(),
                 names: vec!["front-proxy-client".to_owned()],
-                others: None,
-                has_uid: true,
+                headers: vec![ProxyHeaders::default()],
             }),
             ..Authenticators::default()
         };

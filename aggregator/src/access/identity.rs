@@ -123,23 +123,27 @@ impl Authenticators {
         }
     }
 
+    /// What has to be read before a certificate can be judged; `None` where flags tell both CAs, or there is no API server.
+    #[must_use]
+    pub fn awaited(&self) -> Option<&Arc<ArcSwapOption<Published>>> {
+        let is_told = self.front_proxy.is_some() && self.clients.is_some();
+        self.published.as_ref().filter(|_| !is_told)
+    }
+
     /// The user that a certificate proves; `None` when certificates are not looked at.
     fn by_certificate(
         &self,
         headers: &HeaderMap,
         shown: &PeerCertificates,
     ) -> Result<Option<User>, Unproven> {
-        let published = self.published.as_ref().map(|published| published.load());
-        let is_awaited = published
-            .as_ref()
-            .is_some_and(|published| published.is_none());
-        let published = published
-            .as_ref()
-            .and_then(|published| published.as_deref());
-        let is_told = self.front_proxy.is_some() && self.clients.is_some();
-        if is_awaited && !is_told {
+        if self
+            .awaited()
+            .is_some_and(|published| published.load().is_none())
+        {
             return Err(Unauthorized);
         }
+        let published = self.published.as_ref().map(|published| published.load());
+        let published = published.as_ref().and_then(|one| one.as_deref());
         let clients = self.clients.as_ref();
         let clients = clients.or_else(|| published?.clients.as_ref());
         let front_proxy = self.front_proxy.as_ref();

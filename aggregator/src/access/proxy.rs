@@ -23,10 +23,8 @@ pub struct FrontProxy {
     pub trust: Arc<Trust>,
     /// Common names of which it must have one; empty means any.
     pub names: Vec<String>,
-    /// Where another proxy than the API server says for whom it asks; `None` where that is not published.
-    pub others: Option<ProxyHeaders>,
-    /// Whether the UID of the user is believed: a server that sends none hands on what a client has put there.
-    pub has_uid: bool,
+    /// Where it says for whom it asks: the first of these that names a user counts.
+    pub headers: Vec<ProxyHeaders>,
 }
 
 impl FrontProxy {
@@ -39,18 +37,12 @@ impl FrontProxy {
 
     /// The user for whom it asks by the headers of a request; `None` when they name none.
     pub(super) fn told(&self, headers: &HeaderMap) -> Option<User> {
-        let mut usual = ProxyHeaders::default();
-        if !self.has_uid {
-            usual.uids.clear();
-        }
-        let others = self.others.as_ref();
-        let told = usual.told(headers);
-        told.or_else(|| others.and_then(|others| others.told(headers)))
+        self.headers.iter().find_map(|of| of.told(headers))
     }
 
     /// True for a header in which it may say so.
     pub(super) fn has(&self, name: &HeaderName) -> bool {
-        self.others.as_ref().is_some_and(|others| others.has(name))
+        self.headers.iter().any(|of| of.has(name))
     }
 }
 

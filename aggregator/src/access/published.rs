@@ -168,8 +168,7 @@ impl Published {
         let front_proxy = trust(PROXY_CA)?.map(|trust| FrontProxy {
             trust,
             names,
-            has_uid: !headers.uids.is_empty(),
-            others: Some(headers),
+            headers,
         });
         Ok(Self {
             front_proxy,
@@ -191,9 +190,10 @@ fn list(data: &HashMap<String, String>, key: &'static str) -> Result<Vec<String>
     Ok(list.unwrap_or_default())
 }
 
-/// In which headers a proxy says for whom it asks: what is not told is as it is documented, but the UID, which an API
-/// server that publishes no name for it does not know.
-fn headers(data: &HashMap<String, String>) -> Result<ProxyHeaders, PublishedError> {
+/// In which headers a proxy says for whom it asks: the usual ones, then those that are published, of which what is not
+/// told is usual as well. A UID is believed where a name is published for it: an API server that sends none hands on
+/// what a client has put there.
+fn headers(data: &HashMap<String, String>) -> Result<Vec<ProxyHeaders>, PublishedError> {
     let names = |what: &'static str| {
         let names = list(data, what)?.into_iter();
         let names = names.map(|name| match HeaderName::from_bytes(name.as_bytes()) {
@@ -202,23 +202,28 @@ fn headers(data: &HashMap<String, String>) -> Result<ProxyHeaders, PublishedErro
         });
         names.collect::<Result<Vec<_>, _>>()
     };
-    let usual = ProxyHeaders::default();
-    let told = |told: Vec<HeaderName>, usual| if told.is_empty() { usual } else { told };
-    let uids = names(UIDS)?;
+    let mut usual = ProxyHeaders::default();
+    let mut published = usual.clone();
+    published.uids = names(UIDS)?;
+    if published.uids.is_empty() {
+        usual.uids.clear();
+    }
+    for (into, key) in [
+        (&mut published.users, USERS),
+        (&mut published.groups, GROUPS),
+    ] {
+        let told = names(key)?;
+        if !told.is_empty() {
+            *into = told;
+        }
+    }
     // A beginning is a name as well.
-    let extras: Vec<HeaderName> = names(EXTRAS)?;
-    let extras = extras.iter().map(|name| name.as_str().to_owned());
-    let extras: Vec<String> = extras.collect();
-    Ok(ProxyHeaders {
-        users: told(names(USERS)?, usual.users),
-        uids,
-        groups: told(names(GROUPS)?, usual.groups),
-        extras: if extras.is_empty() {
-            usual.extras
-        } else {
-            extras
-        },
-    })
+    let extras = names(EXTRAS)?;
+    if !extras.is_empty() {
+        let extras = extras.iter().map(|name| name.as_str().to_owned());
+        published.extras = extras.collect();
+    }
+    Ok(vec![usual, published])
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use super::DRAIN;
 use super::kubernetes::Asked;
 use super::serving::{self, Served};
-use crate::access::{Authenticators, FrontProxy, Rights};
+use crate::access::{Authenticators, FrontProxy, ProxyHeaders, Rights};
 use crate::api::{Api, Secure, Start, Terms, secure_router};
 use crate::config::{Config, Ingest, Kubernetes};
 use crate::rpc;
@@ -54,8 +54,7 @@ impl Access {
         let front_proxy = proxy.map(|trust| FrontProxy {
             trust,
             names,
-            others: None,
-            has_uid: true,
+            headers: vec![ProxyHeaders::default()],
         });
         let is_off = matches!(config.kubernetes, Kubernetes::Off(_));
         if front_proxy.is_none() && clients.is_none() && is_off {

@@ -263,10 +263,7 @@ impl<'a> Asked<'a> {
         let others = Endpoints::new(client.clone(), &service.namespace, &service.name);
         let reason = "whether another replica is ready is being asked";
         let blocker = self.readiness.block(HELD, reason);
-        let by_flag = &access.authenticators;
-        let is_told = by_flag.front_proxy.is_some() && by_flag.clients.is_some();
-        // Where flags tell both CAs nobody waits for what is published.
-        let proxy = by_flag.published.clone().filter(|_| !is_told);
+        let proxy = access.authenticators.awaited().cloned();
         let held = start
             .clone()
             .hold(Arc::new(others), proxy, (blocker, self.token.clone()));

@@ -40,8 +40,7 @@ impl Files {
             front_proxy: Some(FrontProxy {
                 trust: trust(&self.proxies),
                 names: vec!["front-proxy-client".to_owned()],
-                others: None,
-                has_uid: true,
+                headers: vec![ProxyHeaders::default()],
             }),
             clients: Some(trust(&self.clients)),
             ..Authenticators::default()
@@ -202,8 +201,7 @@ async fn with_any_name_allowed_a_user_of_the_same_ca_is_no_proxy() {
         front_proxy: Some(FrontProxy {
             trust: trust(&files.clients),
             names: Vec::new(),
-            others: None,
-            has_uid: true,
+            headers: vec![ProxyHeaders::default()],
         }),
         ..files.authenticators()
     };
@@ -257,6 +255,10 @@ async fn a_new_ca_counts_from_the_next_request_on() {
 async fn published_names_of_headers_count_where_the_usual_ones_name_nobody() {
     let files = Files::new();
     let named = |text: &'static str| HeaderName::from_static(text);
+    let usual = ProxyHeaders {
+        uids: Vec::new(),
+        ..ProxyHeaders::default()
+    };
     let others = ProxyHeaders {
         users: vec![named("x-forwarded-user"), named("x-also-user")],
         groups: vec![named("x-groups")],
@@ -264,8 +266,7 @@ async fn published_names_of_headers_count_where_the_usual_ones_name_nobody() {
         uids: Vec::new(),
     };
     let proxy = FrontProxy {
-        others: Some(others),
-        has_uid: false,
+        headers: vec![usual, others],
         ..files.authenticators().front_proxy.unwrap()
     };
     let published = Published {

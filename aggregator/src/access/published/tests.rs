@@ -58,14 +58,16 @@ fn headers_are_those_that_are_published() {
         uids: Vec::new(),
         ..ProxyHeaders::default()
     };
-    assert_eq!(parse("{}").unwrap(), usual);
+    assert_eq!(parse("{}").unwrap(), [usual.clone(), usual.clone()]);
     let empty = r#"{"requestheader-username-headers":"[]","requestheader-uid-headers":""}"#;
-    assert_eq!(parse(empty).unwrap(), usual);
-    let own = parse(
+    assert_eq!(parse(empty).unwrap(), [usual.clone(), usual.clone()]);
+    let both = parse(
         r#"{"requestheader-username-headers":"[\"X-Forwarded-User\",\"X-Remote-User\"]",
             "requestheader-extra-headers-prefix":"[\"X-More-\"]"}"#,
     )
     .unwrap();
+    let [first, own] = <[ProxyHeaders; 2]>::try_from(both).unwrap();
+    assert_eq!(first, usual);
     let own_users: Vec<&str> = own.users.iter().map(HeaderName::as_str).collect();
     assert_eq!(own_users, ["x-forwarded-user", "x-remote-user"]);
     assert_eq!(own.extras, ["x-more-"]);

@@ -19,7 +19,7 @@ use tower_service::Service as _;
 use super::super::Api;
 use super::super::tests::window::{Says, USUAL, def, pod, window};
 use super::*;
-use crate::access::FrontProxy;
+use crate::access::{FrontProxy, ProxyHeaders};
 use cairn_proto::catalogue::EntityKind;
 
 /// An answer.
@@ -72,8 +72,7 @@ impl Listener {
             front_proxy: Some(FrontProxy {
                 trust: trust(&proxies.cert_pem),
                 names: vec!["front-proxy-client".to_owned()],
-                others: None,
-                has_uid: true,
+                headers: vec![ProxyHeaders::default()],
             }),
             ..Authenticators::default()
         };

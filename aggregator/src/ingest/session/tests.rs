@@ -99,7 +99,12 @@ fn stream(
 }
 
 fn ingest() -> Ingest {
-    Ingest::new(Parts {
+    Ingest::new(parts())
+}
+
+/// An aggregator without a cluster, that anybody may report to.
+fn parts() -> Parts {
+    Parts {
         cluster: Cluster::off(),
         store: Arc::new(PackedStore::new(900_000, 0)),
         clock: Clock::system(),
@@ -109,7 +114,7 @@ fn ingest() -> Ingest {
         instance: String::new(),
         wishes: None,
         token: Token::new(),
-    })
+    }
 }
 
 /// Scenario: an agent says `Hello`, has history, and then nothing more of it comes; its connection stands.

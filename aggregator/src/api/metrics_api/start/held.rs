@@ -8,7 +8,7 @@
 //! ready and the cluster's pods are not listed, or it is not known how the API server's proxy is known, without which
 //! there are none. One question at a time, each with a deadline. Once it is ready it stays so.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,13 +52,19 @@ impl Start {
         proxy: Option<Proxy>,
         (blocker, token): (Blocker, Token),
     ) -> Result<(), TaskError> {
-        let others = Mutex::new("whether another replica is ready is being asked".to_owned());
-        let is_asked = AtomicBool::new(false);
+        // Nothing before the first answer.
+        let others = Mutex::new(None);
         let is_known = || proxy.as_ref().is_none_or(|proxy| proxy.load().is_some());
         let told = async {
-            // Before the first answer it may be that another one is ready.
-            while !is_asked.load(Ordering::Relaxed) || !self.is_answering(is_known()) {
-                blocker.set_reason(self.awaited(is_known(), &lock(&others)));
+            loop {
+                let heard: Option<String> = lock(&others).clone();
+                // Before the first answer it may be that another one is ready.
+                if heard.is_some() && self.is_answering(is_known()) {
+                    break;
+                }
+                let heard = heard.as_deref();
+                let others = heard.unwrap_or("whether another replica is ready is being asked");
+                blocker.set_reason(self.awaited(is_known(), others));
                 sleep(LOOK).await;
             }
         };
@@ -66,7 +72,7 @@ impl Start {
             biased;
             () = token.cancelled() => return Ok(()),
             () = told => tracing::info!("ready: metrics.k8s.io has answers"),
-            () = self.alone(&*replicas, &others, &is_asked) => {
+            () = self.alone(&*replicas, &others) => {
                 tracing::info!("no other replica is ready: this one is, without waiting for nodes");
             }
         }
@@ -110,12 +116,11 @@ impl Start {
     }
 
     /// Asks until no other replica is ready, and writes down what came.
-    async fn alone(&self, replicas: &dyn Replicas, others: &Mutex<String>, is_asked: &AtomicBool) {
+    async fn alone(&self, replicas: &dyn Replicas, others: &Mutex<Option<String>>) {
         loop {
             let answer = timeout(DEADLINE, replicas.another_is_ready()).await;
             let is_beside = matches!(answer, Ok(Ok(true)));
             self.inner.is_beside.store(is_beside, Ordering::Relaxed);
-            is_asked.store(true, Ordering::Relaxed);
             let text = match answer {
                 Ok(Ok(false)) => return,
                 Ok(Ok(true)) => "another replica is ready meanwhile".to_owned(),
@@ -129,13 +134,13 @@ impl Start {
                     DEADLINE.as_secs()
                 ),
             };
-            *lock(others) = text;
+            *lock(others) = Some(text);
             sleep(ASK).await;
         }
     }
 }
 
-fn lock(text: &Mutex<String>) -> std::sync::MutexGuard<'_, String> {
+fn lock(text: &Mutex<Option<String>>) -> std::sync::MutexGuard<'_, Option<String>> {
     text.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

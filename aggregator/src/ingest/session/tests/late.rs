@@ -47,12 +47,7 @@ async fn who_named_a_pod_that_came_too_late_names_it_again() {
         cluster: Cluster::watched(Arc::clone(&known)),
         store: Arc::clone(&store) as _,
         clock: Clock::driven(NOW_MS + 10_000),
-        auth: Arc::new(Authenticator::None),
-        pressure: Pressure::default(),
-        metrics: Metrics::default(),
-        instance: String::new(),
-        wishes: None,
-        token: Token::new(),
+        ..parts()
     });
     let names = || {
         let node = define(1, v1::EntityKind::Node, "n");

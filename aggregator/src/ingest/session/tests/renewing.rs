@@ -44,14 +44,9 @@ impl Bed {
         };
         let ingest = Ingest::new(Parts {
             cluster,
-            store: Arc::new(PackedStore::new(900_000, 0)),
             clock: clock.clone(),
             auth: Arc::new(auth),
-            pressure: Pressure::default(),
-            metrics: Metrics::default(),
-            instance: String::new(),
-            wishes: None,
-            token: Token::new(),
+            ..parts()
         });
         Self { api, clock, ingest }
     }

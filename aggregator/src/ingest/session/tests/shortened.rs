@@ -76,15 +76,10 @@ impl Bed {
     fn new() -> Self {
         let store = Arc::new(PackedStore::new(900_000, 0));
         let ingest = Ingest::new(Parts {
-            cluster: Cluster::off(),
             store: Arc::clone(&store) as _,
             clock: Clock::new(format!("driven={NOW_MS}").parse().unwrap()),
-            auth: Arc::new(Authenticator::None),
             pressure: Pressure::below(16 * ROOM),
-            metrics: Metrics::default(),
-            instance: String::new(),
-            wishes: None,
-            token: Token::new(),
+            ..parts()
         });
         Self { ingest, store }
     }

@@ -87,6 +87,13 @@ impl Bed {
         sleep(Duration::from_millis(1)).await;
     }
 
+    async fn waits_45_seconds(&self, others: Others) {
+        self.pass(44).await;
+        assert!(!self.readiness.is_ready(), "{others:?}");
+        self.pass(2).await;
+        assert!(self.readiness.is_ready(), "{others:?} {}", self.reason());
+    }
+
     fn reason(&self) -> String {
         self.readiness.render(true).1
     }
@@ -123,10 +130,7 @@ async fn beside_a_ready_one_it_waits_for_nine_in_ten_nodes() {
 async fn it_waits_45_seconds_at_most() {
     for others in [Others::Ready, Others::Refused, Others::Silent] {
         let bed = Bed::start(others);
-        bed.pass(44).await;
-        assert!(!bed.readiness.is_ready(), "{others:?}");
-        bed.pass(2).await;
-        assert!(bed.readiness.is_ready(), "{others:?} {}", bed.reason());
+        bed.waits_45_seconds(others).await;
     }
 }
 
@@ -162,10 +166,7 @@ async fn beside_a_ready_one_it_waits_for_the_list_of_the_cluster() {
 async fn with_nobody_known_to_be_ready_it_does_not_wait_for_the_list() {
     for others in [Others::Refused, Others::Silent] {
         let bed = Bed::with(others, unlisted(20, 20, 20), None);
-        bed.pass(44).await;
-        assert!(!bed.readiness.is_ready(), "{others:?}");
-        bed.pass(2).await;
-        assert!(bed.readiness.is_ready(), "{others:?} {}", bed.reason());
+        bed.waits_45_seconds(others).await;
     }
 }
 
